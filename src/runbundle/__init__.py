@@ -1,0 +1,120 @@
+"""The flight recorder for AI agents, built on OpenTelemetry.
+
+    import runbundle
+
+    with runbundle.configure(store="./runs"):
+        my_agent()  # decorated with @runbundle.run, @runbundle.tool, ...
+
+Importing this module does no work; each name is loaded when it is first used, so that reading bundles needs no
+OpenTelemetry.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runbundle.bundle.recorder import FlushResult
+    from runbundle.errors import (
+        AlreadyExists,
+        BundleError,
+        ConfigError,
+        ContractError,
+        KeyNotFound,
+        MalformedBundle,
+        NotSealed,
+        PolicyBlocked,
+        RunbundleError,
+        StoreError,
+        StoreUnavailable,
+        UnsupportedVersion,
+        WriteConflict,
+    )
+    from runbundle.models.contract import DataHandling, FieldRule, ToolContract
+    from runbundle.otel.configure import Handle, configure
+    from runbundle.otel.decorators import agent, model, retriever, run, step, tool
+    from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
+    from runbundle.otel.scopes import (
+        RunHandle,
+        current_run,
+        start_agent,
+        start_model,
+        start_retriever,
+        start_run,
+        start_step,
+        start_tool,
+    )
+    from runbundle.otel.threads import carrier, continue_run, in_context
+    from runbundle.redaction.contracts import load_contracts
+
+_PLACES = {
+    "runbundle.bundle.recorder": ["FlushResult"],
+    "runbundle.errors": [
+        "AlreadyExists", "BundleError", "ConfigError", "ContractError", "KeyNotFound", "MalformedBundle", "NotSealed",
+        "PolicyBlocked", "RunbundleError", "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
+    ],
+    "runbundle.models.contract": ["DataHandling", "FieldRule", "ToolContract"],
+    "runbundle.otel.configure": ["Handle", "configure"],
+    "runbundle.otel.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
+    "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
+    "runbundle.otel.scopes": [
+        "RunHandle", "current_run", "start_agent", "start_model", "start_retriever", "start_run", "start_step",
+        "start_tool",
+    ],
+    "runbundle.otel.threads": ["carrier", "continue_run", "in_context"],
+    "runbundle.redaction.contracts": ["load_contracts"],
+}  # fmt: skip
+_HOME = {name: module for module, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "AlreadyExists",
+    "BundleError",
+    "ConfigError",
+    "ContractError",
+    "DataHandling",
+    "FieldRule",
+    "FlushResult",
+    "Handle",
+    "KeyNotFound",
+    "MalformedBundle",
+    "NotSealed",
+    "PolicyBlocked",
+    "RedactingSpanExporter",
+    "RedactingSpanProcessor",
+    "RunHandle",
+    "RunbundleError",
+    "StoreError",
+    "StoreUnavailable",
+    "ToolContract",
+    "UnsupportedVersion",
+    "WriteConflict",
+    "agent",
+    "carrier",
+    "configure",
+    "continue_run",
+    "current_run",
+    "in_context",
+    "load_contracts",
+    "model",
+    "retriever",
+    "run",
+    "start_agent",
+    "start_model",
+    "start_retriever",
+    "start_run",
+    "start_step",
+    "start_tool",
+    "step",
+    "tool",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'runbundle' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

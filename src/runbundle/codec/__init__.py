@@ -1,0 +1,1 @@
+"""Records and bytes: journal lines, and the attribute dialects that different instrumentations speak."""

@@ -1,0 +1,252 @@
+"""run.json, the index of a bundle, and config.snapshot.json. Within v1 a field may be added, never changed."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+RUN_SCHEMA = "runbundle/run/v1"
+CONFIG_SCHEMA = "runbundle/config/v1"
+
+RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete"]
+Sha256 = str
+
+
+class Record(BaseModel):
+    """Base of all records of a bundle: frozen; fields of later versions are kept when read."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="allow", use_attribute_docstrings=True, populate_by_name=True, protected_namespaces=()
+    )
+
+
+class ErrorSummary(Record):
+    """What went wrong."""
+
+    type: str
+    """The exception's type."""
+    message: str | None = None
+    """The message as redaction left it: a marker, unless the tool's contract keeps it."""
+    span_id: str | None = None
+    """The span that ended with it."""
+
+
+class ConfigPointer(Record):
+    """Where the configuration is."""
+
+    path: str
+    """Path within the bundle."""
+    sha256: Sha256
+    """Of that file, which holds the configuration alone: equal configurations have equal digests."""
+
+
+class ParentRun(Record):
+    """The run that this one was nested in."""
+
+    run_id: str
+    """The outer run's id."""
+    span_id: str = ""
+    """The span of it under which this run began."""
+
+
+class Engine(Record):
+    """The agent framework in use."""
+
+    name: str
+    """Its distribution name."""
+    version: str
+    """Its version."""
+
+
+class Git(Record):
+    """The commit of the working directory."""
+
+    commit: str
+    """Full hash."""
+    dirty: bool
+    """Whether tracked files differed from it."""
+
+
+class Versions(Record):
+    """What the run was made with; best effort."""
+
+    ai_agents: str | None = None
+    """Version of the ai_agents package."""
+    runbundle: str | None = None
+    """Version of the library that recorded the run."""
+    engine: Engine | None = None
+    """The agent framework imported."""
+    git: Git | None = None
+    """Commit of the working directory."""
+    python: str | None = None
+    """Python version."""
+    otel_sdk: str | None = None
+    """OpenTelemetry SDK version."""
+    providers: dict[str, str] = Field(default_factory=dict[str, str])
+    """Model providers' packages that were imported when the process's first run began."""
+    models: list[str] = Field(default_factory=list[str])
+    """Models that answered, or were asked."""
+    semconv: str
+    """Schema URL of the semantic conventions in use, or `gen-ai`."""
+
+
+class ResultSummary(Record):
+    """The run's final result."""
+
+    kind: str
+    """Type of the value."""
+    digest: str | None = None
+    """Keyed digest of the value."""
+    bytes: int | None = None
+    """Its size as JSON."""
+    view: Any = None
+    """The fields that the policy lets through."""
+
+
+class FileEntry(Record):
+    """One file of the bundle."""
+
+    path: str
+    """Path within the bundle, `/`-separated."""
+    bytes: int
+    """Size."""
+    sha256: Sha256
+    """Digest of the content."""
+    media_type: str
+    """`application/json` or `application/x-ndjson`."""
+
+
+class Counts(Record):
+    """How much of what."""
+
+    events: int
+    """Lines of events.jsonl."""
+    spans: int
+    """Spans."""
+    logs: int
+    """Log records."""
+    tool_calls: int
+    """Entries of tool_calls.json."""
+    model_calls: int
+    """Spans of model calls."""
+    retrievals: int
+    """Spans of retrievals."""
+    policy_blocks: int
+    """Tool calls that policy refused."""
+    errors: int
+    """Spans that ended in an error."""
+
+
+class ContractRef(Record):
+    """A contract by version and digest."""
+
+    version: str = ""
+    """For people."""
+    sha256: Sha256
+    """Of the contract."""
+
+
+class ReceiptTotal(Record):
+    """How often one rule did one thing."""
+
+    rule: str
+    """`undeclared`, `content`, `contract:<tool>:<selector>`, …"""
+    action: str
+    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`."""
+    count: int
+    """How often, in all spans."""
+
+
+class RedactionSummary(Record):
+    """By which rules the run was redacted, and what they did."""
+
+    policy: Sha256 | None = None
+    """Digest of the policy."""
+    contracts: dict[str, ContractRef] = Field(default_factory=dict[str, ContractRef])
+    """Contracts that were applied, by tool."""
+    key_id: str | None = None
+    """Which key the digests were made with; not the key."""
+    totals: list[ReceiptTotal] = Field(default_factory=list[ReceiptTotal])
+    """Sum of all receipts."""
+    content_mode: Literal["digest", "debug"] = "digest"
+    """Whether prompts and outputs are digests only."""
+
+
+class Completeness(Record):
+    """What was expected, what arrived, and what was lost."""
+
+    state: Literal["complete", "crashed", "lossy", "unknown"]
+    """`complete` only if nothing is known to be missing."""
+    spans_expected: int | None = None
+    """Spans that the run's processes say they started."""
+    spans_seen: int
+    """Spans that arrived."""
+    open_spans: list[str] = Field(default_factory=list[str])
+    """Ids of spans that started and never ended."""
+    dropped: dict[str, int] = Field(default_factory=dict[str, int])
+    """Losses by reason."""
+    late: int = 0
+    """Records that came after the seal."""
+    roots: int = 1
+    """Spans that claim to be the run; more than one means that two runs shared an id."""
+
+
+class RunIndex(Record):
+    """run.json: who, when, how it went, and the digest of every other file. Written last."""
+
+    schema_: Literal["runbundle/run/v1"] = Field(default=RUN_SCHEMA, alias="schema")
+    """Format and version."""
+    run_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
+    """The run."""
+    request_id: str | None = None
+    """The request that caused it."""
+    tenant_id: str | None = None
+    """Whose it is."""
+    user_id: str | None = None
+    """For whom it ran: kept, a keyed digest, or absent, by policy."""
+    session_id: str | None = None
+    """The conversation it is part of."""
+    parent_run: ParentRun | None = None
+    """The run it was nested in."""
+    started_at: str
+    """RFC 3339, nanoseconds, UTC."""
+    ended_at: str
+    """RFC 3339, nanoseconds, UTC."""
+    duration_ns: str
+    """Nanoseconds, as decimal text."""
+    status: RunStatus
+    """How it ended."""
+    error: ErrorSummary | None = None
+    """Why, if it did not end well."""
+    config: ConfigPointer
+    """The configuration."""
+    versions: Versions
+    """What it was made with."""
+    result: ResultSummary | None = None
+    """What came out."""
+    files: list[FileEntry]
+    """Every other file of the bundle's core."""
+    counts: Counts
+    """How much of what."""
+    usage: dict[str, int] = Field(default_factory=dict[str, int])
+    """Tokens."""
+    trace_ids: list[str]
+    """The traces it spans."""
+    redaction: RedactionSummary
+    """By which rules it was redacted."""
+    completeness: Completeness
+    """What is known to be missing."""
+    revision: int = 1
+    """1, or higher if data came after the first seal."""
+    supersedes: Sha256 | None = None
+    """Digest of the run.json that this one replaces."""
+    determinism: dict[str, Any] | None = None
+    """What a replay needs to know."""
+
+
+class ConfigSnapshot(Record):
+    """config.snapshot.json: the resolved configuration without its secrets."""
+
+    schema_: Literal["runbundle/config/v1"] = Field(default=CONFIG_SCHEMA, alias="schema")
+    """Format and version."""
+    config: Any = None
+    """The configuration, or null if the run was given none."""

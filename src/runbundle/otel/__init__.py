@@ -1,0 +1,1 @@
+"""The OpenTelemetry edge: decorators, context, processors, exporters. The only package that imports opentelemetry."""

@@ -1,0 +1,128 @@
+"""The boundary: the processor that owns all others and shows them only redacted spans.
+
+A redactor registered beside an exporter protects nothing: all processors of a provider are handed one frozen span.
+This one is given to `TracerProvider(active_span_processor=...)`, so that every processor added to that provider, then
+or later, is downstream of it. Added to a provider that already exists, it protects what is added to itself.
+"""
+
+import logging
+import time
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
+
+from runbundle.bundle.recorder import Recorder
+from runbundle.models.records import SpanRecord
+from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
+from runbundle.otel.spans import SpanCodec
+from runbundle.redaction.engine import Redactor
+
+_log = logging.getLogger("runbundle")
+
+
+class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
+    """Redacts every ended span, records it if it is part of a run, and hands it on.
+
+    Never raises into the application, whatever redactor, recorder or downstream processors do. Start-time calls go
+    downstream with the live span, which processors that set attributes need; one that exports live spans at their
+    start is outside the boundary, and `runbundle doctor` cannot know it.
+    """
+
+    def __init__(self, redactor: Redactor, recorder: Recorder | None = None) -> None:
+        super().__init__()
+        self.redactor = redactor
+        self.recorder = recorder
+        self.membership = Membership()
+        self._codec = SpanCodec()
+        self._downstream = 0
+        self._logged_at = 0.0
+        self._about_root = {
+            "runbundle.redaction.policy": redactor.policy.sha256,
+            "runbundle.redaction.key_id": redactor.policy.digester.key_id,
+        }
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Put a processor behind the boundary."""
+        super().add_span_processor(span_processor)
+        self._downstream += 1
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Find the span's run and journal its start."""
+        try:
+            member = self.membership.enter(span, parent_context)
+            if member is not None and self.recorder is not None:
+                context, parent = span.context, span.parent
+                self.recorder.started(
+                    member.run_id,
+                    format(context.trace_id, "032x"),
+                    format(context.span_id, "016x"),
+                    format(parent.span_id, "016x") if parent else "",
+                    span.start_time or 0,
+                    member.lane,
+                )
+        except Exception:  # noqa: BLE001 - never raise into the application
+            self._failed("start")
+        if self._downstream:
+            self._guarded_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Redact, record, hand on."""
+        try:
+            context = span.context
+            member = self.membership.leave(context.trace_id, context.span_id)
+            if member is None and not self._downstream:
+                return
+            record = self.redactor.redact_span(self._raw(span, member))
+            if member is not None and self.recorder is not None:
+                self.recorder.ended(record, is_root=member.is_run)
+            if self._downstream:
+                super().on_end(self._codec.to_span(span, record))
+        except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
+            self._failed("end")
+
+    def _raw(self, span: ReadableSpan, member: Member | None) -> SpanRecord:
+        record = self._codec.to_record(span, member.run_id if member else "")
+        if member is not None:
+            attributes = record["attributes"]
+            attributes[RUN_ID_KEY] = member.run_id
+            attributes["runbundle.ordinal"] = member.ordinal
+            if member.lane:
+                attributes["runbundle.lane"] = member.lane
+            if member.root is None:
+                attributes["runbundle.spans.started"] = member.started
+                lost = self.recorder.lost(member.run_id) if self.recorder else 0
+                if lost:
+                    attributes["runbundle.spans.dropped"] = lost
+            if member.is_run:
+                attributes.update(self._about_root)
+                if member.implicit:
+                    attributes["runbundle.implicit"] = True
+        return record
+
+    def _guarded_start(self, span: Span, parent_context: Context | None) -> None:
+        try:
+            super().on_start(span, parent_context)
+        except Exception:  # noqa: BLE001 - a downstream processor's fault is not the application's
+            self._failed("downstream start")
+
+    def _failed(self, where: str) -> None:
+        if self.recorder is not None:
+            self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}")
+        now = time.monotonic()
+        if now - self._logged_at > 30 or not self._logged_at:
+            self._logged_at = now
+            # No traceback: it would quote the value that could not be handled.
+            _log.error("a span was not processed (%s); it is counted and withheld", where)
+
+    def shutdown(self) -> None:
+        """Shut down everything downstream, then seal what has ended."""
+        try:
+            super().shutdown()
+        finally:
+            if self.recorder is not None:
+                self.recorder.close()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
+        done = super().force_flush(timeout_millis)
+        return bool(self.recorder.flush(timeout_millis / 1000)) and done if self.recorder is not None else done

@@ -1,0 +1,196 @@
+"""`configure()`: attach to a tracer provider or build one, and start recording."""
+
+import logging
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from opentelemetry import trace
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+
+from runbundle.bundle.recorder import FlushResult, Recorder
+from runbundle.errors import ConfigError
+from runbundle.models.contract import FieldRule, ToolContract
+from runbundle.otel import active
+from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.exporters import policy_from_environment, spool_for, store_from_environment
+from runbundle.otel.logs import BoundaryLogProcessor
+from runbundle.redaction.engine import Redactor
+from runbundle.store import ArtifactStore, from_url
+
+_log = logging.getLogger("runbundle")
+_lock = threading.Lock()
+
+
+class Handle:
+    """A running configuration. A context manager: leaving it flushes and shuts down.
+
+    `tracer_provider` and `logger_provider` are where instrumentations are pointed at; everything their processors
+    see is redacted, if the provider is one that `configure()` built.
+    """
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        tracer_provider: TracerProvider,
+        logger_provider: LoggerProvider,
+        boundary: BoundarySpanProcessor,
+        recorder: Recorder,
+        *,
+        owns_provider: bool,
+    ) -> None:
+        self.tracer_provider = tracer_provider
+        self.logger_provider = logger_provider
+        self.owns_provider = owns_provider
+        self.boundary = boundary
+        self.recorder = recorder
+        self.tracer = tracer_provider.get_tracer("runbundle")
+        self._arguments = arguments
+        self._pid = os.getpid()
+
+    @property
+    def store(self) -> ArtifactStore:
+        """Where bundles are sealed."""
+        return self.recorder.store
+
+    def configured_with(self, arguments: dict[str, Any]) -> bool:
+        """Tell whether `configure()` was given the same arguments."""
+        return self._arguments == arguments
+
+    def flush(self, timeout_s: float = 30.0) -> FlushResult:
+        """Wait until every run that has ended is sealed and every exporter has sent what it held; at most `timeout_s`.
+
+        The result is true only if nothing failed, nothing is pending and nothing was lost.
+        """
+        result = self.recorder.flush(timeout_s)
+        self.tracer_provider.force_flush(int(timeout_s * 1000))
+        self.logger_provider.force_flush(int(timeout_s * 1000))
+        return result
+
+    def shutdown(self) -> None:
+        """Flush, seal and stop. Safe to call twice. Decorators go on working and record nothing."""
+        if active.get() is self:
+            active.set_handle(None)
+        try:
+            self.logger_provider.shutdown()
+            if self.owns_provider:
+                self.tracer_provider.shutdown()
+            else:
+                self.boundary.shutdown()
+        except Exception as error:  # noqa: BLE001 - an exporter's fault at the end must not become the agent's
+            _log.error("shutdown of an exporter failed: %s", type(error).__name__)  # noqa: TRY400 - no traceback: it quotes values
+        finally:
+            self.recorder.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self.shutdown()
+
+
+def configure(
+    *,
+    store: str | Path | ArtifactStore | None = None,
+    contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path] | None = None,
+    tracer_provider: TracerProvider | None = None,
+    otlp: bool | str = False,
+    key: bytes | None = None,
+    safe_keys: Iterable[str] = (),
+    safe_names: Iterable[str] = (),
+    user_id: Literal["keep", "hash", "drop"] = "hash",
+    result: Iterable[FieldRule] = (),
+    spool: str | Path | None = None,
+    grace_s: float = 2.0,
+    resource: Mapping[str, str] | None = None,
+    set_global: bool = False,
+) -> Handle:
+    """Start recording runs into bundles; return a handle. Prints nothing.
+
+    `store`: URL, path or store; default `RUNBUNDLE_STORE`, else `./.runbundle`. `contracts`: contracts, mappings, or
+    paths of JSON or YAML files; default `RUNBUNDLE_CONTRACTS`. `tracer_provider`: one to attach to; by default the
+    global one if the application has set an SDK provider, else one is built. Exporters that an existing provider
+    already has go on seeing raw spans: wrap them in `RedactingSpanExporter`, or let `configure()` build the provider.
+    `otlp`: forward redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
+    `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests; default
+    `RUNBUNDLE_REDACTION_KEY`, else drawn at random for this process. `safe_keys` and `safe_names`: attribute keys and
+    span names of your own that may be kept. `user_id`: what happens to user ids. `result`: which fields of a run's
+    result are kept. `spool`: where journals lie until the seal. `grace_s`: how long a run whose root has ended waits
+    for spans still open. `resource`: attributes of a provider built here. `set_global`: make that one the global one.
+
+    Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
+    for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
+    """
+    arguments = {k: tuple(v) if k in ("safe_keys", "safe_names", "result") else v for k, v in locals().items()}
+    arguments["contracts"] = None if contracts is None else tuple(contracts)
+    with _lock:
+        handle = active.get()
+        if handle is not None:
+            if handle.configured_with(arguments):
+                return handle
+            raise ConfigError("runbundle is already configured otherwise", hint="shut the first handle down before")
+        artifact_store = store if isinstance(store, ArtifactStore) else from_url(str(store or store_from_environment()))
+        policy = policy_from_environment(
+            arguments["contracts"],
+            key=key,
+            safe_keys=frozenset(arguments["safe_keys"]),
+            safe_names=frozenset(arguments["safe_names"]),
+            user_id=user_id,
+            result=arguments["result"],
+        )
+        redactor = Redactor(policy)
+        recorder = Recorder(artifact_store, Path(spool) if spool else spool_for(artifact_store), grace_s=grace_s)
+        boundary = BoundarySpanProcessor(redactor, recorder)
+        provider = tracer_provider or _global_provider()
+        owns = provider is None
+        if provider is None:
+            provider = TracerProvider(resource=Resource.create(dict(resource or {})), active_span_processor=boundary)
+        else:
+            provider.add_span_processor(boundary)
+        logs = BoundaryLogProcessor(redactor, recorder)
+        logger_provider = LoggerProvider(resource=provider.resource, multi_log_record_processor=logs)
+        if otlp:
+            span_exporter, log_exporter = _otlp_exporters(otlp if isinstance(otlp, str) else None)
+            boundary.add_span_processor(BatchSpanProcessor(span_exporter))
+            logs.add_log_record_processor(BatchLogRecordProcessor(log_exporter))
+        if set_global and owns:
+            trace.set_tracer_provider(provider)
+        handle = Handle(arguments, provider, logger_provider, boundary, recorder, owns_provider=owns)
+        active.set_handle(handle)
+        return handle
+
+
+def _global_provider() -> TracerProvider | None:
+    """Return the global provider if the application has set one of the SDK; asking must not create one."""
+    provider = trace.get_tracer_provider()
+    return provider if isinstance(provider, TracerProvider) else None
+
+
+def _otlp_exporters(endpoint: str | None) -> tuple[SpanExporter, LogRecordExporter]:
+    protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").strip().lower()
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogs
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
+
+        return GrpcSpans(endpoint=endpoint), GrpcLogs(endpoint=endpoint)
+    if protocol != "http/protobuf":
+        raise ConfigError(
+            f"OTLP protocol {protocol!r} is not supported",
+            hint="set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf or grpc",
+        )
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    if endpoint is None:
+        return OTLPSpanExporter(), OTLPLogExporter()
+    base = endpoint.rstrip("/").removesuffix("/v1/traces")
+    return OTLPSpanExporter(endpoint=f"{base}/v1/traces"), OTLPLogExporter(endpoint=f"{base}/v1/logs")

@@ -1,0 +1,85 @@
+"""Log records behind the same boundary: redacted copies for every processor, and events for the bundle."""
+
+from typing import Any
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord, SynchronousMultiLogRecordProcessor
+
+from runbundle.bundle.recorder import Recorder
+from runbundle.models.records import LogRecordDict
+from runbundle.otel.membership import current_scope
+from runbundle.otel.spans import SpanCodec, to_scope
+from runbundle.redaction.engine import Redactor
+
+
+class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
+    """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
+
+    def __init__(self, redactor: Redactor, recorder: Recorder | None) -> None:
+        super().__init__()
+        self._redactor = redactor
+        self._recorder = recorder
+        self._codec = SpanCodec()
+        self._downstream = 0
+
+    def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
+        """Put a processor behind the boundary."""
+        super().add_log_record_processor(log_record_processor)
+        self._downstream += 1
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Redact, record, hand on a copy; the caller's record is not touched."""
+        try:
+            run = current_scope(log_record.log_record.context)
+            redacted = self._redactor.redact_log(self._record(log_record, run.run_id if run else ""))
+            if run is not None and self._recorder is not None:
+                self._recorder.logged(redacted)
+            if self._downstream:
+                super().on_emit(self._copy(log_record, redacted))
+        except Exception:  # noqa: BLE001 - never raise into the application; the record is withheld, and counted
+            if self._recorder is not None:
+                self._recorder.count_dropped("boundary_log")
+
+    def _record(self, given: ReadWriteLogRecord, run_id: str) -> LogRecordDict:
+        log = given.log_record
+        attributes: dict[str, Any] = dict(log.attributes or {})
+        error: BaseException | None = getattr(log, "exception", None)
+        if error is not None:
+            attributes.setdefault("exception.type", type(error).__qualname__)
+        return {
+            "run_id": run_id,
+            "trace_id": format(log.trace_id or 0, "032x"),
+            "span_id": format(log.span_id or 0, "016x"),
+            "time_ns": log.timestamp or log.observed_timestamp or 0,
+            "severity": log.severity_number.value if log.severity_number else 0,
+            "severity_text": log.severity_text or "",
+            "event_name": log.event_name or "",
+            "body": log.body,
+            "attributes": attributes,
+            "scope": self._codec.scope_record(given.instrumentation_scope),
+            "resource": self._codec.resource_record(given.resource),
+            "dropped": int(getattr(given, "dropped_attributes", 0) or 0),
+        }
+
+    def _copy(self, given: ReadWriteLogRecord, record: LogRecordDict) -> ReadWriteLogRecord:
+        log = given.log_record
+        span_context = trace.SpanContext(
+            log.trace_id or 0, log.span_id or 0, is_remote=False, trace_flags=log.trace_flags or trace.TraceFlags(0)
+        )
+        context = Context()
+        if span_context.is_valid:
+            context = trace.set_span_in_context(trace.NonRecordingSpan(span_context), context)
+        copied = type(log)(
+            timestamp=log.timestamp,
+            observed_timestamp=log.observed_timestamp,
+            context=context,
+            severity_text=record["severity_text"] or None,
+            severity_number=log.severity_number,
+            body=record["body"],
+            attributes=record["attributes"],
+            event_name=record["event_name"] or None,
+        )
+        return ReadWriteLogRecord(
+            copied, self._codec.to_resource(record["resource"]), to_scope(record["scope"]), limits=given.limits
+        )

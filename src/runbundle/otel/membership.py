@@ -1,0 +1,133 @@
+"""Which run a span belongs to, and where in the run it stands.
+
+The answer is found when a span starts and kept in a table here: with the SDK's limit of 128 attributes, one set at
+the start is the first to be evicted. Order: the run the span itself begins, the run in its context, its parent's run,
+the baggage entry that came with a request, and last, for agent work outside any run, a run of its own.
+"""
+
+import threading
+from dataclasses import dataclass, field
+
+from opentelemetry import baggage
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span
+
+from runbundle.codec.dialects import is_agent_work, operation
+from runbundle.models.identity import valid_run_id
+from runbundle.redaction.floor import safe_name
+
+RUN_ID_KEY = "runbundle.run.id"
+"""Attribute and baggage key. The baggage entry holds the run id and nothing else."""
+
+_RUN = otel_context.create_key("runbundle-run")
+_LANE_LIMIT = 200
+
+
+@dataclass(eq=False)
+class RunScope:
+    """A run as the process that began it sees it."""
+
+    run_id: str
+    root: Span | None = None
+    versions: str = ""
+
+
+@dataclass(eq=False)
+class Member:
+    """What is known of a live span."""
+
+    run_id: str
+    lane: str
+    """The path of named scopes above this span."""
+    ordinal: int
+    """Its place among the spans of that lane."""
+    path: str
+    """The lane of its children."""
+    is_run: bool
+    root: "Member | None" = None
+    """The local root above it; None for a local root."""
+    implicit: bool = False
+    started: int = 1
+    children: int = 0
+    labels: dict[str, int] = field(default_factory=dict[str, int])
+
+
+class Membership:
+    """The table of live spans. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._live: dict[tuple[int, int], Member] = {}
+        self._lock = threading.Lock()
+
+    def enter(self, span: Span, parent_context: Context | None) -> Member | None:
+        """Find the run of a starting span; None if it is in none."""
+        context = otel_context.get_current() if parent_context is None else parent_context
+        own = span.context
+        parent = self._live.get((own.trace_id, span.parent.span_id)) if span.parent else None
+        attributes = span.attributes or {}
+        is_run, implicit = attributes.get("runbundle.op") == "run", False
+        run_id = attributes.get(RUN_ID_KEY) if is_run else None
+        if not isinstance(run_id, str) or not valid_run_id(run_id):
+            scope = current_scope(context)
+            run_id = scope.run_id if scope else parent.run_id if parent else _from_baggage(context)
+        if run_id is None:
+            if not is_agent_work(span.name, attributes):
+                return None
+            implicit = is_run = True
+            run_id = format(own.trace_id, "032x")
+            if span.parent is not None:
+                run_id += "-" + format(own.span_id, "016x")
+        with self._lock:
+            member = self._place(run_id, _label(span), parent, is_run=is_run)
+            member.implicit = implicit
+            self._live[own.trace_id, own.span_id] = member
+        return member
+
+    def leave(self, trace_id: int, span_id: int) -> Member | None:
+        """Take an ended span out of the table."""
+        return self._live.pop((trace_id, span_id), None)
+
+    def clear(self) -> None:
+        """Forget all live spans, as a forked child must."""
+        self._live = {}
+        self._lock = threading.Lock()
+
+    @staticmethod
+    def _place(run_id: str, label: str, parent: Member | None, *, is_run: bool) -> Member:
+        if parent is None or is_run or parent.run_id != run_id:
+            return Member(run_id, "", 0, label, is_run)
+        root = parent.root or parent
+        root.started += 1
+        ordinal = parent.children
+        parent.children += 1
+        repeat = parent.labels.get(label, 0)
+        parent.labels[label] = repeat + 1
+        path = f"{parent.path}/{label}#{repeat}"
+        return Member(run_id, parent.path, ordinal, path if len(path) <= _LANE_LIMIT else parent.path, False, root)
+
+
+def with_scope(scope: RunScope, context: Context) -> Context:
+    """Return `context` inside the run: for this process as a value, for others as a baggage entry."""
+    return otel_context.set_value(_RUN, scope, baggage.set_baggage(RUN_ID_KEY, scope.run_id, context))
+
+
+def current_scope(context: Context | None = None) -> RunScope | None:
+    """Return the run of a context, the current one by default."""
+    value = otel_context.get_value(_RUN, context)
+    return value if isinstance(value, RunScope) else None
+
+
+def _from_baggage(context: Context) -> str | None:
+    value = baggage.get_baggage(RUN_ID_KEY, context)
+    return value if isinstance(value, str) and valid_run_id(value) else None
+
+
+def _label(span: Span) -> str:
+    attributes = span.attributes or {}
+    op = operation(attributes)
+    for key in ("runbundle.name", "gen_ai.tool.name", "gen_ai.agent.name"):
+        name = attributes.get(key)
+        if isinstance(name, str) and len(name) <= 64 and "/" not in name and safe_name(name):
+            return f"{op}:{name}"
+    return op

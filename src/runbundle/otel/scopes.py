@@ -1,0 +1,283 @@
+"""Scopes: the context-manager twins of the decorators, and the handle that `current_run()` returns."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Literal, Self
+from uuid import uuid4
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+
+from runbundle.errors import PolicyBlocked
+from runbundle.models.identity import require_run_id
+from runbundle.otel import active
+from runbundle.otel.capture import to_text
+from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
+from runbundle.otel.versions import versions_text
+
+Decision = Literal["allowed", "blocked", "approved", "denied"]
+
+
+class RunHandle:
+    """What an agent says of its run. Every method is safe to call anywhere: outside a run it does nothing."""
+
+    def __init__(self, scope: RunScope | None) -> None:
+        self._scope = scope
+
+    @property
+    def run_id(self) -> str:
+        """The run's id, or "" outside a run."""
+        return self._scope.run_id if self._scope else ""
+
+    def set_result(self, value: Any) -> None:
+        """Set the run's final result. Has effect in the process that began the run, until the run ends."""
+        root = self._scope.root if self._scope else None
+        if root is not None:
+            root.set_attribute("runbundle.result", to_text(value))
+            root.set_attribute("runbundle.result.kind", type(value).__name__)
+
+    def policy_decision(self, decision: Decision, *, rule: str = "", reason: str = "", tool: str = "") -> None:
+        """Record what a policy decided about the current call."""
+        said = {"decision": decision, "rule": rule, "reason": reason, "tool": tool}
+        self._emit("runbundle.policy.decision", {f"runbundle.policy.{k}": v for k, v in said.items() if v})
+
+    def add_evidence(
+        self, documents: Iterable[Mapping[str, Any]], *, query: str | None = None, retriever: str = ""
+    ) -> None:
+        """Record retrieved documents: mappings with `id`, and `uri`, `title`, `score`, `content` where known."""
+        for rank, document in enumerate(documents, 1):
+            attributes: dict[str, Any] = {
+                "runbundle.document.id": str(document.get("id", rank)),
+                "runbundle.document.rank": rank,
+            }
+            for field in ("uri", "title", "score", "content"):
+                value = document.get(field)
+                if value is not None:
+                    attributes[f"runbundle.document.{field}"] = (
+                        value if isinstance(value, str | int | float) else to_text(value)
+                    )
+            if query is not None:
+                attributes["runbundle.query"] = query
+            if retriever:
+                attributes["runbundle.retriever.name"] = retriever
+            self._emit("runbundle.evidence", attributes)
+
+    def score(self, name: str, value: float, *, label: str = "") -> None:
+        """Record a score of the run, as the event `gen_ai.evaluation.result`."""
+        attributes: dict[str, Any] = {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": float(value)}
+        if label:
+            attributes["gen_ai.evaluation.score.label"] = label
+        self._emit("gen_ai.evaluation.result", attributes)
+
+    def event(self, name: str, **attributes: Any) -> None:
+        """Record an event of your own. Its attributes are kept only if `configure(safe_keys=...)` names them."""
+        body = {key: v if isinstance(v, str | bool | int | float) else to_text(v) for key, v in attributes.items()}
+        self._emit("runbundle.event", {"runbundle.event.name": name, **body})
+
+    def usage(self, *, input_tokens: int = 0, output_tokens: int = 0, model: str = "") -> None:
+        """Set what the current model call used."""
+        span = trace.get_current_span()
+        span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
+        span.set_attribute("gen_ai.usage.output_tokens", output_tokens)
+        if model:
+            span.set_attribute("gen_ai.response.model", model)
+
+    def _emit(self, name: str, attributes: dict[str, Any]) -> None:
+        if self._scope is not None:
+            trace.get_current_span().add_event(name, attributes)
+
+
+def current_run() -> RunHandle:
+    """Return a handle on the run that the calling code is in."""
+    return RunHandle(current_scope())
+
+
+class SpanScope:
+    """One span, from entering to leaving a `with` block; also drives the decorators.
+
+    `attached()` makes the span current for a part of its life only, which is what generators need.
+    """
+
+    def __init__(
+        self, name: str, kind: SpanKind, attributes: dict[str, Any], *, output: str = "", run: RunScope | None = None
+    ) -> None:
+        self._name, self._kind, self._attributes, self._output, self._run = name, kind, attributes, output, run
+        self._span: Span = trace.INVALID_SPAN
+        self._context = Context()
+        self._token: Any = None
+        self.handle = RunHandle(run)
+
+    def start(self) -> Self:
+        """Start the span without making it current."""
+        context, links = otel_context.get_current(), []
+        if self._run is not None:
+            links = self._link_to_parent(context)
+            context = with_scope(self._run, context)
+        self._span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
+        self._context = trace.set_span_in_context(self._span, context)
+        if self._run is not None:
+            self._run.root = self._span  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            self.handle = RunHandle(current_scope(context))
+        return self
+
+    def _link_to_parent(self, context: Context) -> list[Link]:
+        parent, span = current_scope(context), trace.get_current_span(context)
+        if parent is None:
+            return []
+        self._attributes["runbundle.parent.run.id"] = parent.run_id
+        own = span.get_span_context()
+        self._attributes["runbundle.parent.span.id"] = format(own.span_id, "016x")
+        return [Link(own)]
+
+    def __enter__(self) -> RunHandle:
+        self.start()
+        self._token = otel_context.attach(self._context)
+        return self.handle
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        otel_context.detach(self._token)
+        self.finish(error)
+
+    async def __aenter__(self) -> RunHandle:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace_back)
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Make the span current within the block."""
+        token = otel_context.attach(self._context)
+        try:
+            yield
+        finally:
+            otel_context.detach(token)
+
+    def set_output(self, value: Any) -> None:
+        """Record what the work returned, under the attribute that its kind has for it."""
+        if self._output and self._span.is_recording():
+            self._span.set_attribute(self._output, to_text(value))
+            if self._output == "runbundle.result":
+                self._span.set_attribute("runbundle.result.kind", type(value).__name__)
+
+    def finish(self, error: BaseException | None = None) -> None:
+        """End the span, with the error if there is one."""
+        span = self._span
+        if error is not None and not isinstance(error, GeneratorExit):
+            span.set_attribute("error.type", type(error).__qualname__)
+            if isinstance(error, PolicyBlocked):
+                span.set_attribute("runbundle.status", "blocked")
+            elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+                span.set_attribute("runbundle.status", "cancelled")
+            try:
+                span.record_exception(error)
+            except Exception:  # noqa: BLE001 - an exception whose __str__ raises must not hide itself
+                span.add_event("exception", {"exception.type": type(error).__qualname__})
+            span.set_status(Status(StatusCode.ERROR))
+        span.end()
+
+
+def start_run(
+    name: str = "run",
+    *,
+    run_id: str | None = None,
+    request_id: str | None = None,
+    tenant_id: str | None = None,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    config: Any = None,
+) -> SpanScope:
+    """Begin a run. Without `run_id` a random one is given.
+
+    `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Raises
+    `ConfigError` for a run, tenant, request or session id that could not be part of a path: a mistake of the
+    developer or of a client, which must not become one.
+    """
+    ids = {"request": request_id, "tenant": tenant_id, "session": session_id}
+    attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": name}
+    for field, value in ids.items():
+        if value is not None:
+            attributes[f"runbundle.{field}.id"] = require_run_id(value, f"{field} id")
+    if user_id is not None:
+        attributes["runbundle.user.id"] = user_id
+    scope = RunScope(require_run_id(run_id) if run_id is not None else uuid4().hex)
+    attributes[RUN_ID_KEY] = scope.run_id
+    if config is not None:
+        attributes["runbundle.config"] = to_text(config)
+    attributes["runbundle.versions"] = versions_text()
+    return SpanScope(f"run {name}", SpanKind.INTERNAL, attributes, output="runbundle.result", run=scope)
+
+
+def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - the field's word for it
+    """Begin the work of an agent: a span `invoke_agent {name}`."""
+    attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
+    return SpanScope(
+        f"invoke_agent {name}",
+        SpanKind.INTERNAL,
+        _with(attributes, "gen_ai.input.messages", input),
+        output="gen_ai.output.messages",
+    )
+
+
+def start_step(name: str) -> SpanScope:
+    """Begin a named step: a span `step {name}`."""
+    return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
+
+
+def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, attempt: int = 1) -> SpanScope:
+    """Begin a tool call: a span `execute_tool {name}`. `call_id` is the model's id of the call, if it gave one."""
+    attributes: dict[str, Any] = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": name,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": call_id or f"call_{uuid4().hex[:24]}",
+    }
+    if attempt != 1:
+        attributes["runbundle.attempt"] = attempt
+    return SpanScope(
+        f"execute_tool {name}",
+        SpanKind.INTERNAL,
+        _with(attributes, "gen_ai.tool.call.arguments", arguments),
+        output="gen_ai.tool.call.result",
+    )
+
+
+def start_model(model: str, messages: Any = None, *, provider: str = "", operation: str = "chat") -> SpanScope:
+    """Begin a model call: a span `chat {model}`."""
+    attributes = {"gen_ai.operation.name": operation, "gen_ai.request.model": model}
+    if provider:
+        attributes["gen_ai.provider.name"] = provider
+    return SpanScope(
+        f"{operation} {model}",
+        SpanKind.CLIENT,
+        _with(attributes, "gen_ai.input.messages", messages),
+        output="gen_ai.output.messages",
+    )
+
+
+def start_retriever(name: str, query: Any = None) -> SpanScope:
+    """Begin a retrieval: a span `retrieval {name}`."""
+    attributes = {
+        "gen_ai.operation.name": "retrieval",
+        "gen_ai.data_source.id": name,
+        "runbundle.retriever.name": name,
+    }
+    return SpanScope(
+        f"retrieval {name}",
+        SpanKind.CLIENT,
+        _with(attributes, "gen_ai.retrieval.query.text", query),
+        output="gen_ai.retrieval.documents",
+    )
+
+
+def _with(attributes: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    return attributes if value is None else {**attributes, key: to_text(value)}

@@ -1,0 +1,176 @@
+"""ReadableSpan to record and back, by public constructors only.
+
+The SDK freezes a span before it shows it to processors (SDK 1.45: attributes are immutable in `_on_ending` already),
+so a redacted span is a new span.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceState
+
+from runbundle.models.records import ResourceRecord, ScopeRecord, SpanRecord
+
+_NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
+
+
+class SpanCodec:
+    """Converts spans; remembers resources and scopes by identity, of which a process has a handful."""
+
+    def __init__(self) -> None:
+        self._resources: dict[int, tuple[Resource, ResourceRecord]] = {}
+        self._scopes: dict[int, tuple[InstrumentationScope, ScopeRecord]] = {}
+        self._rebuilt_resources: dict[int, tuple[ResourceRecord, Resource]] = {}
+
+    def to_record(self, span: ReadableSpan, run_id: str) -> SpanRecord:
+        """Return the raw record of an ended span. Attribute values are shared with the span, not copied."""
+        context = span.context
+        parent = span.parent
+        dropped = {
+            kind: count
+            for kind, count in (
+                ("attributes", span.dropped_attributes),
+                ("events", span.dropped_events),
+                ("links", span.dropped_links),
+            )
+            if count
+        }
+        return {
+            "run_id": run_id,
+            "trace_id": format(context.trace_id, "032x"),
+            "span_id": format(context.span_id, "016x"),
+            "parent_span_id": format(parent.span_id, "016x") if parent else "",
+            "remote_parent": bool(parent and parent.is_remote),
+            "trace_state": context.trace_state.to_header() if context.trace_state else "",
+            "name": span.name,
+            "kind": span.kind.value,
+            "start_ns": span.start_time or 0,
+            "end_ns": span.end_time or span.start_time or 0,
+            "status_code": span.status.status_code.value,
+            "status_message": span.status.description or "",
+            "attributes": dict(span.attributes or {}),
+            "events": [
+                {
+                    "name": event.name,
+                    "time_ns": event.timestamp,
+                    "attributes": dict(event.attributes or {}),
+                    "dropped": _dropped(event.attributes),
+                }
+                for event in span.events
+            ],
+            "links": [
+                {
+                    "trace_id": format(link.context.trace_id, "032x"),
+                    "span_id": format(link.context.span_id, "016x"),
+                    "trace_state": link.context.trace_state.to_header() if link.context.trace_state else "",
+                    "attributes": dict(link.attributes or {}),
+                    "dropped": _dropped(link.attributes),
+                }
+                for link in span.links
+            ],
+            "scope": self.scope_record(span.instrumentation_scope),
+            "resource": self.resource_record(span.resource),
+            "dropped": dropped,
+        }
+
+    def resource_record(self, resource: Resource) -> ResourceRecord:
+        """Return the resource as a record; the same object for the same resource."""
+        known = self._resources.get(id(resource))
+        if known is None:
+            record: ResourceRecord = {
+                "attributes": dict(cast("Mapping[str, Any]", resource.attributes)),
+                "schema_url": resource.schema_url or "",
+            }
+            if len(self._resources) > 256:
+                self._resources.clear()
+            known = self._resources[id(resource)] = (resource, record)
+        return known[1]
+
+    def scope_record(self, scope: InstrumentationScope | None) -> ScopeRecord:
+        """Return the instrumentation scope as a record; the same object for the same scope."""
+        if scope is None:
+            return _NO_SCOPE
+        known = self._scopes.get(id(scope))
+        if known is None:
+            record: ScopeRecord = {
+                "name": scope.name,
+                "version": scope.version or "",
+                "schema_url": scope.schema_url or "",
+                "attributes": dict(cast("Mapping[str, Any]", scope.attributes or {})),
+            }
+            if len(self._scopes) > 256:
+                self._scopes.clear()
+            known = self._scopes[id(scope)] = (scope, record)
+        return known[1]
+
+    def to_span(self, span: ReadableSpan, record: SpanRecord) -> ReadableSpan:
+        """Build the span that downstream processors see: everything that carries text is from the redacted record."""
+        return ReadableSpan(
+            name=record["name"],
+            context=_context(span.context, record["trace_state"]),
+            parent=_context(span.parent, "") if span.parent else None,
+            resource=self.to_resource(record["resource"]),
+            attributes=_attributes(record["attributes"], span.dropped_attributes),
+            events=_bounded(
+                [Event(e["name"], _attributes(e["attributes"], e["dropped"]), e["time_ns"]) for e in record["events"]],
+                span.dropped_events,
+            ),
+            links=_bounded(
+                [
+                    Link(_context(link.context, new["trace_state"]), _attributes(new["attributes"], new["dropped"]))
+                    for link, new in zip(span.links, record["links"], strict=False)
+                ],
+                span.dropped_links,
+            ),
+            kind=span.kind,
+            status=Status(StatusCode(record["status_code"]), record["status_message"] or None)
+            if record["status_code"] == StatusCode.ERROR.value
+            else Status(StatusCode(record["status_code"])),
+            start_time=span.start_time,
+            end_time=span.end_time,
+            instrumentation_scope=to_scope(record["scope"]),
+        )
+
+    def to_resource(self, record: ResourceRecord) -> Resource:
+        """Build a resource from a redacted record; the same object for the same record."""
+        known = self._rebuilt_resources.get(id(record))
+        if known is None:
+            if len(self._rebuilt_resources) > 256:
+                self._rebuilt_resources.clear()
+            known = (record, Resource(record["attributes"], record["schema_url"]))
+            self._rebuilt_resources[id(record)] = known
+        return known[1]
+
+
+def to_scope(record: ScopeRecord) -> InstrumentationScope:
+    """Build an instrumentation scope from a redacted record."""
+    return InstrumentationScope(record["name"], record["version"], record["schema_url"], record["attributes"])
+
+
+def _context(context: SpanContext, trace_state: str) -> SpanContext:
+    """Copy a span context with only the trace state that may pass."""
+    state = TraceState.from_header([trace_state]) if trace_state else TraceState()
+    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, state)
+
+
+def _attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
+    bounded = BoundedAttributes(attributes=dict(attributes), immutable=True)
+    bounded.dropped = dropped
+    return bounded
+
+
+def _bounded(items: Sequence[Any], dropped: int) -> Sequence[Any]:
+    if not dropped:
+        return items
+    bounded = BoundedList.from_seq(len(items), items)
+    bounded.dropped = dropped
+    return bounded
+
+
+def _dropped(attributes: Any) -> int:
+    return int(getattr(attributes, "dropped", 0))

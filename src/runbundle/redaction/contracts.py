@@ -1,0 +1,68 @@
+"""Contracts from files, and the set of contracts that a redactor works with."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from runbundle.errors import ContractError
+from runbundle.models.contract import ToolContract, parse_contract
+
+
+def load_contracts(path: str | Path) -> tuple[ToolContract, ...]:
+    """Read the contracts of one file: JSON, or YAML with `runbundle[yaml]`.
+
+    The file holds one contract, a list of them, or `{"contracts": [...]}`. Raises `ContractError`, whose `.path` is
+    the file and the place in it.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ContractError(
+            f"cannot be read: {error.strerror}", path=str(path), hint="give the path of a JSON or YAML file"
+        ) from error
+    data = _parse(path, text)
+    if isinstance(data, Mapping):
+        data = cast("Mapping[str, Any]", data).get("contracts", data)
+    items = cast("list[Any]", data) if isinstance(data, list) else [data]
+    return tuple(parse_contract(item, where=f"{path}[{index}]") for index, item in enumerate(items))
+
+
+def by_name(contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path]) -> dict[str, ToolContract]:
+    """Index contracts by tool name; plain mappings are parsed and paths are loaded. Two of one name are refused."""
+    found: dict[str, ToolContract] = {}
+    for contract in _each(contracts):
+        if contract.name in found and found[contract.name] != contract:
+            raise ContractError("two different contracts have this name", path=contract.name, hint="keep one of them")
+        found[contract.name] = contract
+    return found
+
+
+def _each(contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path]) -> Iterator[ToolContract]:
+    for item in contracts:
+        if isinstance(item, ToolContract):
+            yield item
+        elif isinstance(item, str | Path):
+            yield from load_contracts(item)
+        else:
+            yield parse_contract(item)
+
+
+def _parse(path: Path, text: bytes) -> Any:
+    if path.suffix.lower() in (".yaml", ".yml"):
+        try:
+            import yaml
+        except ImportError:
+            raise ContractError("YAML needs PyYAML", path=str(path), hint="pip install 'runbundle[yaml]'") from None
+        try:
+            return yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            line = f" at line {mark.line + 1}" if mark else ""
+            raise ContractError(f"is not YAML{line}", path=str(path)) from None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise ContractError(f"is not JSON at line {error.lineno}", path=str(path)) from None

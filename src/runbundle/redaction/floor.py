@@ -1,0 +1,73 @@
+"""The floor: what no key, contract or option can let through.
+
+Two tests on text that is about to be kept. `safe_name` is for values that should be short names (a model, a tool, a
+host): it allows a closed alphabet and refuses anything that looks drawn at random. `has_credential` looks for the
+public formats of credentials in kept free text. Both are a net under the contracts and know no context: a password
+that reads like a word passes them.
+"""
+
+import re
+from typing import Any
+
+import re2  # pyright: ignore[reportMissingTypeStubs]
+
+_NAME = re.compile(r"[A-Za-z0-9_./<>{}()\[\]*:,@+= #-]{1,256}")
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:/|+=-]{1,256}")
+_RUN = re.compile(r"[A-Za-z0-9]{16,}")
+
+# Formats from the vendors' public documentation. The detector engine proper is a layer of its own; this is the part
+# that must hold without it.
+_CREDENTIAL: Any = re2.compile(  # pyright: ignore[reportUnknownMemberType]
+    r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"  # AWS access key ids
+    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"
+    r"|glpat-[A-Za-z0-9_-]{16,}"
+    r"|\b[sr]k[-_][A-Za-z0-9_-]{12,}"  # OpenAI, Anthropic, Stripe and many that copied them
+    r"|xox[abeoprs]-[A-Za-z0-9-]{10,}|xapp-[0-9]-[A-Za-z0-9-]{10,}|hooks\.slack\.com/services/"
+    r"|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9_-]{20,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}"  # JSON Web Tokens
+    r"|-----BEGIN [A-Z0-9 ]*PRIVATE KEY"
+    r"|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\."
+    r"|(?i:bearer|basic)[ +][A-Za-z0-9._~+/=-]{12,}"
+    r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
+    r"|(?i:password|passwd|secret|token|api_?key)\"?\s*[:=]\s*\"?[^\s\"]{6,}"
+)
+
+_SENSITIVE_KEY = re.compile(
+    r"pass(?:word|wd|phrase)|secret|credential|api[-_.]?key|apikey|access[-_.]?key|private[-_.]?key|signing[-_.]?key"
+    r"|encryption[-_.]?key|authorization|auth[-_.]?header|cookie|session[-_.]?(?:id|key)?$|(?:^|[-_.])token$"
+    r"|(?:access|refresh|auth|bearer|id|csrf|security|bot|api)[-_.]?token|connection[-_.]?string|dsn$|jwt|passcode|pin$",
+    re.IGNORECASE,
+)
+
+
+def has_credential(text: str) -> bool:
+    """Tell whether `text` contains something in the public format of a credential. Linear in its length."""
+    return _CREDENTIAL.search(text) is not None
+
+
+def safe_name(text: str) -> bool:
+    """Tell whether `text` may be kept where a short, low-cardinality name belongs."""
+    if _NAME.fullmatch(text) is None or has_credential(text):
+        return False
+    return not any(_drawn_at_random(token.group()) for token in _RUN.finditer(text))
+
+
+def safe_identifier(text: str) -> bool:
+    """Tell whether `text` may be kept where an id belongs; ids are random, so only shape and formats are judged."""
+    return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
+
+
+def sensitive_key(key: str) -> bool:
+    """Tell whether a key's name says that its value is a credential."""
+    return _SENSITIVE_KEY.search(key[-256:]) is not None
+
+
+def _drawn_at_random(token: str) -> bool:
+    """Judge one run of 16 or more letters and digits: many changes between letter cases and digits means random."""
+    changes = sum(_kind(a) != _kind(b) for a, b in zip(token, token[1:], strict=False))
+    digits = sum(c.isdigit() for c in token)
+    return changes >= len(token) / 3 or (digits >= 6 and len(token) - digits >= 4)
+
+
+def _kind(character: str) -> int:
+    return 0 if character.isdigit() else 1 if character.islower() else 2 if character.isupper() else 3

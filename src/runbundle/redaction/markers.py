@@ -1,0 +1,98 @@
+"""What stands in the place of a removed value, and the keyed digest that lets equal values stay equal.
+
+A marker is `[REDACTED:<class>(:<part>)*]`. Its parts are a keyed digest, a size, message roles or a counter, never
+anything that was there. The grammar is closed, so a marker is recognised and left alone: this is what makes
+redaction idempotent, and why text that merely looks like a marker cannot carry more than a class name and a number.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from typing import Any
+
+import orjson
+
+CLASSES = (
+    "undeclared|content|credential|personal|special|financial|internal|public|key|name|error|oversize|unserialisable"
+)
+ROLES = "system|user|assistant|tool|developer|model|function"
+DIGEST = r"h1:[0-9a-f]{8}:[A-Z2-7]{26}"
+
+_MARKER = re.compile(
+    rf"\[REDACTED:(?:{CLASSES})(?::{DIGEST})?(?::bytes=\d{{1,15}})?(?::roles=(?:{ROLES})(?:\+(?:{ROLES})){{0,7}})?"
+    rf"(?::last=.{{1,4}})?(?::\d{{1,4}})?\]"
+)
+_DIGEST = re.compile(DIGEST)
+
+
+class Digester:
+    """Keyed digests: HMAC-SHA-256 over a domain and the value, cut to 128 bits.
+
+    Equal values under one key and domain have equal digests; without the key a digest cannot be guessed, however
+    few values are possible. `key_id` names the key in a bundle; the key itself is never written anywhere.
+    """
+
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key if key is not None else secrets.token_bytes(32)
+        self.key_id = hmac.digest(self._key, b"runbundle/key-id", "sha256")[:4].hex()
+        self._prefix = f"h1:{self.key_id}:"
+
+    def __call__(self, domain: str, data: bytes) -> str:
+        """Return `h1:<key id>:<26 base32 characters>` for `data` within `domain`."""
+        # The domain's length comes first, so that no domain and value can be shifted into another pair.
+        head = domain.encode("utf-8", "replace")
+        mac = hmac.digest(self._key, b"%d:%b:%b" % (len(head), head, data), "sha256")
+        return self._prefix + base64.b32encode(mac[:16]).decode("ascii")[:26]
+
+
+def marker(
+    data_class: str, *, digest: str = "", size: int | None = None, roles: tuple[str, ...] = (), index: int | None = None
+) -> str:
+    """Build a marker from its parts."""
+    text = "[REDACTED:" + data_class
+    if digest:
+        text += ":" + digest
+    if size is not None:
+        text += f":bytes={size}"
+    if roles:
+        text += ":roles=" + "+".join(roles[:8])
+    if index is not None:
+        text += f":{index}"
+    return text + "]"
+
+
+def is_marker(value: Any) -> bool:
+    """Tell whether `value` is exactly one marker."""
+    return isinstance(value, str) and value.startswith("[REDACTED:") and _MARKER.fullmatch(value) is not None
+
+
+def is_digest(value: Any) -> bool:
+    """Tell whether `value` is exactly one keyed digest."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def marker_parts(value: str) -> tuple[str, int | None]:
+    """Return the digest (or "") and the size (or None) that a marker carries."""
+    digest = _DIGEST.search(value)
+    size = re.search(r":bytes=(\d{1,15})", value)
+    return digest.group() if digest else "", int(size.group(1)) if size else None
+
+
+def canonical(value: Any) -> bytes:
+    """Return bytes that stand for `value` in a digest: UTF-8 text, raw bytes, or JSON with sorted keys. Total."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes | bytearray):
+        return bytes(value)
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=_by_type)
+    except (TypeError, ValueError, RecursionError):
+        return hashlib.sha256(type(value).__name__.encode()).digest()
+
+
+def _by_type(value: Any) -> Any:
+    if isinstance(value, bytes | bytearray):
+        return {"bytes": bytes(value).hex()}
+    return type(value).__name__

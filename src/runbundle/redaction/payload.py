@@ -1,0 +1,191 @@
+"""A tool's payload (arguments, result, error text) under its contract."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from runbundle.models.contract import Action, FieldRule, Target, ToolContract
+from runbundle.redaction.floor import has_credential
+from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
+from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.selectors import State, advance, best_rule, compile_rules, leads_on, names
+
+MAX_DEPTH = 64
+"""Deeper levels are masked whole: 64 is more than JSON schemas of real tools use, and keeps recursion bounded."""
+
+_GONE = object()
+
+
+class PayloadRules(NamedTuple):
+    """What one contract says of one target, compiled."""
+
+    tool: str
+    target: Target
+    root: State
+    undeclared: Action
+    scalars: Action
+    known_keys: frozenset[str]
+
+
+def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRules:
+    """Compile the rules of `contract` for `target`."""
+    schema = {"input": contract.input_schema, "output": contract.output_schema or {}}.get(target, {})
+    return PayloadRules(
+        contract.name,
+        target,
+        compile_rules(rule for rule in contract.data.rules if rule.target == target),
+        contract.data.undeclared,
+        contract.data.undeclared_scalars,
+        frozenset(_property_names(schema)),
+    )
+
+
+def redact_payload(value: Any, rules: PayloadRules, digest: Digester, receipt: Receipt, path: str) -> Any:
+    """Return what the contract lets through of `value`, as JSON values.
+
+    A value that no rule names becomes one marker, whole; so does a key that neither a rule nor the schema names. Text
+    is redacted before it is cut. Applied to its own output it changes nothing and notes nothing.
+    """
+    result = _walk(value, _Walk(rules, digest, receipt), rules.root, None, path, 0)
+    return None if result is _GONE else result
+
+
+class _Walk(NamedTuple):
+    rules: PayloadRules
+    digest: Digester
+    receipt: Receipt
+
+
+def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, path: str, depth: int) -> Any:
+    rule = best_rule(state) or inherited
+    if depth > MAX_DEPTH:
+        return _apply(value, walk, None, "mask", path)
+    if leads_on(state):
+        if isinstance(value, Mapping):
+            return _walk_map(cast("Mapping[Any, Any]", value), walk, state, rule, path, depth)
+        if isinstance(value, list | tuple):
+            items: list[Any] = []
+            for index, item in enumerate(cast("list[Any]", value)):
+                kept = _walk(item, walk, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
+                items.append(marker(rule.data_class if rule else "undeclared") if kept is _GONE else kept)
+            return items
+        if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
+            try:
+                inner = orjson.loads(value)
+            except orjson.JSONDecodeError:
+                pass
+            else:
+                kept = _walk(inner, walk, state, inherited, path, depth + 1)
+                return kept if kept is _GONE or isinstance(kept, str) else orjson.dumps(kept).decode()
+    if rule is None:
+        scalar = value is None or isinstance(value, bool | int | float)
+        return _apply(value, walk, None, walk.rules.scalars if scalar else walk.rules.undeclared, path)
+    return _apply(value, walk, rule, rule.effective_action, path)
+
+
+def _walk_map(
+    value: Mapping[Any, Any], walk: _Walk, state: State, rule: FieldRule | None, path: str, depth: int
+) -> Any:
+    result: dict[str, Any] = {}
+    hidden = 0
+    for key, item in value.items():
+        name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
+        known = names(state, name) or name in walk.rules.known_keys or is_marker(name)
+        if not known and (rule is None or rule.effective_action not in ("keep", "truncate") or has_credential(name)):
+            hidden += 1
+            walk.receipt.add(f"{path}/*", _rule_name(walk, None), "mask")
+            name = marker("key", index=hidden)
+        kept = _walk(item, walk, advance(state, name), rule, f"{path}/{_escape(name)}", depth + 1)
+        if kept is not _GONE:
+            result[name] = kept
+    return result
+
+
+def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path: str) -> Any:
+    """Apply one action to a whole value."""
+    if is_marker(value) or is_digest(value):
+        return value
+    note = _rule_name(walk, rule)
+    data_class = rule.data_class if rule else "undeclared"
+    if action in ("keep", "truncate"):
+        limit = rule.max_chars if rule and action == "truncate" else None
+        return _keep(value, walk, note, limit, path, 0)
+    walk.receipt.add(path, note, action)
+    if action == "drop":
+        return _GONE
+    if action == "hash":
+        domain = f"tool|{walk.rules.tool}|{rule.selector if rule else '*'}|{data_class}"
+        return walk.digest(domain, canonical(value))
+    text = value if isinstance(value, str) else None
+    if rule and rule.keep_last and text and len(text) >= 4 * rule.keep_last:
+        tail = "".join(c if c.isalnum() else "*" for c in text[-rule.keep_last :])
+        return f"[REDACTED:{data_class}:last={tail}]"
+    return marker(data_class)
+
+
+def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, depth: int) -> Any:
+    """Keep a value as JSON, subject to the floor and the limit of characters; whatever JSON cannot hold is masked."""
+    if value is None or isinstance(value, bool | int):
+        return value if not isinstance(value, int) or -(2**63) <= value < 2**64 else str(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # NaN and infinities are not JSON
+    if isinstance(value, str):
+        return _keep_text(value, walk, note, limit, path)
+    if depth <= MAX_DEPTH and isinstance(value, Mapping):
+        kept: dict[str, Any] = {}
+        for key, item in cast("Mapping[Any, Any]", value).items():
+            name = str(key)
+            if has_credential(name):
+                walk.receipt.add(path, "floor", "floor")
+                name = marker("key", index=len(kept) + 1)
+            kept[name] = _keep(item, walk, note, limit, f"{path}/{_escape(name)}", depth + 1)
+        return kept
+    if depth <= MAX_DEPTH and isinstance(value, list | tuple):
+        return [
+            _keep(item, walk, note, limit, f"{path}/{index}", depth + 1)
+            for index, item in enumerate(cast("list[Any]", value))
+        ]
+    walk.receipt.add(path, "unserialisable", "mask")
+    return marker("unserialisable")
+
+
+def _keep_text(value: str, walk: _Walk, note: str, limit: int | None, path: str) -> str:
+    if is_marker(value):
+        return value
+    if has_credential(value):
+        walk.receipt.add(path, "floor", "floor")
+        return marker("credential")
+    value = value.encode("utf-8", "replace").decode()  # lone surrogates cannot be written as UTF-8
+    if limit is not None and len(value) > limit:
+        if value[limit:].startswith("…[+") and value.endswith("]") and value[limit + 3 : -1].isdigit():
+            return value
+        walk.receipt.add(path, note, "truncate")
+        return f"{value[:limit]}…[+{len(value) - limit}]"
+    return value
+
+
+def _rule_name(walk: _Walk, rule: FieldRule | None) -> str:
+    if rule is None:
+        return f"contract:{walk.rules.tool}:undeclared"
+    selector = "".join(c if c.isalnum() or c in "_.*/-" else "_" for c in rule.selector)
+    return f"contract:{walk.rules.tool}:{selector or '/'}"[:160]
+
+
+def _escape(step: str) -> str:
+    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "_-[]:.~" else "_" for c in step[:64])
+    return safe
+
+
+def _property_names(schema: Any, depth: int = 0) -> set[str]:
+    """All property names a schema declares, anywhere: they were written by a developer, so they are not data."""
+    found: set[str] = set()
+    if depth < 16 and isinstance(schema, Mapping):
+        for key, item in cast("Mapping[str, Any]", schema).items():
+            if key == "properties" and isinstance(item, Mapping):
+                found.update(cast("Mapping[str, Any]", item))
+            found |= _property_names(item, depth + 1)
+    elif depth < 16 and isinstance(schema, list):
+        for item in cast("list[Any]", schema):
+            found |= _property_names(item, depth + 1)
+    return found

@@ -1,0 +1,45 @@
+"""What a redactor goes by: contracts, additional safe keys and names, and the key of its digests."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import orjson
+
+from runbundle.models.contract import FieldRule, ToolContract
+from runbundle.redaction.markers import Digester
+
+RULES_VERSION = "1"
+"""Changes whenever the built-in tables decide differently, so that a bundle's policy digest does too."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Everything that decides about a record, besides the record itself."""
+
+    contracts: Mapping[str, ToolContract] = field(default_factory=dict[str, ToolContract])
+    """By tool name."""
+    digester: Digester = field(default_factory=Digester)
+    """Keyed digests. By default the key is drawn at random and dies with the process."""
+    safe_keys: frozenset[str] = frozenset()
+    """Attribute keys whose values are kept if they are numbers or short names: `app.order_kind`."""
+    safe_names: frozenset[str] = frozenset()
+    """Span and event names kept as they are, besides those that follow from known attributes."""
+    user_id: Literal["keep", "hash", "drop"] = "hash"
+    """What happens to the user id that a run was given."""
+    result: tuple[FieldRule, ...] = ()
+    """Which fields of a run's result are kept; none by default."""
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the policy without its key: bundles with the same one were redacted by the same rules."""
+        body = {
+            "rules": RULES_VERSION,
+            "contracts": {name: contract.sha256 for name, contract in self.contracts.items()},
+            "safe_keys": sorted(self.safe_keys),
+            "safe_names": sorted(self.safe_names),
+            "user_id": self.user_id,
+            "result": [rule.model_dump(mode="json") for rule in self.result],
+        }
+        return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()

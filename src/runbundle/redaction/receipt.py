@@ -1,0 +1,92 @@
+"""The receipt of a redaction: what was done, where and by which rule; never what was there."""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import orjson
+
+NOTES_LIMIT = 100
+"""Notes kept one by one; further ones are only counted, by rule and action."""
+
+_SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
+_SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
+_ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten"})
+
+
+class Note(NamedTuple):
+    """One thing done: at `path`, because of `rule`, by `action`."""
+
+    path: str
+    rule: str
+    action: str
+
+
+class Receipt:
+    """Notes collected while one record is redacted. Not shared between threads."""
+
+    __slots__ = ("_notes", "more")
+
+    def __init__(self) -> None:
+        # Plain tuples: orjson writes them as they are, and this runs for every span.
+        self._notes: list[tuple[str, str, str]] = []
+        self.more: dict[str, int] = {}
+
+    def add(self, path: str, rule: str, action: str) -> None:
+        """Note one redaction."""
+        if len(self._notes) < NOTES_LIMIT:
+            self._notes.append((path, rule, action))
+        else:
+            key = f"{rule}|{action}"
+            self.more[key] = self.more.get(key, 0) + 1
+
+    @property
+    def notes(self) -> list[Note]:
+        """The notes, in the order in which they were made."""
+        return [Note(*note) for note in self._notes]
+
+    def count(self) -> int:
+        """Return how many redactions this is a receipt for."""
+        return len(self._notes) + sum(self.more.values())
+
+    def to_text(self) -> str:
+        """Return the JSON text that travels as the span attribute `runbundle.redaction`."""
+        body: dict[str, object] = {"n": self._notes}
+        if self.more:
+            body["more"] = self.more
+        return orjson.dumps(body).decode()
+
+
+def parse_receipt(text: object) -> Receipt | None:
+    """Read a receipt; None for anything that is not one, so that nothing else can travel under its name."""
+    if not isinstance(text, str) or len(text) > 65_536 or not text.startswith('{"n":['):
+        return None
+    try:
+        body = orjson.loads(text)
+        receipt = Receipt()
+        for path, rule, action in body["n"]:
+            if not (_SAFE_PATH.fullmatch(path) and _SAFE_RULE.fullmatch(rule) and action in _ACTIONS):
+                return None
+            receipt._notes.append((path, rule, action))  # pyright: ignore[reportPrivateUsage]
+        for key, count in body.get("more", {}).items():
+            rule, _, action = key.partition("|")
+            if not (_SAFE_RULE.fullmatch(rule) and action in _ACTIONS and isinstance(count, int)):
+                return None
+            receipt.more[key] = count
+    except (orjson.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError):
+        return None
+    if receipt.count() - sum(receipt.more.values()) > NOTES_LIMIT or set(body) - {"n", "more"}:
+        return None
+    return receipt
+
+
+def totals(receipts: Iterable[Receipt]) -> dict[tuple[str, str], int]:
+    """Add receipts up: how often each (rule, action) was applied."""
+    counts: dict[tuple[str, str], int] = {}
+    for receipt in receipts:
+        for note in receipt.notes:
+            counts[note.rule, note.action] = counts.get((note.rule, note.action), 0) + 1
+        for key, count in receipt.more.items():
+            rule, _, action = key.partition("|")
+            counts[rule, action] = counts.get((rule, action), 0) + count
+    return counts

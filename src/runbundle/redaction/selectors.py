@@ -1,0 +1,89 @@
+"""Selectors compiled to one trie, walked once beside the value.
+
+A rule holds for the node it names and all below it, until another rule names a node further down. Among rules that
+name the same node, the one with more literal steps wins, then the one with more `*`, then the stricter.
+"""
+
+from collections.abc import Iterable
+
+from runbundle.models.contract import STRICTNESS, FieldRule
+
+
+class Node:
+    """One step of the trie. Built once per contract and never changed afterwards."""
+
+    __slots__ = ("children", "loops", "rank", "rule")
+
+    def __init__(self, *, loops: bool = False) -> None:
+        self.children: dict[str, Node] = {}
+        """By literal key, and under `*` and `**` for the wildcards."""
+        self.loops = loops
+        """Whether any further step stays here: this is a `**`."""
+        self.rule: FieldRule | None = None
+        self.rank: tuple[int, int, int] = (0, 0, 0)
+
+
+State = tuple[Node, ...]
+"""Where a walk stands: the trie nodes that the path so far has reached."""
+
+
+def compile_rules(rules: Iterable[FieldRule]) -> State:
+    """Compile the rules of one target; return the state at the root of a payload."""
+    root = Node()
+    for rule in rules:
+        steps = rule.steps()
+        while steps and steps[-1] == "**":  # "all below X" is what a rule on X means anyway
+            steps = steps[:-1]
+        node = root
+        for step in steps:
+            node = node.children.setdefault(step, Node(loops=step == "**"))
+        literals = sum(step not in ("*", "**") for step in steps)
+        rank = (literals, steps.count("*"), STRICTNESS[rule.effective_action])
+        if node.rule is None or rank > node.rank:
+            node.rule, node.rank = rule, rank
+    return _reach([root])
+
+
+def advance(state: State, step: str) -> State:
+    """Return the state one step further down, at the key or index `step`."""
+    reached: list[Node] = []
+    for node in state:
+        if node.loops:
+            reached.append(node)
+        for name in (step, "*"):
+            child = node.children.get(name)
+            if child is not None:
+                reached.append(child)
+    return _reach(reached)
+
+
+def best_rule(state: State) -> FieldRule | None:
+    """Return the rule that decides at this node, or None if none names it."""
+    best: Node | None = None
+    for node in state:
+        if node.rule is not None and (best is None or node.rank > best.rank):
+            best = node
+    return best.rule if best else None
+
+
+def leads_on(state: State) -> bool:
+    """Tell whether a rule could still name something below."""
+    return any(node.children for node in state)
+
+
+def names(state: State, step: str) -> bool:
+    """Tell whether a rule names the key `step` literally."""
+    return any(step in node.children for node in state)
+
+
+def _reach(nodes: list[Node]) -> State:
+    """Add what `**` matches with no step at all: its node stands beside the one before it."""
+    found: list[Node] = []
+    while nodes:
+        node = nodes.pop()
+        if node not in found:
+            found.append(node)
+            deep = node.children.get("**")
+            if deep is not None:
+                nodes.append(deep)
+    return tuple(found)

@@ -1,0 +1,80 @@
+"""The one interface of artifact stores: narrow, so that a backend is small, and algorithms are functions over it."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from runbundle.errors import ConfigError, KeyNotFound
+
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+
+
+class ArtifactStore(ABC):
+    """Bytes under keys such as `<run_id>/events.jsonl`.
+
+    A `put` is whole or absent, never partial, and refuses a key that is taken unless told to overwrite. What was put
+    is seen by every `get` and `list` that starts after. Keys are checked by `check_key`: none is ever a way out of
+    the store. Implementations raise `KeyNotFound`, `AlreadyExists` and `StoreUnavailable`, and nothing else.
+    """
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """What `from_url` turns into this store again."""
+
+    @abstractmethod
+    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Store `data`. Raises `AlreadyExists` if the key is taken, unless `overwrite`."""
+
+    @abstractmethod
+    def get(self, key: str) -> bytes:
+        """Return all bytes of `key`, or raise `KeyNotFound`."""
+
+    @abstractmethod
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Return at most `length` bytes from `start`; fewer, or none, beyond the end."""
+
+    @abstractmethod
+    def open(self, key: str) -> BinaryIO:
+        """Return the bytes of `key` as a stream; the caller closes it."""
+
+    @abstractmethod
+    def size(self, key: str) -> int:
+        """Return how many bytes `key` has, or raise `KeyNotFound`."""
+
+    @abstractmethod
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Yield the keys that begin with `prefix`, sorted."""
+
+    @abstractmethod
+    def list_dirs(self, prefix: str = "") -> Iterator[str]:
+        """Yield the first segments below `prefix` that have keys below them, sorted."""
+
+    @abstractmethod
+    def delete(self, key: str) -> None:
+        """Remove `key`, or raise `KeyNotFound`."""
+
+    def exists(self, key: str) -> bool:
+        """Tell whether `key` is taken."""
+        try:
+            self.size(key)
+        except KeyNotFound:
+            return False
+        return True
+
+
+def check_key(key: str) -> str:
+    """Return `key` if it is one: segments of letters, digits, `.`, `_` and `-`, not dot first, joined by `/`."""
+    if not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+        raise ConfigError(
+            "this is not a key of a store", hint="segments are letters, digits, '.', '_', '-', not '.' first"
+        )
+    return key
+
+
+def check_prefix(prefix: str) -> str:
+    """Return `prefix` if keys can begin with it."""
+    if prefix and not all(_SEGMENT.fullmatch(segment) for segment in prefix.rstrip("/").split("/")):
+        raise ConfigError("this is not a prefix of keys", hint="write it as the beginning of a key, as in 'tenant/'")
+    return prefix

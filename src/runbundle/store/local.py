@@ -1,0 +1,169 @@
+"""A store on local disk."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+from uuid import uuid4
+
+from runbundle.errors import AlreadyExists, KeyNotFound, RunbundleError, StoreUnavailable
+from runbundle.store.base import ArtifactStore, check_key, check_prefix
+
+_HINTS = {
+    errno.ENOSPC: "free some space and try again; nothing was changed",
+    errno.EACCES: "let this user write there, or name another place with --store or RUNBUNDLE_STORE",
+    errno.EROFS: "the file system is read-only; name another place with --store or RUNBUNDLE_STORE",
+    errno.ENOTDIR: "a part of the path is a file; name another place with --store or RUNBUNDLE_STORE",
+}
+
+
+class LocalStore(ArtifactStore):
+    """Files below a root directory; folders are 0700 and files 0600, whatever the umask.
+
+    A file is written beside, synced, and linked into place, which fails if the name is taken: create-only even
+    between processes. After `put` returns, the bytes survive the loss of power; the name does once the folder is
+    synced, which is done here too. Names beginning with a dot are not part of the store.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root).absolute()
+
+    @property
+    def url(self) -> str:
+        """The root as `file://` URL."""
+        return self.root.as_uri()
+
+    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Store `data`, synced to disk."""
+        target = self.root / check_key(key)
+        scratch = self.root / ".tmp" / uuid4().hex
+        try:
+            _make_folders(self.root, target.parent)
+            _make_folders(self.root, scratch.parent)
+            try:
+                _write_synced(scratch, data)
+                if overwrite:
+                    scratch.replace(target)
+                else:
+                    target.hardlink_to(scratch)
+            finally:
+                scratch.unlink(missing_ok=True)
+            _sync_folder(target.parent)
+        except FileExistsError:
+            raise AlreadyExists(f"{key} exists already") from None
+        except OSError as error:
+            raise _unavailable(error, f"cannot write {target}") from error
+
+    def get(self, key: str) -> bytes:
+        """Return all bytes of `key`."""
+        with self.open(key) as file:
+            return file.read()
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Return a part of `key`."""
+        with self.open(key) as file:
+            file.seek(start)
+            return file.read(length)
+
+    def open(self, key: str) -> BinaryIO:
+        """Return `key` as a file."""
+        try:
+            return (self.root / check_key(key)).open("rb")
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise KeyNotFound(f"nothing is stored under {key}", hint=f"the store is {self.root}") from None
+        except OSError as error:
+            raise _unavailable(error, f"cannot read {key}") from error
+
+    def size(self, key: str) -> int:
+        """Return the size of `key`."""
+        path = self.root / check_key(key)
+        try:
+            if path.is_file():
+                return path.stat().st_size
+        except OSError as error:
+            raise _unavailable(error, f"cannot read {key}") from error
+        raise KeyNotFound(f"nothing is stored under {key}", hint=f"the store is {self.root}")
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Yield keys, sorted; a folder that vanishes meanwhile is passed over."""
+        folder, _, start = check_prefix(prefix).rpartition("/")
+        yield from sorted(_walk(self.root, folder, start))
+
+    def list_dirs(self, prefix: str = "") -> Iterator[str]:
+        """Yield the folders below `prefix`."""
+        folder = self.root / check_prefix(prefix) if prefix else self.root
+        try:
+            with os.scandir(folder) as entries:
+                yield from sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise _unavailable(error, f"cannot list {folder}") from error
+
+    def delete(self, key: str) -> None:
+        """Remove `key`, and folders that this empties."""
+        path = self.root / check_key(key)
+        try:
+            path.unlink()
+        except (FileNotFoundError, NotADirectoryError):
+            raise KeyNotFound(f"nothing is stored under {key}") from None
+        except OSError as error:
+            raise _unavailable(error, f"cannot delete {path}") from error
+        with contextlib.suppress(OSError):  # not empty: done
+            for parent in path.parents:
+                if parent == self.root:
+                    break
+                parent.rmdir()
+
+
+def _make_folders(root: Path, folder: Path) -> None:
+    if not folder.is_dir():
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder != root:
+            _make_folders(root, folder.parent)
+            folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write_synced(path: Path, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _walk(root: Path, folder: str, start: str) -> Iterator[str]:
+    pending = [folder]
+    while pending:
+        here = pending.pop()
+        try:
+            entries = list(os.scandir(root / here))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise _unavailable(error, f"cannot list {root / here}") from error
+        for entry in entries:
+            if entry.name.startswith(".") or (here == folder and not entry.name.startswith(start)):
+                continue
+            key = f"{here}/{entry.name}" if here else entry.name
+            if entry.is_dir():
+                pending.append(key)
+            else:
+                yield key
+
+
+def _unavailable(error: OSError, what: str) -> RunbundleError:
+    return StoreUnavailable(f"{what}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0, ""))

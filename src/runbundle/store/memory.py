@@ -1,0 +1,67 @@
+"""A store in memory: for tests, and for programs that read their own bundles back."""
+
+import io
+import threading
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from runbundle.errors import AlreadyExists, KeyNotFound
+from runbundle.store.base import ArtifactStore, check_key, check_prefix
+
+
+class MemoryStore(ArtifactStore):
+    """Keeps everything in a dict; gone with the process. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._data: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        """`memory://`, which names a new store each time."""
+        return "memory://"
+
+    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Store a copy of `data`."""
+        with self._lock:
+            if check_key(key) in self._data and not overwrite:
+                raise AlreadyExists(f"{key} exists already")
+            self._data[key] = bytes(data)
+
+    def get(self, key: str) -> bytes:
+        """Return all bytes of `key`."""
+        try:
+            return self._data[check_key(key)]
+        except KeyError:
+            raise KeyNotFound(f"nothing is stored under {key}") from None
+
+    def get_range(self, key: str, start: int, length: int) -> bytes:
+        """Return a part of `key`."""
+        return self.get(key)[start : start + length]
+
+    def open(self, key: str) -> BinaryIO:
+        """Return `key` as a stream."""
+        return io.BytesIO(self.get(key))
+
+    def size(self, key: str) -> int:
+        """Return the size of `key`."""
+        return len(self.get(key))
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """Yield keys, as they were when the listing began."""
+        check_prefix(prefix)
+        with self._lock:
+            keys = sorted(key for key in self._data if key.startswith(prefix))
+        yield from keys
+
+    def list_dirs(self, prefix: str = "") -> Iterator[str]:
+        """Yield the segments below `prefix`."""
+        base = check_prefix(prefix).rstrip("/") + "/" if prefix else ""
+        rest = [key[len(base) :] for key in self.list(base)]
+        yield from sorted({key.split("/", 1)[0] for key in rest if "/" in key})
+
+    def delete(self, key: str) -> None:
+        """Remove `key`."""
+        with self._lock:
+            if self._data.pop(check_key(key), None) is None:
+                raise KeyNotFound(f"nothing is stored under {key}")
