@@ -1,0 +1,1 @@
+"""Bundles: journal, assemble, seal; locate, read, verify."""

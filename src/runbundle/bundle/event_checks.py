@@ -1,0 +1,99 @@
+"""What verify asks of events.jsonl, line by line. Memory grows with the number of spans, not with their content."""
+
+from collections.abc import Callable
+from typing import Any
+
+from runbundle.models.bundle import RunIndex
+from runbundle.redaction.floor import has_credential
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import is_digest, is_marker
+from runbundle.redaction.receipt import Receipt, parse_receipt, totals
+
+FILE = "events.jsonl"
+_RANK = {
+    "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
+    "span.ended": 4, "run.ended": 5,
+}  # fmt: skip
+_MARKED_KINDS = ("content", "messages")
+
+Add = Callable[..., None]
+
+
+class EventChecks:
+    """Checks over the stream of events of one bundle."""
+
+    def __init__(self, add: Add) -> None:
+        self._add = add
+        self._seen = 0
+        self._spans: set[str] = set()
+        self._parents: list[tuple[int, str]] = []
+        self._previous: tuple[Any, ...] = ()
+        self._totals: dict[tuple[str, str], int] = {}
+        self._ops = {"tool": 0, "model": 0, "retrieval": 0}
+        self._in_order = True
+
+    def has_span(self, trace_id: str, span_id: str) -> bool:
+        """Tell whether a span has been seen."""
+        return trace_id + span_id in self._spans
+
+    def malformed(self, number: int, message: str) -> None:
+        """Note a line that does not parse."""
+        self._seen += 1
+        self._add("RB102", message, file=FILE, line=number)
+
+    def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
+        """Check one event."""
+        self._order(number, event)
+        self._seen += 1
+        if event["type"] == "span.started":
+            self._span(number, event)
+        if event["type"] == "span.ended" and "runbundle.redaction" not in event["attributes"]:
+            if event.get("status") != "interrupted":
+                self._add("RB402", "a span has no receipt of its redaction", file=FILE, line=number)
+        receipt = parse_receipt(event["attributes"].get("runbundle.redaction"))
+        if receipt is not None and event["type"] == "span.ended":
+            self._sum(receipt)
+        for key, value in event["attributes"].items():
+            if SPAN_KEYS.get(key) in _MARKED_KINDS and not (is_marker(value) or is_digest(value) or value == ""):
+                if not (key == "runbundle.result" or key == "exception.message"):  # a contract may let these through
+                    self._add("RB401", f"{key} is neither marker nor digest", file=FILE, line=number)
+        if has_credential(line.decode("utf-8", "replace")):
+            self._add("RB403", "something looks like a credential", file=FILE, line=number)
+
+    def finish(self, index: RunIndex) -> None:
+        """Compare what was seen with what run.json says."""
+        for number, parent in self._parents:
+            if parent not in self._spans:
+                self._add("RB501", "a parent span is not in the bundle", file=FILE, line=number)
+        said = index.counts
+        for what, seen, expected in (
+            ("events", self._seen, said.events),
+            ("spans", len(self._spans), said.spans),
+            ("tool calls", self._ops["tool"], said.tool_calls),
+            ("model calls", self._ops["model"], said.model_calls),
+            ("retrievals", self._ops["retrieval"], said.retrievals),
+        ):
+            if seen != expected:
+                self._add("RB305", f"run.json counts {expected} {what}, the events show {seen}", file=FILE)
+        if self._totals != {(t.rule, t.action): t.count for t in index.redaction.totals}:
+            self._add("RB404", "the receipts of the spans do not add up to the totals of run.json", file=FILE)
+
+    def _order(self, number: int, event: dict[str, Any]) -> None:
+        here = int(event["time_ns"]), event["trace_id"], event["span_id"], _RANK.get(event["type"], 9)
+        if self._in_order and (event.get("seq") != self._seen or here < self._previous):
+            self._in_order = False  # one finding: everything after it is displaced too
+            self._add("RB103", "the events are out of order or not numbered without gaps from here", file=FILE, line=number)
+        self._previous = here
+
+    def _span(self, number: int, event: dict[str, Any]) -> None:
+        self._spans.add(event["trace_id"] + event["span_id"])
+        parent = event.get("parent_span_id")
+        if parent and not event.get("remote_parent"):
+            self._parents.append((number, event["trace_id"] + parent))
+        op = event.get("op")
+        if op in self._ops:
+            self._ops[op] += 1
+
+    def _sum(self, receipt: Receipt) -> None:
+        for key, count in totals([receipt]).items():
+            self._totals[key] = self._totals.get(key, 0) + count

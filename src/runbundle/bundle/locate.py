@@ -1,0 +1,87 @@
+"""Find a run: by path, by id, by the beginning of its id, or as the last one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from runbundle.bundle.reader import parse_index
+from runbundle.errors import BundleError, KeyNotFound
+from runbundle.models.bundle import RunIndex
+from runbundle.models.identity import valid_run_id
+from runbundle.store import ArtifactStore, LocalStore
+
+LAST = "@last"
+
+
+class Entry(NamedTuple):
+    """One bundle of a store, as a listing sees it. `index` is None if it is not sealed or not readable."""
+
+    key: str
+    index: RunIndex | None
+    problem: str
+
+
+def list_keys(store: ArtifactStore) -> Iterator[str]:
+    """Yield the keys of all bundles: `<run_id>` and `<tenant>/<run_id>`. A folder of folders is a tenant's."""
+    for first in store.list_dirs():
+        if not valid_run_id(first):
+            continue
+        inner = [name for name in store.list_dirs(first) if name not in ("eval", "revisions")]
+        if inner and not any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/")):
+            yield from (f"{first}/{name}" for name in inner)
+        else:
+            yield first
+
+
+def list_runs(store: ArtifactStore) -> Iterator[Entry]:
+    """Yield all bundles with their index, oldest key first. Reads every run.json."""
+    for key in list_keys(store):
+        yield _entry(store, key)
+
+
+def _entry(store: ArtifactStore, key: str) -> Entry:
+    try:
+        return Entry(key, parse_index(store.get(f"{key}/run.json")), "")
+    except KeyNotFound:
+        return Entry(key, None, "unsealed")
+    except BundleError as error:
+        return Entry(key, None, error.message)
+
+
+def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
+    """Return the store and key of the bundle that `run` names.
+
+    `run` is a path of a bundle's folder or of its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly
+    one id, or `@last`. Raises `KeyNotFound` that says what there is.
+    """
+    path = Path(run)
+    if path.name == "run.json" and path.is_file():
+        path = path.parent
+    if ("/" in run or path.is_absolute() or run in (".", "..")) and path.is_dir():
+        path = path.resolve()
+        return LocalStore(path.parent), path.name
+    keys = list(list_keys(store))
+    if run == LAST:
+        return store, _last(store, keys)
+    if run in keys:
+        return store, run
+    exact = [key for key in keys if key.rpartition("/")[2] == run]
+    found = exact or [key for key in keys if key.rpartition("/")[2].startswith(run)]
+    if len(found) == 1:
+        return store, found[0]
+    if found:
+        raise KeyNotFound(f"{len(found)} runs begin with {run}", hint=f"such as {', '.join(found[:3])}; give more of it")
+    if path.is_dir():
+        path = path.resolve()
+        return LocalStore(path.parent), path.name
+    hint = f"there are {len(keys)} runs in {store.url}; runbundle ls lists them" if keys else f"{store.url} holds no runs"
+    raise KeyNotFound(f"there is no run {run}", hint=hint)
+
+
+def _last(store: ArtifactStore, keys: list[str]) -> str:
+    latest = max(
+        ((entry.index.started_at, key) for key in keys if (entry := _entry(store, key)).index is not None), default=None
+    )
+    if latest is None:
+        raise KeyNotFound("there is no sealed run yet", hint=f"the store is {store.url}; runbundle demo makes one")
+    return latest[1]

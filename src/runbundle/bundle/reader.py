@@ -1,0 +1,131 @@
+"""Read a bundle: the index alone, one span, or a stream of events. Nothing more is read than is asked for."""
+
+from collections.abc import Iterator
+from typing import Any, TypeVar, cast
+
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, UnsupportedVersion
+from runbundle.models.bundle import RUN_SCHEMA, ConfigSnapshot, RunIndex
+from runbundle.models.evidence import Evidence
+from runbundle.models.tools import ToolCalls
+from runbundle.store import ArtifactStore
+
+M = TypeVar("M", bound=BaseModel)
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""A longer line of events.jsonl is refused, so that a hostile bundle cannot exhaust memory."""
+
+
+class Bundle:
+    """A sealed bundle, opened by its index. Files are found by run.json's pointers, not by their names."""
+
+    def __init__(self, store: ArtifactStore, key: str, index: RunIndex, index_bytes: bytes) -> None:
+        self.store = store
+        self.key = key
+        self.index = index
+        self.index_bytes = index_bytes
+
+    @classmethod
+    def open(cls, store: ArtifactStore, key: str) -> "Bundle":
+        """Read run.json. Raises `NotSealed`, `MalformedBundle` or `UnsupportedVersion`."""
+        try:
+            data = store.get(f"{key}/run.json")
+        except KeyNotFound:
+            raise NotSealed(
+                f"{key} has no run.json", hint="the run is still being written, or its writer was cut off"
+            ) from None
+        return cls(store, key, parse_index(data), data)
+
+    def read(self, path: str) -> bytes:
+        """Return the bytes of one file. Raises `KeyNotFound`."""
+        return self.store.get(f"{self.key}/{path}")
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the events in order, one line in memory at a time. Raises `MalformedBundle` with file and line."""
+        path = self._path("events.jsonl")
+        with self.store.open(f"{self.key}/{path}") as file:
+            number = 0
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                number += 1
+                yield parse_event_line(line, path, number)
+
+    def span(self, span_id: str) -> list[dict[str, Any]]:
+        """Return all events of the span whose id begins with `span_id`; none if there is no such span.
+
+        Raises `KeyNotFound` if spans with different ids begin so.
+        """
+        found: list[dict[str, Any]] = []
+        for event in self.events():
+            if event["span_id"].startswith(span_id):
+                if found and found[0]["span_id"] != event["span_id"]:
+                    raise KeyNotFound(f"more than one span id begins with {span_id}", hint="give more digits")
+                found.append(event)
+        return found
+
+    def tool_calls(self) -> ToolCalls:
+        """Return the tool calls."""
+        return self._parsed("tool_calls.json", ToolCalls)
+
+    def evidence(self) -> Evidence | None:
+        """Return the evidence, or None if nothing was retrieved."""
+        if not any(entry.path.endswith("evidence.json") for entry in self.index.files):
+            return None
+        return self._parsed("evidence.json", Evidence)
+
+    def config(self) -> ConfigSnapshot:
+        """Return the configuration."""
+        return self._parsed(self.index.config.path, ConfigSnapshot)
+
+    def _parsed(self, name: str, model: type[M]) -> M:
+        path = self._path(name)
+        return parse_model(self.read(path), model, path)
+
+    def _path(self, name: str) -> str:
+        for entry in self.index.files:
+            if entry.path == name or entry.path.endswith("/" + name):
+                return entry.path
+        raise MalformedBundle("is not listed in run.json", file=name)
+
+
+def parse_index(data: bytes) -> RunIndex:
+    """Read run.json. Raises `MalformedBundle`, or `UnsupportedVersion` for a format of a later version."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise MalformedBundle(f"is not JSON ({error.msg})", file="run.json", line=error.lineno) from None
+    said = cast("dict[str, Any]", value).get("schema") if isinstance(value, dict) else None
+    if isinstance(said, str) and said.startswith("runbundle/run/v") and said != RUN_SCHEMA:
+        raise UnsupportedVersion(f"run.json is in format {said}", hint="install a newer runbundle")
+    return parse_model(data, RunIndex, "run.json")
+
+
+def parse_model(data: bytes, model: type[M], file: str) -> M:
+    """Read one JSON file as a model. Raises `MalformedBundle` that names the field, never its value."""
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(step) for step in first["loc"])
+        raise MalformedBundle(f"{place}: {first['msg']}" if place else first["msg"], file=file) from None
+
+
+def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
+    """Read one line of events.jsonl as a dict. Raises `MalformedBundle` with the line's number."""
+    if len(line) > MAX_LINE_BYTES:
+        raise MalformedBundle("is longer than 64 MiB", file=file, line=number)
+    if not line.endswith(b"\n"):
+        raise MalformedBundle("is cut off: no line end", file=file, line=number)
+    try:
+        event = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise MalformedBundle(f"is not JSON ({error.msg})", file=file, line=number) from None
+    if not isinstance(event, dict):
+        raise MalformedBundle("is not a JSON object", file=file, line=number)
+    fields = cast("dict[str, Any]", event)
+    for field in ("time_ns", "type", "trace_id", "span_id", "name"):
+        if not isinstance(fields.get(field), str):
+            raise MalformedBundle(f"has no {field}", file=file, line=number)
+    if not isinstance(fields.get("attributes"), dict) or not fields["time_ns"].isdigit():
+        raise MalformedBundle("is not an event", file=file, line=number)
+    return fields

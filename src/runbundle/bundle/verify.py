@@ -1,0 +1,184 @@
+"""Verify a bundle: everything it says of itself, checked against its bytes. The result is a value."""
+
+import hashlib
+from typing import Any
+
+from runbundle.bundle.event_checks import EventChecks
+from runbundle.bundle.reader import parse_event_line, parse_index, parse_model
+from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, UnsupportedVersion
+from runbundle.models.bundle import ConfigSnapshot, FileEntry, RunIndex
+from runbundle.models.evidence import Evidence
+from runbundle.models.findings import FINDINGS
+from runbundle.models.report import Dimension, Finding, VerifyReport
+from runbundle.models.tools import ToolCalls
+from runbundle.store import ArtifactStore
+
+DIMENSIONS: tuple[Dimension, ...] = ("structure", "integrity", "completeness", "redaction", "references")
+_OUTSIDE_CORE = ("eval/", "revisions/", "attestation.dsse.json")
+_CHUNK = 1_048_576
+_FINDINGS_LIMIT = 200
+
+
+class _Report:
+    """Findings as they are made."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.files = 0
+        self.bytes = 0
+
+    def add(self, code: str, message: str, *, file: str | None = None, line: int | None = None) -> None:
+        """Add a finding; its severity and dimension are the catalogue's."""
+        if len(self.findings) < _FINDINGS_LIMIT:
+            spec: Any = FINDINGS[code]
+            self.findings.append(
+                Finding(
+                    code=code, severity=spec.severity, dimension=spec.dimension, message=message, file=file, line=line
+                )
+            )
+
+
+def verify(store: ArtifactStore, key: str) -> VerifyReport:
+    """Check a bundle in all five dimensions and return the report.
+
+    Bad bundles give findings, never exceptions; only a store that cannot be read raises (`StoreUnavailable`).
+    `verified` means: sealed, whole, unchanged since the seal, consistent, and nothing known to be missing. It does not
+    mean that nobody could have written another run.json with other digests: that takes a signature.
+    """
+    report = _Report()
+    try:
+        data = store.get(f"{key}/run.json")
+    except KeyNotFound:
+        report.add("RB105", "there is no run.json", file="run.json")
+        return _finished(report, key)
+    report.files, report.bytes = 1, len(data)
+    try:
+        index = parse_index(data)
+    except UnsupportedVersion as error:
+        report.add("RB104", error.message, file="run.json")
+        return _finished(report, key)
+    except MalformedBundle as error:
+        report.add("RB101", error.message, file="run.json", line=error.line or None)
+        return _finished(report, key)
+    if key.rpartition("/")[2] != index.run_id:
+        report.add("RB505", "run.json is of another run than its folder's name says", file="run.json")
+    present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
+    unchanged = {entry.path for entry in index.files if _unchanged(store, key, entry, present, report)}
+    for extra in sorted(present - {entry.path for entry in index.files} - {"run.json"}):
+        if not extra.startswith(_OUTSIDE_CORE):
+            report.add("RB203", "is not listed in run.json", file=extra)
+    _completeness(index, report)
+    _contents(store, key, index, unchanged, report)
+    return _finished(report, index.run_id)
+
+
+def _unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: _Report) -> bool:
+    """Compare one file with its entry: missing, modified, truncated, torn and grown are told apart."""
+    if entry.path not in present:
+        report.add("RB202", "is listed in run.json and not there", file=entry.path)
+        return False
+    digest, size, last = hashlib.sha256(), 0, b""
+    with store.open(f"{key}/{entry.path}") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+            last = chunk[-1:]
+    report.files += 1
+    report.bytes += size
+    if size < entry.bytes:
+        code, how = ("RB204", "truncated") if last in (b"\n", b"") else ("RB205", "torn: it ends within a line")
+        report.add(code, f"is {how}: {size} of {entry.bytes} bytes", file=entry.path)
+    elif size > entry.bytes:
+        report.add("RB206", f"has grown: {size} bytes, sealed with {entry.bytes}", file=entry.path)
+    elif digest.hexdigest() != entry.sha256:
+        report.add("RB201", "was modified: same size, another SHA-256", file=entry.path)
+    else:
+        return True
+    return False
+
+
+def _completeness(index: RunIndex, report: _Report) -> None:
+    said = index.completeness
+    if said.spans_expected is None:
+        report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file="run.json")
+    elif said.spans_expected > said.spans_seen:
+        missing = said.spans_expected - said.spans_seen
+        report.add("RB301", f"{missing} of {said.spans_expected} spans never arrived", file="run.json")
+    if said.state == "crashed":
+        report.add("RB304", "the run has no end", file="run.json")
+    if said.open_spans:
+        report.add("RB302", f"{len(said.open_spans)} spans never ended", file="run.json")
+    if any(said.dropped.values()):
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(said.dropped.items()))
+        report.add("RB303", f"records were dropped ({reasons})", file="run.json")
+    if said.roots > 1:
+        report.add("RB306", f"{said.roots} spans claim to be this run", file="run.json")
+
+
+def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[str], report: _Report) -> None:
+    """Check what the files say. A file that is damaged has its finding already and is not read further."""
+    config = next((e for e in index.files if e.path == index.config.path), None)
+    if config is None or config.sha256 != index.config.sha256:
+        report.add("RB504", "the digest of the configuration is not that of its file", file="run.json")
+    elif config.path in unchanged:
+        _parsed(store, key, config.path, ConfigSnapshot, report)
+    checks: EventChecks | None = None
+    if "events.jsonl" in unchanged:
+        checks = EventChecks(report.add)
+        _stream_events(store, key, checks)
+        checks.finish(index)
+    if "tool_calls.json" in unchanged:
+        calls = _parsed(store, key, "tool_calls.json", ToolCalls, report)
+        if calls is not None:
+            _same_run(calls.run_id, index, "tool_calls.json", report)
+            if len(calls.calls) != index.counts.tool_calls:
+                report.add("RB305", "run.json counts another number of tool calls", file="tool_calls.json")
+            for call in calls.calls:
+                if checks is not None and not checks.has_span(call.trace_id, call.span_id):
+                    report.add("RB502", f"call {call.call_id} names a span that is not there", file="tool_calls.json")
+    if "evidence.json" in unchanged:
+        evidence = _parsed(store, key, "evidence.json", Evidence, report)
+        if evidence is not None:
+            _same_run(evidence.run_id, index, "evidence.json", report)
+            for retrieval in evidence.retrievals:
+                if checks is not None and not checks.has_span(retrieval.trace_id, retrieval.span_id):
+                    report.add("RB503", "a retrieval names a span that is not there", file="evidence.json")
+
+
+def _stream_events(store: ArtifactStore, key: str, checks: EventChecks) -> None:
+    with store.open(f"{key}/events.jsonl") as file:
+        for number, line in enumerate(file, 1):
+            try:
+                event = parse_event_line(line, "events.jsonl", number)
+            except BundleError as error:
+                checks.malformed(number, error.message)
+            else:
+                checks.event(number, event, line)
+
+
+def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: _Report) -> Any:
+    try:
+        return parse_model(store.get(f"{key}/{path}"), model, path)
+    except MalformedBundle as error:
+        report.add("RB102", error.message, file=path)
+        return None
+
+
+def _same_run(run_id: str, index: RunIndex, file: str, report: _Report) -> None:
+    if run_id != index.run_id:
+        report.add("RB505", "carries the id of another run", file=file)
+
+
+def _finished(report: _Report, run_id: str) -> VerifyReport:
+    worst = {
+        dimension: {f.severity for f in report.findings if f.dimension == dimension} for dimension in DIMENSIONS
+    }
+    errors = any("error" in severities for severities in worst.values())
+    return VerifyReport(
+        run_id=run_id,
+        verdict="failed" if errors else "incomplete" if report.findings else "verified",
+        dimensions={d: "fail" if "error" in s else "warn" if s else "pass" for d, s in worst.items()},
+        findings=report.findings,
+        files_checked=report.files,
+        bytes_checked=report.bytes,
+    )

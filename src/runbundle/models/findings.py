@@ -1,0 +1,185 @@
+"""The catalogue of finding codes. Plain data: `runbundle explain` needs nothing else."""
+
+from typing import NamedTuple
+
+
+class FindingSpec(NamedTuple):
+    """What a code means."""
+
+    title: str
+    severity: str
+    dimension: str
+    why: str
+    what_to_do: str
+
+
+FINDINGS: dict[str, FindingSpec] = {
+    "RB101": FindingSpec(
+        "run.json is not readable", "error", "structure",
+        "The index does not parse as JSON or does not fit its schema. Nothing else of the bundle can be trusted by it.",
+        "Restore run.json from a copy. A file cut short by a copy or a full disk is the usual cause.",
+    ),
+    "RB102": FindingSpec(
+        "a file does not fit its schema", "error", "structure",
+        "A file has the digest that run.json gives, yet its content is not what the format says: it was written so.",
+        "Report it with the version in run.json (versions.runbundle); it is a defect of the writer.",
+    ),
+    "RB103": FindingSpec(
+        "events are not in canonical order", "error", "structure",
+        "events.jsonl must be numbered from 0 without gaps and sorted by time, trace, span, type and position.",
+        "If integrity passes, the writer is at fault; otherwise lines were moved or removed after the seal.",
+    ),
+    "RB104": FindingSpec(
+        "the format is of a later version", "error", "structure",
+        "run.json names a schema that this version of runbundle does not know.",
+        "Install a newer runbundle.",
+    ),
+    "RB105": FindingSpec(
+        "the bundle is not sealed", "warning", "structure",
+        "There is no run.json. It is written last, so the run is still being written, or its writer was cut off.",
+        "Wait for the run to end. If its process is gone, its records are in the spool beside the store.",
+    ),
+    "RB201": FindingSpec(
+        "a file was modified", "error", "integrity",
+        "A file has the size that run.json gives but another digest.",
+        "Treat the bundle as altered. Restore the file from a copy whose digest is the one in run.json.",
+    ),
+    "RB202": FindingSpec(
+        "a file is missing", "error", "integrity",
+        "run.json lists a file that is not there.",
+        "Restore it from a copy; partial copies of bundles are the usual cause.",
+    ),
+    "RB203": FindingSpec(
+        "a file is not listed", "error", "integrity",
+        "The bundle holds a file that run.json does not list. It is not part of what was sealed.",
+        "Remove it, or find out who put it there.",
+    ),
+    "RB204": FindingSpec(
+        "a file was truncated", "error", "integrity",
+        "A file is shorter than run.json says and ends at the end of a line or value.",
+        "Restore it from a copy.",
+    ),
+    "RB205": FindingSpec(
+        "a file is torn", "error", "integrity",
+        "A file is shorter than run.json says and ends in the middle of a line: a write or copy was cut off.",
+        "Restore it from a copy.",
+    ),
+    "RB206": FindingSpec(
+        "a file has grown", "error", "integrity",
+        "A file is longer than run.json says: something was added after the seal.",
+        "Treat the bundle as altered. Restore the file from a copy.",
+    ),
+    "RB301": FindingSpec(
+        "spans are missing", "warning", "completeness",
+        "Fewer spans arrived than the run's processes say they started.",
+        "See completeness in run.json: queue drops, sampling and killed processes are the usual causes.",
+    ),
+    "RB302": FindingSpec(
+        "spans never ended", "warning", "completeness",
+        "Spans were still open when the run was sealed.",
+        "Work that outlives its run is started in it; give it a run of its own, or wait for it before the run ends.",
+    ),
+    "RB303": FindingSpec(
+        "records were dropped", "warning", "completeness",
+        "Losses were counted while the run was recorded, by the SDK's limits, a full disk or a torn journal.",
+        "The reasons are in run.json under completeness.dropped.",
+    ),
+    "RB304": FindingSpec(
+        "the run has no end", "warning", "completeness",
+        "The span that is the run never ended: its process was killed.",
+        "What was recorded until then is in the bundle.",
+    ),
+    "RB305": FindingSpec(
+        "counts do not agree", "error", "completeness",
+        "run.json counts other numbers of spans or calls than its files hold.",
+        "Report it with the version in run.json; it is a defect of the writer.",
+    ),
+    "RB306": FindingSpec(
+        "two runs share one id", "warning", "completeness",
+        "More than one span claims to be this run.",
+        "Give each run an id of its own; without run_id a random one is given.",
+    ),
+    "RB307": FindingSpec(
+        "nobody says how many spans there were", "warning", "completeness",
+        "No local root carries the number of spans started beneath it, so a loss would not be seen.",
+        "Record with runbundle.configure() instead of the bare exporter.",
+    ),
+    "RB401": FindingSpec(
+        "content is not redacted", "error", "redaction",
+        "A key that holds prompts, payloads or other free text has a value that is neither a marker nor a view.",
+        "Find out which program wrote it, and treat the bundle as containing what it must not.",
+    ),
+    "RB402": FindingSpec(
+        "a span has no receipt", "error", "redaction",
+        "A span line carries attributes but no receipt of its redaction: it did not pass the redactor.",
+        "Find out which program wrote it.",
+    ),
+    "RB403": FindingSpec(
+        "something looks like a credential", "error", "redaction",
+        "Text in the public format of a credential stands in the bundle.",
+        "Revoke the credential, quarantine the bundle, and add a rule to the tool's contract.",
+    ),
+    "RB404": FindingSpec(
+        "receipts do not add up", "error", "redaction",
+        "The totals in run.json differ from the sum of the receipts of the spans.",
+        "Report it with the version in run.json; it is a defect of the writer.",
+    ),
+    "RB501": FindingSpec(
+        "a parent span is unknown", "error", "references",
+        "A span names a parent that is not in the bundle and is not marked as lying outside the run.",
+        "If completeness says that spans are missing, it is one of them.",
+    ),
+    "RB502": FindingSpec(
+        "a tool call has no span", "error", "references",
+        "tool_calls.json names a span that events.jsonl does not have.",
+        "Report it with the version in run.json; it is a defect of the writer.",
+    ),
+    "RB503": FindingSpec(
+        "evidence has no span", "error", "references",
+        "evidence.json names a span that events.jsonl does not have.",
+        "Report it with the version in run.json; it is a defect of the writer.",
+    ),
+    "RB504": FindingSpec(
+        "the configuration pointer is wrong", "error", "references",
+        "The digest of the configuration in run.json is not that of the file it points to.",
+        "Treat the bundle as altered.",
+    ),
+    "RB505": FindingSpec(
+        "a file speaks of another run", "error", "references",
+        "A file carries the id of another run.",
+        "Files of two bundles were mixed. Restore them from copies.",
+    ),
+    "RB901": FindingSpec(
+        "an exporter can see raw spans", "error", "pipeline",
+        "A processor of the tracer provider stands beside the redactor instead of behind it and is handed raw spans.",
+        "Let runbundle.configure() build the provider and add processors to that one, or wrap the exporter in"
+        " runbundle.RedactingSpanExporter.",
+    ),
+    "RB902": FindingSpec(
+        "an exporter did not load", "error", "pipeline",
+        "OTEL_TRACES_EXPORTER or OTEL_LOGS_EXPORTER names an exporter that is not installed. The SDK logs this and runs"
+        " on without telemetry.",
+        "Install the package that provides it, or correct the name.",
+    ),
+    "RB903": FindingSpec(
+        "a sampler drops runs", "error", "pipeline",
+        "The sampler discards some traces before any processor sees them. Their runs leave no bundle.",
+        "Use parentbased_always_on, and sample behind the redactor or in a Collector.",
+    ),
+    "RB904": FindingSpec(
+        "the store cannot be written", "error", "pipeline",
+        "A trial file could not be written to the store.",
+        "See the message; name another place with --store or RUNBUNDLE_STORE.",
+    ),
+    "RB905": FindingSpec(
+        "raw and bundle exporters stand side by side", "error", "pipeline",
+        "OTEL_TRACES_EXPORTER lists another exporter beside runbundle: that one is handed raw spans.",
+        "Use OTEL_TRACES_EXPORTER=runbundle alone, and forward with configure(otlp=True).",
+    ),
+    "RB906": FindingSpec(
+        "nothing records", "warning", "pipeline",
+        "No tracer provider with a redactor was found.",
+        "Call runbundle.configure(), or name the application with --app module:callable.",
+    ),
+}  # fmt: skip
+"""By code: RB1xx structure, RB2xx integrity, RB3xx completeness, RB4xx redaction, RB5xx references, RB9xx pipeline."""

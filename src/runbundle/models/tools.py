@@ -1,0 +1,90 @@
+"""tool_calls.json."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from runbundle.models.bundle import ContractRef, ErrorSummary, Record
+
+
+class Redaction(Record):
+    """One thing that redaction did to a payload."""
+
+    path: str
+    """Where: `arguments/customer/email`."""
+    rule: str
+    """Because of what."""
+    action: str
+    """What was done."""
+
+
+class Payload(Record):
+    """Arguments or result of a call."""
+
+    view: Any = None
+    """What the contract lets through; null without a contract."""
+    digest: str | None = None
+    """Keyed digest of the whole: equal payloads have equal digests."""
+    bytes: int | None = None
+    """Size of the whole as JSON."""
+    redactions: list[Redaction] = Field(default_factory=list[Redaction])
+    """What is missing from the view, and why."""
+
+
+class PolicyOutcome(Record):
+    """Whether the call might run."""
+
+    decision: Literal["allowed", "blocked", "approved", "denied"]
+    """The decision."""
+    rule: str | None = None
+    """The rule it was made by."""
+    reason: str | None = None
+    """The reason, as redaction left it."""
+
+
+class ToolCall(Record):
+    """One call of a tool."""
+
+    call_id: str
+    """The model's id of the call, else the span's id."""
+    tool: str
+    """The tool's name."""
+    contract: ContractRef | None
+    """The contract that was applied, or null: the tool is undeclared."""
+    trace_id: str
+    """Trace of the call's span."""
+    span_id: str
+    """The call's span."""
+    parent_span_id: str | None = None
+    """The span above it."""
+    agent: str | None = None
+    """The agent that called."""
+    started_at: str
+    """RFC 3339, nanoseconds, UTC."""
+    duration_ns: str
+    """Nanoseconds, as decimal text."""
+    status: str
+    """`ok`, `error`, `unset`, `blocked`, `cancelled` or `interrupted`."""
+    error: ErrorSummary | None = None
+    """What went wrong."""
+    policy: PolicyOutcome
+    """What policy said."""
+    side_effects: Literal["none", "read", "write", "destructive", "unknown"]
+    """From the contract."""
+    attempt: int = 1
+    """1, or higher for a retry."""
+    arguments: Payload | None = None
+    """What it was called with."""
+    result: Payload | None = None
+    """What it returned."""
+
+
+class ToolCalls(Record):
+    """All tool calls of a run, in the order in which they started."""
+
+    schema_: Literal["runbundle/tool_calls/v1"] = Field(default="runbundle/tool_calls/v1", alias="schema")
+    """Format and version."""
+    run_id: str
+    """The run."""
+    calls: list[ToolCall]
+    """Empty if no tool was called."""
