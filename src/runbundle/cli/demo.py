@@ -1,0 +1,58 @@
+"""`runbundle demo`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+
+if TYPE_CHECKING:
+    from runbundle.store import ArtifactStore
+
+
+@click.command("demo", epilog="Example: runbundle demo --store /tmp/runs")
+@store_option
+@format_option()
+@reports_errors
+def command(store_url: str, format_: str) -> None:
+    """Run a small offline agent, seal its bundle and verify it. Needs no key and no network.
+
+    Exit code: that of the verification.
+    """
+    from runbundle.bundle.verify import verify
+    from runbundle.cli.demo_agent import record
+    from runbundle.cli.verify import exit_code, print_report
+    from runbundle.errors import StoreUnavailable
+
+    store = open_store(store_url)
+    flushed = record(store)
+    if not flushed.sealed:
+        reason = next(iter(flushed.failed.values()), "the run was not recorded")
+        raise StoreUnavailable(f"the demo's run was not sealed: {reason}")
+    key = flushed.sealed[-1]
+    report = verify(store, key)
+    place = f"{store.url.removeprefix('file://')}/{key}"
+    if format_ == "json":
+        print_json({"bundle": place, "run_id": report.run_id, "verdict": report.verdict})
+    else:
+        click.echo(f"A support agent has run. Its bundle: {place}\n")
+        _print_files(store, key)
+        click.echo()
+        print_report(report)
+        click.echo("next: runbundle show @last" + ("" if store_url == ".runbundle" else f" --store {store_url}"))
+    raise click.exceptions.Exit(exit_code(report))
+
+
+def _print_files(store: "ArtifactStore", key: str) -> None:
+    from runbundle.cli.render import size
+
+    notes = {
+        "run.json": "index: who, when, how it went, and the digest of every other file",
+        "config.snapshot.json": "the configuration, without its secrets",
+        "events.jsonl": "everything that happened, in order",
+        "evidence.json": "what was retrieved",
+        "tool_calls.json": "every tool call, as its contract allows",
+    }
+    for path in store.list(f"{key}/"):
+        name = path[len(key) + 1 :]
+        click.echo(f"  {name:<22} {size(store.size(path)):>9}  {notes.get(name, '')}".rstrip())

@@ -1,0 +1,74 @@
+"""`runbundle doctor`."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.errors import ConfigError, StoreError
+
+if TYPE_CHECKING:
+    from runbundle.otel.doctor import Diagnosis
+
+
+@click.command("doctor", epilog="Example: runbundle doctor --app myservice.telemetry:setup")
+@store_option
+@format_option()
+@click.option(
+    "--app",
+    metavar="MODULE:CALLABLE",
+    help="Import this and call it, so that the application sets its telemetry up, then look at the result.",
+)
+@reports_errors
+def command(store_url: str, format_: str, app: str | None) -> None:
+    """Check that nothing raw leaves this set-up and that runs will be recorded.
+
+    Looks at the OTEL_* variables and the store, and with --app at the processors, exporters and sampler of the
+    tracer provider. Exit code: 0 if all is well, 1 otherwise.
+    """
+    from runbundle.otel.doctor import diagnose_environment, diagnose_provider
+
+    found = diagnose_environment() + _store_findings(store_url)
+    if app is not None:
+        returned = _call(app)
+        found += diagnose_provider(getattr(returned, "tracer_provider", returned))
+    if format_ == "json":
+        print_json({"findings": [finding._asdict() for finding in found]})
+    else:
+        for finding in found:
+            click.echo(f"{finding.code}  {finding.message}")
+            click.echo(f"       {finding.hint}")
+        looked = "environment, store" + (", tracer provider" if app else "")
+        click.echo(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
+        if app is None:
+            click.echo("next: runbundle doctor --app MODULE:CALLABLE looks at an application's exporters and sampler")
+    raise click.exceptions.Exit(1 if found else 0)
+
+
+def _store_findings(store_url: str) -> "list[Diagnosis]":
+    from runbundle.models.findings import FINDINGS
+    from runbundle.otel.doctor import Diagnosis
+
+    key = f"doctor-{uuid4().hex}/trial"
+    try:
+        store = open_store(store_url)
+        store.put(key, b"")
+        store.delete(key)
+    except StoreError as error:
+        return [Diagnosis("RB904", "error", error.message, error.hint or FINDINGS["RB904"].what_to_do)]
+    return []
+
+
+def _call(app: str) -> Any:
+    module, _, name = app.partition(":")
+    if not module or not name:
+        raise ConfigError("--app takes MODULE:CALLABLE", hint="as in myservice.telemetry:setup")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(import_module(module), name)()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"--app could not be loaded: {error}", hint="run it from the folder of the module") from None

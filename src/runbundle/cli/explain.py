@@ -1,0 +1,35 @@
+"""`runbundle explain`."""
+
+import textwrap
+
+import click
+
+from runbundle.cli.options import format_option, print_json, reports_errors
+
+
+@click.command("explain", epilog="Example: runbundle explain RB201")
+@click.argument("code", metavar="CODE", required=False)
+@format_option()
+@reports_errors
+def command(code: str | None, format_: str) -> None:
+    """Explain a finding code; without one, list all."""
+    from runbundle.cli.render import width
+    from runbundle.errors import ConfigError
+    from runbundle.models.findings import FINDINGS
+
+    if code is None:
+        if format_ == "json":
+            print_json({name: spec._asdict() for name, spec in FINDINGS.items()})
+            return
+        for name, spec in FINDINGS.items():
+            click.echo(f"{name}  {spec.dimension:<13} {spec.title}")
+        return
+    spec = FINDINGS.get(code.upper())
+    if spec is None:
+        raise ConfigError(f"there is no code {code}", hint="runbundle explain lists all")
+    if format_ == "json":
+        print_json({"code": code.upper(), **spec._asdict()})
+        return
+    click.echo(f"{code.upper()}: {spec.title} ({spec.severity}, {spec.dimension})\n")
+    click.echo(textwrap.fill(spec.why, min(width(), 100)))
+    click.echo("\n" + textwrap.fill(f"What to do: {spec.what_to_do}", min(width(), 100)))

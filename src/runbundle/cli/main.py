@@ -1,0 +1,65 @@
+"""`runbundle`: the group, with commands that are imported when they are called."""
+
+import os
+import sys
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "demo": "Run a small offline agent and verify the bundle it leaves.",
+    "ls": "List the runs of a store.",
+    "show": "Show one run, or one span of it.",
+    "tools": "Show the tool calls of a run.",
+    "verify": "Check that a bundle is whole, unchanged and redacted.",
+    "schema": "Print the JSON Schema of a file of the bundle.",
+    "explain": "Explain a finding code.",
+    "doctor": "Check that nothing raw leaves this set-up and that runs will be recorded.",
+}
+
+
+class _Lazy(click.Group):
+    """Knows its commands by name; `--help` needs none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"runbundle.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(
+    cls=_Lazy,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Example: runbundle demo, then runbundle show @last",
+)
+@click.version_option(package_name="runbundle", prog_name="runbundle")
+def group() -> None:
+    """The flight recorder for AI agents: read and check run bundles."""
+
+
+def main() -> None:
+    """Run the command line; the exit code says how it went (see `runbundle COMMAND --help`)."""
+    try:
+        code = group.main(standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except BrokenPipeError:
+        # The reader has left, as in `runbundle ls | head`. Python would complain at exit when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)

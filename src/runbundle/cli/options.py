@@ -1,0 +1,75 @@
+"""Options and error handling that every command shares."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runbundle.errors import ConfigError, ContractError, KeyNotFound, RunbundleError
+
+if TYPE_CHECKING:
+    from runbundle.store import ArtifactStore
+
+store_option = click.option(
+    "--store",
+    "store_url",
+    envvar="RUNBUNDLE_STORE",
+    default=".runbundle",
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    help="Where the bundles are: a path or a file:// URL.",
+)
+run_argument = click.argument("run", metavar="RUN")
+
+
+def format_option(*extra: str) -> Callable[[Any], Any]:
+    """Return the option `--format`; JSON is one document on standard output."""
+    return click.option(
+        "--format", "format_", type=click.Choice(["human", "json", *extra]), default="human", show_default=True,
+        help="How to print.",
+    )  # fmt: skip
+
+
+def open_store(url: str) -> "ArtifactStore":
+    """Return the store of `--store`."""
+    from runbundle.store import from_url
+
+    return from_url(url)
+
+
+def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Turn errors of this package into a message and an exit code: 2 for usage, 5 if the work could not be done."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except RunbundleError as error:
+            if kwargs.get("format_") == "json":
+                from runbundle.models.canonical import to_json_bytes
+
+                body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
+                click.echo(to_json_bytes(body), err=True, nl=False)
+            else:
+                click.echo(f"error: {error.message}", err=True)
+                if error.hint:
+                    click.echo(f"hint: {error.hint}", err=True)
+            usage = isinstance(error, ConfigError | ContractError | KeyNotFound)
+            raise click.exceptions.Exit(2 if usage else 5) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            click.echo(f"error: {error.strerror or type(error).__name__}", err=True)
+            raise click.exceptions.Exit(5) from None
+
+    return call
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON document."""
+    from runbundle.models.canonical import to_json_bytes
+
+    sys.stdout.write(to_json_bytes(value, indent=True).decode())

@@ -1,0 +1,155 @@
+"""`runbundle show`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+
+if TYPE_CHECKING:
+    from runbundle.bundle.reader import Bundle
+
+_TREE_LIMIT = 200
+
+
+@click.command("show", epilog="Example: runbundle show @last --span 3f2a")
+@run_argument
+@store_option
+@format_option()
+@click.option("--span", "span_id", metavar="ID", help="Show everything recorded of this span; the beginning of an id will do.")
+@click.option("--all", "all_spans", is_flag=True, help=f"Show every span, not just the first {_TREE_LIMIT}.")
+@reports_errors
+def command(run: str, store_url: str, format_: str, span_id: str | None, all_spans: bool) -> None:
+    """Show one run: what it was, what happened in it, what was withheld and whether anything is missing.
+
+    RUN is a path, a run id, the beginning of one, or @last. Exit code: 0, or 2 if there is no such run or span.
+    """
+    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.reader import Bundle
+    from runbundle.errors import KeyNotFound
+
+    bundle = Bundle.open(*resolve(open_store(store_url), run))
+    if span_id is not None:
+        events = bundle.span(span_id)
+        if not events:
+            raise KeyNotFound(f"there is no span {span_id}", hint=f"runbundle show {bundle.index.run_id} shows the ids")
+        if format_ == "json":
+            print_json(events)
+        else:
+            _print_span(events)
+    elif format_ == "json":
+        print_json(bundle.index.model_dump(mode="json", by_alias=True, exclude_none=True))
+    else:
+        _print_run(bundle, None if all_spans else _TREE_LIMIT)
+
+
+def _print_run(bundle: "Bundle", limit: int | None) -> None:
+    from runbundle.cli.render import duration, moment, plural, size, word
+    from runbundle.cli.tools import print_calls
+
+    index = bundle.index
+    click.echo(f"run       {index.run_id}   {word(index.status)}")
+    click.echo(f"when      {moment(index.started_at)}, for {duration(index.duration_ns)}")
+    for label, value in (
+        ("request", index.request_id), ("tenant", index.tenant_id), ("session", index.session_id),
+        ("user", index.user_id), ("inside", index.parent_run.run_id if index.parent_run else None),
+        ("models", ", ".join(index.versions.models)),
+        ("tokens", ", ".join(f"{v} {k.removesuffix('_tokens')}" for k, v in index.usage.items())),
+    ):  # fmt: skip
+        if value:
+            click.echo(f"{label:<9} {value}")
+    if index.versions.git:
+        changed = " with local changes" if index.versions.git.dirty else ""
+        click.echo(f"code      {index.versions.git.commit[:12]}{changed}")
+    if index.result:
+        click.echo(f"result    {index.result.kind}, {size(index.result.bytes)}")
+    if index.error:
+        click.echo(f"error     {index.error.type}, in span {index.error.span_id}")
+    click.echo()
+    last = _print_tree(bundle, limit)
+    calls = bundle.tool_calls().calls
+    if calls:
+        click.echo()
+        print_calls(calls)
+    evidence = bundle.evidence()
+    if evidence is not None:
+        documents = sum(len(r.documents) for r in evidence.retrievals)
+        click.echo(f"\nevidence  {plural(documents, 'document')} in {plural(len(evidence.retrievals), 'retrieval')}")
+    redacted = sum(total.count for total in index.redaction.totals)
+    click.echo(f"\nwithheld  {plural(redacted, 'value')}; prompts and outputs are digests only")
+    state, said = index.completeness.state, index.completeness
+    expected = f" of {said.spans_expected}" if said.spans_expected is not None else ""
+    click.echo(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")
+    if last:
+        click.echo(f"\nnext: runbundle verify {index.run_id}; runbundle show {index.run_id} --span {last}")
+
+
+def _print_tree(bundle: "Bundle", limit: int | None) -> str:
+    """Print the spans as a tree; return the id of one that is worth a look: the first error, else the last span."""
+    from runbundle.cli.render import duration, line, plural
+
+    spans: dict[str, dict[str, Any]] = {}
+    children: dict[str, list[str]] = {}
+    roots: list[str] = []
+    for event in bundle.events():
+        key = event["trace_id"] + event["span_id"]
+        if event["type"] == "span.started":
+            spans[key] = {"id": event["span_id"], "op": event.get("op"), "name": event["name"]}
+            parent = event["trace_id"] + event.get("parent_span_id", "")
+            (children.setdefault(parent, []) if parent in spans else roots).append(key)
+        elif event["type"] == "span.ended" and key in spans:
+            spans[key] |= {k: event.get(k) for k in ("duration_ns", "status", "redactions")}
+    shown, last = 0, ""
+    stack = [(key, "", "") for key in reversed(roots)]
+    while stack and (limit is None or shown < limit):
+        key, prefix, branch = stack.pop()
+        span = spans[key]
+        status = span.get("status") or "interrupted"
+        notes = [status] if status not in ("ok", "unset") else []
+        if span.get("redactions"):
+            notes.append(f"{span['redactions']} withheld")
+        name = f"{span['name']}" if span["name"].startswith(f"{span['op']} ") else f"{span['op']}: {span['name']}"
+        took = duration(span.get("duration_ns") or 0)
+        click.echo(line(f"{prefix}{branch}{name}", f"{', '.join(notes):>24}  {took:>9}  {span['id']}"))
+        shown += 1
+        last = span["id"]
+        below = children.get(key, [])
+        inner = prefix + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
+        for number, child in enumerate(reversed(below)):
+            stack.append((child, inner[:120], "└─ " if number == 0 else "├─ "))
+    if len(spans) > shown:
+        click.echo(f"… {plural(len(spans) - shown, 'more span')}; --all shows them")
+    return next((s["id"] for s in spans.values() if s.get("status") == "error"), last)
+
+
+def _print_span(events: list[dict[str, Any]]) -> None:
+    from runbundle.cli.render import duration, width
+
+    start = int(events[0]["time_ns"])
+    click.echo(f"span      {events[0]['span_id']} in trace {events[0]['trace_id']}")
+    if events[0].get("lane"):
+        click.echo(f"lane      {events[0]['lane']}")
+    for event in events:
+        after = duration(int(event["time_ns"]) - start)
+        said = [f"{k}={event[k]}" for k in ("status",) if event.get(k)]
+        click.echo(f"\n+{after}  {event['type']}  {event['name']}  {' '.join(said)}".rstrip())
+        for key, value in sorted(event["attributes"].items()):
+            if key != "runbundle.redaction":
+                text = f"    {key} = {value}"
+                click.echo(text if len(text) <= width() else text[: width() - 1] + "…")
+        receipt = event["attributes"].get("runbundle.redaction")
+        if receipt:
+            _print_receipt(receipt)
+
+
+def _print_receipt(text: str) -> None:
+    from runbundle.redaction.receipt import parse_receipt
+
+    receipt = parse_receipt(text)
+    if receipt is None or not receipt.count():
+        return
+    click.echo("    withheld:")
+    for note in receipt.notes:
+        click.echo(f"      {note.action:<8} {note.path}  ({note.rule})")
+    for key, count in receipt.more.items():
+        click.echo(f"      … {count} more by {key}")

@@ -1,0 +1,78 @@
+"""`runbundle tools`."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+
+if TYPE_CHECKING:
+    from runbundle.models.tools import ToolCall
+
+
+@click.command("tools", epilog="Example: runbundle tools @last")
+@run_argument
+@store_option
+@format_option()
+@reports_errors
+def command(run: str, store_url: str, format_: str) -> None:
+    """Show the tool calls of a run: what was called, with what, and what its contract withheld.
+
+    RUN is a path, a run id, the beginning of one, or @last. Exit code: 0, also if no tool was called.
+    """
+    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.reader import Bundle
+
+    calls = Bundle.open(*resolve(open_store(store_url), run)).tool_calls()
+    if format_ == "json":
+        print_json(calls.model_dump(mode="json", by_alias=True))
+        return
+    if not calls.calls:
+        click.echo("No tool was called.")
+        return
+    print_calls(calls.calls)
+    for call in calls.calls:
+        _print_payloads(call)
+
+
+def print_calls(calls: "list[ToolCall]") -> None:
+    """Print a table of tool calls."""
+    from runbundle.cli.render import duration, size, table
+
+    rows = [
+        [
+            call.tool,
+            {"unset": "ok"}.get(call.status, call.status),
+            duration(call.duration_ns),
+            f"v{call.contract.version}" if call.contract else "none",
+            call.policy.decision,
+            size(call.arguments.bytes if call.arguments else None),
+            size(call.result.bytes if call.result else None),
+            str(sum(len(p.redactions) for p in (call.arguments, call.result) if p)),
+        ]
+        for call in calls
+    ]
+    table(
+        ["TOOL", "STATUS", "DURATION", "CONTRACT", "POLICY", "ARGUMENTS", "RESULT", "REDACTED"],
+        rows,
+        right=(2, 5, 6, 7),
+    )
+
+
+def _print_payloads(call: "ToolCall") -> None:
+    import orjson
+
+    from runbundle.cli.render import width
+
+    click.echo(f"\n{call.tool}  {call.call_id}")
+    for name, payload in (("arguments", call.arguments), ("result", call.result)):
+        if payload is None:
+            continue
+        if payload.view is None:
+            view = "withheld: the tool has no contract" if call.contract is None else "withheld"
+        else:
+            view = payload.view if isinstance(payload.view, str) else orjson.dumps(payload.view).decode()
+        text = f"  {name:<9}  {view}"
+        click.echo(text if len(text) <= width() else text[: width() - 1] + "…")
+    if call.error:
+        click.echo(f"  error      {call.error.type}")

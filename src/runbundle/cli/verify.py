@@ -1,0 +1,76 @@
+"""`runbundle verify`."""
+
+from typing import TYPE_CHECKING
+from xml.sax.saxutils import escape, quoteattr
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+
+if TYPE_CHECKING:
+    from runbundle.models.report import VerifyReport
+
+
+@click.command("verify", epilog="Example: runbundle verify @last --format json")
+@run_argument
+@store_option
+@format_option("junit", "github")
+@reports_errors
+def command(run: str, store_url: str, format_: str) -> None:
+    """Check that a bundle is whole, unchanged, consistent and redacted.
+
+    RUN is a path, a run id, the beginning of one, or @last. Exit code: 0 verified, 3 incomplete (unchanged, but
+    something is known to be missing), 4 integrity failed, 1 any other finding.
+    """
+    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.verify import verify
+
+    report = verify(*resolve(open_store(store_url), run))
+    if format_ == "json":
+        print_json(report.model_dump(mode="json", by_alias=True, exclude_none=True))
+    elif format_ == "junit":
+        click.echo(_junit(report), nl=False)
+    elif format_ == "github":
+        for finding in report.findings:
+            level = "error" if finding.severity == "error" else "warning"
+            click.echo(f"::{level} title={finding.code}::{finding.file or ''} {finding.message}")
+    else:
+        print_report(report)
+    raise click.exceptions.Exit(exit_code(report))
+
+
+def exit_code(report: "VerifyReport") -> int:
+    """Return the exit code of a report."""
+    if report.verdict == "failed":
+        return 4 if report.dimensions["integrity"] == "fail" else 1
+    return 3 if report.verdict == "incomplete" else 0
+
+
+def print_report(report: "VerifyReport") -> None:
+    """Print a report for people."""
+    from runbundle.cli.render import plural, size, width, word
+
+    click.echo(f"{report.run_id}  {word(report.verdict)}")
+    for dimension, outcome in report.dimensions.items():
+        click.echo(f"  {dimension:<13} {outcome}")
+    for finding in report.findings:
+        place = f"{finding.file}:{finding.line}" if finding.line else finding.file or ""
+        text = f"  {finding.code}  {place}: {finding.message}"
+        click.echo(text if len(text) <= width() else text[: width() - 1] + "…")
+    click.echo(f"{plural(report.files_checked, 'file')}, {size(report.bytes_checked)} checked")
+    if report.findings:
+        click.echo(f"next: runbundle explain {report.findings[0].code}")
+
+
+def _junit(report: "VerifyReport") -> str:
+    cases: list[str] = []
+    for dimension, outcome in report.dimensions.items():
+        found = [f for f in report.findings if f.dimension == dimension]
+        inner = "".join(f"<failure message={quoteattr(f.code)}>{escape(f.message)}</failure>" for f in found)
+        cases.append(f'  <testcase classname="runbundle.verify" name="{dimension}">{inner}</testcase>\n')
+    failed = sum(outcome != "pass" for outcome in report.dimensions.values())
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n'
+        f"<testsuite name={quoteattr(report.run_id)} tests=\"{len(cases)}\" failures=\"{failed}\">\n"
+        f"{''.join(cases)}</testsuite>\n"
+    )

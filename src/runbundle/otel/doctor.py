@@ -1,0 +1,90 @@
+"""What `runbundle doctor` looks at: the environment, and the tracer provider that an application has set up."""
+
+import os
+from importlib.metadata import entry_points
+from typing import Any, NamedTuple
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+
+from runbundle.models.findings import FINDINGS
+from runbundle.otel import active
+from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.exporters import BundleSpanExporter, RedactingSpanExporter, RedactingSpanProcessor
+
+_GROUPS = {
+    "OTEL_TRACES_EXPORTER": "opentelemetry_traces_exporter",
+    "OTEL_LOGS_EXPORTER": "opentelemetry_logs_exporter",
+}
+_KNOWN_SAMPLERS = ("always_on", "parentbased_always_on")
+_SAFE_PROCESSORS = (BoundarySpanProcessor, RedactingSpanProcessor)
+_SAFE_EXPORTERS = (RedactingSpanExporter, BundleSpanExporter)
+
+
+class Diagnosis(NamedTuple):
+    """One thing that is wrong with a set-up. `code` is in the catalogue of findings."""
+
+    code: str
+    severity: str
+    message: str
+    hint: str
+
+
+def diagnose_environment() -> list[Diagnosis]:
+    """Look at the `OTEL_*` variables that decide what is exported and sampled."""
+    found: list[Diagnosis] = []
+    for variable, group in _GROUPS.items():
+        names = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+        known = {"none", *(point.name for point in entry_points(group=group))}
+        for name in names:
+            if name not in known:
+                found.append(_diagnosis("RB902", f"{variable} names {name!r}, which is not installed"))
+        if variable == "OTEL_TRACES_EXPORTER" and "runbundle" in names and set(names) - {"runbundle", "none"}:
+            found.append(_diagnosis("RB905", f"{variable} lists {', '.join(names)}"))
+    sampler = os.environ.get("OTEL_TRACES_SAMPLER", "").strip()
+    if sampler and sampler not in _KNOWN_SAMPLERS:
+        found.append(_diagnosis("RB903", f"OTEL_TRACES_SAMPLER is {sampler}"))
+    return found
+
+
+def diagnose_provider(provider: Any = None) -> list[Diagnosis]:
+    """Look at a tracer provider: by default that of the active configuration, else the global one."""
+    handle = active.get()
+    if provider is None:
+        provider = handle.tracer_provider if handle is not None else trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider):
+        return [_diagnosis("RB906", "no tracer provider of the SDK has been set up")]
+    found: list[Diagnosis] = []
+    # There is no public way to ask a provider for its processors. Only this diagnosis depends on it.
+    outer: Any = getattr(provider, "_active_span_processor", None)
+    if not isinstance(outer, BoundarySpanProcessor):
+        siblings: tuple[Any, ...] = getattr(outer, "_span_processors", ())
+        raw = [_described(p) for p in siblings if not _is_safe(p)]
+        found += [_diagnosis("RB901", f"{name} is handed raw spans") for name in raw]
+        if not any(_is_safe(p) for p in siblings):
+            found.append(_diagnosis("RB906", "no redactor or bundle exporter is attached to the provider"))
+    description = provider.sampler.get_description()
+    if description not in ("AlwaysOnSampler",) and not description.startswith("ParentBased{root:AlwaysOnSampler"):
+        found.append(_diagnosis("RB903", f"the sampler is {description}"))
+    return found
+
+
+def _is_safe(processor: Any) -> bool:
+    return isinstance(processor, _SAFE_PROCESSORS) or isinstance(_exporter(processor), _SAFE_EXPORTERS)
+
+
+def _exporter(processor: Any) -> Any:
+    return getattr(processor, "span_exporter", None) or getattr(
+        getattr(processor, "_batch_processor", None), "_exporter", None
+    )
+
+
+def _described(processor: Any) -> str:
+    exporter = _exporter(processor)
+    name = type(processor).__name__
+    return f"{name} with {type(exporter).__name__}" if exporter is not None else name
+
+
+def _diagnosis(code: str, message: str) -> Diagnosis:
+    spec = FINDINGS[code]
+    return Diagnosis(code, spec.severity, message, spec.what_to_do)
