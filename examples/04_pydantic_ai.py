@@ -3,9 +3,10 @@
 Needs `pip install pydantic-ai-slim`; runs on its test model, offline.
 """
 
-import runbundle
 from pydantic_ai import Agent
 from pydantic_ai.models.test import TestModel
+
+import runbundle
 
 agent = Agent(TestModel(), name="concierge", system_prompt="Help the guest.")
 

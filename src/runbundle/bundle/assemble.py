@@ -1,7 +1,8 @@
 """Journal to bundle: a pure function. No clock, no host name, no id of whoever assembles enters a bundle."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -17,7 +18,8 @@ from runbundle.redaction.receipt import totals
 MEDIA_TYPES = {".json": "application/json", ".jsonl": "application/x-ndjson"}
 
 
-class Assembled(NamedTuple):
+@dataclass(frozen=True)
+class Assembled:
     """A bundle in memory: `files` without run.json, in the order they are written, and run.json itself."""
 
     run_id: str
@@ -143,9 +145,9 @@ def _versions(about: dict[str, Any], spans: Any, journal: Journal) -> dict[str, 
     sdk = {r["attributes"].get("telemetry.sdk.version") for r in journal.resources} - {None}
     versions["models"] = sorted(models)
     if sdk and "otel_sdk" not in versions:
-        versions["otel_sdk"] = sorted(str(v) for v in sdk)[0]
+        versions["otel_sdk"] = min(str(v) for v in sdk)
     schema_urls = {s.record["scope"].get("schema_url") for s in spans} - {None, ""}
-    versions["semconv"] = sorted(schema_urls)[-1] if schema_urls else "gen-ai"
+    versions["semconv"] = max(schema_urls) if schema_urls else "gen-ai"
     return versions
 
 

@@ -15,6 +15,7 @@ _RANK = {
     "span.ended": 4, "run.ended": 5,
 }  # fmt: skip
 _MARKED_KINDS = ("content", "messages")
+_MAY_HAVE_VIEWS = ("runbundle.result", "exception.message")  # as far as a policy or a contract lets them
 
 Add = Callable[..., None]
 
@@ -47,16 +48,15 @@ class EventChecks:
         self._seen += 1
         if event["type"] == "span.started":
             self._span(number, event)
-        if event["type"] == "span.ended" and "runbundle.redaction" not in event["attributes"]:
-            if event.get("status") != "interrupted":
-                self._add("RB402", "a span has no receipt of its redaction", file=FILE, line=number)
+        ended = event["type"] == "span.ended"
+        if ended and "runbundle.redaction" not in event["attributes"] and event.get("status") != "interrupted":
+            self._add("RB402", "a span has no receipt of its redaction", file=FILE, line=number)
         receipt = parse_receipt(event["attributes"].get("runbundle.redaction"))
-        if receipt is not None and event["type"] == "span.ended":
+        if receipt is not None and ended:
             self._sum(receipt)
         for key, value in event["attributes"].items():
-            if SPAN_KEYS.get(key) in _MARKED_KINDS and not (is_marker(value) or is_digest(value) or value == ""):
-                if not (key == "runbundle.result" or key == "exception.message"):  # a contract may let these through
-                    self._add("RB401", f"{key} is neither marker nor digest", file=FILE, line=number)
+            if SPAN_KEYS.get(key) in _MARKED_KINDS and key not in _MAY_HAVE_VIEWS and not _withheld(value):
+                self._add("RB401", f"{key} is neither marker nor digest", file=FILE, line=number)
         if has_credential(line.decode("utf-8", "replace")):
             self._add("RB403", "something looks like a credential", file=FILE, line=number)
 
@@ -82,7 +82,9 @@ class EventChecks:
         here = int(event["time_ns"]), event["trace_id"], event["span_id"], _RANK.get(event["type"], 9)
         if self._in_order and (event.get("seq") != self._seen or here < self._previous):
             self._in_order = False  # one finding: everything after it is displaced too
-            self._add("RB103", "the events are out of order or not numbered without gaps from here", file=FILE, line=number)
+            self._add(
+                "RB103", "the events are out of order or not numbered without gaps from here", file=FILE, line=number
+            )
         self._previous = here
 
     def _span(self, number: int, event: dict[str, Any]) -> None:
@@ -97,3 +99,7 @@ class EventChecks:
     def _sum(self, receipt: Receipt) -> None:
         for key, count in totals([receipt]).items():
             self._totals[key] = self._totals.get(key, 0) + count
+
+
+def _withheld(value: Any) -> bool:
+    return value == "" or is_marker(value) or is_digest(value)

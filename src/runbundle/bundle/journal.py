@@ -8,7 +8,7 @@ write; an assembler takes files of other writers only when their lock is free.
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -99,7 +99,7 @@ def read_journal(paths: Iterable[Path]) -> Journal:
 
 
 @contextlib.contextmanager
-def free_files(paths: Iterable[Path]) -> Iterator[list[Path]]:
+def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
     """Lock the journals that no writer holds, for the time of the block; yield those."""
     held: list[int] = []
     free: list[Path] = []

@@ -1,8 +1,8 @@
 """Find a run: by path, by id, by the beginning of its id, or as the last one."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from runbundle.bundle.reader import parse_index
 from runbundle.errors import BundleError, KeyNotFound
@@ -13,7 +13,8 @@ from runbundle.store import ArtifactStore, LocalStore
 LAST = "@last"
 
 
-class Entry(NamedTuple):
+@dataclass(frozen=True)
+class Entry:
     """One bundle of a store, as a listing sees it. `index` is None if it is not sealed or not readable."""
 
     key: str
@@ -70,11 +71,15 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     if len(found) == 1:
         return store, found[0]
     if found:
-        raise KeyNotFound(f"{len(found)} runs begin with {run}", hint=f"such as {', '.join(found[:3])}; give more of it")
+        raise KeyNotFound(
+            f"{len(found)} runs begin with {run}", hint=f"such as {', '.join(found[:3])}; give more of it"
+        )
     if path.is_dir():
         path = path.resolve()
         return LocalStore(path.parent), path.name
-    hint = f"there are {len(keys)} runs in {store.url}; runbundle ls lists them" if keys else f"{store.url} holds no runs"
+    hint = (
+        f"there are {len(keys)} runs in {store.url}; runbundle ls lists them" if keys else f"{store.url} holds no runs"
+    )
     raise KeyNotFound(f"there is no run {run}", hint=hint)
 
 

@@ -54,8 +54,8 @@ class Span(NamedTuple):
         """The error it ended with, if any: a type, and a message as redacted."""
         if self.status not in ("error", "blocked", "cancelled"):
             return None
-        raised = [e["attributes"] for e in self.record["events"] if e["name"] == "exception"]
-        last = raised[-1] if raised else {}
+        raised: list[dict[str, Any]] = [e["attributes"] for e in self.record["events"] if e["name"] == "exception"]
+        last: dict[str, Any] = raised[-1] if raised else {}
         kind = self.attributes.get("error.type") or last.get("exception.type") or "error"
         message = last.get("exception.message") or self.record["status_message"]
         return {"type": str(kind), **({"message": message} if message else {})}
@@ -92,7 +92,7 @@ def root_of(run_id: str, spans: dict[SpanKey, Span]) -> Span | None:
     for span in spans.values():
         if span.op == "run" and span.attributes.get("runbundle.run.id", run_id) == run_id:
             return span
-        if implicit is None and not span.attributes.get("runbundle.run.id", run_id) != run_id:
+        if implicit is None and span.attributes.get("runbundle.run.id", run_id) == run_id:
             parent = span.record["trace_id"], span.record["parent_span_id"]
             if parent not in spans:
                 implicit = span
@@ -163,8 +163,8 @@ def _span_entries(span: Span, spans: dict[SpanKey, Span]) -> list[tuple[tuple[An
 
 def _run_entries(root: Span) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
     record = root.record
-    body = {"name": record["name"], "op": "run", "attributes": {}}
-    ended = {**body, "status": root.status}
+    body: dict[str, Any] = {"name": record["name"], "op": "run", "attributes": {}}
+    ended: dict[str, Any] = {**body, "status": root.status}
     return [
         _entry(record["start_ns"], "run.started", 0, record, body),
         _entry(record["end_ns"], "run.ended", 0, record, ended),

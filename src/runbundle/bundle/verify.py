@@ -1,7 +1,7 @@
 """Verify a bundle: everything it says of itself, checked against its bytes. The result is a value."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 from runbundle.bundle.event_checks import EventChecks
 from runbundle.bundle.reader import parse_event_line, parse_index, parse_model
@@ -170,14 +170,16 @@ def _same_run(run_id: str, index: RunIndex, file: str, report: _Report) -> None:
 
 
 def _finished(report: _Report, run_id: str) -> VerifyReport:
-    worst = {
-        dimension: {f.severity for f in report.findings if f.dimension == dimension} for dimension in DIMENSIONS
-    }
-    errors = any("error" in severities for severities in worst.values())
+    outcomes: dict[Dimension, Literal["pass", "warn", "fail"]] = dict.fromkeys(DIMENSIONS, "pass")
+    for finding in report.findings:
+        if finding.severity == "error":
+            outcomes[finding.dimension] = "fail"
+        elif outcomes[finding.dimension] == "pass":
+            outcomes[finding.dimension] = "warn"
     return VerifyReport(
         run_id=run_id,
-        verdict="failed" if errors else "incomplete" if report.findings else "verified",
-        dimensions={d: "fail" if "error" in s else "warn" if s else "pass" for d, s in worst.items()},
+        verdict="failed" if "fail" in outcomes.values() else "incomplete" if report.findings else "verified",
+        dimensions=outcomes,
         findings=report.findings,
         files_checked=report.files,
         bytes_checked=report.bytes,

@@ -1,5 +1,6 @@
 """A support agent that answers one question, offline: two tools with contracts, one without, one that is refused."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import runbundle
@@ -87,10 +88,8 @@ def answer(question: str) -> str:
     with runbundle.start_step("gather"):
         order = find_order(order_id="A-1001", email="mallory@example.com")
         sky = weather("Bremen")
-    try:
+    with suppress(PolicyBlocked):
         refund(order_id="A-1001", amount=49.9)
-    except PolicyBlocked:
-        pass
     context = f"{question} {order['status']} {sky} {passages[0]['content']}"
     return ask_model([{"role": "system", "content": "Be brief."}, {"role": "user", "content": context}])
 

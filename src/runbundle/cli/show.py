@@ -16,7 +16,9 @@ _TREE_LIMIT = 200
 @run_argument
 @store_option
 @format_option()
-@click.option("--span", "span_id", metavar="ID", help="Show everything recorded of this span; the beginning of an id will do.")
+@click.option(
+    "--span", "span_id", metavar="ID", help="Show everything recorded of this span; the beginning of an id will do."
+)
 @click.option("--all", "all_spans", is_flag=True, help=f"Show every span, not just the first {_TREE_LIMIT}.")
 @reports_errors
 def command(run: str, store_url: str, format_: str, span_id: str | None, all_spans: bool) -> None:

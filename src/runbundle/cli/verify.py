@@ -64,13 +64,13 @@ def print_report(report: "VerifyReport") -> None:
 
 def _junit(report: "VerifyReport") -> str:
     cases: list[str] = []
-    for dimension, outcome in report.dimensions.items():
+    for dimension in report.dimensions:
         found = [f for f in report.findings if f.dimension == dimension]
         inner = "".join(f"<failure message={quoteattr(f.code)}>{escape(f.message)}</failure>" for f in found)
         cases.append(f'  <testcase classname="runbundle.verify" name="{dimension}">{inner}</testcase>\n')
     failed = sum(outcome != "pass" for outcome in report.dimensions.values())
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<testsuite name={quoteattr(report.run_id)} tests=\"{len(cases)}\" failures=\"{failed}\">\n"
+        f'<testsuite name={quoteattr(report.run_id)} tests="{len(cases)}" failures="{failed}">\n'
         f"{''.join(cases)}</testsuite>\n"
     )

@@ -1,1 +1,1 @@
-"""The records of the format, as pydantic models where they are read or sealed and as plain dicts where they are fast."""
+"""The records of the format, as pydantic models at the edges and plain dicts on the hot path."""

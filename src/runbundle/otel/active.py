@@ -18,7 +18,7 @@ def get() -> "Handle | None":
 
 def set_handle(handle: "Handle | None") -> None:
     """Make `handle` the one the decorators use."""
-    global _handle  # noqa: PLW0603 - this module exists to hold it
+    global _handle
     _handle = handle
 
 

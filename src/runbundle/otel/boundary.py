@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from runbundle.bundle.recorder import Recorder
 from runbundle.models.records import SpanRecord
 from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
-from runbundle.otel.spans import SpanCodec
+from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.engine import Redactor
 
 _log = logging.getLogger("runbundle")
@@ -51,7 +51,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         try:
             member = self.membership.enter(span, parent_context)
             if member is not None and self.recorder is not None:
-                context, parent = span.context, span.parent
+                context, parent = identity(span), span.parent
                 self.recorder.started(
                     member.run_id,
                     format(context.trace_id, "032x"),
@@ -68,7 +68,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Redact, record, hand on."""
         try:
-            context = span.context
+            context = identity(span)
             member = self.membership.leave(context.trace_id, context.span_id)
             if member is None and not self._downstream:
                 return

@@ -42,7 +42,7 @@ def _fallback(value: Any) -> Any:
         return marker("credential")
     if isinstance(value, BaseModel):
         return value.model_dump()
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray):
         return marker("unserialisable", size=len(value))
     if isinstance(value, set | frozenset):
         return list(cast("set[Any]", value))

@@ -85,7 +85,7 @@ class Handle:
             else:
                 self.boundary.shutdown()
         except Exception as error:  # noqa: BLE001 - an exporter's fault at the end must not become the agent's
-            _log.error("shutdown of an exporter failed: %s", type(error).__name__)  # noqa: TRY400 - no traceback: it quotes values
+            _log.error("shutdown of an exporter failed: %s", type(error).__name__)
         finally:
             self.recorder.close()
 

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from runbundle.otel.capture import arguments_of
 from runbundle.otel.scopes import (
@@ -112,7 +112,9 @@ def _decorate(function: Any, open_scope: Open, finish: Finish = _set_output) -> 
     if function is None:
         return lambda f: _decorate(f, open_scope, finish)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
     if isinstance(function, staticmethod | classmethod):
-        return type(function)(_decorate(function.__func__, open_scope, finish))  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        inner: Any = function.__func__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        kind: Any = type(function)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return kind(_decorate(inner, open_scope, finish))
     if inspect.isasyncgenfunction(function):
         wrapped = _async_generator(function, open_scope, finish)
     elif inspect.iscoroutinefunction(function):
@@ -151,6 +153,7 @@ def _generator(function: Callable[..., Any], open_scope: Open, finish: Finish) -
         scope = open_scope(function, args, kwargs).start()
         items: list[Any] = []
         advance: Callable[..., Any]
+        argument: Any
         try:
             generator = function(*args, **kwargs)
             advance, argument = generator.send, None
@@ -166,7 +169,7 @@ def _generator(function: Callable[..., Any], open_scope: Open, finish: Finish) -
                 if len(items) < _ITEMS_KEPT:
                     items.append(item)
                 try:
-                    argument = yield item
+                    argument = cast("Any", (yield item))
                     advance = generator.send
                 except GeneratorExit:
                     generator.close()
@@ -187,6 +190,7 @@ def _async_generator(function: Callable[..., Any], open_scope: Open, finish: Fin
         scope = open_scope(function, args, kwargs).start()
         items: list[Any] = []
         advance: Callable[..., Any]
+        argument: Any
         try:
             generator = function(*args, **kwargs)
             advance, argument = generator.asend, None
@@ -200,7 +204,7 @@ def _async_generator(function: Callable[..., Any], open_scope: Open, finish: Fin
                 if len(items) < _ITEMS_KEPT:
                     items.append(item)
                 try:
-                    argument = yield item
+                    argument = cast("Any", (yield item))
                     advance = generator.asend
                 except GeneratorExit:
                     await generator.aclose()

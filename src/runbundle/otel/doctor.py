@@ -36,9 +36,11 @@ def diagnose_environment() -> list[Diagnosis]:
     for variable, group in _GROUPS.items():
         names = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
         known = {"none", *(point.name for point in entry_points(group=group))}
-        for name in names:
-            if name not in known:
-                found.append(_diagnosis("RB902", f"{variable} names {name!r}, which is not installed"))
+        found += [
+            _diagnosis("RB902", f"{variable} names {name!r}, which is not installed")
+            for name in names
+            if name not in known
+        ]
         if variable == "OTEL_TRACES_EXPORTER" and "runbundle" in names and set(names) - {"runbundle", "none"}:
             found.append(_diagnosis("RB905", f"{variable} lists {', '.join(names)}"))
     sampler = os.environ.get("OTEL_TRACES_SAMPLER", "").strip()
@@ -64,7 +66,7 @@ def diagnose_provider(provider: Any = None) -> list[Diagnosis]:
         if not any(_is_safe(p) for p in siblings):
             found.append(_diagnosis("RB906", "no redactor or bundle exporter is attached to the provider"))
     description = provider.sampler.get_description()
-    if description not in ("AlwaysOnSampler",) and not description.startswith("ParentBased{root:AlwaysOnSampler"):
+    if description != "AlwaysOnSampler" and not description.startswith("ParentBased{root:AlwaysOnSampler"):
         found.append(_diagnosis("RB903", f"the sampler is {description}"))
     return found
 

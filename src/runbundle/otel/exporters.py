@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle.bundle.recorder import Recorder
 from runbundle.codec.dialects import is_agent_work
 from runbundle.otel.membership import RUN_ID_KEY
-from runbundle.otel.spans import SpanCodec
+from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester
@@ -97,12 +97,12 @@ class BundleSpanExporter(SpanExporter):
         """Record the spans; those of traces without agent work are none of a bundle's business."""
         for span in spans:
             if is_agent_work(span.name, span.attributes or {}):
-                self._agent_traces[span.context.trace_id] = True
+                self._agent_traces[identity(span).trace_id] = True
         for span in sorted(spans, key=lambda s: s.end_time or 0):
             own = (span.attributes or {}).get(RUN_ID_KEY)
-            run_id = own if isinstance(own, str) else format(span.context.trace_id, "032x")
+            run_id = own if isinstance(own, str) else format(identity(span).trace_id, "032x")
             is_root = span.parent is None or span.parent.is_remote
-            if isinstance(own, str) or self._agent_traces.get(span.context.trace_id):
+            if isinstance(own, str) or self._agent_traces.get(identity(span).trace_id):
                 raw = self._codec.to_record(span, run_id)
                 raw["attributes"][RUN_ID_KEY] = run_id
                 if is_root:
@@ -110,7 +110,7 @@ class BundleSpanExporter(SpanExporter):
                     raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.policy.digester.key_id
                 self._recorder.ended(self._redactor.redact_span(raw), is_root=is_root)
             if is_root:
-                self._agent_traces.pop(span.context.trace_id, None)
+                self._agent_traces.pop(identity(span).trace_id, None)
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord, SynchronousMultiLogRecordProcessor
+from opentelemetry.sdk.resources import Resource
 
 from runbundle.bundle.recorder import Recorder
 from runbundle.models.records import LogRecordDict
@@ -58,7 +59,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
             "body": log.body,
             "attributes": attributes,
             "scope": self._codec.scope_record(given.instrumentation_scope),
-            "resource": self._codec.resource_record(given.resource),
+            "resource": self._codec.resource_record(given.resource or Resource.get_empty()),
             "dropped": int(getattr(given, "dropped_attributes", 0) or 0),
         }
 

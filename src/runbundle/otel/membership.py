@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import Span
 
 from runbundle.codec.dialects import is_agent_work, operation
 from runbundle.models.identity import valid_run_id
+from runbundle.otel.spans import identity
 from runbundle.redaction.floor import safe_name
 
 RUN_ID_KEY = "runbundle.run.id"
@@ -63,7 +64,7 @@ class Membership:
     def enter(self, span: Span, parent_context: Context | None) -> Member | None:
         """Find the run of a starting span; None if it is in none."""
         context = otel_context.get_current() if parent_context is None else parent_context
-        own = span.context
+        own = identity(span)
         parent = self._live.get((own.trace_id, span.parent.span_id)) if span.parent else None
         attributes = span.attributes or {}
         is_run, implicit = attributes.get("runbundle.op") == "run", False

@@ -1,7 +1,7 @@
 """Scopes: the context-manager twins of the decorators, and the handle that `current_run()` returns."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -154,7 +154,7 @@ class SpanScope:
         self.__exit__(kind, error, trace_back)
 
     @contextmanager
-    def attached(self) -> Iterator[None]:
+    def attached(self) -> Generator[None]:
         """Make the span current within the block."""
         token = otel_context.attach(self._context)
         try:

@@ -12,7 +12,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceState
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, Status, StatusCode, TraceState
 
 from runbundle.models.records import ResourceRecord, ScopeRecord, SpanRecord
 
@@ -29,7 +29,7 @@ class SpanCodec:
 
     def to_record(self, span: ReadableSpan, run_id: str) -> SpanRecord:
         """Return the raw record of an ended span. Attribute values are shared with the span, not copied."""
-        context = span.context
+        context = identity(span)
         parent = span.parent
         dropped = {
             kind: count
@@ -112,7 +112,7 @@ class SpanCodec:
         """Build the span that downstream processors see: everything that carries text is from the redacted record."""
         return ReadableSpan(
             name=record["name"],
-            context=_context(span.context, record["trace_state"]),
+            context=_context(identity(span), record["trace_state"]),
             parent=_context(span.parent, "") if span.parent else None,
             resource=self.to_resource(record["resource"]),
             attributes=_attributes(record["attributes"], span.dropped_attributes),
@@ -147,6 +147,11 @@ class SpanCodec:
         return known[1]
 
 
+def identity(span: ReadableSpan) -> SpanContext:
+    """Return a span's context; the SDK types it as optional, and an invalid one stands for none."""
+    return span.context or INVALID_SPAN_CONTEXT
+
+
 def to_scope(record: ScopeRecord) -> InstrumentationScope:
     """Build an instrumentation scope from a redacted record."""
     return InstrumentationScope(record["name"], record["version"], record["schema_url"], record["attributes"])
@@ -167,7 +172,8 @@ def _attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttribute
 def _bounded(items: Sequence[Any], dropped: int) -> Sequence[Any]:
     if not dropped:
         return items
-    bounded = BoundedList.from_seq(len(items), items)
+    bounded: BoundedList[Any] = BoundedList(len(items))
+    bounded.extend(items)
     bounded.dropped = dropped
     return bounded
 

@@ -2,7 +2,7 @@
 
 import contextvars
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
@@ -37,7 +37,7 @@ def carrier() -> dict[str, str]:
 
 
 @contextmanager
-def continue_run(headers: Mapping[str, str]) -> Iterator[None]:
+def continue_run(headers: Mapping[str, str]) -> Generator[None]:
     """Continue, in this process, the run whose `carrier()` was sent here."""
     token = otel_context.attach(otel_propagate.extract(headers))
     try:

@@ -10,10 +10,13 @@ from typing import Any
 import orjson
 
 _PROVIDERS = (
-    "openai anthropic google-genai google-generativeai mistralai cohere groq litellm boto3 ollama xai-sdk"
-    " huggingface-hub transformers vertexai together"
-).split()
-_ENGINES = "ai-agents langgraph pydantic-ai pydantic-ai-slim crewai openai-agents google-adk autogen-core llama-index-core".split()
+    "openai", "anthropic", "google-genai", "google-generativeai", "mistralai", "cohere", "groq", "litellm", "boto3",
+    "ollama", "xai-sdk", "huggingface-hub", "transformers", "vertexai", "together",
+)  # fmt: skip
+_ENGINES = (
+    "ai-agents", "langgraph", "pydantic-ai", "pydantic-ai-slim", "crewai", "openai-agents", "google-adk",
+    "autogen-core", "llama-index-core",
+)  # fmt: skip
 _GIT_TIMEOUT_S = 2.0
 
 

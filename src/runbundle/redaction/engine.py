@@ -134,7 +134,7 @@ class Redactor:
         return name in _EVENT_NAMES or name in self.policy.safe_names or _standard_event(name)
 
     def span_name(self, name: str, attributes: Attributes, receipt: Receipt | None = None) -> str:
-        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker after its verb."""
+        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker."""
         if name in self.policy.safe_names:
             return name
         head, derived = derived_names(attributes)
@@ -239,7 +239,7 @@ class Redactor:
     def _allowed(self, kind: Kind, key: str, value: Any) -> bool:
         """Tell whether a value has the shape that its key promises."""
         if isinstance(value, bool | int | float):
-            return kind in ("name", "number", "id")
+            return kind in ("name", "number", "id") or (kind == "own" and key.endswith(".bytes"))
         if isinstance(value, str):
             if kind == "name":
                 return self._name(value)
@@ -294,7 +294,7 @@ class Redactor:
         if value == "" or is_marker(value):
             return cast("str", value)
         rules = self._rules.get((tool, "error"))
-        if rules is not None and isinstance(value, str) and any(node.rule or node.children for node in rules.root):
+        if rules is not None and isinstance(value, str) and rules.decides:
             kept = redact_payload(value, rules, self._digest, receipt, path)
             return kept if isinstance(kept, str) else marker("error")
         receipt.add(path, "error", "digest")

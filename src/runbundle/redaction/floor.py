@@ -7,6 +7,7 @@ that reads like a word passes them.
 """
 
 import re
+from itertools import pairwise
 from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
@@ -64,7 +65,7 @@ def sensitive_key(key: str) -> bool:
 
 def _drawn_at_random(token: str) -> bool:
     """Judge one run of 16 or more letters and digits: many changes between letter cases and digits means random."""
-    changes = sum(_kind(a) != _kind(b) for a, b in zip(token, token[1:], strict=False))
+    changes = sum(_kind(a) != _kind(b) for a, b in pairwise(token))
     digits = sum(c.isdigit() for c in token)
     return changes >= len(token) / 3 or (digits >= 6 and len(token) - digits >= 4)
 

@@ -26,6 +26,8 @@ class PayloadRules(NamedTuple):
     undeclared: Action
     scalars: Action
     known_keys: frozenset[str]
+    decides: bool
+    """Whether the contract has a rule for the target at all."""
 
 
 def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRules:
@@ -38,6 +40,7 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
         contract.data.undeclared,
         contract.data.undeclared_scalars,
         frozenset(_property_names(schema)),
+        any(rule.target == target for rule in contract.data.rules),
     )
 
 
@@ -61,7 +64,8 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
     rule = best_rule(state) or inherited
     if depth > MAX_DEPTH:
         return _apply(value, walk, None, "mask", path)
-    if leads_on(state):
+    withheld = rule is not None and rule.effective_action not in ("keep", "truncate")
+    if leads_on(state, withheld=withheld):
         if isinstance(value, Mapping):
             return _walk_map(cast("Mapping[Any, Any]", value), walk, state, rule, path, depth)
         if isinstance(value, list | tuple):
@@ -173,8 +177,7 @@ def _rule_name(walk: _Walk, rule: FieldRule | None) -> str:
 
 
 def _escape(step: str) -> str:
-    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "_-[]:.~" else "_" for c in step[:64])
-    return safe
+    return "".join(c if (c.isalnum() and c.isascii()) or c in "_-[]:.~" else "_" for c in step[:64])
 
 
 def _property_names(schema: Any, depth: int = 0) -> set[str]:

@@ -12,11 +12,13 @@ from runbundle.models.contract import STRICTNESS, FieldRule
 class Node:
     """One step of the trie. Built once per contract and never changed afterwards."""
 
-    __slots__ = ("children", "loops", "rank", "rule")
+    __slots__ = ("children", "deep", "loops", "rank", "rule", "star")
 
     def __init__(self, *, loops: bool = False) -> None:
         self.children: dict[str, Node] = {}
-        """By literal key, and under `*` and `**` for the wildcards."""
+        """By literal key; the wildcards stand apart, as data may have keys of any name."""
+        self.star: Node | None = None
+        self.deep: Node | None = None
         self.loops = loops
         """Whether any further step stays here: this is a `**`."""
         self.rule: FieldRule | None = None
@@ -36,7 +38,12 @@ def compile_rules(rules: Iterable[FieldRule]) -> State:
             steps = steps[:-1]
         node = root
         for step in steps:
-            node = node.children.setdefault(step, Node(loops=step == "**"))
+            if step == "*":
+                node.star = node = node.star or Node()
+            elif step == "**":
+                node.deep = node = node.deep or Node(loops=True)
+            else:
+                node = node.children.setdefault(step, Node())
         literals = sum(step not in ("*", "**") for step in steps)
         rank = (literals, steps.count("*"), STRICTNESS[rule.effective_action])
         if node.rule is None or rank > node.rank:
@@ -50,10 +57,7 @@ def advance(state: State, step: str) -> State:
     for node in state:
         if node.loops:
             reached.append(node)
-        for name in (step, "*"):
-            child = node.children.get(name)
-            if child is not None:
-                reached.append(child)
+        reached += [child for child in (node.children.get(step), node.star) if child is not None]
     return _reach(reached)
 
 
@@ -66,9 +70,13 @@ def best_rule(state: State) -> FieldRule | None:
     return best.rule if best else None
 
 
-def leads_on(state: State) -> bool:
-    """Tell whether a rule could still name something below."""
-    return any(node.children for node in state)
+def leads_on(state: State, *, withheld: bool) -> bool:
+    """Tell whether a rule could still name something below that is worth walking down for.
+
+    Below a value that is withheld, only a rule that goes through this node on purpose can say otherwise; a `**` that
+    started further up cannot.
+    """
+    return any((node.children or node.star or node.deep) and not (withheld and node.loops) for node in state)
 
 
 def names(state: State, step: str) -> bool:
@@ -83,7 +91,6 @@ def _reach(nodes: list[Node]) -> State:
         node = nodes.pop()
         if node not in found:
             found.append(node)
-            deep = node.children.get("**")
-            if deep is not None:
-                nodes.append(deep)
+            if node.deep is not None:
+                nodes.append(node.deep)
     return tuple(found)

@@ -1,0 +1,114 @@
+"""The conformance suite of artifact stores.
+
+A store's author subclasses `StoreTests`, provides three hooks and lets pytest run it. The raw hooks go past the
+store, so that what one method writes is not only ever read by its twin.
+"""
+
+import threading
+from abc import ABC, abstractmethod
+
+import pytest
+
+from runbundle.errors import AlreadyExists, ConfigError, KeyNotFound
+from runbundle.store import ArtifactStore
+
+
+class StoreTests(ABC):
+    """What every `ArtifactStore` guarantees."""
+
+    @abstractmethod
+    def make_store(self) -> ArtifactStore:
+        """Return a new, empty store."""
+
+    @abstractmethod
+    def raw_put(self, store: ArtifactStore, key: str, data: bytes) -> None:
+        """Put bytes where `key` is, without the store's own methods."""
+
+    @abstractmethod
+    def raw_get(self, store: ArtifactStore, key: str) -> bytes | None:
+        """Return the bytes where `key` is, without the store's own methods; None if there are none."""
+
+    def test_put_writes_what_others_can_read(self) -> None:
+        """What was put lies where the backend keeps it, byte for byte."""
+        store = self.make_store()
+        store.put("run/a.json", b"\x00one\n")
+        assert self.raw_get(store, "run/a.json") == b"\x00one\n"
+
+    def test_get_reads_what_others_wrote(self) -> None:
+        """What the backend holds is what get, get_range, open and size say."""
+        store = self.make_store()
+        self.raw_put(store, "run/a.json", b"0123456789")
+        assert store.get("run/a.json") == b"0123456789"
+        assert store.get_range("run/a.json", 3, 4) == b"3456"
+        assert store.get_range("run/a.json", 8, 99) == b"89"
+        assert store.size("run/a.json") == 10
+        with store.open("run/a.json") as file:
+            assert file.read() == b"0123456789"
+
+    def test_put_is_create_only(self) -> None:
+        """A taken key is refused and keeps its bytes, unless overwriting is asked for."""
+        store = self.make_store()
+        store.put("run/a", b"first")
+        with pytest.raises(AlreadyExists):
+            store.put("run/a", b"second")
+        assert store.get("run/a") == b"first"
+        store.put("run/a", b"third", overwrite=True)
+        assert store.get("run/a") == b"third"
+
+    def test_of_many_writers_one_wins(self) -> None:
+        """Of sixteen writers of one key exactly one succeeds, and its bytes are whole."""
+        store = self.make_store()
+        won: list[int] = []
+
+        def write(number: int) -> None:
+            try:
+                store.put("run/contested", bytes([number]) * 10_000)
+            except AlreadyExists:
+                return
+            won.append(number)
+
+        threads = [threading.Thread(target=write, args=(n,)) for n in range(16)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        assert store.get("run/contested") == bytes([won[0]]) * 10_000
+
+    def test_list_is_sorted_and_by_prefix(self) -> None:
+        """Listing yields the keys that begin with the prefix, sorted; folders only where there are keys."""
+        store = self.make_store()
+        for key in ("b/2", "a/1", "a/sub/3", "ab/4"):
+            store.put(key, b"")
+        assert list(store.list()) == ["a/1", "a/sub/3", "ab/4", "b/2"]
+        assert list(store.list("a/")) == ["a/1", "a/sub/3"]
+        assert list(store.list("none/")) == []
+        assert list(store.list_dirs()) == ["a", "ab", "b"]
+        assert list(store.list_dirs("a")) == ["sub"]
+
+    def test_missing_keys_raise_key_not_found(self) -> None:
+        """Reading or deleting what is not there raises KeyNotFound; exists says no."""
+        store = self.make_store()
+        for method in (store.get, store.size, store.delete, store.open):
+            with pytest.raises(KeyNotFound):
+                method("no/such")
+        assert not store.exists("no/such")
+
+    def test_delete_removes_only_its_key(self) -> None:
+        """Deleting leaves the neighbours."""
+        store = self.make_store()
+        store.put("a/1", b"x")
+        store.put("a/2", b"y")
+        store.delete("a/1")
+        assert list(store.list()) == ["a/2"]
+
+    @pytest.mark.parametrize(
+        "key", ["", "/", "a//b", "../x", "a/../b", "/etc/passwd", ".hidden", "a/.b", "a\x00b", "a b", "ä"]
+    )
+    def test_keys_are_never_a_way_out(self, key: str) -> None:
+        """Anything but plain segments is refused before it becomes a path."""
+        store = self.make_store()
+        with pytest.raises(ConfigError):
+            store.put(key, b"")
+        with pytest.raises(ConfigError):
+            store.get(key)

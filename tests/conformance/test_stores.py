@@ -1,0 +1,137 @@
+"""Our own stores pass the suite that we ship, and behave like a dict."""
+
+import errno
+import os
+from pathlib import Path
+from tempfile import mkdtemp
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from runbundle import AlreadyExists, ConfigError, KeyNotFound, StoreUnavailable
+from runbundle.store import ArtifactStore, LocalStore, MemoryStore, from_url
+from runbundle.testing import StoreTests
+
+
+class TestLocalStore(StoreTests):
+    """Local disk."""
+
+    def make_store(self) -> LocalStore:
+        """Return a store in a new folder."""
+        return LocalStore(mkdtemp(dir=Path.cwd()))
+
+    def raw_put(self, store: ArtifactStore, key: str, data: bytes) -> None:
+        """Write the file."""
+        assert isinstance(store, LocalStore)
+        (store.root / key).parent.mkdir(parents=True, exist_ok=True)
+        (store.root / key).write_bytes(data)
+
+    def raw_get(self, store: ArtifactStore, key: str) -> bytes | None:
+        """Read the file."""
+        assert isinstance(store, LocalStore)
+        return (store.root / key).read_bytes() if (store.root / key).exists() else None
+
+
+class TestMemoryStore(StoreTests):
+    """Memory."""
+
+    def make_store(self) -> MemoryStore:
+        """Return a new store."""
+        return MemoryStore()
+
+    def raw_put(self, store: ArtifactStore, key: str, data: bytes) -> None:
+        """Write into the dict."""
+        assert isinstance(store, MemoryStore)
+        store._data[key] = data
+
+    def raw_get(self, store: ArtifactStore, key: str) -> bytes | None:
+        """Read from the dict."""
+        assert isinstance(store, MemoryStore)
+        return store._data.get(key)
+
+
+_keys = st.sampled_from(["a", "a1/x", "b/y", "b/sub/z", "c/w"])
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """A local store, with a dict as its model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = LocalStore(mkdtemp())
+        self.model: dict[str, bytes] = {}
+
+    @rule(key=_keys, data=st.binary(max_size=64), overwrite=st.booleans())
+    def put(self, key: str, data: bytes, overwrite: bool) -> None:
+        """Put, create-only or not."""
+        if key in self.model and not overwrite:
+            with pytest.raises(AlreadyExists):
+                self.store.put(key, data)
+        else:
+            self.store.put(key, data, overwrite=overwrite)
+            self.model[key] = data
+
+    @rule(key=_keys)
+    def delete(self, key: str) -> None:
+        """Delete what may not be there."""
+        if key in self.model:
+            self.store.delete(key)
+            del self.model[key]
+        else:
+            with pytest.raises(KeyNotFound):
+                self.store.delete(key)
+
+    @invariant()
+    def agrees(self) -> None:
+        """Listing and reading say what the model says."""
+        assert {key: self.store.get(key) for key in self.store.list()} == self.model
+
+
+TestStoreMachine = StoreMachine.TestCase
+TestStoreMachine.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+def test_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that runs out of space raises StoreUnavailable with a hint, and no part of it stays."""
+    store = LocalStore(tmp_path / "s")
+    real = os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if len(data) > 4:
+            return real(fd, data[:4])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(StoreUnavailable, match="free some space"):
+        store.put("run/a", b"12345678")
+    monkeypatch.undo()
+    assert [p for p in (tmp_path / "s").rglob("*") if p.is_file()] == []
+
+
+def test_a_root_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
+    """A store below a file says so, also for root."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreUnavailable, match="is a file"):
+        LocalStore(tmp_path / "file" / "store").put("a", b"")
+
+
+def test_files_are_private(tmp_path: Path) -> None:
+    """Folders are 0700 and files 0600."""
+    LocalStore(tmp_path / "s").put("run/a", b"")
+    assert (tmp_path / "s" / "run").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "s" / "run" / "a").stat().st_mode & 0o777 == 0o600
+
+
+def test_urls_name_stores(tmp_path: Path) -> None:
+    """Paths, file:// and memory:// are known; others say what is."""
+    store = from_url(str(tmp_path))
+    assert isinstance(store, LocalStore)
+    again = from_url(store.url)
+    assert isinstance(again, LocalStore)
+    assert again.root == tmp_path
+    assert isinstance(from_url("memory://"), MemoryStore)
+    for bad in ("s3://bucket", "file://host/path"):
+        with pytest.raises(ConfigError):
+            from_url(bad)

@@ -1,0 +1,93 @@
+"""Fixtures shared by all tests."""
+
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runbundle
+from runbundle.bundle.reader import Bundle
+from runbundle.otel import active
+
+KEY = b"a key for tests only"
+
+
+@pytest.fixture(autouse=True)
+def _clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Run each test in its own directory, without the environment's telemetry settings, and leave nothing configured."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_SPOOL", "RUNBUNDLE_CONTRACTS", "RUNBUNDLE_REDACTION_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    handle = active.get()
+    if handle is not None:
+        handle.shutdown()
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
+    """Configure with a store below the test's directory and a fixed key."""
+
+    def configure(**options: Any) -> runbundle.Handle:
+        return runbundle.configure(**{"store": tmp_path / "store", "key": KEY, **options})
+
+    return configure
+
+
+def sealed(handle: runbundle.Handle) -> Bundle:
+    """Flush, and open the one bundle that was sealed."""
+    result = handle.flush()
+    assert not result.failed, result
+    assert len(result.sealed) == 1, result
+    return Bundle.open(handle.store, result.sealed[0])
+
+
+def all_bytes(folder: Path) -> bytes:
+    """Return the bytes of every file below a folder, with names."""
+    return b"\n".join(p.name.encode() + b"\n" + p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
+
+
+class Sink:
+    """A real HTTP server that keeps the bodies it is sent."""
+
+    def __init__(self) -> None:
+        self.bodies: list[tuple[str, bytes]] = []
+        sink = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    import gzip
+
+                    body = gzip.decompress(body)
+                sink.bodies.append((self.path, body))
+                self.send_response(200)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                """Keep quiet."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """Serve an OTLP/HTTP sink for one test."""
+    server = Sink()
+    yield server
+    server.close()

@@ -1,0 +1,163 @@
+"""The laws of redaction, as properties."""
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbundle.models.contract import DataHandling, FieldRule, ToolContract
+from runbundle.models.records import SpanRecord
+from runbundle.redaction.engine import Redactor
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.policy import Policy
+from runbundle.redaction.receipt import Receipt
+
+CONTRACT = ToolContract(
+    name="probe",
+    data=DataHandling(
+        rules=(
+            FieldRule(selector="/a", action="keep"),
+            FieldRule(selector="/a/b", data_class="credential"),
+            FieldRule(selector="/**/pin", data_class="special"),
+            FieldRule(selector="/list/*/x", action="truncate", max_chars=3),
+            FieldRule(selector="/h", data_class="personal"),
+            FieldRule(selector="/m", data_class="financial", keep_last=2),
+            FieldRule(selector="/e", target="error", action="keep"),
+        )
+    ),
+)
+REDACTOR = Redactor(Policy(contracts={"probe": CONTRACT}, digester=Digester(b"k")))
+
+leaves = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(max_size=40),
+    st.sampled_from(["[REDACTED:undeclared]", "h1:00000000:" + "A" * 26, '{"a": {"b": 1}}', "sk-" + "a1" * 12]),
+)  # fmt: skip
+names = st.one_of(st.text(max_size=12), st.sampled_from(["a", "b", "pin", "list", "x", "h", "m", "*", "**"]))
+values = st.recursive(
+    leaves, lambda v: st.lists(v, max_size=4) | st.dictionaries(names, v, max_size=4), max_leaves=20
+)
+keys = st.one_of(st.sampled_from(sorted(SPAN_KEYS)), st.text(min_size=1, max_size=20))
+
+
+def record(attributes: dict[str, Any], name: str = "x") -> SpanRecord:
+    """Return a raw record with these attributes."""
+    return {
+        "run_id": "r", "trace_id": "0" * 32, "span_id": "0" * 16, "parent_span_id": "", "remote_parent": False,
+        "trace_state": name, "name": name, "kind": 0, "start_ns": 1, "end_ns": 2, "status_code": 2,
+        "status_message": name, "attributes": attributes,
+        "events": [{"name": name, "time_ns": 1, "attributes": attributes, "dropped": 0}],
+        "links": [{"trace_id": "0" * 32, "span_id": "0" * 16, "trace_state": name, "attributes": attributes, "dropped": 0}],
+        "scope": {"name": name, "version": name, "schema_url": name, "attributes": attributes},
+        "resource": {"attributes": attributes, "schema_url": name}, "dropped": {},
+    }  # fmt: skip
+
+
+@given(st.dictionaries(keys, values, max_size=8), st.text(max_size=30))
+def test_total_and_idempotent(attributes: dict[str, Any], name: str) -> None:
+    """Any record is redacted without failing, and redacting the result changes nothing."""
+    attributes = {"gen_ai.tool.name": "probe", **attributes}
+    once = REDACTOR.redact_span(record(attributes, name))
+    assert '"failed"' not in once["attributes"]["runbundle.redaction"]
+    assert REDACTOR.redact_span(once) == once
+
+
+@given(st.dictionaries(keys, values, max_size=8))
+def test_input_is_not_modified_and_output_is_deterministic(attributes: dict[str, Any]) -> None:
+    """The raw record stays as it was, and another redactor with the same key says the same."""
+    before = repr(attributes)
+    first = REDACTOR.redact_span(record(attributes))
+    second = Redactor(REDACTOR.policy).redact_span(record(attributes))
+    assert repr(attributes) == before
+    assert repr(first) == repr(second)
+
+
+@given(st.text(min_size=6, max_size=30, alphabet="abcdefghijklmnop0123456789"), keys)
+def test_free_text_under_any_key_of_content_does_not_survive(secret: str, key: str) -> None:
+    """Under a key that is not for names, ids or numbers, no text stays."""
+    if SPAN_KEYS.get(key) in ("name", "id", "number", "own", "config"):
+        return
+    secret = f"zq {secret} qz"
+    redacted = REDACTOR.redact_span(record({key: secret, "gen_ai.tool.name": "probe"}))
+    assert secret not in repr(redacted)
+
+
+@given(values, st.sampled_from(["input", "output"]))
+def test_payload_is_total_json_and_idempotent(value: Any, target: Any) -> None:
+    """Any payload gives something JSON can hold, and gives it again when applied twice."""
+    rules = compile_payload_rules(CONTRACT, target)
+    digest = Digester(b"k")
+    once = redact_payload(value, rules, digest, Receipt(), "arguments")
+    orjson.dumps(once)
+    again = Receipt()
+    assert redact_payload(once, rules, digest, again, "arguments") == once
+    assert again.count() == 0
+
+
+@given(st.dictionaries(names, values, max_size=5), st.sampled_from(["/a", "/list", "/h", "/**/x", "/*"]))
+def test_a_rule_that_drops_never_reveals_more(value: Any, selector: str) -> None:
+    """Adding a rule that drops can only remove from what is kept."""
+    digest = Digester(b"k")
+    base = DataHandling(rules=(FieldRule(selector="/a", action="keep"), FieldRule(selector="/list", action="keep")))
+    more = DataHandling(rules=(*base.rules, FieldRule(selector=selector, data_class="special", reason="x")))
+    kept = [
+        redact_payload(
+            value, compile_payload_rules(ToolContract(name="t", data=d), "input"), digest, Receipt(), "arguments"
+        )
+        for d in (base, more)
+    ]
+    assert _texts(kept[1]) <= _texts(kept[0])
+
+
+def _texts(value: Any) -> set[str]:
+    if isinstance(value, str) and value[:1] in ("{", "["):  # opened JSON: its shape may show, its texts may not
+        try:
+            return _texts(orjson.loads(value))
+        except orjson.JSONDecodeError:
+            pass
+    if isinstance(value, dict):
+        return {t for k, v in value.items() for t in {k, *_texts(v)} if not t.startswith(("[REDACTED", "h1:"))}
+    if isinstance(value, list):
+        return {t for v in value for t in _texts(v)}
+    return {value} if isinstance(value, str) and not value.startswith(("[REDACTED", "h1:")) else set()
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": {"b": "s", "c": "kept"}}, {"a": {"c": "kept"}}),
+        ({"a": {"pin": "1"}}, {"a": {}}),
+        ({"a": '{"b": "s", "c": 1}'}, {"a": '{"c":1}'}),
+        ({"list": [{"x": "abcdef"}]}, {"list": [{"x": "abc…[+3]"}]}),
+        ({"m": "4000 1234"}, {"m": "[REDACTED:financial:last=34]"}),
+        ({"a": "Bearer abcdefghijklmnop"}, {"a": "[REDACTED:credential]"}),
+        ({"new": 1}, {"[REDACTED:key:1]": "[REDACTED:undeclared]"}),
+        ("text", "[REDACTED:undeclared]"),
+    ],
+)
+def test_contract_decides(value: Any, expected: Any) -> None:
+    """Specific rules win, `**` reaches below a kept parent, JSON in text is opened, the floor holds."""
+    rules = compile_payload_rules(CONTRACT, "input")
+    assert redact_payload(value, rules, Digester(b"k"), Receipt(), "arguments") == expected
+
+
+def test_equal_values_have_equal_digests_under_one_key_only() -> None:
+    """Digests join equal values within a key, and say nothing across keys or domains."""
+    one, other = Digester(b"1"), Digester(b"2")
+    assert one("d", b"v") == one("d", b"v")
+    assert one("d", b"v") != one("e", b"v")
+    assert one("d", b"v") != other("d", b"v")
+    assert one("ab", b"c") != one("a", b"bc")
+
+
+def test_a_forged_receipt_or_marker_carries_nothing() -> None:
+    """Text that merely looks like ours is treated as anybody's."""
+    forged = {
+        "runbundle.redaction": '{"n":[["secret words here!","x","digest"]]}',
+        "url.full": "[REDACTED:secret words]",
+        "runbundle.tool.arguments.digest": "h1:secret",
+    }
+    assert "secret" not in repr(REDACTOR.redact_span(record(forged)))
