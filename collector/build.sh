@@ -40,9 +40,8 @@ if [[ ! -x "$builder" ]]; then
 fi
 
 # output_path in the manifest is relative to the working directory. The binary is moved in place whole, so that an
-# interrupted build leaves none.
+# interrupted build leaves none behind that looks finished.
 cd "$cache"
 "$builder" --config "$manifest" >&2
 mv _build/otelcol-runbundle "$binary"
-touch "$binary"
 echo "$binary"

@@ -17,7 +17,7 @@ KEY = b"a key for tests only"
 
 @pytest.fixture(autouse=True)
 def _clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Run each test in its own directory, without the environment's telemetry settings, and leave nothing configured."""
+    """Run each test in its own directory, without settings of the environment; leave nothing configured."""
     monkeypatch.chdir(tmp_path)
     for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_SPOOL", "RUNBUNDLE_CONTRACTS", "RUNBUNDLE_REDACTION_KEY"):
         monkeypatch.delenv(name, raising=False)

@@ -269,10 +269,9 @@ def test_a_run_may_span_several_traces(configured: Configured) -> None:
 def test_a_nested_run_is_a_run_of_its_own(configured: Configured) -> None:
     """The inner run has its own bundle, names the outer one, and is linked to it."""
     handle = configured()
-    with runbundle.start_run("outer", run_id="outer"), runbundle.start_step("s"):
-        with runbundle.start_run("inner", run_id="inner"):
-            with runbundle.start_tool("t"):
-                pass
+    outer_run, inner_run = runbundle.start_run("outer", run_id="outer"), runbundle.start_run("inner", run_id="inner")
+    with outer_run, runbundle.start_step("s"), inner_run, runbundle.start_tool("t"):
+        pass
     assert sorted(handle.flush().sealed) == ["inner", "outer"]
     inner, outer = (Bundle.open(handle.store, key) for key in ("inner", "outer"))
     assert inner.index.parent_run is not None
@@ -307,7 +306,10 @@ class Deep(BaseModel):
             Settings("m", SecretStr("hush"), "postgres://u:hush@h/db"),
             {"model": "m", "api_key": "[REDACTED:credential]", "url": "[REDACTED:credential]"},
         ),
-        (Deep(password="hush", limits={"max_tokens": 5}), {"password": "[REDACTED:credential]", "limits": {"max_tokens": 5}}),
+        (
+            Deep(password="hush", limits={"max_tokens": 5}),
+            {"password": "[REDACTED:credential]", "limits": {"max_tokens": 5}},
+        ),
     ],
 )
 def test_configuration_is_kept_without_its_secrets(configured: Configured, config: Any, expected: Any) -> None:
@@ -384,8 +386,9 @@ def test_the_environment_alone_is_enough(tmp_path: Path) -> None:
     )
     script = tmp_path / "app.py"
     script.write_text(program)
-    environment = {**os.environ, "RUNBUNDLE_STORE": str(tmp_path / "s"), "OTEL_METRICS_EXPORTER": "none",
-                   "OTEL_LOGS_EXPORTER": "none", "OTEL_TRACES_EXPORTER": "runbundle", "OTEL_PYTHON_CONFIGURATOR": "c"}  # fmt: skip
+    settings = {"TRACES": "runbundle", "METRICS": "none", "LOGS": "none"}
+    environment = {**os.environ, "RUNBUNDLE_STORE": str(tmp_path / "s")}
+    environment |= {f"OTEL_{signal}_EXPORTER": name for signal, name in settings.items()}
     loader = (
         "from opentelemetry.sdk._configuration import _OTelSDKConfigurator as C; C().configure();"
         f"exec(open({str(script)!r}).read())"
@@ -404,7 +407,7 @@ def test_order_and_number_of_writers_do_not_matter(configured: Configured, tmp_p
     from runbundle.bundle.assemble import assemble
     from runbundle.bundle.journal import read_journal
 
-    handle = configured(grace_s=60)
+    configured(grace_s=60)
     scope = runbundle.start_run("r", run_id="same")
     with scope:
         for n in range(5):

@@ -40,13 +40,13 @@ def emit(provider: TracerProvider) -> None:
     remote = SpanContext(
         9, 9, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("v", canary("trace state"))])
     )
-    tracer = provider.get_tracer(
-        canary("scope name"), "1", canary("schema url"), {"deep": canary("scope attribute")}
-    )
+    tracer = provider.get_tracer(canary("scope name"), "1", canary("schema url"), {"deep": canary("scope attribute")})
     with runbundle.start_run("leak"):
         span = tracer.start_span(
             canary("span name"),
-            context=trace.set_span_in_context(trace.NonRecordingSpan(remote), __import__("opentelemetry").context.get_current()),
+            context=trace.set_span_in_context(
+                trace.NonRecordingSpan(remote), __import__("opentelemetry").context.get_current()
+            ),
             links=[Link(linked, {"note": canary("link attribute")})],
             attributes={
                 "gen_ai.operation.name": "execute_tool",
@@ -106,7 +106,7 @@ RESOURCE = {"service.name": "leak-test", "secret.note": canary("resource attribu
 
 
 def test_the_search_finds_what_a_bare_sdk_leaks(configured: Callable[..., runbundle.Handle]) -> None:
-    """The control: behind a plain provider all channels that OTLP carries are found, so a clean result means something."""
+    """The control: behind a plain provider every channel that OTLP carries is found."""
     from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
     exporter = InMemorySpanExporter()

@@ -22,7 +22,7 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequ
         return
     sizes = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
     room = width() - 2 * (len(sizes) - 1)
-    while sum(sizes) > room and max(sizes) > 8:
+    while sum(sizes) > room and max(sizes) > 3:
         sizes[sizes.index(max(sizes))] -= 1
     for row in [headings, *rows]:
         cells = [_fit(str(cell), size, right=i in right) for i, (cell, size) in enumerate(zip(row, sizes, strict=True))]

@@ -83,12 +83,13 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
     expected = f" of {said.spans_expected}" if said.spans_expected is not None else ""
     click.echo(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")
     if last:
-        click.echo(f"\nnext: runbundle verify {index.run_id}; runbundle show {index.run_id} --span {last}")
+        short = index.run_id[:8]
+        click.echo(f"\nnext: runbundle verify {short}; runbundle show {short} --span {last[:6]}")
 
 
 def _print_tree(bundle: "Bundle", limit: int | None) -> str:
     """Print the spans as a tree; return the id of one that is worth a look: the first error, else the last span."""
-    from runbundle.cli.render import duration, line, plural
+    from runbundle.cli.render import duration, line, plural, width
 
     spans: dict[str, dict[str, Any]] = {}
     children: dict[str, list[str]] = {}
@@ -112,7 +113,9 @@ def _print_tree(bundle: "Bundle", limit: int | None) -> str:
             notes.append(f"{span['redactions']} withheld")
         name = f"{span['name']}" if span["name"].startswith(f"{span['op']} ") else f"{span['op']}: {span['name']}"
         took = duration(span.get("duration_ns") or 0)
-        click.echo(line(f"{prefix}{branch}{name}", f"{', '.join(notes):>24}  {took:>9}  {span['id']}"))
+        room, digits = (24, 16) if width() >= 90 else (0, 6)
+        right = f"{', '.join(notes):>{room}}  {took:>9}  {span['id'][:digits]}"
+        click.echo(line(f"{prefix}{branch}{name}", right))
         shown += 1
         last = span["id"]
         below = children.get(key, [])

@@ -15,6 +15,7 @@ from runbundle.bundle.recorder import Recorder
 from runbundle.models.records import SpanRecord
 from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
+from runbundle.otel.versions import versions_text
 from runbundle.redaction.engine import Redactor
 
 _log = logging.getLogger("runbundle")
@@ -97,6 +98,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 attributes.update(self._about_root)
                 if member.implicit:
                     attributes["runbundle.implicit"] = True
+                    attributes["runbundle.versions"] = versions_text()
         return record
 
     def _guarded_start(self, span: Span, parent_context: Context | None) -> None:

@@ -51,8 +51,6 @@ class Redactor:
         self.policy = policy
         self._digest = policy.digester
         self._kinds: dict[str, Kind] = {**dict.fromkeys(policy.safe_keys, cast("Kind", "name")), **SPAN_KEYS}
-        self._names: dict[str, bool] = {}
-        self._identifiers: dict[str, bool] = {}
         self._hidden_keys: dict[str, str] = {}
         # By identity, with the object itself so that its id cannot be reused: a process has a handful of each, and the
         # edges hand the same object for every span.
@@ -84,7 +82,7 @@ class Redactor:
         raw = record["attributes"]
         receipt = parse_receipt(raw.get(RECEIPT)) or Receipt()
         tool = raw.get("gen_ai.tool.name")
-        tool = tool if isinstance(tool, str) and self._name(tool) else ""
+        tool = tool if isinstance(tool, str) and _name(tool) else ""
         attributes = self._attributes(raw, receipt, "attributes", tool)
         redacted: SpanRecord = {
             **record,
@@ -111,7 +109,7 @@ class Redactor:
             redacted: LogRecordDict = {
                 **record,
                 "event_name": name if not name or self._event_name(name) else marker("name"),
-                "severity_text": record["severity_text"] if self._name(record["severity_text"]) else "",
+                "severity_text": record["severity_text"] if _name(record["severity_text"]) else "",
                 "body": None if body is None else self._content(body, receipt, "body"),
                 "attributes": attributes,
                 "scope": self.redact_scope(record["scope"]),
@@ -167,8 +165,8 @@ class Redactor:
 
     def _scope(self, scope: ScopeRecord) -> ScopeRecord:
         return {
-            "name": scope["name"] if not scope["name"] or self._name(scope["name"]) else marker("name"),
-            "version": scope["version"] if not scope["version"] or self._name(scope["version"]) else marker("name"),
+            "name": scope["name"] if not scope["name"] or _name(scope["name"]) else marker("name"),
+            "version": scope["version"] if not scope["version"] or _name(scope["version"]) else marker("name"),
             "schema_url": scope["schema_url"] if _schema_url(scope["schema_url"]) else "",
             "attributes": self._attributes(scope["attributes"], Receipt(), "scope.attributes", ""),
         }
@@ -192,16 +190,11 @@ class Redactor:
 
     def _attributes(self, raw: Mapping[str, Any], receipt: Receipt, path: str, tool: str) -> Attributes:
         kept: Attributes = {}
-        kinds, names, identifiers = self._kinds, self._names, self._identifiers
+        kinds = self._kinds
         for key, value in raw.items():
             kind = kinds.get(key)
-            if kind == "name":
-                # The cache is looked at here and not behind a call: this line runs for nearly every attribute.
-                if (value.__class__ is str and names.get(value)) or self._allowed(kind, key, value) or is_marker(value):
-                    kept[key] = value
-                    continue
-            elif kind == "id":
-                if (value.__class__ is str and identifiers.get(value)) or self._allowed(kind, key, value):
+            if kind == "name" or kind == "id":
+                if self._allowed(kind, key, value) or is_marker(value):
                     kept[key] = value
                     continue
             elif kind == "number":
@@ -238,32 +231,20 @@ class Redactor:
 
     def _allowed(self, kind: Kind, key: str, value: Any) -> bool:
         """Tell whether a value has the shape that its key promises."""
+        if value.__class__ is str:
+            if kind == "name":
+                return len(value) <= 256 and safe_name(value)
+            if kind == "id":
+                return len(value) <= 256 and safe_identifier(value)
+            return kind == "own" and _own_value(key, value)
         if isinstance(value, bool | int | float):
             return kind in ("name", "number", "id") or (kind == "own" and key.endswith(".bytes"))
-        if isinstance(value, str):
-            if kind == "name":
-                return self._name(value)
-            if kind == "id":
-                return self._identifier(value)
-            return kind == "own" and _own_value(key, value)
         if isinstance(value, list | tuple) and kind in ("name", "number", "id"):
             items = cast("list[Any]", value)
             return len(items) <= 64 and all(
                 not isinstance(i, list | tuple) and self._allowed(kind, key, i) for i in items
             )
         return False
-
-    def _name(self, text: str) -> bool:
-        known = self._names.get(text)
-        if known is None:
-            known = _remember(self._names, text, len(text) <= 256 and safe_name(text))
-        return known
-
-    def _identifier(self, text: str) -> bool:
-        known = self._identifiers.get(text)
-        if known is None:
-            known = _remember(self._identifiers, text, len(text) <= 256 and safe_identifier(text))
-        return known
 
     def _undeclared(self, kept: Attributes, key: str, value: Any, receipt: Receipt, path: str) -> None:
         """Replace a key that nobody declared, and its value: either may be the secret."""
@@ -344,7 +325,7 @@ class Redactor:
         rules = self._rules.get((tool, "input" if kind == "arguments" else "output"))
         contract = self.policy.contracts.get(tool)
         if contract is not None:
-            kept["runbundle.contract.version"] = contract.version if self._name(contract.version) else "?"
+            kept["runbundle.contract.version"] = contract.version if _name(contract.version) else "?"
             kept["runbundle.contract.sha256"] = contract.sha256
             kept["runbundle.tool.side_effects"] = contract.side_effects
         size = len(value) if isinstance(value, str | bytes) else 0
@@ -377,6 +358,10 @@ def skeleton(record: SpanRecord) -> SpanRecord:
         "scope": {"name": "", "version": "", "schema_url": "", "attributes": {}},
         "resource": {"attributes": {}, "schema_url": ""},
     }
+
+
+def _name(text: str) -> bool:
+    return len(text) <= 256 and safe_name(text)
 
 
 def _parsed(value: Any) -> Any:

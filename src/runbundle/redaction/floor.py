@@ -7,10 +7,16 @@ that reads like a word passes them.
 """
 
 import re
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
+
+# Names, ids and keys repeat: of a service's spans nearly all have been judged before. A judgement costs 5 to 10 µs, a
+# look-up 0.1 µs. The caches hold at most four times 8,192 short strings.
+_CACHE = 8192
+_CACHED_CHARS = 256
 
 _NAME = re.compile(r"[A-Za-z0-9_./<>{}()\[\]*:,@+= #-]{1,256}")
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_.:/|+=-]{1,256}")
@@ -43,9 +49,15 @@ _SENSITIVE_KEY = re.compile(
 
 def has_credential(text: str) -> bool:
     """Tell whether `text` contains something in the public format of a credential. Linear in its length."""
+    return _short_has_credential(text) if len(text) <= _CACHED_CHARS else _CREDENTIAL.search(text) is not None
+
+
+@lru_cache(maxsize=_CACHE)
+def _short_has_credential(text: str) -> bool:
     return _CREDENTIAL.search(text) is not None
 
 
+@lru_cache(maxsize=_CACHE)
 def safe_name(text: str) -> bool:
     """Tell whether `text` may be kept where a short, low-cardinality name belongs."""
     if _NAME.fullmatch(text) is None or has_credential(text):
@@ -53,11 +65,13 @@ def safe_name(text: str) -> bool:
     return not any(_drawn_at_random(token.group()) for token in _RUN.finditer(text))
 
 
+@lru_cache(maxsize=_CACHE)
 def safe_identifier(text: str) -> bool:
     """Tell whether `text` may be kept where an id belongs; ids are random, so only shape and formats are judged."""
     return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
 
 
+@lru_cache(maxsize=_CACHE)
 def sensitive_key(key: str) -> bool:
     """Tell whether a key's name says that its value is a credential."""
     return _SENSITIVE_KEY.search(key[-256:]) is not None

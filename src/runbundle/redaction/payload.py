@@ -1,6 +1,7 @@
 """A tool's payload (arguments, result, error text) under its contract."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -170,12 +171,18 @@ def _keep_text(value: str, walk: _Walk, note: str, limit: int | None, path: str)
 
 
 def _rule_name(walk: _Walk, rule: FieldRule | None) -> str:
-    if rule is None:
-        return f"contract:{walk.rules.tool}:undeclared"
-    selector = "".join(c if c.isalnum() or c in "_.*/-" else "_" for c in rule.selector)
-    return f"contract:{walk.rules.tool}:{selector or '/'}"[:160]
+    return _named(walk.rules.tool, None if rule is None else rule.selector)
 
 
+@lru_cache(maxsize=4096)
+def _named(tool: str, selector: str | None) -> str:
+    if selector is None:
+        return f"contract:{tool}:undeclared"
+    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "_.*/-" else "_" for c in selector)
+    return f"contract:{tool}:{safe or '/'}"[:160]
+
+
+@lru_cache(maxsize=4096)
 def _escape(step: str) -> str:
     return "".join(c if (c.isalnum() and c.isascii()) or c in "_-[]:.~" else "_" for c in step[:64])
 

@@ -76,12 +76,12 @@ def derived_names(attributes: dict[str, Any]) -> tuple[str, set[str]]:
     head, names = "", set[str]()
     for key, targets in _NAME_PARTS:
         first = attributes.get(key)
-        if isinstance(first, str) and safe_name(first):
+        if isinstance(first, str):
             head = head or first
             names.add(first)
             for target in targets:
                 value = attributes.get(target)
-                if isinstance(value, str) and safe_name(value):
+                if isinstance(value, str):
                     names.add(f"{first} {value}")
     method = attributes.get("rpc.method")
     if isinstance(method, str) and head:

@@ -33,7 +33,7 @@ class ArtifactStore(ABC):
 
     @abstractmethod
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return at most `length` bytes from `start`; fewer, or none, beyond the end."""
+        """Return at most `length` bytes from `start`; fewer, or none, beyond the end. Neither may be negative."""
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
@@ -71,6 +71,12 @@ def check_key(key: str) -> str:
             "this is not a key of a store", hint="segments are letters, digits, '.', '_', '-', not '.' first"
         )
     return key
+
+
+def check_range(start: int, length: int) -> None:
+    """Raise `ConfigError` if a range counts backwards, which each backend would take differently."""
+    if start < 0 or length < 0:
+        raise ConfigError("a range of bytes has a negative start or length", hint="ranges count from the first byte")
 
 
 def check_prefix(prefix: str) -> str:

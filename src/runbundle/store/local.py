@@ -3,28 +3,33 @@
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
 from runbundle.errors import AlreadyExists, KeyNotFound, RunbundleError, StoreUnavailable
-from runbundle.store.base import ArtifactStore, check_key, check_prefix
+from runbundle.store.base import ArtifactStore, check_key, check_prefix, check_range
 
 _HINTS = {
     errno.ENOSPC: "free some space and try again; nothing was changed",
     errno.EACCES: "let this user write there, or name another place with --store or RUNBUNDLE_STORE",
     errno.EROFS: "the file system is read-only; name another place with --store or RUNBUNDLE_STORE",
     errno.ENOTDIR: "a part of the path is a file; name another place with --store or RUNBUNDLE_STORE",
+    errno.EEXIST: "a part of the path is a file; name another place with --store or RUNBUNDLE_STORE",
 }
+_ATTEMPTS = 100  # of a put whose folder is removed by a delete, again and again
 
 
 class LocalStore(ArtifactStore):
     """Files below a root directory; folders are 0700 and files 0600, whatever the umask.
 
     A file is written beside, synced, and linked into place, which fails if the name is taken: create-only even
-    between processes. After `put` returns, the bytes survive the loss of power; the name does once the folder is
-    synced, which is done here too. Names beginning with a dot are not part of the store.
+    between processes. When `put` returns, the bytes and their name survive the loss of power: the file and its folder
+    were synced, once each, and every new folder was synced into the one above it by the `put` that made it. Not
+    promised: folders above the root, and the lasting effect of `delete`. On disk a key cannot be a folder of other
+    keys too. Names beginning with a dot are not part of the store.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -40,18 +45,15 @@ class LocalStore(ArtifactStore):
         target = self.root / check_key(key)
         scratch = self.root / ".tmp" / uuid4().hex
         try:
-            _make_folders(self.root, target.parent)
             _make_folders(self.root, scratch.parent)
             try:
                 _write_synced(scratch, data)
-                if overwrite:
-                    scratch.replace(target)
-                else:
-                    target.hardlink_to(scratch)
+                _place(self.root, scratch, target, overwrite=overwrite)
             finally:
                 scratch.unlink(missing_ok=True)
-            _sync_folder(target.parent)
-        except FileExistsError:
+            with contextlib.suppress(FileNotFoundError):  # deleted already, with its folder
+                _sync_folder(target.parent)
+        except AlreadyExists:
             raise AlreadyExists(f"{key} exists already") from None
         except OSError as error:
             raise _unavailable(error, f"cannot write {target}") from error
@@ -63,6 +65,7 @@ class LocalStore(ArtifactStore):
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Return a part of `key`."""
+        check_range(start, length)
         with self.open(key) as file:
             file.seek(start)
             return file.read(length)
@@ -80,8 +83,11 @@ class LocalStore(ArtifactStore):
         """Return the size of `key`."""
         path = self.root / check_key(key)
         try:
-            if path.is_file():
-                return path.stat().st_size
+            status = path.stat()
+            if stat.S_ISREG(status.st_mode):
+                return status.st_size
+        except (FileNotFoundError, NotADirectoryError):
+            pass
         except OSError as error:
             raise _unavailable(error, f"cannot read {key}") from error
         raise KeyNotFound(f"nothing is stored under {key}", hint=f"the store is {self.root}")
@@ -97,7 +103,7 @@ class LocalStore(ArtifactStore):
         try:
             with os.scandir(folder) as entries:
                 yield from sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise _unavailable(error, f"cannot list {folder}") from error
@@ -107,7 +113,7 @@ class LocalStore(ArtifactStore):
         path = self.root / check_key(key)
         try:
             path.unlink()
-        except (FileNotFoundError, NotADirectoryError):
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise KeyNotFound(f"nothing is stored under {key}") from None
         except OSError as error:
             raise _unavailable(error, f"cannot delete {path}") from error
@@ -119,11 +125,42 @@ class LocalStore(ArtifactStore):
 
 
 def _make_folders(root: Path, folder: Path) -> None:
-    if not folder.is_dir():
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if folder != root:
-            _make_folders(root, folder.parent)
-            folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_dir():
+        return
+    if folder == root:
+        root.parent.mkdir(parents=True, exist_ok=True)
+    else:
+        _make_folders(root, folder.parent)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if folder.is_file():
+            raise
+        return  # another put made it, and syncs it; if a delete has removed it since, `_place` tries again
+    with contextlib.suppress(PermissionError):  # a folder above the root may be writable and not readable
+        _sync_folder(folder.parent)
+
+
+def _place(root: Path, scratch: Path, target: Path, *, overwrite: bool) -> None:
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            _make_folders(root, target.parent)
+            if overwrite:
+                scratch.replace(target)
+            else:
+                _link(scratch, target)
+        except FileNotFoundError:  # a delete has just removed the folder, which was empty
+            if attempt == _ATTEMPTS:
+                raise
+        else:
+            return
+
+
+def _link(scratch: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(scratch)
+    except FileExistsError:
+        raise AlreadyExists("") from None
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from runbundle.errors import AlreadyExists, KeyNotFound
-from runbundle.store.base import ArtifactStore, check_key, check_prefix
+from runbundle.store.base import ArtifactStore, check_key, check_prefix, check_range
 
 
 class MemoryStore(ArtifactStore):
@@ -37,6 +37,7 @@ class MemoryStore(ArtifactStore):
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Return a part of `key`."""
+        check_range(start, length)
         return self.get(key)[start : start + length]
 
     def open(self, key: str) -> BinaryIO:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 
 import pytest
 
-from runbundle.errors import AlreadyExists, ConfigError, KeyNotFound
+from runbundle.errors import AlreadyExists, ConfigError, KeyNotFound, StoreError
 from runbundle.store import ArtifactStore
 
 
@@ -44,6 +44,15 @@ class StoreTests(ABC):
         assert store.size("run/a.json") == 10
         with store.open("run/a.json") as file:
             assert file.read() == b"0123456789"
+
+    def test_ranges_do_not_count_backwards(self) -> None:
+        """A negative start or length is refused; a start beyond the end gives nothing."""
+        store = self.make_store()
+        store.put("run/a", b"0123")
+        for start, length in ((-1, 2), (0, -1)):
+            with pytest.raises(ConfigError):
+                store.get_range("run/a", start, length)
+        assert store.get_range("run/a", 9, 2) == b""
 
     def test_put_is_create_only(self) -> None:
         """A taken key is refused and keeps its bytes, unless overwriting is asked for."""
@@ -101,6 +110,37 @@ class StoreTests(ABC):
         store.put("a/2", b"y")
         store.delete("a/1")
         assert list(store.list()) == ["a/2"]
+
+    def test_a_folder_is_not_a_key(self) -> None:
+        """What keys begin with is not itself stored, and a key has no folders below it."""
+        store = self.make_store()
+        store.put("a/1", b"x")
+        for method in (store.get, store.size, store.delete, store.open):
+            with pytest.raises(KeyNotFound):
+                method("a")
+        assert list(store.list_dirs("a/1")) == []
+        assert list(store.list()) == ["a/1"]
+
+    def test_deleting_does_not_disturb_writers_beside_it(self) -> None:
+        """Writers that delete what they wrote, in one folder, never make each other fail."""
+        store = self.make_store()
+        failures: list[Exception] = []
+
+        def churn(number: int) -> None:
+            try:
+                for _ in range(100):
+                    store.put(f"run/{number}", b"")
+                    store.delete(f"run/{number}")
+            except StoreError as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=churn, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert list(store.list()) == []
 
     @pytest.mark.parametrize(
         "key", ["", "/", "a//b", "../x", "a/../b", "/etc/passwd", ".hidden", "a/.b", "a\x00b", "a b", "ä"]

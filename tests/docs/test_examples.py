@@ -1,0 +1,62 @@
+"""The examples run as printed, offline, and each leaves a verified bundle."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+from runbundle.bundle.locate import list_runs
+from runbundle.bundle.reader import Bundle
+from runbundle.bundle.verify import verify
+from runbundle.store import LocalStore
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def run_example(name: str) -> tuple[str, list[Bundle]]:
+    """Run an example in the test's directory; return what it printed and the bundles it left."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    store = LocalStore(".runbundle")
+    return done.stdout, [Bundle.open(store, entry.key) for entry in list_runs(store)]
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.py")))
+def test_each_example_leaves_one_verified_bundle(name: str) -> None:
+    """It says what to do next, and what it recorded is verified."""
+    output, bundles = run_example(name)
+    assert "next: runbundle" in output
+    assert len(bundles) == 1
+    assert verify(bundles[0].store, bundles[0].key).verdict == "verified"
+
+
+def test_contracts_example_shows_before_and_after() -> None:
+    """The phone number is in what the tool saw and not in what the bundle has."""
+    output, bundles = run_example("02_contracts.py")
+    assert "+44 20 7946 0000" in output
+    assert "+44" not in bundles[0].read("tool_calls.json").decode()
+    assert "[REDACTED:personal:last=00]" in output
+
+
+def test_pydantic_ai_comes_out_as_our_own_decorators_do() -> None:
+    """Its tool calls and model calls are in tool_calls.json and events.jsonl, by its own instrumentation alone."""
+    _, bundles = run_example("04_pydantic_ai.py")
+    bundle = bundles[0]
+    calls = bundle.tool_calls().calls
+    assert sorted(c.tool for c in calls) == ["free_rooms", "weather"]
+    weather = next(c for c in calls if c.tool == "weather")
+    assert weather.arguments is not None
+    assert weather.arguments.view == {"city": "a"}
+    assert weather.agent == "concierge"
+    assert bundle.index.counts.model_calls == 2
+    assert bundle.index.usage["input_tokens"] > 0
+    assert bundle.index.versions.engine is not None
+    assert bundle.index.versions.engine.name.startswith("pydantic-ai")
+    assert [e["name"] for e in bundle.events() if e["type"] == "span.ended" and e["op"] == "model"] == ["chat test"] * 2
+    for text in (b"Will it rain", b"sunny in", b"Help the guest"):
+        assert text not in bundle.read("events.jsonl") + bundle.read("tool_calls.json")
+    orjson.loads(bundle.index_bytes)
