@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check unit bench golden clean
+.PHONY: demo test check unit bench collector clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -30,6 +30,9 @@ unit: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline
 	$(BIN)/python -m tests.benchmarks.startup
+
+collector:
+	collector/build.sh
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .import_linter_cache
