@@ -1,11 +1,13 @@
 """Fixtures shared by all tests."""
 
 import http.server
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 import runbundle
@@ -13,6 +15,11 @@ from runbundle.bundle.reader import Bundle
 from runbundle.otel import active
 
 KEY = b"a key for tests only"
+
+# The same examples in every run, so that a failure is a change's doing; HYPOTHESIS_PROFILE=explore looks for new ones.
+hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 @pytest.fixture(autouse=True)
