@@ -64,6 +64,15 @@ def test_total_and_idempotent(attributes: dict[str, Any], name: str) -> None:
     assert REDACTOR.redact_span(once) == once
 
 
+def test_a_span_cannot_speak_against_its_contract() -> None:
+    """What a span says of the contract of its tool is replaced by what the contract says."""
+    said = {"gen_ai.tool.name": "probe", "tool_arguments": [], "runbundle.tool.side_effects": "none"}
+    said["runbundle.contract.sha256"] = "0" * 64
+    attributes = REDACTOR.redact_span(record(said))["attributes"]
+    assert attributes["runbundle.tool.side_effects"] == "write"
+    assert attributes["runbundle.contract.sha256"] == CONTRACT.sha256
+
+
 @given(st.dictionaries(keys, values, max_size=8))
 def test_input_is_not_modified_and_output_is_deterministic(attributes: dict[str, Any]) -> None:
     """The raw record stays as it was, and another redactor with the same key says the same."""

@@ -227,6 +227,12 @@ class Redactor:
                 kept[key] = self._message(value, receipt, f"{path}.{key}", tool)
                 continue
             kept[key] = self._content(value, receipt, f"{path}.{key}", messages=kind == "messages")
+        contract = self.policy.contracts.get(tool)
+        if contract is not None:
+            # Last, so that nothing a span says of its contract stands against the contract itself.
+            kept["runbundle.contract.version"] = contract.version if _name(contract.version) else "?"
+            kept["runbundle.contract.sha256"] = contract.sha256
+            kept["runbundle.tool.side_effects"] = contract.side_effects
         return kept
 
     def _allowed(self, kind: Kind, key: str, value: Any) -> bool:
@@ -323,11 +329,6 @@ class Redactor:
             kept[key] = value
             return
         rules = self._rules.get((tool, "input" if kind == "arguments" else "output"))
-        contract = self.policy.contracts.get(tool)
-        if contract is not None:
-            kept["runbundle.contract.version"] = contract.version if _name(contract.version) else "?"
-            kept["runbundle.contract.sha256"] = contract.sha256
-            kept["runbundle.tool.side_effects"] = contract.side_effects
         size = len(value) if isinstance(value, str | bytes) else 0
         data = value if size > MAX_PAYLOAD_BYTES else _parsed(value)
         raw = canonical(data)
