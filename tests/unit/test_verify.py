@@ -88,6 +88,16 @@ def test_missing_extra_truncated_torn_and_grown_are_told_apart(bundle: Path) -> 
     assert codes(bundle) == ["RB203"]
 
 
+@pytest.mark.parametrize("path", ["../other/run.json", "/etc/passwd", "a b.txt", ".hidden", ""])
+def test_a_path_that_is_no_key_is_a_finding(bundle: Path, path: str) -> None:
+    """A tampered index cannot make verify read elsewhere, nor make it fail; not even if such a file lies there."""
+    (bundle / "a b.txt").write_text("x")
+    index = orjson.loads((bundle / "run.json").read_bytes())
+    index["files"][0]["path"] = path
+    (bundle / "run.json").write_bytes(to_json_bytes(index, indent=True))
+    assert "RB101" in codes(bundle)
+
+
 def test_eval_and_revisions_may_be_added(bundle: Path) -> None:
     """What the format allows after the seal is not extra."""
     (bundle / "eval").mkdir()

@@ -33,7 +33,7 @@ class ErrorSummary(Record):
 class ConfigPointer(Record):
     """Where the configuration is."""
 
-    path: str
+    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
     """Path within the bundle."""
     sha256: Sha256
     """Of that file, which holds the configuration alone: equal configurations have equal digests."""
@@ -105,9 +105,9 @@ class ResultSummary(Record):
 class FileEntry(Record):
     """One file of the bundle."""
 
-    path: str
+    path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
     """Path within the bundle, `/`-separated."""
-    bytes: int
+    bytes: int = Field(ge=0)
     """Size."""
     sha256: Sha256
     """Digest of the content."""
