@@ -7,7 +7,7 @@ import orjson
 
 from runbundle.bundle.journal import Journal
 from runbundle.codec.dialects import Operation, operation
-from runbundle.redaction.receipt import Receipt, parse_receipt
+from runbundle.redaction.receipt import Receipt, trusted_receipt
 
 SpanKey = tuple[str, str]
 """(trace id, span id)."""
@@ -68,7 +68,7 @@ def spans_of(journal: Journal) -> dict[SpanKey, Span]:
         key = record["trace_id"], record["span_id"]
         if key not in found:
             attributes = record["attributes"]
-            receipt = parse_receipt(attributes.get("runbundle.redaction")) or Receipt()
+            receipt = trusted_receipt(attributes.get("runbundle.redaction"))
             found[key] = Span(record, operation(attributes), receipt, ended=True)
     for start in sorted(journal.starts, key=lambda s: (s["start_ns"], s["trace_id"], s["span_id"])):
         key = start["trace_id"], start["span_id"]

@@ -273,7 +273,9 @@ class Redactor:
             return value
         receipt.add(path, "content", "digest")
         data = canonical(value)
-        roles = message_roles(data.decode("utf-8", "replace")) if messages else ()
+        roles: tuple[str, ...] = ()
+        if messages:
+            roles = message_roles(value if isinstance(value, str) else data.decode("utf-8", "replace"))
         return marker("content", digest=self._digest("content", data), size=len(data), roles=roles)
 
     def _message(self, value: Any, receipt: Receipt, path: str, tool: str) -> str:

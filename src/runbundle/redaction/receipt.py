@@ -80,12 +80,22 @@ def parse_receipt(text: object) -> Receipt | None:
     return receipt
 
 
+def trusted_receipt(text: object) -> Receipt:
+    """Read a receipt that a redactor of this process or spool wrote, without checking each word of it again."""
+    receipt = Receipt()
+    if isinstance(text, str):
+        body = orjson.loads(text)
+        receipt._notes = [tuple(note) for note in body["n"]]  # pyright: ignore[reportPrivateUsage]
+        receipt.more = body.get("more", {})
+    return receipt
+
+
 def totals(receipts: Iterable[Receipt]) -> dict[tuple[str, str], int]:
     """Add receipts up: how often each (rule, action) was applied."""
     counts: dict[tuple[str, str], int] = {}
     for receipt in receipts:
-        for note in receipt.notes:
-            counts[note.rule, note.action] = counts.get((note.rule, note.action), 0) + 1
+        for _, rule, action in receipt._notes:  # pyright: ignore[reportPrivateUsage]
+            counts[rule, action] = counts.get((rule, action), 0) + 1
         for key, count in receipt.more.items():
             rule, _, action = key.partition("|")
             counts[rule, action] = counts.get((rule, action), 0) + count
