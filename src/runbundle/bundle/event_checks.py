@@ -1,15 +1,19 @@
 """What verify asks of events.jsonl, line by line. Memory grows with the number of spans, not with their content."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import orjson
+from pydantic import ValidationError
+
+from runbundle.bundle.reader import first_problem
 from runbundle.models.bundle import RunIndex
+from runbundle.models.events import Event
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_digest, is_marker
 from runbundle.redaction.receipt import Receipt, parse_receipt, totals
 
-FILE = "events.jsonl"
 _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
     "span.ended": 4, "run.ended": 5,
@@ -23,9 +27,15 @@ Add = Callable[..., None]
 class EventChecks:
     """Checks over the stream of events of one bundle."""
 
-    def __init__(self, add: Add) -> None:
+    def __init__(self, add: Add, file: str) -> None:
         self._add = add
+        self._file = file
         self._seen = 0
+        self._ends = 0
+        self._logs = 0
+        self._errors = 0
+        self._traces: set[str] = set()
+        self._mentioned: dict[str, int] = {}  # spans of events, by the first line that names them
         self._spans: set[str] = set()
         self._parents: list[tuple[int, str]] = []
         self._previous: tuple[Any, ...] = ()
@@ -37,58 +47,87 @@ class EventChecks:
         """Tell whether a span has been seen."""
         return trace_id + span_id in self._spans
 
-    def malformed(self, number: int, message: str) -> None:
-        """Note a line that does not parse."""
+    def malformed(self, number: int, message: str, line: bytes) -> None:
+        """Note a line that does not parse. What it holds may be a leak all the same."""
         self._seen += 1
-        self._add("RB102", message, file=FILE, line=number)
+        self._add("RB102", message, file=self._file, line=number)
+        self._credential(number, line)
 
     def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
         """Check one event."""
+        try:
+            Event.model_validate(event)
+        except ValidationError as error:
+            self.malformed(number, first_problem(error), line)
+            return
         self._order(number, event)
         self._seen += 1
+        ended = event["type"] == "span.ended"
         if event["type"] == "span.started":
             self._span(number, event)
-        ended = event["type"] == "span.ended"
+        elif ended:
+            self._ends += 1
+            self._errors += event.get("status") == "error"
+        elif event["type"] == "log":
+            self._logs += 1  # a log may be of a span outside the run
+        else:
+            self._mentioned.setdefault(event["trace_id"] + event["span_id"], number)
         if ended and "runbundle.redaction" not in event["attributes"] and event.get("status") != "interrupted":
-            self._add("RB402", "a span has no receipt of its redaction", file=FILE, line=number)
+            self._add("RB402", "a span has no receipt of its redaction", file=self._file, line=number)
         receipt = parse_receipt(event["attributes"].get("runbundle.redaction"))
         if receipt is not None and ended:
             self._sum(receipt)
         for key, value in event["attributes"].items():
             if SPAN_KEYS.get(key) in _MARKED_KINDS and key not in _MAY_HAVE_VIEWS and not _withheld(value):
-                self._add("RB401", f"{key} is neither marker nor digest", file=FILE, line=number)
-        if has_credential(line.decode("utf-8", "replace")):
-            self._add("RB403", "something looks like a credential", file=FILE, line=number)
+                self._add("RB401", f"{key} is neither marker nor digest", file=self._file, line=number)
+        # An escape can hide a format from the bytes: what counts is the text that a reader gets.
+        self._credential(number, orjson.dumps(event) if b"\\u" in line or b"\\/" in line else line)
 
     def finish(self, index: RunIndex) -> None:
         """Compare what was seen with what run.json says."""
         for number, parent in self._parents:
             if parent not in self._spans:
-                self._add("RB501", "a parent span is not in the bundle", file=FILE, line=number)
+                self._add("RB501", "a parent span is not in the bundle", file=self._file, line=number)
+        for span, number in self._mentioned.items():
+            if span not in self._spans:
+                self._add("RB506", "an event is of a span that is not in the bundle", file=self._file, line=number)
         said = index.counts
         for what, seen, expected in (
             ("events", self._seen, said.events),
             ("spans", len(self._spans), said.spans),
+            ("ends of spans", self._ends, said.spans),
+            ("logs", self._logs, said.logs),
+            ("errors", self._errors, said.errors),
             ("tool calls", self._ops["tool"], said.tool_calls),
             ("model calls", self._ops["model"], said.model_calls),
             ("retrievals", self._ops["retrieval"], said.retrievals),
         ):
             if seen != expected:
-                self._add("RB305", f"run.json counts {expected} {what}, the events show {seen}", file=FILE)
+                self._add("RB305", f"run.json counts {expected} {what}, the events show {seen}", file=self._file)
+        if self._traces != set(index.trace_ids):
+            self._add("RB305", "run.json names other traces than the events show", file=self._file)
         if self._totals != {(t.rule, t.action): t.count for t in index.redaction.totals}:
-            self._add("RB404", "the receipts of the spans do not add up to the totals of run.json", file=FILE)
+            self._add("RB404", "the receipts of the spans do not add up to the totals of run.json", file=self._file)
+
+    def _credential(self, number: int, line: bytes) -> None:
+        if has_credential(line.decode("utf-8", "replace")):
+            self._add("RB403", "something looks like a credential", file=self._file, line=number)
 
     def _order(self, number: int, event: dict[str, Any]) -> None:
         here = int(event["time_ns"]), event["trace_id"], event["span_id"], _RANK.get(event["type"], 9)
         if self._in_order and (event.get("seq") != self._seen or here < self._previous):
             self._in_order = False  # one finding: everything after it is displaced too
             self._add(
-                "RB103", "the events are out of order or not numbered without gaps from here", file=FILE, line=number
+                "RB103",
+                "the events are out of order or not numbered without gaps from here",
+                file=self._file,
+                line=number,
             )
         self._previous = here
 
     def _span(self, number: int, event: dict[str, Any]) -> None:
         self._spans.add(event["trace_id"] + event["span_id"])
+        self._traces.add(event["trace_id"])
         parent = event.get("parent_span_id")
         if parent and not event.get("remote_parent"):
             self._parents.append((number, event["trace_id"] + parent))
@@ -99,6 +138,22 @@ class EventChecks:
     def _sum(self, receipt: Receipt) -> None:
         for key, count in totals([receipt]).items():
             self._totals[key] = self._totals.get(key, 0) + count
+
+
+def holds_credential(value: Any) -> bool:
+    """Tell whether any text in a JSON value, keys included, has the public format of a credential."""
+    pending = [value]
+    while pending:
+        here = pending.pop()
+        if isinstance(here, str):
+            if has_credential(here):
+                return True
+        elif isinstance(here, dict):
+            fields = cast("dict[str, Any]", here)
+            pending += [*fields, *fields.values()]
+        elif isinstance(here, list):
+            pending += cast("list[Any]", here)
+    return False
 
 
 def _withheld(value: Any) -> bool:

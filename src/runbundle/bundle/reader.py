@@ -1,7 +1,8 @@
 """Read a bundle: the index alone, one span, or a stream of events. Nothing more is read than is asked for."""
 
+import re
 from collections.abc import Iterator
-from typing import Any, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import orjson
 from pydantic import BaseModel, ValidationError
@@ -13,6 +14,7 @@ from runbundle.models.tools import ToolCalls
 from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)
+_TIME = re.compile(r"[0-9]{1,20}")  # not str.isdigit(), which takes superscripts too
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """A longer line of events.jsonl is refused, so that a hostile bundle cannot exhaust memory."""
 
@@ -45,9 +47,7 @@ class Bundle:
         """Yield the events in order, one line in memory at a time. Raises `MalformedBundle` with file and line."""
         path = self._path("events.jsonl")
         with self.store.open(f"{self.key}/{path}") as file:
-            number = 0
-            while line := file.readline(MAX_LINE_BYTES + 1):
-                number += 1
+            for number, line in event_lines(file):
                 yield parse_event_line(line, path, number)
 
     def span(self, span_id: str) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ class Bundle:
 
     def evidence(self) -> Evidence | None:
         """Return the evidence, or None if nothing was retrieved."""
-        if not any(entry.path.endswith("evidence.json") for entry in self.index.files):
+        if pointer(self.index, "evidence.json") is None:
             return None
         return self._parsed("evidence.json", Evidence)
 
@@ -82,10 +82,32 @@ class Bundle:
         return parse_model(self.read(path), model, path)
 
     def _path(self, name: str) -> str:
-        for entry in self.index.files:
-            if entry.path == name or entry.path.endswith("/" + name):
-                return entry.path
-        raise MalformedBundle("is not listed in run.json", file=name)
+        path = pointer(self.index, name)
+        if path is None:
+            raise MalformedBundle("is not listed in run.json", file=name)
+        return path
+
+
+def pointer(index: RunIndex, name: str) -> str | None:
+    """Return the path of the file called `name` in this revision, or None if run.json does not list one."""
+    for entry in index.files:
+        if entry.path == name or entry.path.endswith("/" + name):
+            return entry.path
+    return None
+
+
+def event_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of events.jsonl with their numbers, from 1.
+
+    Of a line longer than `MAX_LINE_BYTES` one byte more than that is yielded, which `parse_event_line` refuses, and
+    the rest is passed over: what is held in memory does not depend on the file.
+    """
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        number += 1
+        yield number, line
+        while len(line) > MAX_LINE_BYTES and not line.endswith(b"\n"):
+            line = file.readline(MAX_LINE_BYTES + 1)
 
 
 def parse_index(data: bytes) -> RunIndex:
@@ -105,9 +127,14 @@ def parse_model(data: bytes, model: type[M], file: str) -> M:
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(step) for step in first["loc"])
-        raise MalformedBundle(f"{place}: {first['msg']}" if place else first["msg"], file=file) from None
+        raise MalformedBundle(first_problem(error), file=file) from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return which field does not fit its model and how; never its value."""
+    first = error.errors(include_input=False, include_url=False)[0]
+    place = ".".join(str(step) for step in first["loc"])
+    return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
@@ -126,6 +153,9 @@ def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
     for field in ("time_ns", "type", "trace_id", "span_id", "name"):
         if not isinstance(fields.get(field), str):
             raise MalformedBundle(f"has no {field}", file=file, line=number)
-    if not isinstance(fields.get("attributes"), dict) or not fields["time_ns"].isdigit():
+    if not isinstance(fields.get("attributes"), dict) or not _TIME.fullmatch(fields["time_ns"]):
         raise MalformedBundle("is not an event", file=file, line=number)
+    for field in ("parent_span_id", "op", "status", "duration_ns", "lane"):
+        if not isinstance(fields.get(field), str | None):
+            raise MalformedBundle(f"has a {field} that is not text", file=file, line=number)
     return fields

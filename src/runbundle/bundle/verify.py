@@ -1,10 +1,13 @@
 """Verify a bundle: everything it says of itself, checked against its bytes. The result is a value."""
 
 import hashlib
+from collections import Counter
 from typing import Any, Literal
 
-from runbundle.bundle.event_checks import EventChecks
-from runbundle.bundle.reader import parse_event_line, parse_index, parse_model
+import orjson
+
+from runbundle.bundle.event_checks import EventChecks, holds_credential
+from runbundle.bundle.reader import event_lines, parse_event_line, parse_index, parse_model, pointer
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, UnsupportedVersion
 from runbundle.models.bundle import ConfigSnapshot, FileEntry, RunIndex
 from runbundle.models.evidence import Evidence
@@ -14,9 +17,10 @@ from runbundle.models.tools import ToolCalls
 from runbundle.store import ArtifactStore
 
 DIMENSIONS: tuple[Dimension, ...] = ("structure", "integrity", "completeness", "redaction", "references")
-_OUTSIDE_CORE = ("eval/", "revisions/", "attestation.dsse.json")
+_OUTSIDE_CORE = ("eval/", "revisions/")
+_ATTESTATION = "attestation.dsse.json"
 _CHUNK = 1_048_576
-_FINDINGS_LIMIT = 200
+_LIMIT_PER_CODE = 50  # of each kind, so that many of one kind cannot crowd out another
 
 
 class _Report:
@@ -24,18 +28,26 @@ class _Report:
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
+        self.made: Counter[str] = Counter()
         self.files = 0
         self.bytes = 0
 
     def add(self, code: str, message: str, *, file: str | None = None, line: int | None = None) -> None:
         """Add a finding; its severity and dimension are the catalogue's."""
-        if len(self.findings) < _FINDINGS_LIMIT:
-            spec: Any = FINDINGS[code]
-            self.findings.append(
-                Finding(
-                    code=code, severity=spec.severity, dimension=spec.dimension, message=message, file=file, line=line
-                )
-            )
+        self.made[code] += 1
+        if self.made[code] <= _LIMIT_PER_CODE:
+            self.findings.append(_finding(code, message, file, line))
+
+    def close(self) -> None:
+        """Say of which kinds there were more than are listed."""
+        for code, count in sorted(self.made.items()):
+            if count > _LIMIT_PER_CODE:
+                self.findings.append(_finding(code, f"and {count - _LIMIT_PER_CODE} more like these"))
+
+
+def _finding(code: str, message: str, file: str | None = None, line: int | None = None) -> Finding:
+    spec: Any = FINDINGS[code]
+    return Finding(code=code, severity=spec.severity, dimension=spec.dimension, message=message, file=file, line=line)
 
 
 def verify(store: ArtifactStore, key: str) -> VerifyReport:
@@ -62,10 +74,11 @@ def verify(store: ArtifactStore, key: str) -> VerifyReport:
         return _finished(report, key)
     if key.rpartition("/")[2] != index.run_id:
         report.add("RB505", "run.json is of another run than its folder's name says", file="run.json")
+    _credentials(data, "run.json", report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
     unchanged = {entry.path for entry in index.files if _unchanged(store, key, entry, present, report)}
     for extra in sorted(present - {entry.path for entry in index.files} - {"run.json"}):
-        if not extra.startswith(_OUTSIDE_CORE):
+        if not extra.startswith(_OUTSIDE_CORE) and extra != _ATTESTATION:
             report.add("RB203", "is not listed in run.json", file=extra)
     _completeness(index, report)
     _contents(store, key, index, unchanged, report)
@@ -78,11 +91,15 @@ def _unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[st
         report.add("RB202", "is listed in run.json and not there", file=entry.path)
         return False
     digest, size, last = hashlib.sha256(), 0, b""
-    with store.open(f"{key}/{entry.path}") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-            last = chunk[-1:]
+    try:
+        with store.open(f"{key}/{entry.path}") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                last = chunk[-1:]
+    except KeyNotFound:  # removed since the listing, or a link to nowhere
+        report.add("RB202", "is listed in run.json and cannot be opened", file=entry.path)
+        return False
     report.files += 1
     report.bytes += size
     if size < entry.bytes:
@@ -113,6 +130,12 @@ def _completeness(index: RunIndex, report: _Report) -> None:
         report.add("RB303", f"records were dropped ({reasons})", file="run.json")
     if said.roots > 1:
         report.add("RB306", f"{said.roots} spans claim to be this run", file="run.json")
+    if said.late > 0:
+        report.add("RB308", f"{said.late} records came after the seal", file="run.json")
+    elif said.state != "complete" and not any(code.startswith("RB3") for code in report.made):
+        report.add("RB308", f"its state is {said.state}", file="run.json")
+    if said.spans_seen != index.counts.spans:
+        report.add("RB305", f"{said.spans_seen} spans were seen, {index.counts.spans} counted", file="run.json")
 
 
 def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[str], report: _Report) -> None:
@@ -122,46 +145,76 @@ def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[st
         report.add("RB504", "the digest of the configuration is not that of its file", file="run.json")
     elif config.path in unchanged:
         _parsed(store, key, config.path, ConfigSnapshot, report)
+    events, calls, evidence = (pointer(index, name) for name in ("events.jsonl", "tool_calls.json", "evidence.json"))
+    for path, name in ((events, "events.jsonl"), (calls, "tool_calls.json")):
+        if path is None:
+            report.add("RB106", f"run.json does not list {name}", file="run.json")
+    if evidence is None and index.counts.retrievals:
+        report.add("RB106", "run.json counts retrievals and does not list evidence.json", file="run.json")
     checks: EventChecks | None = None
-    if "events.jsonl" in unchanged:
-        checks = EventChecks(report.add)
-        _stream_events(store, key, checks)
+    if events in unchanged:
+        checks = EventChecks(report.add, events)
+        _stream_events(store, key, events, checks)
         checks.finish(index)
-    if "tool_calls.json" in unchanged:
-        calls = _parsed(store, key, "tool_calls.json", ToolCalls, report)
-        if calls is not None:
-            _same_run(calls.run_id, index, "tool_calls.json", report)
-            if len(calls.calls) != index.counts.tool_calls:
-                report.add("RB305", "run.json counts another number of tool calls", file="tool_calls.json")
-            for call in calls.calls:
-                if checks is not None and not checks.has_span(call.trace_id, call.span_id):
-                    report.add("RB502", f"call {call.call_id} names a span that is not there", file="tool_calls.json")
-    if "evidence.json" in unchanged:
-        evidence = _parsed(store, key, "evidence.json", Evidence, report)
-        if evidence is not None:
-            _same_run(evidence.run_id, index, "evidence.json", report)
-            for retrieval in evidence.retrievals:
-                if checks is not None and not checks.has_span(retrieval.trace_id, retrieval.span_id):
-                    report.add("RB503", "a retrieval names a span that is not there", file="evidence.json")
+    if calls in unchanged:
+        _tool_calls(_parsed(store, key, calls, ToolCalls, report), calls, index, checks, report)
+    if evidence in unchanged:
+        _evidence(_parsed(store, key, evidence, Evidence, report), evidence, index, checks, report)
 
 
-def _stream_events(store: ArtifactStore, key: str, checks: EventChecks) -> None:
-    with store.open(f"{key}/events.jsonl") as file:
-        for number, line in enumerate(file, 1):
+def _tool_calls(
+    found: ToolCalls | None, path: str, index: RunIndex, checks: EventChecks | None, report: _Report
+) -> None:
+    if found is None:
+        return
+    _same_run(found.run_id, index, path, report)
+    if len(found.calls) != index.counts.tool_calls:
+        report.add("RB305", "run.json counts another number of tool calls", file=path)
+    if sum(call.policy.decision in ("blocked", "denied") for call in found.calls) != index.counts.policy_blocks:
+        report.add("RB305", "run.json counts another number of calls that policy refused", file=path)
+    for call in found.calls:
+        if checks is not None and not checks.has_span(call.trace_id, call.span_id):
+            report.add("RB502", f"call {call.call_id} names a span that is not there", file=path)
+
+
+def _evidence(found: Evidence | None, path: str, index: RunIndex, checks: EventChecks | None, report: _Report) -> None:
+    if found is None:
+        return
+    _same_run(found.run_id, index, path, report)
+    for retrieval in found.retrievals:
+        if checks is not None and not checks.has_span(retrieval.trace_id, retrieval.span_id):
+            report.add("RB503", "a retrieval names a span that is not there", file=path)
+
+
+def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks) -> None:
+    with store.open(f"{key}/{path}") as file:
+        for number, line in event_lines(file):
             try:
-                event = parse_event_line(line, "events.jsonl", number)
+                event = parse_event_line(line, path, number)
             except BundleError as error:
-                checks.malformed(number, error.message)
+                checks.malformed(number, error.message, line)
             else:
                 checks.event(number, event, line)
 
 
 def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: _Report) -> Any:
+    data = store.get(f"{key}/{path}")
+    _credentials(data, path, report)
     try:
-        return parse_model(store.get(f"{key}/{path}"), model, path)
+        return parse_model(data, model, path)
     except MalformedBundle as error:
         report.add("RB102", error.message, file=path)
         return None
+
+
+def _credentials(data: bytes, path: str, report: _Report) -> None:
+    """Look at each text by itself: a key beside its marker would look like a credential in the bytes of the file."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return  # it has a finding for that
+    if holds_credential(value):
+        report.add("RB403", "something looks like a credential", file=path)
 
 
 def _same_run(run_id: str, index: RunIndex, file: str, report: _Report) -> None:
@@ -170,6 +223,7 @@ def _same_run(run_id: str, index: RunIndex, file: str, report: _Report) -> None:
 
 
 def _finished(report: _Report, run_id: str) -> VerifyReport:
+    report.close()
     outcomes: dict[Dimension, Literal["pass", "warn", "fail"]] = dict.fromkeys(DIMENSIONS, "pass")
     for finding in report.findings:
         if finding.severity == "error":

@@ -226,7 +226,7 @@ class RunIndex(Record):
     files: list[FileEntry]
     """Every other file of the bundle's core."""
     counts: Counts
-    """How much of what."""
+    """How many spans, events, calls and errors."""
     usage: dict[str, int] = Field(default_factory=dict[str, int])
     """Tokens."""
     trace_ids: list[str]

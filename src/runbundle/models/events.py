@@ -2,6 +2,8 @@
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from runbundle.models.bundle import ErrorSummary, Record
 
 EventType = Literal[
@@ -32,13 +34,13 @@ class Event(Record):
 
     seq: int
     """From 0, without gaps."""
-    time_ns: str
+    time_ns: str = Field(pattern="^[0-9]{1,20}$")
     """Nanoseconds since 1970, as decimal text."""
     type: EventType
     """What happened. `span.started` is derived from the span, so it is there whether or not the start was seen."""
-    trace_id: str
+    trace_id: str = Field(pattern="^[0-9a-f]{32}$")
     """32 hex digits; zeros for a log record outside any span."""
-    span_id: str
+    span_id: str = Field(pattern="^[0-9a-f]{16}$")
     """16 hex digits; zeros for a log record outside any span."""
     parent_span_id: str | None = None
     """On span lines: the parent, unless the span is the root of its trace."""

@@ -39,6 +39,12 @@ FINDINGS: dict[str, FindingSpec] = {
         "There is no run.json. It is written last, so the run is still being written, or its writer was cut off.",
         "Wait for the run to end. If its process is gone, its records are in the spool beside the store.",
     ),
+    "RB106": FindingSpec(
+        "a file of the format is not listed", "error", "structure",
+        "run.json must list a configuration, events.jsonl and tool_calls.json, and evidence.json if anything was"
+        " retrieved. Without the entry nothing holds the file to its content.",
+        "Treat the bundle as altered: no writer leaves it out. Restore run.json from a copy.",
+    ),
     "RB201": FindingSpec(
         "a file was modified", "error", "integrity",
         "A file has the size that run.json gives but another digest.",
@@ -91,7 +97,7 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "RB305": FindingSpec(
         "counts do not agree", "error", "completeness",
-        "run.json counts other numbers of spans or calls than its files hold.",
+        "run.json counts other numbers of events, spans, calls or errors than its files hold, or names other traces.",
         "Report it with the version in run.json; it is a defect of the writer.",
     ),
     "RB306": FindingSpec(
@@ -103,6 +109,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "nobody says how many spans there were", "warning", "completeness",
         "No local root carries the number of spans started beneath it, so a loss would not be seen.",
         "Record with runbundle.configure() instead of the bare exporter.",
+    ),
+    "RB308": FindingSpec(
+        "the bundle calls itself incomplete", "warning", "completeness",
+        "completeness in run.json says that something is missing or came too late, and gives no other reason.",
+        "See completeness in run.json.",
     ),
     "RB401": FindingSpec(
         "content is not redacted", "error", "redaction",
@@ -148,6 +159,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "a file speaks of another run", "error", "references",
         "A file carries the id of another run.",
         "Files of two bundles were mixed. Restore them from copies.",
+    ),
+    "RB506": FindingSpec(
+        "an event has no span", "error", "references",
+        "An event says that it happened in a span that events.jsonl does not have.",
+        "If integrity passes, the writer is at fault; report it with the version in run.json.",
     ),
     "RB901": FindingSpec(
         "an exporter can see raw spans", "error", "pipeline",
