@@ -414,7 +414,7 @@ def test_order_and_number_of_writers_do_not_matter(configured: Configured, tmp_p
             with runbundle.start_tool(f"t{n}", {"n": n}):
                 pass
         spool = next((tmp_path / "store" / ".spool" / "same").glob("*.jsonl"))
-        lines = spool.read_bytes().splitlines(keepends=True)
+        lines = spool.read_bytes().rstrip(b"\0").splitlines(keepends=True)
     head = [line for line in lines if b'"k":"resource"' in line]
     rest = [line for line in lines if b'"k":"resource"' not in line]
     one, two, three = (tmp_path / f"{n}.jsonl" for n in range(3))

@@ -1,6 +1,6 @@
 """The journal: redacted records appended to `<spool>/<run_id>/<writer>.jsonl` before anything else happens to them.
 
-A line is one `write()` to a file opened for appending, so what was acknowledged survives the death of the process
+A line lies in memory that the kernel shares with the file, so what was acknowledged survives the death of the process
 (not of the machine: nothing is synced to disk before the seal). A writer holds a lock on its file while it may still
 write; an assembler takes files of other writers only when their lock is free.
 """
@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runbundle.bundle.mapped import MappedFile
 from runbundle.codec.journal_lines import parse_line, record_line, resource_line
 from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
 
@@ -22,22 +23,10 @@ class JournalWriter:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._size = os.fstat(self._fd).st_size
+        self._file = MappedFile(path)
+        fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._resources: dict[int, tuple[ResourceRecord, int]] = {}
-
-    def append(self, line: bytes) -> None:
-        """Append one line. Raises `OSError`; a line cut short by a full disk is taken back, so none is torn."""
-        try:
-            written = os.write(self._fd, line)
-        except OSError:
-            os.ftruncate(self._fd, self._size)
-            raise
-        if written != len(line):
-            os.ftruncate(self._fd, self._size)
-            raise OSError(28, "disk full: the line was cut short")
-        self._size += written
+        self.append = self._file.append
 
     def append_record(self, kind: str, record: SpanRecord | LogRecordDict) -> None:
         """Append a redacted record; its resource is written once and referred to by number."""
@@ -51,13 +40,11 @@ class JournalWriter:
 
     def close(self) -> None:
         """Close the file, which frees its lock."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     def abandon_after_fork(self) -> None:
-        """Forget the file in a forked child: the descriptor is closed, the parent keeps the lock it shares."""
-        self.close()
+        """Forget the file in a forked child: the parent keeps it, and the lock they share."""
+        self._file.abandon()
 
 
 class Journal(NamedTuple):
@@ -121,7 +108,10 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
 
 def _lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
-        yield from file
+        for line in file:
+            if line.startswith(b"\0"):
+                return  # the rest is space that a writer, cut off, had allocated
+            yield line.rstrip(b"\0")
 
 
 def _intern(resources: list[ResourceRecord], value: ResourceRecord) -> int:

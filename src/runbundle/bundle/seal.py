@@ -14,12 +14,12 @@ def seal(store: ArtifactStore, bundle: Assembled) -> str:
     """
     if store.exists(f"{bundle.key}/run.json"):
         return _sealed_before(store, bundle)
-    for path, data in bundle.files.items():
-        key = f"{bundle.key}/{path}"
-        try:
-            store.put(key, data)
-        except AlreadyExists:
-            if store.get(key) != data:
+    files = {f"{bundle.key}/{path}": data for path, data in bundle.files.items()}
+    try:
+        store.put_all(files)
+    except AlreadyExists:
+        for key, data in files.items():
+            if not store.exists(key) or store.get(key) != data:
                 if store.exists(f"{bundle.key}/run.json"):
                     return _sealed_before(store, bundle)
                 store.put(key, data, overwrite=True)

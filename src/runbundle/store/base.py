@@ -2,7 +2,7 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
 from runbundle.errors import ConfigError, KeyNotFound
@@ -26,6 +26,14 @@ class ArtifactStore(ABC):
     @abstractmethod
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store `data`. Raises `AlreadyExists` if the key is taken, unless `overwrite`."""
+
+    def put_all(self, files: Mapping[str, bytes]) -> None:
+        """Store several files, in order, as by `put`; a backend may do in common what each needs.
+
+        When it returns, all are stored. If it raises, those before the one at fault may be.
+        """
+        for key, data in files.items():
+            self.put(key, data)
 
     @abstractmethod
     def get(self, key: str) -> bytes:

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
@@ -42,21 +42,31 @@ class LocalStore(ArtifactStore):
 
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store `data`, synced to disk."""
-        target = self.root / check_key(key)
+        self._put({key: data}, overwrite=overwrite)
+
+    def put_all(self, files: Mapping[str, bytes]) -> None:
+        """Store several files, each synced; their folder is synced once for all."""
+        self._put(files, overwrite=False)
+
+    def _put(self, files: Mapping[str, bytes], *, overwrite: bool) -> None:
+        targets = {key: self.root / check_key(key) for key in files}
         scratch = self.root / ".tmp" / uuid4().hex
+        key = ""
         try:
             _make_folders(self.root, scratch.parent)
-            try:
-                _write_synced(scratch, data)
-                _place(self.root, scratch, target, overwrite=overwrite)
-            finally:
-                scratch.unlink(missing_ok=True)
-            with contextlib.suppress(FileNotFoundError):  # deleted already, with its folder
-                _sync_folder(target.parent)
+            for key, data in files.items():
+                try:
+                    _write_synced(scratch, data)
+                    _place(self.root, scratch, targets[key], overwrite=overwrite)
+                finally:
+                    scratch.unlink(missing_ok=True)
+            for folder in {target.parent for target in targets.values()}:
+                with contextlib.suppress(FileNotFoundError):  # deleted already, with its folder
+                    _sync_folder(folder)
         except AlreadyExists:
             raise AlreadyExists(f"{key} exists already") from None
         except OSError as error:
-            raise _unavailable(error, f"cannot write {target}") from error
+            raise _unavailable(error, f"cannot write {targets[key] if key else self.root}") from error
 
     def get(self, key: str) -> bytes:
         """Return all bytes of `key`."""

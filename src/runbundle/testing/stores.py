@@ -34,6 +34,15 @@ class StoreTests(ABC):
         store.put("run/a.json", b"\x00one\n")
         assert self.raw_get(store, "run/a.json") == b"\x00one\n"
 
+    def test_put_all_stores_each_and_is_create_only(self) -> None:
+        """All files lie where one `put` each would lay them; a key that is taken is refused and keeps its bytes."""
+        store = self.make_store()
+        store.put_all({"run/a.json": b"one", "run/sub/b.json": b"two"})
+        assert (self.raw_get(store, "run/a.json"), self.raw_get(store, "run/sub/b.json")) == (b"one", b"two")
+        with pytest.raises(AlreadyExists):
+            store.put_all({"run/c.json": b"three", "run/a.json": b"other"})
+        assert store.get("run/a.json") == b"one"
+
     def test_get_reads_what_others_wrote(self) -> None:
         """What the backend holds is what get, get_range, open and size say."""
         store = self.make_store()

@@ -1,0 +1,76 @@
+"""A file that grows through shared memory: what was appended outlives the process, without a system call a line.
+
+The pages of a shared mapping belong to the kernel, as those of `write()` do: SIGKILL takes none of them back. A
+`write()` costs more than its 5 µs, too: it lets go of the interpreter lock, and with a second thread at work each line
+then pays for two thread switches (measured: 40 µs a span of 300).
+
+Space is allocated before it is mapped, so a full disk is an `OSError` here and not a fault at the next store into a
+page. Until it is closed the file ends in zero bytes, which a reader must take for the end. If another program cuts
+the file short while it is mapped, the kernel ends this process: a journal is nobody else's to write to.
+"""
+
+import mmap
+import os
+from pathlib import Path
+
+_FIRST_BYTES = 65_536
+_MOST_AT_ONCE_BYTES = 4_194_304
+
+
+class MappedFile:
+    """Appends to a file of its own. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create `path`, 0600, to go on after what it holds. Raises `OSError`."""
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._end = self._space = os.fstat(self.fd).st_size
+        self._map: mmap.mmap | None = None
+
+    def append(self, line: bytes) -> None:
+        """Append one line. Raises `OSError` if the disk is full; then nothing of it is in the file."""
+        end = self._end + len(line)
+        if end > self._space or self._map is None:
+            self._grow(end)
+        assert self._map is not None
+        self._map[self._end : end] = line
+        self._end = end
+
+    def close(self) -> None:
+        """Cut the file to what was appended and close it."""
+        if self.fd >= 0:
+            self._unmap()
+            os.ftruncate(self.fd, self._end)
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the file and leave it as it is: in a forked child, it is the parent's to cut."""
+        if self.fd >= 0:
+            self._unmap()
+            os.close(self.fd)
+            self.fd = -1
+
+    def _grow(self, needed: int) -> None:
+        step = min(max(self._space, _FIRST_BYTES), _MOST_AT_ONCE_BYTES)
+        space = -(-max(needed, self._space + step) // mmap.PAGESIZE) * mmap.PAGESIZE
+        try:
+            _allocate(self.fd, self._space, space - self._space)
+        except OSError:
+            os.ftruncate(self.fd, self._space)
+            raise
+        self._unmap()
+        self._map = mmap.mmap(self.fd, space)
+        self._space = space
+
+    def _unmap(self) -> None:
+        if self._map is not None:
+            self._map.close()
+            self._map = None
+
+
+def _allocate(fd: int, start: int, length: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(fd, start, length)
+    else:  # macOS
+        while length > 0:
+            written = os.pwrite(fd, bytes(min(length, _FIRST_BYTES)), start)
+            start, length = start + written, length - written

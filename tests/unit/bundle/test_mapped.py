@@ -1,0 +1,86 @@
+"""The file that grows through shared memory."""
+
+import errno
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from runbundle.bundle.journal import JournalWriter, read_journal
+from runbundle.bundle.mapped import MappedFile
+from runbundle.codec.journal_lines import start_line
+
+LINE = start_line("a" * 32, "b" * 16, "", 1, "")
+
+
+def test_lines_are_there_after_close_and_reopening(tmp_path: Path) -> None:
+    """Across every size at which the file grows; closed, it holds the lines and nothing else."""
+    path = tmp_path / "f"
+    lines = [bytes([65 + n % 26]) * (n * 37 % 9000) + b"\n" for n in range(400)]
+    file = MappedFile(path)
+    for line in lines[:200]:
+        file.append(line)
+    file.close()
+    file.close()
+    file = MappedFile(path)
+    for line in lines[200:]:
+        file.append(line)
+    file.close()
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
+    """The writer dies between two lines without closing: every line it had appended is read, none is torn."""
+    path = tmp_path / "run" / "w.jsonl"
+    child = os.fork()
+    if child == 0:
+        writer = JournalWriter(path)
+        for _ in range(1000):
+            writer.append(LINE)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    journal = read_journal([path])
+    assert (len(journal.starts), journal.torn) == (1000, 0)
+
+
+def test_a_line_cut_off_by_death_is_counted(tmp_path: Path) -> None:
+    """Half a line before the allocated space is one torn line; the lines before it are whole."""
+    path = tmp_path / "w.jsonl"
+    path.write_bytes(LINE + LINE[:20] + bytes(5000))
+    journal = read_journal([path])
+    assert (len(journal.starts), journal.torn) == (1, 1)
+
+
+def test_a_full_disk_is_an_error_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line at fault is not there, those before it are, and appending goes on when there is space again."""
+    file = MappedFile(tmp_path / "f")
+    file.append(b"one\n")
+    with monkeypatch.context() as patch:
+
+        def full(fd: int, start: int, length: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        patch.setattr(os, "posix_fallocate", full)
+        with pytest.raises(OSError, match="No space"):
+            file.append(b"x" * 100_000 + b"\n")
+    file.append(b"two\n")
+    file.append(b"y" * 100_000 + b"\n")
+    file.close()
+    assert (tmp_path / "f").read_bytes() == b"one\ntwo\n" + b"y" * 100_000 + b"\n"
+
+
+def test_a_child_lets_go_and_the_parent_goes_on(tmp_path: Path) -> None:
+    """After a fork the child abandons the file, which neither cuts it nor frees the parent's lock."""
+    writer = JournalWriter(tmp_path / "w.jsonl")
+    writer.append(LINE)
+    child = os.fork()
+    if child == 0:
+        writer.abandon_after_fork()
+        os._exit(0)
+    os.waitpid(child, 0)
+    writer.append(LINE)
+    with pytest.raises(BlockingIOError):
+        JournalWriter(tmp_path / "w.jsonl")
+    writer.close()
+    assert (tmp_path / "w.jsonl").read_bytes() == LINE * 2
