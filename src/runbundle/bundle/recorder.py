@@ -160,13 +160,13 @@ class Recorder:
 
     def _settle(self, run: _Run) -> None:
         """No span of the run is open here: hand it over if it has ended, else let others read what we wrote."""
+        del self._runs[run.run_id]
         if run.root_ended_at is not None:
-            del self._runs[run.run_id]
             self._ready.append(run)
-        elif run.writer is not None:
+        # Closed here, not at the seal: however many runs wait for that, they hold no files open.
+        if run.writer is not None:
             run.writer.close()
             run.writer = None
-            del self._runs[run.run_id]
 
     # -- sealing -------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ MAX_DEPTH = 64
 """Deeper levels are masked whole: 64 is more than JSON schemas of real tools use, and keeps recursion bounded."""
 
 _GONE = object()
+_UNDECLARED = marker("undeclared")
 
 
 class PayloadRules(NamedTuple):
@@ -29,6 +30,8 @@ class PayloadRules(NamedTuple):
     known_keys: frozenset[str]
     decides: bool
     """Whether the contract has a rule for the target at all."""
+    masks_undeclared: bool
+    """Whether everything that no rule names is masked, numbers too."""
 
 
 def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRules:
@@ -42,6 +45,7 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
         contract.data.undeclared_scalars,
         frozenset(_property_names(schema)),
         any(rule.target == target for rule in contract.data.rules),
+        contract.data.undeclared == contract.data.undeclared_scalars == "mask",
     )
 
 
@@ -94,13 +98,18 @@ def _walk_map(
 ) -> Any:
     result: dict[str, Any] = {}
     hidden = 0
+    kept_below = rule is not None and rule.effective_action in ("keep", "truncate")
     for key, item in value.items():
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names(state, name) or name in walk.rules.known_keys or is_marker(name)
-        if not known and (rule is None or rule.effective_action not in ("keep", "truncate") or has_credential(name)):
+        if not known and (not kept_below or has_credential(name)):
             hidden += 1
             walk.receipt.add(f"{path}/*", _rule_name(walk, None), "mask")
             name = marker("key", index=hidden)
+            if rule is None and walk.rules.masks_undeclared and not leads_on(advance(state, name), withheld=False):
+                # What a payload is mostly made of: its key and its value go, with one note for both.
+                result[name] = _UNDECLARED
+                continue
         kept = _walk(item, walk, advance(state, name), rule, f"{path}/{_escape(name)}", depth + 1)
         if kept is not _GONE:
             result[name] = kept
