@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         WriteConflict,
     )
     from runbundle.models.contract import DataHandling, FieldRule, ToolContract
+    from runbundle.otel.approval import Decision, ToolCall
     from runbundle.otel.configure import Handle, configure
     from runbundle.otel.decorators import agent, model, retriever, run, step, tool
     from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
@@ -53,6 +54,7 @@ _PLACES = {
         "PolicyBlocked", "RunbundleError", "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
     "runbundle.models.contract": ["DataHandling", "FieldRule", "ToolContract"],
+    "runbundle.otel.approval": ["Decision", "ToolCall"],
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
@@ -71,6 +73,7 @@ __all__ = [
     "ConfigError",
     "ContractError",
     "DataHandling",
+    "Decision",
     "FieldRule",
     "FlushResult",
     "Handle",
@@ -84,6 +87,7 @@ __all__ = [
     "RunbundleError",
     "StoreError",
     "StoreUnavailable",
+    "ToolCall",
     "ToolContract",
     "UnsupportedVersion",
     "WriteConflict",

@@ -304,7 +304,7 @@ class Deep(BaseModel):
         ({"model": "m", "client_secret": "s3cretvalue"}, {"model": "m", "client_secret": "[REDACTED:credential]"}),
         (
             Settings("m", SecretStr("hush"), "postgres://u:hush@h/db"),
-            {"model": "m", "api_key": "[REDACTED:credential]", "url": "[REDACTED:credential]"},
+            {"model": "m", "api_key": "[REDACTED:credential]", "url": "postgres://[REDACTED:credential]@h/db"},
         ),
         (
             Deep(password="hush", limits={"max_tokens": 5}),

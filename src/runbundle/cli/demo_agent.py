@@ -59,10 +59,7 @@ def weather(city: str) -> str:
 
 @runbundle.tool
 def refund(order_id: str, amount: float) -> None:
-    """Give money back, once a person has approved it; here nobody has."""
-    run = runbundle.current_run()
-    run.policy_decision("blocked", rule="destructive-needs-approval", tool="refund")
-    raise PolicyBlocked("refund needs an approval")
+    """Give money back, once a person has approved it. Here nobody has, so this never runs."""
 
 
 @runbundle.retriever(name="handbook")

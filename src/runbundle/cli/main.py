@@ -14,6 +14,7 @@ _COMMANDS = {
     "verify": "Check that a bundle is whole, unchanged and redacted.",
     "schema": "Print the JSON Schema of a file of the bundle.",
     "explain": "Explain a finding code.",
+    "redact": "Mask the credentials in standard input.",
     "doctor": "Check that nothing raw leaves this set-up and that runs will be recorded.",
 }
 

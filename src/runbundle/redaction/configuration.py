@@ -7,6 +7,7 @@ keys that name a credential lose their value, text in the format of a credential
 from collections.abc import Mapping
 from typing import Any, cast
 
+from runbundle.redaction.detectors.kept import redact_text
 from runbundle.redaction.floor import has_credential, sensitive_key
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.receipt import Receipt
@@ -51,10 +52,7 @@ def redact_configuration(value: Any, receipt: Receipt, path: str = "config", dep
 def _text(value: str, receipt: Receipt, path: str) -> str:
     if is_marker(value):
         return value
-    if has_credential(value):
-        receipt.add(path, "floor", "floor")
-        return marker("credential")
-    value = value.encode("utf-8", "replace").decode()
+    value = redact_text(value, receipt, path)
     if len(value) > MAX_TEXT:
         receipt.add(path, "config", "shorten")
         return marker("oversize", size=len(value.encode()))

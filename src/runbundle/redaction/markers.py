@@ -23,10 +23,11 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHIFTS = range(120, -1, -10)
 
-_MARKER = re.compile(
+MARKER = re.compile(
     rf"\[REDACTED:(?:{CLASSES})(?::{DIGEST})?(?::bytes=\d{{1,15}})?(?::roles=(?:{ROLES})(?:\+(?:{ROLES})){{0,7}})?"
     rf"(?::last=.{{1,4}})?(?::\d{{1,4}})?\]"
 )
+"""The grammar of markers."""
 _DIGEST = re.compile(DIGEST)
 
 
@@ -70,7 +71,7 @@ def marker(
 
 def is_marker(value: Any) -> bool:
     """Tell whether `value` is exactly one marker."""
-    return isinstance(value, str) and value.startswith("[REDACTED:") and _MARKER.fullmatch(value) is not None
+    return isinstance(value, str) and value.startswith("[REDACTED:") and MARKER.fullmatch(value) is not None
 
 
 def is_digest(value: Any) -> bool:

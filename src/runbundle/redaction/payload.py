@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.models.contract import Action, FieldRule, Target, ToolContract
+from runbundle.redaction.detectors.kept import redact_text
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.receipt import Receipt
@@ -167,10 +168,7 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
 def _keep_text(value: str, walk: _Walk, note: str, limit: int | None, path: str) -> str:
     if is_marker(value):
         return value
-    if has_credential(value):
-        walk.receipt.add(path, "floor", "floor")
-        return marker("credential")
-    value = value.encode("utf-8", "replace").decode()  # lone surrogates cannot be written as UTF-8
+    value = redact_text(value, walk.receipt, path)
     if limit is not None and len(value) > limit:
         if value[limit:].startswith("…[+") and value.endswith("]") and value[limit + 3 : -1].isdigit():
             return value

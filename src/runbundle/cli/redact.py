@@ -1,0 +1,119 @@
+"""`runbundle redact`."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+import click
+
+from runbundle.cli.options import reports_errors
+
+if TYPE_CHECKING:
+    from runbundle.redaction.detectors.text import Detector
+
+_BLOCK_BYTES = 65_536
+_LONGEST_KEY_BYTES = 65_536
+"""How much of a private key, which spans lines, is waited for."""
+
+
+@click.group("redact", epilog="Example: runbundle redact text < agent.log")
+def command() -> None:
+    """Find and mask credentials in text, and check a set-up for leaks."""
+
+
+@command.command(
+    "text",
+    epilog='Example: echo "Authorization: Bearer eyJh.eyJz.x1y2z3" | runbundle redact text',
+)
+@click.option(
+    "--format", "format_", type=click.Choice(["auto", "plain", "json"]), default="auto", show_default=True,
+    help="What comes in: plain text, or JSON lines. auto: JSON lines if the first line is an object with a text.",
+)  # fmt: skip
+@reports_errors
+def text(format_: str) -> None:
+    """Mask the credentials in standard input; write the rest as it is to standard output.
+
+    Plain text goes through as it comes. Of JSON lines {"text": "…"} each gives a line {"text": "…", "spans":
+    [{"start", "end", "rule"}]}: the text as masked, and where in the original what was found, in characters. Known
+    secrets are the values of environment variables whose names say so.
+
+    Exit codes: 0 done; 1 done, but for lines that are not such objects (each gives a line {"error": "…"}).
+    """
+    source, sink = sys.stdin.buffer, sys.stdout.buffer
+    blocks = _blocks(source)
+    first = next(blocks, b"")
+    bad = 0
+    lines = format_ == "json" or (format_ == "auto" and _text_of(first.split(b"\n", 1)[0]) is not None)
+    for block in _after(first, blocks):
+        if lines:
+            for line in block.splitlines():
+                if line.strip():
+                    bad += not _record(line, sink)
+        else:
+            sink.write(_plain(block))
+        sink.flush()
+    if bad:
+        click.echo(f'error: {bad} lines are not objects with a text; each must be like {{"text": "…"}}', err=True)
+        raise click.exceptions.Exit(1)
+
+
+def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _blocks(source: BinaryIO) -> Iterator[bytes]:
+    """Yield whole lines as they come, without waiting for more; a private key stays in one piece."""
+    read = getattr(source, "read1", source.read)
+    held = b""
+    while data := cast("bytes", read(_BLOCK_BYTES)):
+        held += data
+        cut = held.rfind(b"\n") + 1
+        begun = held.rfind(b"-----BEGIN", 0, cut)
+        if begun >= 0 and held.find(b"-----END", begun, cut) < 0 and len(held) - begun < _LONGEST_KEY_BYTES:
+            cut = held.rfind(b"\n", 0, begun) + 1
+        if cut:
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held
+
+
+def _plain(block: bytes) -> bytes:
+    # Bytes that are not UTF-8 go through untouched, each as a character of its own.
+    return _detector().redact(block.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _record(line: bytes, sink: BinaryIO) -> bool:
+    from runbundle.redaction.detectors.text import masked
+
+    value = _text_of(line)
+    if value is None:
+        sink.write(b'{"error":"not an object with a text"}\n')
+        return False
+    found = _detector().find(value)
+    body = {"text": masked(value, found), "spans": [span._asdict() for span in found]}
+    sink.write(json.dumps(body).encode() + b"\n")
+    return True
+
+
+def _text_of(line: bytes) -> str | None:
+    try:
+        value = json.loads(line)  # not orjson, which refuses the lone surrogates that other programs write
+    except (ValueError, RecursionError):
+        return None
+    text = cast("dict[str, object]", value).get("text") if isinstance(value, dict) else None
+    return text if isinstance(text, str) else None
+
+
+@cache
+def _detector() -> "Detector":
+    from runbundle.redaction.detectors.environment import secrets_of_environment
+    from runbundle.redaction.detectors.known import KNOWN
+    from runbundle.redaction.detectors.text import default_detector
+
+    KNOWN.register(*secrets_of_environment(os.environ))
+    return default_detector()

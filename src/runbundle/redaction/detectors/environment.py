@@ -1,0 +1,18 @@
+"""Secrets that the process was given in its environment."""
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+from runbundle.redaction.floor import sensitive_key
+
+_HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS")
+
+
+def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
+    """Return the values of variables whose names say that they hold a credential, and of OTLP headers."""
+    found = [value for name, value in environment.items() if sensitive_key(name)]
+    for name in _HEADERS:
+        for entry in environment.get(name, "").split(","):
+            value = unquote(entry.partition("=")[2].strip())
+            found += [value, value.rpartition(" ")[2]]  # `Bearer x` is said in full and hides x
+    return found

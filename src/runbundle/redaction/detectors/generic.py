@@ -1,0 +1,198 @@
+"""Rules by context: a value is a credential because of the word, the header or the place that it stands beside.
+
+They know no vendor, so what they match is judged a second time: not a placeholder, not a reference to a variable, not
+a word, and not an id under a key that holds ids. That judgement is what keeps them off ordinary text.
+"""
+
+import math
+import re
+from collections import Counter
+
+from runbundle.redaction.detectors.rules import Rule
+
+_WORD = (
+    r"pass(?:word|wd|phrase|code)?|pwd|pw|secret|token|credentials?|creds|auth(?:orization|entication)?"
+    r"|(?:api|app|access|account|acct|private|secret|signing|encryption|encrypt|master|shared|service|storage|session"
+    r"|client|consumer|license|admin|auth|write|read|subscription|integration|webhook|deploy|user|project|developer"
+    r"|personal|rest|server|bot|ssh|db|root|hmac|jwt|cookie)[ _.-]?(?:key|secret|token|pass|pin|pwd)"
+    r"|apikey|secretkey|accesskey|bearer|jwt|dsn|connection[ _-]?string|webhook|otp|salt"
+)
+_STRONG = r"pass(?:word|wd|phrase)|secret|api[_-]?key|private[_-]?key|access[_-]?key"
+_NEAR = r"secret|token|key|passw(?:or)?d|passphrase|access|auth|pwd|cred|api|bearer|oauth|jwt|license|webhook"
+_KEYWORDS = (
+    "pass", "pwd", "pw", "secret", "token", "cred", "auth", "key", "bearer", "jwt", "dsn", "connection", "webhook",
+    "pin", "otp", "salt",
+)  # fmt: skip
+_SEPARATOR = r"\s{0,5}(?:=>|[:?+.]?=|\|\||!={1,2}|={2,3}|[:=,(]{1,3})\s{0,5}"
+_QUOTE = r"\\{0,3}[\"'`]"
+_TYPE = r"(?:\s(?:string|str|text))?"
+
+_PLACEHOLDER = re.compile(
+    rb"(?i)[<\[({].*[>\])}]|\$[a-z_{(].*|%[a-z_]+%|\{\{.*|x+|\*+"
+    rb"|(?:your|my|the|some|insert|enter|put|add|replace)[-_ ].*"
+    rb"|.*(?:placeholder|redacted|change_?me|not_?set|undefined).*|true|false|null|none|nil|yes|no|str(?:ing)?|int|bytes"
+    rb"|object|bearer|basic|tokens?|secrets?|passw(?:or)?d|api[_-]?key|required|optional|default|os\.(?:environ|getenv).*"
+    rb"|process\.env.*|env[.:(].*|self\..*|config\..*|settings\..*|getenv.*|(?:input|output|total|max)_?tokens.*"
+    rb"|[a-z+]+://[^:@/]*(?:/.*)?|/(?:[\w.-]+/)*[\w.-]*|\.{2,}.*"
+)
+_WORDS = re.compile(rb"[A-Za-z]+(?:[_.:/-]+[A-Za-z]+)*[_.:-]?[0-9]{0,2}[.:]?")
+_PROTOCOL_ID = re.compile(
+    rb"(?i)(?:call|(?:srv)?tool(?:u|use)?|msg|message|resp|response|req|request|chatcmpl|cmpl|run|rs|fc|ws|ci|mcp|item|event"
+    rb"|evt|file|batch|gen|asst|thread|step|vs|container|cntr|auto_load|pyd_ai|conv|session|trace|span|ep|prompt|output"
+    rb"|audio|sess|part|node"
+    rb"|proj|org|user|acct|cus|sub|price|prod|pi|ig|cu|lc|ft|h1|sha(?:1|256|384|512)?|md5"
+    rb"|model|claude|gpt|gemini|accounts|mistral|llama|qwen|deepseek)[-_:/].*"
+)
+_ID_KEY = re.compile(
+    rb"(?:(?:^|[^A-Za-z])id|[_-]ids?|[a-z]I[dD]|uuid|guid|hash|digest|sha[0-9]+|checksum|etag|fingerprint|version|name|model"
+    rb"|type|count|length|authors?|keywords?|keyboard|tokens|monkey|passages?|passenger|author[a-z]*|tokeni[sz]\w*"
+    rb"|index|url|uri|path|created|expires?(?:_(?:at|in))?"
+    rb"|signature)[\"'`\\]{0,4}\s{0,5}[:=>,|]{1,3}[\s\"'`\\]{0,6}$"
+)
+_CONSTANT = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
+_PATH = re.compile(rb"(?i)[a-z]{4,}/|[a-z]+-[a-z]+/")
+_TOKEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+/=-")
+_LONGEST = 200
+_LONGEST_WORD = 512
+
+
+def entropy(text: bytes) -> float:
+    """Return the entropy of `text` in bits a character."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
+
+
+def _plausible(data: bytes, start: int, end: int) -> bool:
+    """What a key that names a credential may be hiding: anything but a placeholder, a reference or an id."""
+    value = data[start:end]
+    return len(value) > _LONGEST_WORD or (
+        len(set(value)) > 3
+        and _CONSTANT.fullmatch(value) is None
+        and _PLACEHOLDER.fullmatch(value) is None
+        and _PROTOCOL_ID.fullmatch(value) is None
+        and _ID_KEY.search(data, max(0, start - 60), start) is None
+    )
+
+
+def _unquoted(data: bytes, start: int, end: int) -> bool:
+    """Without quotes, words are likelier than secrets: ask for what no word has."""
+    value = data[start:end]
+    if _WORDS.fullmatch(value) is not None and not _shouting(value):
+        return False
+    return any(48 <= c <= 57 or c in b"!@#$%^&*?+/=" for c in value) and _plausible(data, start, end)
+
+
+def _shouting(value: bytes) -> bool:
+    return len(value) >= 20 and value.isalpha() and entropy(value) > 4.0
+
+
+def _random(data: bytes, start: int, end: int) -> bool:
+    """Letters and digits near a word are a credential only if they look drawn at random."""
+    value = data[start:end]
+    digits = sum(48 <= c <= 57 for c in value)
+    return (
+        ((digits >= 2 and digits < len(value) - 2) or _shouting(value))
+        and len(value) <= _LONGEST  # longer runs are content, or a format that a rule of its own knows
+        and not (end < len(data) and data[end] in _TOKEN)
+        and entropy(value) >= 2.9
+        and value.count(b"/") <= 3
+        and _PATH.match(value) is None
+        and _unquoted(data, start, end)
+    )
+
+
+def is_dense(data: bytes, start: int, end: int) -> bool:
+    """Tell a token from base64 of a picture or of sound, where few characters repeat."""
+    return entropy(data[start:end]) >= 4.3
+
+
+def is_token_like(data: bytes, start: int, end: int) -> bool:
+    """Tell whether what a vendor's rule matched can be a token: placeholders and ids under ids' keys are not."""
+    return len(set(data[start:end])) > 3 and _PLACEHOLDER.fullmatch(data, start, end) is None
+
+
+def _userinfo(data: bytes, start: int, end: int) -> bool:
+    return _PLACEHOLDER.fullmatch(data[start:end]) is None
+
+
+def _prefixed(data: bytes, start: int, end: int) -> bool:
+    """A short prefix and a long random run is how most vendors build tokens today; protocols build ids so, too."""
+    value = data[start:end]
+    tail = value[value.rindex(b"_") + 1 :]
+    kinds = sum(any(low <= c <= high for c in tail) for low, high in ((48, 57), (65, 90), (97, 122)))
+    return (
+        kinds >= 2 and sum(48 <= c <= 57 for c in tail) >= 3 and entropy(tail) >= 3.2 and _plausible(data, start, end)
+    )
+
+
+GENERIC_RULES: tuple[Rule, ...] = (
+    Rule(
+        "key-value-quoted",
+        rf"(?i)(?:{_WORD})[\w.-]{{0,30}}{_TYPE}(?:\\{{0,3}}[\"'`\])])*{_SEPARATOR}\(?[a-z@$]{{0,2}}"
+        rf"{_QUOTE}([^\s\"'`\\]{{4,512}}){_QUOTE}",
+        _KEYWORDS, _plausible, False,
+    ),
+    Rule(
+        "key-phrase-quoted",
+        rf"(?i)(?:{_STRONG})(?:[\"'`])?\s{{0,5}}(?:=>|:?=|:)\s{{0,5}}(?:\"([^\"\\\r\n]{{6,128}})\"|'([^'\\\r\n]{{6,128}})')",
+        _KEYWORDS, _plausible, False,
+    ),
+    Rule(
+        "key-value-unquoted",
+        rf"(?i)(?:{_WORD})[\w.-]{{0,30}}\s{{0,3}}(?:=>|:=|=|:)\s{{0,5}}([^\s\"'`,;&<>()\\]{{6,512}})",
+        _KEYWORDS, _unquoted, False,
+    ),
+    Rule(
+        "key-near-random",
+        rf"(?i)(?:{_NEAR})[\w. -]{{0,20}}?[ \t\"'`:=>|,()\[\]\\_-]{{1,8}}([A-Za-z0-9_+/=.~-]{{11,512}})",
+        (*_KEYWORDS, "access", "api", "license"), _random, False,
+    ),
+    Rule(
+        "prefixed-token",
+        r"(?:^|[^A-Za-z0-9_+/=.~%-])([A-Za-z][A-Za-z0-9]{1,9}_(?:[A-Za-z0-9]{2,16}_){0,3}[A-Za-z0-9]{24,160})(?:[^A-Za-z0-9_+/=-]|$)",
+        ("_",), _prefixed, False,
+    ),
+    Rule(
+        "url-userinfo", r"[A-Za-z0-9]://([^\s/?#\"'<>@\\]{1,256})@[^\s\"'<>]", ("://",), _userinfo, False
+    ),
+    Rule(
+        "url-query",
+        r"(?i)(?:[?&;#]|%3f|%26)(?:access_?token|auth|auth_?token|api_?key|apikey|key|token|secret|client_secret|password|passwd"
+        r"|pwd|sig|signature|code|x-amz-(?:signature|credential|security-token)|x-goog-signature|session|sid|jwt|id_token"
+        r"|refresh_token|awsaccesskeyid|googleaccessid)(?:=|%3d)([^\s&#\"'<>\\;%]{6,})",
+        ("?", "&", "#", ";", "%3f", "%26"), _plausible, False,
+    ),
+    Rule(
+        "authorization",
+        r"(?i)\b(?:bearer|basic|digest|negotiate|apikey|token|splunk|aws4-hmac-sha256)(?:\s|\+|%20|:|=|\\t){1,3}"
+        r"([A-Za-z0-9._~+/-]{8,}={0,3})",
+        ("bearer", "basic", "digest", "negotiate", "apikey", "token", "splunk", "aws4-hmac"), _random, False,
+    ),
+    Rule(
+        "header",
+        r"(?i)(?:x-[a-z-]{0,30}(?:key|token|auth|secret)|authorization|proxy-authorization|set-cookie|cookie|x-csrf-token"
+        rf"|private-token)(?:{_QUOTE})?\s{{0,3}}[:=,]\s{{0,3}}(?:{_QUOTE})?(?:(?:basic|bearer|token)\s)?([^\s\"'`\\,<>]{{8,}})",
+        ("x-", "authorization", "cookie", "private-token"), _unquoted, False,
+    ),
+    Rule(
+        "command-line",
+        r"(?i)\s--?(?:[a-z-]{0,30}(?:password|passwd|pass|token|secret|key|auth|credentials?|pw|pwd))(?:[\s=]|\\t){1,3}"
+        r"[\"']?([^\s\"'\\<>]{6,512})",
+        ("--", " -"), _unquoted, False,
+    ),
+    Rule(
+        "curl-user",
+        r"\s(?:-u|--user)[\s=]{0,2}[\"']?([^\s\"':<>$]{1,128}:[^\s\"'<>$]{3,256})",
+        ("-u", "--user"), _userinfo, False,
+    ),
+    Rule(
+        "camel-case-key",
+        rf"[a-z0-9](?:Password|Passwd|Secret|Token|Credential|Key|Auth|Pwd)(?:[A-Z]\w{{0,20}})?{_TYPE}[\"']?{_SEPARATOR}"
+        rf"(?:{_QUOTE})?([^\s\"'`,;&<>()\\]{{6,512}})",
+        _KEYWORDS, _unquoted, False,
+    ),
+    Rule(
+        "xml-element", rf"(?i)<[\w.:-]{{0,40}}(?:{_WORD})[\w.-]{{0,20}}>\s{{0,10}}([^\s<>]{{6,512}})\s{{0,10}}</",
+        ("</",), _unquoted, False,
+    ),
+)  # fmt: skip
+"""Rules by context."""

@@ -1,0 +1,22 @@
+"""Text that a contract or a configuration lets through, on its last way past the detectors."""
+
+from runbundle.redaction.detectors.text import MASK, default_detector, masked
+from runbundle.redaction.floor import has_credential
+from runbundle.redaction.receipt import Receipt
+
+
+def redact_text(text: str, receipt: Receipt, path: str) -> str:
+    """Return `text` with its credentials masked, noted by rule. Neither contract nor option switches this off.
+
+    Where the detectors are done and the floor still objects, the whole text goes. Lone surrogates, which cannot be
+    written as UTF-8, become `?`.
+    """
+    text = text.encode("utf-8", "replace").decode()
+    found = default_detector().find(text)
+    for span in found:
+        receipt.add(path, f"detector:{span.rule}", "mask")
+    text = masked(text, found)
+    if has_credential(text):
+        receipt.add(path, "floor", "floor")
+        return MASK
+    return text

@@ -1,0 +1,70 @@
+"""From rules to matches: a first pass over all keywords at once, then RE2 for the rules that can match at all.
+
+Everything here is linear in the length of the text. Python's own `re` is not used on it: over rules like these it was
+measured 1,750 times slower, and quadratic on one.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from runbundle.redaction.detectors.compiled import compiled
+from runbundle.redaction.detectors.prefilter import Prefilter, prefilter
+from runbundle.redaction.detectors.rules import Rule
+
+
+class Match(NamedTuple):
+    """One credential: `data[start:end]`, found by `rule`."""
+
+    start: int
+    end: int
+    rule: str
+
+
+class Matcher:
+    """Rules, compiled. Safe to share between threads."""
+
+    def __init__(self, rules: Iterable[Rule], first_pass: Prefilter | None = None) -> None:
+        self.rules = tuple(rules)
+        self._patterns: list[Any] = [compiled(rule.pattern) for rule in self.rules]
+        self._prefilter = prefilter(self.rules) if first_pass is None else first_pass
+
+    def matches(self, data: bytes) -> Iterator[Match]:
+        """Yield what the rules find in ASCII `data`, in no order; matches of several rules may overlap."""
+        for index in self._prefilter.candidates(data):
+            rule = self.rules[index]
+            for found in self._patterns[index].finditer(data):
+                start, end = _trimmed(data, *_secret(found))
+                if end > start and (rule.accept is None or rule.accept(data, start, end)):
+                    if rule.widen:
+                        start, end = _token(data, start, end)
+                    yield Match(start, end, rule.id)
+
+
+def _secret(found: Any) -> tuple[int, int]:
+    for group in range(1, (found.lastindex or 0) + 1):
+        if found.start(group) >= 0:
+            return found.start(group), found.end(group)
+    return found.span()
+
+
+def _trimmed(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Leave quotes and blanks at either end where they are: JSON with a masked value should be JSON still."""
+    while start < end and data[start] in _QUOTES:
+        start += 1
+    while start < end and data[end - 1] in _QUOTES:
+        end -= 1
+    return start, end
+
+
+_QUOTES = frozenset(b"\"'`\\ \t\r\n,;")
+_INSIDE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+_AFTER = _INSIDE | frozenset(b"+/=.~%")
+
+
+def _token(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Widen a match to the token around it, so that no tail of a longer format stays."""
+    while start > 0 and data[start - 1] in _INSIDE:
+        start -= 1
+    while end < len(data) and data[end] in _AFTER:
+        end += 1
+    return start, end

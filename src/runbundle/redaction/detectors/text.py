@@ -1,0 +1,201 @@
+"""Credentials in a text, whatever it is wrapped in: escapes, percent and base64 encoding, invisible characters."""
+
+import binascii
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from typing import Any, NamedTuple
+
+from runbundle.redaction.detectors.compiled import compiled
+from runbundle.redaction.detectors.generic import GENERIC_RULES
+from runbundle.redaction.detectors.kingfisher import kingfisher_rules
+from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
+from runbundle.redaction.detectors.matcher import Match, Matcher
+from runbundle.redaction.detectors.rewrite import Rewritten
+from runbundle.redaction.detectors.vendors import VENDOR_RULES
+from runbundle.redaction.markers import MARKER, marker
+
+MASK = marker("credential")
+_DEPTH = 2
+_BASE64_CHARS = 5_600
+"""Longer runs are content (a picture, a sound) and not looked into: 4 KB of bytes are 5,462 characters."""
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_PASSES = 4
+_AROUND = 160
+"""Characters on either side of an escape that are looked at again, unescaped: a key and what leads to its value."""
+_AROUND_MASK = 600
+"""The same around a mask: as much as the longest rule of context reaches."""
+
+_BASE64 = bytes(65 if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/_-") else 32 for c in range(256))
+_BASE64_RUN = b"A" * 24
+_HAS_ESCAPES: Any = compiled(r"%[0-9A-Fa-f]{2}|\\(?:u00[2-7]|/)|&#(?:x[2-7]|[0-9]{2})")
+_ESCAPES = re.compile(
+    r"%([0-9A-Fa-f]{2})|\\{1,4}u00([2-7][0-9A-Fa-f])|\\{1,4}(/)|&#(?:x([2-7][0-9A-Fa-f])|([0-9]{2,3}));"
+)
+_INVISIBLE_CLASS = (
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
+)
+_INVISIBLE = re.compile(_INVISIBLE_CLASS)
+_WIDE = re.compile("[\uff01-\uff5e]+")
+_HAS_INVISIBLE: Any = compiled(_INVISIBLE_CLASS.removesuffix("+") + "|[\uff01-\uff5e]")
+
+
+class Found(NamedTuple):
+    """One credential: `text[start:end]`, in characters, and the rule that found it."""
+
+    start: int
+    end: int
+    rule: str
+
+
+class Detector:
+    """Finds and masks credentials in text. Safe to share between threads.
+
+    Linear in the length of the text. What it finds is a union over rules and views of the text, so another rule can
+    only add to it. It knows formats and words beside values; a password that reads like a word, alone, it cannot know.
+    """
+
+    def __init__(self, matcher: Matcher, known: KnownSecrets = KNOWN) -> None:
+        self._matcher = matcher
+        self._known = known
+
+    def find(self, text: str) -> list[Found]:
+        """Return what is to be masked: spans apart from each other, in order."""
+        spans = _merged(self._look(text))
+        for _ in range(_PASSES if spans else 0):
+            # Masking may uncover: look again around the masks, until nothing more is found.
+            shown = Rewritten(text, [(s.start, s.end, MASK) for s in spans])
+            more = [
+                Found(*shown.original(found.start, found.end), found.rule)
+                for start, end in _windows(MARKER, shown.text, _AROUND_MASK)
+                for found in _shifted(self._look(shown.text[start:end]), start)
+                if shown.untouched(found.start, found.end)
+            ]
+            if not more:
+                break
+            spans = _merged([*spans, *more])
+        return spans
+
+    def redact(self, text: str) -> str:
+        """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
+        return masked(text, self.find(text))
+
+    def _look(self, text: str) -> Iterator[Found]:
+        # Markers are blanked out, so that no word in them stands for a key: the class is called "credential".
+        blank = MARKER.sub(lambda m: "\0" * len(m[0]), text) if "[REDACTED:" in text else text
+        return self._views(blank, 0)
+
+    def _views(self, text: str, depth: int) -> Iterator[Found]:
+        # Every character that is not ASCII becomes one byte, so places in both are the same.
+        data = text.encode("ascii", "replace")
+        for match in self._matcher.matches(data):
+            yield Found(*match)
+        for start, end in self._known.find(text):
+            yield Found(start, end, "known-secret")
+        if depth < _DEPTH:
+            yield from self._encoded(data, depth)
+            for pattern, new in _rewritings(text, data):
+                for start, end in _windows(pattern, text, _AROUND):
+                    part = text[start:end]
+                    other = Rewritten(part, ((m.start(), m.end(), new(m)) for m in pattern.finditer(part)))
+                    for found in self._views(other.text, depth + 1):
+                        begin, stop = other.original(found.start, found.end)
+                        yield Found(begin + start, stop + start, found.rule)
+
+    def _encoded(self, data: bytes, depth: int) -> Iterator[Found]:
+        for start, end in _base64_runs(data):
+            inner = _decoded(data[start:end])
+            found = next(self._views(inner, depth + 1), None) if inner else None
+            if found is not None:
+                yield Found(start, end + len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"=")), found.rule)
+
+
+@cache
+def default_detector() -> Detector:
+    """Return the detector with all rules that are installed. The first call takes from 0.1 to some seconds."""
+    return Detector(Matcher((*VENDOR_RULES, *GENERIC_RULES, *kingfisher_rules())))
+
+
+@cache
+def format_detector() -> Detector:
+    """Return the detector of formats and known values alone, which needs no context and errs least."""
+    return Detector(Matcher(VENDOR_RULES))
+
+
+def _rewritings(text: str, data: bytes) -> Iterable[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]]:
+    if _HAS_ESCAPES.search(data):
+        yield _ESCAPES, _unescaped
+    if not text.isascii() and _HAS_INVISIBLE.search(text.encode("utf-8", "replace")):
+        yield _INVISIBLE, lambda _: ""
+        yield _WIDE, lambda m: "".join(chr(ord(c) - 0xFEE0) for c in m[0])
+
+
+def _windows(pattern: re.Pattern[str], text: str, around: int) -> Iterator[tuple[int, int]]:
+    """Yield the parts of `text` around what `pattern` finds, apart from each other: the rest was looked at as it is."""
+    start = end = -1
+    for match in pattern.finditer(text):
+        if end < 0 or match.start() - around > end:
+            if end >= 0:
+                yield start, end
+            start = max(0, match.start() - around)
+        end = min(len(text), match.end() + around)
+    if end >= 0:
+        yield start, end
+
+
+def _shifted(spans: Iterable[Found], by: int) -> Iterator[Found]:
+    return (Found(start + by, end + by, rule) for start, end, rule in spans)
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    percent, unicode, slash, hexadecimal, decimal = match.groups()
+    if slash:
+        return slash
+    code = int(decimal) if decimal else int(percent or unicode or hexadecimal, 16)
+    return chr(code) if 32 <= code < 127 else " "
+
+
+def _base64_runs(data: bytes) -> Iterator[tuple[int, int]]:
+    # Two searches a run, in a copy where every character of base64 is an A: a regular expression takes five times it.
+    shape = data.translate(_BASE64)
+    start = shape.find(_BASE64_RUN)
+    while start >= 0:
+        end = shape.find(b" ", start)
+        end = len(shape) if end < 0 else end
+        if end - start <= _BASE64_CHARS:
+            yield start, end
+        start = shape.find(_BASE64_RUN, end)
+
+
+def _decoded(run: bytes) -> str:
+    """Return the text that base64 stands for; "" if that is not printable ASCII."""
+    run = run.rstrip(b"=").translate(_STANDARD)
+    try:
+        if not binascii.a2b_base64(run[:16]).isascii():
+            return ""  # so says the beginning of nearly all that is not text
+        data = binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==")
+    except (binascii.Error, ValueError):
+        return ""
+    text = data.decode("ascii", "replace")
+    return text if all(c.isprintable() or c in "\t\r\n" for c in text) and data.isascii() else ""
+
+
+def _merged(spans: Iterable[Found | Match]) -> list[Found]:
+    """Unite what overlaps; the rule is that of the longest part."""
+    merged: list[Found] = []
+    longest = 0
+    for start, end, rule in sorted(spans, key=lambda s: (s[0], -s[1], s[2])):
+        if merged and start < merged[-1].end:
+            last = merged[-1]
+            merged[-1] = Found(last.start, max(last.end, end), rule if end - start > longest else last.rule)
+            longest = max(longest, end - start)
+        else:
+            merged.append(Found(start, end, rule))
+            longest = end - start
+    return merged
+
+
+def masked(text: str, spans: list[Found]) -> str:
+    """Return `text` with a marker in the place of each of `spans`."""
+    return Rewritten(text, [(s.start, s.end, MASK) for s in spans]).text if spans else text
