@@ -48,7 +48,10 @@ def test_a_bare_install_is_small_and_everything_is_pinned() -> None:
         line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().split("\n")
     }
     extras = project["optional-dependencies"]
-    for requirement in [*project["dependencies"], *(e for name, extra in extras.items() if name != "all" for e in extra)]:
+    for requirement in [
+        *project["dependencies"],
+        *(e for name, extra in extras.items() if name != "all" for e in extra),
+    ]:
         name = requirement.split("[")[0]
         for sign in "<>=! ":
             name = name.split(sign)[0]

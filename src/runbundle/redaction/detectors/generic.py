@@ -105,6 +105,17 @@ def is_dense(data: bytes, start: int, end: int) -> bool:
     return entropy(data[start:end]) >= 4.3
 
 
+def is_drawn(data: bytes, start: int, end: int) -> bool:
+    """Tell a token that was cut short from a name that begins as one: it mixes characters, few of them twice."""
+    value = data[start:end]
+    mixed = len(value) >= 20 and not value.islower() and not value.isupper()
+    return (
+        (mixed or sum(48 <= c <= 57 for c in value) >= 2)
+        and entropy(value) >= 3.2
+        and _CONSTANT.fullmatch(value) is None
+    )
+
+
 def is_token_like(data: bytes, start: int, end: int) -> bool:
     """Tell whether what a vendor's rule matched can be a token: placeholders and ids under ids' keys are not."""
     return len(set(data[start:end])) > 3 and _PLACEHOLDER.fullmatch(data, start, end) is None
@@ -177,7 +188,7 @@ GENERIC_RULES: tuple[Rule, ...] = (
         "command-line",
         r"(?i)\s--?(?:[a-z-]{0,30}(?:password|passwd|pass|token|secret|key|auth|credentials?|pw|pwd))(?:[\s=]|\\t){1,3}"
         r"[\"']?([^\s\"'\\<>]{6,512})",
-        ("--", " -"), _unquoted, False,
+        ("-",), _unquoted, False,
     ),
     Rule(
         "curl-user",

@@ -28,9 +28,10 @@ _AROUND_MASK = 600
 
 _BASE64 = bytes(65 if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/_-") else 32 for c in range(256))
 _BASE64_RUN = b"A" * 24
-_HAS_ESCAPES: Any = compiled(r"%[0-9A-Fa-f]{2}|\\(?:u00[2-7]|/)|&#(?:x[2-7]|[0-9]{2})")
+_HAS_ESCAPES: Any = compiled(r"%[0-9A-Fa-f]{2}|\\(?:u00[2-7]|/)|&#(?:x[2-7]|[0-9]{2})|\x1b\[|(?:1b|33)\[[0-9;]{0,12}m")
 _ESCAPES = re.compile(
     r"%([0-9A-Fa-f]{2})|\\{1,4}u00([2-7][0-9A-Fa-f])|\\{1,4}(/)|&#(?:x([2-7][0-9A-Fa-f])|([0-9]{2,3}));"
+    r"|(?:\x1b|\\{1,4}(?:u001b|x1b|033))\[[0-9;]{0,12}m"  # colours of terminals
 )
 _INVISIBLE_CLASS = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
@@ -152,6 +153,8 @@ def _unescaped(match: re.Match[str]) -> str:
     percent, unicode, slash, hexadecimal, decimal = match.groups()
     if slash:
         return slash
+    if not (percent or unicode or hexadecimal or decimal):
+        return " "
     code = int(decimal) if decimal else int(percent or unicode or hexadecimal, 16)
     return chr(code) if 32 <= code < 127 else " "
 

@@ -5,7 +5,7 @@ example is masked costs nothing. A minimum length stands where the documents giv
 was cut short, or one of a later, longer format, is found too.
 """
 
-from runbundle.redaction.detectors.generic import is_dense
+from runbundle.redaction.detectors.generic import is_dense, is_drawn
 from runbundle.redaction.detectors.rules import Rule
 
 _FORMATS: tuple[tuple[str, str, str], ...] = (
@@ -20,10 +20,10 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
      "glpat- gldt- glrt- glptt- glcbt- glsoat- glft- glagent- glimt- gloas- glffct- glwt-",
      r"\bgl(?:pat|dt|rt|ptt|cbt|soat|ft|agent|imt|oas|ffct|wt)-[A-Za-z0-9_.-]{14,}"),
     ("gitlab-runner-registration", "gr1348941", r"GR1348941[A-Za-z0-9_-]{16,}"),
-    ("openai-api-key", "sk-", r"(?:\b|\x1b\[[0-9;]{1,8}m)(sk-(?:proj-|svcacct-|admin-|None-)?[A-Za-z0-9_-]{18,})"),
+    ("openai-api-key", "sk-", r"\bsk-(?:proj-|svcacct-|admin-|None-)?[A-Za-z0-9_-]{18,}"),
     ("anthropic-api-key", "sk-ant-", r"sk-ant-[A-Za-z0-9_-]{16,}"),
     ("openrouter-api-key", "sk-or-", r"sk-or-[A-Za-z0-9_-]{16,}"),
-    ("stripe-key", "sk_live_ sk_test_ rk_live_ rk_test_ pk_live_ pk_test_ sk_prod_ rk_prod_",
+    ("stripe-key", "sk_live_ sk_test_ rk_live_ rk_test_ pk_live_ pk_test_ sk_prod_ rk_prod_ pk_prod_",
      r"\b[srp]k_(?:live|test|prod)_[A-Za-z0-9]{10,}"),
     ("stripe-webhook-secret", "whsec_", r"\bwhsec_[A-Za-z0-9+/=]{16,}"),
     ("slack-token", "xoxb- xoxp- xoxa- xoxe- xoxo- xoxr- xoxs- xoxc- xoxd- xoxe.",
@@ -70,7 +70,8 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("discord-bot-token", ".", r"[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6,7}\.[A-Za-z0-9_-]{27,}"),
     ("teams-webhook", "webhook.office.com", r"webhook\.office\.com/webhookb2/[A-Za-z0-9@/_-]{40,}"),
     ("shopify-token", "shpat_ shpss_ shpca_ shppa_ shptka_", r"\bshp(?:at|ss|ca|pa|tka)_[a-fA-F0-9]{20,}"),
-    ("square-token", "eaaa sq0atp- sq0csp-", r"\b(?:EAAA[A-Za-z0-9_-]{50,}|sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{20,})"),
+    ("square-token", "eaaa sq0atp- sq0csp- sq0idp-",
+     r"\b(?:EAAA[A-Za-z0-9_-]{50,}|sq0(?:atp|csp|idp)-[A-Za-z0-9_-]{20,})"),
     ("paypal-braintree-token", "access_token$", r"access_token\$(?:production|sandbox)\$[a-z0-9]{12,}\$[a-f0-9]{24,}"),
     ("plaid-token", "access-sandbox- access-development- access-production-",
      r"\baccess-(?:sandbox|development|production)-[0-9a-f-]{30,}"),
@@ -92,8 +93,8 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("newrelic-license-key", "nral", r"\b[a-f0-9]{36}NRAL\b"),
     ("grafana-token", "glc_ glsa_ eyjrij",
      r"\b(?:glc_[A-Za-z0-9+/]{30,}={0,3}|glsa_[A-Za-z0-9_]{30,}|eyJrIjoi[A-Za-z0-9+/]{40,}={0,3})"),
-    ("dynatrace-token", "dt0c01. dt0s16.", r"\bdt0[cs][01][0-9]\.[A-Z0-9]{20,}(?:\.[A-Z0-9]{40,})?"),
-    ("honeycomb-key", "hcaik_ hcxik_ hcamk_", r"\bhc[a-z]{3}_[A-Za-z0-9]{30,}"),
+    ("dynatrace-token", "dt0c dt0s", r"\bdt0[cs][01][0-9]\.[A-Z0-9]{20,}(?:\.[A-Z0-9]{40,})?"),
+    ("honeycomb-key", "hca hcb hcx", r"\bhc[axb][a-z]{2}_[A-Za-z0-9]{30,}"),
     ("logfire-token", "pylf_v", r"\bpylf_v[0-9]+_[a-z]+_[A-Za-z0-9]{30,}"),
     ("pulumi-token", "pul-", r"\bpul-[a-f0-9]{40}"),
     ("terraform-cloud-token", ".atlasv1.", r"[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{50,}"),
@@ -109,7 +110,7 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("notion-token", "secret_ ntn_", r"\b(?:secret_[A-Za-z0-9]{40,}|ntn_[A-Za-z0-9]{40,})"),
     ("atlassian-token", "atatt3 atctt3 atst3", r"\bAT(?:ATT|CTT|ST)3[A-Za-z0-9_=-]{50,}"),
     ("airtable-pat", "pat", r"\bpat[A-Za-z0-9]{14}\.[a-f0-9]{64}"),
-    ("figma-token", "figd_ figo_ figu_ figur_", r"\bfig(?:d|o|u|ur|or|oh)_[A-Za-z0-9_-]{30,}"),
+    ("figma-token", "figd_ figo_ figu_ figur_ figor_ figoh_", r"\bfig(?:d|o|u|ur|or|oh)_[A-Za-z0-9_-]{30,}"),
     ("contentful-token", "cfpat-", r"\bCFPAT-[A-Za-z0-9_-]{40,}"),
     ("cloudflare-origin-ca-key", "v1.0-", r"\bv1\.0-[a-f0-9]{24}-[a-f0-9]{100,}"),
     ("easypost-key", "ezak ezttk eztk", r"\bEZ[AT]K[A-Za-z0-9]{50,}"),
@@ -121,10 +122,10 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("frameio-token", "fio-u-", r"\bfio-u-[A-Za-z0-9_=-]{50,}"),
     ("shippo-token", "shippo_", r"\bshippo_(?:live|test)_[a-fA-F0-9]{30,}"),
     ("facebook-token", "eaa", r"(?:^|[^A-Za-z0-9+/_-])(EAA[A-Za-z0-9]{60,})"),
-    ("twitter-bearer", "aaaaaaaaaaaaaaaaaaaaa", r"(?:^|[^A-Za-z0-9+/_-])(A{20,}[A-Za-z0-9]{4,}%[A-Za-z0-9%]{40,})"),
+    ("twitter-bearer", "aaaaaaaaaaaaaaaaaaaa", r"(?:^|[^A-Za-z0-9+/_-])(A{20,}[A-Za-z0-9]{4,}%[A-Za-z0-9%]{40,})"),
     ("alibaba-access-key", "ltai", r"\bLTAI[A-Za-z0-9]{16,24}\b"),
     ("tencent-secret-id", "akid", r"\bAKID[A-Za-z0-9]{30,}"),
-    ("yandex-token", "aqvn y0_ t1.",
+    ("yandex-token", "aqvn y0_ y1_ y2_ y3_ t1.",
      r"\b(?:AQVN[A-Za-z0-9_-]{30,}|y[0-3]_[A-Za-z0-9_-]{50,}|t1\.[A-Za-z0-9_-]+={0,2}\.[A-Za-z0-9_-]{80,}={0,2})"),
     ("sidekiq-gem-url", "contribsys.com", r"([A-Za-z0-9]{6,}:[A-Za-z0-9]{6,})@(?:gems|enterprise)\.contribsys\.com"),
     ("tailscale-key", "tskey-", r"tskey-[A-Za-z0-9-]{16,}"),
@@ -133,7 +134,7 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("llamaindex-key", "llx-", r"\bllx-[A-Za-z0-9_-]{40,}"),
     ("dropbox-token", "sl.", r"\bsl\.(?:u\.)?[A-Za-z0-9_-]{60,}"),
     ("nuget-key", "oy2", r"\boy2[a-z0-9]{43}\b"),
-    ("circleci-token", "ccipat_ ccipra_", r"\bCCIP(?:AT|RJ|RA)_[A-Za-z0-9]{10,}_[A-Za-z0-9]{20,}"),
+    ("circleci-token", "ccipat_ ccipra_ ccipij_ cciprj_", r"\bCCIP(?:AT|RJ|RA)_[A-Za-z0-9]{10,}_[A-Za-z0-9]{20,}"),
     ("cloudflare-token", "cfk_ cfut_ cfat_", r"\bcf(?:k|ut|at)_[A-Za-z0-9]{40,}"),
     ("instagram-token", "igq", r"\bIGQ[A-Z][A-Za-z0-9_-]{60,}"),
     ("twitch-stream-key", "live_", r"\blive_[0-9]{6,12}_[A-Za-z0-9]{28,}"),
@@ -144,7 +145,7 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
 
     ("ngrok-token", "ngrok_ cr_", r"\bngrok_[A-Za-z0-9_]{30,}"),
     ("gcp-service-account-key-id", "private_key_id", r"\"private_key_id\"\s*:\s*\"([0-9a-f]{40})\""),
-    ("jwt", "eyj", r"\bey[JI][A-Za-z0-9_=-]{6,}\.ey[A-Za-z0-9_=-]{6,}(?:\.[A-Za-z0-9_.+/=-]*)?"),
+    ("jwt", "eyj eyi", r"\bey[JI][A-Za-z0-9_=-]{6,}\.ey[A-Za-z0-9_=-]{6,}(?:\.[A-Za-z0-9_.+/=-]*)?"),
     ("jwe", "eyj",
      r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{0,600}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
     ("private-key", "private key",
@@ -153,10 +154,30 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("putty-private-key", "putty-user-key-file-", r"(?s)PuTTY-User-Key-File-[23]:.*?Private-MAC: [0-9a-f]+"),
 )  # fmt: skip
 
+_PREFIXES = (
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-ant-", "sk-proj-", "sk_live_", "sk_test_",
+    "rk_live_", "whsec_", "xoxb-", "xoxp-", "xapp-", "npm_", "pypi-age", "dop_v1_", "hvs.", "shpat_", "shpss_",
+    "lsv2_pt_", "lsv2_sk_", "gsk_", "lin_api_", "ntn_", "nvapi-", "pplx-", "dckr_pat_", "sg.", "akia", "asia", "aiza",
+    "hf_", "tskey-", "sntrys_", "glsa_", "nfp_", "pscale_", "r8_", "xai-", "dapi", "gocspx-", "atatt3", "figd_", "sbp_",
+    "rubygems_",
+)  # fmt: skip
+_PREFIX_RULE = Rule(
+    "prefix",
+    r"(?:^|[^A-Za-z0-9+/])((?i:"
+    + "|".join(prefix.replace(".", r"\.") for prefix in _PREFIXES)
+    + r")[A-Za-z0-9_.-]{9,})",
+    _PREFIXES,
+    is_drawn,
+)
+"""Distinctive beginnings, glued to a word before them or cut short: what a length or a boundary would let through."""
+
 _ALSO_IN_BASE64 = frozenset({"facebook-token", "twitter-bearer"})
 
-VENDOR_RULES: tuple[Rule, ...] = tuple(
-    Rule(name, pattern, tuple(keywords.split()), is_dense if name in _ALSO_IN_BASE64 else None)
-    for name, keywords, pattern in _FORMATS
+VENDOR_RULES: tuple[Rule, ...] = (
+    *(
+        Rule(name, pattern, tuple(keywords.split()), is_dense if name in _ALSO_IN_BASE64 else None)
+        for name, keywords, pattern in _FORMATS
+    ),
+    _PREFIX_RULE,
 )
 """Rules for formats of particular vendors, and for JSON Web Tokens and private keys."""

@@ -1,0 +1,95 @@
+"""Known secrets: exact values, in whatever encoding they come."""
+
+import base64
+import json
+import urllib.parse
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from runbundle.redaction.detectors.environment import secrets_of_environment
+from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
+from runbundle.redaction.floor import safe_name
+
+SECRET = 'Tr0ub4dor & "3"/é'
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "raw": str,
+    "JSON": lambda s: json.dumps({"a": s}, ensure_ascii=False),
+    "JSON in JSON": lambda s: json.dumps(json.dumps({"a": s}, ensure_ascii=False), ensure_ascii=False),
+    "URL": lambda s: "?a=" + urllib.parse.quote(s, safe=""),
+    "form": lambda s: "a=" + urllib.parse.quote_plus(s),
+    "hex": lambda s: s.encode().hex(),
+    "HEX": lambda s: s.encode().hex().upper(),
+    "base64": lambda s: base64.b64encode(s.encode()).decode(),
+    "base64 after one byte": lambda s: base64.b64encode(b"x" + s.encode() + b"yz").decode(),
+    "base64 after two bytes": lambda s: base64.b64encode(b"xy" + s.encode() + b"z").decode(),
+    "base64url": lambda s: base64.urlsafe_b64encode(s.encode()).decode(),
+}
+
+
+@pytest.fixture
+def known() -> KnownSecrets:
+    """Return an empty set."""
+    return KnownSecrets()
+
+
+@pytest.fixture
+def process_known() -> Iterator[KnownSecrets]:
+    """Return the process's set, empty before and after."""
+    KNOWN.clear()
+    yield KNOWN
+    KNOWN.clear()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_encoding_is_found(known: KnownSecrets, form: str) -> None:
+    """As it is, escaped, percent-encoded, in hex, and in base64 at each of the three alignments."""
+    known.register(SECRET)
+    assert known.find(f"before {FORMS[form](SECRET)} after")
+
+
+def test_what_is_not_registered(known: KnownSecrets) -> None:
+    """Short values, words and repetitions, which ordinary text has; and map keys and brackets of JSON."""
+    assert known.register("short", "production", "aaaaaaaaaaaa", "") == 0
+    assert known.register('{"username-key": "q8Zk2mW0", "n": 1}') == 1
+    assert known.find("username-key") == []
+    assert known.find("q8Zk2mW0") == [(0, 8)]
+
+
+def test_each_line_of_a_value_is_known(known: KnownSecrets) -> None:
+    """Logs show them one at a time."""
+    known.register("first-line-1234\nsecond-line-5678")
+    assert known.find("… second-line-5678 …")
+
+
+def test_the_longest_is_masked_first(known: KnownSecrets) -> None:
+    """A value that begins with another leaves no tail."""
+    known.register("abcd1234", "abcd1234-and-more")
+    assert known.find("abcd1234-and-more") == [(0, 17)]
+
+
+def test_names_are_judged_anew(process_known: KnownSecrets) -> None:
+    """What was a safe name is none once it is known to be a secret, although judgements are remembered."""
+    assert safe_name("winter-garden-7")
+    process_known.register("winter-garden-7")
+    assert not safe_name("winter-garden-7")
+
+
+def test_the_environment_gives_secrets_by_name() -> None:
+    """By what variables are called, and the values of OTLP headers, with and without their scheme."""
+    found = secrets_of_environment(
+        {
+            "DB_PASSWORD": "from-password", "HOME": "/root", "STRIPE_API_KEY": "from-key",
+            "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20from-header,x-team=abc",
+        }
+    )  # fmt: skip
+    assert {"from-password", "from-key", "Bearer from-header", "from-header"} <= set(found)
+    assert "/root" not in found
+
+
+def test_a_set_does_not_show_its_values(known: KnownSecrets) -> None:
+    """Not in its repr, which ends up in logs."""
+    known.register(SECRET)
+    assert SECRET not in repr(known)
+    assert "1" in repr(known)

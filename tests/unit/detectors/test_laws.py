@@ -1,0 +1,76 @@
+"""Laws of the detectors."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runbundle.redaction.detectors.generic import GENERIC_RULES
+from runbundle.redaction.detectors.matcher import Matcher
+from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter
+from runbundle.redaction.detectors.text import Detector, default_detector, masked
+from runbundle.redaction.detectors.vendors import VENDOR_RULES
+from tests.unit.detectors.examples import examples
+
+CORE = (*VENDOR_RULES, *GENERIC_RULES)
+BY_KEYWORD = Matcher(CORE, KeywordFilter(CORE))
+BY_PATTERN = Matcher(CORE, HyperscanFilter(CORE))
+
+
+def without(rule: str) -> Detector:
+    """Return the detector of the core rules but for one."""
+    rules = [r for r in CORE if r.id != rule]
+    return Detector(Matcher(rules, KeywordFilter(rules)))
+
+
+WITHOUT = {rule.id: without(rule.id) for rule in CORE[::12]}
+PIECES = [
+    *examples().values(),
+    "password=", '"api_key": "', "token ", "Bearer ", "://", "user:pw@", "?key=", "&", '"', "'", "\\",
+    "\n", " ", ", ", "[REDACTED:credential]", "[REDACTED:", "%41", "\\u0067",
+    "\u200b", "é", "\ud800", "c2VjcmV0", "=", "x1y2z3q9",
+    "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----",
+    "id", "_", "secret", "--token ", "<password>", "</password>",
+]  # fmt: skip
+texts = st.lists(st.sampled_from(PIECES) | st.text(max_size=12), max_size=12).map("".join)
+
+
+@given(texts)
+@settings(max_examples=400)
+def test_total_idempotent_and_in_order(text: str) -> None:
+    """Any text gives spans inside it, apart and in order; masking them leaves nothing that is found again."""
+    detector = default_detector()
+    found = detector.find(text)
+    at = 0
+    for span in found:
+        assert at <= span.start < span.end <= len(text)
+        at = span.end
+    shown = masked(text, found)
+    assert detector.redact(shown) == shown
+    assert detector.find(text) == found
+
+
+@given(texts)
+@settings(max_examples=300)
+def test_both_first_passes_find_the_same(text: str) -> None:
+    """Hyperscan and keywords differ in speed, not in what is found."""
+    data = text.encode("ascii", "replace")
+    assert sorted(BY_KEYWORD.matches(data)) == sorted(BY_PATTERN.matches(data))
+
+
+@given(texts, st.sampled_from(sorted(WITHOUT)))
+@settings(max_examples=200)
+def test_another_rule_never_reveals_more(text: str, rule: str) -> None:
+    """Whatever is masked without a rule is masked with it."""
+    fewer = {i for s in WITHOUT[rule].find(text) for i in range(s.start, s.end)}
+    more = {i for s in default_detector().find(text) for i in range(s.start, s.end)}
+    assert fewer <= more
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_the_keywords_of_a_rule_are_in_all_that_it_matches(data: st.DataObject) -> None:
+    """For a text drawn from a rule's own pattern the first pass names the rule: no keyword is missing."""
+    index = data.draw(st.integers(0, len(CORE) - 1))
+    pattern = CORE[index].pattern.replace("(?i:", "(?:")
+    text = data.draw(st.from_regex(pattern.encode()))
+    if text.isascii() and any(True for _ in BY_KEYWORD._patterns[index].finditer(text)):  # pyright: ignore[reportPrivateUsage]
+        assert index in set(KeywordFilter(CORE).candidates(text))
