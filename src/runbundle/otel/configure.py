@@ -19,6 +19,7 @@ from runbundle.bundle.recorder import FlushResult, Recorder
 from runbundle.errors import ConfigError
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel import active
+from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.exporters import policy_from_environment, spool_for, store_from_environment
 from runbundle.otel.logs import BoundaryLogProcessor
@@ -45,12 +46,14 @@ class Handle:
         recorder: Recorder,
         *,
         owns_provider: bool,
+        decider: Decider = default_decider,
     ) -> None:
         self.tracer_provider = tracer_provider
         self.logger_provider = logger_provider
         self.owns_provider = owns_provider
         self.boundary = boundary
         self.recorder = recorder
+        self.decider = decider
         self.tracer = tracer_provider.get_tracer("runbundle")
         self._arguments = arguments
         self._pid = os.getpid()
@@ -109,6 +112,7 @@ def configure(
     safe_names: Iterable[str] = (),
     user_id: Literal["keep", "hash", "drop"] = "hash",
     result: Iterable[FieldRule] = (),
+    decider: Decider | None = None,
     spool: str | Path | None = None,
     grace_s: float = 2.0,
     resource: Mapping[str, str] | None = None,
@@ -124,12 +128,18 @@ def configure(
     `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests; default
     `RUNBUNDLE_REDACTION_KEY`, else drawn at random for this process. `safe_keys` and `safe_names`: attribute keys and
     span names of your own that may be kept. `user_id`: what happens to user ids. `result`: which fields of a run's
-    result are kept. `spool`: where journals lie until the seal. `grace_s`: how long a run whose root has ended waits
-    for spans still open. `resource`: attributes of a provider built here. `set_global`: make that one the global one.
+    result are kept. `decider`: decides about calls of tools whose contract says `require_approval`: a callable that is
+    given a `ToolCall` and returns a `Decision` or a bool; by default such calls are refused. It is asked by `@tool` and
+    `start_tool()` only, and one that raises denies. A contract's `deny` is final. No policy is enforced before
+    `configure()`, nor after `shutdown()`: the contracts are not known then. `spool`: where journals lie until the seal.
+    `grace_s`: how long a run whose root has ended waits for spans still open. `resource`: attributes of a provider
+    built here. `set_global`: make that one the global one.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
     """
+    if decider is not None and not callable(decider):
+        raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
     arguments = {k: tuple(v) if k in ("safe_keys", "safe_names", "result") else v for k, v in locals().items()}
     arguments["contracts"] = None if contracts is None else tuple(contracts)
     with _lock:
@@ -164,7 +174,15 @@ def configure(
             logs.add_log_record_processor(BatchLogRecordProcessor(log_exporter))
         if set_global and owns:
             trace.set_tracer_provider(provider)
-        handle = Handle(arguments, provider, logger_provider, boundary, recorder, owns_provider=owns)
+        handle = Handle(
+            arguments,
+            provider,
+            logger_provider,
+            boundary,
+            recorder,
+            owns_provider=owns,
+            decider=default_decider if decider is None else decider,
+        )
         active.set_handle(handle)
         return handle
 

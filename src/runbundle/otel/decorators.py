@@ -5,6 +5,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from runbundle.otel.approval import given_to
 from runbundle.otel.capture import arguments_of
 from runbundle.otel.scopes import (
     SpanScope,
@@ -66,8 +67,17 @@ def tool(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def tool(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def tool(function: Any = None, /, *, name: str = "") -> Any:
-    """Record each call as a tool call: arguments and result as far as the tool's contract lets them through."""
-    return _decorate(function, lambda f, a, k: start_tool(name or f.__name__, arguments_of(f, a, k)))
+    """Record each call as a tool call: arguments and result as far as the tool's contract lets them through.
+
+    Before the function runs, the policy of the tool's contract is enforced: a call that is denied, or needs an
+    approval that the decider of `configure()` does not give, raises `PolicyBlocked` instead, a generator's at its
+    first item. Contracts are known from `configure()` until its handle is shut down; outside of that every call runs.
+    """
+
+    def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
+        return start_tool(name or f.__name__, arguments_of(f, a, k)).deciding_on(lambda: given_to(f, a, k))
+
+    return _decorate(function, open_tool)
 
 
 @overload
@@ -140,7 +150,7 @@ def _plain(function: Callable[..., Any], open_scope: Open, finish: Finish) -> Ca
 def _coroutine(function: Callable[..., Any], open_scope: Open, finish: Finish) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         scope = open_scope(function, args, kwargs)
-        with scope:
+        async with scope:
             value = await function(*args, **kwargs)
             finish(scope, value)
             return value
@@ -155,6 +165,8 @@ def _generator(function: Callable[..., Any], open_scope: Open, finish: Finish) -
         advance: Callable[..., Any]
         argument: Any
         try:
+            with scope.attached():
+                scope.admit()
             generator = function(*args, **kwargs)
             advance, argument = generator.send, None
             while True:
@@ -192,6 +204,8 @@ def _async_generator(function: Callable[..., Any], open_scope: Open, finish: Fin
         advance: Callable[..., Any]
         argument: Any
         try:
+            with scope.attached():
+                await scope.admit_async()
             generator = function(*args, **kwargs)
             advance, argument = generator.asend, None
             while True:

@@ -1,10 +1,10 @@
 """Scopes: the context-manager twins of the decorators, and the handle that `current_run()` returns."""
 
 import asyncio
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self, cast
 from uuid import uuid4
 
 from opentelemetry import context as otel_context
@@ -14,12 +14,10 @@ from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 
 from runbundle.errors import PolicyBlocked
 from runbundle.models.identity import require_run_id
-from runbundle.otel import active
+from runbundle.otel import active, approval
 from runbundle.otel.capture import to_text
 from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
 from runbundle.otel.versions import versions_text
-
-Decision = Literal["allowed", "blocked", "approved", "denied"]
 
 
 class RunHandle:
@@ -40,7 +38,7 @@ class RunHandle:
             root.set_attribute("runbundle.result", to_text(value))
             root.set_attribute("runbundle.result.kind", type(value).__name__)
 
-    def policy_decision(self, decision: Decision, *, rule: str = "", reason: str = "", tool: str = "") -> None:
+    def policy_decision(self, decision: approval.Outcome, *, rule: str = "", reason: str = "", tool: str = "") -> None:
         """Record what a policy decided about the current call."""
         said = {"decision": decision, "rule": rule, "reason": reason, "tool": tool}
         self._emit("runbundle.policy.decision", {f"runbundle.policy.{k}": v for k, v in said.items() if v})
@@ -137,21 +135,43 @@ class SpanScope:
     def __enter__(self) -> RunHandle:
         self.start()
         self._token = otel_context.attach(self._context)
+        try:
+            self.admit()
+        except BaseException as error:
+            self._leave(error)
+            raise
         return self.handle
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
         otel_context.detach(self._token)
         self.finish(error)
 
     async def __aenter__(self) -> RunHandle:
-        return self.__enter__()
+        self.start()
+        self._token = otel_context.attach(self._context)
+        try:
+            await self.admit_async()
+        except BaseException as error:
+            self._leave(error)
+            raise
+        return self.handle
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
-        self.__exit__(kind, error, trace_back)
+        self._leave(error)
+
+    def admit(self) -> None:
+        """Raise `PolicyBlocked` if the work may not be done. Only a tool call can be refused."""
+
+    async def admit_async(self) -> None:
+        """Do as `admit` does, for a caller that can wait for the decision."""
+        self.admit()
 
     @contextmanager
     def attached(self) -> Generator[None]:
@@ -174,7 +194,7 @@ class SpanScope:
         span = self._span
         if error is not None and not isinstance(error, GeneratorExit):
             span.set_attribute("error.type", type(error).__qualname__)
-            if isinstance(error, PolicyBlocked):
+            if isinstance(error, PolicyBlocked) and not self._passes_on(error):
                 span.set_attribute("runbundle.status", "blocked")
             elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
                 span.set_attribute("runbundle.status", "cancelled")
@@ -184,6 +204,53 @@ class SpanScope:
                 span.add_event("exception", {"exception.type": type(error).__qualname__})
             span.set_status(Status(StatusCode.ERROR))
         span.end()
+
+    def _passes_on(self, error: PolicyBlocked) -> bool:  # noqa: ARG002 - used by tool calls
+        """Tell whether the error is about another tool's call, and this work was not blocked itself."""
+        return False
+
+
+class ToolScope(SpanScope):
+    """The span of a tool call, which is entered only if the tool's policy admits the call."""
+
+    def __init__(self, name: str, attributes: dict[str, Any], arguments: Callable[[], Mapping[str, Any]]) -> None:
+        super().__init__(f"execute_tool {name}", SpanKind.INTERNAL, attributes, output="gen_ai.tool.call.result")
+        self._tool, self._arguments = name, arguments
+        self._refused = False
+
+    def deciding_on(self, arguments: Callable[[], Mapping[str, Any]]) -> Self:
+        """Set what a decider sees; called only if one is asked."""
+        self._arguments = arguments
+        return self
+
+    def _question(self) -> tuple[approval.Decider, approval.ToolCall] | None:
+        call_id = self._attributes["gen_ai.tool.call.id"]
+        return approval.question(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
+
+    def admit(self) -> None:
+        """Ask the decider if the tool's policy says so; raise `PolicyBlocked` unless it lets the call run."""
+        asked = self._question()
+        if asked is not None:
+            decider, call = asked
+            self._settle(call, approval.ask(decider, call))
+
+    async def admit_async(self) -> None:
+        """Do as `admit` does; the decider may be async."""
+        asked = self._question()
+        if asked is not None:
+            decider, call = asked
+            self._settle(call, await approval.ask_async(decider, call))
+
+    def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
+        self._span.add_event("runbundle.policy.decision", approval.attributes_of(call, decision))
+        refusal = approval.refusal(call, decision)
+        if refusal is not None:
+            self._refused = True
+            raise refusal
+
+    def _passes_on(self, error: PolicyBlocked) -> bool:
+        # A refused call has no body, so that a refusal it did not meet itself is that of a call within it.
+        return not self._refused and approval.is_refusal(error)
 
 
 def start_run(
@@ -233,8 +300,12 @@ def start_step(name: str) -> SpanScope:
     return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
 
 
-def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, attempt: int = 1) -> SpanScope:
-    """Begin a tool call: a span `execute_tool {name}`. `call_id` is the model's id of the call, if it gave one."""
+def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, attempt: int = 1) -> ToolScope:
+    """Begin a tool call: a span `execute_tool {name}`. `call_id` is the model's id of the call, if it gave one.
+
+    Where the policy of the tool's contract refuses the call, entering raises `PolicyBlocked`: the body never runs,
+    and the span is recorded as blocked.
+    """
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": name,
@@ -243,12 +314,14 @@ def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, 
     }
     if attempt != 1:
         attributes["runbundle.attempt"] = attempt
-    return SpanScope(
-        f"execute_tool {name}",
-        SpanKind.INTERNAL,
-        _with(attributes, "gen_ai.tool.call.arguments", arguments),
-        output="gen_ai.tool.call.result",
-    )
+    attributes = _with(attributes, "gen_ai.tool.call.arguments", arguments)
+    return ToolScope(name, attributes, lambda: _by_name(arguments))
+
+
+def _by_name(arguments: Any) -> Mapping[str, Any]:
+    if isinstance(arguments, Mapping):
+        return cast("Mapping[str, Any]", arguments)
+    return {} if arguments is None else {"0": arguments}
 
 
 def start_model(model: str, messages: Any = None, *, provider: str = "", operation: str = "chat") -> SpanScope:
