@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runbundle.errors import (
         AlreadyExists,
         BundleError,
+        BundleQuarantined,
         ConfigError,
         ContractError,
         KeyNotFound,
@@ -46,12 +47,14 @@ if TYPE_CHECKING:
     )
     from runbundle.otel.threads import carrier, continue_run, in_context
     from runbundle.redaction.contracts import load_contracts
+    from runbundle.redaction.detectors.known import register_secret
 
 _PLACES = {
     "runbundle.bundle.recorder": ["FlushResult"],
     "runbundle.errors": [
-        "AlreadyExists", "BundleError", "ConfigError", "ContractError", "KeyNotFound", "MalformedBundle", "NotSealed",
-        "PolicyBlocked", "RunbundleError", "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
+        "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyNotFound",
+        "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",
+        "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
     "runbundle.models.contract": ["DataHandling", "FieldRule", "ToolContract"],
     "runbundle.otel.approval": ["Decision", "ToolCall"],
@@ -64,12 +67,14 @@ _PLACES = {
     ],
     "runbundle.otel.threads": ["carrier", "continue_run", "in_context"],
     "runbundle.redaction.contracts": ["load_contracts"],
+    "runbundle.redaction.detectors.known": ["register_secret"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 
 __all__ = [
     "AlreadyExists",
     "BundleError",
+    "BundleQuarantined",
     "ConfigError",
     "ContractError",
     "DataHandling",
@@ -99,6 +104,7 @@ __all__ = [
     "in_context",
     "load_contracts",
     "model",
+    "register_secret",
     "retriever",
     "run",
     "start_agent",

@@ -13,7 +13,8 @@
     │   ├── MalformedBundle               a file does not parse; `.file` and `.line` say where
     │   ├── UnsupportedVersion            written by a later major version of the format
     │   ├── NotSealed                     run.json is absent: the run is still being written, or was cut off
-    │   └── WriteConflict                 another bundle was sealed under this run id
+    │   ├── WriteConflict                 another bundle was sealed under this run id
+    │   └── BundleQuarantined             a credential was found in it before it was published; it was not
     └── PolicyBlocked                     a tool call was refused by policy; the only one an agent should see
 
 None of these is raised out of a decorator, a span processor or an exporter: inside an application failures are
@@ -112,6 +113,13 @@ class WriteConflict(BundleError):
     """Another bundle is sealed under this run id. The records of the second run stay in the spool."""
 
     code = "write-conflict"
+
+
+class BundleQuarantined(BundleError):
+    """A credential was found in an assembled bundle. Nothing of it was published; its records were set aside."""
+
+    code = "quarantined"
+    finding = "RB407"
 
 
 class PolicyBlocked(RunbundleError):

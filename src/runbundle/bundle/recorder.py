@@ -17,8 +17,9 @@ from uuid import uuid4
 from runbundle.bundle.assemble import assemble
 from runbundle.bundle.journal import JournalWriter, free_files, journal_files, read_journal
 from runbundle.bundle.seal import seal
+from runbundle.bundle.tripwire import quarantine, search
 from runbundle.codec.journal_lines import start_line
-from runbundle.errors import RunbundleError
+from runbundle.errors import BundleQuarantined, RunbundleError
 from runbundle.models.identity import valid_run_id
 from runbundle.models.records import LogRecordDict, SpanRecord
 from runbundle.store import ArtifactStore
@@ -214,12 +215,18 @@ class Recorder:
             directory = self.spool / run.run_id
             with free_files(journal_files(directory)) as files:
                 bundle = assemble(run.run_id, read_journal(files))
+                hits = search({**bundle.files, "run.json": bundle.index})
+                if hits:
+                    raise quarantine(directory, hits)
                 key = seal(self.store, bundle)
                 for file in files:
                     file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 directory.rmdir()
             self._sealed.append(key)
+        except BundleQuarantined as error:
+            self._failed[run.run_id] = str(error)
+            _log.critical("run %s: %s", run.run_id, error)
         except RunbundleError as error:
             self._fail(run, str(error))
         except Exception as error:  # noqa: BLE001 - the thread must live; the records stay in the spool

@@ -135,6 +135,14 @@ FINDINGS: dict[str, FindingSpec] = {
         "The totals in run.json differ from the sum of the receipts of the spans.",
         "Report it with the version in run.json; it is a defect of the writer.",
     ),
+    "RB407": FindingSpec(
+        "a bundle was quarantined", "error", "redaction",
+        "Before a bundle was published its bytes were searched, and a credential was found that should have been"
+        " redacted. Nothing was written to the store; the run's records lie in .quarantine in the spool, with a"
+        " reason.json that says where and by which rule.",
+        "Revoke the credential. Add a rule to the contract that let it through, or report a hole in the redactor."
+        " Delete the folder when it has been looked into.",
+    ),
     "RB501": FindingSpec(
         "a parent span is unknown", "error", "references",
         "A span names a parent that is not in the bundle and is not marked as lying outside the run.",

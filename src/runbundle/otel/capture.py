@@ -9,6 +9,7 @@ import orjson
 from pydantic import BaseModel, SecretBytes, SecretStr
 
 from runbundle.codec.journal_lines import plain
+from runbundle.redaction.detectors.known import register_secret
 from runbundle.redaction.markers import marker
 
 MAX_CAPTURE_BYTES = 1_048_576
@@ -39,6 +40,8 @@ def to_text(value: Any) -> str:
 
 def _fallback(value: Any) -> Any:
     if isinstance(value, SecretStr | SecretBytes):
+        # Wherever else in this process the value turns up from now on, it is known.
+        register_secret(cast("SecretStr", value).get_secret_value())
         return marker("credential")
     if isinstance(value, BaseModel):
         return value.model_dump()

@@ -23,6 +23,9 @@ from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.exporters import policy_from_environment, spool_for, store_from_environment
 from runbundle.otel.logs import BoundaryLogProcessor
+from runbundle.redaction.detectors.environment import secrets_of_environment
+from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.text import default_detector
 from runbundle.redaction.engine import Redactor
 from runbundle.store import ArtifactStore, from_url
 
@@ -157,6 +160,9 @@ def configure(
             user_id=user_id,
             result=arguments["result"],
         )
+        KNOWN.register(*secrets_of_environment(os.environ), *([key.decode("utf-8", "replace")] if key else []))
+        # In the background: the first use of all rules takes from 0.1 to some seconds.
+        threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)
         recorder = Recorder(artifact_store, Path(spool) if spool else spool_for(artifact_store), grace_s=grace_s)
         boundary = BoundarySpanProcessor(redactor, recorder)

@@ -2,6 +2,7 @@
 
 import binascii
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import Any, NamedTuple
@@ -112,15 +113,29 @@ class Detector:
                 yield Found(start, end + len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"=")), found.rule)
 
 
-@cache
 def default_detector() -> Detector:
     """Return the detector with all rules that are installed. The first call takes from 0.1 to some seconds."""
+    with _building:
+        return _all_rules()
+
+
+def format_detector() -> Detector:
+    """Return the detector of formats and known values alone, which needs no context and errs least."""
+    with _building:
+        return _formats()
+
+
+_building = threading.Lock()
+"""Of two threads that need the rules first, one builds them and the other waits."""
+
+
+@cache
+def _all_rules() -> Detector:
     return Detector(Matcher((*VENDOR_RULES, *GENERIC_RULES, *kingfisher_rules())))
 
 
 @cache
-def format_detector() -> Detector:
-    """Return the detector of formats and known values alone, which needs no context and errs least."""
+def _formats() -> Detector:
     return Detector(Matcher(VENDOR_RULES))
 
 

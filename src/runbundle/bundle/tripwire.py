@@ -1,0 +1,58 @@
+"""The tripwire: the final bytes of a bundle are searched for credentials before any of them is published.
+
+Everything in a bundle has passed the redactor. This is for the day on which that had a hole: a bundle with a
+credential in it goes into quarantine, where it can be looked into, and not into the store.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from runbundle.errors import BundleQuarantined
+from runbundle.redaction.detectors.text import format_detector
+
+FOLDER = ".quarantine"
+
+
+class Hit(NamedTuple):
+    """A credential in a file: where, and which rule knew it. Never what it was."""
+
+    file: str
+    line: int
+    rule: str
+
+
+def search(files: Mapping[str, bytes]) -> list[Hit]:
+    """Return what looks like a credential in the files, by public format or as a known secret.
+
+    Rules by context are not asked here: in JSON they would take a key beside its marker for one.
+    """
+    hits: list[Hit] = []
+    for name, data in files.items():
+        text = data.decode("utf-8", "replace")
+        hits += [Hit(name, text.count("\n", 0, f.start) + 1, f.rule) for f in format_detector().find(text)]
+    return hits
+
+
+def quarantine(directory: Path, hits: list[Hit]) -> BundleQuarantined:
+    """Move a run's journals aside and note beside them what was found; return the error that says so.
+
+    `directory` is the run's folder in the spool; it goes to `.quarantine` beside it, 0700, where no assembler looks.
+    """
+    aside = directory.parent / FOLDER / directory.name
+    aside.parent.mkdir(mode=0o700, exist_ok=True)
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = aside.with_name(f"{directory.name}.{number}")
+    directory.rename(aside)
+    body = {"code": BundleQuarantined.finding, "hits": [hit._asdict() for hit in hits]}
+    (aside / "reason.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    first = hits[0]
+    return BundleQuarantined(
+        f"{BundleQuarantined.finding}: {len(hits)} credentials found before publishing, the first by rule"
+        f" {first.rule} in {first.file}:{first.line}; nothing was written to the store",
+        hint=f"revoke what leaked; the records are in {aside}; runbundle explain {BundleQuarantined.finding}",
+    )
