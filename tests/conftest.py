@@ -13,6 +13,7 @@ import pytest
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel import active
+from runbundle.redaction.detectors.known import KNOWN
 
 KEY = b"a key for tests only"
 
@@ -32,6 +33,7 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
     handle = active.get()
     if handle is not None:
         handle.shutdown()
+    KNOWN.clear()
 
 
 @pytest.fixture

@@ -324,12 +324,29 @@ def test_configuration_is_kept_without_its_secrets(configured: Configured, confi
     assert b"hush" not in first.read("config.snapshot.json") + first.read("events.jsonl")
 
 
+def test_exporters_that_see_raw_spans_are_refused_or_named(
+    configured: Configured, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One registered before is an error that says what to do, or a warning if allowed; one added later an error log."""
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+    with pytest.raises(runbundle.ConfigError, match=r"RB901.*SimpleSpanProcessor with InMemorySpanExporter"):
+        configured(tracer_provider=provider)
+    handle = configured(tracer_provider=provider, raw_exporters="allow")
+    assert [r.levelname for r in caplog.records if "RB901" in r.message] == ["WARNING"]
+    handle.flush()
+    provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
+    handle.flush()
+    handle.flush()
+    assert [r.levelname for r in caplog.records if "RB901" in r.message] == ["WARNING", "ERROR"]
+
+
 def test_it_attaches_to_an_existing_provider(configured: Configured) -> None:
     """An existing provider keeps its exporters and gets a bundle beside them; the global one is not touched."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    handle = configured(tracer_provider=provider)
+    handle = configured(tracer_provider=provider, raw_exporters="allow")
     assert handle.tracer_provider is provider
     with runbundle.start_run("r"), runbundle.start_tool("t"):
         pass

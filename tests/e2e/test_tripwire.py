@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -14,17 +14,10 @@ from runbundle.bundle.recorder import FlushResult
 from runbundle.bundle.tripwire import search
 from runbundle.models.records import SpanRecord
 from runbundle.otel import active
-from runbundle.redaction.detectors.known import KNOWN
 
 Configured = Callable[..., runbundle.Handle]
 
 CANARY = "ghp_" + "Zq7Xw2Vt" * 4
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    KNOWN.clear()
 
 
 def run_with_a_hole(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> FlushResult:

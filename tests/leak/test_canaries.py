@@ -1,108 +1,34 @@
 """A canary in every channel of a span and a log, searched for in every byte that any sink wrote."""
 
-import base64
+import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-from opentelemetry import trace
-from opentelemetry._logs import SeverityNumber
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Link, SpanContext, Status, StatusCode, TraceFlags, TraceState
 
 import runbundle
+from runbundle.otel.canaries import CONTRACT, RESOURCE, SPAN_CHANNELS, canary, found_in, plant_logs, plant_spans
+from runbundle.otel.leak_check import check_application, check_defaults
 from tests.conftest import Sink, all_bytes
-
-CHANNELS = [
-    "attribute under a benign key", "attribute under a sensitive key", "tool arguments", "tool result",
-    "input messages", "url", "sql", "exception message", "stack trace", "status description", "span name",
-    "resource attribute", "link attribute", "event name", "event attribute", "list item", "attribute key",
-    "nested map", "bytes", "scope name", "scope attribute", "trace state", "link trace state", "embedded JSON",
-    "exception type", "schema url", "contracted argument", "contracted result key",
-]  # fmt: skip
-
-
-def canary(channel: str) -> str:
-    """Return the channel's canary: unlike any real value, and found in any encoding searched for."""
-    return f"kanarie{CHANNELS.index(channel):02d}zq8Vx{CHANNELS.index(channel):02d}"
 
 
 def emit(provider: TracerProvider) -> None:
-    """Emit one tool span that holds a canary in every channel."""
-    linked = SpanContext(7, 7, is_remote=True, trace_state=TraceState([("v", canary("link trace state"))]))
-    remote = SpanContext(
-        9, 9, is_remote=True, trace_flags=TraceFlags(1), trace_state=TraceState([("v", canary("trace state"))])
-    )
-    tracer = provider.get_tracer(canary("scope name"), "1", canary("schema url"), {"deep": canary("scope attribute")})
+    """Plant a canary in every channel of spans, within a run."""
     with runbundle.start_run("leak"):
-        span = tracer.start_span(
-            canary("span name"),
-            context=trace.set_span_in_context(
-                trace.NonRecordingSpan(remote), __import__("opentelemetry").context.get_current()
-            ),
-            links=[Link(linked, {"note": canary("link attribute")})],
-            attributes={
-                "gen_ai.operation.name": "execute_tool",
-                "gen_ai.tool.name": "probe",
-                "note": canary("attribute under a benign key"),
-                "password": canary("attribute under a sensitive key"),
-                "gen_ai.tool.call.arguments": '{"q": "%s"}' % canary("tool arguments"),
-                "gen_ai.tool.call.result": '{"r": "%s"}' % canary("tool result"),
-                "gen_ai.input.messages": '[{"role": "user", "content": "%s"}]' % canary("input messages"),
-                "url.full": f"https://host/?token={canary('url')}",
-                "db.query.text": f"select '{canary('sql')}'",
-                "gen_ai.response.finish_reasons": ["stop", canary("list item")],
-                canary("attribute key"): 1,
-                "deep": {"inner": [{"leaf": canary("nested map")}]},
-                "raw": canary("bytes").encode(),
-                "json": '{"a": "{\\"b\\": \\"%s\\"}"}' % canary("embedded JSON"),
-            },
-        )
-        span.add_event(canary("event name"), {"detail": canary("event attribute")})
-        span.add_event(
-            "exception",
-            {
-                "exception.type": canary("exception type"),
-                "exception.message": canary("exception message"),
-                "exception.stacktrace": f'  File "a.py", line 1, in f\n    x = "{canary("stack trace")}"\nE: no',
-            },
-        )
-        span.set_status(Status(StatusCode.ERROR, canary("status description")))
-        span.end()
-        contracted = tracer.start_span(
-            "execute_tool kept",
-            attributes={
-                "gen_ai.operation.name": "execute_tool",
-                "gen_ai.tool.name": "kept",
-                "gen_ai.tool.call.arguments": '{"q": "fine", "p": "%s"}' % canary("contracted argument"),
-                "gen_ai.tool.call.result": '{"%s": 1}' % canary("contracted result key"),
-            },
-        )
-        contracted.end()
+        plant_spans(provider)
 
 
-def found_in(data: bytes) -> list[str]:
-    """Return the channels whose canary stands in `data`: as text, as base64 in any alignment, or as hex."""
-    found: list[str] = []
-    for channel in CHANNELS:
-        raw = canary(channel).encode()
-        forms = [raw, raw.hex().encode(), raw.upper()]
-        # base64 at the three alignments, without the characters that neighbours decide.
-        forms += [base64.b64encode(b"\0" * pad + raw)[pad + 1 : -4] for pad in range(3)]
-        if any(form in data for form in forms):
-            found.append(channel)
-    return found
-
-
-CONTRACTS = [{"name": "kept", "data": {"rules": [{"selector": "/q", "action": "keep"}]}}]
-RESOURCE = {"service.name": "leak-test", "secret.note": canary("resource attribute")}
+CONTRACTS = [CONTRACT]
 
 
 def test_the_search_finds_what_a_bare_sdk_leaks(configured: Callable[..., runbundle.Handle]) -> None:
@@ -115,7 +41,7 @@ def test_the_search_finds_what_a_bare_sdk_leaks(configured: Callable[..., runbun
     emit(provider)
     data = encode_spans(exporter.get_finished_spans()).SerializeToString()
     # The SDK's OTLP encoder drops the trace state of links.
-    assert set(CHANNELS) - set(found_in(data)) == {"link trace state"}
+    assert set(SPAN_CHANNELS) - set(found_in(data)) == {"link trace state"}
 
 
 def test_no_channel_reaches_store_otlp_http_or_logs(
@@ -187,16 +113,8 @@ def test_no_channel_of_a_log_record_leaks(
 ) -> None:
     """Body, attributes, event name, severity text and exception of a log record are withheld in every sink."""
     handle = configured(otlp=sink.url)
-    logger = handle.logger_provider.get_logger("app")
     with runbundle.start_run("logs"):
-        logger.emit(
-            body={"text": canary("sql")},
-            severity_number=SeverityNumber.WARN,
-            severity_text=canary("url"),
-            event_name=canary("event name"),
-            attributes={"note": canary("event attribute"), canary("attribute key"): [canary("list item")]},
-            exception=ValueError(canary("exception message")),
-        )
+        plant_logs(handle.logger_provider)
     assert handle.flush().sealed
     sent = b"".join(body for path, body in sink.bodies if path.endswith("logs"))
     assert sent
@@ -212,3 +130,62 @@ def test_baggage_carries_the_run_id_and_nothing_else(configured: Callable[..., r
         headers = runbundle.carrier()
     assert set(headers) == {"traceparent", "baggage"}
     assert headers["baggage"] == "runbundle.run.id=run-7"
+
+
+def test_redact_check_reports_every_sink_clean() -> None:
+    """Bundle, OTLP over HTTP and gRPC, console and our own logs: something came out of each, and no canary."""
+    reports = {report.sink: report for report in check_defaults()}
+    assert set(reports) == {
+        "bundle and spool", "OTLP/HTTP", "OTLP/gRPC", "console exporter", "log messages of this library"
+    }  # fmt: skip
+    for report in reports.values():
+        assert report.reached
+        assert report.leaked == ()
+        assert report.channels >= len(SPAN_CHANNELS)
+
+
+def test_redact_check_of_an_application_tells_raw_from_redacted(configured: Callable[..., runbundle.Handle]) -> None:
+    """Exporters registered before or added beside leak, one behind the boundary does not; none is sent to."""
+    before, beside, behind = InMemorySpanExporter(), InMemorySpanExporter(), InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(before))
+    handle = configured(tracer_provider=provider, raw_exporters="allow")
+    provider.add_span_processor(SimpleSpanProcessor(beside))
+    handle.boundary.add_span_processor(SimpleSpanProcessor(behind))
+    leaked = [len(report.leaked) for report in check_application(handle)]
+    assert leaked[0] > 20
+    assert leaked[1] > 20
+    assert leaked[2:] == [0, 0, 0]
+    assert [*before.get_finished_spans(), *beside.get_finished_spans(), *behind.get_finished_spans()] == []
+    with runbundle.start_run("after"):
+        pass
+    assert len(handle.flush().sealed) == 1
+    assert behind.get_finished_spans()
+
+
+def test_redact_check_on_the_command_line(tmp_path: Path) -> None:
+    """A table and exit code 0 for what is clean; 1 and the channels for what leaks; 2 for what cannot be loaded."""
+    (tmp_path / "appl.py").write_text(
+        "import runbundle\n"
+        "from opentelemetry.sdk.trace import TracerProvider\n"
+        "from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor\n"
+        "def raw():\n"
+        "    provider = TracerProvider()\n"
+        "    provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))\n"
+        "    runbundle.configure(tracer_provider=provider, raw_exporters='allow')\n"
+        "def nothing(): pass\n"
+    )
+
+    def check(*options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "runbundle.cli", "redact", "check", *options]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    clean = check()
+    assert clean.returncode == 0, clean.stdout + clean.stderr
+    assert "OTLP/gRPC" in clean.stdout
+    assert "36 of 36 channels  clean" in clean.stdout
+    leaks = check("--app", "appl:raw", "--format", "json")
+    assert leaks.returncode == 1
+    assert "sql" in json.loads(leaks.stdout)["sinks"][0]["leaked"]
+    assert check("--app", "appl:nothing").returncode == 2
+    assert check("--app", "nonsense").returncode == 2

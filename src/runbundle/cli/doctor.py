@@ -1,15 +1,12 @@
 """`runbundle doctor`."""
 
-import sys
-from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
 
-from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
-from runbundle.errors import ConfigError, StoreError
+from runbundle.cli.options import call_app, format_option, open_store, print_json, reports_errors, store_option
+from runbundle.errors import StoreError
 
 if TYPE_CHECKING:
     from runbundle.otel.doctor import Diagnosis
@@ -34,7 +31,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
 
     found = diagnose_environment() + _store_findings(store_url)
     if app is not None:
-        returned = _call(app)
+        returned = call_app(app)
         found += diagnose_provider(getattr(returned, "tracer_provider", returned))
     if format_ == "json":
         print_json({"findings": [finding._asdict() for finding in found]})
@@ -61,14 +58,3 @@ def _store_findings(store_url: str) -> "list[Diagnosis]":
     except StoreError as error:
         return [Diagnosis("RB904", "error", error.message, error.hint or FINDINGS["RB904"].what_to_do)]
     return []
-
-
-def _call(app: str) -> Any:
-    module, _, name = app.partition(":")
-    if not module or not name:
-        raise ConfigError("--app takes MODULE:CALLABLE", hint="as in myservice.telemetry:setup")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        return getattr(import_module(module), name)()
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"--app could not be loaded: {error}", hint="run it from the folder of the module") from None

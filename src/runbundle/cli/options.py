@@ -3,6 +3,8 @@
 import functools
 import sys
 from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,3 +75,15 @@ def print_json(value: Any) -> None:
     from runbundle.models.canonical import to_json_bytes
 
     sys.stdout.write(to_json_bytes(value, indent=True).decode())
+
+
+def call_app(app: str) -> Any:
+    """Import what `--app` names, with the working directory on the path, call it and return what it returns."""
+    module, _, name = app.partition(":")
+    if not module or not name:
+        raise ConfigError("--app takes MODULE:CALLABLE", hint="as in myservice.telemetry:setup")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return getattr(import_module(module), name)()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"--app could not be loaded: {error}", hint="run it from the folder of the module") from None

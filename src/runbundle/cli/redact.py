@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import click
 
-from runbundle.cli.options import reports_errors
+from runbundle.cli.options import call_app, format_option, print_json, reports_errors
+from runbundle.errors import ConfigError
 
 if TYPE_CHECKING:
+    from runbundle.otel.configure import Handle
     from runbundle.redaction.detectors.text import Detector
 
 _BLOCK_BYTES = 65_536
@@ -58,6 +60,50 @@ def text(format_: str) -> None:
     if bad:
         click.echo(f'error: {bad} lines are not objects with a text; each must be like {{"text": "…"}}', err=True)
         raise click.exceptions.Exit(1)
+
+
+@command.command("check", epilog="Example: runbundle redact check --app myservice.telemetry:setup")
+@click.option("--app", metavar="MODULE:CALLABLE", help="Import this and call it: it sets the telemetry up.")
+@format_option()
+@reports_errors
+def check(app: str | None, format_: str) -> None:
+    """Plant a canary in every channel of spans and logs, and look for them in everything that comes out.
+
+    Without --app this installation is checked with the contracts of RUNBUNDLE_CONTRACTS: bundle and spool, OTLP over
+    HTTP and gRPC to servers started for the purpose, a console exporter, and this library's own log messages. With
+    --app what the application configures is: its bundle, and each exporter its tracer provider has, cut off from
+    where it sends to for the time of the check. Nothing is sent anywhere and nothing is left behind.
+
+    Exit codes: 0 every sink is clean; 1 a canary came out, or nothing did, where something should.
+    """
+    from runbundle.otel.leak_check import check_application, check_defaults
+
+    reports = check_defaults() if app is None else check_application(_handle(app))
+    clean = all(report.reached and not report.leaked for report in reports)
+    if format_ == "json":
+        print_json({"clean": clean, "sinks": [report._asdict() for report in reports]})
+    else:
+        width = max(len(report.sink) for report in reports)
+        for report in reports:
+            kept = report.channels - len(report.leaked)
+            verdict = "clean" if kept == report.channels else "LEAKS"
+            click.echo(f"{report.sink:<{width}}  {kept:>2} of {report.channels} channels  "
+                       f"{verdict if report.reached else 'nothing came out: not checked'}")  # fmt: skip
+            for channel in report.leaked:
+                click.echo(f"{'':<{width}}  - {channel}")
+        if not clean:
+            click.echo("next: runbundle doctor names the processors that are handed raw spans; runbundle explain RB901")
+    raise click.exceptions.Exit(0 if clean else 1)
+
+
+def _handle(app: str) -> "Handle":
+    from runbundle.otel import active
+
+    call_app(app)
+    handle = active.get()
+    if handle is None:
+        raise ConfigError(f"{app} did not call runbundle.configure()", hint="name the function that does")
+    return handle
 
 
 def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.exporters import policy_from_environment, spool_for, store_from_environment
 from runbundle.otel.logs import BoundaryLogProcessor
+from runbundle.otel.processors import raw_processors
 from runbundle.redaction.detectors.environment import secrets_of_environment
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.detectors.text import default_detector
@@ -59,7 +60,7 @@ class Handle:
         self.decider = decider
         self.tracer = tracer_provider.get_tracer("runbundle")
         self._arguments = arguments
-        self._pid = os.getpid()
+        self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
 
     @property
     def store(self) -> ArtifactStore:
@@ -76,9 +77,17 @@ class Handle:
         The result is true only if nothing failed, nothing is pending and nothing was lost.
         """
         result = self.recorder.flush(timeout_s)
+        self._look_for_raw()
         self.tracer_provider.force_flush(int(timeout_s * 1000))
         self.logger_provider.force_flush(int(timeout_s * 1000))
         return result
+
+    def _look_for_raw(self) -> None:
+        """Say so if a processor was added beside the boundary since `configure()`, where it is handed raw spans."""
+        raw = [] if self.owns_provider else raw_processors(self.tracer_provider)
+        if len(raw) > self._raw_at_start:
+            self._raw_at_start = len(raw)
+            _log.error("RB901: handed raw spans: %s; runbundle explain RB901", ", ".join(raw))
 
     def shutdown(self) -> None:
         """Flush, seal and stop. Safe to call twice. Decorators go on working and record nothing."""
@@ -116,6 +125,7 @@ def configure(
     user_id: Literal["keep", "hash", "drop"] = "hash",
     result: Iterable[FieldRule] = (),
     decider: Decider | None = None,
+    raw_exporters: Literal["refuse", "allow"] = "refuse",
     spool: str | Path | None = None,
     grace_s: float = 2.0,
     resource: Mapping[str, str] | None = None,
@@ -125,8 +135,9 @@ def configure(
 
     `store`: URL, path or store; default `RUNBUNDLE_STORE`, else `./.runbundle`. `contracts`: contracts, mappings, or
     paths of JSON or YAML files; default `RUNBUNDLE_CONTRACTS`. `tracer_provider`: one to attach to; by default the
-    global one if the application has set an SDK provider, else one is built. Exporters that an existing provider
-    already has go on seeing raw spans: wrap them in `RedactingSpanExporter`, or let `configure()` build the provider.
+    global one if the application has set an SDK provider, else one is built. An existing provider whose processors
+    are handed raw spans is refused with `ConfigError`, unless `raw_exporters="allow"`: they then go on seeing them, and
+    a warning says so. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider.
     `otlp`: forward redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
     `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests; default
     `RUNBUNDLE_REDACTION_KEY`, else drawn at random for this process. `safe_keys` and `safe_names`: attribute keys and
@@ -171,6 +182,7 @@ def configure(
         if provider is None:
             provider = TracerProvider(resource=Resource.create(dict(resource or {})), active_span_processor=boundary)
         else:
+            _mind_raw_exporters(provider, allow=raw_exporters == "allow")
             provider.add_span_processor(boundary)
         logs = BoundaryLogProcessor(redactor, recorder)
         logger_provider = LoggerProvider(resource=provider.resource, multi_log_record_processor=logs)
@@ -197,6 +209,19 @@ def _global_provider() -> TracerProvider | None:
     """Return the global provider if the application has set one of the SDK; asking must not create one."""
     provider = trace.get_tracer_provider()
     return provider if isinstance(provider, TracerProvider) else None
+
+
+def _mind_raw_exporters(provider: TracerProvider, *, allow: bool) -> None:
+    """Refuse a provider that shows raw spans to others, or warn of it."""
+    raw = raw_processors(provider)
+    if raw and not allow:
+        raise ConfigError(
+            f"RB901: the tracer provider has processors that are handed raw spans: {', '.join(raw)}",
+            hint="let configure() build the provider and add them to it, wrap their exporters in"
+            ' RedactingSpanExporter, or say raw_exporters="allow"',
+        )
+    if raw:
+        _log.warning("RB901: handed raw spans, as allowed: %s; runbundle explain RB901", ", ".join(raw))
 
 
 def _otlp_exporters(endpoint: str | None) -> tuple[SpanExporter, LogRecordExporter]:

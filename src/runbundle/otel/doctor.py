@@ -9,16 +9,13 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle.models.findings import FINDINGS
 from runbundle.otel import active
-from runbundle.otel.boundary import BoundarySpanProcessor
-from runbundle.otel.exporters import BundleSpanExporter, RedactingSpanExporter, RedactingSpanProcessor
+from runbundle.otel.processors import is_safe, processors_of, raw_processors
 
 _GROUPS = {
     "OTEL_TRACES_EXPORTER": "opentelemetry_traces_exporter",
     "OTEL_LOGS_EXPORTER": "opentelemetry_logs_exporter",
 }
 _KNOWN_SAMPLERS = ("always_on", "parentbased_always_on")
-_SAFE_PROCESSORS = (BoundarySpanProcessor, RedactingSpanProcessor)
-_SAFE_EXPORTERS = (RedactingSpanExporter, BundleSpanExporter)
 
 
 class Diagnosis(NamedTuple):
@@ -57,34 +54,14 @@ def diagnose_provider(provider: Any = None) -> list[Diagnosis]:
     if not isinstance(provider, TracerProvider):
         return [_diagnosis("RB906", "no tracer provider of the SDK has been set up")]
     found: list[Diagnosis] = []
-    # There is no public way to ask a provider for its processors. Only this diagnosis depends on it.
-    outer: Any = getattr(provider, "_active_span_processor", None)
-    if not isinstance(outer, BoundarySpanProcessor):
-        siblings: tuple[Any, ...] = getattr(outer, "_span_processors", ())
-        raw = [_described(p) for p in siblings if not _is_safe(p)]
-        found += [_diagnosis("RB901", f"{name} is handed raw spans") for name in raw]
-        if not any(_is_safe(p) for p in siblings):
-            found.append(_diagnosis("RB906", "no redactor or bundle exporter is attached to the provider"))
+    processors = processors_of(provider)
+    found += [_diagnosis("RB901", f"{name} is handed raw spans") for name in raw_processors(provider)]
+    if not any(is_safe(processor) for processor in processors):
+        found.append(_diagnosis("RB906", "no redactor or bundle exporter is attached to the provider"))
     description = provider.sampler.get_description()
     if description != "AlwaysOnSampler" and not description.startswith("ParentBased{root:AlwaysOnSampler"):
         found.append(_diagnosis("RB903", f"the sampler is {description}"))
     return found
-
-
-def _is_safe(processor: Any) -> bool:
-    return isinstance(processor, _SAFE_PROCESSORS) or isinstance(_exporter(processor), _SAFE_EXPORTERS)
-
-
-def _exporter(processor: Any) -> Any:
-    return getattr(processor, "span_exporter", None) or getattr(
-        getattr(processor, "_batch_processor", None), "_exporter", None
-    )
-
-
-def _described(processor: Any) -> str:
-    exporter = _exporter(processor)
-    name = type(processor).__name__
-    return f"{name} with {type(exporter).__name__}" if exporter is not None else name
 
 
 def _diagnosis(code: str, message: str) -> Diagnosis:

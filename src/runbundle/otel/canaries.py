@@ -1,0 +1,117 @@
+"""Canaries: a value that exists nowhere else, in every channel of a span and of a log record that can carry text."""
+
+import base64
+from collections.abc import Iterable
+
+from opentelemetry import trace
+from opentelemetry._logs import LoggerProvider, SeverityNumber
+from opentelemetry.context import get_current
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TracerProvider,
+    TraceState,
+)
+
+SPAN_CHANNELS = (
+    "attribute under a benign key", "attribute under a sensitive key", "tool arguments", "tool result",
+    "input messages", "url", "sql", "exception message", "stack trace", "status description", "span name",
+    "link attribute", "event name", "event attribute", "list item", "attribute key",
+    "nested map", "bytes", "scope name", "scope attribute", "trace state", "link trace state", "embedded JSON",
+    "exception type", "schema url", "contracted argument", "contracted result key", "resource attribute",
+)  # fmt: skip
+LOG_CHANNELS = (
+    "log body", "log severity text", "log event name", "log attribute", "log attribute key", "log list item",
+    "log exception message", "log scope name",
+)  # fmt: skip
+CHANNELS = SPAN_CHANNELS + LOG_CHANNELS
+CONTRACT = {"name": "kept", "data": {"rules": [{"selector": "/q", "action": "keep"}]}}
+"""The contract of the tool whose payloads hold the two contracted channels."""
+
+
+def canary(channel: str) -> str:
+    """Return the channel's canary: unlike any real value, in the format of no credential."""
+    number = CHANNELS.index(channel)
+    return f"kanarie{number:02d}zq8Vx{number:02d}"
+
+
+RESOURCE = {"service.name": "leak-check", "secret.note": canary("resource attribute")}
+"""Attributes of a resource with a canary, for a provider that is built for the purpose."""
+
+
+def plant_spans(provider: TracerProvider) -> None:
+    """Emit two tool spans that hold a canary in every channel but the resource, in the current run if there is one."""
+    state = TraceState([("v", canary("trace state"))])
+    remote = SpanContext(9, 9, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
+    linked = SpanContext(7, 7, is_remote=True, trace_state=TraceState([("v", canary("link trace state"))]))
+    tracer = provider.get_tracer(canary("scope name"), "1", canary("schema url"), {"deep": canary("scope attribute")})
+    span = tracer.start_span(
+        canary("span name"),
+        context=trace.set_span_in_context(NonRecordingSpan(remote), get_current()),
+        links=[Link(linked, {"note": canary("link attribute")})],
+        attributes={
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": "probe",
+            "note": canary("attribute under a benign key"),
+            "password": canary("attribute under a sensitive key"),
+            "gen_ai.tool.call.arguments": f'{{"q": "{canary("tool arguments")}"}}',
+            "gen_ai.tool.call.result": f'{{"r": "{canary("tool result")}"}}',
+            "gen_ai.input.messages": f'[{{"role": "user", "content": "{canary("input messages")}"}}]',
+            "url.full": f"https://host/?token={canary('url')}",
+            "db.query.text": f"select '{canary('sql')}'",
+            "gen_ai.response.finish_reasons": ["stop", canary("list item")],
+            canary("attribute key"): 1,
+            "deep": {"inner": [{"leaf": canary("nested map")}]},
+            "raw": canary("bytes").encode(),
+            "json": f'{{"a": "{{\\"b\\": \\"{canary("embedded JSON")}\\"}}"}}',
+        },
+    )
+    span.add_event(canary("event name"), {"detail": canary("event attribute")})
+    span.add_event(
+        "exception",
+        {
+            "exception.type": canary("exception type"),
+            "exception.message": canary("exception message"),
+            "exception.stacktrace": f'  File "a.py", line 1, in f\n    x = "{canary("stack trace")}"\nE: no',
+        },
+    )
+    span.set_status(Status(StatusCode.ERROR, canary("status description")))
+    span.end()
+    tracer.start_span(
+        "execute_tool kept",
+        attributes={
+            "gen_ai.operation.name": "execute_tool",
+            "gen_ai.tool.name": "kept",
+            "gen_ai.tool.call.arguments": f'{{"q": "fine", "p": "{canary("contracted argument")}"}}',
+            "gen_ai.tool.call.result": f'{{"{canary("contracted result key")}": 1}}',
+        },
+    ).end()
+
+
+def plant_logs(provider: LoggerProvider) -> None:
+    """Emit one log record that holds a canary in every channel, in the current run if there is one."""
+    provider.get_logger(canary("log scope name")).emit(
+        body={"text": canary("log body")},
+        severity_number=SeverityNumber.WARN,
+        severity_text=canary("log severity text"),
+        event_name=canary("log event name"),
+        attributes={"note": canary("log attribute"), canary("log attribute key"): [canary("log list item")]},
+        exception=ValueError(canary("log exception message")),
+    )
+
+
+def found_in(data: bytes, channels: Iterable[str] = CHANNELS) -> list[str]:
+    """Return the channels whose canary stands in `data`: as text, in base64 at any alignment, or in hex."""
+    found: list[str] = []
+    for channel in channels:
+        raw = canary(channel).encode()
+        forms = [raw, raw.hex().encode(), raw.upper()]
+        # base64 at the three alignments, without the characters that neighbours decide.
+        forms += [base64.b64encode(b"\0" * pad + raw)[pad + 1 : -4] for pad in range(3)]
+        if any(form in data for form in forms):
+            found.append(channel)
+    return found

@@ -1,0 +1,55 @@
+"""The processors of a provider that somebody else has built. There is no public way to ask for them.
+
+Only diagnosis depends on this module: if the SDK's private names change, findings go missing and nothing else does.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.exporters import BundleSpanExporter, RedactingSpanExporter, RedactingSpanProcessor
+
+_SAFE_PROCESSORS = (BoundarySpanProcessor, RedactingSpanProcessor)
+_SAFE_EXPORTERS = (RedactingSpanExporter, BundleSpanExporter)
+
+
+def processors_of(owner: Any) -> tuple[Any, ...]:
+    """Return the processors of a provider or of a composite processor, one level down."""
+    outer: Any = getattr(owner, "_active_span_processor", owner)
+    if outer is not owner and isinstance(outer, BoundarySpanProcessor):
+        return (outer,)
+    return tuple(getattr(outer, "_span_processors", ()))
+
+
+def exporter_of(processor: Any) -> Any:
+    """Return the exporter behind a simple or batch processor, or None."""
+    return getattr(processor, "span_exporter", None) or getattr(
+        getattr(processor, "_batch_processor", None), "_exporter", None
+    )
+
+
+def is_safe(processor: Any) -> bool:
+    """Tell whether a processor shows what is behind it redacted spans only."""
+    return isinstance(processor, _SAFE_PROCESSORS) or isinstance(exporter_of(processor), _SAFE_EXPORTERS)
+
+
+def raw_processors(provider: TracerProvider) -> list[str]:
+    """Return descriptions of the processors of a provider that are handed raw spans."""
+    return [described(p) for p in processors_of(provider) if not is_safe(p)]
+
+
+def exporters_of(provider: TracerProvider, boundary: BoundarySpanProcessor) -> Iterator[Any]:
+    """Yield the exporters of a provider: those beside the boundary, and those behind it."""
+    for processor in (*processors_of(provider), *processors_of(boundary)):
+        exporter = exporter_of(processor)
+        if exporter is not None:
+            yield exporter
+
+
+def described(processor: Any) -> str:
+    """Return the processor's class, and its exporter's."""
+    exporter = exporter_of(processor)
+    name = type(processor).__name__
+    return f"{name} with {type(exporter).__name__}" if exporter is not None else name
