@@ -82,7 +82,7 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
             return items
         if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
             try:
-                inner = orjson.loads(value)
+                inner = orjson.loads(value.encode("utf-8", "replace"))  # as it will be written
             except orjson.JSONDecodeError:
                 pass
             else:
@@ -91,7 +91,11 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
     if rule is None:
         scalar = value is None or isinstance(value, bool | int | float)
         return _apply(value, walk, None, walk.rules.scalars if scalar else walk.rules.undeclared, path)
-    return _apply(value, walk, rule, rule.effective_action, path)
+    kept = _apply(value, walk, rule, rule.effective_action, path)
+    if kept != value and isinstance(kept, str) and kept[:1] in ("{", "[") and not is_marker(kept) and not withheld:
+        # With what stood in the way masked it may be JSON now, and would be opened the next time.
+        return _walk(kept, walk, state, inherited, path, depth + 1) if leads_on(state, withheld=False) else kept
+    return kept
 
 
 def _walk_map(

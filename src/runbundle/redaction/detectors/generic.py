@@ -154,7 +154,7 @@ GENERIC_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "key-near-random",
-        rf"(?i)(?:{_NEAR})[\w. -]{{0,20}}?[ \t\"'`:=>|,()\[\]\\_-]{{1,8}}([A-Za-z0-9_+/=.~-]{{11,512}})",
+        rf"(?i)(?:{_NEAR})[\w. -]{{0,20}}?[ \t\"'`:=>|,()\[\]\\_-]{{1,8}}([A-Za-z0-9_+/.~-]{{11,512}}={{0,2}})",
         (*_KEYWORDS, "access", "api", "license"), _random, False,
     ),
     Rule(
