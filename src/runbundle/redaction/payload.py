@@ -12,6 +12,7 @@ from runbundle.redaction.floor import has_credential
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.selectors import State, advance, best_rule, compile_rules, leads_on, names
+from runbundle.redaction.taint import Table, remember
 
 MAX_DEPTH = 64
 """Deeper levels are masked whole: 64 is more than JSON schemas of real tools use, and keeps recursion bounded."""
@@ -50,13 +51,16 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
     )
 
 
-def redact_payload(value: Any, rules: PayloadRules, digest: Digester, receipt: Receipt, path: str) -> Any:
+def redact_payload(
+    value: Any, rules: PayloadRules, digest: Digester, receipt: Receipt, path: str, taint: Table | None = None
+) -> Any:
     """Return what the contract lets through of `value`, as JSON values.
 
     A value that no rule names becomes one marker, whole; so does a key that neither a rule nor the schema names. Text
-    is redacted before it is cut. Applied to its own output it changes nothing and notes nothing.
+    is redacted before it is cut. What was withheld is noted in `taint`. Applied to its own output it changes nothing
+    and notes nothing.
     """
-    result = _walk(value, _Walk(rules, digest, receipt), rules.root, None, path, 0)
+    result = _walk(value, _Walk(rules, digest, receipt, taint), rules.root, None, path, 0)
     return None if result is _GONE else result
 
 
@@ -64,6 +68,7 @@ class _Walk(NamedTuple):
     rules: PayloadRules
     digest: Digester
     receipt: Receipt
+    taint: Table | None
 
 
 def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, path: str, depth: int) -> Any:
@@ -114,6 +119,8 @@ def _walk_map(
             if rule is None and walk.rules.masks_undeclared and not leads_on(advance(state, name), withheld=False):
                 # What a payload is mostly made of: its key and its value go, with one note for both.
                 result[name] = _UNDECLARED
+                if walk.taint is not None:
+                    remember(walk.taint, item, "undeclared")
                 continue
         kept = _walk(item, walk, advance(state, name), rule, f"{path}/{_escape(name)}", depth + 1)
         if kept is not _GONE:
@@ -131,6 +138,8 @@ def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path
         limit = rule.max_chars if rule and action == "truncate" else None
         return _keep(value, walk, note, limit, path, 0)
     walk.receipt.add(path, note, action)
+    if walk.taint is not None:
+        remember(walk.taint, value, data_class)
     if action == "drop":
         return _GONE
     if action == "hash":

@@ -1,0 +1,81 @@
+"""Whether a value has the shape that its key promises."""
+
+from typing import Any, cast
+
+import orjson
+
+from runbundle.redaction.floor import safe_identifier, safe_name
+from runbundle.redaction.keys import Kind
+from runbundle.redaction.markers import is_digest
+from runbundle.redaction.receipt import parse_receipt
+
+RECEIPT = "runbundle.redaction"
+
+
+def is_name(text: str) -> bool:
+    """Tell whether `text` is short and reads like a name."""
+    return len(text) <= 256 and safe_name(text)
+
+
+def allowed(kind: Kind, key: str, value: Any) -> bool:
+    """Tell whether a value has the shape that its key promises."""
+    if value.__class__ is str:
+        if kind == "name":
+            return len(value) <= 256 and safe_name(value)
+        if kind == "id":
+            return len(value) <= 256 and safe_identifier(value)
+        return kind == "own" and own_value(key, value)
+    if isinstance(value, bool | int | float):
+        return kind in ("name", "number", "id") or (kind == "own" and key.endswith(".bytes"))
+    if isinstance(value, list | tuple) and kind in ("name", "number", "id"):
+        items = cast("list[Any]", value)
+        return len(items) <= 64 and all(not isinstance(i, list | tuple) and allowed(kind, key, i) for i in items)
+    return False
+
+
+def own_value(key: str, value: str) -> bool:
+    """Check the values that only a redactor or `configure()` writes."""
+    if key == RECEIPT:
+        return parse_receipt(value) is not None
+    if key.endswith(".digest"):
+        return is_digest(value)
+    if key == "runbundle.versions":
+        return len(value) <= 16_384 and _plain_versions(value)
+    return False
+
+
+def _plain_versions(text: str) -> bool:
+    try:
+        data = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    leaves: list[Any] = [data]
+    while leaves:
+        item = leaves.pop()
+        if isinstance(item, dict):
+            leaves += [*cast("dict[str, Any]", item), *cast("dict[str, Any]", item).values()]
+        elif isinstance(item, str):
+            if not safe_identifier(item):
+                return False
+        elif item is not None and not isinstance(item, bool):
+            return False
+    return True
+
+
+def standard_event(name: str) -> bool:
+    """Tell whether an event's name is one of the GenAI conventions."""
+    return name.startswith("gen_ai.") and len(name) <= 64 and name.replace(".", "").replace("_", "").isalpha()
+
+
+def schema_url(url: str) -> str:
+    """Return a schema's URL if it is one of OpenTelemetry's, else nothing."""
+    return url if url.startswith("https://opentelemetry.io/schemas/") and len(url) < 80 else ""
+
+
+def kept_trace_state(text: str) -> str:
+    """Keep only OpenTelemetry's own entry, which samplers need; vendors' entries are free text."""
+    for entry in text.split(","):
+        key, _, value = entry.strip().partition("=")
+        if key == "ot" and len(value) <= 128 and all(c in "0123456789abcdefghijklmnopqrstuvwxyz:;." for c in value):
+            return f"ot={value}"
+    return ""

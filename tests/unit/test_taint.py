@@ -1,0 +1,109 @@
+"""What a contract withheld in one place is withheld wherever else the run repeats it."""
+
+from typing import Any
+
+import orjson
+
+from runbundle.models.records import SpanRecord
+from runbundle.redaction import taint
+from runbundle.redaction.contracts import by_name
+from runbundle.redaction.engine import Redactor
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.policy import Policy
+from runbundle.redaction.receipt import Receipt
+
+CONTRACTS = by_name(
+    [
+        {
+            "name": "find",
+            "data": {
+                "rules": [
+                    {"selector": "/email", "data_class": "personal"},
+                    {"selector": "/note", "action": "keep"},
+                    {"selector": "/text", "target": "output", "action": "keep"},
+                ]
+            },
+        }
+    ]
+)
+
+
+def span(run_id: str = "r", **payloads: Any) -> SpanRecord:
+    """Return the raw record of a call of the tool."""
+    attributes = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find"}
+    attributes |= {f"gen_ai.tool.call.{kind}": orjson.dumps(value).decode() for kind, value in payloads.items()}
+    return {
+        "run_id": run_id, "trace_id": "a" * 32, "span_id": "b" * 16, "parent_span_id": "", "remote_parent": False,
+        "trace_state": "", "name": "execute_tool find", "kind": 0, "start_ns": 1, "end_ns": 2, "status_code": 0,
+        "status_message": "", "attributes": attributes, "events": [], "links": [],
+        "scope": {"name": "", "version": "", "schema_url": "", "attributes": {}},
+        "resource": {"attributes": {}, "schema_url": ""}, "dropped": {},
+    }  # fmt: skip
+
+
+def redactor() -> Redactor:
+    """Return a redactor with the contract."""
+    return Redactor(Policy(contracts=CONTRACTS, digester=Digester(b"k")))
+
+
+def view(record: SpanRecord, kind: str) -> Any:
+    """Return a payload as it is kept."""
+    return orjson.loads(record["attributes"][f"gen_ai.tool.call.{kind}"])
+
+
+def test_an_argument_that_was_hashed_is_masked_in_a_result_that_is_kept() -> None:
+    """In the same call and in a later one of the run; the class of the rule stands in its place."""
+    one = redactor()
+    first = one.redact_span(span(arguments={"email": "ada@example.org"}, result={"text": "found ada@example.org!"}))
+    assert view(first, "result") == {"text": "found [REDACTED:personal]!"}
+    second = one.redact_span(span(arguments={"note": "ask ada@example.org again"}))
+    assert view(second, "arguments") == {"note": "ask [REDACTED:personal] again"}
+    assert '["arguments","taint","mask"]' in second["attributes"]["runbundle.redaction"]
+
+
+def test_the_order_of_keys_and_payloads_does_not_matter() -> None:
+    """What comes before the withheld value in the same record is masked too, and redacting again changes nothing."""
+    one = redactor()
+    raw = span(result={"text": "hi ada@example.org"}, arguments={"note": "ada@example.org", "email": "ada@example.org"})
+    once = one.redact_span(raw)
+    assert view(once, "result") == {"text": "hi [REDACTED:personal]"}
+    assert view(once, "arguments")["note"] == "[REDACTED:personal]"
+    assert one.redact_span(once) == once
+
+
+def test_other_runs_are_not_searched() -> None:
+    """A value is withheld in the run that withheld it: bundles do not depend on what else a process did."""
+    one = redactor()
+    one.redact_span(span("r1", arguments={"email": "ada@example.org"}))
+    assert view(one.redact_span(span("r2", arguments={"note": "ada@example.org"})), "arguments") == {
+        "note": "ada@example.org"
+    }
+
+
+def test_words_and_short_values_do_not_taint() -> None:
+    """They would be found in ordinary text, and parts of a marker in every marker."""
+    table: taint.Table = {}
+    taint.remember(table, ["short", "production", "undeclared", "credential", "x" * 600, "aaaaaaaaaa"], "personal")
+    assert table == {}
+
+
+def test_the_tables_are_bounded() -> None:
+    """So many values a run and so many runs; the run that was silent longest goes first."""
+    tables = taint.Taint()
+    taint.remember(tables.table("first"), [f"value-{n:05}" for n in range(2 * taint.VALUES)], "personal")
+    assert len(tables.table("first")) == taint.VALUES
+    for n in range(taint.RUNS):
+        tables.table(f"run-{n}")
+    assert tables.table("first") == {}
+    assert tables.table("") is not tables.table("")
+
+
+def test_the_longest_text_goes_first() -> None:
+    """A value that begins with another leaves no tail; keys of a view are searched as well."""
+    table: taint.Table = {}
+    taint.remember(table, ["abcd-1234", {"deep": ["abcd-1234-efgh"]}], "special")
+    receipt = Receipt()
+    assert taint.scrub({"abcd-1234-efgh": ["see abcd-1234-efgh", 5]}, table, receipt, "arguments") == {
+        "[REDACTED:special]": ["see [REDACTED:special]", 5]
+    }
+    assert receipt.count() == 2
