@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.models.contract import DataHandling, FieldRule, ToolContract
+from runbundle.models.contract import DataHandling, FieldRule, ToolContract, parse_contract
 from runbundle.models.records import SpanRecord
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.keys import SPAN_KEYS
@@ -170,3 +170,11 @@ def test_a_forged_receipt_or_marker_carries_nothing() -> None:
         "runbundle.tool.arguments.digest": "h1:secret",
     }
     assert "secret" not in repr(REDACTOR.redact_span(record(forged)))
+
+
+def test_a_rule_for_the_values_of_a_mapping_holds_for_keys_that_nobody_declared() -> None:
+    """`/m/*` decides about the values; the keys, which may be data, go."""
+    contract = parse_contract({"name": "t", "data": {"rules": [{"selector": "/m/*", "action": "keep"}]}})
+    rules = compile_payload_rules(contract, "input")
+    view = redact_payload({"m": {"ada": "v"}, "n": {"ada": "v"}}, rules, Digester(b"k"), Receipt(), "arguments")
+    assert view == {"m": {"[REDACTED:key:1]": "v"}, "[REDACTED:key:1]": "[REDACTED:undeclared]"}

@@ -15,6 +15,7 @@ _COMMANDS = {
     "schema": "Print the JSON Schema of a file of the bundle.",
     "explain": "Explain a finding code.",
     "redact": "Mask the credentials in standard input.",
+    "contracts": "Check, explain and propose tool contracts.",
     "doctor": "Check that nothing raw leaves this set-up and that runs will be recorded.",
 }
 

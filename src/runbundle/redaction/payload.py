@@ -116,7 +116,7 @@ def _walk_map(
             hidden += 1
             walk.receipt.add(f"{path}/*", _rule_name(walk, None), "mask")
             name = marker("key", index=hidden)
-            if rule is None and walk.rules.masks_undeclared and not leads_on(advance(state, name), withheld=False):
+            if rule is None and walk.rules.masks_undeclared and not advance(state, name):
                 # What a payload is mostly made of: its key and its value go, with one note for both.
                 result[name] = _UNDECLARED
                 if walk.taint is not None:

@@ -1,0 +1,286 @@
+"""Where the rules of a contract apply: the places of a schema, the values of a payload, and which rule decides each.
+
+Nothing here says what a value is.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, cast
+from urllib.parse import unquote
+
+import orjson
+
+from runbundle.errors import ContractError
+from runbundle.models.contract import Action, FieldRule, Target, ToolContract
+from runbundle.redaction.detectors.kept import redact_text
+from runbundle.redaction.floor import has_credential
+from runbundle.redaction.markers import is_digest, is_marker, marker
+from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules
+from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.selectors import State, advance, best_rule, leads_on, names
+
+MAX_STEPS = 16
+_MAX_LEVELS = 64
+_MAX_PLACES = 10_000
+_SAYS = frozenset({"writeOnly", "format", "x-sensitive"})
+
+
+class Explained(NamedTuple):
+    """What happens to one value of a payload, and why."""
+
+    path: str
+    """JSON Pointer, with a marker for each key that is not kept."""
+    rule: str
+    """The selector of the rule that decides; empty if none does, or if the rule is on the whole payload."""
+    data_class: str
+    """The class that the rule gives, or `undeclared`."""
+    action: Action
+    """`keep` if the whole value shows in the redacted payload, and only then."""
+    why: str
+
+
+class _Cause(NamedTuple):
+    """Why a value has an action. `known` are the keys that may be named; `limit` is what `truncate` leaves."""
+
+    rule: FieldRule | None
+    action: Action
+    why: str
+    known: frozenset[str]
+
+    @property
+    def limit(self) -> int | None:
+        return self.rule.max_chars if self.rule and self.action == "truncate" else None
+
+
+def explain(contract: ToolContract, payload: Any, target: Target = "input") -> list[Explained]:
+    """Explain what `redact_payload` does to each value of a payload, in the payload's order.
+
+    Values are scalars and empty containers, and inside text that is opened as JSON the same. Nothing that is said
+    contains a value or a key that the contract would not keep.
+    """
+    rules = compile_payload_rules(contract, target)
+    return list(_walk(payload, rules, rules.root, None, "", 0))
+
+
+def deciding_rule(state: State, path: tuple[str, ...]) -> FieldRule | None:
+    """Return the rule that decides at `path` below the root `state`; `*` in it stands for any one step."""
+    rule: FieldRule | None = None
+    for step in path:
+        rule = best_rule(state) or rule
+        if not leads_on(state, withheld=_withholds(rule)):
+            return rule
+        state = advance(state, step)
+    return best_rule(state) or rule
+
+
+def _withholds(rule: FieldRule | None) -> bool:
+    return rule is not None and rule.effective_action not in ("keep", "truncate")
+
+
+def _walk(
+    value: Any, rules: PayloadRules, state: State, inherited: FieldRule | None, path: str, depth: int
+) -> Iterator[Explained]:
+    """Step for step what `payload.redact_payload` does; a test holds the two together."""
+    own = best_rule(state)
+    rule = own or inherited
+    if depth > MAX_DEPTH:
+        yield from _whole(value, _Cause(None, "mask", f"nested deeper than {MAX_DEPTH}", rules.known_keys), path)
+        return
+    if leads_on(state, withheld=_withholds(rule)):
+        if isinstance(value, Mapping):
+            yield from _walk_map(cast("Mapping[Any, Any]", value), rules, state, rule, path, depth)
+            return
+        if isinstance(value, list | tuple):
+            items = cast("list[Any]", value)
+            if not items:
+                yield _empty(path)
+            for index, item in enumerate(items):
+                yield from _walk(item, rules, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
+            return
+        if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
+            try:
+                inner = orjson.loads(value.encode("utf-8", "replace"))
+            except orjson.JSONDecodeError:
+                pass
+            else:
+                yield from _walk(inner, rules, state, inherited, path, depth + 1)
+                return
+    scalar = value is None or isinstance(value, bool | int | float)
+    if rule is not None:
+        action, why = rule.effective_action, "a rule names it" if own else "a rule on what holds it"
+    elif scalar:
+        action, why = rules.scalars, "no rule names it (undeclared_scalars)"
+    else:
+        action, why = rules.undeclared, "no rule names it"
+    yield from _whole(value, _Cause(rule, action, why, rules.known_keys), path)
+
+
+def _walk_map(
+    value: Mapping[Any, Any], rules: PayloadRules, state: State, rule: FieldRule | None, path: str, depth: int
+) -> Iterator[Explained]:
+    hidden = 0
+    if not value:
+        yield _empty(path)
+    kept_below = rule is not None and not _withholds(rule)
+    for index, (key, item) in enumerate(value.items(), 1):
+        name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
+        known = names(state, name) or name in rules.known_keys or is_marker(name)
+        if not known and (not kept_below or has_credential(name)):
+            hidden += 1
+            name = marker("key", index=hidden)
+            if rule is None and rules.masks_undeclared and not advance(state, name):
+                cause = _Cause(None, "mask", "neither a rule nor the schema names its key", rules.known_keys)
+                yield from _withheld(item, cause, f"{path}/{name}", depth)
+                continue
+        below = advance(state, name)
+        decides = best_rule(below) or rule
+        # A key that nobody named goes with its value.
+        gone = not known and decides is not None and decides.effective_action == "drop"
+        shown = marker("key", index=index) if gone else name
+        yield from _walk(item, rules, below, rule, path + selector_of((shown,)), depth + 1)
+
+
+def _whole(value: Any, cause: _Cause, path: str) -> Iterator[Explained]:
+    """Explain all of a value that one cause decides."""
+    if is_marker(value) or is_digest(value):
+        yield Explained(path, "", "undeclared", "keep", "redacted already")
+    elif cause.action in ("keep", "truncate"):
+        yield from _kept(value, cause, path, 0)
+    else:
+        yield from _withheld(value, cause, path, 0)
+
+
+def _kept(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explained]:
+    if value is None or isinstance(value, bool | int | float):
+        yield _row(path, cause, "keep")
+    elif isinstance(value, str):
+        if not is_marker(value) and redact_text(value, Receipt(), path) != value:
+            yield _row(path, cause, "mask", "holds a credential, or text that is not UTF-8")
+        elif cause.limit is not None and len(value) > cause.limit and not is_marker(value):
+            yield _row(path, cause, "truncate")
+        else:
+            yield _row(path, cause, "keep")
+    elif depth <= MAX_DEPTH and isinstance(value, Mapping) and value:
+        for index, (key, item) in enumerate(cast("Mapping[Any, Any]", value).items()):
+            name = marker("key", index=index + 1) if has_credential(str(key)) else str(key)
+            yield from _kept(item, cause, f"{path}{selector_of((name,))}", depth + 1)
+    elif depth <= MAX_DEPTH and isinstance(value, list | tuple) and value:
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _kept(item, cause, f"{path}/{index}", depth + 1)
+    elif depth <= MAX_DEPTH and isinstance(value, Mapping | list | tuple):
+        yield _row(path, cause, "keep")
+    else:
+        yield _row(path, cause, "mask", "JSON cannot hold it, or it nests too deeply")
+
+
+def _withheld(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explained]:
+    if depth <= MAX_DEPTH and isinstance(value, Mapping) and value:
+        for index, (key, item) in enumerate(cast("Mapping[Any, Any]", value).items()):
+            name = key if key in cause.known else marker("key", index=index + 1)
+            yield from _withheld(item, cause, f"{path}{selector_of((name,))}", depth + 1)
+    elif depth <= MAX_DEPTH and isinstance(value, list | tuple) and value:
+        for index, item in enumerate(cast("list[Any]", value)):
+            yield from _withheld(item, cause, f"{path}/{index}", depth + 1)
+    else:
+        yield _row(path, cause, cause.action)
+
+
+def _row(path: str, cause: _Cause, action: Action, why: str = "") -> Explained:
+    rule = cause.rule
+    return Explained(path, rule.selector if rule else "", rule.data_class if rule else "undeclared", action,
+                     why or cause.why)  # fmt: skip
+
+
+def _empty(path: str) -> Explained:
+    return Explained(path, "", "undeclared", "keep", "empty")
+
+
+class Place(NamedTuple):
+    """A node of a JSON Schema and where the values that it describes are: a path with `*` for any step."""
+
+    path: tuple[str, ...]
+    node: Mapping[str, Any]
+    ends: bool
+    """Whether its `$ref` was not followed: it leads back, out of the document, or nowhere."""
+
+
+def schema_places(schema: Any, where: str = "schema") -> list[Place]:
+    """Walk a JSON Schema through references, properties, items and alternatives; cycles end.
+
+    Raises `ContractError` for what is no schema, more than 16 steps, or more than 10,000 places.
+    """
+    found: list[Place] = []
+
+    def visit(node: Any, path: tuple[str, ...], seen: frozenset[str], level: int) -> None:
+        at = where + selector_of(path)
+        if isinstance(node, bool):
+            return
+        node = as_object(node, at)
+        if len(path) > MAX_STEPS or level > _MAX_LEVELS or len(found) >= _MAX_PLACES:
+            raise ContractError(f"schemas nest at most {MAX_STEPS} deep, in {_MAX_PLACES} places", path=at)
+        reference = node.get("$ref")
+        if reference is not None and not isinstance(reference, str):
+            raise ContractError("$ref is a text", path=at)
+        referenced = None if reference is None or reference in seen else _referenced(schema, reference)
+        found.append(Place(path, node, reference is not None and referenced is None))
+        if referenced is not None:
+            visit(referenced, path, seen | {cast("str", reference)}, level + 1)
+        for step, item, literal in _below(node, at):
+            start = len(found)
+            visit(item, path if step is None else (*path, step), seen, level + 1)
+            if literal and step in ("*", "**"):
+                # No selector names this property: as a wildcard it would let its neighbours through.
+                if any(_SAYS & place.node.keys() for place in found[start:]):
+                    raise ContractError(f"a property named {step!r} cannot be selected", path=at)
+                del found[start:]
+
+    visit(schema, (), frozenset(), 0)
+    return found
+
+
+def selector_of(path: tuple[str, ...]) -> str:
+    """Return a path as a selector."""
+    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
+
+
+def _below(node: Mapping[str, Any], at: str) -> Iterator[tuple[str | None, Any, bool]]:
+    """Yield the schemas below a node: the step to each, or None for the same value, and whether it is a name."""
+    for key, item in as_object(node.get("properties", {}), f"{at}.properties").items():
+        yield key, item, True
+    for item in as_object(node.get("patternProperties", {}), f"{at}.patternProperties").values():
+        yield "*", item, False
+    if "additionalProperties" in node:
+        yield "*", node["additionalProperties"], False
+    items = node.get("items", True)
+    if not isinstance(items, list):
+        yield "*", items, False
+        items = node.get("prefixItems", [])
+    for index, item in enumerate(as_list(items, f"{at}.prefixItems")):
+        yield str(index), item, False
+    for key in ("anyOf", "oneOf", "allOf"):
+        for item in as_list(node.get(key, []), f"{at}.{key}"):
+            yield None, item, False
+    for key in ("if", "then", "else"):
+        yield None, node.get(key, True), False
+
+
+def _referenced(root: Any, reference: str) -> Any:
+    """Return what a `$ref` within the document names, or None."""
+    node = root if reference.startswith("#") else None
+    for part in unquote(reference[1:]).split("/")[1:]:
+        part = part.replace("~1", "/").replace("~0", "~")
+        node = cast("Mapping[str, Any]", node).get(part) if isinstance(node, Mapping) else None
+    return node
+
+
+def as_object(value: Any, at: str) -> Mapping[str, Any]:
+    """Return `value`, or raise `ContractError` if it is no JSON object."""
+    if not isinstance(value, Mapping):
+        raise ContractError("is not an object", path=at)
+    return cast("Mapping[str, Any]", value)
+
+
+def as_list(value: Any, at: str) -> list[Any]:
+    """Return `value`, or raise `ContractError` if it is no JSON list."""
+    if not isinstance(value, list):
+        raise ContractError("is not a list", path=at)
+    return cast("list[Any]", value)

@@ -1,0 +1,174 @@
+"""What looks wrong in a contract, and a first proposal for one from payloads that were seen. Values are never shown."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from runbundle.models.contract import FieldRule, Target, ToolContract
+from runbundle.redaction.explain import MAX_STEPS, Place, deciding_rule, schema_places, selector_of
+from runbundle.redaction.floor import safe_name, sensitive_key
+from runbundle.redaction.selectors import compile_rules
+
+INFORMATION = frozenset({"RC106"})
+"""Codes that say how things are, not that something is wrong."""
+
+_LISTED = 5
+_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+_FIELDS = 64
+"""An object with more keys than this is a mapping whose keys are data."""
+
+
+class LintWarning(NamedTuple):
+    """One thing to look at: `path` is where in the contract, `hint` what to do."""
+
+    code: str
+    path: str
+    message: str
+    hint: str
+
+
+def lint(contract: ToolContract) -> list[LintWarning]:
+    """Return what looks wrong in a contract: by rules, by schemas, by policy.
+
+    RC101 a rule that repeats a selector; RC102 a property named like a credential that is kept; RC103 a rule that
+    keeps everything; RC104 output rules without an output schema; RC105 a destructive tool that always runs; RC106
+    (information) properties that no rule names. Raises `ContractError` if a schema is none.
+    """
+    return [*_rules(contract), *_policy(contract), *_schemas(contract)]
+
+
+def _rules(contract: ToolContract) -> Iterator[LintWarning]:
+    first: dict[tuple[Target, tuple[str, ...]], int] = {}
+    for index, rule in enumerate(contract.data.rules):
+        at = f"data.rules[{index}]"
+        steps = rule.steps()
+        while steps and steps[-1] == "**":  # as selectors are compiled
+            steps = steps[:-1]
+        earlier = first.setdefault((rule.target, steps), index)
+        if earlier != index:
+            yield LintWarning(
+                "RC101", at, f"repeats the selector {rule.selector!r} of data.rules[{earlier}] for {rule.target}",
+                "keep one of them; as it is, the stricter one decides",
+            )  # fmt: skip
+        if not steps and rule.effective_action == "keep":
+            yield LintWarning(
+                "RC103", at, f"keeps the whole {rule.target}, whatever will be in it",
+                "name what is to be kept, and leave the rest masked",
+            )  # fmt: skip
+
+
+def _policy(contract: ToolContract) -> Iterator[LintWarning]:
+    outputs = sum(rule.target == "output" for rule in contract.data.rules)
+    if outputs and contract.output_schema is None:
+        yield LintWarning(
+            "RC104", "output_schema", f"is missing, so the selectors of {outputs} output rules are not checked",
+            "give the schema of the result; a misspelt selector is then refused",
+        )  # fmt: skip
+    if contract.side_effects == "destructive" and contract.policy == "allow":
+        yield LintWarning(
+            "RC105", "policy", "allows every call of a destructive tool",
+            "leave the policy out: calls then require approval",
+        )  # fmt: skip
+
+
+def _schemas(contract: ToolContract) -> Iterator[LintWarning]:
+    for target, where, schema in (
+        ("input", "input_schema", contract.input_schema),
+        ("output", "output_schema", contract.output_schema or {}),
+    ):
+        root = compile_rules(rule for rule in contract.data.rules if rule.target == target)
+        unnamed: list[str] = []
+        for path, nodes in _by_path(schema_places(schema, where)).items():
+            rule = deciding_rule(root, path)
+            scalar = any(_is_scalar(node) for node in nodes) and contract.data.undeclared_scalars == "keep"
+            kept = scalar if rule is None else rule.effective_action in ("keep", "truncate")
+            if kept and path and sensitive_key(path[-1]):
+                yield LintWarning(
+                    "RC102", where + selector_of(path), f"is named like a credential, but {_reason(rule)}",
+                    "give it a rule of its own with data_class credential",
+                )  # fmt: skip
+            if rule is None and path and not scalar and not any(_has_parts(node) for node in nodes):
+                unnamed.append(selector_of(path))
+        if unnamed:
+            listed = ", ".join(unnamed[:_LISTED]) + (", …" if len(unnamed) > _LISTED else "")
+            yield LintWarning(
+                "RC106", where, f"no rule names {len(unnamed)} of the properties: {listed}",
+                f"they will be withheld ({contract.data.undeclared}); to keep one, give it a rule",
+            )  # fmt: skip
+
+
+def _by_path(places: Iterable[Place]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
+    found: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for place in places:
+        found.setdefault(place.path, []).append(place.node)
+    return found
+
+
+def _reason(rule: FieldRule | None) -> str:
+    return "undeclared_scalars keeps it" if rule is None else f"the rule {rule.selector!r} keeps it"
+
+
+def _is_scalar(node: Mapping[str, Any]) -> bool:
+    return node.get("type") in ("integer", "number", "boolean", "null")
+
+
+def _has_parts(node: Mapping[str, Any]) -> bool:
+    parts = ("properties", "items", "prefixItems", "patternProperties")
+    return any(node.get(key) for key in parts) or isinstance(node.get("additionalProperties"), Mapping)
+
+
+def propose(observations: Sequence[Any], name: str) -> dict[str, Any]:
+    """Propose a contract, as plain data, for a tool that was seen to be called with these arguments.
+
+    It holds names and types of fields and a credential rule for each that is named like one; the rest has no rule
+    and stays masked. No value is in it, nor a key that may be one: an object with such keys is described as a
+    mapping. Its side effects are left at the default, for a person to judge.
+    """
+    schema = _observed(list(observations), 0)
+    return {"name": name, "input_schema": schema, "data": {"rules": credential_rules(schema)}}
+
+
+def credential_rules(schema: Mapping[str, Any], target: Target = "input") -> list[dict[str, str]]:
+    """Return a rule, as plain data, for each property that is named like a credential."""
+    paths: list[tuple[str, ...]] = []
+    for place in schema_places(schema):
+        path = place.path
+        above = any(path[: len(other)] == other for other in paths)
+        if path and not above and sensitive_key(path[-1]):
+            paths.append(path)
+    return [{"selector": selector_of(path), "target": target, "data_class": "credential"} for path in paths]
+
+
+def _observed(values: list[Any], depth: int) -> dict[str, Any]:
+    """Describe values that were seen at one place; nothing is said of what nests deeper than a schema may."""
+    if depth >= MAX_STEPS:
+        return {}
+    objects = [cast("dict[str, Any]", value) for value in values if isinstance(value, dict)]
+    arrays = [cast("list[Any]", value) for value in values if isinstance(value, list)]
+    types = sorted({_type(value) for value in values if not isinstance(value, dict | list)})
+    kinds: list[dict[str, Any]] = [{"type": kind} for kind in types]
+    if arrays:
+        items = [item for array in arrays for item in array]
+        kinds.append({"type": "array", **({"items": _observed(items, depth + 1)} if items else {})})
+    if objects:
+        kinds.append(_observed_object(objects, depth))
+    return {"anyOf": kinds} if len(kinds) > 1 else kinds[0] if kinds else {}
+
+
+def _observed_object(objects: list[dict[str, Any]], depth: int) -> dict[str, Any]:
+    found: dict[str, list[Any]] = {}
+    for item in objects:
+        for key, value in item.items():
+            found.setdefault(key, []).append(value)
+    if len(found) > _FIELDS or not all(_FIELD_NAME.fullmatch(key) and safe_name(key) for key in found):
+        values = [value for seen in found.values() for value in seen]
+        return {"type": "object", "additionalProperties": _observed(values, depth + 1)}
+    return {"type": "object", "properties": {key: _observed(seen, depth + 1) for key, seen in sorted(found.items())}}
+
+
+def _type(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    return "integer" if isinstance(value, int) else "number" if isinstance(value, float) else "string"
