@@ -163,5 +163,5 @@ def _redaction(about: dict[str, Any], spans: Any) -> dict[str, Any]:
         "contracts": dict(sorted(contracts.items())),
         "key_id": about.get("runbundle.redaction.key_id"),
         "totals": [{"rule": r, "action": a, "count": n} for (r, a), n in sorted(summed.items())],
-        "content_mode": "digest",
+        "content_mode": "debug" if about.get("runbundle.redaction.mode") == "debug" else "digest",
     }

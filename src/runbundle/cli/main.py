@@ -14,7 +14,8 @@ _COMMANDS = {
     "verify": "Check that a bundle is whole, unchanged and redacted.",
     "schema": "Print the JSON Schema of a file of the bundle.",
     "explain": "Explain a finding code.",
-    "redact": "Mask the credentials in standard input.",
+    "redact": "Mask the credentials in standard input, and check a set-up for leaks.",
+    "debug": "Read or remove the raw content that debug mode has kept.",
     "contracts": "Check, explain and propose tool contracts.",
     "doctor": "Check that nothing raw leaves this set-up and that runs will be recorded.",
 }

@@ -79,6 +79,8 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
         click.echo(f"\nevidence  {plural(documents, 'document')} in {plural(len(evidence.retrievals), 'retrieval')}")
     redacted = sum(total.count for total in index.redaction.totals)
     click.echo(f"\nwithheld  {plural(redacted, 'value')}; prompts and outputs are digests only")
+    if index.redaction.content_mode == "debug":
+        click.echo("WARNING   debug mode: raw content lies encrypted in the vault; see runbundle debug")
     state, said = index.completeness.state, index.completeness
     expected = f" of {said.spans_expected}" if said.spans_expected is not None else ""
     click.echo(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 
 from runbundle.bundle.recorder import Recorder
 from runbundle.models.records import SpanRecord
+from runbundle.otel.debug_mode import DebugVault
 from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
@@ -29,10 +30,11 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     start is outside the boundary, and `runbundle doctor` cannot know it.
     """
 
-    def __init__(self, redactor: Redactor, recorder: Recorder | None = None) -> None:
+    def __init__(self, redactor: Redactor, recorder: Recorder | None = None, debug: DebugVault | None = None) -> None:
         super().__init__()
         self.redactor = redactor
         self.recorder = recorder
+        self._debug = debug
         self.membership = Membership()
         self._codec = SpanCodec()
         self._downstream = 0
@@ -40,6 +42,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._about_root = {
             "runbundle.redaction.policy": redactor.policy.sha256,
             "runbundle.redaction.key_id": redactor.policy.digester.key_id,
+            **({"runbundle.redaction.mode": "debug"} if debug is not None else {}),
         }
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
@@ -73,7 +76,10 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             member = self.membership.leave(context.trace_id, context.span_id)
             if member is None and not self._downstream:
                 return
-            record = self.redactor.redact_span(self._raw(span, member))
+            raw = self._raw(span, member)
+            if self._debug is not None and member is not None:
+                self._keep_content(member.run_id, raw)
+            record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
             if self._downstream:
@@ -100,6 +106,13 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes["runbundle.implicit"] = True
                     attributes["runbundle.versions"] = versions_text()
         return record
+
+    def _keep_content(self, run_id: str, raw: SpanRecord) -> None:
+        try:
+            assert self._debug is not None
+            self._debug.keep(run_id, raw)
+        except Exception:  # noqa: BLE001 - never raise into the application; the bundle does not depend on the vault
+            self._failed("vault")
 
     def _guarded_start(self, span: Span, parent_context: Context | None) -> None:
         try:

@@ -21,6 +21,7 @@ from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel import active
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
 from runbundle.otel.exporters import policy_from_environment, spool_for, store_from_environment
 from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.processors import raw_processors
@@ -126,6 +127,8 @@ def configure(
     result: Iterable[FieldRule] = (),
     decider: Decider | None = None,
     raw_exporters: Literal["refuse", "allow"] = "refuse",
+    content_mode: Literal["digest", "debug"] = "digest",
+    vault_ttl_s: float = DEFAULT_TTL_S,
     spool: str | Path | None = None,
     grace_s: float = 2.0,
     resource: Mapping[str, str] | None = None,
@@ -145,7 +148,10 @@ def configure(
     result are kept. `decider`: decides about calls of tools whose contract says `require_approval`: a callable that is
     given a `ToolCall` and returns a `Decision` or a bool; by default such calls are refused. It is asked by `@tool` and
     `start_tool()` only, and one that raises denies. A contract's `deny` is final. No policy is enforced before
-    `configure()`, nor after `shutdown()`: the contracts are not known then. `spool`: where journals lie until the seal.
+    `configure()`, nor after `shutdown()`: the contracts are not known then. `content_mode="debug"`, with
+    `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the environment, writes raw content to an encrypted vault
+    beside the store, for `vault_ttl_s` seconds; never to a bundle nor over OTLP. `spool`: where journals lie until the
+    seal.
     `grace_s`: how long a run whose root has ended waits for spans still open. `resource`: attributes of a provider
     built here. `set_global`: make that one the global one.
 
@@ -175,8 +181,10 @@ def configure(
         # In the background: the first use of all rules takes from 0.1 to some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)
-        recorder = Recorder(artifact_store, Path(spool) if spool else spool_for(artifact_store), grace_s=grace_s)
-        boundary = BoundarySpanProcessor(redactor, recorder)
+        spool_path = Path(spool) if spool else spool_for(artifact_store)
+        debug = debug_vault(policy, spool_path, vault_ttl_s) if content_mode == "debug" else None
+        recorder = Recorder(artifact_store, spool_path, grace_s=grace_s)
+        boundary = BoundarySpanProcessor(redactor, recorder, debug)
         provider = tracer_provider or _global_provider()
         owns = provider is None
         if provider is None:

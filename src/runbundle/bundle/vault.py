@@ -1,0 +1,169 @@
+"""The vault: raw content of runs in debug mode, encrypted, beside the store and never in a bundle.
+
+`<root>/<run_id>/<writer>.key` holds the key of one writer of one run, drawn at random and wrapped by the vault's key;
+`<writer>.enc` holds its entries. Deleting the first makes the second unreadable for good. AES-256-GCM throughout
+(`runbundle[debug]`); the run, the writer and an entry's number are authenticated with it, so entries cannot be moved,
+left out in the middle, or put under another run. Entries cut off at the end are not noticed.
+"""
+
+import hmac
+import os
+import secrets
+import shutil
+import struct
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
+from runbundle.models.identity import require_run_id
+
+DEFAULT_TTL_S = 7 * 24 * 3600
+MIN_KEY_BYTES = 16
+_OPEN_RUNS = 1024
+_LENGTH = struct.Struct(">I")
+
+
+def vault_key(environment: Mapping[str, str] = os.environ) -> bytes:
+    """Return the vault's key, from `RUNBUNDLE_VAULT_KEY` or the file that `RUNBUNDLE_VAULT_KEY_FILE` names.
+
+    Raises `ConfigError` if there is none, or one of fewer than 16 bytes.
+    """
+    given = environment.get("RUNBUNDLE_VAULT_KEY", "").encode()
+    if not given and environment.get("RUNBUNDLE_VAULT_KEY_FILE"):
+        try:
+            given = Path(environment["RUNBUNDLE_VAULT_KEY_FILE"]).read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(f"RUNBUNDLE_VAULT_KEY_FILE cannot be read: {error.strerror}") from None
+    if len(given) < MIN_KEY_BYTES:
+        raise ConfigError(
+            f"the vault needs a key of at least {MIN_KEY_BYTES} bytes",
+            hint="set RUNBUNDLE_VAULT_KEY, or RUNBUNDLE_VAULT_KEY_FILE; `openssl rand -hex 32` makes one",
+        )
+    return hmac.digest(given, b"runbundle/vault", "sha256")
+
+
+class VaultWriter:
+    """Appends encrypted entries, each run under a key of its own. Thread-safe."""
+
+    def __init__(
+        self, root: Path, key: bytes, *, ttl_s: float = DEFAULT_TTL_S, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.root = root
+        self._wrap = _cipher(key)
+        self._ttl_s, self._clock = ttl_s, clock
+        self._lock = threading.Lock()
+        self._runs: OrderedDict[str, tuple[Path, Any, int]] = OrderedDict()
+
+    def write(self, run_id: str, entry: Mapping[str, Any]) -> None:
+        """Append one entry. Raises `OSError`."""
+        data = orjson.dumps(entry, option=orjson.OPT_NON_STR_KEYS)
+        with self._lock:
+            path, cipher, number = self._runs.pop(run_id, None) or self._begin(run_id)
+            sealed = cipher.encrypt(_nonce(number), data, _about(run_id, path.stem, number))
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(fd, _LENGTH.pack(len(sealed)) + sealed)
+            finally:
+                os.close(fd)
+            self._runs[run_id] = (path, cipher, number + 1)
+            if len(self._runs) > _OPEN_RUNS:
+                self._runs.popitem(last=False)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: two processes under one key would use a nonce twice."""
+        self._lock = threading.Lock()
+        self._runs = OrderedDict()
+
+    def _begin(self, run_id: str) -> tuple[Path, Any, int]:
+        folder = self.root / require_run_id(run_id)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        writer, key, nonce = uuid4().hex, secrets.token_bytes(32), secrets.token_bytes(12)
+        wrapped = nonce + self._wrap.encrypt(nonce, key, _about(run_id, writer, -1))
+        body = {"wrapped": wrapped.hex(), "expires_at": self._clock() + self._ttl_s}
+        fd = os.open(folder / f"{writer}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.write(fd, orjson.dumps(body))
+        finally:
+            os.close(fd)
+        return folder / f"{writer}.enc", _cipher(key), 0
+
+
+def read_vault(root: Path, run_id: str, key: bytes, *, clock: Callable[[], float] = time.time) -> Iterator[Any]:
+    """Yield the entries of a run, writer by writer. Raises `KeyNotFound`, or `MalformedBundle` for what was altered."""
+    wrap = _cipher(key)
+    keys = sorted((root / require_run_id(run_id)).glob("*.key"))
+    alive = [path for path in keys if _expires_at(path) > clock()]
+    if not alive:
+        raise KeyNotFound(
+            f"the vault holds nothing of run {run_id}" + (" any more: it has expired" if keys else ""),
+            hint="content is kept in debug mode only, until it expires",
+        )
+    for path in alive:
+        wrapped = bytes.fromhex(orjson.loads(path.read_bytes())["wrapped"])
+        data_key = _opened(wrap, wrapped[:12], wrapped[12:], _about(run_id, path.stem, -1), path)
+        yield from _entries(path.with_suffix(".enc"), run_id, _cipher(data_key))
+
+
+def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = time.time) -> list[str]:
+    """Remove runs that have expired, or all; return their ids. A run goes when the last of its writers has expired."""
+    removed: list[str] = []
+    for folder in sorted(root.iterdir()) if root.is_dir() else ():
+        if everything or all(_expires_at(path) <= clock() for path in folder.glob("*.key")):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder.name)
+    return removed
+
+
+def _entries(path: Path, run_id: str, cipher: Any) -> Iterator[Any]:
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        number = 0
+        while len(head := file.read(_LENGTH.size)) == _LENGTH.size:
+            sealed = file.read(_LENGTH.unpack(head)[0])
+            yield orjson.loads(_opened(cipher, _nonce(number), sealed, _about(run_id, path.stem, number), path))
+            number += 1
+
+
+def _opened(cipher: Any, nonce: bytes, sealed: bytes, about: bytes, path: Path) -> bytes:
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        return cipher.decrypt(nonce, sealed, about)
+    except InvalidTag:
+        raise MalformedBundle(
+            "cannot be opened: it was altered, or is under another key",
+            file=path.name,
+            hint="check RUNBUNDLE_VAULT_KEY",
+        ) from None
+
+
+def _expires_at(path: Path) -> float:
+    try:
+        return float(orjson.loads(path.read_bytes())["expires_at"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0
+
+
+def _nonce(number: int) -> bytes:
+    return number.to_bytes(12, "big")  # unique, as the key is one writer's alone
+
+
+def _about(run_id: str, writer: str, number: int) -> bytes:
+    return f"{run_id}|{writer}|{number}".encode()
+
+
+def _cipher(key: bytes) -> Any:
+    try:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    except ImportError:
+        raise ConfigError("debug mode needs cryptography", hint="pip install 'runbundle[debug]'") from None
+    return AESGCM(key)

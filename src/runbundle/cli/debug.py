@@ -1,0 +1,63 @@
+"""`runbundle debug`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+
+
+@click.group("debug", epilog="Example: runbundle debug show @last")
+def command() -> None:
+    """Read or remove the raw content that debug mode has kept in its encrypted vault."""
+
+
+@command.command("show", epilog="Example: RUNBUNDLE_VAULT_KEY_FILE=vault.key runbundle debug show @last --span 6a2a")
+@run_argument
+@click.option("--span", "span_id", default="", metavar="ID", help="Only the span whose id begins so.")
+@store_option
+@format_option()
+@reports_errors
+def show(run: str, span_id: str, store_url: str, format_: str) -> None:
+    """Print the raw content of a run: prompts, outputs, payloads.
+
+    Needs the vault's key in RUNBUNDLE_VAULT_KEY or RUNBUNDLE_VAULT_KEY_FILE. Mind who can see the terminal and its
+    history. Exit codes: 0 done, 2 no such run or no key, 4 the vault was altered or is under another key.
+    """
+    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.vault import read_vault, vault_key
+    from runbundle.errors import MalformedBundle
+
+    _, key = resolve(open_store(store_url), run)
+    run_id = key.rpartition("/")[2]
+    try:
+        entries = [e for e in read_vault(_root(store_url), run_id, vault_key()) if e["span_id"].startswith(span_id)]
+    except MalformedBundle as error:
+        click.echo(f"error: {error}", err=True)
+        raise click.exceptions.Exit(4) from None
+    if format_ == "json":
+        print_json({"run_id": run_id, "spans": entries})
+        return
+    for entry in entries:
+        click.echo(f"{entry['span_id']}  {entry['name']}")
+        for key, value in sorted(entry["attributes"].items()):
+            click.echo(f"  {key}: {value}")
+
+
+@command.command("purge", epilog="Example: runbundle debug purge --all")
+@click.option("--all", "everything", is_flag=True, help="Remove what has not expired, too.")
+@store_option
+@reports_errors
+def purge_(everything: bool, store_url: str) -> None:
+    """Remove from the vault what has expired. Every start in debug mode does the same."""
+    from runbundle.bundle.vault import purge
+
+    removed = purge(_root(store_url), everything=everything)
+    click.echo(f"{len(removed)} run{'' if len(removed) == 1 else 's'} removed from {_root(store_url)}")
+
+
+def _root(store_url: str) -> Path:
+    named = os.environ.get("RUNBUNDLE_VAULT", "").strip()
+    root = getattr(open_store(store_url), "root", None)
+    return Path(named) if named else Path(root or ".runbundle") / ".vault"

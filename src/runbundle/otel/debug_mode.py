@@ -1,0 +1,69 @@
+"""Debug mode: raw content into the vault, on two conditions, and never quietly."""
+
+import logging
+import os
+import weakref
+from pathlib import Path
+
+from runbundle.bundle.vault import DEFAULT_TTL_S, VaultWriter, purge, vault_key
+from runbundle.errors import ConfigError
+from runbundle.models.records import SpanRecord
+from runbundle.redaction.debug import DebugContent
+from runbundle.redaction.policy import Policy
+
+_log = logging.getLogger("runbundle")
+FLAG = "RUNBUNDLE_DEBUG_CONTENT"
+
+
+class DebugVault:
+    """Keeps the content of spans in a vault."""
+
+    def __init__(self, policy: Policy, root: Path, key: bytes, ttl_s: float) -> None:
+        self.root = root
+        self._content = DebugContent(policy)
+        self._writer = VaultWriter(root, key, ttl_s=ttl_s)
+        _vaults.add(self)
+
+    def keep(self, run_id: str, record: SpanRecord) -> None:
+        """Write what debug mode keeps of a raw span."""
+        self._writer.write(run_id, self._content.of(record))
+
+    def after_fork(self) -> None:
+        """Begin keys of its own in a forked child."""
+        self._writer.after_fork()
+
+
+def debug_vault(policy: Policy, spool: Path, ttl_s: float = DEFAULT_TTL_S) -> DebugVault:
+    """Open the vault beside the spool, or where `RUNBUNDLE_VAULT` says; remove what has expired; warn.
+
+    Raises `ConfigError` unless the environment agrees with the code: the flag, and a key.
+    """
+    if os.environ.get(FLAG, "").strip().lower() not in ("1", "true", "yes"):
+        raise ConfigError(
+            'content_mode="debug" needs the environment to agree', hint=f"set {FLAG}=1, and RUNBUNDLE_VAULT_KEY"
+        )
+    vault = DebugVault(policy, vault_root(spool), vault_key(), ttl_s)
+    expired = purge(vault.root)
+    _log.warning(
+        "content mode is debug: prompts, outputs and payloads are written to %s, encrypted, for %d hours;"
+        " %d expired runs were removed there",
+        vault.root, ttl_s // 3600, len(expired),
+    )  # fmt: skip
+    return vault
+
+
+def vault_root(spool: Path) -> Path:
+    """Return where the vault lies: `RUNBUNDLE_VAULT`, else `.vault` beside the spool."""
+    named = os.environ.get("RUNBUNDLE_VAULT", "").strip()
+    return Path(named) if named else spool.parent / ".vault"
+
+
+_vaults: "weakref.WeakSet[DebugVault]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for vault in list(_vaults):
+        vault.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,94 @@
+"""What debug mode keeps of a span, for the vault and for nothing else.
+
+Prompts, outputs and payloads as they were; but known secrets, vendors' formats, what contracts call a credential and
+what its key calls one are withheld here too.
+"""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import orjson
+
+from runbundle.models.contract import DataHandling, FieldRule, ToolContract
+from runbundle.models.records import SpanRecord
+from runbundle.redaction.detectors.text import format_detector
+from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import marker
+from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
+from runbundle.redaction.policy import Policy
+from runbundle.redaction.receipt import Receipt
+
+_TARGETS = {"arguments": "input", "result": "output"}
+_DEPTH = 64
+
+
+class DebugContent:
+    """Applies the credential rules of a policy, and the detectors that need no context."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._digest = policy.digester
+        self._rules: dict[tuple[str, str], PayloadRules] = {
+            (name, kind): compile_payload_rules(_credentials_only(contract), target)  # pyright: ignore[reportArgumentType]
+            for name, contract in policy.contracts.items()
+            for kind, target in _TARGETS.items()
+        }
+
+    def of(self, record: SpanRecord) -> dict[str, Any]:
+        """Return the span's content as JSON values, without credentials."""
+        tool = str(record["attributes"].get("gen_ai.tool.name", ""))
+        return {
+            "trace_id": record["trace_id"],
+            "span_id": record["span_id"],
+            "name": _clean(record["name"]),
+            "status_message": _clean(record["status_message"]),
+            "attributes": self._attributes(record["attributes"], tool),
+            "events": [
+                {"name": _clean(event["name"]), "attributes": self._attributes(event["attributes"], tool)}
+                for event in record["events"]
+            ],
+        }
+
+    def _attributes(self, attributes: Mapping[str, Any], tool: str) -> dict[str, Any]:
+        kept: dict[str, Any] = {}
+        for key, given in attributes.items():
+            value = _parsed(given)  # so that the keys in it are seen
+            rules = self._rules.get((tool, SPAN_KEYS.get(key, "")))
+            if rules is not None:
+                value = redact_payload(value, rules, self._digest, Receipt(), key)
+            kept[_clean(key)] = marker("credential") if sensitive_key(key) and key not in SPAN_KEYS else _clean(value)
+        return kept
+
+
+def _credentials_only(contract: ToolContract) -> ToolContract:
+    """Return the contract that keeps everything but what this one calls a credential."""
+    rules = [rule for rule in contract.data.rules if rule.data_class == "credential"]
+    whole = [FieldRule(selector="", target=target, action="keep") for target in ("input", "output")]
+    return ToolContract(name=contract.name, data=DataHandling(rules=(*whole, *rules)))
+
+
+def _clean(value: Any, depth: int = 0) -> Any:
+    if isinstance(value, str):
+        return format_detector().redact(value.encode("utf-8", "replace").decode())
+    if isinstance(value, bytes):
+        return _clean(value.decode("utf-8", "replace"), depth)
+    if isinstance(value, Mapping) and depth < _DEPTH:
+        fields = cast("Mapping[Any, Any]", value)
+        return {
+            _clean(str(k)): marker("credential")
+            if sensitive_key(str(k)) and isinstance(v, str)
+            else _clean(v, depth + 1)
+            for k, v in fields.items()
+        }
+    if isinstance(value, list | tuple) and depth < _DEPTH:
+        return [_clean(item, depth + 1) for item in cast("list[Any]", value)]
+    if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
+        return value
+    return marker("unserialisable")
+
+
+def _parsed(value: Any) -> Any:
+    try:
+        return orjson.loads(value) if isinstance(value, str | bytes) and value[:1] in ("{", "[", b"{", b"[") else value
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        return value

@@ -1,0 +1,114 @@
+"""The vault of debug mode."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbundle.bundle.vault import VaultWriter, purge, read_vault, vault_key
+from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
+
+KEY = vault_key({"RUNBUNDLE_VAULT_KEY": "a key for tests only"})
+OTHER = vault_key({"RUNBUNDLE_VAULT_KEY": "another key for tests"})
+
+
+def written(root: Path, *entries: dict[str, Any], run_id: str = "r", **options: Any) -> Path:
+    """Write entries and return the file that holds them."""
+    writer = VaultWriter(root, KEY, **options)
+    for entry in entries:
+        writer.write(run_id, entry)
+    return next((root / run_id).glob("*.enc"))
+
+
+def test_what_was_written_is_read_in_order(tmp_path: Path) -> None:
+    """From several writers of one run, and from no other run."""
+    written(tmp_path, {"n": 1}, {"n": 2})
+    written(tmp_path, {"n": 3})
+    written(tmp_path, {"n": 4}, run_id="other")
+    assert sorted(e["n"] for e in read_vault(tmp_path, "r", KEY)) == [1, 2, 3]
+
+
+def test_nothing_is_readable_on_disk(tmp_path: Path) -> None:
+    """Neither content nor keys, and only the owner can open the files."""
+    written(tmp_path, {"prompt": "canary-content"})
+    files = [p for p in tmp_path.rglob("*") if p.is_file()]
+    assert len(files) == 2
+    assert all(b"canary" not in p.read_bytes() for p in files)
+    assert all(p.stat().st_mode & 0o077 == 0 for p in [*files, tmp_path, tmp_path / "r"])
+
+
+def test_altered_moved_and_foreign_entries_are_refused(tmp_path: Path) -> None:
+    """A flipped byte, two entries exchanged, a file under another run, another vault's key."""
+    path = written(tmp_path, {"n": 1}, {"n": 2})
+    good = path.read_bytes()
+    half = len(good) // 2
+    for bad in (good[:-1] + bytes([good[-1] ^ 1]), good[half:] + good[:half]):
+        path.write_bytes(bad)
+        with pytest.raises(MalformedBundle, match="cannot be opened"):
+            list(read_vault(tmp_path, "r", KEY))
+    path.write_bytes(good)
+    with pytest.raises(MalformedBundle, match="another key"):
+        list(read_vault(tmp_path, "r", OTHER))
+    (tmp_path / "r").rename(tmp_path / "s")
+    with pytest.raises(MalformedBundle):
+        list(read_vault(tmp_path, "s", KEY))
+
+
+def test_an_entry_cut_off_at_the_end_loses_only_itself(tmp_path: Path) -> None:
+    """As a crash or a full disk leaves it: those before it are read, then the damage is named."""
+    path = written(tmp_path, {"n": 1}, {"n": 2})
+    path.write_bytes(path.read_bytes()[:-3])
+    entries = read_vault(tmp_path, "r", KEY)
+    assert next(entries) == {"n": 1}
+    with pytest.raises(MalformedBundle):
+        next(entries)
+
+
+def test_content_expires(tmp_path: Path) -> None:
+    """What has expired is neither read nor kept; what has not stays, unless all is to go."""
+    now = [1000.0]
+    written(tmp_path, {"n": 1}, run_id="old", ttl_s=10, clock=lambda: now[0])
+    now[0] = 1011.0
+    written(tmp_path, {"n": 2}, run_id="new", ttl_s=10, clock=lambda: now[0])
+    with pytest.raises(KeyNotFound, match="expired"):
+        list(read_vault(tmp_path, "old", KEY, clock=lambda: now[0]))
+    assert purge(tmp_path, clock=lambda: now[0]) == ["old"]
+    assert list(read_vault(tmp_path, "new", KEY, clock=lambda: now[0])) == [{"n": 2}]
+    assert purge(tmp_path, everything=True, clock=lambda: now[0]) == ["new"]
+    with pytest.raises(KeyNotFound, match="nothing of run"):
+        list(read_vault(tmp_path, "new", KEY))
+    assert purge(tmp_path / "absent") == []
+
+
+def test_a_forked_child_begins_a_key_of_its_own(tmp_path: Path) -> None:
+    """The same key and nonce twice would undo the encryption."""
+    writer = VaultWriter(tmp_path, KEY)
+    writer.write("r", {"n": 1})
+    child = os.fork()
+    if child == 0:
+        writer.after_fork()
+        writer.write("r", {"n": 2})
+        os._exit(0)
+    os.waitpid(child, 0)
+    writer.write("r", {"n": 3})
+    assert len(list((tmp_path / "r").glob("*.key"))) == 2
+    assert sorted(e["n"] for e in read_vault(tmp_path, "r", KEY)) == [1, 2, 3]
+
+
+def test_keys_come_from_a_variable_or_a_file_and_are_long(tmp_path: Path) -> None:
+    """None, a short one and an unreadable file are errors that say what to do."""
+    file = tmp_path / "key"
+    file.write_text("a key for tests only\n")
+    assert vault_key({"RUNBUNDLE_VAULT_KEY_FILE": str(file)}) == KEY
+    for environment in ({}, {"RUNBUNDLE_VAULT_KEY": "short"}, {"RUNBUNDLE_VAULT_KEY_FILE": str(tmp_path / "none")}):
+        with pytest.raises(ConfigError):
+            vault_key(environment)
+
+
+def test_a_run_id_is_no_path(tmp_path: Path) -> None:
+    """It is checked as everywhere else."""
+    with pytest.raises(ConfigError):
+        VaultWriter(tmp_path, KEY).write("../x", {})
+    with pytest.raises(ConfigError):
+        list(read_vault(tmp_path, "../x", KEY))
