@@ -47,6 +47,13 @@ if TYPE_CHECKING:
     )
     from runbundle.otel.threads import carrier, continue_run, in_context
     from runbundle.redaction.contracts import load_contracts
+    from runbundle.redaction.derive import (
+        Sensitive,
+        contract_from_function,
+        contract_from_model,
+        contract_from_schema,
+        contracts_from_tools,
+    )
     from runbundle.redaction.detectors.known import register_secret
 
 _PLACES = {
@@ -67,6 +74,9 @@ _PLACES = {
     ],
     "runbundle.otel.threads": ["carrier", "continue_run", "in_context"],
     "runbundle.redaction.contracts": ["load_contracts"],
+    "runbundle.redaction.derive": [
+        "Sensitive", "contract_from_function", "contract_from_model", "contract_from_schema", "contracts_from_tools",
+    ],
     "runbundle.redaction.detectors.known": ["register_secret"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -90,6 +100,7 @@ __all__ = [
     "RedactingSpanProcessor",
     "RunHandle",
     "RunbundleError",
+    "Sensitive",
     "StoreError",
     "StoreUnavailable",
     "ToolCall",
@@ -100,6 +111,10 @@ __all__ = [
     "carrier",
     "configure",
     "continue_run",
+    "contract_from_function",
+    "contract_from_model",
+    "contract_from_schema",
+    "contracts_from_tools",
     "current_run",
     "in_context",
     "load_contracts",

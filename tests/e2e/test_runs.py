@@ -17,7 +17,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, SecretStr, ValidationError
 
 import runbundle
 from runbundle import agent, current_run, model, retriever, run, step, tool
@@ -452,3 +452,58 @@ def test_the_130_attribute_eviction_does_not_lose_the_run(configured: Configured
     index = sealed(handle).index
     assert index.counts.spans == 2
     assert index.completeness.dropped["sdk_limit_attributes"] > 0
+
+
+def test_the_digest_key_comes_from_a_file_or_a_callable(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All ways give the same key id; an unreadable file and an empty key are errors."""
+    file = tmp_path / "digest.key"
+    file.write_bytes(KEY + b"\n")
+    ids: set[str | None] = set()
+    for key in (KEY, file, str(file), lambda: KEY):
+        handle = configured(key=key)
+        with runbundle.start_run("r"):
+            pass
+        ids.add(sealed(handle).index.redaction.key_id)
+        handle.shutdown()
+    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY_FILE", str(file))
+    handle = configured(key=None)
+    ids.add(handle.boundary.redactor.policy.digester.key_id)
+    handle.shutdown()
+    assert len(ids) == 1
+    for key in (tmp_path / "none", b"", lambda: b""):
+        with pytest.raises(runbundle.ConfigError):
+            configured(key=key)
+
+
+def test_a_validation_error_does_not_echo_its_input(configured: Configured) -> None:
+    """Pydantic quotes what failed in its message; a contract that keeps errors keeps where and what kind."""
+
+    class Order(BaseModel):
+        number: int
+
+    contract = {"name": "order", "data": {"rules": [{"selector": "", "target": "error", "action": "keep"}]}}
+    handle = configured(contracts=[contract])
+
+    @tool(name="order")
+    def place(value: str) -> Order:
+        return Order(number=value)  # pyright: ignore[reportArgumentType]
+
+    with runbundle.start_run("r"), pytest.raises(ValidationError):
+        place("the-customer's-own-words")
+    error = sealed(handle).tool_calls().calls[0].error
+    assert error is not None
+    assert error.message == "validation of Order failed: number: int_parsing"
+
+
+def test_a_credential_as_a_key_is_not_kept(configured: Configured) -> None:
+    """Neither in a payload whose contract keeps everything nor in a configuration."""
+    contract = {"name": "t", "data": {"rules": [{"selector": "", "action": "keep"}]}}
+    secret = "xai-" + "a1B2" * 15
+    handle = configured(contracts=[contract])
+    with runbundle.start_run("r", config={secret: 1}), runbundle.start_tool("t", {secret: 1, "fine": 2}):
+        pass
+    bundle = sealed(handle)
+    assert bundle.config().config == {"[REDACTED:key:1]": 1}
+    assert bundle.tool_calls().calls[0].arguments.view == {"[REDACTED:key:1]": 1, "fine": 2}

@@ -1,10 +1,12 @@
-"""Coverage-guided fuzzing of the redactor's pure core: `python tests/fuzz/fuzz_detector.py tests/fuzz/corpus`.
+"""Coverage-guided fuzzing of the redactor's pure core: `python tests/fuzz/fuzz_detector.py -max_total_time=600`.
 
-Needs `pip install atheris`. What it found worth keeping lies in `corpus/`; test_corpus.py goes through it in every
-run. The property is the same in both: `check`.
+Needs `pip install atheris`. It begins with the inputs of corpus.txt, base64 a line, which test_corpus.py goes through
+in every run, and leaves new ones in the folder it prints. The property is the same in both: `check`.
 """
 
+import base64
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +50,17 @@ def check(data: bytes) -> None:
     assert reduce_stacktrace(reduced) == reduced
 
 
+def corpus() -> list[bytes]:
+    """Return the inputs that were found so far."""
+    lines = (Path(__file__).parent / "corpus.txt").read_text().split()
+    return [base64.b64decode(line) for line in lines]
+
+
 if __name__ == "__main__":
+    folder = Path(tempfile.mkdtemp(prefix="corpus-"))
+    for number, known in enumerate(corpus()):
+        (folder / f"{number:04}").write_bytes(known)
+    print(f"corpus: {folder}")
     atheris.instrument_all()  # pyright: ignore
-    atheris.Setup(sys.argv, check)  # pyright: ignore
+    atheris.Setup([*sys.argv, str(folder)], check)  # pyright: ignore
     atheris.Fuzz()  # pyright: ignore

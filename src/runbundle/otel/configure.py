@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -120,7 +120,7 @@ def configure(
     contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path] | None = None,
     tracer_provider: TracerProvider | None = None,
     otlp: bool | str = False,
-    key: bytes | None = None,
+    key: bytes | str | Path | Callable[[], bytes] | None = None,
     safe_keys: Iterable[str] = (),
     safe_names: Iterable[str] = (),
     user_id: Literal["keep", "hash", "drop"] = "hash",
@@ -142,9 +142,10 @@ def configure(
     are handed raw spans is refused with `ConfigError`, unless `raw_exporters="allow"`: they then go on seeing them, and
     a warning says so. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider.
     `otlp`: forward redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
-    `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests; default
-    `RUNBUNDLE_REDACTION_KEY`, else drawn at random for this process. `safe_keys` and `safe_names`: attribute keys and
-    span names of your own that may be kept. `user_id`: what happens to user ids. `result`: which fields of a run's
+    `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests, or the
+    path of a file that holds it, or a callable that returns it; default `RUNBUNDLE_REDACTION_KEY`, else the file of
+    `RUNBUNDLE_REDACTION_KEY_FILE`, else drawn at random for this process. `safe_keys` and `safe_names`: attribute keys
+    and span names of your own that may be kept. `user_id`: what happens to user ids. `result`: which fields of a run's
     result are kept. `decider`: decides about calls of tools whose contract says `require_approval`: a callable that is
     given a `ToolCall` and returns a `Decision` or a bool; by default such calls are refused. It is asked by `@tool` and
     `start_tool()` only, and one that raises denies. A contract's `deny` is final. No policy is enforced before
@@ -177,7 +178,7 @@ def configure(
             user_id=user_id,
             result=arguments["result"],
         )
-        KNOWN.register(*secrets_of_environment(os.environ), *([key.decode("utf-8", "replace")] if key else []))
+        KNOWN.register(*secrets_of_environment(os.environ), policy.digester.key)
         # In the background: the first use of all rules takes from 0.1 to some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)

@@ -1,7 +1,7 @@
 """Exporters: one that redacts in front of another, and one that writes bundles, for configuration by environment."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from runbundle.bundle.recorder import Recorder
 from runbundle.codec.dialects import is_agent_work
+from runbundle.errors import ConfigError
 from runbundle.otel.membership import RUN_ID_KEY
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.contracts import by_name
@@ -127,10 +128,31 @@ def store_from_environment() -> str:
     return os.environ.get("RUNBUNDLE_STORE", "").strip() or DEFAULT_STORE
 
 
-def key_from_environment() -> bytes | None:
-    """Return the digest key of `RUNBUNDLE_REDACTION_KEY`, or None: one is then drawn at random."""
-    text = os.environ.get("RUNBUNDLE_REDACTION_KEY", "")
-    return text.encode() if text else None
+def key_from(given: bytes | str | Path | Callable[[], bytes] | None = None) -> bytes | None:
+    """Return the digest key: given, from a file or from a callable; else that of the environment; None: draw one.
+
+    The environment's is `RUNBUNDLE_REDACTION_KEY`, or is in the file that `RUNBUNDLE_REDACTION_KEY_FILE` names.
+    Raises `ConfigError` for a file that cannot be read and for an empty key.
+    """
+    if given is None:
+        text = os.environ.get("RUNBUNDLE_REDACTION_KEY", "")
+        if text:
+            return text.encode()
+        given = os.environ.get("RUNBUNDLE_REDACTION_KEY_FILE", "").strip() or None
+    if given is None or isinstance(given, bytes):
+        key = given
+    elif callable(given):
+        key = given()
+    else:
+        try:
+            key = Path(given).read_bytes().strip()
+        except OSError as error:
+            raise ConfigError(f"the digest key {given} cannot be read: {error.strerror}") from None
+    if key is not None and not key:
+        raise ConfigError(
+            "the digest key is empty", hint="`openssl rand -hex 32` makes one; leave it out for a random one"
+        )
+    return key
 
 
 def policy_from_environment(contracts: str | Iterable[Any] | None = None, **options: Any) -> Policy:
@@ -140,7 +162,7 @@ def policy_from_environment(contracts: str | Iterable[Any] | None = None, **opti
         given = [p for p in (contracts or os.environ.get("RUNBUNDLE_CONTRACTS", "")).split(os.pathsep) if p]
     else:
         given = list(contracts)
-    key: bytes | None = options.pop("key", None) or key_from_environment()
+    key = key_from(options.pop("key", None))
     extra: Mapping[str, Any] = options
     return Policy(contracts=by_name(given), digester=Digester(key), **extra)
 

@@ -11,6 +11,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
+from pydantic import ValidationError
 
 from runbundle.errors import PolicyBlocked
 from runbundle.models.identity import require_run_id
@@ -199,7 +200,7 @@ class SpanScope:
             elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
                 span.set_attribute("runbundle.status", "cancelled")
             try:
-                span.record_exception(error)
+                span.record_exception(error, _without_inputs(error))
             except Exception:  # noqa: BLE001 - an exception whose __str__ raises must not hide itself
                 span.add_event("exception", {"exception.type": type(error).__qualname__})
             span.set_status(Status(StatusCode.ERROR))
@@ -251,6 +252,15 @@ class ToolScope(SpanScope):
     def _passes_on(self, error: PolicyBlocked) -> bool:
         # A refused call has no body, so that a refusal it did not meet itself is that of a call within it.
         return not self._refused and approval.is_refusal(error)
+
+
+def _without_inputs(error: BaseException) -> dict[str, str] | None:
+    """Return the message of a validation error without the values that failed, which pydantic quotes in it."""
+    if not isinstance(error, ValidationError):
+        return None
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    places = (f"{'.'.join(str(step) for step in problem['loc'])}: {problem['type']}" for problem in problems)
+    return {"exception.message": f"validation of {error.title} failed: {', '.join(places)}"}
 
 
 def start_run(

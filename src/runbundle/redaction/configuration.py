@@ -7,8 +7,8 @@ keys that name a credential lose their value, text in the format of a credential
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runbundle.redaction.detectors.kept import redact_text
-from runbundle.redaction.floor import has_credential, sensitive_key
+from runbundle.redaction.detectors.kept import credential_in_key, redact_text
+from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.receipt import Receipt
 
@@ -25,7 +25,7 @@ def redact_configuration(value: Any, receipt: Receipt, path: str = "config", dep
         result: dict[str, Any] = {}
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = str(key)
-            if has_credential(name):
+            if credential_in_key(name):
                 receipt.add(f"{path}/*", "config", "mask")
                 name = marker("key", index=len(result) + 1)
             where = f"{path}/{_safe(name)}"

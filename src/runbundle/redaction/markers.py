@@ -43,6 +43,11 @@ class Digester:
         self.key_id = hmac.digest(self._key, b"runbundle/key-id", "sha256")[:4].hex()
         self._prefix = f"h1:{self.key_id}:"
 
+    @property
+    def key(self) -> bytes:
+        """The key, for keeping it out of everything: it is registered as a known secret."""
+        return self._key
+
     def __call__(self, domain: str, data: bytes) -> str:
         """Return `h1:<key id>:<26 base32 characters>` for `data` within `domain`."""
         # The domain's length comes first, so that no domain and value can be shifted into another pair.

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.models.contract import Action, FieldRule, Target, ToolContract
-from runbundle.redaction.detectors.kept import redact_text
-from runbundle.redaction.floor import has_credential
+from runbundle.redaction.detectors.kept import credential_in_key, redact_text
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.selectors import State, advance, best_rule, compile_rules, leads_on, names
@@ -112,7 +111,7 @@ def _walk_map(
     for key, item in value.items():
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names(state, name) or name in walk.rules.known_keys or is_marker(name)
-        if not known and (not kept_below or has_credential(name)):
+        if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
             walk.receipt.add(f"{path}/*", _rule_name(walk, None), "mask")
             name = marker("key", index=hidden)
@@ -164,7 +163,7 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
         kept: dict[str, Any] = {}
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = str(key)
-            if has_credential(name):
+            if credential_in_key(name):
                 walk.receipt.add(path, "floor", "floor")
                 name = marker("key", index=len(kept) + 1)
             kept[name] = _keep(item, walk, note, limit, f"{path}/{_escape(name)}", depth + 1)

@@ -1,8 +1,20 @@
 """Text that a contract or a configuration lets through, on its last way past the detectors."""
 
+from functools import lru_cache
+
+from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.detectors.text import MASK, default_detector, masked
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.receipt import Receipt
+
+
+@lru_cache(maxsize=8192)
+def credential_in_key(key: str) -> bool:
+    """Tell whether a key that would be kept is or holds a credential itself."""
+    return has_credential(key) or bool(default_detector().find(key))
+
+
+KNOWN.on_change(credential_in_key.cache_clear)
 
 
 def redact_text(text: str, receipt: Receipt, path: str) -> str:
