@@ -32,7 +32,7 @@ def search(files: Mapping[str, bytes]) -> list[Hit]:
     hits: list[Hit] = []
     for name, data in files.items():
         text = data.decode("utf-8", "replace")
-        hits += [Hit(name, text.count("\n", 0, f.start) + 1, f.rule) for f in format_detector().find(text)]
+        hits += [Hit(name, text.count("\n", 0, f.start) + 1, f.rule) for f in format_detector().hits(text)]
     return hits
 
 

@@ -18,7 +18,7 @@ from runbundle.redaction.markers import canonical, is_marker, marker, marker_par
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, parse_receipt
 from runbundle.redaction.shapes import RECEIPT, allowed, is_name, kept_trace_state, schema_url, standard_event
-from runbundle.redaction.taint import Taint
+from runbundle.redaction.taint import Table, Taint
 from runbundle.redaction.text import derived_names
 from runbundle.redaction.values import MAX_PAYLOAD_BYTES, Values, Work
 
@@ -160,7 +160,7 @@ class Redactor:
             "name": scope["name"] if not scope["name"] or is_name(scope["name"]) else marker("name"),
             "version": scope["version"] if not scope["version"] or is_name(scope["version"]) else marker("name"),
             "schema_url": schema_url(scope["schema_url"]),
-            "attributes": self._attributes(scope["attributes"], Work(Receipt(), "", {}, []), "scope.attributes"),
+            "attributes": self._attributes(scope["attributes"], Work(Receipt(), "", Table(), []), "scope.attributes"),
         }
 
     def redact_resource(self, resource: ResourceRecord) -> ResourceRecord:

@@ -18,10 +18,22 @@ RUNS = 256
 VALUES = 512
 """Texts that are remembered of one run; further ones are not."""
 MIN_CHARS, MAX_CHARS = 8, 512
-_DEPTH = 16
 
-Table = dict[str, str]
-"""Text to the class it was withheld for."""
+
+class Table:
+    """The texts that were withheld in one run, each with the class it was withheld for."""
+
+    __slots__ = ("_longest_first", "classes")
+
+    def __init__(self) -> None:
+        self.classes: dict[str, str] = {}
+        self._longest_first: list[str] = []
+
+    def texts(self) -> list[str]:
+        """Return the texts, longest first."""
+        if len(self._longest_first) != len(self.classes):
+            self._longest_first = sorted(self.classes.copy(), key=len, reverse=True)
+        return self._longest_first
 
 
 class Taint:
@@ -34,11 +46,11 @@ class Taint:
     def table(self, run_id: str) -> Table:
         """Return the table of a run; outside of runs each call has a table of its own."""
         if not run_id:
-            return {}
+            return Table()
         with self._lock:
             table = self._tables.get(run_id)
             if table is None:
-                table = self._tables[run_id] = {}
+                table = self._tables[run_id] = Table()
                 if len(self._tables) > RUNS:
                     self._tables.popitem(last=False)
             else:
@@ -46,45 +58,47 @@ class Taint:
             return table
 
 
-def remember(table: Table, value: Any, data_class: str, depth: int = 0) -> None:
+def remember(table: Table, value: Any, data_class: str) -> None:
     """Note the texts in a value that was withheld: those that are long enough, and no mere word."""
-    if isinstance(value, str):
-        if len(table) < VALUES and value not in table and _telling(value):
-            table[value] = data_class
-    elif depth < _DEPTH and isinstance(value, Mapping):
-        for item in cast("Mapping[Any, Any]", value).values():
-            remember(table, item, data_class, depth + 1)
-    elif depth < _DEPTH and isinstance(value, list | tuple):
-        for item in cast("list[Any]", value):
-            remember(table, item, data_class, depth + 1)
+    known = table.classes
+    pending, seen = [value], set[str]()
+    while pending and len(known) < VALUES and len(seen) < VALUES:
+        item = pending.pop()
+        if item.__class__ is str:
+            if MIN_CHARS <= len(item) <= MAX_CHARS and item not in seen:
+                seen.add(item)
+                if item not in known and _telling(item):
+                    known[item] = data_class
+        elif isinstance(item, Mapping):
+            pending += cast("Mapping[Any, Any]", item).values()
+        elif isinstance(item, list | tuple):
+            pending += cast("list[Any]", item)
 
 
 def scrub(value: Any, table: Table, receipt: Receipt, path: str) -> Any:
     """Return a view without the texts of the table, longest first; each text that had any is noted once."""
-    if not table:
-        return value
-    return _scrub(value, sorted(table, key=len, reverse=True), table, receipt, path)
+    return _scrub(value, table.texts(), table.classes, receipt, path) if table.classes else value
 
 
-def _scrub(value: Any, texts: list[str], table: Table, receipt: Receipt, path: str) -> Any:
+def _scrub(value: Any, texts: list[str], classes: dict[str, str], receipt: Receipt, path: str) -> Any:
     if isinstance(value, str):
         clean = value
         for text in texts:
             if text in clean:
-                clean = clean.replace(text, marker(table[text]))
+                clean = clean.replace(text, marker(classes[text]))
         if clean != value:
             receipt.add(path, "taint", "mask")
         return clean
     if isinstance(value, dict):
         items = cast("dict[str, Any]", value).items()
-        return {_scrub(k, texts, table, receipt, path): _scrub(v, texts, table, receipt, path) for k, v in items}
+        return {_scrub(k, texts, classes, receipt, path): _scrub(v, texts, classes, receipt, path) for k, v in items}
     if isinstance(value, list):
-        return [_scrub(item, texts, table, receipt, path) for item in cast("list[Any]", value)]
+        return [_scrub(item, texts, classes, receipt, path) for item in cast("list[Any]", value)]
     return value
 
 
 def _telling(text: str) -> bool:
-    if not MIN_CHARS <= len(text) <= MAX_CHARS or len(set(text)) < 4 or "[REDACTED:" in text or is_digest(text):
+    if len(set(text)) < 4 or "[REDACTED:" in text or is_digest(text):
         return False
     # A word would be found in ordinary text, and a part of a marker in every marker.
     return not (text.isalpha() and len(text) < 16) and text not in CLASSES and text not in ROLES

@@ -3,9 +3,11 @@
 from functools import lru_cache
 
 from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.detectors.text import MASK, default_detector, masked
+from runbundle.redaction.detectors.text import MASK, Found, default_detector, masked
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.receipt import Receipt
+
+_SHORT_CHARS = 256  # short texts repeat: a query, a city, a status
 
 
 @lru_cache(maxsize=8192)
@@ -14,7 +16,13 @@ def credential_in_key(key: str) -> bool:
     return has_credential(key) or bool(default_detector().find(key))
 
 
+@lru_cache(maxsize=4096)
+def _found_in_short(text: str) -> list[Found]:
+    return default_detector().find(text)
+
+
 KNOWN.on_change(credential_in_key.cache_clear)
+KNOWN.on_change(_found_in_short.cache_clear)
 
 
 def redact_text(text: str, receipt: Receipt, path: str) -> str:
@@ -24,7 +32,7 @@ def redact_text(text: str, receipt: Receipt, path: str) -> str:
     written as UTF-8, become `?`.
     """
     text = text.encode("utf-8", "replace").decode()
-    found = default_detector().find(text)
+    found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)
     for span in found:
         receipt.add(path, f"detector:{span.rule}", "mask")
     text = masked(text, found)

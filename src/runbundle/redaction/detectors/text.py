@@ -21,6 +21,7 @@ _DEPTH = 2
 _BASE64_CHARS = 5_600
 """Longer runs are content (a picture, a sound) and not looked into: 4 KB of bytes are 5,462 characters."""
 _STANDARD = bytes.maketrans(b"-_", b"+/")
+_LINE_ENDS = str.maketrans("\t\r\n", "   ")
 _PASSES = 4
 _AROUND = 160
 """Characters on either side of an escape that are looked at again, unescaped: a key and what leads to its value."""
@@ -79,6 +80,10 @@ class Detector:
             spans = _merged([*spans, *more])
         return spans
 
+    def hits(self, text: str) -> list[Found]:
+        """Return what is found in `text` as it stands, without looking behind encodings: for text that was redacted."""
+        return _merged(self._views(text, _DEPTH))
+
     def redact(self, text: str) -> str:
         """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
         return masked(text, self.find(text))
@@ -106,9 +111,8 @@ class Detector:
                         yield Found(begin + start, stop + start, found.rule)
 
     def _encoded(self, data: bytes, depth: int) -> Iterator[Found]:
-        for start, end in _base64_runs(data):
-            inner = _decoded(data[start:end])
-            found = next(self._views(inner, depth + 1), None) if inner else None
+        for start, end, inner in _decoded_runs(data):
+            found = next(self._views(inner, depth + 1), None)
             if found is not None:
                 yield Found(start, end + len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"=")), found.rule)
 
@@ -140,7 +144,8 @@ def _formats() -> Detector:
 
 
 def _rewritings(text: str, data: bytes) -> Iterable[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]]:
-    if _HAS_ESCAPES.search(data):
+    # One character each is looked for first: most text has none of them.
+    if (b"%" in data or b"\\" in data or b"&" in data or b"\x1b" in data) and _HAS_ESCAPES.search(data):
         yield _ESCAPES, _unescaped
     if not text.isascii() and _HAS_INVISIBLE.search(text.encode("utf-8", "replace")):
         yield _INVISIBLE, lambda _: ""
@@ -174,29 +179,24 @@ def _unescaped(match: re.Match[str]) -> str:
     return chr(code) if 32 <= code < 127 else " "
 
 
-def _base64_runs(data: bytes) -> Iterator[tuple[int, int]]:
+def _decoded_runs(data: bytes) -> Iterator[tuple[int, int, str]]:
+    """Yield runs of base64 that stand for printable ASCII, and what they stand for."""
     # Two searches a run, in a copy where every character of base64 is an A: a regular expression takes five times it.
     shape = data.translate(_BASE64)
     start = shape.find(_BASE64_RUN)
     while start >= 0:
         end = shape.find(b" ", start)
         end = len(shape) if end < 0 else end
-        if end - start <= _BASE64_CHARS:
-            yield start, end
+        # The beginning of nearly all that is not text says so: 12 bytes are looked at before the whole is decoded.
+        if (
+            end - start <= _BASE64_CHARS
+            and binascii.a2b_base64(data[start : start + 16].translate(_STANDARD)).isascii()
+        ):
+            run = data[start:end].translate(_STANDARD)
+            text = binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==").decode("latin-1")
+            if text.isascii() and text.translate(_LINE_ENDS).isprintable():
+                yield start, end, text
         start = shape.find(_BASE64_RUN, end)
-
-
-def _decoded(run: bytes) -> str:
-    """Return the text that base64 stands for; "" if that is not printable ASCII."""
-    run = run.rstrip(b"=").translate(_STANDARD)
-    try:
-        if not binascii.a2b_base64(run[:16]).isascii():
-            return ""  # so says the beginning of nearly all that is not text
-        data = binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==")
-    except (binascii.Error, ValueError):
-        return ""
-    text = data.decode("ascii", "replace")
-    return text if all(c.isprintable() or c in "\t\r\n" for c in text) and data.isascii() else ""
 
 
 def _merged(spans: Iterable[Found | Match]) -> list[Found]:
