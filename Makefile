@@ -30,6 +30,7 @@ unit: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline
 	$(BIN)/python -m tests.benchmarks.startup
+	$(BIN)/python -m tests.benchmarks.detection
 
 collector:
 	collector/build.sh
