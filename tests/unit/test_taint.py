@@ -98,6 +98,15 @@ def test_the_tables_are_bounded() -> None:
     assert tables.table("") is not tables.table("")
 
 
+def test_a_value_that_contains_itself_ends() -> None:
+    """Nothing that JSON holds does, but a caller may hand over anything."""
+    loop: list[Any] = ["abcd-1234"]
+    loop += [loop, loop]
+    table = taint.Table()
+    taint.remember(table, loop, "personal")
+    assert set(table.classes) == {"abcd-1234"}
+
+
 def test_the_longest_text_goes_first() -> None:
     """A value that begins with another leaves no tail; keys of a view are searched as well."""
     table = taint.Table()

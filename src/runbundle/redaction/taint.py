@@ -18,6 +18,7 @@ RUNS = 256
 VALUES = 512
 """Texts that are remembered of one run; further ones are not."""
 MIN_CHARS, MAX_CHARS = 8, 512
+_OPENED = 4096
 
 
 class Table:
@@ -61,18 +62,20 @@ class Taint:
 def remember(table: Table, value: Any, data_class: str) -> None:
     """Note the texts in a value that was withheld: those that are long enough, and no mere word."""
     known = table.classes
-    pending, seen = [value], set[str]()
-    while pending and len(known) < VALUES and len(seen) < VALUES:
+    pending: list[Any] = [value]
+    seen, opened = set[str](), set[int]()
+    while pending and len(known) < VALUES and len(seen) < VALUES and len(opened) < _OPENED:
         item = pending.pop()
         if item.__class__ is str:
             if MIN_CHARS <= len(item) <= MAX_CHARS and item not in seen:
                 seen.add(item)
                 if item not in known and _telling(item):
                     known[item] = data_class
-        elif isinstance(item, Mapping):
-            pending += cast("Mapping[Any, Any]", item).values()
-        elif isinstance(item, list | tuple):
-            pending += cast("list[Any]", item)
+        elif isinstance(item, Mapping | list | tuple) and id(cast("object", item)) not in opened:
+            opened.add(id(cast("object", item)))  # a value may contain itself
+            pending += (
+                cast("Mapping[Any, Any]", item).values() if isinstance(item, Mapping) else cast("list[Any]", item)
+            )
 
 
 def scrub(value: Any, table: Table, receipt: Receipt, path: str) -> Any:
