@@ -179,7 +179,7 @@ def configure(
             result=arguments["result"],
         )
         KNOWN.register(*secrets_of_environment(os.environ), policy.digester.key)
-        # In the background: the first use of all rules takes from 0.1 to some seconds.
+        # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)
         spool_path = Path(spool) if spool else spool_for(artifact_store)

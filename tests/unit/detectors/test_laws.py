@@ -1,9 +1,14 @@
 """Laws of the detectors."""
 
+from pathlib import Path
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbundle.redaction.detectors.compiled import compiled, compiles
 from runbundle.redaction.detectors.generic import GENERIC_RULES
+from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter
 from runbundle.redaction.detectors.text import Detector, default_detector, masked
@@ -72,5 +77,22 @@ def test_the_keywords_of_a_rule_are_in_all_that_it_matches(data: st.DataObject) 
     index = data.draw(st.integers(0, len(CORE) - 1))
     pattern = CORE[index].pattern.replace("(?i:", "(?:")
     text = data.draw(st.from_regex(pattern.encode()))
-    if text.isascii() and any(True for _ in BY_KEYWORD._patterns[index].finditer(text)):  # pyright: ignore[reportPrivateUsage]
+    if text.isascii() and any(True for _ in compiled(CORE[index].pattern).finditer(text)):
         assert index in set(KeywordFilter(CORE).candidates(text))
+
+
+def test_every_rule_compiles() -> None:
+    """Patterns are compiled when they are first needed; none may turn out bad then."""
+    assert [rule.id for rule in (*CORE, *kingfisher_rules()) if not compiles(rule.pattern)] == []
+
+
+def test_rules_of_the_package_are_kept_for_the_next_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the user's cache, for the user alone; a file that others may write is not believed."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = kingfisher_rules()
+    kept = next((tmp_path / "runbundle").glob("kingfisher-*.json"))
+    assert kept.stat().st_mode & 0o777 == 0o600
+    kept.write_bytes(b'[["only","x"]]')
+    assert [rule.id for rule in kingfisher_rules()] == ["only"]
+    kept.chmod(0o666)
+    assert kingfisher_rules() == first

@@ -6,9 +6,13 @@ that clause more than half of the tokens were missed there (0.92 to 0.41, measur
 anything that it cannot go on with.
 """
 
+from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
+import orjson
+
+from runbundle.redaction.detectors import cache
 from runbundle.redaction.detectors.compiled import compiles
 from runbundle.redaction.detectors.generic import is_token_like
 from runbundle.redaction.detectors.rules import Rule
@@ -16,6 +20,8 @@ from runbundle.redaction.detectors.rules import Rule
 _STRICT_END = r"(?:\\?['\"\x60]|[\s;]|\\[nr]|$)"
 _RELAXED_END = r"(?:[^A-Za-z0-9]|$)"
 _BROAD = ("generic", "curl-auth")
+_VERSION = 1
+"""Of what is made of the package's rules here, so that what an earlier version kept is not taken for it."""
 
 
 def kingfisher_rules() -> tuple[Rule, ...]:
@@ -26,15 +32,25 @@ def kingfisher_rules() -> tuple[Rule, ...]:
     """
     if find_spec("kingfisher_sdk") is None:
         return ()
+    name = f"kingfisher-{version('kingfisher-secret-scanner')}-{_VERSION}.json"
+    kept = cache.read(name)
+    pairs = _read() if kept is None else orjson.loads(kept)
+    if kept is None:
+        cache.write(name, orjson.dumps(pairs))
+    return tuple(Rule(rule, pattern, (), is_token_like, widen=False) for rule, pattern in pairs)
+
+
+def _read() -> list[tuple[str, str]]:
+    """Read the rules from the package, which takes from 0.4 to some seconds."""
     import kingfisher_sdk  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
     catalogue: Any = kingfisher_sdk.Rules(confidence="low")
-    rules: list[Rule] = []
+    pairs: list[tuple[str, str]] = []
     for entry in catalogue.metadata():
         name = str(entry["id"])
         if not entry.get("visible", True) or any(part in name for part in _BROAD):
             continue
         pattern = str(catalogue.detail(name)["detection_regex"]).replace(_STRICT_END, _RELAXED_END)
         if compiles(pattern):
-            rules.append(Rule(name, pattern, (), is_token_like, widen=False))
-    return tuple(rules)
+            pairs.append((name, pattern))
+    return pairs

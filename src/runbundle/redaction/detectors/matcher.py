@@ -25,14 +25,18 @@ class Matcher:
 
     def __init__(self, rules: Iterable[Rule], first_pass: Prefilter | None = None) -> None:
         self.rules = tuple(rules)
-        self._patterns: list[Any] = [compiled(rule.pattern) for rule in self.rules]
+        # Compiled when first needed: of some 550 patterns a process meets a few dozen.
+        self._patterns: list[Any] = [None] * len(self.rules)
         self._prefilter = prefilter(self.rules) if first_pass is None else first_pass
 
     def matches(self, data: bytes) -> Iterator[Match]:
         """Yield what the rules find in ASCII `data`, in no order; matches of several rules may overlap."""
         for index in self._prefilter.candidates(data):
             rule = self.rules[index]
-            for found in self._patterns[index].finditer(data):
+            pattern = self._patterns[index]
+            if pattern is None:
+                pattern = self._patterns[index] = compiled(rule.pattern)
+            for found in pattern.finditer(data):
                 start, end = _trimmed(data, *_secret(found))
                 if end > start and (rule.accept is None or rule.accept(data, start, end)):
                     if rule.widen:

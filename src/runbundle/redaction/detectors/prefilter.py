@@ -1,16 +1,16 @@
 """The first pass: which rules can match a text at all. Two ways to the same answer, or to one that says more."""
 
+import contextlib
 import hashlib
-import os
 import re
 import threading
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, Protocol
 
 from ahocorasick_rs import AhoCorasick
 
+from runbundle.redaction.detectors import cache
 from runbundle.redaction.detectors.rules import Rule
 
 _SHORT = 3
@@ -55,8 +55,8 @@ class KeywordFilter:
 class HyperscanFilter:
     """By the patterns themselves, all in one pass, with Hyperscan (`runbundle[fast]`).
 
-    The compiled database is kept in the user's cache directory, 0700, under the digest of its rules: compiling takes
-    seconds, loading a millisecond. It is native code in effect, so a file of another owner is not loaded.
+    The compiled database is kept in the user's cache directory, under the digest of its rules: compiling takes
+    seconds, loading some milliseconds.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -87,24 +87,15 @@ class HyperscanFilter:
     def _load(self, patterns: list[bytes]) -> Any:
         hyperscan = self._hyperscan
         digest = hashlib.sha256(b"\0".join([hyperscan.__version__.encode(), *patterns])).hexdigest()
-        path = _cache_directory() / f"rules-{digest[:32]}.hs"
-        try:
-            status = path.stat()
-            if status.st_uid == os.getuid() and not status.st_mode & 0o077:
-                return hyperscan.loadb(path.read_bytes(), mode=hyperscan.HS_MODE_BLOCK)
-        except Exception:  # noqa: BLE001, S110 - absent, or of another version: compile
-            pass
+        name = f"rules-{digest[:32]}.hs"
+        kept = cache.read(name)
+        if kept is not None:
+            with contextlib.suppress(hyperscan.error):  # of another version, or damaged: compile
+                return hyperscan.loadb(kept, mode=hyperscan.HS_MODE_BLOCK)
         database = hyperscan.Database()
         flags = [hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(patterns)
         database.compile(patterns, ids=list(self._all), elements=len(patterns), flags=flags)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            scratch = path.with_suffix(f".{os.getpid()}")
-            scratch.touch(mode=0o600)
-            scratch.write_bytes(hyperscan.dumpb(database))
-            scratch.replace(path)
-        except OSError:
-            pass  # the next process compiles again
+        cache.write(name, hyperscan.dumpb(database))
         return database
 
 
@@ -121,7 +112,3 @@ def prefilter(rules: Sequence[Rule]) -> Prefilter:
 def _broader(pattern: str) -> str:
     """Let long bounded repeats be unbounded: Hyperscan unrolls them, and the first pass may say too much."""
     return _LONG_REPEAT.sub(r"{\1,}", pattern)
-
-
-def _cache_directory() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runbundle"

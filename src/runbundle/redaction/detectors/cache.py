@@ -1,0 +1,37 @@
+"""What takes long to build, kept in the user's cache directory: `$XDG_CACHE_HOME/runbundle`, else `~/.cache/runbundle`.
+
+The folder is 0700 and its files 0600; a file that another user owns or may write is not believed, since rules that
+somebody else has chosen would let through what they like. Nothing that was redacted is ever kept here.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+
+def read(name: str) -> bytes | None:
+    """Return what was kept under `name`, or None."""
+    try:
+        path = _folder() / name
+        status = path.stat()
+        if status.st_uid == os.getuid() and not status.st_mode & 0o077:
+            return path.read_bytes()
+    except (OSError, RuntimeError):  # RuntimeError: no home directory
+        pass
+    return None
+
+
+def write(name: str, data: bytes) -> None:
+    """Keep `data` under `name`; where that is not possible, the next process builds it again."""
+    with contextlib.suppress(OSError, RuntimeError):
+        folder = _folder()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        scratch = folder / f"{name}.{os.getpid()}"
+        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        scratch.replace(folder / name)
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runbundle"
