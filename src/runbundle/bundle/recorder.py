@@ -14,10 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from runbundle.bundle.assemble import assemble
-from runbundle.bundle.journal import JournalWriter, free_files, journal_files, read_journal
-from runbundle.bundle.seal import seal
-from runbundle.bundle.tripwire import quarantine, search
+from runbundle.bundle.journal import JournalWriter
+from runbundle.bundle.publish import publish
 from runbundle.codec.journal_lines import start_line
 from runbundle.errors import BundleQuarantined, RunbundleError
 from runbundle.models.identity import valid_run_id
@@ -89,11 +87,21 @@ class Recorder:
 
     # -- records -------------------------------------------------------------------------------------------------
 
-    def started(self, run_id: str, trace_id: str, span_id: str, parent_span_id: str, start_ns: int, lane: str) -> None:
-        """Record that a span has started."""
+    def started(
+        self,
+        run_id: str,
+        trace_id: str,
+        span_id: str,
+        parent_span_id: str,
+        start_ns: int,
+        lane: str,
+        *,
+        is_run: bool = False,
+    ) -> None:
+        """Record that a span has started. `is_run` says that it is the run's own span."""
         if not valid_run_id(run_id):
             return  # its end is counted
-        line = start_line(trace_id, span_id, parent_span_id, start_ns, lane)
+        line = start_line(trace_id, span_id, parent_span_id, start_ns, lane, is_run=is_run)
         with self._condition:
             run = self._run(run_id)
             run.open += 1
@@ -212,18 +220,9 @@ class Recorder:
         try:
             if run.writer is not None:
                 run.writer.close()
-            directory = self.spool / run.run_id
-            with free_files(journal_files(directory)) as files:
-                bundle = assemble(run.run_id, read_journal(files))
-                hits = search({**bundle.files, "run.json": bundle.index})
-                if hits:
-                    raise quarantine(directory, hits)
-                key = seal(self.store, bundle)
-                for file in files:
-                    file.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                directory.rmdir()
-            self._sealed.append(key)
+            key = publish(self.store, self.spool / run.run_id)
+            if key is not None:
+                self._sealed.append(key)
         except BundleQuarantined as error:
             self._failed[run.run_id] = str(error)
             _log.critical("run %s: %s", run.run_id, error)

@@ -73,7 +73,8 @@ def spans_of(journal: Journal) -> dict[SpanKey, Span]:
     for start in sorted(journal.starts, key=lambda s: (s["start_ns"], s["trace_id"], s["span_id"])):
         key = start["trace_id"], start["span_id"]
         if key not in found:
-            found[key] = Span(_open_record(start), "other", Receipt(), ended=False)
+            op: Operation = "run" if start.get("is_run") else "other"
+            found[key] = Span(_open_record(start), op, Receipt(), ended=False)
     return found
 
 

@@ -11,6 +11,7 @@ _COMMANDS = {
     "ls": "List the runs of a store.",
     "show": "Show one run, or one span of it.",
     "tools": "Show the tool calls of a run.",
+    "recover": "Seal runs that a killed process left behind.",
     "verify": "Check that a bundle is whole, unchanged and redacted.",
     "schema": "Print the JSON Schema of a file of the bundle.",
     "explain": "Explain a finding code.",

@@ -10,11 +10,16 @@ import orjson
 from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
 
 
-def start_line(trace_id: str, span_id: str, parent_span_id: str, start_ns: int, lane: str) -> bytes:
-    """Return the line that says a span has started; it carries no text that an application chose."""
+def start_line(
+    trace_id: str, span_id: str, parent_span_id: str, start_ns: int, lane: str, *, is_run: bool = False
+) -> bytes:
+    """Return the line that says a span has started; it carries no text that an application chose.
+
+    `is_run` says that the span is the run's own: what tells a run that was cut off from a part of one begun elsewhere.
+    """
     return orjson.dumps(
         {"k": "start", "trace_id": trace_id, "span_id": span_id, "parent_span_id": parent_span_id,
-         "start_ns": start_ns, "lane": lane}, option=orjson.OPT_APPEND_NEWLINE
+         "start_ns": start_ns, "lane": lane, "is_run": is_run}, option=orjson.OPT_APPEND_NEWLINE
     )  # fmt: skip
 
 

@@ -63,6 +63,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     format(parent.span_id, "016x") if parent else "",
                     span.start_time or 0,
                     member.lane,
+                    is_run=member.is_run,
                 )
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start")

@@ -118,7 +118,7 @@ class Detector:
 
 
 def default_detector() -> Detector:
-    """Return the detector with all rules that are installed. The first call takes 10 ms; on a machine, once, some seconds."""
+    """Return the detector with all rules that are installed. The first call takes 10 ms; the first ever, seconds."""
     with _building:
         return _all_rules()
 

@@ -1,0 +1,59 @@
+"""`runbundle recover`."""
+
+import os
+from pathlib import Path
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.errors import ConfigError, KeyNotFound
+
+_OUTCOMES = {
+    "recovered": "sealed as far as it was recorded",
+    "alive": "a process is still writing it",
+    "gone": "another process has just sealed it",
+}
+
+
+@click.command("recover", epilog="Example: runbundle recover --all")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option("--all", "everything", is_flag=True, help="Every run in the spool that no process is writing.")
+@store_option
+@format_option()
+@reports_errors
+def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: str) -> None:
+    """Seal runs that a killed process left behind in the spool.
+
+    RUN is a run's id. Spans that never ended become interrupted, and the bundle says that the run crashed. Runs that
+    are still being written are left alone, so is what --all finds of runs that were begun elsewhere. Safe to run
+    twice, and while other runs are recorded. The spool is RUNBUNDLE_SPOOL, else .spool in the store.
+
+    Exit codes: 0 all recovered, or nothing to do; 1 some were not; 2 no such run.
+    """
+    from runbundle.bundle.publish import recover, spooled_runs
+    from runbundle.cli.render import table
+
+    if everything == bool(runs):
+        raise ConfigError("recover takes ids of runs, or --all", hint="runbundle recover --all")
+    store = open_store(store_url)
+    spool = _spool(getattr(store, "root", None))
+    known = spooled_runs(spool)
+    for run in runs:
+        if run not in known:
+            raise KeyNotFound(f"the spool {spool} has no run {run}", hint=f"it has {', '.join(known[:5]) or 'none'}")
+    results = [recover(store, spool, run, parts=bool(runs)) for run in (known if everything else runs)]
+    if format_ == "json":
+        print_json({"runs": [result._asdict() for result in results]})
+    elif results:
+        table(["RUN", "OUTCOME", ""], [[r.run_id, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results])
+        if any(result.key for result in results):
+            click.echo("next: runbundle verify RUN says what is missing")
+    else:
+        click.echo(f"Nothing to recover in {spool}.")
+    left = [r for r in results if r.outcome in ("failed", "part") or (r.outcome == "alive" and not everything)]
+    raise click.exceptions.Exit(1 if left else 0)
+
+
+def _spool(root: Path | None) -> Path:
+    named = os.environ.get("RUNBUNDLE_SPOOL", "").strip()
+    return Path(named) if named else (root or Path(".runbundle")) / ".spool"
