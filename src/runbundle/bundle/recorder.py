@@ -233,7 +233,8 @@ class Recorder:
 
     def _fail(self, run: _Run, reason: str) -> None:
         self._failed[run.run_id] = reason
-        self._complain("seal", f"run {run.run_id} was not sealed: {reason}; its records are kept in the spool")
+        kept = "its records are kept in the spool, for runbundle recover"
+        self._complain("seal", f"run {run.run_id} was not sealed: {reason}; {kept}")
 
     def _complain(self, topic: str, message: str) -> None:
         """Log, at most once in a while for each topic."""
@@ -289,7 +290,8 @@ class Recorder:
                 if run.writer is not None:
                     run.writer.close()
             if self._runs:
-                _log.warning("%d runs had not ended; their records are kept in the spool", len(self._runs))
+                kept = "their records are kept in the spool, for runbundle recover"
+                _log.warning("%d runs had not ended; %s", len(self._runs), kept)
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)

@@ -37,7 +37,7 @@ FINDINGS: dict[str, FindingSpec] = {
     "RB105": FindingSpec(
         "the bundle is not sealed", "warning", "structure",
         "There is no run.json. It is written last, so the run is still being written, or its writer was cut off.",
-        "Wait for the run to end. If its process is gone, its records are in the spool beside the store.",
+        "Wait for the run to end. If its process is gone, `runbundle recover RUN` seals what it recorded.",
     ),
     "RB106": FindingSpec(
         "a file of the format is not listed", "error", "structure",
