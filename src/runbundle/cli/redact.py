@@ -114,18 +114,21 @@ def _after(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
 def _blocks(source: BinaryIO) -> Iterator[bytes]:
     """Yield whole lines as they come, without waiting for more; a private key stays in one piece."""
     read = getattr(source, "read1", source.read)
-    held = b""
+    held = bytearray()
     while data := cast("bytes", read(_BLOCK_BYTES)):
         held += data
-        cut = held.rfind(b"\n") + 1
+        last = data.rfind(b"\n")  # only here: to search all that is held would be quadratic in the longest line
+        if last < 0:
+            continue
+        cut = len(held) - len(data) + last + 1
         begun = held.rfind(b"-----BEGIN", 0, cut)
         if begun >= 0 and held.find(b"-----END", begun, cut) < 0 and len(held) - begun < _LONGEST_KEY_BYTES:
             cut = held.rfind(b"\n", 0, begun) + 1
         if cut:
-            yield held[:cut]
-            held = held[cut:]
+            yield bytes(held[:cut])
+            del held[:cut]
     if held:
-        yield held
+        yield bytes(held)
 
 
 def _plain(block: bytes) -> bytes:
