@@ -6,10 +6,10 @@
 left out in the middle, or put under another run. Entries cut off at the end are not noticed.
 """
 
+import contextlib
 import hmac
 import os
 import secrets
-import shutil
 import struct
 import threading
 import time
@@ -22,7 +22,7 @@ from uuid import uuid4
 import orjson
 
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
-from runbundle.models.identity import require_run_id
+from runbundle.models.identity import require_run_id, valid_run_id
 
 DEFAULT_TTL_S = 7 * 24 * 3600
 MIN_KEY_BYTES = 16
@@ -113,11 +113,20 @@ def read_vault(root: Path, run_id: str, key: bytes, *, clock: Callable[[], float
 
 
 def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = time.time) -> list[str]:
-    """Remove runs that have expired, or all; return their ids. A run goes when the last of its writers has expired."""
+    """Remove runs that have expired, or all; return their ids. A run goes when the last of its writers has expired.
+
+    Only the vault's own files are touched: folders that are named like runs and hold keys, and in those the keys and
+    entries.
+    """
     removed: list[str] = []
     for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        if everything or all(_expires_at(path) <= clock() for path in folder.glob("*.key")):
-            shutil.rmtree(folder, ignore_errors=True)
+        keys = list(folder.glob("*.key")) if valid_run_id(folder.name) and folder.is_dir() else []
+        if keys and (everything or all(_expires_at(path) <= clock() for path in keys)):
+            for path in keys:
+                path.unlink(missing_ok=True)
+                path.with_suffix(".enc").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()
             removed.append(folder.name)
     return removed
 

@@ -178,7 +178,7 @@ def configure(
             user_id=user_id,
             result=arguments["result"],
         )
-        KNOWN.register(*secrets_of_environment(os.environ), policy.digester.key)
+        KNOWN.register(*secrets_of_environment(os.environ), policy.digester.key, *policy.digester.key_texts())
         # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)

@@ -21,6 +21,7 @@ from runbundle.redaction.receipt import Receipt
 
 _TARGETS = {"arguments": "input", "result": "output"}
 _DEPTH = 64
+_OPENING = ("{", "[", b"{", b"[")
 
 
 class DebugContent:
@@ -69,6 +70,9 @@ def _credentials_only(contract: ToolContract) -> ToolContract:
 
 def _clean(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
+        opened = _parsed(value) if depth < _DEPTH else value
+        if not isinstance(opened, str):
+            return _clean(opened, depth + 1)  # so that the keys in it are seen
         return format_detector().redact(value.encode("utf-8", "replace").decode())
     if isinstance(value, bytes):
         return _clean(value.decode("utf-8", "replace"), depth)
@@ -76,7 +80,7 @@ def _clean(value: Any, depth: int = 0) -> Any:
         fields = cast("Mapping[Any, Any]", value)
         return {
             _clean(str(k)): marker("credential")
-            if sensitive_key(str(k)) and isinstance(v, str)
+            if sensitive_key(str(k)) and v is not None and not isinstance(v, bool)
             else _clean(v, depth + 1)
             for k, v in fields.items()
         }
@@ -89,6 +93,6 @@ def _clean(value: Any, depth: int = 0) -> Any:
 
 def _parsed(value: Any) -> Any:
     try:
-        return orjson.loads(value) if isinstance(value, str | bytes) and value[:1] in ("{", "[", b"{", b"[") else value
+        return orjson.loads(value) if isinstance(value, str | bytes) and value.lstrip()[:1] in _OPENING else value
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         return value

@@ -5,6 +5,7 @@ anything that was there. The grammar is closed, so a marker is recognised and le
 redaction idempotent, and why text that merely looks like a marker cannot carry more than a class name and a number.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -47,6 +48,15 @@ class Digester:
     def key(self) -> bytes:
         """The key, for keeping it out of everything: it is registered as a known secret."""
         return self._key
+
+    def key_texts(self) -> tuple[str, ...]:
+        """Return the forms in which a key of arbitrary bytes would be written as text."""
+        return (
+            self._key.hex(),
+            self._key.hex().upper(),
+            base64.b64encode(self._key).decode().rstrip("="),
+            base64.urlsafe_b64encode(self._key).decode().rstrip("="),
+        )
 
     def __call__(self, domain: str, data: bytes) -> str:
         """Return `h1:<key id>:<26 base32 characters>` for `data` within `domain`."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.models.contract import Action, FieldRule, Target, ToolContract
-from runbundle.redaction.detectors.kept import credential_in_key, redact_text
+from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.selectors import State, advance, best_rule, compile_rules, leads_on, names
@@ -153,6 +153,9 @@ def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path
 
 def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, depth: int) -> Any:
     """Keep a value as JSON, subject to the floor and the limit of characters; whatever JSON cannot hold is masked."""
+    if isinstance(value, int | float) and is_known_number(value):
+        walk.receipt.add(path, "detector:known-secret", "mask")
+        return marker("credential")
     if value is None or isinstance(value, bool | int):
         return value if not isinstance(value, int) or -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, float):

@@ -5,7 +5,9 @@ each run remembers the texts that contracts withheld; views of later payloads, r
 them. It is bounded, and knows only what came before: a span that has been recorded is not recorded again.
 """
 
+import os
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, cast
@@ -42,6 +44,7 @@ class Taint:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        _taints.add(self)
         self._tables: OrderedDict[str, Table] = OrderedDict()
 
     def table(self, run_id: str) -> Table:
@@ -57,6 +60,17 @@ class Taint:
             else:
                 self._tables.move_to_end(run_id)
             return table
+
+
+_taints: "weakref.WeakSet[Taint]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for taint in list(_taints):
+        taint._lock = threading.Lock()  # pyright: ignore[reportPrivateUsage] - its holder is not in the child
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def remember(table: Table, value: Any, data_class: str) -> None:

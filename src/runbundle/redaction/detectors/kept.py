@@ -2,11 +2,12 @@
 
 from functools import lru_cache
 
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known import KNOWN, MIN_CHARS
 from runbundle.redaction.detectors.text import MASK, Found, default_detector, masked
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.receipt import Receipt
 
+_SHORTEST_KNOWN = 10 ** (MIN_CHARS - 1)
 _SHORT_CHARS = 256  # short texts repeat: a query, a city, a status
 
 
@@ -23,6 +24,11 @@ def _found_in_short(text: str) -> list[Found]:
 
 KNOWN.on_change(credential_in_key.cache_clear)
 KNOWN.on_change(_found_in_short.cache_clear)
+
+
+def is_known_number(value: float) -> bool:
+    """Tell whether a number is a known secret: a PIN, an account number, a numeric key."""
+    return abs(value) >= _SHORTEST_KNOWN and bool(KNOWN.find(str(value)))
 
 
 def redact_text(text: str, receipt: Receipt, path: str) -> str:

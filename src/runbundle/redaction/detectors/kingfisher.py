@@ -34,10 +34,18 @@ def kingfisher_rules() -> tuple[Rule, ...]:
         return ()
     name = f"kingfisher-{version('kingfisher-secret-scanner')}-{_VERSION}.json"
     kept = cache.read(name)
-    pairs = _read() if kept is None else orjson.loads(kept)
-    if kept is None:
+    pairs = _pairs(kept)
+    if pairs is None:
+        pairs = _read()
         cache.write(name, orjson.dumps(pairs))
     return tuple(Rule(rule, pattern, (), is_token_like, widen=False) for rule, pattern in pairs)
+
+
+def _pairs(kept: bytes | None) -> list[tuple[str, str]] | None:
+    try:
+        return None if kept is None else [(str(name), str(pattern)) for name, pattern in orjson.loads(kept)]
+    except (ValueError, TypeError):  # damaged: read again
+        return None
 
 
 def _read() -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ in configurations and arguments, from the headers of the OTLP exporter, and from
 """
 
 import base64
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast
@@ -42,8 +43,8 @@ class KnownSecrets:
             new = [v for value in values for v in _leaves(value) if v not in self._values]
             new = [v for v in dict.fromkeys(new) if _worth_hiding(v)][: _LIMIT - len(self._values)]
             for value in new:
-                self._values[value] = None
                 self._forms.update(dict.fromkeys(_forms(value)))
+                self._values[value] = None
             if new:
                 from ahocorasick_rs import AhoCorasick, MatchKind  # not needed to read a bundle
 
@@ -76,9 +77,16 @@ class KnownSecrets:
             self._values, self._forms, self._automaton = {}, {}, None
             self._tell()
 
+    def after_fork(self) -> None:
+        """Take a new lock in a forked child: whoever may have held the old one is not there."""
+        self._lock = threading.Lock()
+
 
 KNOWN = KnownSecrets()
 """The process's known secrets."""
+
+
+os.register_at_fork(after_in_child=KNOWN.after_fork)
 
 
 def register_secret(*values: object) -> None:
@@ -88,8 +96,13 @@ def register_secret(*values: object) -> None:
 
 def _leaves(value: object) -> Iterable[str]:
     pending: list[object] = [value]
-    while pending:
+    opened: set[int] = set()
+    while pending and len(opened) < _LIMIT:
         item = pending.pop()
+        if not isinstance(item, str):
+            if id(item) in opened:  # a value may contain itself
+                continue
+            opened.add(id(item))
         if isinstance(item, bytes | bytearray):
             pending.append(bytes(item).decode("utf-8", "replace"))
         elif isinstance(item, Mapping):
@@ -97,7 +110,7 @@ def _leaves(value: object) -> Iterable[str]:
         elif isinstance(item, list | tuple | set | frozenset):
             pending += cast("Iterable[object]", item)
         elif isinstance(item, str):
-            text = item.strip()
+            text = item.encode("utf-8", "replace").decode().strip()  # the environment may hold any bytes
             if text[:1] in ("{", "["):
                 try:
                     pending.append(orjson.loads(text))

@@ -36,12 +36,16 @@ class Matcher:
             pattern = self._patterns[index]
             if pattern is None:
                 pattern = self._patterns[index] = compiled(rule.pattern)
+            covered = 0
             for found in pattern.finditer(data):
                 start, end = _trimmed(data, *_secret(found))
-                if end > start and (rule.accept is None or rule.accept(data, start, end)):
-                    if rule.widen:
-                        start, end = _token(data, start, end)
-                    yield Match(start, end, rule.id)
+                # What the rule has covered by widening is not widened again, or a long token would cost its square.
+                if end <= max(start, covered) or (rule.accept is not None and not rule.accept(data, start, end)):
+                    continue
+                if rule.widen:
+                    start, end = _token(data, start, end, covered)
+                covered = end
+                yield Match(start, end, rule.id)
 
 
 def _secret(found: Any) -> tuple[int, int]:
@@ -62,13 +66,14 @@ def _trimmed(data: bytes, start: int, end: int) -> tuple[int, int]:
 
 _QUOTES = frozenset(b"\"'`\\ \t\r\n,;")
 _INSIDE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
-_AFTER = _INSIDE | frozenset(b"+/=.~%")
+TOKEN_BYTES = _INSIDE | frozenset(b"+/=.~%")
+"""What a token may go on with."""
 
 
-def _token(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """Widen a match to the token around it, so that no tail of a longer format stays."""
-    while start > 0 and data[start - 1] in _INSIDE:
+def _token(data: bytes, start: int, end: int, least: int) -> tuple[int, int]:
+    """Widen a match to the token around it, but not below `least`, so that no tail of a longer format stays."""
+    while start > least and data[start - 1] in _INSIDE:
         start -= 1
-    while end < len(data) and data[end] in _AFTER:
+    while end < len(data) and data[end] in TOKEN_BYTES:
         end += 1
     return start, end

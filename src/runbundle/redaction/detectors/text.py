@@ -1,6 +1,7 @@
 """Credentials in a text, whatever it is wrapped in: escapes, percent and base64 encoding, invisible characters."""
 
 import binascii
+import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from runbundle.redaction.detectors.compiled import compiled
 from runbundle.redaction.detectors.generic import GENERIC_RULES
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
-from runbundle.redaction.detectors.matcher import Match, Matcher
+from runbundle.redaction.detectors.matcher import TOKEN_BYTES, Match, Matcher
 from runbundle.redaction.detectors.rewrite import Rewritten
 from runbundle.redaction.detectors.vendors import VENDOR_RULES
 from runbundle.redaction.markers import MARKER, marker
@@ -35,6 +36,10 @@ _ESCAPES = re.compile(
     r"%([0-9A-Fa-f]{2})|\\{1,4}u00([2-7][0-9A-Fa-f])|\\{1,4}(/)|&#(?:x([2-7][0-9A-Fa-f])|([0-9]{2,3}));"
     r"|(?:\x1b|\\{1,4}(?:u001b|x1b|033))\[[0-9;]{0,12}m"  # colours of terminals
 )
+_BROKEN_BASE64 = re.compile(
+    r"\n(?<=[A-Za-z0-9+/]{60}\n)(?=[A-Za-z0-9+/]{4})|\r\n(?<=[A-Za-z0-9+/]{60}\r\n)(?=[A-Za-z0-9+/]{4})"
+)
+"""The line ends within base64 that was written in lines of 60 to 76 characters, as `base64` and MIME do."""
 _INVISIBLE_CLASS = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
@@ -108,7 +113,13 @@ class Detector:
                     other = Rewritten(part, ((m.start(), m.end(), new(m)) for m in pattern.finditer(part)))
                     for found in self._views(other.text, depth + 1):
                         begin, stop = other.original(found.start, found.end)
-                        yield Found(begin + start, stop + start, found.rule)
+                        begin, stop = begin + start, stop + start
+                        # What reaches the edge of the window goes on behind it.
+                        while stop >= end and stop < len(text) and data[stop] in TOKEN_BYTES:
+                            stop += 1
+                        while begin <= start and begin > 0 and data[begin - 1] in TOKEN_BYTES:
+                            begin -= 1
+                        yield Found(begin, stop, found.rule)
 
     def _encoded(self, data: bytes, depth: int) -> Iterator[Found]:
         for start, end, inner in _decoded_runs(data):
@@ -133,6 +144,14 @@ _building = threading.Lock()
 """Of two threads that need the rules first, one builds them and the other waits."""
 
 
+def _after_fork_in_child() -> None:
+    global _building
+    _building = threading.Lock()  # the thread that may have held it is not in the child
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 @cache
 def _all_rules() -> Detector:
     return Detector(Matcher((*VENDOR_RULES, *GENERIC_RULES, *kingfisher_rules())))
@@ -147,6 +166,8 @@ def _rewritings(text: str, data: bytes) -> Iterable[tuple[re.Pattern[str], Calla
     # One character each is looked for first: most text has none of them.
     if (b"%" in data or b"\\" in data or b"&" in data or b"\x1b" in data) and _HAS_ESCAPES.search(data):
         yield _ESCAPES, _unescaped
+    if b"\n" in data and _BROKEN_BASE64.search(text):
+        yield _BROKEN_BASE64, lambda _: ""
     if not text.isascii() and _HAS_INVISIBLE.search(text.encode("utf-8", "replace")):
         yield _INVISIBLE, lambda _: ""
         yield _WIDE, lambda m: "".join(chr(ord(c) - 0xFEE0) for c in m[0])

@@ -148,9 +148,9 @@ _FORMATS: tuple[tuple[str, str, str], ...] = (
     ("jwt", "eyj eyi", r"\bey[JI][A-Za-z0-9_=-]{6,}\.ey[A-Za-z0-9_=-]{6,}(?:\.[A-Za-z0-9_.+/=-]*)?"),
     ("jwe", "eyj",
      r"\beyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{0,600}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"),
-    ("private-key", "private key",
-     r"(?s)-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----.*?"
-     r"(?:-----END[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----|$)"),
+    ("private-key", "private key private+key",
+     r"(?s)-----BEGIN[ +A-Z0-9_-]{0,100}PRIVATE[ +]KEY(?:[ +]BLOCK)?-----.*?"
+     r"(?:-----END[ +A-Z0-9_-]{0,100}PRIVATE[ +]KEY(?:[ +]BLOCK)?-----|$)"),
     ("putty-private-key", "putty-user-key-file-", r"(?s)PuTTY-User-Key-File-[23]:.*?Private-MAC: [0-9a-f]+"),
 )  # fmt: skip
 
