@@ -63,6 +63,9 @@ def test_content_is_in_the_vault_and_nowhere_else(
             pass
         with runbundle.start_tool("other", {"token": "canary-token", "text": f"canary text {CREDENTIAL}"}):
             pass
+        call = {"function": {"arguments": ' {"password": ["canary-nested"], "pin": 4921}'}}
+        with runbundle.start_model("m", [call]):
+            pass
     bundle = sealed(handle)
     assert bundle.index.redaction.content_mode == "debug"
     assert verify(bundle.store, bundle.key).verdict == "verified"
@@ -75,7 +78,7 @@ def test_content_is_in_the_vault_and_nowhere_else(
     assert "the canary prompt" in kept
     assert "canary note" in kept
     assert "canary text [REDACTED:credential]" in kept
-    for withheld in ("canary-pin", "canary-token", CREDENTIAL):
+    for withheld in ("canary-pin", "canary-token", "canary-nested", "4921", CREDENTIAL):
         assert withheld not in kept
 
 

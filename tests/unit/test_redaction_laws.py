@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from runbundle.models.contract import DataHandling, FieldRule, ToolContract, parse_contract
 from runbundle.models.records import SpanRecord
+from runbundle.redaction.configuration import redact_configuration
+from runbundle.redaction.detectors.text import MASK
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import Digester
@@ -178,3 +180,17 @@ def test_a_rule_for_the_values_of_a_mapping_holds_for_keys_that_nobody_declared(
     rules = compile_payload_rules(contract, "input")
     view = redact_payload({"m": {"ada": "v"}, "n": {"ada": "v"}}, rules, Digester(b"k"), Receipt(), "arguments")
     assert view == {"m": {"[REDACTED:key:1]": "v"}, "[REDACTED:key:1]": "[REDACTED:undeclared]"}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"password": ["hunter2xx", {"x": 5}]}, {"password": [MASK, {"x": MASK}]}),
+        ({"credentials": {"pw": "hunter2yy", "set": True}}, {"credentials": {"pw": MASK, "set": True}}),
+        ({"pin": 4921, "api_key": None}, {"pin": MASK, "api_key": None}),
+    ],
+)
+def test_everything_below_a_key_that_names_a_credential_is_withheld(config: Any, expected: Any) -> None:
+    """Lists, mappings and numbers too; what is left is structure and whether it was set."""
+    assert redact_configuration(config, Receipt()) == expected
+    assert redact_configuration(expected, Receipt()) == expected

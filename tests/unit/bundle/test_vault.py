@@ -112,3 +112,14 @@ def test_a_run_id_is_no_path(tmp_path: Path) -> None:
         VaultWriter(tmp_path, KEY).write("../x", {})
     with pytest.raises(ConfigError):
         list(read_vault(tmp_path, "../x", KEY))
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_purge_touches_nothing_but_the_vaults_files(tmp_path: Path, everything: bool) -> None:
+    """A folder that somebody pointed the vault at by mistake keeps what is in it."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "a.jpg").write_bytes(b"x")
+    written(tmp_path, {"n": 1}, ttl_s=-1)
+    (tmp_path / "r" / "mine.txt").write_bytes(b"y")
+    assert purge(tmp_path, everything=everything) == ["r"]
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.jpg", "mine.txt"]

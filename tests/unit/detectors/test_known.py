@@ -4,12 +4,18 @@ import base64
 import json
 import urllib.parse
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from runbundle.models.contract import parse_contract
+from runbundle.redaction.configuration import redact_configuration
 from runbundle.redaction.detectors.environment import secrets_of_environment
 from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
 from runbundle.redaction.floor import safe_name
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.receipt import Receipt
 
 SECRET = 'Tr0ub4dor & "3"/é'
 
@@ -93,3 +99,31 @@ def test_a_set_does_not_show_its_values(known: KnownSecrets) -> None:
     known.register(SECRET)
     assert SECRET not in repr(known)
     assert "1" in repr(known)
+
+
+def test_any_bytes_of_the_environment_and_values_that_contain_themselves(known: KnownSecrets) -> None:
+    """A value that is not UTF-8 comes with surrogates; neither is an error, nor without end."""
+    assert known.register("caf\udce9-Passw0rd-123") == 1
+    assert known.find("it is caf\udce9-Passw0rd-123") == [(6, 23)]
+    loop: dict[str, Any] = {"a": "q8Zk2mW0-loop"}
+    loop["self"] = loop
+    assert known.register(loop) == 1
+
+
+def test_a_numeric_secret_is_found_as_a_number(process_known: KnownSecrets) -> None:
+    """JSON may carry it without quotes, in a kept payload as in a configuration."""
+    process_known.register("493817265049")
+    rules = compile_payload_rules(
+        parse_contract({"name": "t", "data": {"rules": [{"selector": "", "action": "keep"}]}}), "input"
+    )
+    view = redact_payload({"n": 493817265049, "m": 493817265048}, rules, Digester(b"k"), Receipt(), "arguments")
+    assert view == {"n": "[REDACTED:credential]", "m": 493817265048}
+    assert redact_configuration({"n": 493817265049}, Receipt()) == {"n": "[REDACTED:credential]"}
+
+
+def test_a_random_digest_key_is_known_in_the_forms_it_would_be_written_in(process_known: KnownSecrets) -> None:
+    """As hex and as base64, which is how a key of arbitrary bytes gets into text."""
+    digester = Digester()
+    process_known.register(*digester.key_texts())
+    assert process_known.find(f"key {digester.key.hex()}")
+    assert process_known.find(f"key {base64.b64encode(digester.key).decode()}")

@@ -1,11 +1,15 @@
 """Laws of the detectors."""
 
+import os
+import signal
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runbundle.redaction.detectors import text as detection
 from runbundle.redaction.detectors.compiled import compiled, compiles
 from runbundle.redaction.detectors.generic import GENERIC_RULES
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
@@ -96,3 +100,22 @@ def test_rules_of_the_package_are_kept_for_the_next_process(tmp_path: Path, monk
     assert [rule.id for rule in kingfisher_rules()] == ["only"]
     kept.chmod(0o666)
     assert kingfisher_rules() == first
+
+
+def test_a_token_made_of_tokens_is_widened_once() -> None:
+    """Hundreds of matches within one long run are one span; widening each over all of it took a minute."""
+    run = "-".join(["AKIAABCDEFGHIJKL"] * 8000)
+    started = time.process_time()
+    assert [(s.start, s.end) for s in default_detector().find(run)] == [(0, len(run))]
+    assert time.process_time() - started < 10
+
+
+def test_a_forked_child_does_not_wait_for_a_thread_it_does_not_have() -> None:
+    """The lock under which the rules are built may be held when the process forks."""
+    with detection._building:  # pyright: ignore[reportPrivateUsage]
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            default_detector().find("x")
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0

@@ -101,3 +101,31 @@ HARMLESS = [
 def test_ordinary_text_is_left_alone(text: str) -> None:
     """Ids, digests, counts, references to variables and prose stay as they are."""
     assert default_detector().find(text) == []
+
+
+PEM = (
+    "-----BEGIN RSA PRIVATE KEY-----\n"
+    + ("MIIEowIBAAKCAQEAq3Zx8Lm2Pq" * 3)[:64] * 1
+    + "\n"
+    + "-----END RSA PRIVATE KEY-----\n"
+)
+LONG_JWT = "eyJhbGciOiJIUzI1NiJ9%2EeyJ" + "zdWIiOiIx" * 70 + "%2Ec2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        urllib.parse.urlencode({"k": PEM}),
+        base64.encodebytes((PEM * 3).encode()).decode(),
+        base64.encodebytes((PEM * 3).encode()).decode().replace("\n", "\r\n"),
+        LONG_JWT,
+    ],
+    ids=["form", "base64 in lines", "base64 in CRLF lines", "long token, encoded dots"],
+)
+def test_long_credentials_go_whole(text: str) -> None:
+    """However far from the escape or the line end that hides them."""
+    shown = default_detector().redact(text)
+    assert MASK in shown
+    assert "MIIE" not in shown
+    assert "zdWIiOiIx" not in shown
+    assert len(shown) < 60, shown
