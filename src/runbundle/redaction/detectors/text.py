@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from runbundle.redaction.detectors.compiled import compiled
@@ -31,6 +32,7 @@ _AROUND_MASK = 600
 
 _BASE64 = bytes(65 if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/_-") else 32 for c in range(256))
 _BASE64_RUN = b"A" * 24
+_LINE_CHARS, _LINE_END_CHARS = 60, 2
 _HAS_ESCAPES: Any = compiled(r"%[0-9A-Fa-f]{2}|\\(?:u00[2-7]|/)|&#(?:x[2-7]|[0-9]{2})|\x1b\[|(?:1b|33)\[[0-9;]{0,12}m")
 _ESCAPES = re.compile(
     r"%([0-9A-Fa-f]{2})|\\{1,4}u00([2-7][0-9A-Fa-f])|\\{1,4}(/)|&#(?:x([2-7][0-9A-Fa-f])|([0-9]{2,3}));"
@@ -106,8 +108,9 @@ class Detector:
         for start, end in self._known.find(text):
             yield Found(start, end, "known-secret")
         if depth < _DEPTH:
-            yield from self._encoded(data, depth)
-            for pattern, new in _rewritings(text, data):
+            runs = _base64_runs(data)
+            yield from self._encoded(data, runs, depth)
+            for pattern, new in _rewritings(text, data, broken=_broken(data, runs)):
                 for start, end in _windows(pattern, text, _AROUND):
                     part = text[start:end]
                     other = Rewritten(part, ((m.start(), m.end(), new(m)) for m in pattern.finditer(part)))
@@ -121,9 +124,10 @@ class Detector:
                             begin -= 1
                         yield Found(begin, stop, found.rule)
 
-    def _encoded(self, data: bytes, depth: int) -> Iterator[Found]:
-        for start, end, inner in _decoded_runs(data):
-            found = next(self._views(inner, depth + 1), None)
+    def _encoded(self, data: bytes, runs: list[tuple[int, int]], depth: int) -> Iterator[Found]:
+        for start, end in runs:
+            inner = _decoded(data, start, end)
+            found = next(self._views(inner, depth + 1), None) if inner else None
             if found is not None:
                 yield Found(start, end + len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"=")), found.rule)
 
@@ -162,11 +166,13 @@ def _formats() -> Detector:
     return Detector(Matcher(VENDOR_RULES))
 
 
-def _rewritings(text: str, data: bytes) -> Iterable[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]]:
+def _rewritings(
+    text: str, data: bytes, *, broken: bool
+) -> Iterable[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]]:
     # One character each is looked for first: most text has none of them.
     if (b"%" in data or b"\\" in data or b"&" in data or b"\x1b" in data) and _HAS_ESCAPES.search(data):
         yield _ESCAPES, _unescaped
-    if b"\n" in data and _BROKEN_BASE64.search(text):
+    if broken:
         yield _BROKEN_BASE64, lambda _: ""
     if not text.isascii() and _HAS_INVISIBLE.search(text.encode("utf-8", "replace")):
         yield _INVISIBLE, lambda _: ""
@@ -200,24 +206,36 @@ def _unescaped(match: re.Match[str]) -> str:
     return chr(code) if 32 <= code < 127 else " "
 
 
-def _decoded_runs(data: bytes) -> Iterator[tuple[int, int, str]]:
-    """Yield runs of base64 that stand for printable ASCII, and what they stand for."""
+def _base64_runs(data: bytes) -> list[tuple[int, int]]:
+    """Return where 24 or more characters of base64 stand together."""
     # Two searches a run, in a copy where every character of base64 is an A: a regular expression takes five times it.
     shape = data.translate(_BASE64)
+    runs: list[tuple[int, int]] = []
     start = shape.find(_BASE64_RUN)
     while start >= 0:
         end = shape.find(b" ", start)
         end = len(shape) if end < 0 else end
-        # The beginning of nearly all that is not text says so: 12 bytes are looked at before the whole is decoded.
-        if (
-            end - start <= _BASE64_CHARS
-            and binascii.a2b_base64(data[start : start + 16].translate(_STANDARD)).isascii()
-        ):
-            run = data[start:end].translate(_STANDARD)
-            text = binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==").decode("latin-1")
-            if text.isascii() and text.translate(_LINE_ENDS).isprintable():
-                yield start, end, text
+        runs.append((start, end))
         start = shape.find(_BASE64_RUN, end)
+    return runs
+
+
+def _broken(data: bytes, runs: list[tuple[int, int]]) -> bool:
+    """Tell whether base64 goes on from one line to the next."""
+    return any(
+        end - start >= _LINE_CHARS and 1 <= following - end <= _LINE_END_CHARS and data[end] in b"\r\n"
+        for (start, end), (following, _) in pairwise(runs)
+    )
+
+
+def _decoded(data: bytes, start: int, end: int) -> str:
+    """Return the text that a run of base64 stands for; "" if that is not printable ASCII, or long."""
+    # The beginning of nearly all that is not text says so: 12 bytes are looked at before the whole is decoded.
+    if end - start > _BASE64_CHARS or not binascii.a2b_base64(data[start : start + 16].translate(_STANDARD)).isascii():
+        return ""
+    run = data[start:end].translate(_STANDARD)
+    text = binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==").decode("latin-1")
+    return text if text.isascii() and text.translate(_LINE_ENDS).isprintable() else ""
 
 
 def _merged(spans: Iterable[Found | Match]) -> list[Found]:
