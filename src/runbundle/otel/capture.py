@@ -85,9 +85,3 @@ def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: di
         if parameter.kind is inspect.Parameter.VAR_KEYWORD and parameter.name in bound:
             bound.update(bound.pop(parameter.name))
     return bound
-
-
-def configuration_of(config: Any) -> Any:
-    """Return a configuration (mapping, dataclass or pydantic model) as plain values, secrets already replaced."""
-    text = to_text(config)
-    return text if text.startswith("[REDACTED") else orjson.loads(text)

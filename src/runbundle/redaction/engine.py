@@ -14,13 +14,13 @@ from runbundle.models.records import (
 )
 from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
-from runbundle.redaction.markers import canonical, is_marker, marker, marker_parts
+from runbundle.redaction.markers import canonical, is_marker, marker
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, parse_receipt
 from runbundle.redaction.shapes import RECEIPT, allowed, is_name, kept_trace_state, schema_url, standard_event
 from runbundle.redaction.taint import Table, Taint
 from runbundle.redaction.text import derived_names
-from runbundle.redaction.values import MAX_PAYLOAD_BYTES, Values, Work
+from runbundle.redaction.values import Values, Work
 
 _CACHE_LIMIT = 8192
 _K = TypeVar("_K")
@@ -264,6 +264,3 @@ def _remember(cache: dict[_K, _V], key: _K, value: _V) -> _V:
         cache.clear()
     cache[key] = value
     return value
-
-
-__all__ = ["MAX_PAYLOAD_BYTES", "RECEIPT", "Redactor", "marker_parts", "skeleton"]

@@ -114,6 +114,3 @@ RESOURCE_KEYS: dict[str, Kind] = {
     "runbundle.versions": "own",
 }
 """Keys of resource attributes."""
-
-TEXT_KEYS = frozenset(k for k, kind in SPAN_KEYS.items() if kind in ("content", "messages", "arguments", "result"))
-"""Keys whose value in a bundle is a marker, or what a contract lets through: `verify` looks for anything else."""
