@@ -116,3 +116,17 @@ def test_a_vault_that_cannot_be_written_costs_nothing_but_itself(
     result = handle.flush()
     assert len(result.sealed) == 1
     assert result.dropped == {"boundary_vault": 2}
+
+
+def test_the_vault_is_beside_the_store_wherever_the_spool_is(
+    configured: Configured, allowed: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A spool elsewhere does not take the vault along: what writes it and what reads it look in one place."""
+    monkeypatch.setenv("RUNBUNDLE_SPOOL", str(tmp_path / "elsewhere" / "spool"))
+    handle = configured(content_mode="debug")
+    with runbundle.start_run("r"), runbundle.start_model("m", "the canary prompt"):
+        pass
+    handle.flush()
+    result = CliRunner().invoke(group, ["debug", "show", "@last", "--store", str(tmp_path / "store")])
+    assert "the canary prompt" in result.output
+    assert not (tmp_path / "elsewhere" / ".vault").exists()

@@ -1,8 +1,5 @@
 """`runbundle debug`."""
 
-import os
-from pathlib import Path
-
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
@@ -28,11 +25,13 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.vault import read_vault, vault_key
     from runbundle.errors import MalformedBundle
+    from runbundle.store.places import vault_of
 
-    _, key = resolve(open_store(store_url), run)
+    store = open_store(store_url)
+    _, key = resolve(store, run)
     run_id = key.rpartition("/")[2]
     try:
-        entries = [e for e in read_vault(_root(store_url), run_id, vault_key()) if e["span_id"].startswith(span_id)]
+        entries = [e for e in read_vault(vault_of(store), run_id, vault_key()) if e["span_id"].startswith(span_id)]
     except MalformedBundle as error:
         click.echo(f"error: {error}", err=True)
         raise click.exceptions.Exit(4) from None
@@ -52,12 +51,8 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
 def purge_(everything: bool, store_url: str) -> None:
     """Remove from the vault what has expired. Every start in debug mode does the same."""
     from runbundle.bundle.vault import purge
+    from runbundle.store.places import vault_of
 
-    removed = purge(_root(store_url), everything=everything)
-    click.echo(f"{len(removed)} run{'' if len(removed) == 1 else 's'} removed from {_root(store_url)}")
-
-
-def _root(store_url: str) -> Path:
-    named = os.environ.get("RUNBUNDLE_VAULT", "").strip()
-    root = getattr(open_store(store_url), "root", None)
-    return Path(named) if named else Path(root or ".runbundle") / ".vault"
+    root = vault_of(open_store(store_url))
+    removed = purge(root, everything=everything)
+    click.echo(f"{len(removed)} run{'' if len(removed) == 1 else 's'} removed from {root}")

@@ -1,8 +1,5 @@
 """`runbundle recover`."""
 
-import os
-from pathlib import Path
-
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
@@ -32,11 +29,12 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     """
     from runbundle.bundle.publish import recover, spooled_runs
     from runbundle.cli.render import table
+    from runbundle.store.places import spool_of
 
     if everything == bool(runs):
         raise ConfigError("recover takes ids of runs, or --all", hint="runbundle recover --all")
     store = open_store(store_url)
-    spool = _spool(getattr(store, "root", None))
+    spool = spool_of(store)
     known = spooled_runs(spool)
     for run in runs:
         if run not in known:
@@ -52,8 +50,3 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
         click.echo(f"Nothing to recover in {spool}.")
     left = [r for r in results if r.outcome in ("failed", "part") or (r.outcome == "alive" and not everything)]
     raise click.exceptions.Exit(1 if left else 0)
-
-
-def _spool(root: Path | None) -> Path:
-    named = os.environ.get("RUNBUNDLE_SPOOL", "").strip()
-    return Path(named) if named else (root or Path(".runbundle")) / ".spool"

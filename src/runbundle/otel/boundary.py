@@ -79,7 +79,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 return
             raw = self._raw(span, member)
             if self._debug is not None and member is not None:
-                self._keep_content(member.run_id, raw)
+                self._keep_content(self._debug, member.run_id, raw)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
@@ -108,10 +108,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes["runbundle.versions"] = versions_text()
         return record
 
-    def _keep_content(self, run_id: str, raw: SpanRecord) -> None:
+    def _keep_content(self, debug: DebugVault, run_id: str, raw: SpanRecord) -> None:
         try:
-            assert self._debug is not None
-            self._debug.keep(run_id, raw)
+            debug.keep(run_id, raw)
         except Exception:  # noqa: BLE001 - never raise into the application; the bundle does not depend on the vault
             self._failed("vault")
 

@@ -22,7 +22,7 @@ from runbundle.otel import active
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
-from runbundle.otel.exporters import policy_from_environment, spool_for, store_from_environment
+from runbundle.otel.exporters import policy_from_environment, store_from_environment
 from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.processors import raw_processors
 from runbundle.redaction.detectors.environment import secrets_of_environment
@@ -30,6 +30,7 @@ from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.detectors.text import default_detector
 from runbundle.redaction.engine import Redactor
 from runbundle.store import ArtifactStore, from_url
+from runbundle.store.places import spool_of, vault_of
 
 _log = logging.getLogger("runbundle")
 _lock = threading.Lock()
@@ -152,9 +153,8 @@ def configure(
     `configure()`, nor after `shutdown()`: the contracts are not known then. `content_mode="debug"`, with
     `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the environment, writes raw content to an encrypted vault
     beside the store, for `vault_ttl_s` seconds; never to a bundle nor over OTLP. `spool`: where journals lie until the
-    seal.
-    `grace_s`: how long a run whose root has ended waits for spans still open. `resource`: attributes of a provider
-    built here. `set_global`: make that one the global one.
+    seal. `grace_s`: how long a run whose root has ended waits for spans still open. `resource`: attributes of a
+    provider built here. `set_global`: make that one the global one.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
@@ -182,9 +182,8 @@ def configure(
         # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)
-        spool_path = Path(spool) if spool else spool_for(artifact_store)
-        debug = debug_vault(policy, spool_path, vault_ttl_s) if content_mode == "debug" else None
-        recorder = Recorder(artifact_store, spool_path, grace_s=grace_s)
+        debug = debug_vault(policy, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
+        recorder = Recorder(artifact_store, Path(spool) if spool else spool_of(artifact_store), grace_s=grace_s)
         boundary = BoundarySpanProcessor(redactor, recorder, debug)
         provider = tracer_provider or _global_provider()
         owns = provider is None

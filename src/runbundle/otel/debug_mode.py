@@ -33,8 +33,8 @@ class DebugVault:
         self._writer.after_fork()
 
 
-def debug_vault(policy: Policy, spool: Path, ttl_s: float = DEFAULT_TTL_S) -> DebugVault:
-    """Open the vault beside the spool, or where `RUNBUNDLE_VAULT` says; remove what has expired; warn.
+def debug_vault(policy: Policy, root: Path, ttl_s: float = DEFAULT_TTL_S) -> DebugVault:
+    """Open the vault in `root`, remove what has expired, and warn.
 
     Raises `ConfigError` unless the environment agrees with the code: the flag, and a key.
     """
@@ -42,7 +42,7 @@ def debug_vault(policy: Policy, spool: Path, ttl_s: float = DEFAULT_TTL_S) -> De
         raise ConfigError(
             'content_mode="debug" needs the environment to agree', hint=f"set {FLAG}=1, and RUNBUNDLE_VAULT_KEY"
         )
-    vault = DebugVault(policy, vault_root(spool), vault_key(), ttl_s)
+    vault = DebugVault(policy, root, vault_key(), ttl_s)
     expired = purge(vault.root)
     _log.warning(
         "content mode is debug: prompts, outputs and payloads are written to %s, encrypted, for %d hours;"
@@ -50,12 +50,6 @@ def debug_vault(policy: Policy, spool: Path, ttl_s: float = DEFAULT_TTL_S) -> De
         vault.root, ttl_s // 3600, len(expired),
     )  # fmt: skip
     return vault
-
-
-def vault_root(spool: Path) -> Path:
-    """Return where the vault lies: `RUNBUNDLE_VAULT`, else `.vault` beside the spool."""
-    named = os.environ.get("RUNBUNDLE_VAULT", "").strip()
-    return Path(named) if named else spool.parent / ".vault"
 
 
 _vaults: "weakref.WeakSet[DebugVault]" = weakref.WeakSet()

@@ -17,9 +17,8 @@ from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.policy import Policy
-from runbundle.store import ArtifactStore, from_url
-
-DEFAULT_STORE = ".runbundle"
+from runbundle.store import from_url
+from runbundle.store.places import DEFAULT_STORE, spool_of
 
 
 class RedactingSpanExporter(SpanExporter):
@@ -90,7 +89,7 @@ class BundleSpanExporter(SpanExporter):
         policy = policy_from_environment(contracts)
         self._redactor = Redactor(policy)
         artifact_store = from_url(store or store_from_environment())
-        self._recorder = Recorder(artifact_store, spool_for(artifact_store))
+        self._recorder = Recorder(artifact_store, spool_of(artifact_store))
         self._codec = SpanCodec()
         self._agent_traces: dict[int, bool] = {}
 
@@ -165,12 +164,3 @@ def policy_from_environment(contracts: str | Iterable[Any] | None = None, **opti
     key = key_from(options.pop("key", None))
     extra: Mapping[str, Any] = options
     return Policy(contracts=by_name(given), digester=Digester(key), **extra)
-
-
-def spool_for(store: ArtifactStore) -> Path:
-    """Return where a store's journals lie: `RUNBUNDLE_SPOOL`, else inside a local store, else the working directory."""
-    named = os.environ.get("RUNBUNDLE_SPOOL", "").strip()
-    if named:
-        return Path(named)
-    root = getattr(store, "root", None)
-    return Path(root) / ".spool" if root is not None else Path(DEFAULT_STORE) / ".spool"

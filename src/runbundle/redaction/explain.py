@@ -11,8 +11,7 @@ import orjson
 
 from runbundle.errors import ContractError
 from runbundle.models.contract import Action, FieldRule, Target, ToolContract
-from runbundle.redaction.detectors.kept import redact_text
-from runbundle.redaction.floor import has_credential
+from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.markers import is_digest, is_marker, marker
 from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules
 from runbundle.redaction.receipt import Receipt
@@ -124,7 +123,7 @@ def _walk_map(
     for index, (key, item) in enumerate(value.items(), 1):
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names(state, name) or name in rules.known_keys or is_marker(name)
-        if not known and (not kept_below or has_credential(name)):
+        if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
             name = marker("key", index=hidden)
             if rule is None and rules.masks_undeclared and not advance(state, name):
@@ -150,7 +149,9 @@ def _whole(value: Any, cause: _Cause, path: str) -> Iterator[Explained]:
 
 
 def _kept(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explained]:
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, int | float) and is_known_number(value):
+        yield _row(path, cause, "mask", "it is a known secret")
+    elif value is None or isinstance(value, bool | int | float):
         yield _row(path, cause, "keep")
     elif isinstance(value, str):
         if not is_marker(value) and redact_text(value, Receipt(), path) != value:
@@ -161,7 +162,7 @@ def _kept(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explaine
             yield _row(path, cause, "keep")
     elif depth <= MAX_DEPTH and isinstance(value, Mapping) and value:
         for index, (key, item) in enumerate(cast("Mapping[Any, Any]", value).items()):
-            name = marker("key", index=index + 1) if has_credential(str(key)) else str(key)
+            name = marker("key", index=index + 1) if credential_in_key(str(key)) else str(key)
             yield from _kept(item, cause, f"{path}{selector_of((name,))}", depth + 1)
     elif depth <= MAX_DEPTH and isinstance(value, list | tuple) and value:
         for index, item in enumerate(cast("list[Any]", value)):

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle.models.contract import DataHandling, FieldRule, ToolContract, parse_contract
+from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.explain import explain
 from runbundle.redaction.lint import lint, propose
 from runbundle.redaction.markers import Digester
@@ -229,3 +230,18 @@ def test_deep_observations_are_cut() -> None:
     for _ in range(100):
         deep = [{"token": deep}]
     assert parse_contract(propose([deep], "t")).data.rules[0].selector == "/*/token"
+
+
+def test_explain_knows_what_the_detectors_withhold() -> None:
+    """A key that only a detector takes for a credential, and a number that is a known secret, in what is kept."""
+    contract = ToolContract.model_validate({"name": "t", "data": {"rules": [{"selector": "", "action": "keep"}]}})
+    key = "xai-" + "a1B2" * 15
+    KNOWN.register("493817265049")
+    payload = {key: 1, "n": 493817265049, "deep": {key: "x"}}
+    rows = explain(contract, payload)
+    view = redact_payload(payload, compile_payload_rules(contract, "input"), Digester(b"k"), Receipt(), "arguments")
+    assert view["n"] == "[REDACTED:credential]"
+    assert [(row.path, row.action) for row in rows] == [
+        ("/[REDACTED:key:1]", "keep"), ("/n", "mask"), ("/deep/[REDACTED:key:1]", "keep"),
+    ]  # fmt: skip
+    assert key not in str(rows)

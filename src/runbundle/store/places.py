@@ -1,0 +1,28 @@
+"""What lies beside a store and is no part of it: the spool of journals, the vault of debug mode."""
+
+import os
+from pathlib import Path
+
+from runbundle.store.base import ArtifactStore
+
+DEFAULT_STORE = ".runbundle"
+"""Where bundles go if nothing says otherwise: a folder of the working directory."""
+
+
+def spool_of(store: ArtifactStore) -> Path:
+    """Return where a store's journals lie: `RUNBUNDLE_SPOOL`, else inside a local store, else the working directory."""
+    return _beside(store, "RUNBUNDLE_SPOOL", ".spool")
+
+
+def vault_of(store: ArtifactStore) -> Path:
+    """Return where a store's vault lies: `RUNBUNDLE_VAULT`, else inside a local store, else the working directory.
+
+    The name begins with a dot, so that no key of the store leads there.
+    """
+    return _beside(store, "RUNBUNDLE_VAULT", ".vault")
+
+
+def _beside(store: ArtifactStore, variable: str, name: str) -> Path:
+    named = os.environ.get(variable, "").strip()
+    root = getattr(store, "root", None)
+    return Path(named) if named else Path(root or DEFAULT_STORE) / name
