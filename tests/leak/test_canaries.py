@@ -163,6 +163,29 @@ def test_redact_check_of_an_application_tells_raw_from_redacted(configured: Call
     assert behind.get_finished_spans()
 
 
+def test_redact_check_sends_nothing_and_loses_nothing(
+    configured: Callable[..., runbundle.Handle], sink: Sink, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Spans and logs that waited are sent first; of the check nothing is, nor kept in store, spool or vault."""
+    monkeypatch.setenv("RUNBUNDLE_DEBUG_CONTENT", "1")
+    monkeypatch.setenv("RUNBUNDLE_VAULT_KEY", "a key for tests only")
+    handle = configured(otlp=sink.url, content_mode="debug")
+    with runbundle.start_run("before", run_id="before"):
+        handle.logger_provider.get_logger("app").emit(body="x")
+    reports = {report.sink: report for report in check_application(handle)}
+    assert all(report.reached and not report.leaked for report in reports.values())
+    assert {name.split(": ")[-1] for name in reports if name.startswith("exporter")} == {
+        "OTLPSpanExporter", "OTLPLogExporter"
+    }  # fmt: skip
+    handle.shutdown()
+    sent = b"".join(body for _, body in sink.bodies)
+    assert {path for path, _ in sink.bodies} == {"/v1/traces", "/v1/logs"}
+    assert b"before" in sent
+    assert b"leak-check" not in sent
+    assert b"leak-check" not in all_bytes(tmp_path)
+    assert [p.name for p in (tmp_path / "store" / ".vault").iterdir()] == ["before"]
+
+
 def test_redact_check_on_the_command_line(tmp_path: Path) -> None:
     """A table and exit code 0 for what is clean; 1 and the channels for what leaks; 2 for what cannot be loaded."""
     (tmp_path / "appl.py").write_text(

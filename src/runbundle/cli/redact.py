@@ -71,8 +71,8 @@ def check(app: str | None, format_: str) -> None:
 
     Without --app this installation is checked with the contracts of RUNBUNDLE_CONTRACTS: bundle and spool, OTLP over
     HTTP and gRPC to servers started for the purpose, a console exporter, and this library's own log messages. With
-    --app what the application configures is: its bundle, and each exporter its tracer provider has, cut off from
-    where it sends to for the time of the check. Nothing is sent anywhere and nothing is left behind.
+    --app what the application configures is: its bundle, and each exporter of spans and logs that it has, cut off
+    from where it sends to for the time of the check. Nothing is sent anywhere and nothing is left behind.
 
     Exit codes: 0 every sink is clean; 1 a canary came out, or nothing did, where something should.
     """

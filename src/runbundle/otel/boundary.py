@@ -34,7 +34,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         super().__init__()
         self.redactor = redactor
         self.recorder = recorder
-        self._debug = debug
+        self.debug = debug
         self.membership = Membership()
         self._codec = SpanCodec()
         self._downstream = 0
@@ -78,8 +78,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is None and not self._downstream:
                 return
             raw = self._raw(span, member)
-            if self._debug is not None and member is not None:
-                self._keep_content(self._debug, member.run_id, raw)
+            if self.debug is not None and member is not None:
+                self._keep_content(self.debug, member.run_id, raw)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)

@@ -12,7 +12,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from opentelemetry.exporter.otlp.proto.common._log_encoder import encode_logs
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor, SpanExportResult
 
 from runbundle.otel import active
@@ -27,7 +29,7 @@ from runbundle.otel.canaries import (
     plant_spans,
 )
 from runbundle.otel.configure import Handle, configure
-from runbundle.otel.processors import exporters_of
+from runbundle.otel.processors import exporters_of, log_exporters_of
 from runbundle.otel.scopes import start_run
 from runbundle.store import LocalStore
 
@@ -73,6 +75,7 @@ class Captured:
 
 
 _OWN_LOGS = "log messages of this library"
+_SUCCESS = {False: SpanExportResult.SUCCESS, True: LogRecordExportResult.SUCCESS}
 _SPANS_ONLY = [c for c in SPAN_CHANNELS if c != "resource attribute"]
 
 
@@ -90,27 +93,30 @@ def check_defaults() -> list[SinkReport]:
 
 
 def check_application(handle: Handle) -> list[SinkReport]:
-    """Check what an application has configured: its bundle, and each exporter that its tracer provider has.
+    """Check what an application has configured: its bundle, and each exporter of spans and of logs.
 
     For the time of the check its exporters are cut off, so that no canary is sent anywhere, and bundles go to a
     temporary folder. Exporters that were there before runbundle, and so see raw spans, are checked as the others are.
     """
     captured = Captured()
+    handle.flush()  # what the application itself has recorded goes where it belongs
+    spans = [(e, _SPANS_ONLY, encode_spans) for e in exporters_of(handle.tracer_provider, handle.boundary)]
+    logs = [(e, LOG_CHANNELS, encode_logs) for e in log_exporters_of(handle.logger_provider)]
     restore: list[Callable[[], None]] = []
-    for number, exporter in enumerate(exporters_of(handle.tracer_provider, handle.boundary), 1):
+    for number, (exporter, channels, encode) in enumerate([*spans, *logs], 1):
         sink = f"exporter {number}: {type(exporter).__name__}"
-        captured.expect(sink, _SPANS_ONLY)
-        restore.append(_tap(exporter, sink, captured))
+        captured.expect(sink, channels)
+        restore.append(_tap(exporter, lambda batch, s=sink, e=encode: captured.add(s, e(batch).SerializeToString())))
+    recorder, boundary = handle.recorder, handle.boundary
+    store, spool, debug = recorder.store, recorder.spool, boundary.debug
     with tempfile.TemporaryDirectory() as folder, _own_logs(captured):
-        recorder, store, spool = handle.recorder, handle.recorder.store, handle.recorder.spool
-        handle.flush()
-        recorder.store, recorder.spool = LocalStore(folder), Path(folder) / ".spool"
+        recorder.store, recorder.spool, boundary.debug = LocalStore(folder), Path(folder) / ".spool", None
         try:
             _plant(handle)
             captured.expect("bundle and spool", [*_SPANS_ONLY, *LOG_CHANNELS])
             captured.add("bundle and spool", _all_bytes(Path(folder)))
         finally:
-            recorder.store, recorder.spool = store, spool
+            recorder.store, recorder.spool, boundary.debug = store, spool, debug
             for function in restore:
                 function()
     return captured.reports()
@@ -153,12 +159,12 @@ def _plant(handle: Handle) -> None:
     handle.flush()
 
 
-def _tap(exporter: Any, sink: str, captured: Captured) -> Callable[[], None]:
-    """Let an exporter export into `captured` instead; return what undoes it."""
+def _tap(exporter: Any, keep: Callable[[Any], None]) -> Callable[[], None]:
+    """Let an exporter hand its batches to `keep` and send nothing; return what undoes it."""
 
-    def export(spans: Any) -> SpanExportResult:
-        captured.add(sink, encode_spans(spans).SerializeToString())
-        return SpanExportResult.SUCCESS
+    def export(batch: Any, **_: Any) -> Any:
+        keep(batch)
+        return _SUCCESS[isinstance(exporter, LogRecordExporter)]
 
     exporter.export = export
     return lambda: exporter.__dict__.pop("export", None)

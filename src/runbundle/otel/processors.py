@@ -6,6 +6,7 @@ Only diagnosis depends on this module: if the SDK's private names change, findin
 from collections.abc import Iterator
 from typing import Any
 
+from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle.otel.boundary import BoundarySpanProcessor
@@ -23,11 +24,26 @@ def processors_of(owner: Any) -> tuple[Any, ...]:
     return tuple(getattr(outer, "_span_processors", ()))
 
 
+def log_exporters_of(provider: LoggerProvider) -> Iterator[Any]:
+    """Yield the exporters of a logger provider."""
+    outer: Any = getattr(provider, "_multi_log_record_processor", None)
+    for processor in getattr(outer, "_log_record_processors", ()):
+        exporter = exporter_of(processor)
+        if exporter is not None:
+            yield exporter
+
+
 def exporter_of(processor: Any) -> Any:
     """Return the exporter behind a simple or batch processor, or None."""
-    return getattr(processor, "span_exporter", None) or getattr(
-        getattr(processor, "_batch_processor", None), "_exporter", None
-    )
+    for owner, name in (
+        (processor, "span_exporter"),
+        (getattr(processor, "_batch_processor", None), "_exporter"),
+        (processor, "_exporter"),
+    ):
+        exporter = getattr(owner, name, None)
+        if exporter is not None:
+            return exporter
+    return None
 
 
 def is_safe(processor: Any) -> bool:
