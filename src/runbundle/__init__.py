@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         BundleQuarantined,
         ConfigError,
         ContractError,
+        KeyChanged,
         KeyNotFound,
         MalformedBundle,
         NotSealed,
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "runbundle.bundle.recorder": ["FlushResult"],
     "runbundle.errors": [
-        "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyNotFound",
+        "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyChanged", "KeyNotFound",
         "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",
         "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
@@ -92,6 +93,7 @@ __all__ = [
     "FieldRule",
     "FlushResult",
     "Handle",
+    "KeyChanged",
     "KeyNotFound",
     "MalformedBundle",
     "NotSealed",

@@ -8,6 +8,7 @@
     ├── StoreError
     │   ├── KeyNotFound (KeyError)        nothing is stored under that key, or no run has that name
     │   ├── AlreadyExists (FileExistsError)  create-only: the key is taken; nothing was changed
+    │   ├── KeyChanged                    conditional replace: the key holds something else; nothing was changed
     │   └── StoreUnavailable              disk full, no permission, no network: worth another try
     ├── BundleError
     │   ├── MalformedBundle               a file does not parse; `.file` and `.line` say where
@@ -72,6 +73,12 @@ class AlreadyExists(StoreError, FileExistsError):
     """The key is taken. Nothing was changed."""
 
     code = "already-exists"
+
+
+class KeyChanged(StoreError):
+    """The key holds something else than what was to be replaced. Nothing was changed."""
+
+    code = "key-changed"
 
 
 class StoreUnavailable(StoreError):

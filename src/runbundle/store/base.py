@@ -5,8 +5,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-from runbundle.errors import ConfigError, KeyNotFound
+from runbundle.errors import ConfigError, KeyNotFound, StoreUnavailable
 
+Body = bytes | BinaryIO
+"""What is stored: bytes, or a seekable file, which is read from its beginning and stays open."""
+
+_CHUNK_BYTES = 1_048_576
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
@@ -24,10 +28,21 @@ class ArtifactStore(ABC):
         """What `from_url` turns into this store again."""
 
     @abstractmethod
-    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+    def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store `data`. Raises `AlreadyExists` if the key is taken, unless `overwrite`."""
 
-    def put_all(self, files: Mapping[str, bytes]) -> None:
+    def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
+        """Store `data` in place of `expected`, if that is what `key` holds at that moment.
+
+        Raises `KeyChanged` if it holds something else, and `KeyNotFound` if it holds nothing; then nothing was
+        changed. Of two that replace the same bytes at once one succeeds. A backend that cannot do this keeps this
+        method, which raises `StoreUnavailable`: such a store takes no late data.
+        """
+        raise StoreUnavailable(
+            f"{self.url} cannot replace {key} on a condition", hint="keep runs in a store that can, such as local disk"
+        )
+
+    def put_all(self, files: Mapping[str, Body]) -> None:
         """Store several files, in order, as by `put`; a backend may do in common what each needs.
 
         When it returns, all are stored. If it raises, those before the one at fault may be.
@@ -70,6 +85,18 @@ class ArtifactStore(ABC):
         except KeyNotFound:
             return False
         return True
+
+
+def chunks_of(data: Body) -> Iterator[bytes | memoryview]:
+    """Yield what is to be stored, a mebibyte at a time."""
+    if isinstance(data, bytes):
+        view = memoryview(data)
+        for start in range(0, len(view), _CHUNK_BYTES):
+            yield view[start : start + _CHUNK_BYTES]
+    else:
+        data.seek(0)
+        while chunk := data.read(_CHUNK_BYTES):
+            yield chunk
 
 
 def check_key(key: str) -> str:

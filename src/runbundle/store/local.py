@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from runbundle.errors import AlreadyExists, KeyNotFound, RunbundleError, StoreUnavailable
-from runbundle.store.base import ArtifactStore, check_key, check_prefix, check_range
+from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, RunbundleError, StoreUnavailable
+from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of
 
 _HINTS = {
     errno.ENOSPC: "free some space and try again; nothing was changed",
@@ -40,15 +41,28 @@ class LocalStore(ArtifactStore):
         """The root as `file://` URL."""
         return self.root.as_uri()
 
-    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+    def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store `data`, synced to disk."""
         self._put({key: data}, overwrite=overwrite)
 
-    def put_all(self, files: Mapping[str, bytes]) -> None:
+    def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
+        """Replace what `key` holds if that is `expected`: under a lock on the file that is replaced."""
+        path = self.root / check_key(key)
+        with self.open(key) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                # Whoever held the lock before us has put another file in this one's place.
+                if not os.path.samestat(os.fstat(file.fileno()), path.stat()) or file.read() != expected:
+                    raise KeyChanged(f"{key} has changed meanwhile")
+            except FileNotFoundError:
+                raise KeyChanged(f"{key} has been deleted meanwhile") from None
+            self._put({key: data}, overwrite=True)
+
+    def put_all(self, files: Mapping[str, Body]) -> None:
         """Store several files, each synced; their folder is synced once for all."""
         self._put(files, overwrite=False)
 
-    def _put(self, files: Mapping[str, bytes], *, overwrite: bool) -> None:
+    def _put(self, files: Mapping[str, Body], *, overwrite: bool) -> None:
         targets = {key: self.root / check_key(key) for key in files}
         scratch = self.root / ".tmp" / uuid4().hex
         key = ""
@@ -173,12 +187,13 @@ def _link(scratch: Path, target: Path) -> None:
         raise AlreadyExists("") from None
 
 
-def _write_synced(path: Path, data: bytes) -> None:
+def _write_synced(path: Path, data: Body) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        for chunk in chunks_of(data):
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(fd, view) :]
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -5,8 +5,8 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from runbundle.errors import AlreadyExists, KeyNotFound
-from runbundle.store.base import ArtifactStore, check_key, check_prefix, check_range
+from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound
+from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of
 
 
 class MemoryStore(ArtifactStore):
@@ -21,11 +21,22 @@ class MemoryStore(ArtifactStore):
         """`memory://`, which names a new store each time."""
         return "memory://"
 
-    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+    def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store a copy of `data`."""
+        copy = b"".join(chunks_of(data))
         with self._lock:
             if check_key(key) in self._data and not overwrite:
                 raise AlreadyExists(f"{key} exists already")
+            self._data[key] = copy
+
+    def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
+        """Replace what `key` holds if that is `expected`."""
+        with self._lock:
+            found = self._data.get(check_key(key))
+            if found is None:
+                raise KeyNotFound(f"nothing is stored under {key}")
+            if found != expected:
+                raise KeyChanged(f"{key} has changed meanwhile")
             self._data[key] = bytes(data)
 
     def get(self, key: str) -> bytes:

@@ -4,12 +4,13 @@ A store's author subclasses `StoreTests`, provides three hooks and lets pytest r
 store, so that what one method writes is not only ever read by its twin.
 """
 
+import io
 import threading
 from abc import ABC, abstractmethod
 
 import pytest
 
-from runbundle.errors import AlreadyExists, ConfigError, KeyNotFound, StoreError
+from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError
 from runbundle.store import ArtifactStore
 
 
@@ -92,6 +93,49 @@ class StoreTests(ABC):
             thread.join()
         assert len(won) == 1
         assert store.get("run/contested") == bytes([won[0]]) * 10_000
+
+    def test_files_are_stored_from_their_beginning(self) -> None:
+        """A file is stored whole, wherever it was read to, and stays open; twice over gives the same."""
+        store = self.make_store()
+        with io.BytesIO(bytes(range(256)) * 9_000) as file:
+            file.seek(100)
+            store.put("run/a", file)
+            store.put_all({"run/b": file})
+            assert self.raw_get(store, "run/a") == self.raw_get(store, "run/b") == file.getvalue()
+
+    def test_replace_is_conditional(self) -> None:
+        """Only the expected bytes are replaced; anything else, or nothing, is left as it is."""
+        store = self.make_store()
+        with pytest.raises(KeyNotFound):
+            store.replace("run/a", b"new", expected=b"")
+        store.put("run/a", b"first")
+        with pytest.raises(KeyChanged):
+            store.replace("run/a", b"new", expected=b"other")
+        store.replace("run/a", b"second", expected=b"first")
+        assert self.raw_get(store, "run/a") == b"second"
+
+    def test_of_many_replacers_one_wins_each_time(self) -> None:
+        """A counter that eight threads raise by replacing it ends at the number of their successes."""
+        store = self.make_store()
+        store.put("run/counter", b"0")
+        won: list[bool] = []
+
+        def count() -> None:
+            for _ in range(10):
+                seen = store.get("run/counter")
+                try:
+                    store.replace("run/counter", b"%d" % (int(seen) + 1), expected=seen)
+                except KeyChanged:
+                    continue
+                won.append(True)
+
+        threads = [threading.Thread(target=count) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert won
+        assert store.get("run/counter") == b"%d" % len(won)
 
     def test_list_is_sorted_and_by_prefix(self) -> None:
         """Listing yields the keys that begin with the prefix, sorted; folders only where there are keys."""
