@@ -60,8 +60,8 @@ if TYPE_CHECKING:
 _PLACES = {
     "runbundle.bundle.recorder": ["FlushResult"],
     "runbundle.errors": [
-        "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyChanged", "KeyNotFound",
-        "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",
+        "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyChanged",
+        "KeyNotFound", "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",
         "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
     "runbundle.models.contract": ["DataHandling", "FieldRule", "ToolContract"],

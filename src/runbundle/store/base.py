@@ -31,7 +31,7 @@ class ArtifactStore(ABC):
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store `data`. Raises `AlreadyExists` if the key is taken, unless `overwrite`."""
 
-    def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
+    def replace(self, key: str, data: bytes, *, expected: bytes) -> None:  # noqa: ARG002
         """Store `data` in place of `expected`, if that is what `key` holds at that moment.
 
         Raises `KeyChanged` if it holds something else, and `KeyNotFound` if it holds nothing; then nothing was
