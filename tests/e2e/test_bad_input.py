@@ -215,18 +215,19 @@ def test_two_runs_with_one_id_at_once_are_stated(configured: Configured) -> None
     assert (report.verdict, [f.code for f in report.findings]) == ("incomplete", ["RB306"])
 
 
-def test_a_second_run_with_a_sealed_id_conflicts_and_is_kept(configured: Configured, tmp_path: Path) -> None:
-    """The sealed bundle stays as it is; the second run's records stay in the spool, and flush says so."""
+def test_a_second_run_with_a_sealed_id_becomes_a_revision(configured: Configured) -> None:
+    """Nothing is lost: both are in revision 2, the first is kept, and verify says that two runs share one id."""
     handle = configured()
     with runbundle.start_run("a", run_id="twice"):
         pass
     before = sealed(handle).index_bytes
     with runbundle.start_run("b", run_id="twice"), runbundle.start_tool("second"):
         pass
-    result = handle.flush()
-    assert "already sealed" in result.failed["twice"]
-    assert handle.store.get("twice/run.json") == before
-    assert b"second" in all_bytes(tmp_path / "store" / ".spool" / "twice")
+    bundle = sealed(handle)
+    assert (bundle.index.revision, bundle.index.completeness.roots) == (2, 2)
+    assert bundle.read("revisions/1/run.json") == before
+    assert [call.tool for call in bundle.tool_calls().calls] == ["second"]
+    assert {f.code for f in verify(bundle.store, bundle.key).findings} == {"RB306"}
 
 
 def test_a_span_ended_twice_counts_once(configured: Configured, caplog: pytest.LogCaptureFixture) -> None:

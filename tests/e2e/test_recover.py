@@ -113,14 +113,14 @@ def test_a_torn_line_is_counted(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_recovered_stays(tmp_path: Path) -> None:
-    """A run id that is sealed already with other content, and a store that cannot be written: records are kept."""
+    """Beside a run.json that is none, nothing is sealed: the records are kept, and the next word is the reader's."""
     killed(tmp_path, CRASH)
     spool = tmp_path / "store" / ".spool"
     store = LocalStore(tmp_path / "store")
     store.put("crashed/run.json", b"{}")
     outcome = recover(store, spool, "crashed")
     assert outcome.outcome == "failed"
-    assert "already sealed" in outcome.note
+    assert "run.json: run_id" in outcome.note
     assert spooled_runs(spool) == ["crashed"]
     code, output = cli("recover", "--all", "--store", str(tmp_path / "store"))
     assert code == 1

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 import runbundle
-from runbundle.bundle.recorder import FlushResult
+from runbundle.bundle.sealer import FlushResult
 from runbundle.bundle.tripwire import search
 from runbundle.models.records import SpanRecord
 from runbundle.otel import active
@@ -74,7 +74,7 @@ def test_a_second_quarantine_of_one_run_keeps_both(
 
 def test_hits_name_places_and_rules_only() -> None:
     """File, line and rule; the line counts from 1."""
-    hits = search({"a.json": b"{}\n", "events.jsonl": b"{}\n{}\n" + CANARY.encode() + b"\n"})
+    hits = search([("a.json", [b"{}\n"]), ("events.jsonl", [b"{}\n", b"{}\n" + CANARY.encode() + b"\n"])])
     assert [tuple(hit) for hit in hits] == [("events.jsonl", 3, "github-token")]
 
 

@@ -1,100 +1,167 @@
-"""Journal to bundle: a pure function. No clock, no host name, no id of whoever assembles enters a bundle."""
+"""Records to bundle: a pure function. No clock, no host name, no id of whoever assembles enters a bundle."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
-from runbundle.bundle import summaries
-from runbundle.bundle.journal import Journal
-from runbundle.bundle.timeline import Span, events_of, root_of, spans_of
-from runbundle.models.bundle import RunIndex
-from runbundle.models.canonical import sha256_hex, to_json_bytes
+from runbundle.bundle.gather import Gathered
+from runbundle.bundle.parts import Part, listing, part
+from runbundle.bundle.sorting import Sorter
+from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
+from runbundle.bundle.tally import Tally
+from runbundle.bundle.timeline import Span, numbered, run_lines, span_lines
+from runbundle.models.bundle import Counts, RunIndex
+from runbundle.models.canonical import to_json_bytes
 from runbundle.models.identity import valid_run_id
 from runbundle.redaction.markers import is_marker, marker_parts
-from runbundle.redaction.receipt import totals
-
-MEDIA_TYPES = {".json": "application/json", ".jsonl": "application/x-ndjson"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Assembled:
-    """A bundle in memory: `files` without run.json, in the order they are written, and run.json itself."""
+    """A bundle that is in no store yet: its files but run.json, in the order they are written, and what that says."""
 
     run_id: str
     tenant_id: str
-    files: dict[str, bytes]
-    index: bytes
+    parts: list[Part]
+    completeness: dict[str, Any]
+    """What run.json will say of it; `late` counts the records that the bundle sealed before did not have."""
+    _index: dict[str, Any] = field(repr=False)
 
     @property
     def key(self) -> str:
         """Where in a store the bundle lives: `<run_id>` or `<tenant>/<run_id>`."""
         return f"{self.tenant_id}/{self.run_id}" if self.tenant_id else self.run_id
 
+    def index(self, paths: Mapping[str, str] | None = None, **fields: Any) -> bytes:
+        """Return run.json. `paths`: where the files lie, if not at their names; `fields` are put in or replaced."""
+        at: Callable[[str], str] = lambda name: (paths or {}).get(name, name)  # noqa: E731
+        entries = [
+            {"path": at(p.name), "bytes": p.size, "sha256": p.sha256, "media_type": p.media_type} for p in self.parts
+        ]
+        config = next(entry for p, entry in zip(self.parts, entries, strict=True) if p.name == "config.snapshot.json")
+        # Validated, not merely dumped: a bundle that its own schema refuses must never be sealed.
+        checked = RunIndex.model_validate(
+            {
+                **self._index,
+                "completeness": self.completeness,
+                **fields,
+                "config": {"path": config["path"], "sha256": config["sha256"]},
+                "files": sorted(entries, key=lambda entry: entry["path"]),
+            }
+        )
+        return to_json_bytes(checked.model_dump(mode="json", by_alias=True, exclude_none=True), indent=True)
 
-def assemble(run_id: str, journal: Journal, *, dropped: Mapping[str, int] | None = None) -> Assembled:
+    def close(self) -> None:
+        """Give the files back."""
+        for made in self.parts:
+            made.close()
+
+
+def assemble(
+    gathered: Gathered, *, torn: int = 0, sdk_versions: frozenset[str] = frozenset(), grace_s: float | None = None
+) -> Assembled:
     """Assemble the bundle of one run.
 
-    `dropped` adds losses that no span could carry, by reason. The same records give the same bytes, in whatever order
-    and from however many writers they came. Holds the run in memory.
+    `torn`: lines of journals that could not be read. `grace_s`: how long spans that are still open were waited for;
+    None if nothing is waiting any more. The same records give the same bytes, in whatever order and from however many
+    writers they came. Memory does not grow with the run, see `sorting`. Raises `OSError` if the disk is full.
     """
-    spans = spans_of(journal)
-    root = root_of(run_id, spans)
-    roots = sum(span.op == "run" for span in spans.values()) or (1 if root else 0)
-    about = root.attributes if root else {}
-    events = list(events_of(spans, journal.logs, root))
-    calls = summaries.tool_calls(spans)
-    found = summaries.retrievals(spans)
-    files = {"config.snapshot.json": _config(about)}
-    files["events.jsonl"] = b"".join(events)
-    if found:
-        files["evidence.json"] = to_json_bytes(
-            {"schema": "runbundle/evidence/v1", "run_id": run_id, "retrievals": found}, indent=True
-        )
-    files["tool_calls.json"] = to_json_bytes(
-        {"schema": "runbundle/tool_calls/v1", "run_id": run_id, "calls": calls}, indent=True
-    )
-    started = min((s.record["start_ns"] for s in spans.values()), default=0)
-    ended = max((s.record["end_ns"] for s in spans.values()), default=started)
-    if root is not None:
-        started, ended = root.record["start_ns"], root.record["end_ns"] if root.ended else ended
+    tally = Tally(gathered.run_id)
+    with Sorter(gathered.scratch) as calls, Sorter(gathered.scratch) as found:
+        gathered.finish()
+        _spread(gathered, tally, calls, found)
+        about = _about(tally)
+        parts = [part("config.snapshot.json", [_config(about)], gathered.scratch)]
+        try:
+            parts.append(part("events.jsonl", _numbered(gathered, tally), gathered.scratch))
+            of_run = {"run_id": gathered.run_id}
+            if tally.counts["evidence"]:
+                entries = listing("retrievals", _unkeyed(found), **of_run, schema="runbundle/evidence/v1")
+                parts.append(part("evidence.json", entries, gathered.scratch))
+            entries = listing("calls", _unkeyed(calls), **of_run, schema="runbundle/tool_calls/v1")
+            parts.append(part("tool_calls.json", entries, gathered.scratch))
+        except BaseException:
+            for made in parts:
+                made.close()
+            raise
+    index = _index_of(gathered.run_id, tally, about, sdk_versions)
+    completeness = tally.completeness(torn, gathered.late, grace_s)
+    return Assembled(gathered.run_id, index.get("tenant_id", ""), parts, completeness, index)
+
+
+def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> None:
+    """Bring each span to where it belongs: its lines, its tool call, its evidence, the sums."""
+    table = gathered.table
+    for place, span in gathered.spans():
+        record = span.record
+        parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
+        tally.add(span, parent_here=parent_here)
+        for line in span_lines(span, parent_here=parent_here):
+            gathered.lines.add(line)
+        if span.op == "tool":
+            call = tool_call(span, table.agent_above(place))
+            tally.counts["policy_blocks"] += call["policy"]["decision"] in ("blocked", "denied")
+            calls.add(_keyed(span, call))
+        evidence = retrieval(span)
+        if evidence is not None:
+            tally.counts["evidence"] += 1
+            found.add(_keyed(span, evidence))
+    tally.finish()
+    if tally.begun is not None and tally.final is not None:
+        for line in run_lines(tally.begun, tally.final):
+            gathered.lines.add(line)
+
+
+_KEY = 20 + 32 + 16
+
+
+def _keyed(span: Span, entry: dict[str, Any]) -> bytes:
+    start_ns, trace_id, span_id = span.order
+    return f"{max(0, start_ns):020d}{trace_id}{span_id}".encode() + orjson.dumps(entry)
+
+
+def _unkeyed(lines: Sorter) -> Iterator[bytes]:
+    return (line[_KEY:] for line in lines)
+
+
+def _numbered(gathered: Gathered, tally: Tally) -> Iterator[bytes]:
+    for seq, line in enumerate(gathered.timeline()):
+        tally.counts["events"] += 1
+        tally.counts["logs"] += line[68:69] == b"3"
+        yield numbered(line, seq)
+
+
+def _about(tally: Tally) -> dict[str, Any]:
+    """What the run says of itself: at its beginning, and what it said later where it was resumed."""
+    begun, final = tally.begun, tally.final
+    return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
+
+
+def _index_of(run_id: str, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
+    begun, final = tally.begun, tally.final
+    started = begun.record["start_ns"] if begun else tally.first_ns or 0
+    ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
         "run_id": run_id,
         **_identity(about),
-        "started_at": summaries.rfc3339(started),
-        "ended_at": summaries.rfc3339(ended),
+        "started_at": rfc3339(started),
+        "ended_at": rfc3339(ended),
         "duration_ns": str(max(0, ended - started)),
-        "status": _status(root),
-        "config": {"path": "config.snapshot.json", "sha256": sha256_hex(files["config.snapshot.json"])},
-        "versions": _versions(about, spans.values(), journal),
-        "files": [
-            {"path": path, "bytes": len(data), "sha256": sha256_hex(data), "media_type": MEDIA_TYPES[_suffix(path)]}
-            for path, data in sorted(files.items())
-        ],
-        "counts": summaries.counts(spans, calls, len(events), len(journal.logs)),
-        "usage": summaries.usage(spans),
-        "trace_ids": sorted({trace_id for trace_id, _ in spans}),
-        "redaction": _redaction(about, spans.values()),
-        "completeness": summaries.completeness(spans, root, journal.torn, dict(dropped or {}), roots),
+        "status": {"unset": "ok"}.get(final.status, final.status) if final else "incomplete",
+        "versions": _versions(about, tally, sdk_versions),
+        "counts": {kind: tally.counts[kind] for kind in Counts.model_fields},
+        "usage": tally.usage(),
+        "trace_ids": sorted(tally.trace_ids),
+        "redaction": _redaction(about, tally),
         "revision": 1,
     }
-    if root is not None:
-        error, result = root.error(), _result(about)
-        index |= {k: v for k, v in (("error", error and {**error, "span_id": root.key[1]}), ("result", result)) if v}
-    # Validated, not merely dumped: a bundle that its own schema refuses must never be sealed.
-    checked = RunIndex.model_validate(index)
-    return Assembled(
-        run_id,
-        index.get("tenant_id", ""),
-        files,
-        to_json_bytes(checked.model_dump(mode="json", by_alias=True, exclude_none=True), indent=True),
-    )
-
-
-def _suffix(path: str) -> str:
-    return path[path.rindex(".") :]
+    if final is not None:
+        error, result = final.error(), _result(about)
+        index |= {k: v for k, v in (("error", error and {**error, "span_id": final.order[2]}), ("result", result)) if v}
+    return index
 
 
 def _config(about: dict[str, Any]) -> bytes:
@@ -105,21 +172,18 @@ def _config(about: dict[str, Any]) -> bytes:
 
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for field in ("request", "tenant", "user", "session"):
-        value = about.get(f"runbundle.{field}.id")
+    for name in ("request", "tenant", "user", "session"):
+        value = about.get(f"runbundle.{name}.id")
         # A tenant becomes a part of the bundle's key; what could not be one was not set by `start_run`.
-        if isinstance(value, str) and (field != "tenant" or valid_run_id(value)):
-            fields[f"{field}_id"] = value
+        if isinstance(value, str) and (name != "tenant" or valid_run_id(value)):
+            fields[f"{name}_id"] = value
     parent = about.get("runbundle.parent.run.id")
     if isinstance(parent, str):
         fields["parent_run"] = {"run_id": parent, "span_id": about.get("runbundle.parent.span.id", "")}
+    resumed = about.get("runbundle.resumed.from")
+    if isinstance(resumed, str):
+        fields["resumed_from"] = resumed
     return fields
-
-
-def _status(root: Span | None) -> str:
-    if root is None:
-        return "incomplete"
-    return {"unset": "ok"}.get(root.status, root.status)
 
 
 def _result(about: dict[str, Any]) -> dict[str, Any] | None:
@@ -133,35 +197,21 @@ def _result(about: dict[str, Any]) -> dict[str, Any] | None:
     return {"kind": kind, "digest": None, "bytes": None, "view": orjson.loads(value)}
 
 
-def _versions(about: dict[str, Any], spans: Any, journal: Journal) -> dict[str, Any]:
+def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str]) -> dict[str, Any]:
     text = about.get("runbundle.versions")
     versions: dict[str, Any] = orjson.loads(text) if isinstance(text, str) and not is_marker(text) else {}
-    models = {
-        value
-        for span in spans
-        for key in ("gen_ai.response.model", "gen_ai.request.model")
-        if span.op == "model" and isinstance(value := span.attributes.get(key), str)
-    }
-    sdk = {r["attributes"].get("telemetry.sdk.version") for r in journal.resources} - {None}
-    versions["models"] = sorted(models)
-    if sdk and "otel_sdk" not in versions:
-        versions["otel_sdk"] = min(str(v) for v in sdk)
-    schema_urls = {s.record["scope"].get("schema_url") for s in spans} - {None, ""}
-    versions["semconv"] = max(schema_urls) if schema_urls else "gen-ai"
+    versions["models"] = sorted(tally.models)
+    if sdk_versions and "otel_sdk" not in versions:
+        versions["otel_sdk"] = min(sdk_versions)
+    versions["semconv"] = max(tally.schema_urls) if tally.schema_urls else "gen-ai"
     return versions
 
 
-def _redaction(about: dict[str, Any], spans: Any) -> dict[str, Any]:
-    contracts: dict[str, dict[str, str]] = {}
-    for span in spans:
-        sha256, tool = span.attributes.get("runbundle.contract.sha256"), span.attributes.get("gen_ai.tool.name")
-        if sha256 and isinstance(tool, str):
-            contracts[tool] = {"version": span.attributes.get("runbundle.contract.version", ""), "sha256": sha256}
-    summed = totals(span.receipt for span in spans)
+def _redaction(about: dict[str, Any], tally: Tally) -> dict[str, Any]:
     return {
         "policy": about.get("runbundle.redaction.policy"),
-        "contracts": dict(sorted(contracts.items())),
+        "contracts": dict(sorted(tally.contracts.items())),
         "key_id": about.get("runbundle.redaction.key_id"),
-        "totals": [{"rule": r, "action": a, "count": n} for (r, a), n in sorted(summed.items())],
+        "totals": [{"rule": r, "action": a, "count": n} for (r, a), n in sorted(tally.redactions.items())],
         "content_mode": "debug" if about.get("runbundle.redaction.mode") == "debug" else "digest",
     }

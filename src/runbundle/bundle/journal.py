@@ -1,8 +1,8 @@
 """The journal: redacted records appended to `<spool>/<run_id>/<writer>.jsonl` before anything else happens to them.
 
-A line lies in memory that the kernel shares with the file, so what was acknowledged survives the death of the process
-(not of the machine: nothing is synced to disk before the seal). A writer holds a lock on its file while it may still
-write; an assembler takes files of other writers only when their lock is free.
+A line lies in memory that the kernel shares with the file, so what was acknowledged survives the death of the process;
+the death of the machine, too, if the writer syncs. A writer holds a lock on its file while it may still write; an
+assembler reads files of other writers as far as they go, and removes only those whose lock is free.
 """
 
 import contextlib
@@ -10,23 +10,51 @@ import fcntl
 import os
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from runbundle.bundle.mapped import MappedFile
 from runbundle.codec.journal_lines import parse_line, record_line, resource_line
 from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
 
+_NAMES = 1000  # tried for one journal, of which an assembler holds those before
+
 
 class JournalWriter:
     """Appends the records of one run from one writer. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sync_each: bool = False) -> None:
+        """Open or create `path` and lock it. `sync_each`: every line is on the disk before it is acknowledged.
+
+        Raises `BlockingIOError` if somebody else holds the file, or has just removed it; `OSError` if it cannot be
+        written.
+        """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
-        self._file = MappedFile(path)
-        fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._file = MappedFile(path, sync_each=sync_each)
+        try:
+            fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not _is_still_at(path, self._file.fd):
+                raise BlockingIOError(f"{path.name} was removed by whoever sealed it")
+        except OSError:
+            self._file.abandon()
+            raise
         self._resources: dict[int, tuple[ResourceRecord, int]] = {}
         self.append = self._file.append
+
+    @classmethod
+    def of(cls, directory: Path, writer_id: str, *, sync_each: bool = False) -> "JournalWriter":
+        """Open the writer's journal of a run: the one it had, or another while an assembler is reading that."""
+        for number in range(_NAMES):
+            path = directory / f"{writer_id}{f'-{number}' if number else ''}.jsonl"
+            # A run's folder goes with its last journal: it may do so between being made and being written to.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+                return cls(path, sync_each=sync_each)
+        raise OSError(f"the journals of {directory.name} are all held by others")
+
+    @property
+    def size_bytes(self) -> int:
+        """How much was appended."""
+        return self._file.size_bytes
 
     def append_record(self, kind: str, record: SpanRecord | LogRecordDict) -> None:
         """Append a redacted record; its resource is written once and referred to by number."""
@@ -38,6 +66,10 @@ class JournalWriter:
             self.append(resource_line(known[1], resource))
         self.append(record_line(kind, record, known[1]))
 
+    def duplicate_if_unsynced(self) -> int:
+        """Return a descriptor to sync the file by, which the caller closes; -1 if it needs no sync."""
+        return self._file.duplicate_if_unsynced()
+
     def close(self) -> None:
         """Close the file, which frees its lock."""
         self._file.close()
@@ -47,42 +79,42 @@ class JournalWriter:
         self._file.abandon()
 
 
-class Journal(NamedTuple):
-    """What the journals of one run hold."""
-
-    spans: list[dict[str, Any]]
-    logs: list[dict[str, Any]]
-    starts: list[dict[str, Any]]
-    resources: list[ResourceRecord]
-    """Each span's and log's `resource` is an index into this list."""
-    torn: int
-    """Lines that could not be read: at most one a writer, its last, unless a file was damaged."""
-
-
 def journal_files(directory: Path) -> list[Path]:
     """Return the journals of one run, in a stable order."""
     return sorted(directory.glob("*.jsonl"))
 
 
-def read_journal(paths: Iterable[Path]) -> Journal:
-    """Read all journals of a run. Damaged lines are counted, not raised. Memory grows with the run."""
-    journal = Journal([], [], [], [], 0)
-    torn = 0
-    for path in paths:
-        numbers: dict[int, int] = {}
+class JournalReader:
+    """The entries of all journals of a run, one at a time."""
+
+    def __init__(self, paths: Iterable[Path], *, live: Iterable[Path] = ()) -> None:
+        """`live` are those that a writer may be appending to: what is not whole there is not yet written."""
+        self.torn = 0
+        """Lines that could not be read, so far: at most one a writer, its last, unless a file was damaged."""
+        self.sdk_versions: set[str] = set()
+        """Versions of the OpenTelemetry SDK that the resources name, so far."""
+        self._paths = list(paths)
+        self._live = frozenset(live)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield spans, logs and starts. Damaged lines are counted, not raised; a file that is gone is passed over."""
+        for path in self._paths:
+            with contextlib.suppress(FileNotFoundError):
+                yield from self._entries(path)
+
+    def _entries(self, path: Path) -> Iterator[dict[str, Any]]:
         for line in _lines(path):
             entry = parse_line(line)
-            kind = entry["k"] if entry else ""
             if entry is None:
-                torn += 1
-            elif kind == "resource":
-                numbers[entry["resource"]] = _intern(journal.resources, entry["value"])
-            elif kind == "start":
-                journal.starts.append(entry)
-            elif kind in ("span", "log"):
-                entry["resource"] = numbers.get(entry["resource"], -1)
-                (journal.spans if kind == "span" else journal.logs).append(entry)
-    return journal._replace(torn=torn)
+                if path in self._live:
+                    return
+                self.torn += 1
+            elif entry["k"] == "resource":
+                version = entry["value"]["attributes"].get("telemetry.sdk.version")
+                if version is not None:
+                    self.sdk_versions.add(str(version))
+            else:
+                yield entry
 
 
 @contextlib.contextmanager
@@ -99,11 +131,37 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
             held.append(fd)
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                free.append(path)
+                if _is_still_at(path, fd):
+                    free.append(path)
         yield free
     finally:
         for fd in held:
             os.close(fd)
+
+
+@contextlib.contextmanager
+def sole_sealer(directory: Path) -> Generator[bool]:
+    """Hold the lock on a run's folder, so that of several processes one seals it at a time.
+
+    Yields False if the folder is gone: somebody else has sealed the run meanwhile.
+    """
+    try:
+        fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield _is_still_at(directory, fd)
+    finally:
+        os.close(fd)
+
+
+def _is_still_at(path: Path, fd: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _lines(path: Path) -> Iterator[bytes]:
@@ -112,9 +170,3 @@ def _lines(path: Path) -> Iterator[bytes]:
             if line.startswith(b"\0"):
                 return  # the rest is space that a writer, cut off, had allocated
             yield line.rstrip(b"\0")
-
-
-def _intern(resources: list[ResourceRecord], value: ResourceRecord) -> int:
-    if value not in resources:
-        resources.append(value)
-    return resources.index(value)

@@ -20,11 +20,24 @@ _MOST_AT_ONCE_BYTES = 4_194_304
 class MappedFile:
     """Appends to a file of its own. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create `path`, 0600, to go on after what it holds. Raises `OSError`."""
+    def __init__(self, path: Path, *, sync_each: bool = False) -> None:
+        """Open or create `path`, 0600, to go on after what it holds. Raises `OSError`.
+
+        With `sync_each` a line is on the disk, and so is the file's name, before `append` returns.
+        """
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._end = self._space = os.fstat(self.fd).st_size
+        self._synced = self._end
         self._map: mmap.mmap | None = None
+        self._sync_each = sync_each
+        if sync_each:
+            sync_folder(path.parent)
+            sync_folder(path.parent.parent)
+
+    @property
+    def size_bytes(self) -> int:
+        """How much the file holds."""
+        return self._end
 
     def append(self, line: bytes) -> None:
         """Append one line. Raises `OSError` if the disk is full; then nothing of it is in the file."""
@@ -33,7 +46,21 @@ class MappedFile:
             self._grow(end)
         assert self._map is not None
         self._map[self._end : end] = line
+        if self._sync_each:
+            page = self._end - self._end % mmap.PAGESIZE
+            try:
+                self._map.flush(page, end - page)
+            except OSError:
+                self._map[self._end : end] = bytes(len(line))
+                raise
         self._end = end
+
+    def duplicate_if_unsynced(self) -> int:
+        """Return a new descriptor of the file if something was appended since the last call, else -1."""
+        if self.fd < 0 or self._synced == self._end:
+            return -1
+        self._synced = self._end
+        return os.dup(self.fd)
 
     def close(self) -> None:
         """Cut the file to what was appended and close it."""
@@ -57,6 +84,8 @@ class MappedFile:
         except OSError:
             os.ftruncate(self.fd, self._space)
             raise
+        if self._sync_each:
+            os.fsync(self.fd)  # the new size: without it the lines would lie behind the end of the file
         self._unmap()
         self._map = mmap.mmap(self.fd, space)
         self._space = space
@@ -65,6 +94,15 @@ class MappedFile:
         if self._map is not None:
             self._map.close()
             self._map = None
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _allocate(fd: int, start: int, length: int) -> None:

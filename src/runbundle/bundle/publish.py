@@ -1,40 +1,109 @@
-"""From a run's journals to a published bundle: read, assemble, search, seal, and only then remove the journals."""
+"""From a run's journals to a published bundle: gather, assemble, search, seal, and only then remove the journals."""
 
 import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 from runbundle.bundle.assemble import assemble
-from runbundle.bundle.journal import Journal, free_files, journal_files, read_journal
+from runbundle.bundle.gather import Gathered
+from runbundle.bundle.journal import JournalReader, free_files, journal_files, sole_sealer
+from runbundle.bundle.locate import sealed_key
+from runbundle.bundle.reader import Bundle
+from runbundle.bundle.reread import entries_of
 from runbundle.bundle.seal import seal
-from runbundle.bundle.timeline import root_of, spans_of
 from runbundle.bundle.tripwire import quarantine, search
-from runbundle.errors import RunbundleError
+from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
 from runbundle.models.identity import valid_run_id
 from runbundle.store import ArtifactStore
 
+_ATTEMPTS = 5  # of a seal that others on other machines are faster with
 
-def publish(store: ArtifactStore, directory: Path) -> str | None:
-    """Seal the run whose journals lie in `directory`, as far as no writer holds them; return its key.
 
-    None if there is nothing to seal: another process has just done it. Raises `BundleQuarantined`, `WriteConflict`
-    and `StoreUnavailable`; the journals are then still there, or aside.
+class StillWritten(RunbundleError):
+    """A process still holds a journal of the run."""
+
+    code = "still-written"
+
+
+class BegunElsewhere(RunbundleError):
+    """The run's own span is neither in these journals nor in a bundle of this store."""
+
+    code = "begun-elsewhere"
+
+
+def publish(
+    store: ArtifactStore,
+    directory: Path,
+    *,
+    wait: bool = False,
+    parts: bool = True,
+    grace_s: float | None = None,
+) -> str | None:
+    """Seal the run whose journals lie in `directory`, or make a new revision of its bundle; return the bundle's key.
+
+    None if nothing is there. Journals that a process still holds are read as far as they go and stay; with `wait`,
+    they are a `StillWritten` instead. Without `parts` a run of which only a part is here, or that is still written
+    elsewhere, and of which no bundle is sealed, raises `BegunElsewhere`: sealed by itself a part would take the place
+    of the whole. `grace_s`, if spans are still open: how long was waited for them. Raises `BundleQuarantined`,
+    `WriteConflict` and `StoreUnavailable` too; the journals are then still there, or aside.
     """
-    with free_files(journal_files(directory)) as files:
-        return _publish(store, directory, files, read_journal(files)) if files else None
+    with sole_sealer(directory) as alone, free_files(journal_files(directory) if alone else []) as free:
+        every = journal_files(directory) if alone else []
+        live = set(every) - set(free)
+        if wait and live:
+            raise StillWritten(f"a process is still writing {directory.name}")
+        if not free:
+            return None
+        try:
+            for attempt in range(1, _ATTEMPTS + 1):
+                with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
+                    key = _publish(store, directory, every, live, parts=parts, grace_s=grace_s)
+                    _remove(directory, free)
+                    return key
+        except OSError as error:
+            raise StoreUnavailable(
+                f"cannot work in {directory.parent}: {error.strerror or error}", hint="free some space and try again"
+            ) from error
+    return None
 
 
-def _publish(store: ArtifactStore, directory: Path, files: list[Path], journal: Journal) -> str:
-    bundle = assemble(directory.name, journal)
-    hits = search({**bundle.files, "run.json": bundle.index})
-    if hits:
-        raise quarantine(directory, hits)
-    key = seal(store, bundle)
+def _publish(
+    store: ArtifactStore, directory: Path, every: list[Path], live: set[Path], *, parts: bool, grace_s: float | None
+) -> str:
+    run_id, spool = directory.name, directory.parent
+    with contextlib.closing(Gathered(run_id, spool)) as gathered:
+        journals = JournalReader(every, live=live)
+        gathered.add(journals)
+        over = _sealed(store, run_id, gathered)
+        torn, sdk_versions = journals.torn, set(journals.sdk_versions)
+        if over is not None:
+            gathered.add(entries_of(over, spool), sealed=True)
+            torn += over.index.completeness.dropped.get("torn_lines", 0)
+            if over.index.versions.otel_sdk:
+                sdk_versions.add(over.index.versions.otel_sdk)
+        elif not parts and (live or not gathered.begins):
+            raise BegunElsewhere("it was begun elsewhere; its beginning is not in this spool")
+        bundle = assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=grace_s)
+        with contextlib.closing(bundle):
+            hits = search([*((p.name, p.pieces()) for p in bundle.parts), ("run.json", [bundle.index()])])
+            if hits:
+                raise quarantine(directory, hits)
+            return seal(store, bundle, over)
+
+
+def _sealed(store: ArtifactStore, run_id: str, gathered: Gathered) -> Bundle | None:
+    key = sealed_key(store, run_id, gathered.tenant_id if gathered.begins else None)
+    if key is not None:
+        with contextlib.suppress(NotSealed):
+            return Bundle.open(store, key)
+    return None
+
+
+def _remove(directory: Path, files: list[Path]) -> None:
     for file in files:
         file.unlink(missing_ok=True)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # a process is still writing there
         directory.rmdir()
-    return key
 
 
 class Recovered(NamedTuple):
@@ -60,25 +129,16 @@ def recover(store: ArtifactStore, spool: Path, run_id: str, *, parts: bool = Fal
     """Seal a run that its writers left behind: open spans become `interrupted`, a torn last line is counted.
 
     Safe while other runs are written and to call twice, or from two processes at once: a run of which a writer still
-    holds a journal is `alive` and left alone, and of two that recover one run one is too late. A run that was begun
-    elsewhere, of which only a `part` is here, is left to where it was begun unless `parts`: sealed here, it would
-    take the place of the whole. Raises nothing but for a spool that cannot be read.
+    holds a journal is `alive` and left alone, and of two that recover one run one is too late. What came after a seal
+    becomes a new revision. A run that was begun elsewhere, of which only a `part` is here, is left to where it was
+    begun unless `parts`. Raises nothing but for a spool that cannot be read.
     """
-    directory = spool / run_id
-    with free_files(journal_files(directory)) as files:
-        if not files:
-            return Recovered(run_id, "alive" if journal_files(directory) else "gone")
-        if set(files) != set(journal_files(directory)):
-            return Recovered(run_id, "alive", note="a process is still writing it")
-        try:
-            journal = read_journal(files)
-            if not parts and not _begun_here(run_id, journal):
-                return Recovered(run_id, "part", note="it was begun elsewhere; its beginning is not in this spool")
-            return Recovered(run_id, "recovered", _publish(store, directory, files, journal))
-        except RunbundleError as error:
-            return Recovered(run_id, "failed", note=str(error))
-
-
-def _begun_here(run_id: str, journal: Journal) -> bool:
-    root = root_of(run_id, spans_of(journal))
-    return root is not None and (root.op == "run" or not root.record["parent_span_id"])
+    try:
+        published = publish(store, spool / run_id, wait=True, parts=parts)
+    except StillWritten as error:
+        return Recovered(run_id, "alive", note=error.message)
+    except BegunElsewhere as error:
+        return Recovered(run_id, "part", note=error.message)
+    except RunbundleError as error:
+        return Recovered(run_id, "failed", note=str(error))
+    return Recovered(run_id, "recovered", published) if published else Recovered(run_id, "gone")

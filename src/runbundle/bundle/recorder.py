@@ -1,6 +1,6 @@
-"""The one pipeline behind every source of records: accept, journal, notice a run's end, seal.
+"""The one pipeline behind every source of records: accept, journal, notice a run's end, have it sealed.
 
-The caller's thread pays for one append. Assembling and sealing happen on a thread of the recorder's own.
+The caller's thread pays for one append. Assembling and sealing happen on a thread of the sealer's.
 """
 
 import contextlib
@@ -9,39 +9,28 @@ import os
 import threading
 import time
 import weakref
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 from runbundle.bundle.journal import JournalWriter
-from runbundle.bundle.publish import publish
+from runbundle.bundle.mapped import sync_folder
+from runbundle.bundle.sealer import FlushResult, Sealer
 from runbundle.codec.journal_lines import start_line
-from runbundle.errors import BundleQuarantined, RunbundleError
 from runbundle.models.identity import valid_run_id
 from runbundle.models.records import LogRecordDict, SpanRecord
 from runbundle.store import ArtifactStore
 
+Durability = Literal["os", "fsync-batch", "fsync"]
+"""What an acknowledged record survives: the process's death; that of the machine 0.1 s later; that of the machine."""
+
+SYNC_EVERY_S = 0.1
+"""With `fsync-batch`, how long a record may wait for the disk."""
+SPOOL_LIMIT_BYTES = 4 << 30
+"""How much may wait in the spool for its seal before records are held up, and then dropped and counted."""
+_HOLD_UP_S = 0.5
 _log = logging.getLogger("runbundle")
-_LOG_EVERY_S = 30.0
-
-
-@dataclass
-class FlushResult:
-    """What `flush()` found."""
-
-    sealed: list[str] = field(default_factory=list[str])
-    """Keys of the bundles sealed since the last flush, oldest first (the last 1,000 of them)."""
-    failed: dict[str, str] = field(default_factory=dict[str, str])
-    """Run id to reason. Their records stay in the spool."""
-    pending: int = 0
-    """Runs that have not ended, or were not sealed in time."""
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    """Records lost since the start of the process, by reason."""
-
-    def __bool__(self) -> bool:
-        """Whether nothing failed, is pending or was lost."""
-        return not (self.failed or self.pending or self.dropped)
 
 
 @dataclass
@@ -49,40 +38,64 @@ class _Run:
     run_id: str
     writer: JournalWriter | None = None
     open: int = 0
-    root_ended_at: float | None = None
+    ended: bool = False
+    begun: bool = False
     dropped: int = 0
+
+
+class _SpoolFull(OSError):
+    """As much waits for its seal as may."""
 
 
 class Recorder:
     """Journals redacted records and seals runs into a store. Thread-safe; never raises from a record's path."""
 
-    def __init__(self, store: ArtifactStore, spool: Path, *, grace_s: float = 2.0) -> None:
+    def __init__(
+        self,
+        store: ArtifactStore,
+        spool: Path,
+        *,
+        grace_s: float = 2.0,
+        durability: Durability = "os",
+        spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
+        recover: bool = False,
+    ) -> None:
+        """`recover`: seal, in the background, runs that dead processes left in the spool."""
         self.store = store
         self.spool = spool
-        self._grace_s = grace_s
+        self._durability = durability
+        self._limit_bytes = spool_limit_bytes
         self._runs: dict[str, _Run] = {}
-        self._ready: deque[_Run] = deque()
-        self._sealing = 0
-        self._sealed: deque[str] = deque(maxlen=1000)
-        self._failed: dict[str, str] = {}
         self._dropped: dict[str, int] = {}
-        self._logged_at: dict[str, float] = {}
-        self._closed = False
+        self._written = 0
+        self._written_bytes = 0
+        self._full_since = 0.0
+        self._stop = threading.Event()
+        self._sealer = Sealer(store, spool, grace_s, self._let_go)
         self._reset_process()
         _recorders.add(self)
+        if recover:
+            self._sealer.look_for_orphans()
 
     def _reset_process(self) -> None:
-        self._condition = threading.Condition(threading.Lock())
+        self._lock = threading.Condition(threading.Lock())
+        self._unsynced: list[tuple[int, Path]] = []
         self._writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
-        self._thread: threading.Thread | None = None
+        self._syncing: threading.Thread | None = None
 
     def after_fork(self) -> None:
         """Start afresh in a forked child: the parent's runs are the parent's, and so are its files."""
-        for run in [*self._runs.values(), *self._ready]:
+        for run in self._runs.values():
             if run.writer is not None:
                 with contextlib.suppress(OSError):
                     run.writer.abandon_after_fork()
-        self._runs, self._ready, self._sealing = {}, deque(), 0
+        for fd, _ in self._unsynced:
+            if fd >= 0:
+                os.close(fd)
+        self._runs = {}
+        self._written_bytes = 0
+        self._stop = threading.Event()
+        self._sealer.reset()
         self._reset_process()
 
     # -- records -------------------------------------------------------------------------------------------------
@@ -97,43 +110,44 @@ class Recorder:
         lane: str,
         *,
         is_run: bool = False,
+        record: SpanRecord | None = None,
     ) -> None:
-        """Record that a span has started. `is_run` says that it is the run's own span."""
+        """Record that a span has started. `is_run`: it is the run's own, and `record` what is known of it already."""
         if not valid_run_id(run_id):
             return  # its end is counted
-        line = start_line(trace_id, span_id, parent_span_id, start_ns, lane, is_run=is_run)
-        with self._condition:
+        line = start_line(trace_id, span_id, parent_span_id, start_ns, lane, is_run=is_run, record=record)
+        with self._lock:
             run = self._run(run_id)
             run.open += 1
+            run.begun |= is_run
             try:
                 (run.writer or self._open(run)).append(line)
             except OSError as error:
                 # The span itself may still come through; what a lost start costs is only evidence of a crash.
-                self._complain("journal", f"the start of a span was not journalled: {error.strerror or error}")
+                self._complain(f"the start of a span was not journalled: {error.strerror or error}")
 
     def ended(self, record: SpanRecord, *, is_root: bool) -> None:
         """Record an ended span. `is_root` says that the run ends with it."""
         if not valid_run_id(record["run_id"]):
             self.count_dropped("bad_run_id")
             return
-        with self._condition:
+        with self._lock:
             run = self._run(record["run_id"])
             run.open = max(0, run.open - 1)
             self._append(run, "span", record)
             if is_root:
-                run.root_ended_at = time.monotonic()
-                self._start_thread()
+                run.ended = True
+                if run.open:
+                    self._sealer.root_ended(run.run_id)
             if run.open == 0:
                 self._settle(run)
-                if is_root or run.root_ended_at is not None:
-                    self._condition.notify_all()
 
     def logged(self, record: LogRecordDict) -> None:
         """Record a log record that belongs to a run."""
         if not valid_run_id(record["run_id"]):
             self.count_dropped("bad_run_id")
             return
-        with self._condition:
+        with self._lock:
             run = self._run(record["run_id"])
             self._append(run, "log", record)
             if run.open == 0:
@@ -146,16 +160,44 @@ class Recorder:
 
     def count_dropped(self, reason: str, count: int = 1) -> None:
         """Count records that were lost before they reached this recorder."""
-        with self._condition:
+        with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + count
 
     def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
         try:
-            (run.writer or self._open(run)).append_record(kind, record)
+            if self._written_bytes >= self._limit_bytes:
+                self._make_room()
+            writer = run.writer or self._open(run)
+            before = writer.size_bytes
+            writer.append_record(kind, record)
+            self._written += 1
+            self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             run.dropped += 1
-            self._dropped["journal"] = self._dropped.get("journal", 0) + 1
-            self._complain("journal", f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
+            reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
+            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+            self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
+
+    def _make_room(self) -> None:
+        """Hold the caller up until something was sealed; raise `_SpoolFull` if that takes too long."""
+        patience = time.monotonic() + _HOLD_UP_S
+        while True:
+            self._written_bytes = self._spooled_bytes()
+            if self._written_bytes < self._limit_bytes:
+                self._full_since = 0.0
+                return
+            if self._full_since or time.monotonic() >= patience:
+                # Held up once, callers go on at full speed: what they lose is counted, and looked at again by the next.
+                self._full_since = self._full_since or time.monotonic()
+                raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
+            self._lock.wait(0.02)
+
+    def _spooled_bytes(self) -> int:
+        total = 0
+        for path in self.spool.glob(f"*/{self._writer_id}*.jsonl"):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
 
     def _run(self, run_id: str) -> _Run:
         run = self._runs.get(run_id)
@@ -164,137 +206,92 @@ class Recorder:
         return run
 
     def _open(self, run: _Run) -> JournalWriter:
-        run.writer = JournalWriter(self.spool / run.run_id / f"{self._writer_id}.jsonl")
+        run.writer = JournalWriter.of(self.spool / run.run_id, self._writer_id, sync_each=self._durability == "fsync")
+        if self._durability == "fsync-batch" and self._syncing is None:
+            self._syncing = threading.Thread(target=self._sync_in_turns, name="runbundle-sync", daemon=True)
+            with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: flush() syncs
+                self._syncing.start()
         return run.writer
 
     def _settle(self, run: _Run) -> None:
         """No span of the run is open here: hand it over if it has ended, else let others read what we wrote."""
         del self._runs[run.run_id]
-        if run.root_ended_at is not None:
-            self._ready.append(run)
         # Closed here, not at the seal: however many runs wait for that, they hold no files open.
+        self._close(run)
+        self._sealer.settled(run.run_id, has_ended=run.ended)
+
+    def _close(self, run: _Run) -> None:
         if run.writer is not None:
-            run.writer.close()
+            if self._durability == "fsync-batch":
+                self._unsynced.append((run.writer.duplicate_if_unsynced(), run.writer.path.parent))
+            with contextlib.suppress(OSError):
+                run.writer.close()
             run.writer = None
 
-    # -- sealing -------------------------------------------------------------------------------------------------
+    def _complain(self, message: str) -> None:
+        self._sealer.complain("journal", message)
 
-    def _start_thread(self) -> None:
-        if self._thread is None and not self._closed:
-            thread = threading.Thread(target=self._work, name="runbundle-seal", daemon=True)
-            try:
-                thread.start()
-            except RuntimeError:  # the interpreter is shutting down: close() seals on the caller's thread
-                return
-            self._thread = thread
+    # -- durability ----------------------------------------------------------------------------------------------
 
-    def _work(self) -> None:
-        condition = self._condition
-        while True:
-            with condition:
-                self._take_overdue()
-                while not self._ready:
-                    if self._closed:
-                        return
-                    condition.wait(self._next_deadline())
-                    self._take_overdue()
-                run = self._ready.popleft()
-                self._sealing += 1
-            self._seal(run)
-            with condition:
-                self._sealing -= 1
-                condition.notify_all()
+    def _sync_in_turns(self) -> None:
+        while not self._stop.wait(SYNC_EVERY_S):
+            self._sync()
 
-    def _next_deadline(self) -> float | None:
-        waiting = [run.root_ended_at for run in self._runs.values() if run.root_ended_at is not None]
-        return max(0.01, min(waiting) + self._grace_s - time.monotonic()) if waiting else None
-
-    def _take_overdue(self) -> None:
-        now = time.monotonic()
-        for run in list(self._runs.values()):
-            if run.root_ended_at is not None and (self._closed or now >= run.root_ended_at + self._grace_s):
-                del self._runs[run.run_id]
-                self._ready.append(run)
-
-    def _seal(self, run: _Run) -> None:
-        try:
-            if run.writer is not None:
-                run.writer.close()
-            key = publish(self.store, self.spool / run.run_id)
-            if key is not None:
-                self._sealed.append(key)
-        except BundleQuarantined as error:
-            self._failed[run.run_id] = str(error)
-            _log.critical("run %s: %s", run.run_id, error)
-        except RunbundleError as error:
-            self._fail(run, str(error))
-        except Exception as error:  # noqa: BLE001 - the thread must live; the records stay in the spool
-            self._fail(run, f"{type(error).__name__} while sealing")
-
-    def _fail(self, run: _Run, reason: str) -> None:
-        self._failed[run.run_id] = reason
-        kept = "its records are kept in the spool, for runbundle recover"
-        self._complain("seal", f"run {run.run_id} was not sealed: {reason}; {kept}")
-
-    def _complain(self, topic: str, message: str) -> None:
-        """Log, at most once in a while for each topic."""
-        now = time.monotonic()
-        if now - self._logged_at.get(topic, -_LOG_EVERY_S) >= _LOG_EVERY_S:
-            self._logged_at[topic] = now
-            _log.error("%s", message)
+    def _sync(self) -> None:
+        """Bring to the disk what `fsync-batch` has let wait."""
+        if self._durability != "fsync-batch":
+            return
+        with self._lock:
+            waiting, self._unsynced = self._unsynced, []
+            for run in self._runs.values():
+                if run.writer is not None:
+                    waiting.append((run.writer.duplicate_if_unsynced(), run.writer.path.parent))
+        folders: set[Path] = set()
+        for fd, folder in waiting:
+            if fd >= 0:
+                try:
+                    os.fsync(fd)
+                except OSError as error:
+                    self._complain(f"records are not on the disk: {error.strerror or error}")
+                finally:
+                    os.close(fd)
+                folders |= {folder, self.spool}
+        for folder in folders:
+            with contextlib.suppress(FileNotFoundError):  # sealed meanwhile
+                sync_folder(folder)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
+    def _let_go(self, run_id: str) -> None:
+        """Close a run whose end was waited for long enough. What comes of it after this is late."""
+        with self._lock:
+            run = self._runs.pop(run_id, None)
+            if run is not None:
+                self._close(run)
+
     def flush(self, timeout_s: float = 30.0) -> FlushResult:
         """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them."""
-        deadline = time.monotonic() + timeout_s
-        with self._condition:
-            if self._ready or self._ended():
-                self._start_thread()
-            if self._thread is None:
-                self._seal_here()
-            while self._ready or self._sealing or self._ended():
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    break
-                self._condition.notify_all()
-                self._condition.wait(min(left, 0.05))
-            result = FlushResult(
-                list(self._sealed),
-                dict(self._failed),
-                len(self._runs) + len(self._ready) + self._sealing,
-                dict(self._dropped),
-            )
-            self._sealed.clear()
-            self._failed.clear()
-            return result
-
-    def _seal_here(self) -> None:
-        """Seal without a thread. Called with the lock held, when no other thread can be sealing."""
-        for run in [run for run in self._runs.values() if run.root_ended_at is not None]:
-            del self._runs[run.run_id]
-            self._ready.append(run)
-        while self._ready:
-            self._seal(self._ready.popleft())
-
-    def _ended(self) -> bool:
-        return any(run.root_ended_at is not None for run in self._runs.values())
+        self._sync()
+        result = self._sealer.flush(timeout_s)
+        with self._lock:
+            result.pending += sum(not run.ended for run in self._runs.values())
+            result.dropped = dict(self._dropped)
+            result.written = self._written
+        return result
 
     def close(self, timeout_s: float = 30.0) -> FlushResult:
-        """Flush, stop the thread, close the files. Runs without an end stay in the spool, and a warning says so."""
+        """Flush, seal the runs that have not ended as cut off, stop the threads, close the files."""
         result = self.flush(timeout_s)
-        with self._condition:
-            self._closed = True
-            self._condition.notify_all()
+        with self._lock:
+            begun = [run.run_id for run in self._runs.values() if run.begun]
             for run in self._runs.values():
-                if run.writer is not None:
-                    run.writer.close()
-            if self._runs:
-                kept = "their records are kept in the spool, for runbundle recover"
-                _log.warning("%d runs had not ended; %s", len(self._runs), kept)
-            thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(timeout_s)
+                self._close(run)
+            self._runs.clear()
+        self._stop.set()
+        self._sealer.close(timeout_s)
+        if begun:
+            self._sealer.abandoned(begun)
+            _log.warning("%d runs had not ended; what is open in them is marked interrupted", len(begun))
         return result
 
 

@@ -1,39 +1,119 @@
-"""Seal: an assembled bundle becomes a committed one. Files first, run.json last; its presence is the commit mark."""
+"""Seal: an assembled bundle becomes a committed one. Files first, run.json last; its presence is the commit mark.
+
+What came after a seal makes a new revision. Its files lie under `revisions/<n>/`, the run.json before it is kept as
+`revisions/<n-1>/run.json`, and the one in front is replaced last, on the condition that it is still the one that the
+revision was made from. Nothing that was sealed is ever edited: at every moment a reader sees one whole revision.
+"""
+
+import contextlib
+import hashlib
+from typing import Any
+
+import orjson
 
 from runbundle.bundle.assemble import Assembled
-from runbundle.errors import AlreadyExists, WriteConflict
+from runbundle.bundle.parts import Part
+from runbundle.bundle.reader import Bundle
+from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
+from runbundle.models.canonical import sha256_hex
 from runbundle.store import ArtifactStore
 
+_OF_A_REVISION = ("revision", "supersedes", "files", "config")
 
-def seal(store: ArtifactStore, bundle: Assembled) -> str:
-    """Write the bundle, create-only, and return its key.
 
-    Sealing the same bundle twice changes nothing. Files left by a seal that was cut off before run.json are
-    replaced. Raises `WriteConflict` if another bundle is sealed under this run id, and `StoreUnavailable` if the
-    store cannot be written; either way nothing that was sealed has changed.
+def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) -> str:
+    """Write the bundle and return its key; `over` is the revision sealed before, from which it was made.
+
+    Sealing what is sealed already changes nothing. Raises `WriteConflict` if somebody else has sealed this run
+    meanwhile: read what they sealed, and assemble again. Raises `StoreUnavailable` if the store cannot be written.
+    Either way nothing that was sealed has changed. Files left by a seal that was cut off are never written over,
+    since it may be at work elsewhere; they are removed after a first seal.
     """
+    if over is None:
+        return _first(store, bundle)
+    index = over.index
+    completeness = {**bundle.completeness, "late": index.completeness.late + bundle.completeness["late"]}
+    if completeness["open_spans"] and index.completeness.grace_s is not None:
+        completeness.setdefault("grace_s", index.completeness.grace_s)
+    said: dict[str, Any] = {"completeness": completeness}
+    if _same(over, bundle, said):
+        return over.key
+    number = index.revision
+    paths = _placed(store, over.key, bundle, f"revisions/{number + 1}/", over)
+    kept = f"{over.key}/revisions/{number}/run.json"
+    with contextlib.suppress(AlreadyExists):
+        store.put(kept, over.index_bytes)
+    said |= {"revision": number + 1, "supersedes": sha256_hex(over.index_bytes)}
+    try:
+        store.replace(f"{over.key}/run.json", bundle.index(paths, **said), expected=over.index_bytes)
+    except (KeyChanged, KeyNotFound):
+        raise _conflict(bundle) from None
+    return over.key
+
+
+def _first(store: ArtifactStore, bundle: Assembled) -> str:
     if store.exists(f"{bundle.key}/run.json"):
-        return _sealed_before(store, bundle)
-    files = {f"{bundle.key}/{path}": data for path, data in bundle.files.items()}
+        raise _conflict(bundle)
+    names = {f"{bundle.key}/{part.name}": part.body for part in bundle.parts}
+    paths: dict[str, str] = {}
     try:
-        store.put_all(files)
+        store.put_all(names)
     except AlreadyExists:
-        for key, data in files.items():
-            if not store.exists(key) or store.get(key) != data:
-                if store.exists(f"{bundle.key}/run.json"):
-                    return _sealed_before(store, bundle)
-                store.put(key, data, overwrite=True)
+        paths = _placed(store, bundle.key, bundle, "", None)
     try:
-        store.put(f"{bundle.key}/run.json", bundle.index)
+        store.put(f"{bundle.key}/run.json", bundle.index(paths))
     except AlreadyExists:
-        return _sealed_before(store, bundle)
+        raise _conflict(bundle) from None
+    for name, path in paths.items():
+        if name != path:  # whose it was cannot seal any more, since run.json is here
+            with contextlib.suppress(KeyNotFound):
+                store.delete(f"{bundle.key}/{name}")
     return bundle.key
 
 
-def _sealed_before(store: ArtifactStore, bundle: Assembled) -> str:
-    if store.get(f"{bundle.key}/run.json") == bundle.index:
-        return bundle.key
-    raise WriteConflict(
-        f"run {bundle.run_id} is already sealed with other content",
-        hint="give each run an id of its own; the records of this one stay in the spool",
+def _placed(store: ArtifactStore, key: str, bundle: Assembled, folder: str, over: Bundle | None) -> dict[str, str]:
+    """Store each file where nothing else is, unless the revision before has it already; return where each lies."""
+    before = {(e.path.rpartition("/")[2], e.sha256): e.path for e in over.index.files} if over else {}
+    paths: dict[str, str] = {}
+    for part in bundle.parts:
+        if (part.name, part.sha256) in before:
+            paths[part.name] = before[part.name, part.sha256]
+            continue
+        # The second place is for a name that a seal has taken which was cut off, or is at work: its digest is its own.
+        for path in (f"{folder}{part.name}", f"{folder or 'revisions/1/'}{part.sha256[:16]}/{part.name}"):
+            try:
+                store.put(f"{key}/{path}", part.body)
+            except AlreadyExists:
+                if not _holds(store, f"{key}/{path}", part):
+                    continue
+            paths[part.name] = path
+            break
+        else:
+            raise _conflict(bundle)
+    return paths
+
+
+def _holds(store: ArtifactStore, key: str, part: Part) -> bool:
+    try:
+        with store.open(key) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256  # pyright: ignore[reportArgumentType]
+    except KeyNotFound:
+        return False
+
+
+def _same(over: Bundle, bundle: Assembled, said: dict[str, Any]) -> bool:
+    """Tell whether what was assembled says no more than what is sealed."""
+    if {entry.sha256 for entry in over.index.files} != {part.sha256 for part in bundle.parts}:
+        return False
+    old, new = (orjson.loads(data) for data in (over.index_bytes, bundle.index(**said)))
+    for field in _OF_A_REVISION:
+        old.pop(field, None)
+        new.pop(field, None)
+    return old == new
+
+
+def _conflict(bundle: Assembled) -> WriteConflict:
+    return WriteConflict(
+        f"run {bundle.run_id} was sealed by somebody else meanwhile",
+        hint="its records stay in the spool; runbundle recover makes a new revision of them",
     )

@@ -1,15 +1,12 @@
-"""The parts of a bundle that are read off its spans: tool calls, evidence, counts, usage, completeness."""
+"""What a bundle says of single spans besides their events: tool calls and retrievals."""
 
-from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
-from runbundle.bundle.timeline import Span, SpanKey
+from runbundle.bundle.timeline import Span
 from runbundle.redaction.markers import is_marker, marker_parts
-
-Spans = dict[SpanKey, Span]
 
 
 def rfc3339(time_ns: int) -> str:
@@ -18,12 +15,8 @@ def rfc3339(time_ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z"
 
 
-def tool_calls(spans: Spans) -> list[dict[str, Any]]:
-    """Return one entry a tool call, in the order in which they started."""
-    return [_tool_call(span, spans) for span in spans.values() if span.op == "tool"]
-
-
-def _tool_call(span: Span, spans: Spans) -> dict[str, Any]:
+def tool_call(span: Span, agent: str | None) -> dict[str, Any]:
+    """Return the entry of a tool call; `agent` is the one that made it."""
     attributes, record = span.attributes, span.record
     sha256 = attributes.get("runbundle.contract.sha256")
     call: dict[str, Any] = {
@@ -33,7 +26,7 @@ def _tool_call(span: Span, spans: Spans) -> dict[str, Any]:
         "trace_id": record["trace_id"],
         "span_id": record["span_id"],
         "parent_span_id": record["parent_span_id"] or None,
-        "agent": _agent(span, spans),
+        "agent": agent,
         "started_at": rfc3339(record["start_ns"]),
         "duration_ns": str(max(0, record["end_ns"] - record["start_ns"])),
         "status": span.status,
@@ -45,19 +38,6 @@ def _tool_call(span: Span, spans: Spans) -> dict[str, Any]:
         "result": _payload(span, "result"),
     }
     return call
-
-
-def _agent(span: Span, spans: Spans) -> str | None:
-    """The name on the span itself, or that of the nearest agent above it."""
-    node: Span | None = span
-    seen: set[SpanKey] = set()
-    while node is not None and node.key not in seen:
-        seen.add(node.key)
-        name = node.attributes.get("gen_ai.agent.name")
-        if isinstance(name, str):
-            return name
-        node = spans.get((node.record["trace_id"], node.record["parent_span_id"]))
-    return None
 
 
 def _policy(span: Span) -> dict[str, Any]:
@@ -95,31 +75,28 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     return {"view": view, "digest": digest, "bytes": size, "redactions": notes}
 
 
-def retrievals(spans: Spans) -> list[dict[str, Any]]:
-    """Return one entry for each span that retrieved something or was given evidence."""
-    found: list[dict[str, Any]] = []
-    for span in spans.values():
-        documents = [e["attributes"] for e in span.record["events"] if e["name"] == "runbundle.evidence"]
-        if span.op != "retrieval" and not documents:
-            continue
-        query = span.attributes.get("gen_ai.retrieval.query.text") or span.attributes.get("runbundle.query")
-        if query is None:
-            query = next((d["runbundle.query"] for d in documents if "runbundle.query" in d), None)
-        entry: dict[str, Any] = {
-            "trace_id": span.record["trace_id"],
-            "span_id": span.record["span_id"],
-            "retriever": next(
-                (a[k] for a in [span.attributes, *documents]
-                 for k in ("runbundle.retriever.name", "gen_ai.data_source.id", "runbundle.name") if k in a),
-                "unknown",
-            ),
-            "documents": [_document(d, rank) for rank, d in enumerate(documents, 1) if "runbundle.document.id" in d],
-        }  # fmt: skip
-        if query is not None:
-            digest, size = marker_parts(query)
-            entry["query"] = {"digest": digest or None, "bytes": size, "view": None if is_marker(query) else query}
-        found.append(entry)
-    return found
+def retrieval(span: Span) -> dict[str, Any] | None:
+    """Return the entry of a span that retrieved something or was given evidence; None for any other."""
+    documents = [e["attributes"] for e in span.record["events"] if e["name"] == "runbundle.evidence"]
+    if span.op != "retrieval" and not documents:
+        return None
+    query = span.attributes.get("gen_ai.retrieval.query.text") or span.attributes.get("runbundle.query")
+    if query is None:
+        query = next((d["runbundle.query"] for d in documents if "runbundle.query" in d), None)
+    entry: dict[str, Any] = {
+        "trace_id": span.record["trace_id"],
+        "span_id": span.record["span_id"],
+        "retriever": next(
+            (a[k] for a in [span.attributes, *documents]
+             for k in ("runbundle.retriever.name", "gen_ai.data_source.id", "runbundle.name") if k in a),
+            "unknown",
+        ),
+        "documents": [_document(d, rank) for rank, d in enumerate(documents, 1) if "runbundle.document.id" in d],
+    }  # fmt: skip
+    if query is not None:
+        digest, size = marker_parts(query)
+        entry["query"] = {"digest": digest or None, "bytes": size, "view": None if is_marker(query) else query}
+    return entry
 
 
 def _document(attributes: dict[str, Any], rank: int) -> dict[str, Any]:
@@ -136,61 +113,3 @@ def _document(attributes: dict[str, Any], rank: int) -> dict[str, Any]:
         if f"runbundle.document.{field}" in attributes:
             document[field] = attributes[f"runbundle.document.{field}"]
     return document
-
-
-def counts(spans: Spans, calls: list[dict[str, Any]], events: int, logs: int) -> dict[str, int]:
-    """Return the counts of run.json."""
-    ops = Counter(span.op for span in spans.values())
-    return {
-        "events": events,
-        "spans": len(spans),
-        "logs": logs,
-        "tool_calls": len(calls),
-        "model_calls": ops["model"],
-        "retrievals": ops["retrieval"],
-        "policy_blocks": sum(call["policy"]["decision"] in ("blocked", "denied") for call in calls),
-        "errors": sum(span.status == "error" for span in spans.values()),
-    }
-
-
-def usage(spans: Spans) -> dict[str, int]:
-    """Add up token counts. Agents repeat the sums of their model calls, so they count only where no model call does."""
-    for chosen in (("model", "step", "tool", "retrieval", "run", "other"), ("agent",)):
-        total: Counter[str] = Counter()
-        for span in spans.values():
-            if span.op in chosen:
-                for key, value in span.attributes.items():
-                    if key.startswith("gen_ai.usage.") and isinstance(value, int) and not isinstance(value, bool):
-                        total[key.removeprefix("gen_ai.usage.").replace(".", "_")] += value
-        if total:
-            return dict(sorted(total.items()))
-    return {}
-
-
-def completeness(spans: Spans, root: Span | None, torn: int, dropped: dict[str, int], roots: int) -> dict[str, Any]:
-    """Compare what local roots say was started with what arrived."""
-    open_spans = sorted(span.key[1] for span in spans.values() if not span.ended)
-    said = [
-        s.attributes["runbundle.spans.started"] for s in spans.values() if "runbundle.spans.started" in s.attributes
-    ]
-    lost = sum(int(s.attributes.get("runbundle.spans.dropped", 0)) for s in spans.values())
-    dropped = {**dropped, **({"torn_lines": torn} if torn else {}), **({"journal": lost} if lost else {})}
-    limits: Counter[str] = Counter()
-    for span in spans.values():
-        for kind, count in span.record["dropped"].items():
-            limits[f"sdk_limit_{kind}"] += count
-    dropped |= dict(sorted(limits.items()))
-    state = "complete"
-    if root is None or not root.ended:
-        state = "crashed"
-    elif not said:
-        state = "unknown"
-    elif dropped or open_spans or len(spans) < sum(said):
-        state = "lossy"
-    result: dict[str, Any] = {
-        "state": state, "spans_seen": len(spans), "open_spans": open_spans, "dropped": dropped, "late": 0,
-        "roots": roots,
-    }  # fmt: skip
-    if said:
-        result["spans_expected"] = sum(said)
-    return result

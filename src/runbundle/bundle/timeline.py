@@ -1,21 +1,26 @@
-"""From the records of a journal to the canonical order of events."""
+"""The canonical order of events: (`time_ns`, trace, span, rank of type, position within the span).
+
+An event is a line of bytes from the start, whose sorting is that order: where it stands, then its JSON in two halves,
+before and after the place of `seq`, which is known only when all lines are in order; then the length of the first
+half, and whether the bundle that was sealed before had it.
+"""
 
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.bundle.journal import Journal
 from runbundle.codec.dialects import Operation, operation
 from runbundle.redaction.receipt import Receipt, trusted_receipt
 
-SpanKey = tuple[str, str]
-"""(trace id, span id)."""
+SEALED, NEW = b"0", b"1"
 
 _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
     "span.ended": 4, "run.ended": 5,
 }  # fmt: skip
+_PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
 _EVENT_TYPES = {
     "runbundle.policy.decision": "policy.decision",
@@ -33,9 +38,9 @@ class Span(NamedTuple):
     ended: bool
 
     @property
-    def key(self) -> SpanKey:
-        """The span's identity."""
-        return self.record["trace_id"], self.record["span_id"]
+    def order(self) -> tuple[int, str, str]:
+        """By which spans are listed: start, trace, span."""
+        return self.record["start_ns"], self.record["trace_id"], self.record["span_id"]
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -50,6 +55,21 @@ class Span(NamedTuple):
             return "interrupted"
         return own if own in ("blocked", "cancelled") else _STATUS.get(self.record["status_code"], "unset")
 
+    @property
+    def begins_run(self) -> bool:
+        """Whether the run begins with it: what is above it, if anything, is not part of the run."""
+        return self.op == "run" or self.attributes.get("runbundle.implicit") is True
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """What the SDK's limits discarded, of the span and of its events and links."""
+        found = dict(self.record["dropped"])
+        for kind in ("events", "links"):
+            lost = sum(item.get("dropped", 0) for item in self.record[kind])
+            if lost:
+                found[f"{kind[:-1]}_attributes"] = lost
+        return found
+
     def error(self) -> dict[str, Any] | None:
         """The error it ended with, if any: a type, and a message as redacted."""
         if self.status not in ("error", "blocked", "cancelled"):
@@ -61,79 +81,32 @@ class Span(NamedTuple):
         return {"type": str(kind), **({"message": message} if message else {})}
 
 
-def spans_of(journal: Journal) -> dict[SpanKey, Span]:
-    """Return the run's spans by identity, oldest first. A span recorded twice counts once: the first ending holds."""
-    found: dict[SpanKey, Span] = {}
-    for record in sorted(journal.spans, key=lambda r: (r["start_ns"], r["trace_id"], r["span_id"], r["end_ns"])):
-        key = record["trace_id"], record["span_id"]
-        if key not in found:
-            attributes = record["attributes"]
-            receipt = trusted_receipt(attributes.get("runbundle.redaction"))
-            found[key] = Span(record, operation(attributes), receipt, ended=True)
-    for start in sorted(journal.starts, key=lambda s: (s["start_ns"], s["trace_id"], s["span_id"])):
-        key = start["trace_id"], start["span_id"]
-        if key not in found:
-            op: Operation = "run" if start.get("is_run") else "other"
-            found[key] = Span(_open_record(start), op, Receipt(), ended=False)
-    return found
+def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
+    """Return the span of a journal's entry; of one that did not end, there is as much as was said at its start."""
+    if not ended:
+        lane = {"runbundle.lane": entry["lane"]} if entry.get("lane") else {}
+        entry = {
+            "name": "[REDACTED:name]", "events": [], "links": [], "status_code": 0, "status_message": "",
+            "scope": {}, "dropped": {}, "remote_parent": True, **entry,
+            "end_ns": entry["start_ns"], "attributes": {**lane, **entry.get("attributes", {})},
+        }  # fmt: skip
+    elif len(entry["events"]) > 1:
+        entry["events"].sort(key=itemgetter("time_ns"))
+    attributes = entry["attributes"]
+    op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
+    return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended)
 
 
-def _open_record(start: dict[str, Any]) -> dict[str, Any]:
-    attributes = {"runbundle.lane": start["lane"]} if start.get("lane") else {}
-    return {
-        **start, "end_ns": start["start_ns"], "name": "[REDACTED:name]", "attributes": attributes, "events": [],
-        "links": [], "status_code": 0, "status_message": "", "scope": {"name": "", "version": ""}, "dropped": {},
-        "remote_parent": False, "resource": -1,
-    }  # fmt: skip
-
-
-def root_of(run_id: str, spans: dict[SpanKey, Span]) -> Span | None:
-    """Return the span that is the run: the one so marked, else the first without a parent in the run."""
-    implicit: Span | None = None
-    for span in spans.values():
-        if span.op == "run" and span.attributes.get("runbundle.run.id", run_id) == run_id:
-            return span
-        if implicit is None and span.attributes.get("runbundle.run.id", run_id) == run_id:
-            parent = span.record["trace_id"], span.record["parent_span_id"]
-            if parent not in spans:
-                implicit = span
-    return implicit
-
-
-def events_of(spans: dict[SpanKey, Span], logs: list[dict[str, Any]], root: Span | None) -> Iterator[bytes]:
-    """Yield the lines of events.jsonl: (`time_ns`, trace, span, rank of type, position within the span), then `seq`."""
-    entries: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
-    for span in spans.values():
-        entries += _span_entries(span, spans)
-    if root is not None:
-        entries += _run_entries(root)
-    for position, log in enumerate(sorted(logs, key=_log_order)):
-        entries.append(_entry(log["time_ns"], "log", position, log, _log_body(log)))
-    entries.sort(key=lambda entry: entry[0])
-    for seq, (_, body) in enumerate(entries):
-        body["seq"] = seq
-        yield orjson.dumps(body, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-
-
-def _log_order(log: dict[str, Any]) -> bytes:
-    return orjson.dumps(log, option=orjson.OPT_SORT_KEYS)
-
-
-def _entry(
-    time_ns: int, kind: str, position: int, record: dict[str, Any], body: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    order = (time_ns, record["trace_id"], record["span_id"], _RANK[kind], position)
-    body |= {"time_ns": str(time_ns), "type": kind, "trace_id": record["trace_id"], "span_id": record["span_id"]}
-    return order, body
-
-
-def _span_entries(span: Span, spans: dict[SpanKey, Span]) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
+    """Yield the lines of one span. `parent_here`: its parent is part of the run."""
     record = span.record
     common: dict[str, Any] = {"name": record["name"], "op": span.op}
     if record["parent_span_id"]:
         common["parent_span_id"] = record["parent_span_id"]
-        if (record["trace_id"], record["parent_span_id"]) not in spans:
+        if not parent_here:
             common["remote_parent"] = True
+            if parent_missing(span, parent_here=parent_here):
+                common["parent_missing"] = True
     lane = span.attributes.get("runbundle.lane")
     started: dict[str, Any] = {**common, "attributes": {}}
     if lane:
@@ -142,41 +115,67 @@ def _span_entries(span: Span, spans: dict[SpanKey, Span]) -> list[tuple[tuple[An
         started["links"] = [
             {k: link[k] for k in ("trace_id", "span_id", "attributes") if link[k]} for link in record["links"]
         ]
-    entries = [_entry(record["start_ns"], "span.started", 0, record, started)]
+    yield _line(record["start_ns"], "span.started", 0, record, started)
     for position, event in enumerate(record["events"]):
         kind = _EVENT_TYPES.get(event["name"], "span.event")
-        body = {"name": event["name"], "op": span.op, "source": "span_event", "attributes": event["attributes"]}
+        body = {"name": event["name"], "op": span.op, "attributes": event["attributes"]}
         # An event may carry a time outside its span; it keeps its time and its place follows from that.
-        entries.append(_entry(event["time_ns"], kind, position, record, body))
+        yield _line(event["time_ns"], kind, position, record, body, source="span_event")
     ended: dict[str, Any] = {
         **common,
         "attributes": span.attributes,
-        "status": span.status,
         "duration_ns": str(max(0, record["end_ns"] - record["start_ns"])),
         "redactions": span.receipt.count(),
     }
     scope = {k: record["scope"][k] for k in ("name", "version") if record["scope"].get(k)}
-    error = span.error()
-    ended |= {k: v for k, v in (("scope", scope), ("error", error), ("dropped", record["dropped"])) if v}
-    entries.append(_entry(record["end_ns"], "span.ended", 0, record, ended))
-    return entries
+    ended |= {k: v for k, v in (("scope", scope), ("error", span.error()), ("dropped", span.dropped)) if v}
+    yield _line(record["end_ns"], "span.ended", 0, record, ended, status=span.status)
 
 
-def _run_entries(root: Span) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-    record = root.record
-    body: dict[str, Any] = {"name": record["name"], "op": "run", "attributes": {}}
-    ended: dict[str, Any] = {**body, "status": root.status}
-    return [
-        _entry(record["start_ns"], "run.started", 0, record, body),
-        _entry(record["end_ns"], "run.ended", 0, record, ended),
-    ]
+def parent_missing(span: Span, *, parent_here: bool) -> bool:
+    """Tell whether a parent in the same process should be here and is not: never recorded, or lost."""
+    record = span.record
+    return bool(record["parent_span_id"]) and not (parent_here or record["remote_parent"] or span.begins_run)
 
 
-def _log_body(log: dict[str, Any]) -> dict[str, Any]:
-    body: dict[str, Any] = {
+def run_lines(begun: Span, final: Span) -> Iterator[bytes]:
+    """Yield the lines at which the run begins and ends: of its first span, and of the last that was the run."""
+    for span, time_ns, kind, more in (
+        (begun, begun.record["start_ns"], "run.started", {}),
+        (final, final.record["end_ns"], "run.ended", {"status": final.status}),
+    ):
+        body: dict[str, Any] = {"name": span.record["name"], "op": "run", "attributes": {}}
+        yield _line(time_ns, kind, 0, span.record, body, **more)
+
+
+def log_line(log: dict[str, Any], *, sealed: bool) -> bytes:
+    """Return the line of a log record."""
+    body = {
         "name": log["event_name"] or "log",
-        "source": "log",
         "attributes": {**log["attributes"], **({"body": log["body"]} if log["body"] is not None else {})},
-        "severity": log["severity"],
     }
-    return body
+    line = _line(log["time_ns"], "log", 0, log, body, severity=log["severity"], source="log")
+    return line[:-1] + SEALED if sealed else line
+
+
+def origin_of(line: bytes) -> bytes:
+    """Return `SEALED` or `NEW`."""
+    return line[-1:]
+
+
+def numbered(line: bytes, seq: int) -> bytes:
+    """Return the line of events.jsonl."""
+    split = _PLACE + int(line[-_TRAILER:-1])
+    return b'%b,"seq":%d,%b\n' % (line[_PLACE : split - 1], seq, line[split + 1 : -_TRAILER])
+
+
+def _line(
+    time_ns: int, kind: str, position: int, record: dict[str, Any], before: dict[str, Any], **after: Any
+) -> bytes:
+    """Return a line; keys of `before` sort before `seq`, those of `after` behind it."""
+    trace_id, span_id = record["trace_id"], record["span_id"]
+    head = orjson.dumps(before, option=orjson.OPT_SORT_KEYS)
+    after |= {"span_id": span_id, "time_ns": str(time_ns), "trace_id": trace_id, "type": kind}
+    tail = orjson.dumps(after, option=orjson.OPT_SORT_KEYS)
+    place = f"{max(0, time_ns):020d}{trace_id}{span_id}{_RANK[kind]}{position:08d}".encode()
+    return b"%b%b%b%08d%b" % (place, head, tail, len(head), NEW)

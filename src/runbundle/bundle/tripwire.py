@@ -4,7 +4,7 @@ Everything in a bundle has passed the redactor. This is for the day on which tha
 credential in it goes into quarantine, where it can be looked into, and not into the store.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,15 +24,19 @@ class Hit(NamedTuple):
     rule: str
 
 
-def search(files: Mapping[str, bytes]) -> list[Hit]:
+def search(files: Iterable[tuple[str, Iterable[bytes]]]) -> list[Hit]:
     """Return what looks like a credential in the files, by public format or as a known secret.
 
-    Rules by context are not asked here: in JSON they would take a key beside its marker for one.
+    A file is given by its name and its content in pieces that end at ends of lines. Rules by context are not asked
+    here: in JSON they would take a key beside its marker for one.
     """
     hits: list[Hit] = []
-    for name, data in files.items():
-        text = data.decode("utf-8", "replace")
-        hits += [Hit(name, text.count("\n", 0, f.start) + 1, f.rule) for f in format_detector().hits(text)]
+    for name, pieces in files:
+        before = 0
+        for piece in pieces:
+            text = piece.decode("utf-8", "replace")
+            hits += [Hit(name, before + text.count("\n", 0, f.start) + 1, f.rule) for f in format_detector().hits(text)]
+            before += text.count("\n")
     return hits
 
 

@@ -10,6 +10,7 @@ from runbundle.bundle.event_checks import EventChecks, holds_credential
 from runbundle.bundle.reader import event_lines, parse_event_line, parse_index, parse_model, pointer
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, UnsupportedVersion
 from runbundle.models.bundle import ConfigSnapshot, FileEntry, RunIndex
+from runbundle.models.canonical import sha256_hex
 from runbundle.models.evidence import Evidence
 from runbundle.models.findings import FINDINGS
 from runbundle.models.report import Dimension, Finding, VerifyReport
@@ -77,12 +78,35 @@ def verify(store: ArtifactStore, key: str) -> VerifyReport:
     _credentials(data, "run.json", report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
     unchanged = {entry.path for entry in index.files if _unchanged(store, key, entry, present, report)}
-    for extra in sorted(present - {entry.path for entry in index.files} - {"run.json"}):
+    earlier = {entry.path: entry for entry in _superseded(store, key, index, report)}
+    for entry in earlier.values():
+        if entry.path not in unchanged:
+            _unchanged(store, key, entry, present, report)
+    for extra in sorted(present - {entry.path for entry in index.files} - set(earlier) - {"run.json"}):
         if not extra.startswith(_OUTSIDE_CORE) and extra != _ATTESTATION:
             report.add("RB203", "is not listed in run.json", file=extra)
     _completeness(index, report)
     _contents(store, key, index, unchanged, report)
     return _finished(report, index.run_id)
+
+
+def _superseded(store: ArtifactStore, key: str, index: RunIndex, report: _Report) -> list[FileEntry]:
+    """Follow the chain of revisions back to the first; return the files that the earlier ones list."""
+    files: list[FileEntry] = []
+    while index.revision > 1:
+        path = f"revisions/{index.revision - 1}/run.json"
+        try:
+            data = store.get(f"{key}/{path}")
+            before = parse_index(data)
+        except (KeyNotFound, BundleError):
+            report.add("RB207", f"revision {index.revision - 1} cannot be read", file=path)
+            break
+        if sha256_hex(data) != index.supersedes or before.revision != index.revision - 1:
+            report.add("RB207", f"is not what revision {index.revision} supersedes", file=path)
+            break
+        files += before.files
+        index = before
+    return files
 
 
 def _unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: _Report) -> bool:
@@ -130,7 +154,7 @@ def _completeness(index: RunIndex, report: _Report) -> None:
         report.add("RB303", f"records were dropped ({reasons})", file="run.json")
     if said.roots > 1:
         report.add("RB306", f"{said.roots} spans claim to be this run", file="run.json")
-    if said.late > 0:
+    if said.late > 0 and index.revision == 1:
         report.add("RB308", f"{said.late} records came after the seal", file="run.json")
     elif said.state != "complete" and not any(code.startswith("RB3") for code in report.made):
         report.add("RB308", f"its state is {said.state}", file="run.json")

@@ -185,9 +185,11 @@ class Completeness(Record):
     dropped: dict[str, int] = Field(default_factory=dict[str, int])
     """Losses by reason."""
     late: int = 0
-    """Records that came after the seal."""
+    """Spans and logs that came after the first seal, and are in this revision."""
     roots: int = 1
-    """Spans that claim to be the run; more than one means that two runs shared an id."""
+    """Spans that claim to be the run; more than one means that two runs shared an id. A resumption does not count."""
+    grace_s: float | None = None
+    """Seconds for which spans that were still open when the run had ended were waited for, in vain."""
 
 
 class RunIndex(Record):
@@ -207,6 +209,8 @@ class RunIndex(Record):
     """The conversation it is part of."""
     parent_run: ParentRun | None = None
     """The run it was nested in."""
+    resumed_from: str | None = None
+    """The checkpoint from which a run that had been cut off went on under its id."""
     started_at: str
     """RFC 3339, nanoseconds, UTC."""
     ended_at: str

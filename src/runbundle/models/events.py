@@ -46,6 +46,8 @@ class Event(Record):
     """On span lines: the parent, unless the span is the root of its trace."""
     remote_parent: bool = False
     """Whether the parent is not part of this run."""
+    parent_missing: bool = False
+    """Whether it should be: it was a span of the same process. A sampler dropped it, or it was lost."""
     name: str
     """Name of the span, event or log event."""
     op: Literal["run", "agent", "step", "tool", "model", "retrieval", "other"] | None = None

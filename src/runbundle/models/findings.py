@@ -75,6 +75,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "A file is longer than run.json says: something was added after the seal.",
         "Treat the bundle as altered. Restore the file from a copy.",
     ),
+    "RB207": FindingSpec(
+        "an earlier revision is missing or altered", "error", "integrity",
+        "run.json names the digest of the one that it superseded; what is kept under revisions/ is another, or gone.",
+        "Restore it from a copy. What the latest revision holds is not in doubt by this alone.",
+    ),
     "RB301": FindingSpec(
         "spans are missing", "warning", "completeness",
         "Fewer spans arrived than the run's processes say they started.",

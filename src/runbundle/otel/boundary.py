@@ -64,6 +64,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     span.start_time or 0,
                     member.lane,
                     is_run=member.is_run,
+                    record=self.redactor.redact_span(self._raw(span, member)) if member.is_run else None,
                 )
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start")
@@ -77,6 +78,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             member = self.membership.leave(context.trace_id, context.span_id)
             if member is None and not self._downstream:
                 return
+            if member is not None and member.inherited:
+                member = None  # begun before a fork: it is the parent process's to end and to record
             raw = self._raw(span, member)
             if self.debug is not None and member is not None:
                 self._keep_content(self.debug, member.run_id, raw)
@@ -101,6 +104,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 lost = self.recorder.lost(member.run_id) if self.recorder else 0
                 if lost:
                     attributes["runbundle.spans.dropped"] = lost
+                if member.unfollowed:
+                    attributes["runbundle.spans.unfollowed"] = member.unfollowed
             if member.is_run:
                 attributes.update(self._about_root)
                 if member.implicit:

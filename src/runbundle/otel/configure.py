@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from opentelemetry import trace
 from opentelemetry.sdk._logs import LoggerProvider
@@ -15,7 +15,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
-from runbundle.bundle.recorder import FlushResult, Recorder
+from runbundle.bundle.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
+from runbundle.bundle.sealer import FlushResult
 from runbundle.errors import ConfigError
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel import active
@@ -132,6 +133,9 @@ def configure(
     vault_ttl_s: float = DEFAULT_TTL_S,
     spool: str | Path | None = None,
     grace_s: float = 2.0,
+    durability: Durability = "os",
+    spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
+    recover: bool = True,
     resource: Mapping[str, str] | None = None,
     set_global: bool = False,
 ) -> Handle:
@@ -153,12 +157,18 @@ def configure(
     `configure()`, nor after `shutdown()`: the contracts are not known then. `content_mode="debug"`, with
     `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the environment, writes raw content to an encrypted vault
     beside the store, for `vault_ttl_s` seconds; never to a bundle nor over OTLP. `spool`: where journals lie until the
-    seal. `grace_s`: how long a run whose root has ended waits for spans still open. `resource`: attributes of a
+    seal. `grace_s`: how long a run whose root has ended waits for spans still open, here or in other processes.
+    `durability`: what a record survives once its span's `end()` has returned: with `os` the death of the process, with
+    `fsync-batch` that of the machine after a tenth of a second, with `fsync` at once. `spool_limit_bytes`: how much
+    may wait for its seal before records are held up, for half a second, and then dropped and counted. `recover`: seal
+    in the background the runs that dead processes have left in the spool. `resource`: attributes of a
     provider built here. `set_global`: make that one the global one.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
     """
+    if durability not in get_args(Durability):
+        raise ConfigError(f"durability {durability!r} is not known", hint=f"one of {', '.join(get_args(Durability))}")
     if decider is not None and not callable(decider):
         raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
     arguments = {k: tuple(v) if k in ("safe_keys", "safe_names", "result") else v for k, v in locals().items()}
@@ -183,7 +193,14 @@ def configure(
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)
         debug = debug_vault(policy, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
-        recorder = Recorder(artifact_store, Path(spool) if spool else spool_of(artifact_store), grace_s=grace_s)
+        recorder = Recorder(
+            artifact_store,
+            Path(spool) if spool else spool_of(artifact_store),
+            grace_s=grace_s,
+            durability=durability,
+            spool_limit_bytes=spool_limit_bytes,
+            recover=recover,
+        )
         boundary = BoundarySpanProcessor(redactor, recorder, debug)
         provider = tracer_provider or _global_provider()
         owns = provider is None

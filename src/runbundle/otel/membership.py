@@ -5,7 +5,9 @@ the start is the first to be evicted. Order: the run the span itself begins, the
 the baggage entry that came with a request, and last, for agent work outside any run, a run of its own.
 """
 
+import os
 import threading
+import weakref
 from dataclasses import dataclass, field
 
 from opentelemetry import baggage
@@ -23,6 +25,7 @@ RUN_ID_KEY = "runbundle.run.id"
 
 _RUN = otel_context.create_key("runbundle-run")
 _LANE_LIMIT = 200
+_LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
 
 
 @dataclass(eq=False)
@@ -49,7 +52,11 @@ class Member:
     root: "Member | None" = None
     """The local root above it; None for a local root."""
     implicit: bool = False
+    inherited: bool = False
+    """Begun by the process that this one was forked from."""
     started: int = 1
+    unfollowed: int = 0
+    """Spans beneath a local root that were not recorded, since too many were open."""
     children: int = 0
     labels: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -60,6 +67,8 @@ class Membership:
     def __init__(self) -> None:
         self._live: dict[tuple[int, int], Member] = {}
         self._lock = threading.Lock()
+        self._forks = 0
+        _memberships.add(self)
 
     def enter(self, span: Span, parent_context: Context | None) -> Member | None:
         """Find the run of a starting span; None if it is in none."""
@@ -80,6 +89,11 @@ class Membership:
             if span.parent is not None:
                 run_id += "-" + format(own.span_id, "016x")
         with self._lock:
+            if len(self._live) >= _LIVE_LIMIT:
+                if parent is not None:
+                    (parent.root or parent).started += 1
+                    (parent.root or parent).unfollowed += 1
+                return None
             member = self._place(run_id, _label(span), parent, is_run=is_run)
             member.implicit = implicit
             self._live[own.trace_id, own.span_id] = member
@@ -89,22 +103,32 @@ class Membership:
         """Take an ended span out of the table."""
         return self._live.pop((trace_id, span_id), None)
 
-    def clear(self) -> None:
-        """Forget all live spans, as a forked child must."""
-        self._live = {}
+    def before_fork(self) -> None:
+        """Count the child that is to be: its number tells its lane from those of its siblings."""
+        self._forks += 1
+
+    def after_fork_in_child(self) -> None:
+        """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
         self._lock = threading.Lock()
+        for member in self._live.values():
+            if not member.inherited:
+                member.inherited = True
+                member.path += f"/fork#{self._forks - 1}"
+                member.labels, member.children = {}, 0
 
     @staticmethod
     def _place(run_id: str, label: str, parent: Member | None, *, is_run: bool) -> Member:
         if parent is None or is_run or parent.run_id != run_id:
             return Member(run_id, "", 0, label, is_run)
-        root = parent.root or parent
-        root.started += 1
+        root = None if parent.inherited else parent.root or parent
+        if root is not None:
+            root.started += 1
         ordinal = parent.children
         parent.children += 1
         repeat = parent.labels.get(label, 0)
         parent.labels[label] = repeat + 1
         path = f"{parent.path}/{label}#{repeat}"
+        # Without a root it is a local root of a forked process, which counts what it starts by itself.
         return Member(run_id, parent.path, ordinal, path if len(path) <= _LANE_LIMIT else parent.path, False, root)
 
 
@@ -132,3 +156,19 @@ def _label(span: Span) -> str:
         if isinstance(name, str) and len(name) <= 64 and "/" not in name and safe_name(name):
             return f"{op}:{name}"
     return op
+
+
+_memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for membership in list(_memberships):
+        membership.before_fork()
+
+
+def _after_fork_in_child() -> None:
+    for membership in list(_memberships):
+        membership.after_fork_in_child()
+
+
+os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)

@@ -13,7 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from pydantic import ValidationError
 
-from runbundle.errors import PolicyBlocked
+from runbundle.errors import ConfigError, PolicyBlocked
 from runbundle.models.identity import require_run_id
 from runbundle.otel import active, approval
 from runbundle.otel.capture import to_text
@@ -272,18 +272,26 @@ def start_run(
     user_id: str | None = None,
     session_id: str | None = None,
     config: Any = None,
+    resumed_from: str | None = None,
 ) -> SpanScope:
     """Begin a run. Without `run_id` a random one is given.
+
+    `resumed_from` is the id of the checkpoint from which a run that was cut off goes on, under the `run_id` that it
+    had: its bundle becomes a revision that holds both, and says so.
 
     `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Raises
     `ConfigError` for a run, tenant, request or session id that could not be part of a path: a mistake of the
     developer or of a client, which must not become one.
     """
+    if resumed_from is not None and run_id is None:
+        raise ConfigError("resumed_from without run_id", hint="a resumed run goes on under the id that it had")
     ids = {"request": request_id, "tenant": tenant_id, "session": session_id}
     attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": name}
     for field, value in ids.items():
         if value is not None:
             attributes[f"runbundle.{field}.id"] = require_run_id(value, f"{field} id")
+    if resumed_from is not None:
+        attributes["runbundle.resumed.from"] = require_run_id(resumed_from, "resumed_from")
     if user_id is not None:
         attributes["runbundle.user.id"] = user_id
     scope = RunScope(require_run_id(run_id) if run_id is not None else uuid4().hex)

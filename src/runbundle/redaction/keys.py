@@ -79,12 +79,12 @@ SPAN_KEYS: dict[str, Kind] = {
         "id",
         "runbundle.run.id runbundle.request.id runbundle.tenant.id runbundle.session.id runbundle.parent.run.id",
         "runbundle.parent.span.id runbundle.contract.sha256 runbundle.redaction.policy runbundle.redaction.key_id",
-        "runbundle.document.id",
+        "runbundle.document.id runbundle.resumed.from",
     ),
     **_table(
         "number",
         "runbundle.ordinal runbundle.attempt runbundle.spans.started runbundle.score.value runbundle.document.rank",
-        "runbundle.document.score runbundle.implicit runbundle.spans.dropped",
+        "runbundle.document.score runbundle.implicit runbundle.spans.dropped runbundle.spans.unfollowed",
     ),
     **_table(
         "content",

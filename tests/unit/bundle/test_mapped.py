@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runbundle.bundle.journal import JournalWriter, read_journal
+from runbundle.bundle.journal import JournalReader, JournalWriter
 from runbundle.bundle.mapped import MappedFile
 from runbundle.codec.journal_lines import start_line
 
@@ -40,16 +40,16 @@ def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
             writer.append(LINE)
         os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
-    journal = read_journal([path])
-    assert (len(journal.starts), journal.torn) == (1000, 0)
+    journal = JournalReader([path])
+    assert (len(list(journal)), journal.torn) == (1000, 0)
 
 
 def test_a_line_cut_off_by_death_is_counted(tmp_path: Path) -> None:
     """Half a line before the allocated space is one torn line; the lines before it are whole."""
     path = tmp_path / "w.jsonl"
     path.write_bytes(LINE + LINE[:20] + bytes(5000))
-    journal = read_journal([path])
-    assert (len(journal.starts), journal.torn) == (1, 1)
+    journal = JournalReader([path])
+    assert (len(list(journal)), journal.torn) == (1, 1)
 
 
 def test_a_full_disk_is_an_error_and_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A bundle made by hand is verified; each way to break it has a code of its own, and none raises."""
 
 import contextlib
+import hashlib
 import json
 import subprocess
 import sys
@@ -145,11 +146,20 @@ def test_files_are_found_by_pointer_not_by_name() -> None:
     """A later revision keeps its files elsewhere; they are checked all the same."""
     content = {f"revisions/2/{path}" if path != "config.snapshot.json" else path: d for path, d in files().items()}
 
+    first = build().get(f"{KEY}/run.json")
+
     def change(run: dict[str, Any]) -> None:
-        run |= {"revision": 2, "supersedes": "0" * 64}
+        run |= {"revision": 2, "supersedes": hashlib.sha256(first).hexdigest()}
         run["counts"]["events"] = len(events())
 
     store = build(content=content, change=change)
+    assert codes(store) == ["RB207"]
+    store.put(f"{KEY}/revisions/1/run.json", first.replace(b"50Z", b"60Z"))
+    assert codes(store) == ["RB207"]
+    store.put(f"{KEY}/revisions/1/run.json", first, overwrite=True)
+    assert codes(store) == ["RB202"]  # of the first revision, of which only the configuration is here
+    for name in set(files()) - {"config.snapshot.json"}:
+        store.put(f"{KEY}/{name}", files()[name])
     assert codes(store) == []
     assert Bundle.open(store, KEY).tool_calls().calls[0].span_id == TOOL
     content["revisions/2/events.jsonl"] = b"{}\n"

@@ -1,0 +1,153 @@
+"""The records of a run, gathered: each span once, however often it was recorded, in the order of their ids.
+
+Two sources are merged: journals, and the bundle that was sealed before, if there is one. What the bundle says of a
+span holds; a span that it has as interrupted is replaced by its end, should that come.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from runbundle.bundle.sorting import Sorter
+from runbundle.bundle.timeline import SEALED, Span, log_line, origin_of, span_of
+from runbundle.models.identity import valid_run_id
+
+_SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
+_IDS, _KIND, _PARENT, _BODY = 48, 49, slice(89, 105), 105
+_NONE = " " * 16
+
+
+class Found(NamedTuple):
+    """One span of the run."""
+
+    place: int
+    """Where it stands in the table."""
+    span: Span
+
+
+class SpanTable:
+    """Which spans a run has, who is whose parent, and which of them name an agent: 36 bytes a span."""
+
+    def __init__(self) -> None:
+        self._ids = bytearray()
+        self._parents = bytearray()
+        self._agent_of = bytearray()
+        self._agents: list[str] = [""]
+        self._agent_numbers: dict[str, int] = {"": 0}
+
+    def append(self, ids: bytes, parent: bytes, agent: str) -> None:
+        """Add a span: `ids` are its trace's and its own, in hex, above those of the span before."""
+        self._ids += bytes.fromhex(ids.decode())
+        self._parents += bytes.fromhex(parent.decode()) if parent != _NONE.encode() else bytes(8)
+        number = self._agent_numbers.get(agent)
+        if number is None:
+            number = self._agent_numbers[agent] = len(self._agents)
+            self._agents.append(agent)
+        self._agent_of += number.to_bytes(4, "big")
+
+    def __len__(self) -> int:
+        return len(self._ids) // 24
+
+    def index(self, trace_id: str, span_id: str) -> int:
+        """Return where a span stands, -1 if the run does not have it."""
+        return self._find(bytes.fromhex(trace_id + span_id)) if span_id else -1
+
+    def agent_above(self, index: int) -> str | None:
+        """Return the agent that a span names, or the nearest one above it does."""
+        for _ in range(len(self)):  # a hostile span may be its own ancestor
+            number = int.from_bytes(self._agent_of[index * 4 : index * 4 + 4], "big")
+            if number:
+                return self._agents[number]
+            parent = self._parents[index * 8 : index * 8 + 8]
+            index = self._find(bytes(self._ids[index * 24 : index * 24 + 16] + parent))
+            if index < 0:
+                break
+        return None
+
+    def _find(self, ids: bytes) -> int:
+        found = bisect_left(range(len(self)), ids, key=lambda i: bytes(self._ids[i * 24 : i * 24 + 24]))
+        return found if bytes(self._ids[found * 24 : found * 24 + 24]) == ids else -1
+
+
+class Gathered:
+    """All that is known of one run, on disk where memory does not hold it. Close it after use."""
+
+    def __init__(self, run_id: str, scratch: Path) -> None:
+        self.run_id = run_id
+        self.scratch = scratch
+        self.table = SpanTable()
+        """Filled by `finish()`."""
+        self.late = 0
+        """Spans and logs that the sealed bundle did not have."""
+        self.lines = Sorter(scratch)
+        """What becomes events.jsonl, see `timeline`: the logs so far."""
+        self.begins = False
+        """Whether the run's own span is among the records: else they are a part of a run that began elsewhere."""
+        self.tenant_id = ""
+        """Whose the run is, as its own span says."""
+        self._spans = Sorter(scratch)
+        self._sealed = False
+
+    def add(self, entries: Iterable[dict[str, Any]], *, sealed: bool = False) -> None:
+        """Add the entries of journals, or those read back from the bundle sealed before."""
+        self._sealed |= sealed
+        for entry in entries:
+            kind = entry["k"]
+            if kind == "log":
+                self.lines.add(log_line(entry, sealed=sealed))
+            elif kind == "span":
+                # One that no boundary has recorded, so that nothing but its place says what it is.
+                alone = not entry["parent_span_id"] and "runbundle.spans.started" not in entry["attributes"]
+                self._notice(entry, alone)
+                self._add(_SEALED_END if sealed else _END, entry, entry["end_ns"])
+            elif kind == "start":
+                self._notice(entry, entry["is_run"])
+                self._add(_BEGINNING if "attributes" in entry else _START, entry, entry["start_ns"])
+
+    def _notice(self, entry: dict[str, Any], begins: bool) -> None:
+        attributes = entry.get("attributes", {})
+        begins |= attributes.get("runbundle.op") == "run" or attributes.get("runbundle.implicit") is True
+        self.begins |= begins
+        tenant = attributes.get("runbundle.tenant.id") if begins else None
+        if isinstance(tenant, str) and valid_run_id(tenant):
+            self.tenant_id = tenant
+
+    def _add(self, kind: bytes, entry: dict[str, Any], end_ns: int) -> None:
+        ids, parent = entry["trace_id"] + entry["span_id"], entry["parent_span_id"] or _NONE
+        times = f"{max(0, entry['start_ns']):020d}{max(0, end_ns):020d}"
+        self._spans.add(f"{ids}{kind.decode()}{times}{parent}".encode() + orjson.dumps(entry))
+
+    def finish(self) -> None:
+        """Build the table of spans. Nothing is added afterwards."""
+        for ids, lines in groupby(self._spans, key=lambda line: line[:_IDS]):
+            line = next(lines)
+            agent = ""
+            if b'"gen_ai.agent.name"' in line:
+                name = orjson.loads(line[_BODY:]).get("attributes", {}).get("gen_ai.agent.name")
+                agent = name if isinstance(name, str) else ""
+            self.table.append(ids, line[_PARENT], agent)
+            if self._sealed and line[_IDS:_KIND] == _END:
+                self.late += 1
+
+    def spans(self) -> Iterator[Found]:
+        """Yield the run's spans in the order of their ids. A span recorded twice counts once: the first end holds."""
+        for index, (_, lines) in enumerate(groupby(self._spans, key=lambda line: line[:_IDS])):
+            line = next(lines)
+            yield Found(index, span_of(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END)))
+
+    def timeline(self) -> Iterator[bytes]:
+        """Yield what was put into `lines`, in canonical order; a log record that is there twice counts once."""
+        for _, lines in groupby(self.lines, key=lambda line: line[:-1]):
+            line = next(lines)
+            if self._sealed and origin_of(line) != SEALED:
+                self.late += 1
+            yield line
+
+    def close(self) -> None:
+        """Give memory and disk back."""
+        self._spans.close()
+        self.lines.close()

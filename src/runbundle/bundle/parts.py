@@ -1,0 +1,79 @@
+"""The files of a bundle while they are made: small ones in memory, others on disk, digested on the way."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import orjson
+
+from runbundle.models.canonical import to_json_bytes
+from runbundle.store.base import Body
+
+MEMORY_BYTES = 1_048_576
+_MEDIA_TYPES = {".json": "application/json", ".jsonl": "application/x-ndjson"}
+
+
+class Part(NamedTuple):
+    """One file of a bundle that is not yet in a store."""
+
+    name: str
+    """Such as `events.jsonl`; where in the bundle it will lie is the sealer's business."""
+    body: Body
+    size: int
+    sha256: str
+
+    @property
+    def media_type(self) -> str:
+        """As run.json states it."""
+        return _MEDIA_TYPES[self.name[self.name.rindex(".") :]]
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the content, cut at ends of lines, some 64 KiB at a time where it lies on disk."""
+        if isinstance(self.body, bytes):
+            yield self.body
+        else:
+            self.body.seek(0)
+            while lines := self.body.readlines(65_536):
+                yield b"".join(lines)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if not isinstance(self.body, bytes):
+            self.body.close()
+
+
+def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
+    """Return the file that consists of `pieces`. Above 1 MiB it lies in a file without a name in `scratch`."""
+    digest, size = hashlib.sha256(), 0
+    file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(scratch))  # noqa: SIM115 - Part.close() closes it
+    try:
+        for piece in pieces:
+            digest.update(piece)
+            size += len(piece)
+            file.write(piece)
+    except BaseException:
+        file.close()
+        raise
+    if size > MEMORY_BYTES:
+        return Part(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
+    file.seek(0)
+    body = file.read()
+    file.close()
+    return Part(name, body, size, digest.hexdigest())
+
+
+def listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[bytes]:
+    """Yield the JSON object of `rest` and a list under `key`, which sorts first, as `to_json_bytes` would write it.
+
+    `entries` are JSON objects, one in memory at a time.
+    """
+    assert all(key < other for other in rest)
+    yield b'{\n  "%b": [' % key.encode()
+    end = b"]"
+    for number, entry in enumerate(entries):
+        text = orjson.dumps(orjson.loads(entry), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+        yield (b",\n    " if number else b"\n    ") + text.replace(b"\n", b"\n    ")
+        end = b"\n  ]"
+    yield end + b",\n" + to_json_bytes(rest, indent=True)[2:]

@@ -1,0 +1,82 @@
+"""A sealed bundle read back as the records it was made from, as far as a bundle shows them.
+
+This is what a new revision is made of, so no journal need be kept after a seal: assembling what was read back gives
+the same files again.
+"""
+
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from runbundle.bundle.reader import Bundle
+from runbundle.bundle.sorting import Sorter
+from runbundle.redaction.receipt import parse_receipt
+
+_CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
+_IDS, _BODY = 48, 60
+
+
+def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Yield spans, starts of spans that never ended, and logs, as a journal has them. Raises `MalformedBundle`."""
+    semconv = bundle.index.versions.semconv
+    with Sorter(scratch) as lines:
+        for number, event in enumerate(bundle.events()):
+            if event["type"] == "log":
+                yield _log(event)
+            elif not event["type"].startswith("run."):
+                place = f"{event['trace_id']}{event['span_id']}{number:012d}"
+                lines.add(place.encode() + orjson.dumps(event))
+        for _, of_span in groupby(lines, key=lambda line: line[:_IDS]):
+            entry = _span([orjson.loads(line[_BODY:]) for line in of_span])
+            if entry is not None:
+                entry.setdefault("scope", {})["schema_url"] = "" if semconv == "gen-ai" else semconv
+                yield entry
+
+
+def _log(event: dict[str, Any]) -> dict[str, Any]:
+    name = event["name"]
+    return {
+        "k": "log", "trace_id": event["trace_id"], "span_id": event["span_id"], "time_ns": int(event["time_ns"]),
+        "event_name": name, "attributes": event["attributes"], "body": None, "severity": event.get("severity"),
+    }  # fmt: skip
+
+
+def _span(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the entry of one span from its events, in their order; None if it has no beginning or no end."""
+    started = next((e for e in events if e["type"] == "span.started"), None)
+    ended = next((e for e in events if e["type"] == "span.ended"), None)
+    if started is None or ended is None:
+        return None
+    attributes: dict[str, Any] = ended["attributes"]
+    if parse_receipt(attributes.get("runbundle.redaction")) is None:
+        attributes.pop("runbundle.redaction", None)
+    entry: dict[str, Any] = {
+        "trace_id": started["trace_id"],
+        "span_id": started["span_id"],
+        "parent_span_id": started.get("parent_span_id", ""),
+        "start_ns": int(started["time_ns"]),
+        "name": started["name"],
+        "attributes": attributes,
+    }
+    if ended.get("status") == "interrupted":
+        return {"k": "start", **entry, "lane": started.get("lane", ""), "is_run": started.get("op") == "run"}
+    error: dict[str, Any] = ended.get("error") or {}
+    return {
+        "k": "span",
+        **entry,
+        "remote_parent": bool(started.get("remote_parent")) and not started.get("parent_missing"),
+        "end_ns": int(ended["time_ns"]),
+        "status_code": _CODES.get(ended.get("status", ""), 0),
+        "status_message": error.get("message", ""),
+        "events": [
+            {"name": e["name"], "time_ns": int(e["time_ns"]), "attributes": e["attributes"]}
+            for e in events
+            if e.get("source") == "span_event"
+        ],
+        "links": [{"attributes": {}, **link} for link in started.get("links", ())],
+        "scope": dict(ended.get("scope") or {}),
+        "dropped": ended.get("dropped") or {},
+    }

@@ -1,0 +1,126 @@
+"""What run.json says of the whole run, added up span by span: order does not matter, and memory does not grow with it.
+
+But for the ids of spans that never ended, of traces and of contracts, all of which run.json lists.
+"""
+
+from collections import Counter
+from typing import Any
+
+from runbundle.bundle.timeline import Span, parent_missing
+from runbundle.redaction.receipt import totals
+
+_COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
+
+
+class Tally:
+    """Sums over the spans of one run."""
+
+    def __init__(self, run_id: str) -> None:
+        self._run_id = run_id
+        self.begun: Span | None = None
+        """The span that is the run: the one so marked, else the first without a parent in the run."""
+        self.final: Span | None = None
+        """The last that was the run: another than `begun` if the run was resumed under its id."""
+        self._implicit: Span | None = None
+        self.roots = 0
+        self.first_ns: int | None = None
+        self.last_ns: int | None = None
+        self.open_spans: list[str] = []
+        self.models: set[str] = set()
+        self.schema_urls: set[str] = set()
+        self.contracts: dict[str, dict[str, str]] = {}
+        self.redactions: Counter[tuple[str, str]] = Counter()
+        self.trace_ids: set[str] = set()
+        self.counts: Counter[str] = Counter()
+        self._usage: Counter[str] = Counter()
+        self._usage_of_agents: Counter[str] = Counter()
+        self._expected: int | None = None
+        self._dropped: Counter[str] = Counter()
+
+    def add(self, span: Span, *, parent_here: bool) -> None:
+        """Add one span."""
+        attributes, record = span.attributes, span.record
+        self.counts["spans"] += 1
+        self.counts["errors"] += span.status == "error"
+        if span.op in _COUNTED_OPS:
+            self.counts[_COUNTED_OPS[span.op]] += 1
+        self.trace_ids.add(record["trace_id"])
+        self.first_ns = record["start_ns"] if self.first_ns is None else min(self.first_ns, record["start_ns"])
+        self.last_ns = record["end_ns"] if self.last_ns is None else max(self.last_ns, record["end_ns"])
+        if not span.ended:
+            self.open_spans.append(record["span_id"])
+        self.redactions.update(totals([span.receipt]))
+        self._about(span, attributes)
+        self._usages(span, attributes)
+        self._losses(span, attributes, parent_here=parent_here)
+        if attributes.get("runbundle.run.id", self._run_id) == self._run_id:
+            self._root(span, parent_here=parent_here)
+
+    def _about(self, span: Span, attributes: dict[str, Any]) -> None:
+        sha256, tool = attributes.get("runbundle.contract.sha256"), attributes.get("gen_ai.tool.name")
+        if sha256 and isinstance(tool, str):
+            said = {"version": attributes.get("runbundle.contract.version", ""), "sha256": sha256}
+            self.contracts[tool] = max(said, self.contracts.get(tool, said), key=lambda c: sorted(c.items()))
+        if span.op == "model":
+            for key in ("gen_ai.response.model", "gen_ai.request.model"):
+                if isinstance(attributes.get(key), str):
+                    self.models.add(attributes[key])
+        url = span.record["scope"].get("schema_url")
+        if url:
+            self.schema_urls.add(url)
+
+    def _usages(self, span: Span, attributes: dict[str, Any]) -> None:
+        for key, value in attributes.items():
+            if key.startswith("gen_ai.usage.") and isinstance(value, int) and not isinstance(value, bool):
+                into = self._usage_of_agents if span.op == "agent" else self._usage
+                into[key.removeprefix("gen_ai.usage.").replace(".", "_")] += value
+
+    def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool) -> None:
+        if "runbundle.spans.started" in attributes:
+            self._expected = (self._expected or 0) + int(attributes["runbundle.spans.started"])
+        for reason, key in (("journal", "runbundle.spans.dropped"), ("live_spans", "runbundle.spans.unfollowed")):
+            self._dropped[reason] += int(attributes.get(key, 0))
+        for kind, count in span.dropped.items():
+            self._dropped[f"sdk_limit_{kind}"] += count
+        self._dropped["parents"] += parent_missing(span, parent_here=parent_here)
+
+    def _root(self, span: Span, *, parent_here: bool) -> None:
+        if span.op == "run":
+            self.roots += "runbundle.resumed.from" not in span.attributes
+            self.begun = span if self.begun is None else min(self.begun, span, key=lambda s: s.order)
+            self.final = span if self.final is None else max(self.final, span, key=lambda s: s.order)
+        elif not parent_here:
+            self._implicit = span if self._implicit is None else min(self._implicit, span, key=lambda s: s.order)
+
+    def finish(self) -> None:
+        """Settle on the run's own span. Nothing is added afterwards."""
+        if self.begun is None and self._implicit is not None:
+            self.begun = self.final = self._implicit
+            self.roots = 1
+        self.open_spans.sort()
+
+    def usage(self) -> dict[str, int]:
+        """Return token counts. Agents repeat the sums of their model calls: theirs count only where no call has any."""
+        return dict(sorted((self._usage or self._usage_of_agents).items()))
+
+    def completeness(self, torn: int, late: int, grace_s: float | None) -> dict[str, Any]:
+        """Compare what local roots say was started with what arrived."""
+        self._dropped["torn_lines"] += torn
+        dropped = {reason: count for reason, count in sorted(self._dropped.items()) if count}
+        seen = self.counts["spans"]
+        state = "complete"
+        if self.final is None or not self.final.ended:
+            state = "crashed"
+        elif self._expected is None:
+            state = "unknown"
+        elif dropped or self.open_spans or seen < self._expected:
+            state = "lossy"
+        result: dict[str, Any] = {
+            "state": state, "spans_seen": seen, "open_spans": self.open_spans, "dropped": dropped, "late": late,
+            "roots": max(1, self.roots) if self.begun else 0,
+        }  # fmt: skip
+        if self._expected is not None:
+            result["spans_expected"] = self._expected
+        if grace_s is not None and self.open_spans:
+            result["grace_s"] = grace_s
+        return result
