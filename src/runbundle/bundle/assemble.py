@@ -7,7 +7,8 @@ from typing import Any
 import orjson
 
 from runbundle.bundle.gather import Gathered
-from runbundle.bundle.parts import Part, listing, part
+from runbundle.bundle.listings import write_listing
+from runbundle.bundle.parts import Part, part
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
 from runbundle.bundle.tally import Tally
@@ -78,9 +79,9 @@ def assemble(
             parts.append(part("events.jsonl", _numbered(gathered, tally), gathered.scratch))
             of_run = {"run_id": gathered.run_id}
             if tally.counts["evidence"]:
-                entries = listing("retrievals", _unkeyed(found), **of_run, schema="runbundle/evidence/v1")
+                entries = write_listing("retrievals", _unkeyed(found), **of_run, schema="runbundle/evidence/v1")
                 parts.append(part("evidence.json", entries, gathered.scratch))
-            entries = listing("calls", _unkeyed(calls), **of_run, schema="runbundle/tool_calls/v1")
+            entries = write_listing("calls", _unkeyed(calls), **of_run, schema="runbundle/tool_calls/v1")
             parts.append(part("tool_calls.json", entries, gathered.scratch))
         except BaseException:
             for made in parts:

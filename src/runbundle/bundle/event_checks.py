@@ -21,6 +21,8 @@ _RANK = {
 _MARKED_KINDS = ("content", "messages")
 _MAY_HAVE_VIEWS = ("runbundle.result", "exception.message")  # as far as a policy or a contract lets them
 
+_APART = '"\x00"'
+
 Add = Callable[..., None]
 
 
@@ -35,9 +37,10 @@ class EventChecks:
         self._logs = 0
         self._errors = 0
         self._traces: set[str] = set()
-        self._mentioned: dict[str, int] = {}  # spans of events, by the first line that names them
-        self._spans: set[str] = set()
-        self._parents: list[tuple[int, str]] = []
+        # Identities are bytes, and only what is not settled by what came before is kept: 120 bytes a span.
+        self._spans: set[bytes] = set()
+        self._mentioned: dict[bytes, int] = {}  # spans of events, by the first line that names them
+        self._parents: list[tuple[int, bytes]] = []
         self._previous: tuple[Any, ...] = ()
         self._totals: dict[tuple[str, str], int] = {}
         self._ops = {"tool": 0, "model": 0, "retrieval": 0}
@@ -45,7 +48,10 @@ class EventChecks:
 
     def has_span(self, trace_id: str, span_id: str) -> bool:
         """Tell whether a span has been seen."""
-        return trace_id + span_id in self._spans
+        try:
+            return _ids(trace_id, span_id) in self._spans
+        except ValueError:
+            return False
 
     def malformed(self, number: int, message: str, line: bytes) -> None:
         """Note a line that does not parse. What it holds may be a leak all the same."""
@@ -71,7 +77,9 @@ class EventChecks:
         elif event["type"] == "log":
             self._logs += 1  # a log may be of a span outside the run
         else:
-            self._mentioned.setdefault(event["trace_id"] + event["span_id"], number)
+            ids = _ids(event["trace_id"], event["span_id"])
+            if ids not in self._spans:
+                self._mentioned.setdefault(ids, number)
         if ended and "runbundle.redaction" not in event["attributes"] and event.get("status") != "interrupted":
             self._add("RB402", "a span has no receipt of its redaction", file=self._file, line=number)
         receipt = parse_receipt(event["attributes"].get("runbundle.redaction"))
@@ -126,11 +134,16 @@ class EventChecks:
         self._previous = here
 
     def _span(self, number: int, event: dict[str, Any]) -> None:
-        self._spans.add(event["trace_id"] + event["span_id"])
+        self._spans.add(_ids(event["trace_id"], event["span_id"]))
         self._traces.add(event["trace_id"])
         parent = event.get("parent_span_id")
         if parent and not event.get("remote_parent"):
-            self._parents.append((number, event["trace_id"] + parent))
+            try:
+                ids = _ids(event["trace_id"], parent)
+            except ValueError:
+                ids = parent.encode()  # which is nobody's
+            if ids not in self._spans:
+                self._parents.append((number, ids))
         op = event.get("op")
         if op in self._ops:
             self._ops[op] += 1
@@ -142,18 +155,24 @@ class EventChecks:
 
 def holds_credential(value: Any) -> bool:
     """Tell whether any text in a JSON value, keys included, has the public format of a credential."""
+    texts: list[str] = []
     pending = [value]
     while pending:
         here = pending.pop()
         if isinstance(here, str):
-            if has_credential(here):
-                return True
+            texts.append(here)
         elif isinstance(here, dict):
             fields = cast("dict[str, Any]", here)
-            pending += [*fields, *fields.values()]
+            texts += fields
+            pending += fields.values()
         elif isinstance(here, list):
             pending += cast("list[Any]", here)
-    return False
+    # All in one search, with what no format goes on over between them; what that finds, each text must confirm.
+    return has_credential(_APART.join(texts)) and any(map(has_credential, texts))
+
+
+def _ids(trace_id: str, span_id: str) -> bytes:
+    return bytes.fromhex(trace_id + span_id)
 
 
 def _withheld(value: Any) -> bool:

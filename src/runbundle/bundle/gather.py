@@ -4,7 +4,8 @@ Two sources are merged: journals, and the bundle that was sealed before, if ther
 span holds; a span that it has as interrupted is replaced by its end, should that come.
 """
 
-from bisect import bisect_left
+from array import array
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
@@ -30,47 +31,60 @@ class Found(NamedTuple):
 
 
 class SpanTable:
-    """Which spans a run has, who is whose parent, and which of them name an agent: 36 bytes a span."""
+    """Which spans a run has, who is whose parent, and which of them name an agent: some 45 bytes a span."""
 
     def __init__(self) -> None:
         self._ids = bytearray()
+        self._every_16th: list[bytes] = []  # to look among few: a search over all asks 20 times, in Python
         self._parents = bytearray()
-        self._agent_of = bytearray()
-        self._agents: list[str] = [""]
-        self._agent_numbers: dict[str, int] = {"": 0}
+        self._agent_of = array("i")  # -1: not yet known
+        self._agents: list[str | None] = [None]
+        self._agent_numbers: dict[str, int] = {"": -1}
 
     def append(self, ids: bytes, parent: bytes, agent: str) -> None:
         """Add a span: `ids` are its trace's and its own, in hex, above those of the span before."""
-        self._ids += bytes.fromhex(ids.decode())
+        own = bytes.fromhex(ids.decode())
+        if len(self) % 16 == 0:
+            self._every_16th.append(own)
+        self._ids += own
         self._parents += bytes.fromhex(parent.decode()) if parent != _NONE.encode() else bytes(8)
         number = self._agent_numbers.get(agent)
         if number is None:
             number = self._agent_numbers[agent] = len(self._agents)
             self._agents.append(agent)
-        self._agent_of += number.to_bytes(4, "big")
+        self._agent_of.append(number)
 
     def __len__(self) -> int:
-        return len(self._ids) // 24
+        return len(self._agent_of)
 
     def index(self, trace_id: str, span_id: str) -> int:
         """Return where a span stands, -1 if the run does not have it."""
         return self._find(bytes.fromhex(trace_id + span_id)) if span_id else -1
 
-    def agent_above(self, index: int) -> str | None:
+    def agent_above(self, place: int) -> str | None:
         """Return the agent that a span names, or the nearest one above it does."""
-        for _ in range(len(self)):  # a hostile span may be its own ancestor
-            number = int.from_bytes(self._agent_of[index * 4 : index * 4 + 4], "big")
-            if number:
-                return self._agents[number]
-            parent = self._parents[index * 8 : index * 8 + 8]
-            index = self._find(bytes(self._ids[index * 24 : index * 24 + 16] + parent))
-            if index < 0:
+        way: list[int] = []
+        number = 0
+        while place >= 0:
+            number = self._agent_of[place]
+            if number >= 0:
                 break
-        return None
+            self._agent_of[place] = 0  # a hostile span may be its own ancestor
+            way.append(place)
+            place = self._find(self._ids[place * 24 : place * 24 + 16] + self._parents[place * 8 : place * 8 + 8])
+        for passed in way:
+            self._agent_of[passed] = max(0, number)
+        return self._agents[max(0, number)]
 
-    def _find(self, ids: bytes) -> int:
-        found = bisect_left(range(len(self)), ids, key=lambda i: bytes(self._ids[i * 24 : i * 24 + 24]))
-        return found if bytes(self._ids[found * 24 : found * 24 + 24]) == ids else -1
+    def _find(self, ids: bytes | bytearray) -> int:
+        block = bisect_right(self._every_16th, ids) - 1
+        if block < 0:
+            return -1
+        # Aligned: the blocks' rows are 24 bytes each, and a hit within a row is none.
+        at = self._ids.find(ids, block * 384, block * 384 + 384)
+        while at >= 0 and at % 24:
+            at = self._ids.find(ids, at + 1, block * 384 + 384)
+        return at // 24
 
 
 class Gathered:

@@ -6,9 +6,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import orjson
-
-from runbundle.models.canonical import to_json_bytes
 from runbundle.store.base import Body
 
 MEMORY_BYTES = 1_048_576
@@ -62,18 +59,3 @@ def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
     body = file.read()
     file.close()
     return Part(name, body, size, digest.hexdigest())
-
-
-def listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[bytes]:
-    """Yield the JSON object of `rest` and a list under `key`, which sorts first, as `to_json_bytes` would write it.
-
-    `entries` are JSON objects, one in memory at a time.
-    """
-    assert all(key < other for other in rest)
-    yield b'{\n  "%b": [' % key.encode()
-    end = b"]"
-    for number, entry in enumerate(entries):
-        text = orjson.dumps(orjson.loads(entry), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
-        yield (b",\n    " if number else b"\n    ") + text.replace(b"\n", b"\n    ")
-        end = b"\n  ]"
-    yield end + b",\n" + to_json_bytes(rest, indent=True)[2:]

@@ -45,7 +45,7 @@ class Bundle:
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events in order, one line in memory at a time. Raises `MalformedBundle` with file and line."""
-        path = self._path("events.jsonl")
+        path = self.path("events.jsonl")
         with self.store.open(f"{self.key}/{path}") as file:
             for number, line in event_lines(file):
                 yield parse_event_line(line, path, number)
@@ -64,7 +64,7 @@ class Bundle:
         return found
 
     def tool_calls(self) -> ToolCalls:
-        """Return the tool calls."""
+        """Return the tool calls, all of them; `listings.Listing` reads a file of any length."""
         return self._parsed("tool_calls.json", ToolCalls)
 
     def evidence(self) -> Evidence | None:
@@ -78,10 +78,11 @@ class Bundle:
         return self._parsed(self.index.config.path, ConfigSnapshot)
 
     def _parsed(self, name: str, model: type[M]) -> M:
-        path = self._path(name)
+        path = self.path(name)
         return parse_model(self.read(path), model, path)
 
-    def _path(self, name: str) -> str:
+    def path(self, name: str) -> str:
+        """Return where in the bundle a file of this revision lies. Raises `MalformedBundle` if none is listed."""
         path = pointer(self.index, name)
         if path is None:
             raise MalformedBundle("is not listed in run.json", file=name)

@@ -1,6 +1,7 @@
 """What a bundle says of single spans besides their events: tool calls and retrievals."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -12,7 +13,12 @@ from runbundle.redaction.markers import is_marker, marker_parts
 def rfc3339(time_ns: int) -> str:
     """Return nanoseconds since 1970 as RFC 3339 in UTC with nine digits: `2026-11-25T04:56:00.000000001Z`."""
     seconds, nanos = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{nanos:09d}Z"
+    return f"{_to_the_second(seconds)}.{nanos:09d}Z"
+
+
+@lru_cache(maxsize=1024)
+def _to_the_second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
 def tool_call(span: Span, agent: str | None) -> dict[str, Any]:

@@ -36,6 +36,8 @@ class Span(NamedTuple):
     op: Operation
     receipt: Receipt
     ended: bool
+    status: str
+    """`ok`, `error`, `unset`, `blocked`, `cancelled` or `interrupted`."""
 
     @property
     def order(self) -> tuple[int, str, str]:
@@ -46,14 +48,6 @@ class Span(NamedTuple):
     def attributes(self) -> dict[str, Any]:
         """Its redacted attributes."""
         return self.record["attributes"]
-
-    @property
-    def status(self) -> str:
-        """`ok`, `error`, `unset`, `blocked`, `cancelled` or `interrupted`."""
-        own = self.attributes.get("runbundle.status")
-        if not self.ended:
-            return "interrupted"
-        return own if own in ("blocked", "cancelled") else _STATUS.get(self.record["status_code"], "unset")
 
     @property
     def begins_run(self) -> bool:
@@ -94,7 +88,10 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
         entry["events"].sort(key=itemgetter("time_ns"))
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
-    return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended)
+    status = _STATUS.get(entry["status_code"], "unset") if ended else "interrupted"
+    if ended and attributes.get("runbundle.status") in ("blocked", "cancelled"):
+        status = attributes["runbundle.status"]
+    return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended, status)
 
 
 def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:

@@ -2,21 +2,25 @@
 
 import hashlib
 from collections import Counter
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Any, Literal, TypeVar
 
 import orjson
+from pydantic import BaseModel
 
 from runbundle.bundle.event_checks import EventChecks, holds_credential
+from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import event_lines, parse_event_line, parse_index, parse_model, pointer
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, UnsupportedVersion
 from runbundle.models.bundle import ConfigSnapshot, FileEntry, RunIndex
 from runbundle.models.canonical import sha256_hex
-from runbundle.models.evidence import Evidence
+from runbundle.models.evidence import Evidence, Retrieval
 from runbundle.models.findings import FINDINGS
 from runbundle.models.report import Dimension, Finding, VerifyReport
-from runbundle.models.tools import ToolCalls
+from runbundle.models.tools import ToolCall, ToolCalls
 from runbundle.store import ArtifactStore
 
+M = TypeVar("M", bound=BaseModel)
 DIMENSIONS: tuple[Dimension, ...] = ("structure", "integrity", "completeness", "redaction", "references")
 _OUTSIDE_CORE = ("eval/", "revisions/")
 _ATTESTATION = "attestation.dsse.json"
@@ -181,33 +185,49 @@ def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[st
         _stream_events(store, key, events, checks)
         checks.finish(index)
     if calls in unchanged:
-        _tool_calls(_parsed(store, key, calls, ToolCalls, report), calls, index, checks, report)
+        _tool_calls(store, key, calls, index, checks, report)
     if evidence in unchanged:
-        _evidence(_parsed(store, key, evidence, Evidence, report), evidence, index, checks, report)
+        _evidence(store, key, evidence, index, checks, report)
 
 
 def _tool_calls(
-    found: ToolCalls | None, path: str, index: RunIndex, checks: EventChecks | None, report: _Report
+    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: _Report
 ) -> None:
-    if found is None:
+    calls = refused = 0
+    with store.open(f"{key}/{path}") as file:
+        for call in _entries(Listing(file, path, "calls", ToolCalls, ToolCall), path, index, report):
+            calls += 1
+            refused += call.policy.decision in ("blocked", "denied")
+            if checks is not None and not checks.has_span(call.trace_id, call.span_id):
+                report.add("RB502", f"call {call.call_id} names a span that is not there", file=path)
+    if "RB102" in report.made:
         return
-    _same_run(found.run_id, index, path, report)
-    if len(found.calls) != index.counts.tool_calls:
+    if calls != index.counts.tool_calls:
         report.add("RB305", "run.json counts another number of tool calls", file=path)
-    if sum(call.policy.decision in ("blocked", "denied") for call in found.calls) != index.counts.policy_blocks:
+    if refused != index.counts.policy_blocks:
         report.add("RB305", "run.json counts another number of calls that policy refused", file=path)
-    for call in found.calls:
-        if checks is not None and not checks.has_span(call.trace_id, call.span_id):
-            report.add("RB502", f"call {call.call_id} names a span that is not there", file=path)
 
 
-def _evidence(found: Evidence | None, path: str, index: RunIndex, checks: EventChecks | None, report: _Report) -> None:
-    if found is None:
-        return
-    _same_run(found.run_id, index, path, report)
-    for retrieval in found.retrievals:
-        if checks is not None and not checks.has_span(retrieval.trace_id, retrieval.span_id):
-            report.add("RB503", "a retrieval names a span that is not there", file=path)
+def _evidence(
+    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: _Report
+) -> None:
+    with store.open(f"{key}/{path}") as file:
+        for retrieval in _entries(Listing(file, path, "retrievals", Evidence, Retrieval), path, index, report):
+            if checks is not None and not checks.has_span(retrieval.trace_id, retrieval.span_id):
+                report.add("RB503", "a retrieval names a span that is not there", file=path)
+
+
+def _entries(listing: Listing[M], path: str, index: RunIndex, report: _Report) -> Iterator[M]:
+    """Yield the entries of a file, and check them and what is around them; what does not parse is a finding."""
+    try:
+        for entry, data in listing:
+            _credentials(data, path, report)
+            yield entry
+        _credentials(listing.around_bytes, path, report)
+        if getattr(listing.around, "run_id", "") != index.run_id:
+            report.add("RB505", "carries the id of another run", file=path)
+    except MalformedBundle as error:
+        report.add("RB102", error.message, file=path)
 
 
 def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks) -> None:
@@ -239,11 +259,6 @@ def _credentials(data: bytes, path: str, report: _Report) -> None:
         return  # it has a finding for that
     if holds_credential(value):
         report.add("RB403", "something looks like a credential", file=path)
-
-
-def _same_run(run_id: str, index: RunIndex, file: str, report: _Report) -> None:
-    if run_id != index.run_id:
-        report.add("RB505", "carries the id of another run", file=file)
 
 
 def _finished(report: _Report, run_id: str) -> VerifyReport:

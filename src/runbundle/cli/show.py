@@ -46,6 +46,9 @@ def command(run: str, store_url: str, format_: str, span_id: str | None, all_spa
 
 
 def _print_run(bundle: "Bundle", limit: int | None) -> None:
+    from itertools import islice
+
+    from runbundle.bundle.listings import each_retrieval, each_tool_call
     from runbundle.cli.render import duration, moment, plural, size, word
     from runbundle.cli.tools import print_calls
 
@@ -69,14 +72,15 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
         click.echo(f"error     {index.error.type}, in span {index.error.span_id}")
     click.echo()
     last = _print_tree(bundle, limit)
-    calls = bundle.tool_calls().calls
+    calls = list(islice(each_tool_call(bundle), limit))
     if calls:
         click.echo()
         print_calls(calls)
-    evidence = bundle.evidence()
-    if evidence is not None:
-        documents = sum(len(r.documents) for r in evidence.retrievals)
-        click.echo(f"\nevidence  {plural(documents, 'document')} in {plural(len(evidence.retrievals), 'retrieval')}")
+    if index.counts.tool_calls > len(calls):
+        click.echo(f"… {plural(index.counts.tool_calls - len(calls), 'more call')}; --all shows them")
+    found = [len(retrieval.documents) for retrieval in each_retrieval(bundle)]
+    if found:
+        click.echo(f"\nevidence  {plural(sum(found), 'document')} in {plural(len(found), 'retrieval')}")
     redacted = sum(total.count for total in index.redaction.totals)
     click.echo(f"\nwithheld  {plural(redacted, 'value')}; prompts and outputs are digests only")
     if index.redaction.content_mode == "debug":
@@ -93,17 +97,7 @@ def _print_tree(bundle: "Bundle", limit: int | None) -> str:
     """Print the spans as a tree; return the id of one that is worth a look: the first error, else the last span."""
     from runbundle.cli.render import duration, line, plural, width
 
-    spans: dict[str, dict[str, Any]] = {}
-    children: dict[str, list[str]] = {}
-    roots: list[str] = []
-    for event in bundle.events():
-        key = event["trace_id"] + event["span_id"]
-        if event["type"] == "span.started":
-            spans[key] = {"id": event["span_id"], "op": event.get("op"), "name": event["name"]}
-            parent = event["trace_id"] + event.get("parent_span_id", "")
-            (children.setdefault(parent, []) if parent in spans else roots).append(key)
-        elif event["type"] == "span.ended" and key in spans:
-            spans[key] |= {k: event.get(k) for k in ("duration_ns", "status", "redactions")}
+    spans, children, roots, error = _tree(bundle, limit)
     shown, last = 0, ""
     stack = [(key, "", "") for key in reversed(roots)]
     while stack and (limit is None or shown < limit):
@@ -124,9 +118,33 @@ def _print_tree(bundle: "Bundle", limit: int | None) -> str:
         inner = prefix + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]
         for number, child in enumerate(reversed(below)):
             stack.append((child, inner[:120], "└─ " if number == 0 else "├─ "))
-    if len(spans) > shown:
-        click.echo(f"… {plural(len(spans) - shown, 'more span')}; --all shows them")
-    return next((s["id"] for s in spans.values() if s.get("status") == "error"), last)
+    more = bundle.index.counts.spans - shown
+    if more > 0:
+        click.echo(f"… {plural(more, 'more span')}; --all shows them")
+    return error or last
+
+
+def _tree(
+    bundle: "Bundle", limit: int | None
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]], list[str], str]:
+    """Read the spans that may be shown: of a long run, those that started first. Also the first that ended in error."""
+    spans: dict[str, dict[str, Any]] = {}
+    children: dict[str, list[str]] = {}
+    roots: list[str] = []
+    error = ""
+    most = None if limit is None else limit * 10
+    for event in bundle.events():
+        key = event["trace_id"] + event["span_id"]
+        if event["type"] == "span.started" and (most is None or len(spans) < most):
+            spans[key] = {"id": event["span_id"], "op": event.get("op"), "name": event["name"]}
+            parent = event["trace_id"] + event.get("parent_span_id", "")
+            (children.setdefault(parent, []) if parent in spans else roots).append(key)
+        elif event["type"] == "span.ended":
+            if key in spans:
+                spans[key] |= {k: event.get(k) for k in ("duration_ns", "status", "redactions")}
+            if not error and event.get("status") == "error":
+                error = event["span_id"]
+    return spans, children, roots, error
 
 
 def _print_span(events: list[dict[str, Any]]) -> None:

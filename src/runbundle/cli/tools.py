@@ -9,30 +9,41 @@ from runbundle.cli.options import format_option, open_store, print_json, reports
 if TYPE_CHECKING:
     from runbundle.models.tools import ToolCall
 
+_LIMIT = 200
+
 
 @click.command("tools", epilog="Example: runbundle tools @last")
 @run_argument
 @store_option
 @format_option()
+@click.option("--all", "every", is_flag=True, help=f"Show every call, not just the first {_LIMIT}.")
 @reports_errors
-def command(run: str, store_url: str, format_: str) -> None:
+def command(run: str, store_url: str, format_: str, every: bool) -> None:
     """Show the tool calls of a run: what was called, with what, and what its contract withheld.
 
     RUN is a path, a run id, the beginning of one, or @last. Exit code: 0, also if no tool was called.
     """
+    from itertools import islice
+
+    from runbundle.bundle.listings import each_tool_call
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.reader import Bundle
+    from runbundle.cli.render import plural
 
-    calls = Bundle.open(*resolve(open_store(store_url), run)).tool_calls()
+    bundle = Bundle.open(*resolve(open_store(store_url), run))
     if format_ == "json":
-        print_json(calls.model_dump(mode="json", by_alias=True))
+        print_json(bundle.tool_calls().model_dump(mode="json", by_alias=True))
         return
-    if not calls.calls:
+    calls = list(islice(each_tool_call(bundle), None if every else _LIMIT))
+    if not calls:
         click.echo("No tool was called.")
         return
-    print_calls(calls.calls)
-    for call in calls.calls:
+    print_calls(calls)
+    for call in calls:
         _print_payloads(call)
+    more = bundle.index.counts.tool_calls - len(calls)
+    if more > 0:
+        click.echo(f"\n… {plural(more, 'more call')}; --all shows them")
 
 
 def print_calls(calls: "list[ToolCall]") -> None:
