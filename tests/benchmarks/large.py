@@ -134,7 +134,7 @@ if __name__ == "__main__":
         print(f"{found['spans']} spans, journal {found['journal_mb']:.0f} MB, bundle {found['bundle_mb']:.0f} MB")
         seal, check, show = found["seal"], found["verify"], found["show"]
         print(
-            f"seal    {seal['s']:6.1f} s  peak {seal['mb']:4.0f} MB  sha256sum and sort {found['sha256sum_sort_s']:.1f} s"
+            f"seal    {seal['s']:6.1f} s  peak {seal['mb']:4.0f} MB  sha256sum, sort {found['sha256sum_sort_s']:.1f} s"
         )
         print(f"verify  {check['s']:6.1f} s  peak {check['mb']:4.0f} MB  sha256sum {found['sha256sum_s']:.1f} s")
         print(f"show    {show['s']:6.1f} s  peak {show['mb']:4.0f} MB")

@@ -12,7 +12,7 @@ from runbundle.bundle.parts import Part, part
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
 from runbundle.bundle.tally import Tally
-from runbundle.bundle.timeline import Span, numbered, run_lines, span_lines
+from runbundle.bundle.timeline import Span, is_log, numbered, run_lines, span_lines
 from runbundle.models.bundle import Counts, RunIndex
 from runbundle.models.canonical import to_json_bytes
 from runbundle.models.identity import valid_run_id
@@ -130,7 +130,7 @@ def _unkeyed(lines: Sorter) -> Iterator[bytes]:
 def _numbered(gathered: Gathered, tally: Tally) -> Iterator[bytes]:
     for seq, line in enumerate(gathered.timeline()):
         tally.counts["events"] += 1
-        tally.counts["logs"] += line[68:69] == b"3"
+        tally.counts["logs"] += is_log(line)
         yield numbered(line, seq)
 
 

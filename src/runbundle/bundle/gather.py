@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from runbundle.bundle.sorting import Sorter
-from runbundle.bundle.timeline import SEALED, Span, log_line, origin_of, span_of
+from runbundle.bundle.timeline import Span, is_log, is_new, log_line, span_of
 from runbundle.models.identity import valid_run_id
 
 _SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
@@ -157,7 +157,7 @@ class Gathered:
         """Yield what was put into `lines`, in canonical order; a log record that is there twice counts once."""
         for _, lines in groupby(self.lines, key=lambda line: line[:-1]):
             line = next(lines)
-            if self._sealed and origin_of(line) != SEALED:
+            if self._sealed and is_log(line) and is_new(line):
                 self.late += 1
             yield line
 

@@ -155,9 +155,14 @@ def log_line(log: dict[str, Any], *, sealed: bool) -> bytes:
     return line[:-1] + SEALED if sealed else line
 
 
-def origin_of(line: bytes) -> bytes:
-    """Return `SEALED` or `NEW`."""
-    return line[-1:]
+def is_log(line: bytes) -> bool:
+    """Tell whether it is the line of a log record."""
+    return line[68:69] == b"3"
+
+
+def is_new(line: bytes) -> bool:
+    """Tell whether the bundle that was sealed before did not have it."""
+    return line[-1:] == NEW
 
 
 def numbered(line: bytes, seq: int) -> bytes:
