@@ -110,6 +110,19 @@ def test_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.Mon
     assert [p for p in (tmp_path / "s").rglob("*") if p.is_file()] == []
 
 
+def test_sweeping_removes_only_what_is_old(tmp_path: Path) -> None:
+    """What a killed put left a day ago goes; what a put may be writing now stays."""
+    store = LocalStore(tmp_path)
+    store.put("run/a", b"")
+    old, new = tmp_path / ".tmp" / "old", tmp_path / ".tmp" / "new"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert store.sweep() == 1
+    assert (old.exists(), new.exists()) == (False, True)
+    assert MemoryStore().sweep() == 0
+
+
 def test_a_root_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     """A store below a file says so, also for root."""
     (tmp_path / "file").write_text("")

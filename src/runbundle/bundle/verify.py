@@ -23,7 +23,7 @@ from runbundle.store import ArtifactStore
 M = TypeVar("M", bound=BaseModel)
 DIMENSIONS: tuple[Dimension, ...] = ("structure", "integrity", "completeness", "redaction", "references")
 _OUTSIDE_CORE = ("eval/", "revisions/")
-_ATTESTATION = "attestation.dsse.json"
+_BESIDE_CORE = ("attestation.dsse.json", "hold.json")
 _CHUNK = 1_048_576
 _LIMIT_PER_CODE = 50  # of each kind, so that many of one kind cannot crowd out another
 
@@ -87,7 +87,7 @@ def verify(store: ArtifactStore, key: str) -> VerifyReport:
         if entry.path not in unchanged:
             _unchanged(store, key, entry, present, report)
     for extra in sorted(present - {entry.path for entry in index.files} - set(earlier) - {"run.json"}):
-        if not extra.startswith(_OUTSIDE_CORE) and extra != _ATTESTATION:
+        if not extra.startswith(_OUTSIDE_CORE) and extra not in _BESIDE_CORE:
             report.add("RB203", "is not listed in run.json", file=extra)
     _completeness(index, report)
     _contents(store, key, index, unchanged, report)

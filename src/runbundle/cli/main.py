@@ -12,6 +12,8 @@ _COMMANDS = {
     "show": "Show one run, or one span of it.",
     "tools": "Show the tool calls of a run.",
     "recover": "Seal runs that a killed process left behind.",
+    "gc": "Remove old bundles from a store.",
+    "hold": "Put a bundle on legal hold, or end the hold.",
     "verify": "Check that a bundle is whole, unchanged and redacted.",
     "schema": "Print the JSON Schema of a file of the bundle.",
     "explain": "Explain a finding code.",

@@ -78,6 +78,13 @@ class ArtifactStore(ABC):
     def delete(self, key: str) -> None:
         """Remove `key`, or raise `KeyNotFound`."""
 
+    def sweep(self) -> int:
+        """Remove what puts that were cut off have left, and return how much that was; 0 where a backend does so itself.
+
+        Puts that are at work are not disturbed.
+        """
+        return 0
+
     def exists(self, key: str) -> bool:
         """Tell whether `key` is taken."""
         try:

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +21,7 @@ _HINTS = {
     errno.ENOTDIR: "a part of the path is a file; name another place with --store or RUNBUNDLE_STORE",
     errno.EEXIST: "a part of the path is a file; name another place with --store or RUNBUNDLE_STORE",
 }
+_SWEPT_AFTER_S = 86_400
 _ATTEMPTS = 100  # of a put whose folder is removed by a delete, again and again
 
 
@@ -81,6 +83,17 @@ class LocalStore(ArtifactStore):
             raise AlreadyExists(f"{key} exists already") from None
         except OSError as error:
             raise _unavailable(error, f"cannot write {targets[key] if key else self.root}") from error
+
+    def sweep(self) -> int:
+        """Remove files of puts that began more than a day ago; a put of this process takes no such time."""
+        swept = 0
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(self.root / ".tmp"):
+                if entry.stat().st_mtime < time.time() - _SWEPT_AFTER_S:
+                    with contextlib.suppress(OSError):
+                        Path(entry.path).unlink()
+                        swept += 1
+        return swept
 
     def get(self, key: str) -> bytes:
         """Return all bytes of `key`."""

@@ -1,0 +1,131 @@
+"""Retention: which bundles may go, which are held, and removing them so that none is ever half there to a reader."""
+
+import contextlib
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+import orjson
+
+from runbundle.bundle.locate import Entry, list_runs
+from runbundle.errors import ConfigError, KeyNotFound
+from runbundle.models.canonical import to_json_bytes
+from runbundle.store import ArtifactStore
+
+HOLD = "hold.json"
+"""In a bundle's folder, outside its sealed core: while it is there, the bundle is not removed."""
+_GOING = "removing.json"  # what is left of a bundle whose removal was cut off is known by it
+_UNITS = {"h": 3600, "d": 86_400, "w": 604_800}
+
+
+class Verdict(NamedTuple):
+    """What retention says of one bundle."""
+
+    key: str
+    action: str
+    """`remove`, or why not: `recent`, `last`, `held`, `unsealed`, `unreadable`."""
+    ended_at: str = ""
+    bytes: int = 0
+    """Of the files that run.json lists."""
+
+
+def parse_age(text: str) -> timedelta:
+    """Read an age such as `36h`, `30d` or `8w`. Raises `ConfigError`."""
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not (number.isascii() and number.isdigit()) or int(number) > 100_000:
+        raise ConfigError(f"{text!r} is not an age", hint="a number and h, d or w, as in 36h, 30d, 8w")
+    return timedelta(seconds=int(number) * _UNITS[unit])
+
+
+def plan(
+    store: ArtifactStore, *, older_than: timedelta | None, keep_last: int, now: datetime | None = None
+) -> list[Verdict]:
+    """Return what may be removed and what may not, the newest first.
+
+    A bundle may go if its run ended before `now - older_than` (with None: whenever) and it is not one of the
+    `keep_last` newest, nor held. What is not sealed, or not readable, never goes: it may be all there is of a run.
+    """
+    before = (now or datetime.now(UTC)) - (older_than or timedelta(0))
+    sealed: list[tuple[datetime, Entry]] = []
+    verdicts: list[Verdict] = []
+    for entry in list_runs(store):
+        if entry.index is None:
+            left_over = entry.problem == "unsealed" and store.exists(f"{entry.key}/{_GOING}")
+            other = "unsealed" if entry.problem == "unsealed" else "unreadable"
+            verdicts.append(Verdict(entry.key, "remove" if left_over else other))
+        else:
+            sealed.append((datetime.fromisoformat(entry.index.ended_at), entry))
+    sealed.sort(key=lambda found: (found[0], found[1].key), reverse=True)
+    chosen: list[Verdict] = []
+    for place, (ended, entry) in enumerate(sealed):
+        assert entry.index is not None
+        action = "last" if place < keep_last else "recent" if ended >= before else "remove"
+        if action == "remove" and hold_of(store, entry.key) is not None:
+            action = "held"
+        chosen.append(Verdict(entry.key, action, entry.index.ended_at, sum(f.bytes for f in entry.index.files)))
+    return chosen + verdicts
+
+
+def remove(store: ArtifactStore, key: str) -> bool:
+    """Remove one bundle; False if it is held, or was put on hold since the plan was made.
+
+    run.json goes first, so that no reader ever sees a bundle with files missing. A removal that is cut off is
+    finished by the next one.
+    """
+    if hold_of(store, key) is not None:
+        return False
+    store.put(f"{key}/{_GOING}", to_json_bytes({"schema": "runbundle/removing/v1"}), overwrite=True)
+    with contextlib.suppress(KeyNotFound):
+        store.delete(f"{key}/run.json")
+    for name in [name for name in _files(store, key) if name != f"{key}/{_GOING}"]:
+        with contextlib.suppress(KeyNotFound):
+            store.delete(name)
+    with contextlib.suppress(KeyNotFound):
+        store.delete(f"{key}/{_GOING}")
+    return True
+
+
+def _files(store: ArtifactStore, key: str) -> Iterator[str]:
+    return iter(list(store.list(f"{key}/")))
+
+
+class Hold(NamedTuple):
+    """Why a bundle must stay."""
+
+    reason: str
+    since: str
+    """RFC 3339, UTC."""
+
+
+def hold(store: ArtifactStore, key: str, reason: str, *, now: datetime | None = None) -> Hold:
+    """Put a sealed bundle on hold: `gc` leaves it alone until it is released. Raises `KeyNotFound`.
+
+    A hold that is there stays as it is. It binds this library, not whoever may delete files; a store that locks
+    objects does that.
+    """
+    if not store.exists(f"{key}/run.json"):
+        raise KeyNotFound(f"{key} is not a sealed bundle", hint="runbundle ls lists them")
+    found = hold_of(store, key)
+    if found is None:
+        found = Hold(reason, (now or datetime.now(UTC)).isoformat(timespec="seconds").replace("+00:00", "Z"))
+        body = {"schema": "runbundle/hold/v1", **found._asdict()}
+        store.put(f"{key}/{HOLD}", to_json_bytes(body, indent=True))
+    return found
+
+
+def release(store: ArtifactStore, key: str) -> None:
+    """End a bundle's hold. Raises `KeyNotFound` if it has none."""
+    store.delete(f"{key}/{HOLD}")
+
+
+def hold_of(store: ArtifactStore, key: str) -> Hold | None:
+    """Return a bundle's hold. One that cannot be read holds all the same."""
+    try:
+        data = store.get(f"{key}/{HOLD}")
+    except KeyNotFound:
+        return None
+    try:
+        value = orjson.loads(data)
+        return Hold(str(value["reason"]), str(value["since"]))
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return Hold("(not readable)", "")

@@ -1,0 +1,49 @@
+"""`runbundle gc`."""
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.errors import ConfigError
+
+
+@click.command("gc", epilog="Example: runbundle gc --older-than 30d --keep-last 100 --dry-run")
+@click.option("--older-than", "age", metavar="AGE", help="Only runs that ended longer ago than this: 36h, 30d, 8w.")
+@click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the N newest anyway.")
+@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@store_option
+@format_option()
+@reports_errors
+def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, format_: str) -> None:
+    """Remove old bundles from a store.
+
+    Bundles on hold stay (see runbundle hold), and so does what is not sealed. At least one of --older-than and
+    --keep-last is needed.
+
+    Exit code: 0, also if there was nothing to remove.
+    """
+    from runbundle.bundle.retention import parse_age, plan, remove
+    from runbundle.cli.render import plural, size, table
+
+    if age is None and keep_last == 0:
+        raise ConfigError("gc needs --older-than or --keep-last", hint="runbundle gc --older-than 30d --dry-run")
+    store = open_store(store_url)
+    verdicts = plan(store, older_than=parse_age(age) if age else None, keep_last=keep_last)
+    going = [v for v in verdicts if v.action == "remove"]
+    if not dry_run:
+        kept: set[str] = set()
+        for number, verdict in enumerate(going, 1):
+            if not remove(store, verdict.key):
+                kept.add(verdict.key)
+            if number % 100 == 0:
+                click.echo(f"removed {number} of {len(going)}", err=True)
+        store.sweep()
+        verdicts = [v._replace(action="held") if v.key in kept else v for v in verdicts]
+        going = [v for v in going if v.key not in kept]
+    if format_ == "json":
+        print_json({"dry_run": dry_run, "bundles": [v._asdict() for v in verdicts]})
+        return
+    if going:
+        table(["RUN", "ENDED", "SIZE"], [[v.key, v.ended_at[:19], size(v.bytes)] for v in going], right=(2,))
+    held = sum(v.action == "held" for v in verdicts)
+    verb = "would be removed" if dry_run else "removed"
+    click.echo(f"{plural(len(going), 'bundle')} {verb}, {size(sum(v.bytes for v in going))}; {held} on hold")

@@ -1,0 +1,41 @@
+"""`runbundle hold`."""
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+from runbundle.errors import ConfigError
+
+
+@click.command("hold", epilog="Example: runbundle hold 7d1f0c6c --reason 'case 4711'")
+@run_argument
+@click.option("--reason", metavar="TEXT", help="Why the bundle must stay; it is written beside it.")
+@click.option("--release", "let_go", is_flag=True, help="End the hold.")
+@store_option
+@format_option()
+@reports_errors
+def command(run: str, reason: str | None, let_go: bool, store_url: str, format_: str) -> None:
+    """Put a bundle on legal hold, end the hold, or say whether it has one.
+
+    While it is held, runbundle gc does not remove it. RUN is a path, a run id, the beginning of one, or @last. The
+    hold is a file beside the bundle's core, so nothing that was sealed changes.
+
+    Exit codes: 0 done, or it is held; 1 it is not held.
+    """
+    from runbundle.bundle import retention
+    from runbundle.bundle.locate import resolve
+
+    if let_go and reason is not None:
+        raise ConfigError("--reason and --release exclude each other", hint="give one of them")
+    store, key = resolve(open_store(store_url), run)
+    if let_go:
+        retention.release(store, key)
+        found = None
+    else:
+        found = retention.hold(store, key, reason) if reason is not None else retention.hold_of(store, key)
+    if format_ == "json":
+        print_json({"run": key, "hold": found._asdict() if found else None})
+    elif found:
+        click.echo(f"{key} is on hold since {found.since}: {found.reason}")
+    else:
+        click.echo(f"{key} is not on hold.")
+    raise click.exceptions.Exit(0 if found or let_go else 1)
