@@ -194,9 +194,10 @@ class Recorder:
 
     def _spooled_bytes(self) -> int:
         total = 0
-        for path in self.spool.glob(f"*/{self._writer_id}*.jsonl"):
-            with contextlib.suppress(FileNotFoundError):
-                total += path.stat().st_size
+        for folder in self.spool.iterdir():
+            # A run's folder, or a journal, may be sealed and removed while it is looked at.
+            with contextlib.suppress(OSError):
+                total += sum(path.stat().st_size for path in folder.glob(f"{self._writer_id}*.jsonl"))
         return total
 
     def _run(self, run_id: str) -> _Run:
