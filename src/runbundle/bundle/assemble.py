@@ -29,6 +29,7 @@ class Assembled:
     completeness: dict[str, Any]
     """What run.json will say of it; `late` counts the records that the bundle sealed before did not have."""
     _index: dict[str, Any] = field(repr=False)
+    _made: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> str:
@@ -37,6 +38,8 @@ class Assembled:
 
     def index(self, paths: Mapping[str, str] | None = None, **fields: Any) -> bytes:
         """Return run.json. `paths`: where the files lie, if not at their names; `fields` are put in or replaced."""
+        if self._made and not (paths or fields):
+            return self._made
         at: Callable[[str], str] = lambda name: (paths or {}).get(name, name)  # noqa: E731
         entries = [
             {"path": at(p.name), "bytes": p.size, "sha256": p.sha256, "media_type": p.media_type} for p in self.parts
@@ -52,7 +55,10 @@ class Assembled:
                 "files": sorted(entries, key=lambda entry: entry["path"]),
             }
         )
-        return to_json_bytes(checked.model_dump(mode="json", by_alias=True, exclude_none=True), indent=True)
+        made = to_json_bytes(checked.model_dump(mode="json", by_alias=True, exclude_none=True), indent=True)
+        if not (paths or fields):
+            self._made = made
+        return made
 
     def close(self) -> None:
         """Give the files back."""

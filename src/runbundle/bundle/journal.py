@@ -80,8 +80,11 @@ class JournalWriter:
 
 
 def journal_files(directory: Path) -> list[Path]:
-    """Return the journals of one run, in a stable order."""
-    return sorted(directory.glob("*.jsonl"))
+    """Return the journals of one run, in a stable order; none if its folder is gone."""
+    try:
+        return sorted(path for path in directory.iterdir() if path.suffix == ".jsonl")
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 class JournalReader:
