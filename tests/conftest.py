@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import contextvars
 import http.server
 import os
 import threading
@@ -44,6 +45,11 @@ def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
         return runbundle.configure(**{"store": tmp_path / "store", "key": KEY, **options})
 
     return configure
+
+
+def left_open(*scopes: Any) -> None:
+    """Begin scopes, one in the other, and never end them; the context of the test is as it was afterwards."""
+    contextvars.copy_context().run(lambda: [scope().__enter__() for scope in scopes])
 
 
 def sealed(handle: runbundle.Handle) -> Bundle:

@@ -19,7 +19,7 @@ from runbundle.bundle.publish import recover, spooled_runs
 from runbundle.bundle.reader import Bundle
 from runbundle.otel import membership
 from runbundle.store import LocalStore
-from tests.conftest import sealed
+from tests.conftest import left_open, sealed
 
 Configured = Callable[..., runbundle.Handle]
 
@@ -248,8 +248,7 @@ def test_configure_recovers_what_the_dead_left(configured: Configured, tmp_path:
 def test_a_run_that_is_open_at_the_end_is_sealed_as_cut_off(configured: Configured) -> None:
     """shutdown() with open spans leaves a bundle that says so, and nothing in the spool."""
     handle = configured()
-    runbundle.start_run("r", run_id="open").__enter__()
-    runbundle.start_tool("t").__enter__()
+    left_open(lambda: runbundle.start_run("r", run_id="open"), lambda: runbundle.start_tool("t"))
     handle.shutdown()
     bundle = Bundle.open(handle.store, "open").index
     assert (bundle.status, bundle.completeness.state, len(bundle.completeness.open_spans)) == (

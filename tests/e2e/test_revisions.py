@@ -1,5 +1,6 @@
 """What comes after the seal: a new revision, made of the bundle itself, and nothing that was sealed is edited."""
 
+import contextvars
 import hashlib
 import threading
 from collections.abc import Callable
@@ -255,10 +256,13 @@ def test_a_store_that_cannot_replace_keeps_late_data_in_the_spool(
 def test_a_resumed_run_is_one_run(configured: Configured, tmp_path: Path) -> None:
     """Cut off, recovered, resumed under its id: one bundle with both halves, that says from where it went on."""
     handle = configured()
-    scope = runbundle.start_run("r", run_id="job", config={"half": 1}, tenant_id="acme")
-    scope.__enter__()
-    with runbundle.start_tool("first"):
-        pass
+
+    def first_half() -> None:
+        runbundle.start_run("r", run_id="job", config={"half": 1}, tenant_id="acme").__enter__()
+        with runbundle.start_tool("first"):
+            pass
+
+    contextvars.copy_context().run(first_half)
     handle.shutdown()
     first = Bundle.open(handle.store, "acme/job").index
     assert (first.completeness.state, first.status) == ("crashed", "interrupted")

@@ -101,6 +101,8 @@ class Gathered:
         """What becomes events.jsonl, see `timeline`: the logs so far."""
         self.begins = False
         """Whether the run's own span is among the records: else they are a part of a run that began elsewhere."""
+        self.anything = False
+        """Whether there is any record."""
         self.tenant_id = ""
         """Whose the run is, as its own span says."""
         self._spans = Sorter(scratch)
@@ -111,6 +113,7 @@ class Gathered:
         self._sealed |= sealed
         for entry in entries:
             kind = entry["k"]
+            self.anything = True
             if kind == "log":
                 self.lines.add(log_line(entry, sealed=sealed))
             elif kind == "span":

@@ -40,6 +40,8 @@ class JournalWriter:
             raise
         self._resources: dict[int, tuple[ResourceRecord, int]] = {}
         self.append = self._file.append
+        if not self._file.whole:
+            self.append(b"\n")  # behind what a writer that was cut off has left, so that it spoils no line of ours
 
     @classmethod
     def of(cls, directory: Path, writer_id: str, *, sync_each: bool = False) -> "JournalWriter":
@@ -139,7 +141,7 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
         yield free
     finally:
         for fd in held:
-            os.close(fd)
+            _let_go(fd)
 
 
 @contextlib.contextmanager
@@ -157,7 +159,13 @@ def sole_sealer(directory: Path) -> Generator[bool]:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield _is_still_at(directory, fd)
     finally:
-        os.close(fd)
+        _let_go(fd)
+
+
+def _let_go(fd: int) -> None:
+    """Free a lock and close its file: closing alone would leave it to a child that was forked meanwhile."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    os.close(fd)
 
 
 def _is_still_at(path: Path, fd: int) -> bool:

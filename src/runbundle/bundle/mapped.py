@@ -9,6 +9,7 @@ page. Until it is closed the file ends in zero bytes, which a reader must take f
 the file short while it is mapped, the kernel ends this process: a journal is nobody else's to write to.
 """
 
+import fcntl
 import mmap
 import os
 from pathlib import Path
@@ -23,10 +24,13 @@ class MappedFile:
     def __init__(self, path: Path, *, sync_each: bool = False) -> None:
         """Open or create `path`, 0600, to go on after what it holds. Raises `OSError`.
 
+        `whole` tells whether that ends with a line end.
+
         With `sync_each` a line is on the disk, and so is the file's name, before `append` returns.
         """
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._end = self._space = os.fstat(self.fd).st_size
+        self._space = os.fstat(self.fd).st_size
+        self._end, self.whole = _end_of_lines(self.fd, self._space)
         self._synced = self._end
         self._map: mmap.mmap | None = None
         self._sync_each = sync_each
@@ -65,9 +69,12 @@ class MappedFile:
     def close(self) -> None:
         """Cut the file to what was appended and close it."""
         if self.fd >= 0:
-            self._unmap()
-            os.ftruncate(self.fd, self._end)
-            self.abandon()
+            try:
+                self._unmap()
+                os.ftruncate(self.fd, self._end)
+            finally:
+                fcntl.flock(self.fd, fcntl.LOCK_UN)  # a child that was forked meanwhile may have a copy
+                self.abandon()
 
     def abandon(self) -> None:
         """Let go of the file and leave it as it is: in a forked child, it is the parent's to cut."""
@@ -94,6 +101,17 @@ class MappedFile:
         if self._map is not None:
             self._map.close()
             self._map = None
+
+
+def _end_of_lines(fd: int, size: int) -> tuple[int, bool]:
+    """Return where the zeros at the end of a file begin, and whether a line ends there."""
+    while size > 0:
+        start = max(0, size - _FIRST_BYTES)
+        held = os.pread(fd, size - start, start).rstrip(b"\0")
+        if held:
+            return start + len(held), held.endswith(b"\n")
+        size = start
+    return 0, True
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,7 +50,7 @@ def publish(
     with sole_sealer(directory) as alone, free_files(journal_files(directory) if alone else []) as free:
         every = journal_files(directory) if alone else []
         live = set(every) - set(free)
-        if wait and live:
+        if live and (wait or not free):
             raise StillWritten(f"a process is still writing {directory.name}")
         if not free:
             return None
@@ -59,7 +59,7 @@ def publish(
                 with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
                     key = _publish(store, directory, every, live, parts=parts, grace_s=grace_s)
                     _remove(directory, free)
-                    return key
+                    return key or None
         except OSError as error:
             raise StoreUnavailable(
                 f"cannot work in {directory.parent}: {error.strerror or error}", hint="free some space and try again"
@@ -74,6 +74,8 @@ def _publish(
     with contextlib.closing(Gathered(run_id, spool)) as gathered:
         journals = JournalReader(every, live=live)
         gathered.add(journals)
+        if not gathered.anything:
+            return ""  # their writers died before the first whole line
         over = _sealed(store, run_id, gathered)
         torn, sdk_versions = journals.torn, set(journals.sdk_versions)
         if over is not None:

@@ -154,9 +154,13 @@ class Recorder:
                 self._settle(run)
 
     def lost(self, run_id: str) -> int:
-        """Return how many records of a run could not be journalled so far in this process."""
-        run = self._runs.get(run_id)
-        return run.dropped if run else 0
+        """Return how many records of a run could not be journalled and no local root has stated yet; now one does."""
+        with self._lock:
+            run = self._runs.get(run_id)
+            if run is None or not run.dropped:
+                return 0
+            lost, run.dropped = run.dropped, 0
+            return lost
 
     def count_dropped(self, reason: str, count: int = 1) -> None:
         """Count records that were lost before they reached this recorder."""
@@ -173,7 +177,8 @@ class Recorder:
             self._written += 1
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
-            run.dropped += 1
+            # With a local root goes what it was to state; the next one states both.
+            run.dropped += 1 + int(record["attributes"].get("runbundle.spans.dropped", 0))
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")

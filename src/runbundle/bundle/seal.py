@@ -9,16 +9,12 @@ import contextlib
 import hashlib
 from typing import Any
 
-import orjson
-
 from runbundle.bundle.assemble import Assembled
 from runbundle.bundle.parts import Part
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
 from runbundle.models.canonical import sha256_hex
 from runbundle.store import ArtifactStore
-
-_OF_A_REVISION = ("revision", "supersedes", "files", "config")
 
 
 def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) -> str:
@@ -36,8 +32,10 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
     if completeness["open_spans"] and index.completeness.grace_s is not None:
         completeness.setdefault("grace_s", index.completeness.grace_s)
     said: dict[str, Any] = {"completeness": completeness}
-    if _same(over, bundle, said):
-        return over.key
+    if index.revision == 1:
+        _tidy(store, over)
+    if {(_name(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}:
+        return over.key  # the same records, of a seal that was cut off before their journals were removed
     number = index.revision
     paths = _placed(store, over.key, bundle, f"revisions/{number + 1}/", over)
     kept = f"{over.key}/revisions/{number}/run.json"
@@ -64,16 +62,14 @@ def _first(store: ArtifactStore, bundle: Assembled) -> str:
         store.put(f"{bundle.key}/run.json", bundle.index(paths))
     except AlreadyExists:
         raise _conflict(bundle) from None
-    for name, path in paths.items():
-        if name != path:  # whose it was cannot seal any more, since run.json is here
-            with contextlib.suppress(KeyNotFound):
-                store.delete(f"{bundle.key}/{name}")
+    if paths:
+        _tidy(store, Bundle.open(store, bundle.key))
     return bundle.key
 
 
 def _placed(store: ArtifactStore, key: str, bundle: Assembled, folder: str, over: Bundle | None) -> dict[str, str]:
     """Store each file where nothing else is, unless the revision before has it already; return where each lies."""
-    before = {(e.path.rpartition("/")[2], e.sha256): e.path for e in over.index.files} if over else {}
+    before = {(_name(e.path), e.sha256): e.path for e in over.index.files} if over else {}
     paths: dict[str, str] = {}
     for part in bundle.parts:
         if (part.name, part.sha256) in before:
@@ -101,15 +97,17 @@ def _holds(store: ArtifactStore, key: str, part: Part) -> bool:
         return False
 
 
-def _same(over: Bundle, bundle: Assembled, said: dict[str, Any]) -> bool:
-    """Tell whether what was assembled says no more than what is sealed."""
-    if {entry.sha256 for entry in over.index.files} != {part.sha256 for part in bundle.parts}:
-        return False
-    old, new = (orjson.loads(data) for data in (over.index_bytes, bundle.index(**said)))
-    for field in _OF_A_REVISION:
-        old.pop(field, None)
-        new.pop(field, None)
-    return old == new
+def _tidy(store: ArtifactStore, sealed: Bundle) -> None:
+    """Remove what a seal that was cut off has left beside a first revision: nobody can seal it any more."""
+    listed = {entry.path for entry in sealed.index.files}
+    for name in ("config.snapshot.json", "events.jsonl", "evidence.json", "tool_calls.json"):
+        if name not in listed and store.exists(f"{sealed.key}/{name}"):
+            with contextlib.suppress(KeyNotFound):
+                store.delete(f"{sealed.key}/{name}")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _conflict(bundle: Assembled) -> WriteConflict:

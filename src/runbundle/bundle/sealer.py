@@ -163,7 +163,9 @@ class Sealer:
         again = self._seal(run_id, due)
         if again is not None:
             with self._condition:
-                self._due.setdefault(run_id, again)
+                known = self._due.get(run_id)
+                if known is None or known.part:
+                    self._due[run_id] = again
 
     def _seal(self, run_id: str, due: _Due) -> _Due | None:
         """Seal a run; return when to try again, if it is to be."""
@@ -181,7 +183,10 @@ class Sealer:
             )
             if published is not None:
                 self._sealed.append(published)
-        except StillWritten:
+        except StillWritten as error:
+            if overdue:  # nothing of it can be read: all its journals are held
+                self._fail(run_id, error.message)
+                return None
             return replace(due, at=min(due.last, now + _LOOK_EVERY_S), settled=True)
         except BegunElsewhere:
             # Whoever began it takes it along, unless it is being sealed just now: then it is late.

@@ -111,10 +111,10 @@ class Membership:
         """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
         self._lock = threading.Lock()
         for member in self._live.values():
-            if not member.inherited:
-                member.inherited = True
-                member.path += f"/fork#{self._forks - 1}"
-                member.labels, member.children = {}, 0
+            member.inherited = True
+            member.path += f"/fork#{self._forks - 1}"
+            member.labels, member.children = {}, 0
+        self._forks = 0
 
     @staticmethod
     def _place(run_id: str, label: str, parent: Member | None, *, is_run: bool) -> Member:
