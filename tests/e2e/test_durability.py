@@ -172,9 +172,29 @@ def test_too_many_open_spans_are_counted(configured: Configured, monkeypatch: py
         spans = [handle.tracer.start_span(f"s{n}") for n in range(10)]
         for span in spans:
             span.end()
-    said = sealed(handle).index.completeness
+    result = handle.flush()
+    assert result.dropped == {"live_spans": 6}
+    said = Bundle.open(handle.store, result.sealed[0]).index.completeness
     assert (said.state, said.spans_expected, said.spans_seen) == ("lossy", 11, 5)
     assert said.dropped == {"live_spans": 6}
+
+
+def test_spans_outside_any_run_are_counted(configured: Configured) -> None:
+    """A raw thread's span is in no run and counted; one that is given its parent is in its parent's run."""
+    handle = configured()
+    with runbundle.start_run("r"):
+        parent = trace.set_span_in_context(trace.get_current_span())
+
+        def work() -> None:
+            handle.tracer.start_span("lost").end()
+            handle.tracer.start_span("found", context=parent).end()
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    result = handle.flush()
+    assert (result.outside, bool(result)) == (1, True)
+    assert Bundle.open(handle.store, result.sealed[0]).index.counts.spans == 2
 
 
 def test_flush_says_how_much_was_written(configured: Configured) -> None:

@@ -33,6 +33,8 @@ class FlushResult:
     """Records lost since the start of the process, by reason."""
     written: int = 0
     """Spans and logs written to journals since the start of the process."""
+    outside: int = 0
+    """Spans that were in no run: of a server, say, or of a thread that was not given the context. No loss by itself."""
 
     def __bool__(self) -> bool:
         """Whether nothing failed, is pending or was lost."""

@@ -80,6 +80,9 @@ class Handle:
         The result is true only if nothing failed, nothing is pending and nothing was lost.
         """
         result = self.recorder.flush(timeout_s)
+        result.outside = self.boundary.membership.outside
+        if self.boundary.membership.unfollowed:
+            result.dropped["live_spans"] = self.boundary.membership.unfollowed
         self._look_for_raw()
         self.tracer_provider.force_flush(int(timeout_s * 1000))
         self.logger_provider.force_flush(int(timeout_s * 1000))

@@ -68,6 +68,10 @@ class Membership:
         self._live: dict[tuple[int, int], Member] = {}
         self._lock = threading.Lock()
         self._forks = 0
+        self.outside = 0
+        """Spans that began outside any run, such as those of a thread that was not given the context."""
+        self.unfollowed = 0
+        """Spans that were not recorded since too many were open."""
         _memberships.add(self)
 
     def enter(self, span: Span, parent_context: Context | None) -> Member | None:
@@ -83,6 +87,7 @@ class Membership:
             run_id = scope.run_id if scope else parent.run_id if parent else _from_baggage(context)
         if run_id is None:
             if not is_agent_work(span.name, attributes):
+                self.outside += 1
                 return None
             implicit = is_run = True
             run_id = format(own.trace_id, "032x")
@@ -90,6 +95,7 @@ class Membership:
                 run_id += "-" + format(own.span_id, "016x")
         with self._lock:
             if len(self._live) >= _LIVE_LIMIT:
+                self.unfollowed += 1
                 if parent is not None:
                     (parent.root or parent).started += 1
                     (parent.root or parent).unfollowed += 1
