@@ -152,7 +152,7 @@ def test_forks_keep_their_own_values(store: RunStore) -> None:
 
 
 def test_threads_of_delta_channels_are_kept_whole(store: RunStore) -> None:
-    """Pruning one, or taking a run out of it, is refused and changes nothing; a copy of it is whole; so is deleting it."""
+    """Pruning one, or taking a run out of it, is refused and changes nothing; a copy is whole; deleting all works."""
     saver = RunStoreSaver(store)
     graph = graph_of(DeltaLog, saver)
     for number in range(3):

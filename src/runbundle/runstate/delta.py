@@ -9,7 +9,8 @@ import struct
 MAX_CHAIN = 32
 """As many differences follow one another before a version is written whole again."""
 
-_MIN_BYTES = 512
+MIN_BYTES = 512
+"""Below this a version is written whole."""
 _HEAD = struct.Struct(">BQQ")  # bytes of the literal before, start and length of the range
 _CHUNK = 4096
 # How many bytes to pass over in the new and in the old version: none (JSON, text), or the length of a list in
@@ -19,7 +20,7 @@ _OFFSETS = ((0, 0), (1, 1), (3, 1), (3, 3), (5, 3), (5, 5))
 
 def difference(old: bytes, new: bytes) -> bytes | None:
     """Return what makes `new` of `old`, or None unless it takes less than half of `new`."""
-    if len(new) < _MIN_BYTES or len(old) < _MIN_BYTES // 2:
+    if len(new) < MIN_BYTES or len(old) < MIN_BYTES // 2:
         return None
     length, skip_new, skip_old = max((_common(old, new, s_old, s_new), s_new, s_old) for s_new, s_old in _OFFSETS)
     if 2 * length <= len(new):

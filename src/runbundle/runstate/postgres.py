@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from runbundle.errors import ConfigError, StateConflict, StateUnavailable
+from runbundle.models.identity import require_run_id
 from runbundle.runstate import schema
 from runbundle.runstate.sql import SqlRunStore, Tx
 
@@ -41,7 +42,7 @@ class PostgresRunStore(SqlRunStore):
     def for_tenant(self, tenant: str) -> "PostgresRunStore":
         """Return a store over the same tables that speaks for another tenant."""
         other = copy.copy(self)
-        SqlRunStore.__init__(other, tenant)
+        other.tenant = require_run_id(tenant, "tenant")
         return other
 
     def close(self) -> None:
@@ -51,8 +52,8 @@ class PostgresRunStore(SqlRunStore):
     def _reading(self) -> contextlib.AbstractContextManager[Tx]:
         return self._server.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", self._before)
 
-    def _writing(self) -> contextlib.AbstractContextManager[Tx]:
-        return self._server.transaction("BEGIN", self._before)
+    def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Tx]:
+        return self._server.transaction("" if alone else "BEGIN", self._before)
 
     def _equals(self, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
         return "metadata -> CAST(? AS text) = CAST(? AS jsonb)", (key, orjson.dumps(value).decode())
@@ -80,10 +81,15 @@ class _Server:
             self._lock, self._pool, self._pid = threading.Lock(), None, os.getpid()
         with self._translated(), self._opened().connection() as connection:
             tx = _Transaction(connection, before)
-            tx.run(begin)
-            try:
+            if not begin:
                 yield tx
-                tx.run("COMMIT")
+                return
+            try:
+                # Statements travel together until one's rows are asked for; whatever fails is raised at the end at last.
+                with connection.pipeline() if before is None else contextlib.nullcontext():
+                    tx.run(begin)
+                    yield tx
+                    tx.run("COMMIT")
             except BaseException:
                 with contextlib.suppress(self._psycopg.Error):
                     connection.execute("ROLLBACK")
@@ -122,29 +128,29 @@ class _Transaction:
     """Statements on a connection, within one transaction."""
 
     def __init__(self, connection: Any, before: Callable[[], None] | None) -> None:
-        self._cursor, self._before = connection.cursor(binary=True), before
+        self._connection, self._before = connection, before
 
     def _execute(self, statement: str, values: Sequence[Any]) -> Any:
         if self._before is not None:
             self._before()
-        return self._cursor.execute(_in_postgres(statement), values)
+        return self._connection.cursor(binary=True).execute(_in_postgres(statement), values)
 
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._execute(statement, values).fetchall()
 
-    def run(self, statement: str, *values: Any) -> int:
-        return self._execute(statement, values).rowcount
+    def run(self, statement: str, *values: Any) -> None:
+        self._execute(statement, values)
+
+    def changed(self, statement: str, *values: Any) -> int:
+        return len(self._execute(f"{statement} RETURNING 1", values).fetchall())
 
     def many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        if len(rows) == 1 or self._before is not None:
-            for values in rows:
-                self._execute(statement, values)
-        elif rows:
-            self._cursor.executemany(_in_postgres(statement), rows)
+        for values in rows:
+            self._execute(statement, values)
 
     def lock_threads(self, tenant: str, thread_ids: Sequence[str]) -> None:
         for thread_id in thread_ids:  # in an order that is the same for all, so that none waits for each other
-            self.rows(_LOCK_THREAD, f"runbundle/{tenant}/{thread_id}")
+            self.run(_LOCK_THREAD, f"runbundle/{tenant}/{thread_id}")
 
     def lock_run(self, tenant: str, run_id: str) -> tuple[str | None, int, float] | None:
         rows = self.rows(f"{schema.LEASE} FOR UPDATE", tenant, run_id)

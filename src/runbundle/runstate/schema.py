@@ -24,7 +24,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
             WHERE run_id IS NOT NULL""",
         """CREATE TABLE runbundle_slots (
             tenant {text} NOT NULL, thread_id {text} NOT NULL, ns {text} NOT NULL, name {text} NOT NULL,
-            version {text} NOT NULL, base {text}, codec {text} NOT NULL, data {blob} NOT NULL,
+            version {text} NOT NULL, base {text}, stamp {int} NOT NULL, codec {text} NOT NULL, data {blob} NOT NULL,
             PRIMARY KEY (tenant, thread_id, ns, name, version))""",
         """CREATE TABLE runbundle_writes (
             tenant {text} NOT NULL, thread_id {text} NOT NULL, ns {text} NOT NULL, checkpoint_id {text} NOT NULL,
@@ -60,28 +60,33 @@ CHECKPOINT = f"""SELECT checkpoint_id, parent_id, engine, run_id, chained, codec
     CAST(metadata AS text) FROM runbundle_checkpoints WHERE {_LINE}"""
 ONE_CHECKPOINT = CHECKPOINT + " AND checkpoint_id = ?"
 LATEST_CHECKPOINT = CHECKPOINT + " ORDER BY checkpoint_id DESC LIMIT 1"
-SLOTS_OF = f"SELECT CAST(slots AS text) FROM runbundle_checkpoints WHERE {_LINE} AND checkpoint_id = ?"
+SLOTS_OF = """SELECT j.key, j.value, s.stamp FROM runbundle_checkpoints c CROSS JOIN {json_items}(c.slots) AS j
+    JOIN runbundle_slots s ON s.tenant = c.tenant AND s.thread_id = c.thread_id AND s.ns = c.ns
+        AND s.name = j.key AND s.version = j.value
+    WHERE c.tenant = ? AND c.thread_id = ? AND c.ns = ? AND c.checkpoint_id = ?"""
 PUT_CHECKPOINT = """INSERT INTO runbundle_checkpoints (tenant, thread_id, ns, checkpoint_id, parent_id, engine, run_id,
     chained, codec, data, slots, metadata) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (tenant, thread_id, ns, checkpoint_id) DO UPDATE SET parent_id = excluded.parent_id,
     engine = excluded.engine, run_id = excluded.run_id, chained = excluded.chained, codec = excluded.codec,
     data = excluded.data, slots = excluded.slots, metadata = excluded.metadata"""
 HAS_SLOT = f"SELECT 1 FROM runbundle_slots WHERE {_LINE} AND name = ? AND version = ?"
-PUT_SLOT = """INSERT INTO runbundle_slots (tenant, thread_id, ns, name, version, base, codec, data)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
+PUT_SLOT = """INSERT INTO runbundle_slots (tenant, thread_id, ns, name, version, base, stamp, codec, data)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 FLATTEN_SLOT = f"UPDATE runbundle_slots SET base = NULL, data = ? WHERE {_LINE} AND name = ? AND version = ?"
 
-_CHAIN = """WITH RECURSIVE chain (n, name, version, base, codec, data) AS (
-    SELECT 0, s.name, s.version, s.base, s.codec, s.data FROM {start}
+# Contents are joined at the end: carried along, they would be copied at every turn.
+_CHAIN = """WITH RECURSIVE chain (n, name, version, base) AS (
+    SELECT 0, s.name, s.version, s.base FROM {start}
     UNION ALL
-    SELECT chain.n + 1, s.name, s.version, s.base, s.codec, s.data FROM chain JOIN runbundle_slots s
+    SELECT chain.n + 1, s.name, s.version, s.base FROM chain JOIN runbundle_slots s
         ON s.tenant = ? AND s.thread_id = ? AND s.ns = ? AND s.name = chain.name AND s.version = chain.base)
-    SELECT name, base, codec, data FROM chain ORDER BY name, n"""
+    SELECT chain.name, chain.n, chain.base, s.codec, s.data FROM chain JOIN runbundle_slots s
+        ON s.tenant = ? AND s.thread_id = ? AND s.ns = ? AND s.name = chain.name AND s.version = chain.version"""
 SLOT_CHAIN = _CHAIN.replace(
     "{start}",
     """runbundle_slots s WHERE s.tenant = ? AND s.thread_id = ? AND s.ns = ? AND s.name = ? AND s.version = ?""",
 )
-"""One slot, and below it the versions that it is a difference to, down to a whole one."""
+"""One slot, and below it the versions that it is a difference to, down to a whole one; in no order."""
 CHECKPOINT_CHAINS = _CHAIN.replace(
     "{start}",
     """runbundle_checkpoints c CROSS JOIN {json_items}(c.slots) AS j
@@ -107,8 +112,9 @@ SWEEP_SLOTS = (
     WHERE l.ns = runbundle_slots.ns AND l.name = runbundle_slots.name AND l.version = runbundle_slots.version)"""
 )
 
-PUT_WRITE = """INSERT INTO runbundle_writes (tenant, thread_id, ns, checkpoint_id, task_path, task_id, idx, channel,
-    codec, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_WRITE = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_WRITE = f"""INSERT INTO runbundle_writes (tenant, thread_id, ns, checkpoint_id, task_path, task_id, idx, channel,
+    codec, data) VALUES {_WRITE}
     ON CONFLICT (tenant, thread_id, ns, checkpoint_id, task_id, idx) DO """
 KEEP_WRITE = PUT_WRITE + "NOTHING"
 REPLACE_WRITE = (
@@ -116,6 +122,14 @@ REPLACE_WRITE = (
     + """UPDATE SET task_path = excluded.task_path, channel = excluded.channel, codec = excluded.codec,
     data = excluded.data"""
 )
+KEEP_AT_ONCE = 500  # rows in one statement; SQLite binds 32766 values at most
+
+
+def keep_writes(count: int) -> str:
+    """Return `KEEP_WRITE` for several rows."""
+    return KEEP_WRITE.replace(_WRITE, ", ".join([_WRITE] * count))
+
+
 WRITES = f"""SELECT task_id, idx, channel, codec, data, task_path FROM runbundle_writes
     WHERE {_LINE} AND checkpoint_id = ? ORDER BY task_path, task_id, idx"""
 

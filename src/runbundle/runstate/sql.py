@@ -6,6 +6,7 @@ the version that it is made from is the one that stays. And before unused slots 
 differences to them are written whole.
 """
 
+import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -18,6 +19,7 @@ from runbundle.errors import StateConflict, StateCorrupt, StateNotFound, StateRe
 from runbundle.models.identity import require_run_id
 from runbundle.runstate import checks, delta, schema
 from runbundle.runstate.base import RunStore
+from runbundle.runstate.recent import Known, Recent
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 
 SEALED = "+aesgcm"
@@ -31,7 +33,11 @@ class Tx(Protocol):
         """Return all rows of a query."""
         ...
 
-    def run(self, statement: str, *values: Any) -> int:
+    def run(self, statement: str, *values: Any) -> None:
+        """Execute a statement; if it fails, this or a later one says so."""
+        ...
+
+    def changed(self, statement: str, *values: Any) -> int:
         """Execute a statement; return how many rows it changed."""
         ...
 
@@ -62,6 +68,7 @@ class SqlRunStore(RunStore):
     def __init__(self, tenant: str) -> None:
         self.tenant = require_run_id(tenant, "tenant")
         self._before: Callable[[], None] | None = None
+        self._recent = Recent()
 
     def watch(self, before: Callable[[], None] | None) -> None:
         """Have `before` called ahead of each statement."""
@@ -72,8 +79,11 @@ class SqlRunStore(RunStore):
         """Begin a transaction that sees one state of the database."""
 
     @abstractmethod
-    def _writing(self) -> AbstractContextManager[Tx]:
-        """Begin a transaction that is committed at the end, or rolled back on an error."""
+    def _writing(self, *, alone: bool = False) -> AbstractContextManager[Tx]:
+        """Begin a transaction that is committed at the end, or rolled back on an error.
+
+        `alone` promises a single statement, which is a transaction already.
+        """
 
     @abstractmethod
     def _equals(self, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
@@ -179,7 +189,7 @@ class SqlRunStore(RunStore):
         with self._writing() as tx:
             tx.lock_threads(self.tenant, [record.key.thread_id])
             _check_fence(tx, self.tenant, fence)
-            _put(tx, self.tenant, record, new_slots)
+            _put(tx, self._recent, self.tenant, record, new_slots)
             if run is not None:
                 (_update_run if run.revision else _create_run)(tx, self.tenant, run)
 
@@ -189,10 +199,13 @@ class SqlRunStore(RunStore):
         """Keep writes for a checkpoint."""
         checks.check_key(key)
         checks.check_writes(tuple(writes))
-        with self._writing() as tx:
-            tx.lock_threads(self.tenant, [key.thread_id])
+        alone = fence is None and not replace and 0 < len(writes) <= schema.KEEP_AT_ONCE
+        with self._writing(alone=alone) as tx:  # no lock on the thread: nothing else is made from writes
+            if alone:
+                tx.run(schema.keep_writes(len(writes)), *(v for row in _rows(self.tenant, key, writes) for v in row))
+                return
             _check_fence(tx, self.tenant, fence)
-            _write(tx, self.tenant, key, writes, schema.REPLACE_WRITE if replace else schema.KEEP_WRITE)
+            tx.many(schema.REPLACE_WRITE if replace else schema.KEEP_WRITE, _rows(self.tenant, key, writes))
 
     def get_checkpoint(self, thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> CheckpointRecord | None:
         """Return a checkpoint with its slots and writes."""
@@ -250,8 +263,8 @@ class SqlRunStore(RunStore):
                 assert record is not None, "it was listed in the same transaction"
                 copied = replace(record, key=record.key._replace(thread_id=target))
                 copied = rewrite(copied) if rewrite else copied
-                _put(tx, self.tenant, copied, copied.slot_payloads)
-                _write(tx, self.tenant, copied.key, copied.writes, schema.KEEP_WRITE)
+                _put(tx, self._recent, self.tenant, copied, copied.slot_payloads)
+                tx.many(schema.KEEP_WRITE, _rows(self.tenant, copied.key, copied.writes))
 
     def prune(self, thread_ids: Sequence[str]) -> None:
         """Keep the latest checkpoint of each namespace."""
@@ -298,7 +311,7 @@ def _create_run(tx: Tx, tenant: str, run: RunRecord) -> RunRecord:
     now = tx.now()
     codec, data = run.payload or (None, None)
     values = (tenant, run.run_id, run.thread_id, run.status, codec, data, checks.metadata_json(run.metadata), now, now)
-    if not tx.run(schema.INSERT_RUN, *values):
+    if not tx.changed(schema.INSERT_RUN, *values):
         raise StateConflict("a run goes by this id already")
     return replace(run, revision=1, created_at=now, updated_at=now)
 
@@ -306,7 +319,7 @@ def _create_run(tx: Tx, tenant: str, run: RunRecord) -> RunRecord:
 def _update_run(tx: Tx, tenant: str, run: RunRecord) -> RunRecord:
     codec, data = run.payload or (None, None)
     values = (run.thread_id, run.status, codec, data, checks.metadata_json(run.metadata), tx.now())
-    if not tx.run(schema.UPDATE_RUN, *values, tenant, run.run_id, run.revision):
+    if not tx.changed(schema.UPDATE_RUN, *values, tenant, run.run_id, run.revision):
         _get_run(tx, tenant, run.run_id)
         raise StateConflict("the run was updated by someone else", hint="read it again")
     return _get_run(tx, tenant, run.run_id)
@@ -328,21 +341,17 @@ def _run_of(row: tuple[Any, ...]) -> RunRecord:
     )  # fmt: skip
 
 
-def _put(tx: Tx, tenant: str, record: CheckpointRecord, new_slots: Mapping[str, Payload]) -> None:
+def _put(tx: Tx, recent: Recent, tenant: str, record: CheckpointRecord, new_slots: Mapping[str, Payload]) -> None:
     line = (tenant, record.key.thread_id, record.key.ns)
     rows = tx.rows(schema.SLOTS_OF, *line, record.parent_id) if record.parent_id is not None else []
-    before: dict[str, str] = orjson.loads(rows[0][0]) if rows else {}
+    before: dict[str, tuple[str, int]] = {name: (version, stamp) for name, version, stamp in rows}
     for name, version in record.slots.items():
-        if before.get(name) != version and name not in new_slots and not tx.rows(schema.HAS_SLOT, *line, name, version):
+        if name in before and before[name][0] == version:
+            continue
+        if name in new_slots:
+            _put_slot(tx, recent, (*line, name), version, new_slots[name], before.get(name))
+        elif not tx.rows(schema.HAS_SLOT, *line, name, version):
             raise StateConflict("a slot of the checkpoint is not stored", hint="give its contents too")
-    fresh = [name for name in new_slots if before.get(name) != record.slots[name]]
-    tx.many(
-        schema.PUT_SLOT,
-        [
-            (*line, name, record.slots[name], *_slot(tx, line, name, before.get(name), new_slots[name]))
-            for name in fresh
-        ],
-    )
     tx.run(
         schema.PUT_CHECKPOINT, tenant, *record.key, record.parent_id, record.engine, record.run_id,
         int(record.chained), *record.head, orjson.dumps(dict(record.slots)).decode(),
@@ -350,17 +359,42 @@ def _put(tx: Tx, tenant: str, record: CheckpointRecord, new_slots: Mapping[str, 
     )  # fmt: skip
 
 
-def _slot(
-    tx: Tx, line: tuple[str, str, str], name: str, base: str | None, payload: Payload
-) -> tuple[str | None, str, bytes]:
-    """Return base, codec and bytes of a new version: the difference to the one before where that is worth while."""
-    if base is not None and not payload.codec.endswith(SEALED):
-        chain = [row[1:] for row in tx.rows(schema.SLOT_CHAIN, *line, name, base, *line)]
-        if 0 < len(chain) <= delta.MAX_CHAIN and chain[0][1] == payload.codec:
-            difference = delta.difference(_rebuilt(chain).data, payload.data)
+def _put_slot(
+    tx: Tx, recent: Recent, slot: tuple[str, str, str, str], version: str, payload: Payload,
+    before: tuple[str, int] | None,
+) -> None:  # fmt: skip
+    """Store a new version, as the difference to the one before where that is worth while."""
+    base, depth, data = None, 0, payload.data
+    stamp = secrets.randbits(63)
+    if len(data) >= delta.MIN_BYTES and not payload.codec.endswith(SEALED):
+        known = _known(tx, recent, slot, *before) if before else None
+        if before and known and known.depth < delta.MAX_CHAIN and known.payload.codec == payload.codec:
+            difference = delta.difference(known.payload.data, data)
             if difference is not None:
-                return base, payload.codec, difference
-    return None, payload.codec, payload.data
+                base, depth, data = before[0], known.depth + 1, difference
+        recent.put(slot, Known(version, stamp, depth, payload))
+    tx.run(schema.PUT_SLOT, *slot, version, base, stamp, payload.codec, data)
+
+
+def _known(tx: Tx, recent: Recent, slot: tuple[str, str, str, str], version: str, stamp: int) -> Known:
+    """Return a stored version: as this process remembers it if it is the same row, else as the database has it."""
+    known = recent.get(slot, version, stamp)
+    if known is None:
+        chain = _chain(tx, slot, version)
+        known = Known(version, stamp, len(chain) - 1, _rebuilt(chain))
+    return known
+
+
+def _chain(tx: Tx, slot: tuple[str, str, str, str], version: str) -> list[tuple[str | None, str, bytes]]:
+    return _chains(tx.rows(schema.SLOT_CHAIN, *slot, version, *slot[:3], *slot[:3]))[slot[3]]
+
+
+def _chains(rows: list[tuple[Any, ...]]) -> dict[str, list[tuple[str | None, str, bytes]]]:
+    """Return the chains of (base, codec, bytes) by slot, from rows of name, place, base, codec and bytes."""
+    chains: dict[str, list[tuple[str | None, str, bytes]]] = {}
+    for name, _, base, codec, data in sorted(rows, key=lambda row: row[:2]):
+        chains.setdefault(name, []).append((base, codec, data))
+    return chains
 
 
 def _rebuilt(chain: Sequence[tuple[str | None, str, bytes]]) -> Payload:
@@ -387,10 +421,7 @@ def _get(tx: Tx, tenant: str, thread_id: str, ns: str, checkpoint_id: str | None
         return None
     found, parent_id, engine, run_id, chained, codec, data, slots, metadata = rows[0]
     versions: dict[str, str] = orjson.loads(slots)
-    chains: dict[str, list[Any]] = {}
-    if versions:
-        for name, *version in tx.rows(schema.CHECKPOINT_CHAINS, *line, found, *line):
-            chains.setdefault(name, []).append(version)
+    chains = _chains(tx.rows(schema.CHECKPOINT_CHAINS, *line, found, *line, *line)) if versions else {}
     if chains.keys() != versions.keys():
         raise StateCorrupt("a checkpoint is incomplete: a slot is missing")
     return CheckpointRecord(
@@ -404,8 +435,8 @@ def _get(tx: Tx, tenant: str, thread_id: str, ns: str, checkpoint_id: str | None
     )  # fmt: skip
 
 
-def _write(tx: Tx, tenant: str, key: CheckpointKey, writes: Sequence[StepWrite], statement: str) -> None:
-    tx.many(statement, [(tenant, *key, w.task_path, w.task_id, w.idx, w.channel, *w.payload) for w in writes])
+def _rows(tenant: str, key: CheckpointKey, writes: Sequence[StepWrite]) -> list[tuple[Any, ...]]:
+    return [(tenant, *key, w.task_path, w.task_id, w.idx, w.channel, *w.payload) for w in writes]
 
 
 def _delete_run_in_thread(tx: Tx, tenant: str, thread_id: str, run_ids: Sequence[str]) -> None:
@@ -429,7 +460,6 @@ def _sweep(tx: Tx, tenant: str, thread_id: str) -> None:
     """Delete the slots that no checkpoint has any more; first write whole what is a difference to one of them."""
     thread = (tenant, thread_id)
     for ns, name, version in tx.rows(schema.UPROOTED, *thread, *thread):
-        line = (tenant, thread_id, ns)
-        chain = [row[1:] for row in tx.rows(schema.SLOT_CHAIN, *line, name, version, *line)]
-        tx.run(schema.FLATTEN_SLOT, _rebuilt(chain).data, *line, name, version)
+        slot = (tenant, thread_id, ns, name)
+        tx.run(schema.FLATTEN_SLOT, _rebuilt(_chain(tx, slot, version)).data, *slot, version)
     tx.run(schema.SWEEP_SLOTS, *thread, *thread)

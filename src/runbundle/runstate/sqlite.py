@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from runbundle.errors import ConfigError, RunStateError, StateCorrupt, StateUnavailable
+from runbundle.models.identity import require_run_id
 from runbundle.runstate import schema
 from runbundle.runstate.sql import SqlRunStore, Tx
 
@@ -43,7 +44,7 @@ class SqliteRunStore(SqlRunStore):
     def for_tenant(self, tenant: str) -> "SqliteRunStore":
         """Return a store over the same file that speaks for another tenant."""
         other = copy.copy(self)
-        SqlRunStore.__init__(other, tenant)
+        other.tenant = require_run_id(tenant, "tenant")
         return other
 
     def close(self) -> None:
@@ -53,8 +54,8 @@ class SqliteRunStore(SqlRunStore):
     def _reading(self) -> contextlib.AbstractContextManager[Tx]:
         return self._file.transaction("BEGIN", self._before)
 
-    def _writing(self) -> contextlib.AbstractContextManager[Tx]:
-        return self._file.transaction("BEGIN IMMEDIATE", self._before)
+    def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Tx]:
+        return self._file.transaction("" if alone else "BEGIN IMMEDIATE", self._before)
 
     def _equals(self, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
         if value is None or isinstance(value, bool):
@@ -94,6 +95,9 @@ class _File:
             self._lock = threading.RLock()
         with self._lock, _translated():
             tx = _Transaction(self._opened(), before, self._clock)
+            if not begin:
+                yield tx
+                return
             tx.run(begin)
             try:
                 yield tx
@@ -128,7 +132,10 @@ class _Transaction:
     def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return self._execute(statement, values).fetchall()
 
-    def run(self, statement: str, *values: Any) -> int:
+    def run(self, statement: str, *values: Any) -> None:
+        self._execute(statement, values)
+
+    def changed(self, statement: str, *values: Any) -> int:
         return self._execute(statement, values).rowcount
 
     def many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
