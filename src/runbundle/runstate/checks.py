@@ -55,6 +55,8 @@ def check_writes(writes: tuple[StepWrite, ...]) -> None:
         check_text(write.task_path, "task path", limit=MAX_NS_BYTES, empty=True)
         check_text(write.channel, "channel")
         check_text(write.payload.codec, "codec")
+        if not _MIN_INT <= write.idx <= _MAX_INT:
+            raise ConfigError("an index of a write has more than 64 bits")
 
 
 def check_run(run: RunRecord) -> None:

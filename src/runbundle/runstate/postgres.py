@@ -85,7 +85,7 @@ class _Server:
                 yield tx
                 return
             try:
-                # Statements travel together until one's rows are asked for; whatever fails is raised at the end at last.
+                # Statements travel together until rows are asked for. What failed is raised then, or at the end.
                 with connection.pipeline() if before is None else contextlib.nullcontext():
                     tx.run(begin)
                     yield tx

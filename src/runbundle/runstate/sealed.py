@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from runbundle.errors import ConfigError, StateCorrupt
+from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 from runbundle.runstate.sql import SEALED
@@ -102,6 +103,7 @@ class EncryptedRunStore(RunStore):
         run: RunRecord | None = None,
     ) -> None:
         """Store a checkpoint."""
+        checks.check_record(record, new_slots)
         self.store.put_checkpoint(
             replace(record, head=self._seal(record.head, self._about_head(record))),
             {name: self._seal(slot, self._about_slot(record, name)) for name, slot in new_slots.items()},
@@ -113,6 +115,8 @@ class EncryptedRunStore(RunStore):
         self, key: CheckpointKey, writes: Sequence[StepWrite], *, replace: bool = False, fence: Lease | None = None
     ) -> None:
         """Keep writes for a checkpoint."""
+        checks.check_key(key)
+        checks.check_writes(tuple(writes))
         self.store.append_writes(key, self._sealed_writes(key, writes), replace=replace, fence=fence)
 
     def get_checkpoint(self, thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> CheckpointRecord | None:
@@ -206,6 +210,7 @@ class EncryptedRunStore(RunStore):
         return tuple(replace(write, payload=self._seal(write.payload, _about_write(key, write))) for write in writes)
 
     def _sealed_run(self, run: RunRecord) -> RunRecord:
+        checks.check_run(run)
         if run.payload is None:
             return run
         return replace(run, payload=self._seal(run.payload, _about_run(run, run.revision + 1)))
