@@ -21,6 +21,7 @@ WAIT_S = 30.0
 
 _TYPES = {
     "text": 'text COLLATE "C"', "blob": "bytea", "json": "jsonb", "int": "bigint", "real": "double precision",
+    "strict": "",
 }  # fmt: skip
 _MIGRATION_LOCK = 0x72756E62756E646C  # "runbundl"
 _LOCK_THREAD = "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))"
@@ -64,6 +65,12 @@ class _Server:
 
     def __init__(self, url: str, pool_size: int, wait_s: float) -> None:
         self._psycopg, self._pools = _psycopg()
+        try:
+            self._psycopg.conninfo.conninfo_to_dict(url)
+        except self._psycopg.ProgrammingError:  # whose text quotes the URL, and with it a password
+            raise ConfigError(
+                "this is not a URL of PostgreSQL", hint="as in postgresql://user:password@host:5432/database"
+            ) from None
         self._url, self._size, self._wait_s = url, pool_size, wait_s
         self._lock = threading.Lock()
         self._pool: Any = None
@@ -172,19 +179,19 @@ def _migrate(connection: Any) -> None:
     """Bring the tables up to date, in one transaction; of processes that begin at once one does it, and all wait."""
 
     def version() -> int:
-        if connection.execute("SELECT to_regclass('runbundle_schema')").fetchone()[0] is None:
-            return 0
-        return connection.execute("SELECT max(version) FROM runbundle_schema").fetchone()[0]
+        return connection.execute("SELECT coalesce(max(version), 0) FROM runbundle_schema").fetchone()[0]
 
-    if version() == schema.VERSION:
-        return
+    exists = connection.execute("SELECT to_regclass('runbundle_schema')").fetchone()[0] is not None
+    if exists and version() == schema.VERSION:
+        return  # whoever may only read and write rows needs no more than this
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
+        # Not asked for by name again: this connection may still remember that there was none.
+        connection.execute("CREATE TABLE IF NOT EXISTS runbundle_schema (version bigint PRIMARY KEY)")
         found = version()
         if found > schema.VERSION:
             raise ConfigError("the run state was written by a later version of runbundle", hint="upgrade runbundle")
         if found == 0:
-            connection.execute("CREATE TABLE runbundle_schema (version bigint PRIMARY KEY)")
             connection.execute("CREATE SEQUENCE runbundle_tokens")
         for number in range(found + 1, schema.VERSION + 1):
             for statement in schema.MIGRATIONS[number]:

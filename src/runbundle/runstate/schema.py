@@ -14,23 +14,23 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
             codec {text}, data {blob}, metadata {json} NOT NULL, revision {int} NOT NULL,
             created_at {real} NOT NULL, updated_at {real} NOT NULL,
             lease_owner {text}, lease_token {int} NOT NULL DEFAULT 0, lease_expires {real} NOT NULL DEFAULT 0,
-            PRIMARY KEY (tenant, run_id))""",
+            PRIMARY KEY (tenant, run_id)){strict}""",
         """CREATE TABLE runbundle_checkpoints (
             tenant {text} NOT NULL, thread_id {text} NOT NULL, ns {text} NOT NULL, checkpoint_id {text} NOT NULL,
             parent_id {text}, engine {text} NOT NULL, run_id {text}, chained {int} NOT NULL,
             codec {text} NOT NULL, data {blob} NOT NULL, slots {json} NOT NULL, metadata {json} NOT NULL,
-            PRIMARY KEY (tenant, thread_id, ns, checkpoint_id))""",
+            PRIMARY KEY (tenant, thread_id, ns, checkpoint_id)){strict}""",
         """CREATE INDEX runbundle_checkpoints_by_run ON runbundle_checkpoints (tenant, run_id)
             WHERE run_id IS NOT NULL""",
         """CREATE TABLE runbundle_slots (
             tenant {text} NOT NULL, thread_id {text} NOT NULL, ns {text} NOT NULL, name {text} NOT NULL,
             version {text} NOT NULL, base {text}, stamp {int} NOT NULL, codec {text} NOT NULL, data {blob} NOT NULL,
-            PRIMARY KEY (tenant, thread_id, ns, name, version))""",
+            PRIMARY KEY (tenant, thread_id, ns, name, version)){strict}""",
         """CREATE TABLE runbundle_writes (
             tenant {text} NOT NULL, thread_id {text} NOT NULL, ns {text} NOT NULL, checkpoint_id {text} NOT NULL,
             task_path {text} NOT NULL, task_id {text} NOT NULL, idx {int} NOT NULL, channel {text} NOT NULL,
             codec {text} NOT NULL, data {blob} NOT NULL,
-            PRIMARY KEY (tenant, thread_id, ns, checkpoint_id, task_id, idx))""",
+            PRIMARY KEY (tenant, thread_id, ns, checkpoint_id, task_id, idx)){strict}""",
     )
 }
 

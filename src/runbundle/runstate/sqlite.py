@@ -21,7 +21,7 @@ from runbundle.runstate.sql import SqlRunStore, Tx
 BUSY_S = 30.0
 """How long to wait for another process to finish its transaction."""
 
-_TYPES = {"text": "TEXT", "blob": "BLOB", "json": "TEXT", "int": "INTEGER", "real": "REAL"}
+_TYPES = {"text": "TEXT", "blob": "BLOB", "json": "TEXT", "int": "INTEGER", "real": "REAL", "strict": " STRICT"}
 _INHERITED: list[sqlite3.Connection] = []  # of a parent process: not ours to close
 
 
@@ -169,7 +169,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         _begin_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = FAST")
+        connection.execute("PRAGMA secure_delete = ON")
         _migrate(connection)
     except BaseException:
         connection.close()

@@ -46,6 +46,8 @@ class RunState(Record):
     """Whatever else the engine needs."""
     revision: int = 0
     """Of the run's record; set by `save` and `load`."""
+    checkpoint_id: str = ""
+    """Where this state is stored; set by `save` and `load`."""
 
     @property
     def thread_id(self) -> str:
@@ -56,21 +58,26 @@ class RunState(Record):
         """Store this state as the run's latest, and return it as stored. The first save makes the run.
 
         Raises `StateConflict` if the run was saved by someone else since this state was loaded, or the lease was lost.
+        A state of an earlier step becomes the run's latest: the run goes back.
         """
-        saved = self.model_copy(update={"revision": self.revision + 1})
-        body = self.model_dump(mode="json", by_alias=True)
+        revision = self.revision + 1
+        saved = self.model_copy(update={"revision": revision, "checkpoint_id": f"{revision:012}"})
+        body = saved.model_dump(mode="json", by_alias=True)
         slots = {name: Payload(_CODEC, _json(body.pop(name))) for name in _SLOTS}
         record = CheckpointRecord(
-            key=CheckpointKey(self.thread_id, self.run_id, _checkpoint_id(saved.revision)),
-            parent_id=_checkpoint_id(self.revision) if self.revision else None,
+            key=CheckpointKey(self.thread_id, self.run_id, saved.checkpoint_id),
+            parent_id=self.checkpoint_id or None,
             engine=ENGINE,
             run_id=self.run_id,
-            head=Payload(_CODEC, _json({**body, "revision": saved.revision})),
+            head=Payload(_CODEC, _json(body)),
             # By content: what did not change keeps its version, and two versions are never mistaken for each other.
             slots={name: hashlib.sha256(slot.data).hexdigest() for name, slot in slots.items()},
             metadata={"step": self.step, "status": self.status},
         )
-        run = RunRecord(self.run_id, self.thread_id, self.status, metadata={"step": self.step}, revision=self.revision)
+        run = RunRecord(
+            self.run_id, self.thread_id, self.status, revision=self.revision,
+            metadata={"step": self.step, "checkpoint_id": saved.checkpoint_id},
+        )  # fmt: skip
         store.put_checkpoint(record, slots, fence=fence, run=run)
         return saved
 
@@ -78,12 +85,13 @@ class RunState(Record):
     def load(cls, store: RunStore, run_id: str, *, step: int | None = None) -> "RunState":
         """Return the latest state of a run, or the latest of an earlier step. Raises `StateNotFound`."""
         run = store.get_run(run_id)
-        record = store.get_checkpoint(run.thread_id, run_id, _checkpoint_id(run.revision))
+        record = store.get_checkpoint(run.thread_id, run_id, run.metadata.get("checkpoint_id"))
         while record is not None and step is not None and record.metadata.get("step") != step:
             record = store.get_checkpoint(run.thread_id, run_id, record.parent_id) if record.parent_id else None
         if record is None:
             raise StateNotFound("the run has no state" if step is None else "the run has no state of this step")
-        return _state_of(cls, record)
+        # Of the record, which others may have updated: a save from here on is made from what it says now.
+        return _state_of(cls, record).model_copy(update={"revision": run.revision})
 
     @classmethod
     def resume(cls, store: RunStore, run_id: str, owner: str, ttl_s: float) -> tuple["RunState", Lease]:
@@ -98,7 +106,8 @@ class RunState(Record):
         """Store this state as the first of another run, and return it. The two share nothing from here on."""
         if run_id == self.run_id:
             raise ConfigError("a fork is another run", hint="give it an id of its own")
-        return self.model_copy(update={"run_id": run_id, "session_id": session_id, "revision": 0}).save(store)
+        other = {"run_id": run_id, "session_id": session_id, "revision": 0, "checkpoint_id": ""}
+        return self.model_copy(update=other).save(store)
 
 
 def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
@@ -111,10 +120,6 @@ def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
         )
     except (orjson.JSONDecodeError, ValidationError, AttributeError):
         raise StateCorrupt("the state of this run does not parse") from None
-
-
-def _checkpoint_id(revision: int) -> str:
-    return f"{revision:012}"
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

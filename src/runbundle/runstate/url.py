@@ -16,7 +16,10 @@ def from_url(url: str, *, tenant: str = "default") -> RunStore:
     """
     if "://" not in url:
         return SqliteRunStore(url, tenant=tenant)
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("this is not a URL") from None
     if parts.scheme == "sqlite":
         if parts.netloc or len(parts.path) < 2:
             raise ConfigError(
