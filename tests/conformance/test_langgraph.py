@@ -13,6 +13,7 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.report import ProgressCallbacks
+from langgraph.checkpoint.serde.types import ERROR
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
@@ -248,6 +249,17 @@ def test_only_known_types_are_loaded(store: RunStore, caplog: pytest.LogCaptureF
     store.append_writes(key, [StepWrite("task", 0, "c", Payload("pickle", b"\x80\x04."))])
     with pytest.raises(StateCorrupt):
         strict.get_tuple(on("t"))
+
+
+def test_special_writes_stand_beside_ordinary_ones(store: RunStore) -> None:
+    """An error replaces the error before it, and neither what the task wrote nor what came first."""
+    saver = RunStoreSaver(store)
+    config = saver.put(on("t", checkpoint_ns=""), empty_checkpoint(), {}, {})
+    saver.put_writes(config, [("c", 1), ("d", 2)], "task")
+    saver.put_writes(config, [("c", 3)], "task")
+    for error in ("first", "second"):
+        saver.put_writes(config, [(ERROR, error)], "task")
+    assert saver.get_tuple(config).pending_writes == [("task", ERROR, "second"), ("task", "c", 1), ("task", "d", 2)]
 
 
 def test_a_fence_stops_a_graph(store: RunStore) -> None:

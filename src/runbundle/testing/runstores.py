@@ -578,6 +578,60 @@ class RunStoreTests(ABC):
         store.prune(["t"])
         assert [key.checkpoint_id for key in store.find_checkpoints(thread_id="t")] == ["0059"]
 
+    def test_a_read_is_of_one_moment(self) -> None:
+        """A thread that is deleted between any two statements of a read is read whole, or not at all."""
+        store = self.make_store()
+        other = self.reopen(store)
+        whole, found, number, count = None, None, 0, 1
+        while count >= number:
+            number += 1
+            count = 0
+            crash.prepare(store, f"t{number}")
+
+            def before() -> None:
+                nonlocal count
+                count += 1
+                if count == number:  # noqa: B023 - called within the turn
+                    other.delete_threads([f"t{number}"])  # noqa: B023
+
+            whole = store.get_checkpoint(f"t{number}")
+            store.watch(before)
+            found = store.get_checkpoint(f"t{number}")
+            store.watch(None)
+            assert found in (whole, None)
+        assert whole is not None
+        assert found == whole  # the last was left alone
+        assert number > 3
+
+    def test_a_lease_is_not_given_away_in_the_middle_of_a_write(self) -> None:
+        """Once a write has found its fence to be the latest, whoever acquires the lease waits for it to be done."""
+        store = self.make_store()
+        store.create_run(RunRecord("r"))
+        fence, count, taken = store.acquire_lease("r", "a", 60), 0, list[Lease]()
+        other = self.reopen(store)
+        taker = threading.Thread(target=lambda: taken.append(other.acquire_lease("r", "a", 60)))
+
+        def before() -> None:
+            nonlocal count
+            count += 1
+
+        def last() -> None:
+            nonlocal count
+            count -= 1
+            if count == 0:
+                taker.start()
+                taker.join(0.3)
+                assert taken == []
+
+        store.watch(before)
+        store.put_checkpoint(record(number=1), {}, fence=fence)
+        store.watch(last)
+        store.put_checkpoint(record(number=2), {}, fence=fence)
+        store.watch(None)
+        taker.join(30)
+        assert [lease.token > fence.token for lease in taken] == [True]
+        refused(StateConflict, [lambda: store.put_checkpoint(record(number=3), {}, fence=fence)])
+
     @pytest.mark.parametrize("operation", sorted(crash.OPERATIONS))
     def test_a_crash_leaves_all_or_nothing(self, operation: str) -> None:
         """Killed ahead of each of its statements, an operation has been done or has not."""
