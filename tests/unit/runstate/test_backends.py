@@ -201,12 +201,11 @@ def test_a_lost_connection_is_an_error_once(postgres_url: str) -> None:
     """When the server has dropped the connections, a call says so, and the next ones work."""
     import psycopg
 
-    with PostgresRunStore(postgres_url, pool_size=1) as store:
+    with PostgresRunStore(f"{postgres_url}&application_name=to-be-lost", pool_size=1) as store:
         store.create_run(RunRecord("r"))
         with psycopg.connect(postgres_url, autocommit=True) as connection:
             connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-                " AND query NOT LIKE '%pg_stat_activity%' AND backend_type = 'client backend'"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'to-be-lost'"
             )
         with pytest.raises(StateUnavailable) as caught:
             store.update_run(RunRecord("r", payload=Payload("x", b"CANARY"), revision=1))
