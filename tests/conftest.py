@@ -15,6 +15,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel import active
 from runbundle.redaction.detectors.known import KNOWN
+from tests import servers
 
 KEY = b"a key for tests only"
 
@@ -28,13 +29,33 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 def _clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Run each test in its own directory, without settings of the environment; leave nothing configured."""
     monkeypatch.chdir(tmp_path)
-    for name in ("RUNBUNDLE_STORE", "RUNBUNDLE_SPOOL", "RUNBUNDLE_CONTRACTS", "RUNBUNDLE_REDACTION_KEY"):
+    for name in (
+        "RUNBUNDLE_STORE",
+        "RUNBUNDLE_SPOOL",
+        "RUNBUNDLE_CONTRACTS",
+        "RUNBUNDLE_REDACTION_KEY",
+        "RUNBUNDLE_STATE",
+    ):
         monkeypatch.delenv(name, raising=False)
     yield
     handle = active.get()
     if handle is not None:
         handle.shutdown()
     KNOWN.clear()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server that runs until the last test is done."""
+    with servers.postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """The URL of an empty schema of that server."""
+    with servers.schema(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture

@@ -10,6 +10,12 @@
     │   ├── AlreadyExists (FileExistsError)  create-only: the key is taken; nothing was changed
     │   ├── KeyChanged                    conditional replace: the key holds something else; nothing was changed
     │   └── StoreUnavailable              disk full, no permission, no network: worth another try
+    ├── RunStateError
+    │   ├── StateConflict                 someone else was first: a revision, a lease or a name; nothing was changed
+    │   ├── StateNotFound (KeyError)      no run, checkpoint or thread goes by that name
+    │   ├── StateRefused                  the deletion would break what it leaves behind; nothing was changed
+    │   ├── StateCorrupt                  what is stored cannot be trusted: altered, in plain, or incomplete
+    │   └── StateUnavailable              disk full, locked, no network: worth another try
     ├── BundleError
     │   ├── MalformedBundle               a file does not parse; `.file` and `.line` say where
     │   ├── UnsupportedVersion            written by a later major version of the format
@@ -85,6 +91,42 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached or written: disk full, no permission, no network."""
 
     code = "store-unavailable"
+
+
+class RunStateError(RunbundleError):
+    """The run store could not do what was asked."""
+
+    code = "run-state"
+
+
+class StateConflict(RunStateError):
+    """Someone else was first: the revision has moved on, the lease is another's, the name is taken. Nothing changed."""
+
+    code = "state-conflict"
+
+
+class StateNotFound(RunStateError, KeyError):
+    """No run, checkpoint or thread goes by that name, for this tenant."""
+
+    code = "state-not-found"
+
+
+class StateRefused(RunStateError, NotImplementedError):
+    """What would remain is rebuilt from what would be deleted. Nothing was changed."""
+
+    code = "state-refused"
+
+
+class StateCorrupt(RunStateError):
+    """What is stored cannot be trusted: altered, in plain although encryption is on, or incomplete."""
+
+    code = "state-corrupt"
+
+
+class StateUnavailable(RunStateError):
+    """The run store cannot be reached or written: disk full, locked, no permission, no network."""
+
+    code = "state-unavailable"
 
 
 class BundleError(RunbundleError):

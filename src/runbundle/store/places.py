@@ -1,4 +1,4 @@
-"""What lies beside a store and is no part of it: the spool of journals, the vault of debug mode."""
+"""What lies beside a store and is no part of it: the spool of journals, the vault of debug mode, the run state."""
 
 import os
 from pathlib import Path
@@ -20,6 +20,14 @@ def vault_of(store: ArtifactStore) -> Path:
     The name begins with a dot, so that no key of the store leads there.
     """
     return _beside(store, "RUNBUNDLE_VAULT", ".vault")
+
+
+def run_state_of(store: ArtifactStore) -> Path:
+    """Return the file of a store's run state, in the folder `RUNBUNDLE_STATE`, else inside a local store, else here.
+
+    The name of its folder begins with a dot, so that no key of the store leads there.
+    """
+    return _beside(store, "RUNBUNDLE_STATE", ".state") / "runbundle.sqlite"
 
 
 def _beside(store: ArtifactStore, variable: str, name: str) -> Path:

@@ -1,0 +1,96 @@
+"""What may be stored: checked before any backend sees it, so that all refuse the same, and without repeating it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from runbundle.errors import ConfigError
+from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Payload, RunRecord, StepWrite
+
+MAX_ID_BYTES = 255
+MAX_NS_BYTES = 1024  # what sub-graphs nest; all parts of a key together fit into an index entry of PostgreSQL
+_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
+
+
+def check_text(text: Any, what: str, *, limit: int = MAX_ID_BYTES, empty: bool = False) -> str:
+    """Return `text` if databases can hold it as part of a key, or raise `ConfigError`."""
+    if isinstance(text, str) and (text or empty) and "\x00" not in text:
+        try:
+            if len(text.encode()) <= limit:
+                return text
+        except UnicodeEncodeError:
+            pass
+    raise ConfigError(f"this is not a {what}", hint=f"use text of at most {limit} bytes in UTF-8, without NUL")
+
+
+def check_key(key: CheckpointKey) -> CheckpointKey:
+    """Return `key` if all its parts can be stored."""
+    check_text(key.thread_id, "thread id")
+    check_text(key.ns, "namespace", limit=MAX_NS_BYTES, empty=True)
+    check_text(key.checkpoint_id, "checkpoint id")
+    return key
+
+
+def check_record(record: CheckpointRecord, new_slots: Mapping[str, Payload]) -> None:
+    """Raise `ConfigError` if a checkpoint cannot be stored as given."""
+    check_key(record.key)
+    check_text(record.engine, "name of an engine", empty=True)
+    for text, what in ((record.parent_id, "checkpoint id"), (record.run_id, "run id")):
+        if text is not None:
+            check_text(text, what)
+    for name, version in record.slots.items():
+        check_text(name, "name of a slot")
+        check_text(version, "version of a slot")
+    if any(name not in record.slots for name in new_slots):
+        raise ConfigError("a new slot has no version", hint="name each of `new_slots` in `record.slots`")
+    for payload in (record.head, *new_slots.values()):
+        check_text(payload.codec, "codec")
+
+
+def check_writes(writes: tuple[StepWrite, ...]) -> None:
+    """Raise `ConfigError` if writes cannot be stored as given."""
+    for write in writes:
+        check_text(write.task_id, "task id")
+        check_text(write.task_path, "task path", limit=MAX_NS_BYTES, empty=True)
+        check_text(write.channel, "channel")
+        check_text(write.payload.codec, "codec")
+        if not _MIN_INT <= write.idx <= _MAX_INT:
+            raise ConfigError("an index of a write has more than 64 bits")
+
+
+def check_run(run: RunRecord) -> None:
+    """Raise `ConfigError` if a run cannot be stored as given."""
+    check_text(run.run_id, "run id")
+    check_text(run.thread_id, "thread id", empty=True)
+    check_text(run.status, "status")
+    if run.payload is not None:
+        check_text(run.payload.codec, "codec")
+
+
+def check_limit(limit: int | None) -> int:
+    """Return how many are asked for; more than there can be, if all."""
+    if limit is not None and limit < 0:
+        raise ConfigError("a limit is negative", hint="leave it out for all")
+    return _MAX_INT if limit is None else min(limit, _MAX_INT)
+
+
+def metadata_json(metadata: Mapping[str, Any]) -> str:
+    """Return metadata as JSON text, keys sorted. Raises `ConfigError` for what is none, and for NUL."""
+    try:
+        text = orjson.dumps(dict(metadata), option=orjson.OPT_SORT_KEYS).decode()
+    except (TypeError, ValueError):
+        text = ""
+    if not text or _holds_nul(metadata):
+        raise ConfigError("metadata is not JSON", hint="use text without NUL, numbers, booleans, None, lists and dicts")
+    return text
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, Mapping):
+        return any(_holds_nul(k) or _holds_nul(v) for k, v in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    if isinstance(value, list | tuple):
+        return any(_holds_nul(v) for v in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    return False

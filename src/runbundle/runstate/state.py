@@ -1,0 +1,129 @@
+"""`RunState`: what an engine without a framework of its own needs to go on with a run."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import orjson
+from pydantic import Field, ValidationError
+
+from runbundle.errors import ConfigError, StateCorrupt, StateNotFound
+from runbundle.models.bundle import Record
+from runbundle.runstate.base import RunStore
+from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord
+
+RUN_STATE_SCHEMA = "runbundle/run-state/v1"
+ENGINE = "runbundle"
+_SLOTS = ("messages", "pending_approvals", "budget", "lanes", "data")
+_CODEC = "json"
+
+
+class RunState(Record):
+    """State of a run between two steps: frozen, saved under a new revision each time.
+
+    All of it is JSON. What grows at its end, as messages do, costs what was added.
+    """
+
+    schema_: Literal["runbundle/run-state/v1"] = Field(default=RUN_STATE_SCHEMA, alias="schema")
+    """Format and version."""
+    run_id: str
+    """The run."""
+    session_id: str = ""
+    """The conversation it belongs to, which is its thread; the run's own if empty."""
+    status: str = "running"
+    """A word of the engine's choosing."""
+    step: int = 0
+    """How many steps are done."""
+    messages: list[Any] = Field(default_factory=list[Any])
+    """The conversation so far."""
+    pending_approvals: list[Any] = Field(default_factory=list[Any])
+    """Tool calls that wait for a decision."""
+    budget: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """What may still be spent."""
+    lanes: dict[str, int] = Field(default_factory=dict[str, int])
+    """The next ordinal of each lane, so that effects after a resume are numbered on."""
+    data: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """Whatever else the engine needs."""
+    revision: int = 0
+    """Of the run's record; set by `save` and `load`."""
+    checkpoint_id: str = ""
+    """Where this state is stored; set by `save` and `load`."""
+
+    @property
+    def thread_id(self) -> str:
+        """The thread of the store."""
+        return self.session_id or self.run_id
+
+    def save(self, store: RunStore, *, fence: Lease | None = None) -> "RunState":
+        """Store this state as the run's latest, and return it as stored. The first save makes the run.
+
+        Raises `StateConflict` if the run was saved by someone else since this state was loaded, or the lease was lost.
+        A state of an earlier step becomes the run's latest: the run goes back.
+        """
+        revision = self.revision + 1
+        saved = self.model_copy(update={"revision": revision, "checkpoint_id": f"{revision:012}"})
+        body = saved.model_dump(mode="json", by_alias=True)
+        slots = {name: Payload(_CODEC, _json(body.pop(name))) for name in _SLOTS}
+        record = CheckpointRecord(
+            key=CheckpointKey(self.thread_id, self.run_id, saved.checkpoint_id),
+            parent_id=self.checkpoint_id or None,
+            engine=ENGINE,
+            run_id=self.run_id,
+            head=Payload(_CODEC, _json(body)),
+            # By content: what did not change keeps its version, and two versions are never mistaken for each other.
+            slots={name: hashlib.sha256(slot.data).hexdigest() for name, slot in slots.items()},
+            metadata={"step": self.step, "status": self.status},
+        )
+        run = RunRecord(
+            self.run_id, self.thread_id, self.status, revision=self.revision,
+            metadata={"step": self.step, "checkpoint_id": saved.checkpoint_id},
+        )  # fmt: skip
+        store.put_checkpoint(record, slots, fence=fence, run=run)
+        return saved
+
+    @classmethod
+    def load(cls, store: RunStore, run_id: str, *, step: int | None = None) -> "RunState":
+        """Return the latest state of a run, or the latest of an earlier step. Raises `StateNotFound`."""
+        run = store.get_run(run_id)
+        record = store.get_checkpoint(run.thread_id, run_id, run.metadata.get("checkpoint_id"))
+        while record is not None and step is not None and record.metadata.get("step") != step:
+            record = store.get_checkpoint(run.thread_id, run_id, record.parent_id) if record.parent_id else None
+        if record is None:
+            raise StateNotFound("the run has no state" if step is None else "the run has no state of this step")
+        # Of the record, which others may have updated: a save from here on is made from what it says now.
+        return _state_of(cls, record).model_copy(update={"revision": run.revision})
+
+    @classmethod
+    def resume(cls, store: RunStore, run_id: str, owner: str, ttl_s: float) -> tuple["RunState", Lease]:
+        """Take a run over: acquire its lease, and return its latest state, which nobody else can now save under theirs.
+
+        Raises `StateConflict` while another owner holds the lease.
+        """
+        lease = store.acquire_lease(run_id, owner, ttl_s)
+        return cls.load(store, run_id), lease
+
+    def fork(self, store: RunStore, run_id: str, *, session_id: str = "") -> "RunState":
+        """Store this state as the first of another run, and return it. The two share nothing from here on."""
+        if run_id == self.run_id:
+            raise ConfigError("a fork is another run", hint="give it an id of its own")
+        other = {"run_id": run_id, "session_id": session_id, "revision": 0, "checkpoint_id": ""}
+        return self.model_copy(update=other).save(store)
+
+
+def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
+    try:
+        body: dict[str, Any] = orjson.loads(record.head.data)
+        if body.get("schema") != RUN_STATE_SCHEMA:
+            raise ConfigError("the state was written by a later version of runbundle", hint="upgrade runbundle")
+        return kind.model_validate(
+            body | {name: orjson.loads(slot.data) for name, slot in record.slot_payloads.items()}
+        )
+    except (orjson.JSONDecodeError, ValidationError, AttributeError):
+        raise StateCorrupt("the state of this run does not parse") from None
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        raise ConfigError("the state is not JSON") from None

@@ -1,0 +1,33 @@
+"""Run stores by URL."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from runbundle.errors import ConfigError
+from runbundle.runstate.base import RunStore
+from runbundle.runstate.postgres import PostgresRunStore
+from runbundle.runstate.sqlite import SqliteRunStore
+
+
+def from_url(url: str, *, tenant: str = "default") -> RunStore:
+    """Return the run store that `url` names: a path, `sqlite:///path` or `postgresql://...`. Nothing is created yet.
+
+    The path in a URL is absolute, as in `file:///path`.
+    """
+    if "://" not in url:
+        return SqliteRunStore(url, tenant=tenant)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("this is not a URL") from None
+    if parts.scheme == "sqlite":
+        if parts.netloc or len(parts.path) < 2:
+            raise ConfigError(
+                "an SQLite URL has three slashes and no host", hint="as in sqlite:///var/lib/state.sqlite"
+            )
+        return SqliteRunStore(Path(unquote(parts.path)), tenant=tenant)
+    if parts.scheme in ("postgresql", "postgres"):
+        return PostgresRunStore(url, tenant=tenant)
+    raise ConfigError(
+        f"no run store for URLs that begin with {parts.scheme}://", hint="give a path, sqlite:/// or postgresql://"
+    )
