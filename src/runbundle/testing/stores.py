@@ -1,17 +1,25 @@
 """The conformance suite of artifact stores.
 
 A store's author subclasses `StoreTests`, provides three hooks and lets pytest run it. The raw hooks go past the
-store, so that what one method writes is not only ever read by its twin.
+store, so that what one method writes is not only ever read by its twin. With the fourth hook, `failing`, a backend's
+own faults are part of the suite. Needs pytest and hypothesis.
 """
 
+import contextlib
+import hashlib
 import io
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
-from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError
+from runbundle.bundle.assemble import Assembled
+from runbundle.bundle.seal import seal
+from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError, StoreUnavailable
 from runbundle.store import ArtifactStore
+from runbundle.testing.faults import Fault, FaultyStore
 
 
 class StoreTests(ABC):
@@ -28,6 +36,16 @@ class StoreTests(ABC):
     @abstractmethod
     def raw_get(self, store: ArtifactStore, key: str) -> bytes | None:
         """Return the bytes where `key` is, without the store's own methods; None if there are none."""
+
+    faults: tuple[str, ...] = ()
+    """Kinds of failure that `failing` can bring about, such as `timeout`, `partial write`, `throttled`."""
+
+    examples = 25
+    """How many random sequences of operations are compared with a dict; fewer for a slow backend."""
+
+    def failing(self, store: ArtifactStore, kind: str) -> AbstractContextManager[None]:
+        """Return a context in which the backend of `store` fails in this way for a while; none by default."""
+        raise NotImplementedError(kind)
 
     def test_put_writes_what_others_can_read(self) -> None:
         """What was put lies where the backend keeps it, byte for byte."""
@@ -205,3 +223,85 @@ class StoreTests(ABC):
             store.put(key, b"")
         with pytest.raises(ConfigError):
             store.get(key)
+
+    def test_behaves_like_a_dict(self) -> None:
+        """Whatever is done to it in whatever order, it says what a dict says."""
+        from runbundle.testing.stateful import check_against_a_dict
+
+        check_against_a_dict(self.make_store, examples=self.examples)
+
+    def test_the_last_of_put_all_comes_last(self) -> None:
+        """If any other file is refused, the last one, which may be a commit mark, is not stored."""
+        store = self.make_store()
+        store.put("run/b", b"taken")
+        with pytest.raises(AlreadyExists):
+            store.put_all({"run/a": b"1", "run/b": b"2", "run/c": b"3", "run/z": b"last"})
+        assert self.raw_get(store, "run/z") is None
+        assert store.get("run/b") == b"taken"
+
+    def test_failed_writes_are_whole_or_absent(self) -> None:
+        """After each kind of fault a key holds all bytes or none, and the same put again settles it."""
+        for number, kind in enumerate(self.faults):
+            store, key, data = self.make_store(), f"run/{number}", bytes(range(256)) * 500
+            with self.failing(store, kind), contextlib.suppress(StoreUnavailable):
+                store.put(key, data)
+            assert self.raw_get(store, key) in (None, data), kind
+            with contextlib.suppress(AlreadyExists):
+                store.put(key, data)
+            assert self.raw_get(store, key) == data, kind
+
+    def test_failed_replacements_are_whole_or_absent(self) -> None:
+        """After each kind of fault a replaced key holds the old bytes or the new ones."""
+        for kind in self.faults:
+            store, old, new = self.make_store(), b"old" * 1000, b"new" * 2000
+            store.put("run/a", old)
+            with self.failing(store, kind), contextlib.suppress(StoreUnavailable):
+                store.replace("run/a", new, expected=old)
+            assert self.raw_get(store, "run/a") in (old, new), kind
+
+    def test_two_sealers_at_once_leave_one_bundle(self) -> None:
+        """Several that seal the same run at the same moment all succeed, and the bundle is whole."""
+        store = self.make_store()
+        bundle = _bundle()
+        failures = _at_once(4, lambda: seal(store, bundle))
+        assert failures == []
+        found = {key: store.get(key) for key in store.list("run/")}
+        assert found == {f"run/{path}": data for path, data in {**bundle.files, "run.json": bundle.index}.items()}
+
+    @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+    def test_a_seal_cut_off_anywhere_is_finished_later(self, after: bool) -> None:
+        """Whichever put fails, before its effect or after, run.json is there only if all is; sealing again is whole."""
+        bundle = _bundle()
+        whole = {f"run/{path}": data for path, data in {**bundle.files, "run.json": bundle.index}.items()}
+        for nth in range(1, len(whole) + 1):
+            store = self.make_store()
+            with pytest.raises(StoreUnavailable):
+                seal(FaultyStore(store, [Fault("put", nth, "ENOSPC", after=after)]), bundle)
+            left = {key: store.get(key) for key in store.list("run/")}
+            assert left == whole or "run/run.json" not in left
+            seal(store, bundle)
+            assert {key: store.get(key) for key in store.list("run/")} == whole
+
+
+def _bundle() -> Assembled:
+    files = {f"{name}.json": hashlib.sha256(name.encode()).digest() * 64 for name in ("a", "b", "c")}
+    return Assembled("run", "", files, b'{"stands for": "run.json"}')
+
+
+def _at_once(count: int, work: Callable[[], object]) -> list[Exception]:
+    failures: list[Exception] = []
+    ready = threading.Barrier(count)
+
+    def run() -> None:
+        ready.wait()
+        try:
+            work()
+        except StoreError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures
