@@ -70,7 +70,7 @@ class Seaweed:
                 [program("weed"), "server", f"-dir={self._folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
                  f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3",
                  f"-s3.port={s3}", f"-s3.config={self._folder / 's3.json'}", "-master.volumeSizeLimitMB=64",
-                 "-volume.max=20"],
+                 "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"],
                 stdout=log, stderr=log, cwd=self._folder,
             )  # fmt: skip
         self._wait()
@@ -81,7 +81,7 @@ class Seaweed:
         deadline = time.monotonic() + 60
         while True:
             try:
-                ask("POST", f"{self.filer}/buckets/{BUCKET}/.ready", b"x")
+                ask("PUT", f"{self.filer}/buckets/{BUCKET}/.ready", b"x")
                 ask("GET", f"{self.url}/")
                 return
             except (OSError, http.client.HTTPException):

@@ -25,7 +25,7 @@ def worth_another_try(error: Exception) -> bool:
     status = status_of(error)
     if isinstance(error, of.AlreadyExistsError | of.PreconditionError):
         return status == 409  # another request for the same key was under way; neither has won yet
-    return status >= 500 or status in _AGAIN or (status == 0 and "error sending" in str(error).lower())
+    return status >= 500 or status in _AGAIN or (status == 0 and "HttpError" in str(error))
 
 
 def translated(error: Exception, what: str, key: str, url: str) -> StoreError:
@@ -46,15 +46,15 @@ def translated(error: Exception, what: str, key: str, url: str) -> StoreError:
     hint = ""
     if any(name in text for name in _NO_BUCKET):
         reason, hint = "there is no such bucket", "make it, or correct the URL of the store"
+    elif "169.254." in text or "redential" in text:  # asked for last: the machine's own metadata service
+        reason, hint = "no credentials were found", "set the provider's variables, such as AWS_ACCESS_KEY_ID"
     elif isinstance(error, of.PermissionDeniedError | of.UnauthenticatedError) or status in (401, 403):
         reason = f"refused ({code[1] if code else status})"
         hint = "check the credentials in the environment and what they permit"
     elif status:
         reason = f"the server answered {status}{f' {code[1]}' if code else ''}"
-    elif "timed out" in text.lower() or "timeout" in text.lower().split("max_retries")[0]:
+    elif "kind: Timeout" in text:
         reason, hint = "no answer in time", "try again, or set timeout_s in the URL of the store"
-    elif "redential" in text or "metadata" in text:
-        reason, hint = "no credentials were found", "set the provider's variables, such as AWS_ACCESS_KEY_ID"
     else:
         reason, hint = "no connection", "is the server running, and its endpoint right?"
     return StoreUnavailable(f"cannot {what} {key or 'keys'} in {url}: {reason}", hint=hint)

@@ -10,7 +10,7 @@ import io
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 from uuid import uuid4
@@ -165,6 +165,14 @@ class ObjectStore(ArtifactStore):
         self.size(key)
         with self._told("delete", key):
             obstore.delete(self._client, key)
+
+    def discard(self, keys: Sequence[str]) -> None:
+        """Remove several keys, whether they are there or not, in few requests."""
+        import obstore
+
+        if keys:
+            with self._told("delete", check_key(keys[0])):
+                obstore.delete(self._client, [*keys])
 
     def read(self, key: str, start: int, version: Mapping[str, str]) -> tuple[bytes, Any]:
         """Return a part of `key` from `start`, of the version given, and what the server says of the whole."""
