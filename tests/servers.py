@@ -70,7 +70,8 @@ class Seaweed:
                 [program("weed"), "server", f"-dir={self._folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
                  f"-master.port={master}", f"-volume.port={volume}", "-filer", f"-filer.port={filer}", "-s3",
                  f"-s3.port={s3}", f"-s3.config={self._folder / 's3.json'}", "-master.volumeSizeLimitMB=64",
-                 "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0"],
+                 "-volume.max=20", "-s3.port.iceberg=0", "-s3.port.lance=0",
+                 "-master.electionTimeout=1s", "-master.heartbeatInterval=100ms"],
                 stdout=log, stderr=log, cwd=self._folder,
             )  # fmt: skip
         self._wait()
@@ -121,6 +122,9 @@ class Proxy:
         self._plan: list[tuple[str, str]] = []
         self._lock = threading.Lock()
         self.before: Any = None
+        """Called with method and path before a request is passed on."""
+        self.after: Any = None
+        """Called likewise when the server has answered; if it returns true, the client never hears of it."""
         proxy, host = self, target.removeprefix("http://")
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -171,6 +175,8 @@ class Proxy:
                     return
                 finally:
                     connection.close()
+                if proxy.after is not None and proxy.after(self.command, self.path):
+                    fault = "lost answer"
                 if fault == "lost answer":
                     self.close_connection = True
                     return

@@ -1,7 +1,6 @@
 """One S3 server for all tests of this folder that ask for it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -56,11 +55,4 @@ def calm_proxy(s3_proxy: Proxy) -> Iterator[Proxy]:
     s3_proxy.at_once = 0
     yield s3_proxy
     s3_proxy.calm()
-    s3_proxy.before = None
-
-
-def folder_of(tmp: Path) -> Path:
-    """Return a new folder."""
-    folder = tmp / uuid4().hex
-    folder.mkdir()
-    return folder
+    s3_proxy.before = s3_proxy.after = None

@@ -10,18 +10,18 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from runbundle import AlreadyExists, ConfigError, KeyNotFound, StoreUnavailable
+from runbundle.bundle.index import noted
 from runbundle.bundle.seal import seal
 from runbundle.errors import KeyChanged
 from runbundle.store import ArtifactStore, from_url, objects
 from runbundle.store.objects import ObjectStore
 from runbundle.testing import StoreTests
-from runbundle.testing.stores import _bundle
 from tests.conformance.conftest import s3_url
+from tests.conformance.test_object_bundles import golden
 from tests.servers import BUCKET, Proxy, Seaweed, ask, free_ports, program
 
 
@@ -163,15 +163,18 @@ def test_a_replaced_object_is_not_read_in_two_halves(seaweed: Seaweed, monkeypat
 
 
 def test_a_seal_takes_few_round_trips_and_some_at_once(calm_proxy: Proxy) -> None:
-    """Per bundle: one request a file, one to look whether it is sealed; files are sent side by side."""
+    """One request a file, run.json is one of them, one to look whether it is sealed, one for the index."""
     store = ObjectStore.from_url(s3_url(calm_proxy.url))
     store.put("other/a", b"")  # the probe is once a process
     calm_proxy.counts.clear()
     calm_proxy.at_once = 0
     calm_proxy.before = lambda method, path: time.sleep(0.05)
-    bundle = _bundle()
+    bundle = golden()
     seal(store, bundle)
-    assert calm_proxy.counts.total() <= len(bundle.files) + 2
+    noted(store, bundle.key, bundle.index, bundle.files)
+    assert calm_proxy.counts == {"PUT": len(bundle.files) + 2, "HEAD": 1}
+    requests = calm_proxy.counts.total()
+    assert requests <= len(list(store.list(f"{bundle.key}/"))) + 2
     assert calm_proxy.at_once >= 2
 
 
@@ -285,14 +288,3 @@ def test_what_others_put_into_the_bucket_is_no_key(seaweed: Seaweed) -> None:
     assert list(store.beside("index").list()) == ["rows/x"]
     with pytest.raises(KeyNotFound):
         store.get("rows/x")
-
-
-def sealed_into(store: ArtifactStore, bundle: Any) -> str:
-    """Seal, and return one SHA-256 over the names and bytes of all files."""
-    import hashlib
-
-    key = seal(store, bundle)
-    digest = hashlib.sha256()
-    for name in store.list(f"{key}/"):
-        digest.update(name.encode() + b"\0" + hashlib.sha256(store.get(name)).digest())
-    return digest.hexdigest()

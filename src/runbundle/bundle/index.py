@@ -7,7 +7,8 @@ store is read anew each time.
 What a reader is promised: no run is missed. A seal notes its run; what it could not note, a reader finds by comparing
 the index with a listing, which a local store is asked for only when the times of its folders have changed (times of
 the last two seconds are not trusted). A bundle sealed again as a new revision is noted by that seal; failing that, it
-is noticed when its row is about to be shown, and by `refresh` in any case.
+is noticed when its row is about to be shown, if the store is local, and by `refresh` in any case. A removed run is
+gone with its folder, except on servers that go on listing an empty one: there by `refresh`.
 """
 
 import contextlib

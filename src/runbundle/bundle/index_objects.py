@@ -22,7 +22,7 @@ _PACKS = 8
 
 def add_row(store: ObjectStore, row: Row) -> None:
     """Add the row of a bundle that was just sealed: one request."""
-    data = orjson.dumps(row)
+    data = orjson.dumps(tuple(row))
     with contextlib.suppress(AlreadyExists):
         store.beside("index").put(f"rows/{sha256_hex(data)}", data)
 
@@ -53,7 +53,7 @@ def load_rows(store: ObjectStore) -> list[Row]:
 def write_pack(store: ObjectStore, rows: list[Row], *, instead_of: list[str]) -> None:
     """Write all rows as one object and remove those that it replaces."""
     beside = store.beside("index")
-    data = gzip.compress(orjson.dumps(sorted(rows)), 6, mtime=0)
+    data = gzip.compress(orjson.dumps([tuple(row) for row in sorted(rows, key=lambda row: row.key)]), 6, mtime=0)
     name = f"packs/{sha256_hex(data)}"
     with contextlib.suppress(AlreadyExists):
         beside.put(name, data)

@@ -19,27 +19,29 @@ def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> I
     firsts = [first for first in store.list_dirs() if valid_run_id(first)]
     tenants = {key.partition("/")[0] for key in known if "/" in key}
     unknown = [first for first in firsts if first not in known and first not in tenants]
-    inside = _inside_all(store) if len(unknown) > _MANY and not isinstance(store, LocalStore) else None
+    inside = _inside(store, "") if len(unknown) > _MANY and not isinstance(store, LocalStore) else {}
     for first in firsts:
         if first in known:
             yield first
         elif first in tenants:
             yield from (f"{first}/{name}" for name in store.list_dirs(first) if name not in INNER)
-        else:
-            inner, files = (inside or {}).get(first) or _inside(store, first)
+        elif isinstance(store, LocalStore):
+            inner = [name for name in store.list_dirs(first) if name not in INNER]
+            files = bool(inner) and any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/"))
             yield from (f"{first}/{name}" for name in inner) if inner and not files else (first,)
+        else:
+            inner, files = (inside or _inside(store, f"{first}/")).get(first, ([], False))
+            if inner or files:  # some servers list a folder when its last object has gone
+                yield from (f"{first}/{name}" for name in inner) if not files else (first,)
 
 
-def _inside(store: ArtifactStore, first: str) -> tuple[list[str], bool]:
-    """Return the folders of a folder that may be runs, and whether there are files too."""
-    inner = [name for name in store.list_dirs(first) if name not in INNER]
-    return inner, bool(inner) and any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/"))
+def _inside(store: ArtifactStore, prefix: str) -> dict[str, tuple[list[str], bool]]:
+    """Return what lies in each first folder: folders that may be runs, and whether there are files too.
 
-
-def _inside_all(store: ArtifactStore) -> dict[str, tuple[list[str], bool]]:
-    """Return the same for all folders, by one listing of everything: where each call is a round trip, far cheaper."""
+    By one listing: where each call is a round trip, that is far cheaper than looking into one folder after the other.
+    """
     found: dict[str, tuple[list[str], bool]] = {}
-    for first, keys in groupby(store.list(), lambda key: key.partition("/")[0]):
+    for first, keys in groupby(store.list(prefix), lambda key: key.partition("/")[0]):
         rest = [key[len(first) + 1 :] for key in keys if "/" in key]
         inner = sorted({path.partition("/")[0] for path in rest if "/" in path} - set(INNER))
         found[first] = (inner, any("/" not in path for path in rest))

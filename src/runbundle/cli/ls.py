@@ -21,8 +21,11 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 @click.option("--agent", metavar="NAME", help="Only runs in which this agent ran.")
 @click.option("--user", metavar="ID", help="Only runs for this user; by the digest, if ids are digests.")
 @click.option("--session", metavar="ID", help="Only runs of this session.")
-@click.option("--text", metavar="TEXT", help="Only runs with this in an id, a status, an error's type, or the name of a "
-              "model, tool or agent.")  # fmt: skip
+@click.option(
+    "--text",
+    metavar="TEXT",
+    help="Only runs with this in an id, status, error type, or name of a model, tool or agent.",
+)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Print at most so many runs.")
 @click.option("--after", metavar="KEY", help="Go on after this run, the last of the page before.")
 @click.option("--refresh", is_flag=True, help="Compare every bundle with the index first.")

@@ -41,7 +41,7 @@ class ObjectStore(ArtifactStore):
     still free; parts of uploads that were cut off are the bucket's to expire. A put that raises `StoreUnavailable` may
     still have taken effect, whole: nobody knows, if the answer was lost. When such a put is tried again and the key is
     taken, the bytes are compared: equal ones are its own. Objects whose names begin with a dot are not part of the
-    store.
+    store. Some servers, SeaweedFS is one, go on listing a folder when its last object has gone.
     """
 
     def __init__(self, settings: Settings) -> None:
