@@ -30,27 +30,29 @@ def complete(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> No
 
 def _relist(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> None:
     # Before the listing: what another process takes up meanwhile is neither missing nor gone.
-    known = dict[str, str](db.execute("SELECT key, stamp FROM runs").fetchall())
-    tenants = {key.partition("/")[0] for key in known if "/" in key}
+    known = {key for (key,) in db.execute("SELECT key FROM runs")}
+    of_tenants = {key for (key,) in db.execute("SELECT key FROM runs WHERE instr(key, '/')")}
+    tenants = {key.partition("/")[0] for key in of_tenants}
     times = {"": _changed(store, "")}
-    found: list[str] = []
-    for first in _folders(store, ""):
-        if first in known:
-            found.append(first)
+    firsts = set(store.list_dirs())
+    found = known & firsts
+    for first in firsts - found:
+        if not valid_run_id(first):
             continue
         changed = _changed(store, first)
         inner, files = _inside(store, first)
         if first in tenants or (inner and not files):
             times[first] = changed
-            found += [f"{first}/{name}" for name in inner]
+            found.update(f"{first}/{name}" for name in inner)
         else:
-            found.append(first)
-    gone = known.keys() - set(found)
-    unread = [key for key in found if key not in known or (thorough and known[key] != stamp_of(store, key))]
-    for batch in batches(unread):
+            found.add(first)
+    unread = found - known
+    if thorough:
+        unread.update(key for key, stamp in db.execute("SELECT key, stamp FROM runs") if stamp != stamp_of(store, key))
+    for batch in batches(sorted(unread & found)):
         save(db, [read_row(store, key) for key in batch], instead=batch)
     with db:
-        db.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in gone])
+        db.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in known - found])
         db.execute("DELETE FROM folders")
         db.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", times.items())
 
@@ -78,10 +80,6 @@ def _changed(store: LocalStore, path: str) -> int:
         return -1
     now = time.time_ns()
     return changed if now - changed > _FRESH_NS else -now
-
-
-def _folders(store: LocalStore, path: str) -> list[str]:
-    return [name for name in store.list_dirs(path) if valid_run_id(name)]
 
 
 def _inside(store: LocalStore, first: str) -> tuple[list[str], bool]:
