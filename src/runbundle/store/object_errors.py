@@ -1,4 +1,7 @@
-"""Errors of object stores as ours. Their texts hold URLs, which may be signed: only codes are taken from them."""
+"""Errors of object stores as ours.
+
+Their texts hold URLs, which may be signed: only codes are taken from them, and they are never chained to ours.
+"""
 
 import re
 

@@ -123,10 +123,10 @@ class ObjectStore(ArtifactStore):
             return b""
         try:
             return bytes(obstore.get_range(self._client, check_key(key), start=start, length=length))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
             if status_of(error) == 416:  # begins beyond the end
                 return b""
-            raise translated(error, "read", key, self.url) from error
+            raise translated(error, "read", key, self.url) from None
 
     def open(self, key: str) -> BinaryIO:
         """Return `key` as a stream that is fetched as it is read; it cannot be sought in."""
@@ -189,11 +189,11 @@ class ObjectStore(ArtifactStore):
                     raise
                 answer = obstore.get(self._client, key)  # an empty object has no ranges
             return bytes(answer.bytes()), answer.meta
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
             told = translated(error, "read", key, self.url)
             if isinstance(told, KeyChanged):
                 told = StoreUnavailable(f"{key} was replaced while it was read", hint="read it again")
-            raise told from error
+            raise told from None
 
     def _fetched(self, key: str) -> tuple[bytes, dict[str, str]]:
         part, meta = self.read(key, 0, {})
@@ -208,8 +208,8 @@ class ObjectStore(ArtifactStore):
     def _told(self, what: str, key: str) -> Generator[None]:
         try:
             yield
-        except Exception as error:
-            raise translated(error, what, key, self.url) from error
+        except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
+            raise translated(error, what, key, self.url) from None
 
     def _put_parts(self, key: str, data: Body, *, overwrite: bool) -> None:
         import obstore
@@ -243,7 +243,7 @@ class ObjectStore(ArtifactStore):
         for number in range(self.settings.retries + 1):
             try:
                 attempt()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
                 told = translated(error, "write", key, self.url)
                 again = worth_another_try(error)
                 if isinstance(told, AlreadyExists | KeyChanged) and not again:
@@ -251,7 +251,7 @@ class ObjectStore(ArtifactStore):
                         return
                     raise told from None
                 if not again or number == self.settings.retries:
-                    raise told from error
+                    raise told from None
                 time.sleep(min(5.0, 0.1 * 2**number) * (0.5 + os.urandom(1)[0] / 255))  # not all at the same moment
             else:
                 return
