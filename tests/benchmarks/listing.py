@@ -1,10 +1,11 @@
 """How long `runbundle ls` takes on a store of many runs, over the start of the program.
 
 python -m tests.benchmarks.listing [RUNS]
+python -m tests.benchmarks.listing s3 [RUNS]
 
 Makes a local store of so many folders (100,000), each with a run.json of the usual size, in the folder for temporary
 files. Each figure is the best of several processes, less that of `runbundle --help`; `cold` is one process, and reads
-every run.json.
+every run.json. With `s3` the store is on a SeaweedFS of its own, and the runs (2,000) are all noted.
 """
 
 import os
@@ -14,7 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from runbundle.bundle.index import NAME
+from runbundle.bundle.index import NAME, Wanted, index_of, noted
+from runbundle.store import from_url
+from tests.servers import BUCKET, KEYS, Proxy, Seaweed
 
 RUN = (Path(__file__).parents[1] / "golden" / "v1" / "golden-v1" / "run.json").read_text()
 
@@ -79,5 +82,35 @@ def main(runs: int) -> None:
         print(f"index: {size / 1e6:.1f} MB, {size / runs:.0f} B a run")
 
 
+def main_s3(runs: int) -> None:
+    """Print the table for an object store."""
+    os.environ.update(KEYS)
+    with tempfile.TemporaryDirectory() as folder:
+        server = Seaweed(Path(folder)).start()
+        proxy = Proxy(server.url)
+        try:
+            store = from_url(f"s3://{BUCKET}/p?endpoint={proxy.url}&region=us-east-1")
+            for first in range(0, runs, 500):
+                texts = {n: RUN.replace("golden-v1", f"run-{n:07}") for n in range(first, min(runs, first + 500))}
+                store.put_all({f"run-{n:07}/run.json": text.encode() for n, text in texts.items()})
+                for number, text in texts.items():
+                    noted(store, f"run-{number:07}", text.encode())
+            for what in ("first: packs the rows", "second", "third", "index --rebuild"):
+                proxy.counts.clear()
+                began = time.perf_counter()
+                index = index_of(store, rebuild="rebuild" in what)
+                assert len(index.runs(Wanted(), 50)) == 50
+                index.close()
+                took = (time.perf_counter() - began) * 1000
+                print(f"{runs:,} runs on S3, {what:<24}{took:9.0f} ms, {proxy.counts.total()} requests")
+        finally:
+            proxy.close()
+            server.kill()
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
+    given = [int(argument) for argument in sys.argv[1:] if argument != "s3"]
+    if "s3" in sys.argv:
+        main_s3(*given or [2_000])
+    else:
+        main(*given or [100_000])

@@ -29,10 +29,14 @@ from tests.unit.test_transfer import V1, contents
 KEY = "golden-v1"
 
 
-def golden() -> Assembled:
-    """Return a bundle as it is when it is about to be sealed."""
-    names = ("config.snapshot.json", "events.jsonl", "evidence.json", "tool_calls.json")
-    return Assembled(KEY, "", {name: V1.get(f"{KEY}/{name}") for name in names}, V1.get(f"{KEY}/run.json"))
+NAMES = ("config.snapshot.json", "events.jsonl", "evidence.json", "tool_calls.json")
+FILES = {name: V1.get(f"{KEY}/{name}") for name in NAMES}
+INDEX = V1.get(f"{KEY}/run.json")
+
+
+def seal_golden(store: ArtifactStore) -> None:
+    """Seal the golden bundle, as a recorder does."""
+    seal(store, Assembled(KEY, "", FILES, INDEX))
 
 
 def digest(store: ArtifactStore) -> str:
@@ -44,8 +48,8 @@ def test_a_run_is_the_same_bytes_in_every_store(tmp_path: Path, s3_store: Object
     """Local disk, memory and S3: one SHA-256 over all files."""
     stores = [LocalStore(tmp_path / "s"), MemoryStore(), s3_store]
     for store in stores:
-        seal(store, golden())
-        noted(store, KEY, golden().index, golden().files)
+        seal_golden(store)
+        noted(store, KEY, INDEX, FILES)
         assert verify(store, KEY).verdict == "verified"
     assert len({digest(store) for store in stores}) == 1
 
@@ -82,7 +86,7 @@ def test_a_server_killed_in_the_middle_of_a_seal(mortal: Seaweed, nth: int, mome
         if moment == "after":
             proxy.after = lambda method, path: (method, path[-9:]) == ("PUT", "/run.json") and not mortal.kill()
         with pytest.raises(StoreUnavailable):
-            seal(store, golden())
+            seal_golden(store)
         proxy.before = proxy.after = None
         mortal.kill()
         mortal.start()
@@ -92,8 +96,8 @@ def test_a_server_killed_in_the_middle_of_a_seal(mortal: Seaweed, nth: int, mome
             assert verify(left, KEY).verdict == "verified"
         else:
             assert moment != "after"
-            assert {name.rpartition("/")[2] for name in left.list(f"{KEY}/")} <= set(golden().files)
-        seal(left, golden())
+            assert {name.rpartition("/")[2] for name in left.list(f"{KEY}/")} <= set(FILES)
+            seal_golden(left)
         assert verify(left, KEY).verdict == "verified"
         assert left.get("other/a") == b""
     finally:

@@ -10,6 +10,7 @@ from runbundle.bundle.reader import parse_index
 from runbundle.errors import BundleError, KeyNotFound
 from runbundle.models.bundle import RunIndex
 from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store.base import is_key
 
 LAST = "@last"
 
@@ -50,6 +51,8 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     if ("/" in run or path.is_absolute() or run in (".", "..")) and path.is_dir():
         path = path.resolve()
         return LocalStore(path.parent), path.name
+    if is_key(run) and store.exists(f"{run}/run.json"):
+        return store, run  # one look, and no index
     index = index_of(store)
     try:
         if run == LAST:

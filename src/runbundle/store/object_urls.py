@@ -19,7 +19,7 @@ _OPTIONS = {"endpoint", "region", "account", "prefix", "tenant", "timeout_s", "r
 _ONLY_FOR = {"region": "s3", "account": "az"}
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 _SECRET_NAME = re.compile(r"(?i)key|secret|token|passw|credential|sig$|signature|sas|auth")
-_SECRET_VALUE = re.compile(r"(AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|ya29\.|[A-Za-z0-9+/]{40,}={0,2}|-----BEGIN")
+_SECRET_VALUE = re.compile(r"(AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|ya29\.|-----BEGIN")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 

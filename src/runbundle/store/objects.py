@@ -18,11 +18,11 @@ from uuid import uuid4
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, StoreUnavailable
 from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of, is_key
 from runbundle.store.object_errors import status_of, translated, worth_another_try
+from runbundle.store.object_reads import PART_BYTES, Reader, Stream
 from runbundle.store.object_urls import Settings, settings_of
 
 MULTIPART_BYTES = 16 * 1024 * 1024
 """A file larger than this is sent in parts. Below it, a put is one request, and the file is held in memory."""
-PART_BYTES = 8 * 1024 * 1024
 _PARALLEL = 8
 _PROBE = ".probe"
 _TMP = ".tmp"
@@ -36,18 +36,20 @@ class ObjectStore(ArtifactStore):
     """Objects below a prefix of a bucket. Thread-safe.
 
     Create-only is `If-None-Match: *`, `replace` is `If-Match`. Some servers ignore these and overwrite: before the
-    first write, and before the first replacement, the server is put to the test, and refused if it fails. Files beyond
-    `MULTIPART_BYTES` go up in parts under a name of their own and are then copied into place by the server, if that is
-    still free; parts of uploads that were cut off are the bucket's to expire. A put that raises `StoreUnavailable` may
-    still have taken effect, whole: nobody knows, if the answer was lost. When such a put is tried again and the key is
-    taken, the bytes are compared: equal ones are its own. Objects whose names begin with a dot are not part of the
-    store. Some servers, SeaweedFS is one, go on listing a folder when its last object has gone.
+    first write, and before the first replacement, the server is put to the test, and refused if it fails. Files
+    beyond `MULTIPART_BYTES` go up in parts under a name of their own and are then copied into place by the server,
+    if that is still free (on S3 up to 5 GiB); parts of uploads that were cut off are the bucket's to expire. A put
+    that raises `StoreUnavailable` may have taken effect, whole, if the answer was lost. When such a put is tried
+    again and the key is taken, the bytes are compared: equal ones are its own. Objects whose names begin with a dot
+    are not part of the store. Some servers, SeaweedFS is one, go on listing a folder when its last object has gone.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._client = settings.client(retries=settings.retries)
         self._once = settings.client(retries=0)  # conditional writes are tried again here, where the bytes are compared
+        self._reader = Reader(self._client, settings.url)
+        self._besides: dict[str, ObjectStore] = {}  # each has connections of its own
         self.progress: Callable[[str, int], None] | None = None
         """Called with a key and how many bytes of it have been read for sending; for files that go up in parts."""
 
@@ -63,7 +65,9 @@ class ObjectStore(ArtifactStore):
 
     def beside(self, name: str) -> "ObjectStore":
         """Return a store of its own below a dot, which no key of this one leads to."""
-        return ObjectStore(self.settings.below(f".{name}"))
+        if name not in self._besides:
+            self._besides[name] = ObjectStore(self.settings.below(f".{name}"))
+        return self._besides[name]
 
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store `data`: in one request, or in parts if it is large."""
@@ -82,10 +86,12 @@ class ObjectStore(ArtifactStore):
         """Store several files, up to eight at once; the last one only after all others."""
         items = [(check_key(key), data) for key, data in files.items()]
         self._require("if-none-match")
-        small = [item for item in items[:-1] if _size(item[1]) <= MULTIPART_BYTES]
+        small: list[tuple[str, Body]] = []
         for key, data in items[:-1]:
-            if (key, data) not in small:
-                self.put(key, data)
+            if _size(data) > MULTIPART_BYTES:
+                self.put(key, data)  # its parts go up side by side
+            else:
+                small.append((key, data))
         for start in range(0, len(small), _PARALLEL):
             # Read here, not in the threads: two keys may be given one file.
             batch = [(key, data if isinstance(data, bytes) else b"".join(chunks_of(data)))
@@ -103,7 +109,7 @@ class ObjectStore(ArtifactStore):
 
         self._require("if-none-match")
         self._require("if-match")
-        found, version = self._fetched(check_key(key))
+        found, version = self._reader.whole(check_key(key))
         if found != expected:
             raise KeyChanged(f"{key} has changed meanwhile")
         mode: Any = version
@@ -111,7 +117,7 @@ class ObjectStore(ArtifactStore):
 
     def get(self, key: str) -> bytes:
         """Return all bytes of `key`."""
-        return self._fetched(check_key(key))[0]
+        return self._reader.whole(check_key(key))[0]
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
         """Return a part of `key`."""
@@ -130,7 +136,7 @@ class ObjectStore(ArtifactStore):
 
     def open(self, key: str) -> BinaryIO:
         """Return `key` as a stream that is fetched as it is read; it cannot be sought in."""
-        return io.BufferedReader(_Raw(self, check_key(key)), 65_536)
+        return io.BufferedReader(Stream(self._reader, check_key(key)), 65_536)
 
     def size(self, key: str) -> int:
         """Return the size of `key`."""
@@ -173,36 +179,6 @@ class ObjectStore(ArtifactStore):
         if keys:
             with self._told("delete", check_key(keys[0])):
                 obstore.delete(self._client, [*keys])
-
-    def read(self, key: str, start: int, version: Mapping[str, str]) -> tuple[bytes, Any]:
-        """Return a part of `key` from `start`, of the version given, and what the server says of the whole."""
-        import obstore
-
-        options: Any = {"range": (start, start + PART_BYTES)}
-        if "e_tag" in version:
-            options["if_match"] = version["e_tag"]
-        try:
-            try:
-                answer = obstore.get(self._client, key, options=options)
-            except Exception as error:
-                if status_of(error) != 416 or start:
-                    raise
-                answer = obstore.get(self._client, key)  # an empty object has no ranges
-            return bytes(answer.bytes()), answer.meta
-        except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
-            told = translated(error, "read", key, self.url)
-            if isinstance(told, KeyChanged):
-                told = StoreUnavailable(f"{key} was replaced while it was read", hint="read it again")
-            raise told from None
-
-    def _fetched(self, key: str) -> tuple[bytes, dict[str, str]]:
-        part, meta = self.read(key, 0, {})
-        parts, size, version = [part], len(part), _version(meta)
-        while size < meta["size"]:
-            part, _ = self.read(key, size, version)
-            parts.append(part)
-            size += len(part)
-        return b"".join(parts), version
 
     @contextlib.contextmanager
     def _told(self, what: str, key: str) -> Generator[None]:
@@ -289,35 +265,6 @@ class ObjectStore(ArtifactStore):
         except (AlreadyExists, KeyChanged):
             return True
         return False
-
-
-class _Raw(io.RawIOBase):
-    """An object, fetched part by part; all parts are of the version that the first was of."""
-
-    def __init__(self, store: ObjectStore, key: str) -> None:
-        super().__init__()
-        self._store, self._key = store, key
-        self._part, meta = store.read(key, 0, {})
-        self._next = len(self._part)
-        self._size = meta["size"]
-        self._version = _version(meta)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        if not self._part and self._next < self._size:
-            self._part, _ = self._store.read(self._key, self._next, self._version)
-            self._next += len(self._part)
-        view = memoryview(buffer).cast("B")
-        taken = self._part[: len(view)]
-        view[: len(taken)] = taken
-        self._part = self._part[len(taken) :]
-        return len(taken)
-
-
-def _version(meta: Any) -> dict[str, str]:
-    return {name: meta[name] for name in ("e_tag", "version") if meta[name] is not None}  # None is refused by obstore
 
 
 def _size(data: Body) -> int:

@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from runbundle.bundle.assemble import Assembled
-from runbundle.bundle.seal import seal
 from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError, StoreUnavailable
 from runbundle.store import ArtifactStore
 from runbundle.testing.faults import Fault, FaultyStore
@@ -259,33 +257,40 @@ class StoreTests(ABC):
                 store.replace("run/a", new, expected=old)
             assert self.raw_get(store, "run/a") in (old, new), kind
 
-    def test_two_sealers_at_once_leave_one_bundle(self) -> None:
-        """Several that seal the same run at the same moment all succeed, and the bundle is whole."""
+    def test_two_writers_of_the_same_bundle_leave_one(self) -> None:
+        """Several that commit the same files at the same moment, the mark last, leave each file once, and whole."""
         store = self.make_store()
-        bundle = _bundle()
-        failures = _at_once(4, lambda: seal(store, bundle))
+        failures = _at_once(4, lambda: _commit(store))
         assert failures == []
-        found = {key: store.get(key) for key in store.list("run/")}
-        assert found == {f"run/{path}": data for path, data in {**bundle.files, "run.json": bundle.index}.items()}
+        assert {key: store.get(key) for key in store.list("run/")} == {**_FILES, **_MARK}
 
     @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-    def test_a_seal_cut_off_anywhere_is_finished_later(self, after: bool) -> None:
-        """Whichever put fails, before its effect or after, run.json is there only if all is; sealing again is whole."""
-        bundle = _bundle()
-        whole = {f"run/{path}": data for path, data in {**bundle.files, "run.json": bundle.index}.items()}
-        for nth in range(1, len(whole) + 1):
+    def test_a_commit_cut_off_anywhere_is_finished_later(self, after: bool) -> None:
+        """Whichever put fails, before its effect or after, the mark is there only if all is; the next try is whole."""
+        for nth in range(1, len(_FILES) + 2):
             store = self.make_store()
             with pytest.raises(StoreUnavailable):
-                seal(FaultyStore(store, [Fault("put", nth, "ENOSPC", after=after)]), bundle)
+                _commit(FaultyStore(store, [Fault("put", nth, "ENOSPC", after=after)]))
             left = {key: store.get(key) for key in store.list("run/")}
-            assert left == whole or "run/run.json" not in left
-            seal(store, bundle)
-            assert {key: store.get(key) for key in store.list("run/")} == whole
+            assert left == {**_FILES, **_MARK} or not _MARK.keys() & left.keys()
+            _commit(store)
+            assert {key: store.get(key) for key in store.list("run/")} == {**_FILES, **_MARK}
 
 
-def _bundle() -> Assembled:
-    files = {f"{name}.json": hashlib.sha256(name.encode()).digest() * 64 for name in ("a", "b", "c")}
-    return Assembled("run", "", files, b'{"stands for": "run.json"}')
+_FILES = {f"run/{name}.json": hashlib.sha256(name.encode()).digest() * 64 for name in ("a", "b", "c")}
+_MARK = {"run/run.json": b'{"stands for": "run.json"}'}
+
+
+def _commit(store: ArtifactStore) -> None:
+    """Write as a seal does: files, then the mark; what is there already must be the same."""
+    for files in (_FILES, _MARK):
+        try:
+            store.put_all(files)
+        except AlreadyExists:
+            for key, data in files.items():
+                with contextlib.suppress(AlreadyExists):
+                    store.put(key, data)
+                assert store.get(key) == data
 
 
 def _at_once(count: int, work: Callable[[], object]) -> list[Exception]:
