@@ -15,7 +15,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel import active
 from runbundle.redaction.detectors.known import KNOWN
-from tests import servers
+from tests import databases
 
 KEY = b"a key for tests only"
 
@@ -47,14 +47,14 @@ def _clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a PostgreSQL server that runs until the last test is done."""
-    with servers.postgres() as url:
+    with databases.postgres() as url:
         yield url
 
 
 @pytest.fixture
 def postgres_url(postgres_server: str) -> Iterator[str]:
     """The URL of an empty schema of that server."""
-    with servers.schema(postgres_server) as url:
+    with databases.schema(postgres_server) as url:
         yield url
 
 

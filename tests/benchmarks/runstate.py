@@ -28,7 +28,7 @@ from langgraph.graph import END, START, StateGraph
 
 from runbundle.runstate import PostgresRunStore, SqliteRunStore
 from runbundle.runstate.langgraph import RunStoreSaver
-from tests import servers
+from tests import databases
 
 STEPS = 100
 TEXT = 2000
@@ -132,7 +132,7 @@ def on_postgres(server: str, run: Callable[[str, str], tuple[float, float]]) -> 
     """Run in an empty schema; yield the times and the bytes its tables take."""
     import psycopg
 
-    with servers.schema(server) as url, servers.schema(server) as other:
+    with databases.schema(server) as url, databases.schema(server) as other:
         times = run(url, other)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("VACUUM")
@@ -146,7 +146,7 @@ def on_postgres(server: str, run: Callable[[str, str], tuple[float, float]]) -> 
 
 def main(rounds: int = ROUNDS) -> None:
     """Run the savers in turn; print medians, and ours by theirs."""
-    with servers.postgres() as server:
+    with databases.postgres() as server:
         kinds: dict[str, Callable[[], Any]] = {
             "langgraph-checkpoint-sqlite": lambda: on_sqlite(theirs_sqlite),
             "runbundle, SQLite": lambda: on_sqlite(ours_sqlite),

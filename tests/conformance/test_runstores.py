@@ -8,7 +8,7 @@ import pytest
 
 from runbundle.runstate import EncryptedRunStore, PostgresRunStore, RunStore, SqliteRunStore
 from runbundle.testing import RunStoreTests
-from tests import servers
+from tests import databases
 
 KEY = b"a key for tests only"
 
@@ -51,7 +51,7 @@ class TestPostgres(Closing):
 
     @pytest.fixture(autouse=True)
     def _schema(self, postgres_server: str, _close: None) -> Iterator[None]:
-        with servers.schema(postgres_server) as self.url:
+        with databases.schema(postgres_server) as self.url:
             yield
             for store in self.opened:
                 store.close()

@@ -37,4 +37,4 @@ def test_the_same_run_is_the_same_bytes(tmp_path: Path) -> None:
     """With fixed ids, clock and key two recordings are equal to the last byte, wherever they were made."""
     for name in ("a", "b"):
         make(tmp_path / name)
-    assert all_bytes(tmp_path / "a") == all_bytes(tmp_path / "b")
+    assert all_bytes(tmp_path / "a" / "golden-v1") == all_bytes(tmp_path / "b" / "golden-v1")

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbundle.bundle.index import Index, Wanted, index_of
+from runbundle.bundle.keys import list_keys
 from runbundle.bundle.reader import parse_index
 from runbundle.errors import BundleError, KeyNotFound
 from runbundle.models.bundle import RunIndex
-from runbundle.models.identity import valid_run_id
 from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store.base import is_key
 
 LAST = "@last"
 
@@ -20,18 +22,6 @@ class Entry:
     key: str
     index: RunIndex | None
     problem: str
-
-
-def list_keys(store: ArtifactStore) -> Iterator[str]:
-    """Yield the keys of all bundles: `<run_id>` and `<tenant>/<run_id>`. A folder of folders is a tenant's."""
-    for first in store.list_dirs():
-        if not valid_run_id(first):
-            continue
-        inner = [name for name in store.list_dirs(first) if name not in ("eval", "revisions")]
-        if inner and not any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/")):
-            yield from (f"{first}/{name}" for name in inner)
-        else:
-            yield first
 
 
 def list_runs(store: ArtifactStore) -> Iterator[Entry]:
@@ -73,13 +63,16 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     if ("/" in run or path.is_absolute() or run in (".", "..")) and path.is_dir():
         path = path.resolve()
         return LocalStore(path.parent), path.name
-    keys = list(list_keys(store))
-    if run == LAST:
-        return store, _last(store, keys)
-    if run in keys:
-        return store, run
-    exact = [key for key in keys if key.rpartition("/")[2] == run]
-    found = exact or [key for key in keys if key.rpartition("/")[2].startswith(run)]
+    if is_key(run) and store.exists(f"{run}/run.json"):
+        return store, run  # one look, and no index
+    index = index_of(store)
+    try:
+        if run == LAST:
+            return store, _last(store, index)
+        found = index.named(run)
+        count = index.count(Wanted())
+    finally:
+        index.close()
     if len(found) == 1:
         return store, found[0]
     if found:
@@ -89,16 +82,12 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     if path.is_dir():
         path = path.resolve()
         return LocalStore(path.parent), path.name
-    hint = (
-        f"there are {len(keys)} runs in {store.url}; runbundle ls lists them" if keys else f"{store.url} holds no runs"
-    )
+    hint = f"there are {count} runs in {store.url}; runbundle ls lists them" if count else f"{store.url} holds no runs"
     raise KeyNotFound(f"there is no run {run}", hint=hint)
 
 
-def _last(store: ArtifactStore, keys: list[str]) -> str:
-    latest = max(
-        ((entry.index.started_at, key) for key in keys if (entry := _entry(store, key)).index is not None), default=None
-    )
+def _last(store: ArtifactStore, index: Index) -> str:
+    latest = index.last()
     if latest is None:
         raise KeyNotFound("there is no sealed run yet", hint=f"the store is {store.url}; runbundle demo makes one")
-    return latest[1]
+    return latest

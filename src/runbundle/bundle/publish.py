@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from runbundle.bundle.assemble import assemble
 from runbundle.bundle.gather import Gathered
+from runbundle.bundle.index import noted
 from runbundle.bundle.journal import JournalReader, free_files, journal_files, sole_sealer
 from runbundle.bundle.locate import sealed_key
 from runbundle.bundle.reader import Bundle
@@ -90,7 +91,9 @@ def _publish(
             hits = search([*((p.name, p.pieces()) for p in bundle.parts), ("run.json", [bundle.index()])])
             if hits:
                 raise quarantine(directory, hits)
-            return seal(store, bundle, over)
+            sealed = seal(store, bundle, over)
+            noted(store, sealed.key, sealed.run_json, {part.name: part.body for part in bundle.parts})
+            return sealed.key
 
 
 def _sealed(store: ArtifactStore, run_id: str, gathered: Gathered) -> Bundle | None:

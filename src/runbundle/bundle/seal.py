@@ -7,7 +7,7 @@ revision was made from. Nothing that was sealed is ever edited: at every moment 
 
 import contextlib
 import hashlib
-from typing import Any
+from typing import Any, NamedTuple
 
 from runbundle.bundle.assemble import Assembled
 from runbundle.bundle.parts import Part
@@ -17,8 +17,17 @@ from runbundle.models.canonical import sha256_hex
 from runbundle.store import ArtifactStore
 
 
-def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) -> str:
-    """Write the bundle and return its key; `over` is the revision sealed before, from which it was made.
+class Sealed(NamedTuple):
+    """A bundle that is in a store."""
+
+    key: str
+    """Where."""
+    run_json: bytes
+    """The bytes of its run.json."""
+
+
+def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) -> Sealed:
+    """Write the bundle; `over` is the revision sealed before, from which it was made.
 
     Sealing what is sealed already changes nothing. Raises `WriteConflict` if somebody else has sealed this run
     meanwhile: read what they sealed, and assemble again. Raises `StoreUnavailable` if the store cannot be written.
@@ -35,21 +44,23 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
     if index.revision == 1:
         _tidy(store, over)
     if {(_name(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}:
-        return over.key  # the same records, of a seal that was cut off before their journals were removed
+        # The same records, of a seal that was cut off before their journals were removed.
+        return Sealed(over.key, over.index_bytes)
     number = index.revision
     paths = _placed(store, over.key, bundle, f"revisions/{number + 1}/", over)
     kept = f"{over.key}/revisions/{number}/run.json"
     with contextlib.suppress(AlreadyExists):
         store.put(kept, over.index_bytes)
     said |= {"revision": number + 1, "supersedes": sha256_hex(over.index_bytes)}
+    revised = bundle.index(paths, **said)
     try:
-        store.replace(f"{over.key}/run.json", bundle.index(paths, **said), expected=over.index_bytes)
+        store.replace(f"{over.key}/run.json", revised, expected=over.index_bytes)
     except (KeyChanged, KeyNotFound):
         raise _conflict(bundle) from None
-    return over.key
+    return Sealed(over.key, revised)
 
 
-def _first(store: ArtifactStore, bundle: Assembled) -> str:
+def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
     if store.exists(f"{bundle.key}/run.json"):
         raise _conflict(bundle)
     names = {f"{bundle.key}/{part.name}": part.body for part in bundle.parts}
@@ -58,13 +69,14 @@ def _first(store: ArtifactStore, bundle: Assembled) -> str:
         store.put_all(names)
     except AlreadyExists:
         paths = _placed(store, bundle.key, bundle, "", None)
+    index = bundle.index(paths)
     try:
-        store.put(f"{bundle.key}/run.json", bundle.index(paths))
+        store.put(f"{bundle.key}/run.json", index)
     except AlreadyExists:
         raise _conflict(bundle) from None
     if paths:
         _tidy(store, Bundle.open(store, bundle.key))
-    return bundle.key
+    return Sealed(bundle.key, index)
 
 
 def _placed(store: ArtifactStore, key: str, bundle: Assembled, folder: str, over: Bundle | None) -> dict[str, str]:

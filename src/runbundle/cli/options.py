@@ -22,7 +22,7 @@ store_option = click.option(
     show_default=True,
     show_envvar=True,
     metavar="URL",
-    help="Where the bundles are: a path or a file:// URL.",
+    help="Where the bundles are: a path, or a URL such as s3://bucket/prefix.",
 )
 run_argument = click.argument("run", metavar="RUN")
 

@@ -43,9 +43,10 @@ class ArtifactStore(ABC):
         )
 
     def put_all(self, files: Mapping[str, Body]) -> None:
-        """Store several files, in order, as by `put`; a backend may do in common what each needs.
+        """Store several files, as by `put`; a backend may do in common what each needs, or several at once.
 
-        When it returns, all are stored. If it raises, those before the one at fault may be.
+        The last is stored only after all others are. When it returns, all are stored. If it raises, any of them may
+        be, each whole, but for the last if another is at fault.
         """
         for key, data in files.items():
             self.put(key, data)
@@ -106,9 +107,14 @@ def chunks_of(data: Body) -> Iterator[bytes | memoryview]:
             yield chunk
 
 
+def is_key(key: str) -> bool:
+    """Tell whether `key` is one, as `check_key` has it."""
+    return all(_SEGMENT.fullmatch(segment) for segment in key.split("/"))
+
+
 def check_key(key: str) -> str:
     """Return `key` if it is one: segments of letters, digits, `.`, `_` and `-`, not dot first, joined by `/`."""
-    if not all(_SEGMENT.fullmatch(segment) for segment in key.split("/")):
+    if not is_key(key):
         raise ConfigError(
             "this is not a key of a store", hint="segments are letters, digits, '.', '_', '-', not '.' first"
         )

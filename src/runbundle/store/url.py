@@ -9,7 +9,11 @@ from runbundle.store.memory import MemoryStore
 
 
 def from_url(url: str) -> ArtifactStore:
-    """Return the store that `url` names: a path, `file:///path`, or `memory://`. Nothing is created yet."""
+    """Return the store that `url` names: a path, `file:///path`, `memory://`, or `s3://`, `gs://`, `az://`.
+
+    Nothing is created, and no server is asked, yet. Object stores need the extra `objects`; their options are those of
+    `runbundle.store.object_urls.Settings`, as in `s3://bucket/prefix?endpoint=https://s3.example.com&timeout_s=10`.
+    """
     if "://" not in url:
         return LocalStore(url)
     parts = urlsplit(url)
@@ -19,6 +23,11 @@ def from_url(url: str) -> ArtifactStore:
         return LocalStore(unquote(parts.path))
     if parts.scheme == "memory":
         return MemoryStore()
+    if parts.scheme in ("s3", "gs", "az"):
+        from runbundle.store.objects import ObjectStore
+
+        return ObjectStore.from_url(url)
     raise ConfigError(
-        f"no store for URLs that begin with {parts.scheme}://", hint="give a path, a file:// URL, or memory://"
+        f"no store for URLs that begin with {parts.scheme}://",
+        hint="give a path, or a URL that begins with file://, memory://, s3://, gs:// or az://",
     )

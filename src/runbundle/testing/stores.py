@@ -1,17 +1,23 @@
 """The conformance suite of artifact stores.
 
 A store's author subclasses `StoreTests`, provides three hooks and lets pytest run it. The raw hooks go past the
-store, so that what one method writes is not only ever read by its twin.
+store, so that what one method writes is not only ever read by its twin. With the fourth hook, `failing`, a backend's
+own faults are part of the suite. Needs pytest and hypothesis.
 """
 
+import contextlib
+import hashlib
 import io
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 
-from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError
+from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError, StoreUnavailable
 from runbundle.store import ArtifactStore
+from runbundle.testing.faults import Fault, FaultyStore
 
 
 class StoreTests(ABC):
@@ -28,6 +34,16 @@ class StoreTests(ABC):
     @abstractmethod
     def raw_get(self, store: ArtifactStore, key: str) -> bytes | None:
         """Return the bytes where `key` is, without the store's own methods; None if there are none."""
+
+    faults: tuple[str, ...] = ()
+    """Kinds of failure that `failing` can bring about, such as `timeout`, `partial write`, `throttled`."""
+
+    examples = 25
+    """How many random sequences of operations are compared with a dict; fewer for a slow backend."""
+
+    def failing(self, store: ArtifactStore, kind: str) -> AbstractContextManager[None]:
+        """Return a context in which the backend of `store` fails in this way for a while; none by default."""
+        raise NotImplementedError(kind)
 
     def test_put_writes_what_others_can_read(self) -> None:
         """What was put lies where the backend keeps it, byte for byte."""
@@ -205,3 +221,92 @@ class StoreTests(ABC):
             store.put(key, b"")
         with pytest.raises(ConfigError):
             store.get(key)
+
+    def test_behaves_like_a_dict(self) -> None:
+        """Whatever is done to it in whatever order, it says what a dict says."""
+        from runbundle.testing.stateful import check_against_a_dict
+
+        check_against_a_dict(self.make_store, examples=self.examples)
+
+    def test_the_last_of_put_all_comes_last(self) -> None:
+        """If any other file is refused, the last one, which may be a commit mark, is not stored."""
+        store = self.make_store()
+        store.put("run/b", b"taken")
+        with pytest.raises(AlreadyExists):
+            store.put_all({"run/a": b"1", "run/b": b"2", "run/c": b"3", "run/z": b"last"})
+        assert self.raw_get(store, "run/z") is None
+        assert store.get("run/b") == b"taken"
+
+    def test_failed_writes_are_whole_or_absent(self) -> None:
+        """After each kind of fault a key holds all bytes or none, and the same put again settles it."""
+        for number, kind in enumerate(self.faults):
+            store, key, data = self.make_store(), f"run/{number}", bytes(range(256)) * 500
+            with self.failing(store, kind), contextlib.suppress(StoreUnavailable):
+                store.put(key, data)
+            assert self.raw_get(store, key) in (None, data), kind
+            with contextlib.suppress(AlreadyExists):
+                store.put(key, data)
+            assert self.raw_get(store, key) == data, kind
+
+    def test_failed_replacements_are_whole_or_absent(self) -> None:
+        """After each kind of fault a replaced key holds the old bytes or the new ones."""
+        for kind in self.faults:
+            store, old, new = self.make_store(), b"old" * 1000, b"new" * 2000
+            store.put("run/a", old)
+            with self.failing(store, kind), contextlib.suppress(StoreUnavailable):
+                store.replace("run/a", new, expected=old)
+            assert self.raw_get(store, "run/a") in (old, new), kind
+
+    def test_two_writers_of_the_same_bundle_leave_one(self) -> None:
+        """Several that commit the same files at the same moment, the mark last, leave each file once, and whole."""
+        store = self.make_store()
+        failures = _at_once(4, lambda: _commit(store))
+        assert failures == []
+        assert {key: store.get(key) for key in store.list("run/")} == {**_FILES, **_MARK}
+
+    @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+    def test_a_commit_cut_off_anywhere_is_finished_later(self, after: bool) -> None:
+        """Whichever put fails, before its effect or after, the mark is there only if all is; the next try is whole."""
+        for nth in range(1, len(_FILES) + 2):
+            store = self.make_store()
+            with pytest.raises(StoreUnavailable):
+                _commit(FaultyStore(store, [Fault("put", nth, "ENOSPC", after=after)]))
+            left = {key: store.get(key) for key in store.list("run/")}
+            assert left == {**_FILES, **_MARK} or not _MARK.keys() & left.keys()
+            _commit(store)
+            assert {key: store.get(key) for key in store.list("run/")} == {**_FILES, **_MARK}
+
+
+_FILES = {f"run/{name}.json": hashlib.sha256(name.encode()).digest() * 64 for name in ("a", "b", "c")}
+_MARK = {"run/run.json": b'{"stands for": "run.json"}'}
+
+
+def _commit(store: ArtifactStore) -> None:
+    """Write as a seal does: files, then the mark; what is there already must be the same."""
+    for files in (_FILES, _MARK):
+        try:
+            store.put_all(files)
+        except AlreadyExists:
+            for key, data in files.items():
+                with contextlib.suppress(AlreadyExists):
+                    store.put(key, data)
+                assert store.get(key) == data
+
+
+def _at_once(count: int, work: Callable[[], object]) -> list[Exception]:
+    failures: list[Exception] = []
+    ready = threading.Barrier(count)
+
+    def run() -> None:
+        ready.wait()
+        try:
+            work()
+        except StoreError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return failures

@@ -1,0 +1,215 @@
+"""The index of a store: what `ls` and `@last` need to know of each bundle, without reading any.
+
+It can always be made again from the bundles, so it is written as it comes, and deleting it loses nothing. A local
+store's is `.index.sqlite` in its root, an object store's lies in objects beside it (`index_objects`); any other
+store is read anew each time.
+
+What a reader is promised: no run is missed. A seal notes its run; what it could not note, a reader finds by comparing
+the index with a listing, which a local store is asked for only when the times of its folders have changed (times of
+the last two seconds are not trusted). A bundle sealed again as a new revision is noted by that seal; failing that, it
+is noticed when its row is about to be shown, if the store is local, and by `refresh` in any case. A removed run is
+gone with its folder, except on servers that go on listing an empty one: there by `refresh`.
+"""
+
+import contextlib
+import dataclasses
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+import orjson
+
+from runbundle.bundle.index_db import COLUMNS, connect, save
+from runbundle.bundle.index_rows import Row, batches, named_row, names_of, read_row, row_of, stamp_of, with_names
+from runbundle.bundle.keys import list_keys
+from runbundle.errors import KeyNotFound, RunbundleError
+from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store.base import Body
+
+T = TypeVar("T")
+NAME = ".index.sqlite"
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """Which runs are asked for; what is empty does not matter."""
+
+    status: str = ""
+    """`ok`, `error`, …, or `unsealed`."""
+    since: str = ""
+    """The beginning of an RFC 3339 time in UTC: runs that started then or later."""
+    tool: str = ""
+    """Runs that called this tool."""
+    agent: str = ""
+    """Runs in which this agent ran."""
+    user: str = ""
+    """The user's id as the bundle has it, which may be a digest."""
+    session: str = ""
+    """The session's id."""
+    text: str = ""
+    """A part, in any case, of an id, a model's or tool's or agent's name, a status or the type of an error."""
+    after: str = ""
+    """The key of the last run of the page before."""
+
+
+def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
+    """Take up a bundle that was just sealed, or sealed again. Never raises: a reader finds what is missing here.
+
+    With `files`, by path within the bundle, the names of tools and agents are taken up too, if the files are small.
+    """
+    try:
+        said = orjson.loads(index)
+        row = row_of(key, said, stamp=stamp_of(store, key))
+        names = names_of(files, said) if files else None
+        if names is not None:
+            row = with_names(row, *names)
+        if isinstance(store, LocalStore):
+            with contextlib.closing(connect(store.root / NAME)) as db:
+                save(db, [row])
+        elif _is_object_store(store):
+            from runbundle.bundle.index_objects import add_row
+
+            add_row(store, row)  # pyright: ignore[reportArgumentType]
+    except Exception:  # noqa: BLE001 - the bundle is sealed; an index is a convenience
+        _log.debug("the index could not take up a bundle", exc_info=True)
+
+
+class Index:
+    """All bundles of a store. Open it by `index_of`, close it when done."""
+
+    def __init__(self, store: ArtifactStore, db: sqlite3.Connection) -> None:
+        self._store = store
+        self._db = db
+
+    def runs(self, wanted: Wanted, limit: int = -1) -> list[Row]:
+        """Return the runs asked for, unsealed ones first, then the newest first. Raises `KeyNotFound` for `after`."""
+        self._need_names(wanted)
+        rows: list[Row] = []
+        for _ in range(3):
+            where, values = self._conditions(wanted)  # holds names of columns and marks, no values
+            order = "ORDER BY started_at = '' DESC, started_at DESC, key DESC LIMIT ?"
+            rows = [Row(*r) for r in self._db.execute(f"SELECT {COLUMNS} FROM runs {where} {order}", (*values, limit))]  # noqa: S608
+            changed = [row.key for row in rows if row.stamp and row.stamp != stamp_of(self._store, row.key)]
+            if not changed:
+                break
+            save(self._db, [read_row(self._store, key) for key in changed], instead=changed)
+            self._need_names(wanted)
+        return rows
+
+    def count(self, wanted: Wanted) -> int:
+        """Return how many runs are asked for."""
+        where, values = self._conditions(wanted)
+        return self._db.execute(f"SELECT count(*) FROM runs {where}", values).fetchone()[0]  # noqa: S608
+
+    def last(self) -> str | None:
+        """Return the key of the sealed run that started last."""
+        return next((row.key for row in self.runs(Wanted(since="0"), 1)), None)
+
+    def named(self, run: str) -> list[str]:
+        """Return the keys that `run` may mean: the key, else runs of that id, else runs whose id begins so."""
+        for where, values in (
+            ("key = ?", [run]), ("run_id = ?", [run]), ("run_id >= ? AND run_id < ?", [run, run + "~"])
+        ):  # fmt: skip
+            found = [key for (key,) in self._db.execute(f"SELECT key FROM runs WHERE {where} ORDER BY key", values)]  # noqa: S608
+            if found:
+                return found
+        return []
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def _conditions(self, wanted: Wanted) -> tuple[str, list[Any]]:
+        parts: list[tuple[str, Any]] = []
+        if wanted.status:
+            parts.append(("problem = ?" if wanted.status == "unsealed" else "status = ?", wanted.status))
+        for column, value in (("user_id", wanted.user), ("session_id", wanted.session), ("started_at >", wanted.since)):
+            parts += [(f"{column}= ?", value)] if value else []
+        for column, value in (("tools", wanted.tool), ("agents", wanted.agent)):
+            parts += [(f"instr({column}, ?)", f"\n{value}\n")] if value else []
+        if wanted.text:
+            parts.append(("instr(text, ?)", wanted.text.lower()))
+        values = [value for _, value in parts]
+        conditions = [condition for condition, _ in parts]
+        if wanted.after:
+            found = self._db.execute("SELECT started_at FROM runs WHERE key = ?", [wanted.after]).fetchone()
+            if found is None:
+                raise KeyNotFound("there is no run after which to go on", hint="--after takes a key that ls printed")
+            conditions.append(
+                "started_at != '' AND (started_at, key) < (?, ?)"
+                if found[0]
+                else "started_at >= ? AND (started_at != '' OR key < ?)"
+            )
+            values += [found[0], wanted.after]
+        return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
+
+    def _need_names(self, wanted: Wanted) -> None:
+        """Look up the names that no seal has noted, once somebody asks for them."""
+        if not (wanted.tool or wanted.agent or wanted.text):
+            return
+        unknown = [Row(*r) for r in self._db.execute(f"SELECT {COLUMNS} FROM runs WHERE tools IS NULL")]  # noqa: S608
+        for batch in batches(unknown):
+            save(self._db, _each(self._store, partial(named_row, self._store), batch))
+
+
+def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = False) -> Index:
+    """Return the index of a store, complete. `refresh` compares every bundle with its row, `rebuild` begins anew.
+
+    Where no index can be kept, as on a read-only disk, it is made in memory. Raises `StoreUnavailable`.
+    """
+    if isinstance(store, LocalStore):
+        return Index(store, _local(store, refresh=refresh, rebuild=rebuild))
+    db = connect(None)
+    if _is_object_store(store):
+        _objects(store, db, refresh=refresh or rebuild)
+    else:
+        save(db, (read_row(store, key) for key in list_keys(store)))
+    return Index(store, db)
+
+
+def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
+    from runbundle.bundle.index_local import complete
+
+    if store.root.is_dir():
+        try:
+            db = connect(store.root / NAME)
+            if rebuild:
+                with db:
+                    db.executescript("DELETE FROM runs; DELETE FROM folders")
+            complete(store, db, thorough=refresh)
+        except (sqlite3.Error, OSError):
+            _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
+        else:
+            return db
+    db = connect(None)
+    complete(store, db, thorough=False)
+    return db
+
+
+def _objects(store: Any, db: sqlite3.Connection, *, refresh: bool) -> None:
+    from runbundle.bundle.index_objects import load_rows, write_pack
+
+    known = {} if refresh else {row.key: row for row in load_rows(store)}
+    keys = set(list_keys(store, known=frozenset(known)))
+    found = _each(store, partial(read_row, store), sorted(keys - set(known)))
+    save(db, [row for key, row in known.items() if key in keys] + found)
+    sealed = [row for row in found if not row.problem]
+    if sealed or refresh:
+        with contextlib.suppress(RunbundleError):  # a reader may not be permitted to write
+            write_pack(store, sealed, instead_of=list(store.beside("index").list()) if refresh else [])
+
+
+def _each(store: ArtifactStore, work: Callable[[T], Row], items: Sequence[T]) -> list[Row]:
+    """Read many: side by side where each is a round trip."""
+    if len(items) < 2 or not _is_object_store(store):
+        return [work(item) for item in items]
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(work, items))
+
+
+def _is_object_store(store: ArtifactStore) -> bool:
+    return hasattr(store, "beside")

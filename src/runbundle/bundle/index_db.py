@@ -1,0 +1,65 @@
+"""The table of an index: opened, begun anew if it is damaged, and written."""
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+
+from runbundle.bundle.index_rows import Row
+
+_VERSION = 1
+COLUMNS = ", ".join(Row._fields)
+
+
+def connect(path: Path | None) -> sqlite3.Connection:
+    """Open the database, in memory without a path; one that is damaged or of another version is begun anew."""
+    if path is None:
+        return _prepared(sqlite3.connect(":memory:"))
+    for last in (False, True):
+        if not path.exists():
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        db = sqlite3.connect(path, timeout=10)
+        try:
+            # Not WAL, whose files come and go and so change the root's time. Not synced: it can be made again.
+            db.execute("PRAGMA journal_mode = TRUNCATE")
+            db.execute("PRAGMA synchronous = OFF")
+            if db.execute("PRAGMA user_version").fetchone()[0] in (0, _VERSION):
+                return _prepared(db)
+        except sqlite3.OperationalError:  # locked, read-only, no space: not its fault
+            db.close()
+            raise
+        except sqlite3.DatabaseError:
+            if last:
+                db.close()
+                raise
+        db.close()
+        path.unlink(missing_ok=True)
+    raise sqlite3.DatabaseError("the index is of another version, again")
+
+
+def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
+    if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+        numbers = {"tool_calls", "model_calls", "revision"}
+        columns = ", ".join(f"{name} {'INTEGER' if name in numbers else 'TEXT'}" for name in Row._fields[1:])
+        with db:
+            db.execute(f"CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, {columns})")
+            db.execute("CREATE INDEX IF NOT EXISTS by_time ON runs (started_at = '', started_at, key)")
+            db.execute("CREATE INDEX IF NOT EXISTS by_id ON runs (run_id)")
+            db.execute("CREATE INDEX IF NOT EXISTS by_problem ON runs (problem) WHERE problem != ''")
+            db.execute("CREATE INDEX IF NOT EXISTS by_lack ON runs (key) WHERE tools IS NULL")
+            db.execute("CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY, changed INTEGER)")
+            db.execute(f"PRAGMA user_version = {_VERSION}")
+    return db
+
+
+def save(db: sqlite3.Connection, rows: Iterable[Row], *, instead: Iterable[str] = ()) -> None:
+    """Write rows, in one transaction; what lies under the keys of `instead` is removed first, of whatever revision."""
+    marks = ", ".join("?" * len(Row._fields))
+    assigned = ", ".join(f"{name} = excluded.{name}" for name in Row._fields)
+    with db:
+        db.executemany("DELETE FROM runs WHERE key = ?", ((key,) for key in instead))
+        db.executemany(
+            f"INSERT INTO runs ({COLUMNS}) VALUES ({marks}) ON CONFLICT(key) DO UPDATE SET {assigned} "  # noqa: S608
+            "WHERE excluded.revision >= runs.revision",
+            rows,
+        )

@@ -1,0 +1,111 @@
+"""Complete the index of a local store: what is in its folders and not in the table, or no longer there."""
+
+import os
+import sqlite3
+import time
+
+from runbundle.bundle.index_db import save
+from runbundle.bundle.index_rows import batches, read_row, stamp_of
+from runbundle.bundle.keys import INNER
+from runbundle.errors import StoreUnavailable
+from runbundle.models.identity import valid_run_id
+from runbundle.store import LocalStore
+
+_FRESH_NS = 2_000_000_000  # a folder that changes twice within its clock's grain looks unchanged: wait that long
+
+
+def complete(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> None:
+    """Bring the table up to date. Folders whose times have not changed are not listed, unless `thorough`.
+
+    Folders in which there was no run.json are looked into each time: it comes without changing the folder above.
+    """
+    seen = dict(db.execute("SELECT path, changed FROM folders"))
+    tenants = sorted({path for path in seen if path})
+    times = {path: _changed(store, path) for path in ("", *tenants)}
+    if thorough or not seen or any(seen[path] != times[path] for path in seen):
+        _relist(store, db, thorough=thorough)
+    problems = [key for (key,) in db.execute("SELECT key FROM runs WHERE problem != ''")]
+    _look_again(store, db, problems)
+
+
+def _relist(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> None:
+    # Before the listing: what another process takes up meanwhile is neither missing nor gone.
+    known = {key for (key,) in db.execute("SELECT key FROM runs")}
+    of_tenants = {key for (key,) in db.execute("SELECT key FROM runs WHERE instr(key, '/')")}
+    tenants = {key.partition("/")[0] for key in of_tenants}
+    times = {"": _changed(store, "")}
+    names = _names(store)
+    found = known & names
+    for first in names - found:
+        if not valid_run_id(first) or not (store.root / first).is_dir():
+            continue
+        changed = _changed(store, first)
+        inner, files = _inside(store, first)
+        if first in tenants or (inner and not files):
+            times[first] = changed
+            found.update(f"{first}/{name}" for name in inner)
+        else:
+            found.add(first)
+    unread = found - known
+    if thorough:
+        unread.update(key for key, stamp in db.execute("SELECT key, stamp FROM runs") if stamp != stamp_of(store, key))
+    for batch in batches(sorted(unread & found)):
+        save(db, [read_row(store, key) for key in batch], instead=batch)
+    with db:
+        db.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in known - found])
+        db.execute("DELETE FROM folders")
+        db.executemany("INSERT OR REPLACE INTO folders VALUES (?, ?)", times.items())
+
+
+def _look_again(store: LocalStore, db: sqlite3.Connection, keys: list[str]) -> None:
+    """Read again what could not be read before; it may also have become the folder of a tenant, or nothing."""
+    for batch in batches(keys):
+        now: list[str] = []
+        for key in batch:
+            inner, files = ([], True) if "/" in key else _inside(store, key)
+            if inner and not files:
+                now += [f"{key}/{name}" for name in inner]
+            else:
+                now.append(key)
+        rows = [read_row(store, key) for key in now]
+        if now != batch or any(not row.problem for row in rows):
+            save(db, rows, instead=batch)
+
+
+def _changed(store: LocalStore, path: str) -> int:
+    """Return when a folder changed; what differs each time if that is too recent to prove anything, or unknown."""
+    try:
+        changed = (store.root / path).stat().st_mtime_ns
+    except FileNotFoundError:
+        return -1
+    now = time.time_ns()
+    return changed if now - changed > _FRESH_NS else -now
+
+
+def _names(store: LocalStore) -> set[str]:
+    """Return the names in the root: three times as fast as the store's own listing, which asks what each is."""
+    try:
+        return set(os.listdir(store.root))  # noqa: PTH208 - names are wanted, not paths
+    except FileNotFoundError:
+        return set()
+    except OSError as error:
+        raise StoreUnavailable(f"cannot list {store.root}: {error.strerror}") from error
+
+
+def _inside(store: LocalStore, first: str) -> tuple[list[str], bool]:
+    inner: list[str] = []
+    files = False
+    try:
+        with os.scandir(store.root / first) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if not entry.is_dir():
+                    files = True
+                elif entry.name not in INNER:
+                    inner.append(entry.name)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise StoreUnavailable(f"cannot list {store.root / first}: {error.strerror}") from error
+    return sorted(inner), files

@@ -1,0 +1,64 @@
+"""The index of an object store: objects beside it, out of the way of its keys, that any reader can do without.
+
+A seal adds one small object, `rows/<name>`. A reader that finds many puts them together in `packs/<digest>`, and then
+removes what it has packed: first written, then removed, so that at every moment each row lies somewhere. Several that
+do so at once write rows twice, which does no harm: of a bundle's rows the one of its highest revision counts.
+"""
+
+import contextlib
+import gzip
+from concurrent.futures import ThreadPoolExecutor
+
+import orjson
+
+from runbundle.bundle.index_rows import Row
+from runbundle.errors import AlreadyExists, KeyNotFound, StoreError, StoreUnavailable
+from runbundle.models.canonical import sha256_hex
+from runbundle.store.objects import ObjectStore
+
+_LOOSE = 200  # more rows than this are packed
+_PACKS = 8
+
+
+def add_row(store: ObjectStore, row: Row) -> None:
+    """Add the row of a bundle that was just sealed: one request."""
+    data = orjson.dumps(tuple(row))
+    with contextlib.suppress(AlreadyExists):
+        store.beside("index").put(f"rows/{sha256_hex(data)}", data)
+
+
+def load_rows(store: ObjectStore) -> list[Row]:
+    """Return all rows; pack them if they lie about in pieces. Some may be of bundles that are gone."""
+    beside = store.beside("index")
+    for _ in range(5):
+        names = list(beside.list())
+        try:
+            with ThreadPoolExecutor(8) as pool:
+                bodies = list(pool.map(beside.get, names))
+        except KeyNotFound:
+            continue  # somebody has packed meanwhile: look again
+        rows: dict[str, Row] = {}
+        for name, body in zip(names, bodies, strict=True):
+            for values in orjson.loads(gzip.decompress(body)) if name.startswith("packs/") else [orjson.loads(body)]:
+                row = Row(*values)
+                if row.key not in rows or _rank(row) > _rank(rows[row.key]):
+                    rows[row.key] = row
+        if sum(name.startswith("rows/") for name in names) > _LOOSE or len(names) > _LOOSE + _PACKS:
+            with contextlib.suppress(StoreError):  # a reader may not be permitted to write
+                write_pack(store, list(rows.values()), instead_of=names)
+        return list(rows.values())
+    raise StoreUnavailable(f"the index of {store.url} changes all the time", hint="try again")
+
+
+def write_pack(store: ObjectStore, rows: list[Row], *, instead_of: list[str]) -> None:
+    """Write all rows as one object and remove those that it replaces."""
+    beside = store.beside("index")
+    data = gzip.compress(orjson.dumps([tuple(row) for row in sorted(rows, key=lambda row: row.key)]), 6, mtime=0)
+    name = f"packs/{sha256_hex(data)}"
+    with contextlib.suppress(AlreadyExists):
+        beside.put(name, data)
+    beside.discard([old for old in instead_of if old != name])
+
+
+def _rank(row: Row) -> tuple[int, bool]:
+    return row.revision, row.tools is not None

@@ -1,0 +1,169 @@
+"""What an index knows of one bundle: a row, made from run.json, and the names of its tools and agents."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import orjson
+
+from runbundle.errors import BundleError, KeyNotFound
+from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store.base import Body
+
+T = TypeVar("T")
+_BATCH = 500
+_SMALL = 8 * 1024 * 1024  # of larger files the names are looked up when they are first asked for, not at the seal
+
+
+class Row(NamedTuple):
+    """One bundle of a store, as a listing shows it."""
+
+    key: str
+    """`<run_id>` or `<tenant>/<run_id>`."""
+    run_id: str
+    problem: str = ""
+    """`unsealed`, or why run.json cannot be read; then most of the rest is empty."""
+    started_at: str = ""
+    duration_ns: str = ""
+    status: str = ""
+    state: str = ""
+    """Of its completeness."""
+    user_id: str = ""
+    session_id: str = ""
+    tool_calls: int = 0
+    model_calls: int = 0
+    revision: int = 0
+    text: str = ""
+    """What `--text` searches, in lower case: ids, models, the type of the error, names once they are known."""
+    tools: str | None = None
+    """Names of its tools, a line each, with a line end before and after; None if not known yet."""
+    agents: str | None = None
+    """Likewise of its agents."""
+    stamp: str = ""
+    """What its run.json looked like on disk: time and size."""
+
+
+def row_of(key: str, index: Mapping[str, Any], *, stamp: str = "") -> Row:
+    """Return the row of a bundle whose run.json says `index`."""
+    counts: Mapping[str, Any] = index.get("counts") or {}
+    words = [key, *(index.get(f"{name}_id") for name in ("user", "session", "request"))]
+    error: Mapping[str, Any] = index.get("error") or {}
+    versions: Mapping[str, Any] = index.get("versions") or {}
+    words += [error.get("type"), index["status"], *versions.get("models", ())]
+    return Row(
+        key,
+        index["run_id"],
+        started_at=index["started_at"],
+        duration_ns=index["duration_ns"],
+        status=index["status"],
+        state=index["completeness"]["state"],
+        user_id=index.get("user_id") or "",
+        session_id=index.get("session_id") or "",
+        tool_calls=counts.get("tool_calls", 0),
+        model_calls=counts.get("model_calls", 0),
+        revision=index.get("revision", 1),
+        text="\n".join(str(word) for word in words if word).lower(),
+        stamp=stamp,
+    )
+
+
+def problem_row(key: str, problem: str) -> Row:
+    """Return the row of what is not a readable bundle."""
+    return Row(key, key.rpartition("/")[2], problem, tools="\n", agents="\n", text=key.lower())
+
+
+def with_names(row: Row, tools: Iterable[str], agents: Iterable[str]) -> Row:
+    """Return the row with the names of its tools and agents."""
+    lines = _lines(tools), _lines(agents)
+    return row._replace(tools=lines[0], agents=lines[1], text=row.text + "".join(lines).lower())
+
+
+def _lines(names: Iterable[str]) -> str:
+    return "\n" + "".join(f"{name}\n" for name in sorted(set(names)))
+
+
+def names_of(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
+    """Return the names of tools and agents from the files of a bundle that is being sealed; None if they are large."""
+    paths = [_path(index, "tool_calls.json"), _path(index, "events.jsonl")]
+    bodies = [files[path] for path in paths if path in files]
+    if len(bodies) < 2 or sum(e["bytes"] for e in index["files"] if e["path"] in paths) > _SMALL:
+        return None
+    calls, events = (body if isinstance(body, bytes) else _read(body) for body in bodies)
+    return _tools(calls), _agents(events.split(b"\n"))
+
+
+def stored_names(store: ArtifactStore, key: str, index: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """Return the names of tools and agents of a sealed bundle; reads its tool calls and events."""
+    tools, agents = set[str](), set[str]()
+    for name in ("tool_calls.json", "events.jsonl"):
+        path = _path(index, name)
+        try:
+            with store.open(f"{key}/{path}") as file:
+                if name == "events.jsonl":
+                    agents = _agents(file)
+                else:
+                    tools = _tools(file.read())
+        except (KeyNotFound, orjson.JSONDecodeError):
+            continue  # a damaged bundle is verify's to report
+    return tools, agents
+
+
+def read_row(store: ArtifactStore, key: str) -> Row:
+    """Read run.json of one bundle and return its row. Raises `StoreUnavailable`."""
+    from runbundle.bundle.reader import parse_index
+
+    stamp = stamp_of(store, key)  # before it is read: if it changes meanwhile, that shows
+    try:
+        said = parse_index(store.get(f"{key}/run.json"))
+    except KeyNotFound:
+        return problem_row(key, "unsealed")
+    except BundleError as error:
+        return problem_row(key, error.message)
+    return row_of(key, said.model_dump(mode="json", by_alias=True), stamp=stamp)
+
+
+def named_row(store: ArtifactStore, row: Row) -> Row:
+    """Return the row with the names looked up in the bundle."""
+    try:
+        return with_names(row, *stored_names(store, row.key, orjson.loads(store.get(f"{row.key}/run.json"))))
+    except (KeyNotFound, orjson.JSONDecodeError):
+        return row._replace(tools="\n", agents="\n")
+
+
+def stamp_of(store: ArtifactStore, key: str) -> str:
+    """Return what run.json of a bundle looks like on disk; empty if it is not there, or not on disk."""
+    if not isinstance(store, LocalStore):
+        return ""
+    try:
+        status = Path(f"{store.root}/{key}/run.json").stat()
+    except OSError:
+        return ""
+    return f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"
+
+
+def batches(items: Sequence[T]) -> Iterator[list[T]]:
+    """Yield the items, so many at a time that a transaction is short and worth it."""
+    for start in range(0, len(items), _BATCH):
+        yield list(items[start : start + _BATCH])
+
+
+def _read(body: Any) -> bytes:
+    body.seek(0)
+    data: bytes = body.read()
+    return data
+
+
+def _path(index: Mapping[str, Any], name: str) -> str:
+    return next((e["path"] for e in index["files"] if e["path"] == name or e["path"].endswith("/" + name)), name)
+
+
+def _tools(data: bytes) -> set[str]:
+    return {call["tool"] for call in orjson.loads(data)["calls"]}
+
+
+def _agents(lines: Iterable[bytes]) -> set[str]:
+    found = set[str]()
+    for line in lines:
+        if b'"op":"agent"' in line and b'"type":"span.started"' in line:
+            found.add(orjson.loads(line)["name"].removeprefix("invoke_agent "))
+    return found

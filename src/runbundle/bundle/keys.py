@@ -1,0 +1,48 @@
+"""Which bundles a store holds: their keys, found by listing and by nothing else."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+from runbundle.models.identity import valid_run_id
+from runbundle.store import ArtifactStore, LocalStore
+
+INNER = ("eval", "revisions")
+"""Folders of a bundle; no run of a tenant is found under these names."""
+_MANY = 50
+
+
+def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield the keys of all bundles, sorted: `<run_id>` and `<tenant>/<run_id>`. A folder of folders is a tenant's.
+
+    Keys that are `known`, from an index, are yielded if their folders are still there; they are not looked into.
+    """
+    firsts = [first for first in store.list_dirs() if valid_run_id(first)]
+    tenants = {key.partition("/")[0] for key in known if "/" in key}
+    unknown = [first for first in firsts if first not in known and first not in tenants]
+    inside = _inside(store, "") if len(unknown) > _MANY and not isinstance(store, LocalStore) else {}
+    for first in firsts:
+        if first in known:
+            yield first
+        elif first in tenants:
+            yield from (f"{first}/{name}" for name in store.list_dirs(first) if name not in INNER)
+        elif isinstance(store, LocalStore):
+            inner = [name for name in store.list_dirs(first) if name not in INNER]
+            files = bool(inner) and any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/"))
+            yield from (f"{first}/{name}" for name in inner) if inner and not files else (first,)
+        else:
+            inner, files = (inside or _inside(store, f"{first}/")).get(first, ([], False))
+            if inner or files:  # some servers list a folder when its last object has gone
+                yield from (f"{first}/{name}" for name in inner) if not files else (first,)
+
+
+def _inside(store: ArtifactStore, prefix: str) -> dict[str, tuple[list[str], bool]]:
+    """Return what lies in each first folder: folders that may be runs, and whether there are files too.
+
+    By one listing: where each call is a round trip, that is far cheaper than looking into one folder after the other.
+    """
+    found: dict[str, tuple[list[str], bool]] = {}
+    for first, keys in groupby(store.list(prefix), lambda key: key.partition("/")[0]):
+        rest = [key[len(first) + 1 :] for key in keys if "/" in key]
+        inner = sorted({path.partition("/")[0] for path in rest if "/" in path} - set(INNER))
+        found[first] = (inner, any("/" not in path for path in rest))
+    return found

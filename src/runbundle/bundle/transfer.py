@@ -1,0 +1,239 @@
+"""Copy bundles between stores: files first, run.json last, so that a cut-off copy is unsealed and can be resumed.
+
+Nothing at the destination is overwritten. What is there with the same bytes is not sent again; what is there with
+other bytes is a clash, which is reported before anything is written. Every file is checked against run.json on its
+way: a damaged bundle is not spread.
+"""
+
+import contextlib
+import hashlib
+import io
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Literal, cast
+
+from runbundle.bundle.index import noted
+from runbundle.bundle.keys import list_keys
+from runbundle.bundle.reader import parse_index
+from runbundle.errors import AlreadyExists, BundleError, KeyChanged, KeyNotFound
+from runbundle.models.bundle import FileEntry, RunIndex
+from runbundle.models.canonical import sha256_hex
+from runbundle.store import ArtifactStore
+
+Outcome = Literal["copied", "present", "updated", "older", "unsealed", "clash", "damaged"]
+Progress = Callable[[str, int, int], None]
+"""Called with a run's key, the bytes of it that are done, and how many there are."""
+
+_BESIDE = ("eval/", "revisions/")
+_KEPT = re.compile(r"revisions/[0-9]+/run\.json")
+_ATTESTATION = "attestation.dsse.json"
+_CHUNK = 1_048_576
+_IN_MEMORY = 16 * 1024 * 1024  # a larger file waits on disk until its digest is known
+
+
+@dataclass
+class Copied:
+    """What became of one bundle."""
+
+    key: str
+    """The bundle."""
+    outcome: Outcome
+    """`copied`, `present` (all was there), `updated` (run.json was replaced by a newer revision), `older` (the
+    destination has a newer revision), `unsealed` (at the source), `clash` or `damaged`; the last three change nothing
+    that was sealed."""
+    files: int = 0
+    """Files that were sent."""
+    bytes: int = 0
+    """Bytes that were sent."""
+    problems: list[str] = field(default_factory=list[str])
+    """What clashed, or is damaged: file and reason."""
+
+
+def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Progress | None = None) -> Copied:
+    """Copy one bundle under the same key.
+
+    A newer revision at the source replaces the destination's run.json, if that is one that it supersedes. Raises
+    `StoreUnavailable` if either store cannot be used; what was copied until then is not sent again.
+    """
+    try:
+        data = source.get(f"{key}/run.json")
+    except KeyNotFound:
+        return Copied(key, "unsealed")
+    try:
+        index = parse_index(data)
+    except BundleError as error:
+        return Copied(key, "damaged", problems=[error.message])
+    result = Copied(key, "copied")
+    old = _get(target, f"{key}/run.json")
+    if old is not None and old != data:
+        verdict = _succession(source, target, key, index, data, old)
+        if verdict == "older":
+            return Copied(key, "older")
+        if verdict == "clash":
+            return Copied(key, "clash", problems=["run.json: another run is sealed under this id"])
+        result.outcome = "updated"
+    names, listed = _files(source, key, index)
+    there = {name[len(key) + 1 :] for name in target.list(f"{key}/")}
+    # What the same run.json commits to was checked when it was copied; nothing commits to the rest.
+    doubtful = [name for name in names if name in there and not (old == data and name in listed)]
+    result.problems = [f"{name}: other bytes are there" for name in doubtful
+                       if not _same(source, target, f"{key}/{name}", listed.get(name))]  # fmt: skip
+    if result.problems:
+        result.outcome = "clash"
+        return result
+    _send(source, target, key, [name for name in names if name not in there], listed, result, progress)
+    if result.problems:
+        return result
+    try:
+        if old is None:
+            target.put(f"{key}/run.json", data)
+        elif old != data:
+            target.replace(f"{key}/run.json", data, expected=old)
+    except (AlreadyExists, KeyChanged):
+        if _get(target, f"{key}/run.json") != data:
+            result.outcome, result.problems = "clash", ["run.json: another writer was faster"]
+            return result
+    if old == data and not result.files:
+        result.outcome = "present"
+    elif old != data:
+        result.files, result.bytes = result.files + 1, result.bytes + len(data)
+        noted(target, key, data)
+    return result
+
+
+def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[Copied]:
+    """Copy every bundle of `source`, one after the other; yield what became of each."""
+    for key in list_keys(source):
+        yield copy(source, key, target, progress=progress)
+
+
+def _send(
+    source: ArtifactStore, target: ArtifactStore, key: str, names: list[str], listed: dict[str, FileEntry],
+    result: Copied, progress: Progress | None,
+) -> None:  # fmt: skip
+    sizes = {name: listed[name].bytes if name in listed else source.size(f"{key}/{name}") for name in names}
+    for name in names:
+        file = _checked(source, key, name, listed.get(name))
+        if file is None:
+            result.outcome = "damaged"
+            result.problems.append(f"{name}: is not what run.json says, or not there")
+            return
+        with file:
+            done, total = result.bytes, sum(sizes.values())
+            counted = (
+                _Counted(file, lambda at, done=done, total=total: progress(key, done + at, total)) if progress else file
+            )
+            try:
+                target.put(f"{key}/{name}", cast("BinaryIO", counted))
+            except AlreadyExists:  # since we looked
+                if not _same(source, target, f"{key}/{name}", listed.get(name)):
+                    result.outcome = "clash"
+                    result.problems.append(f"{name}: another writer was faster")
+                    return
+        result.files += 1
+        result.bytes += sizes[name]
+
+
+def _checked(source: ArtifactStore, key: str, name: str, entry: FileEntry | None) -> BinaryIO | None:
+    """Return a copy of a file whose digest has been checked; None if it is not what its entry says."""
+    held = cast("BinaryIO", SpooledTemporaryFile(_IN_MEMORY))  # noqa: SIM115 - the caller closes it
+    digest, size = hashlib.sha256(), 0
+    try:
+        with source.open(f"{key}/{name}") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+                held.write(chunk)
+    except KeyNotFound:
+        size = -1
+    if size >= 0 and (entry is None or (size, digest.hexdigest()) == (entry.bytes, entry.sha256)):
+        held.seek(0)
+        return held
+    held.close()
+    return None
+
+
+def _files(source: ArtifactStore, key: str, index: RunIndex) -> tuple[list[str], dict[str, FileEntry]]:
+    """Return the files to copy, and the entries of those that a run.json lists.
+
+    Those are the files of this revision, those of earlier ones that are kept, and what lies beside: evaluations,
+    revisions, an attestation.
+    """
+    there = [name[len(key) + 1 :] for name in source.list(f"{key}/")]
+    beside = [name for name in there if name.startswith(_BESIDE) or name == _ATTESTATION]
+    listed = {entry.path: entry for entry in index.files}
+    for name in beside:
+        if _KEPT.fullmatch(name):
+            with contextlib.suppress(BundleError):
+                for entry in parse_index(source.get(f"{key}/{name}")).files:
+                    if entry.path in there:
+                        listed.setdefault(entry.path, entry)
+    return [*listed, *(name for name in beside if name not in listed)], listed
+
+
+def _same(source: ArtifactStore, target: ArtifactStore, key: str, entry: FileEntry | None) -> bool:
+    """Tell whether the destination's file is the source's: by the digest in run.json, else by its bytes."""
+    if entry is not None and target.size(key) != entry.bytes:
+        return False
+    return _digest(target, key) == (entry.sha256 if entry is not None else _digest(source, key))
+
+
+def _digest(store: ArtifactStore, key: str) -> str:
+    digest = hashlib.sha256()
+    with store.open(key) as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _get(store: ArtifactStore, key: str) -> bytes | None:
+    try:
+        return store.get(key)
+    except KeyNotFound:
+        return None
+
+
+def _succession(
+    source: ArtifactStore, target: ArtifactStore, key: str, index: RunIndex, data: bytes, old: bytes
+) -> Outcome:
+    """Tell how the destination's run.json, which is another, relates to the source's."""
+    try:
+        there = parse_index(old)
+    except BundleError:
+        return "clash"
+    if there.revision < index.revision and _came_after(source, key, index, there, old):
+        return "updated"
+    if there.revision > index.revision and _came_after(target, key, there, index, data):
+        return "older"
+    return "clash"
+
+
+def _came_after(store: ArtifactStore, key: str, newer: RunIndex, older: RunIndex, data: bytes) -> bool:
+    """Tell whether `newer` replaced `older`, whose bytes are `data`: it says so, or the store keeps them as its own."""
+    digest = sha256_hex(data)
+    if newer.supersedes == digest:
+        return True
+    kept = _get(store, f"{key}/revisions/{older.revision}/run.json")
+    return kept is not None and sha256_hex(kept) == digest
+
+
+class _Counted(io.RawIOBase):
+    """A file that tells how far it has been read."""
+
+    def __init__(self, file: BinaryIO, told: Callable[[int], None]) -> None:
+        super().__init__()
+        self._file, self._told = file, told
+
+    def readable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def readinto(self, buffer: Any, /) -> int:
+        chunk = self._file.read(len(buffer))
+        buffer[: len(chunk)] = chunk
+        self._told(self._file.tell())
+        return len(chunk)

@@ -1,0 +1,29 @@
+"""`runbundle pull`."""
+
+import click
+
+from runbundle.cli.options import format_option, open_store, reports_errors, run_argument, store_option
+
+
+@click.command("pull", epilog="Example: runbundle pull 7d1f0c s3://bucket/runs --store ./.runbundle")
+@run_argument
+@click.argument("source", metavar="SRC")
+@store_option
+@format_option()
+@reports_errors
+def command(run: str, source: str, store_url: str, format_: str) -> None:
+    """Copy a run from another store, SRC, a path or a URL, to this one.
+
+    RUN is a run id of SRC, the beginning of one, or @last. Nothing here is overwritten; see runbundle push --help.
+
+    Exit codes: 0 it is there; 1 it clashes with what is there; 2 no such run; 3 it is not sealed; 4 it is damaged; 5 a
+    store could not be used: do it again, what was sent is not sent again.
+    """
+    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.transfer import copy
+    from runbundle.cli.transfers import Progress, report
+
+    target = open_store(store_url)
+    found, key = resolve(open_store(source), run)
+    progress = Progress()
+    report((copy(s, key, target, progress=progress) for s in [found]), progress, format_, many=False)

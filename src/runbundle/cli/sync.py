@@ -1,0 +1,27 @@
+"""`runbundle sync`."""
+
+import click
+
+from runbundle.cli.options import format_option, open_store, reports_errors
+
+
+@click.command("sync", epilog="Example: runbundle sync ./.runbundle s3://bucket/runs")
+@click.argument("source", metavar="SRC")
+@click.argument("destination", metavar="DST")
+@format_option()
+@reports_errors
+def command(source: str, destination: str, format_: str) -> None:
+    """Copy all runs of SRC that DST does not have; both are paths or URLs.
+
+    Nothing in DST is overwritten or removed; see runbundle push --help. Runs that are not sealed are left, and copied
+    by a later sync. Runs that are there already are not listed.
+
+    Exit codes: 0 all sealed runs are there; 1 some clash with what is there; 4 some are damaged; 5 a store could not
+    be used: do it again, what was sent is not sent again.
+    """
+    from runbundle.bundle.transfer import copy_all
+    from runbundle.cli.transfers import Progress, report
+
+    progress = Progress()
+    results = copy_all(open_store(source), open_store(destination), progress=progress)
+    report(results, progress, format_, many=True)

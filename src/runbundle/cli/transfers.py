@@ -1,0 +1,78 @@
+"""What push, pull and sync share: progress on standard error, one way to print, and the exit code."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from runbundle.cli.options import print_json
+
+if TYPE_CHECKING:
+    from runbundle.bundle.transfer import Copied
+
+_WORDS = {
+    "copied": "copied", "present": "was there already", "updated": "replaced by its newer revision",
+    "older": "there is a newer revision there", "unsealed": "not sealed yet, left",
+    "clash": "something else is there, nothing was changed", "damaged": "damaged at the source, not copied",
+}  # fmt: skip
+
+
+class Progress:
+    """One line on standard error, rewritten on a terminal and now and then elsewhere; nothing for short work."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + 1
+        self._drawn = False
+
+    def __call__(self, key: str, done: int, total: int) -> None:
+        """Tell how far the copy of a run is."""
+        from runbundle.cli.render import size
+
+        now = time.monotonic()
+        if now < self._next:
+            return
+        terminal = sys.stderr.isatty()
+        self._next = now + (0.2 if terminal else 10)
+        self._drawn = terminal
+        click.echo(f"\r\x1b[K{key}: " if terminal else f"{key}: ", nl=False, err=True)
+        click.echo(f"{size(done)} of {size(total)}", nl=not terminal, err=True)
+
+    def close(self) -> None:
+        """Clear the line."""
+        if self._drawn:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+
+def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, many: bool) -> None:
+    """Print what became of each run as it is known, and leave with the exit code."""
+    from runbundle.cli.render import plural, size
+
+    seen: list[Any] = []
+    for result in _closing(results, progress):
+        seen.append(result)
+        if format_ != "json" and (not many or result.outcome != "present"):
+            sent = f"  {plural(result.files, 'file')}, {size(result.bytes)}" if result.files else ""
+            click.echo(f"{result.key}  {_WORDS[result.outcome]}{sent}")
+            for problem in result.problems:
+                click.echo(f"  {problem}")
+    outcomes = [result.outcome for result in seen]
+    if format_ == "json":
+        documents = [dataclasses.asdict(result) for result in seen]
+        print_json({"runs": documents} if many else documents[0])
+    elif many:
+        counts = ", ".join(f"{outcomes.count(word)} {word}" for word in _WORDS if word in outcomes)
+        click.echo(f"{plural(len(seen), 'run')}{': ' if counts else ''}{counts}")
+    code = 4 if "damaged" in outcomes else 1 if "clash" in outcomes else 0
+    raise click.exceptions.Exit(3 if not code and not many and "unsealed" in outcomes else code)
+
+
+def _closing(results: "Iterable[Copied]", progress: Progress) -> "Iterator[Copied]":
+    try:
+        for result in results:
+            progress.close()
+            yield result
+    finally:
+        progress.close()

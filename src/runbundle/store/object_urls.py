@@ -1,0 +1,176 @@
+"""What the URL of an object store says, and the clients made from it. A URL holds no credential: it is shown."""
+
+import os
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+
+from runbundle.errors import ConfigError
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore as Client
+
+PROVIDERS = {"s3": "AWS_*", "gs": "GOOGLE_*", "az": "AZURE_*"}
+"""The schemes, and the variables in which each provider's credentials and defaults are looked for."""
+
+_OPTIONS = {"endpoint", "region", "account", "prefix", "tenant", "timeout_s", "retries"}
+_ONLY_FOR = {"region": "s3", "account": "az"}
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_SECRET_NAME = re.compile(r"(?i)key|secret|token|passw|credential|sig$|signature|sas|auth")
+_SECRET_VALUE = re.compile(r"(AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{35}|ya29\.|-----BEGIN")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where an object store is and how it is spoken to."""
+
+    scheme: str
+    """`s3`, `gs` or `az`."""
+    bucket: str
+    """Bucket or container."""
+    prefix: str = ""
+    """What all keys begin with, without the slash at its end."""
+    endpoint: str = ""
+    """The server, if it is not the provider's own."""
+    region: str = ""
+    """S3 only; `AWS_REGION` otherwise."""
+    account: str = ""
+    """Azure only; `AZURE_STORAGE_ACCOUNT_NAME` otherwise."""
+    timeout_s: float = 30.0
+    """How long one request may take."""
+    retries: int = 3
+    """How often a request is tried again."""
+
+    @property
+    def url(self) -> str:
+        """The URL that gives these settings again."""
+        said = {
+            "endpoint": self.endpoint, "region": self.region, "account": self.account,
+            "timeout_s": "" if self.timeout_s == Settings.timeout_s else f"{self.timeout_s:g}",
+            "retries": "" if self.retries == Settings.retries else str(self.retries),
+        }  # fmt: skip
+        query = urlencode({name: value for name, value in said.items() if value}, safe=":/")
+        path = f"/{quote(self.prefix)}" if self.prefix else ""
+        return f"{self.scheme}://{self.bucket}{path}{f'?{query}' if query else ''}"
+
+    def below(self, name: str) -> "Settings":
+        """Return the settings of a store inside this one."""
+        return replace(self, prefix=f"{self.prefix}/{name}" if self.prefix else name)
+
+    def client(self, *, retries: int) -> "Client":
+        """Return a client. Credentials are found as the provider's own tools find them in the environment."""
+        try:
+            import obstore.store
+        except ImportError:
+            raise ConfigError(
+                f"{self.scheme}:// needs the package obstore", hint="pip install 'runbundle[objects]'"
+            ) from None
+        options: dict[str, Any] = {
+            "prefix": self.prefix or None,
+            "client_options": {
+                "timeout": timedelta(seconds=self.timeout_s),
+                "connect_timeout": timedelta(seconds=min(5.0, self.timeout_s)),
+                "allow_http": self._plain_http(),
+            },
+            "retry_config": {
+                "max_retries": retries,
+                "retry_timeout": timedelta(seconds=self.timeout_s * (retries + 1)),
+                "backoff": {"max_backoff": timedelta(seconds=5)},
+            },
+        }
+        clients: Any = obstore.store
+        # Only what the URL says is passed on; an option that is given, if only as None, hides the environment's.
+        if self.scheme == "s3":
+            said = {"endpoint": self.endpoint, "region": self.region}
+            return clients.S3Store(
+                self.bucket, copy_if_not_exists="multipart", **options, **{k: v for k, v in said.items() if v}
+            )
+        if self.scheme == "gs":
+            return clients.GCSStore(self.bucket, **options, **({"base_url": self.endpoint} if self.endpoint else {}))
+        said = {"endpoint": self.endpoint, "account_name": self.account}
+        return clients.AzureStore(self.bucket, **options, **{k: v for k, v in said.items() if v})
+
+    def _plain_http(self) -> bool:
+        named = self.endpoint or next(
+            (os.environ[n] for n in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT") if os.environ.get(n)),
+            os.environ.get("AZURE_STORAGE_ENDPOINT", "") if self.scheme == "az" else "",
+        )
+        return named.startswith("http://")
+
+
+def settings_of(url: str) -> Settings:
+    """Read a URL such as `s3://bucket/prefix?endpoint=http://127.0.0.1:9000&region=eu-west-1&timeout_s=10`.
+
+    Raises `ConfigError`, which names what is wrong and repeats no value: it may be a credential.
+    """
+    parts = urlsplit(url)
+    where = f"put it into {PROVIDERS[parts.scheme]} variables, or wherever the provider's own tools look"
+    if "@" in parts.netloc:
+        raise ConfigError("the URL of a store holds no user and no password", hint=where)
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name not in _OPTIONS:
+            if _SECRET_NAME.search(name) or _SECRET_VALUE.search(value):
+                raise ConfigError("the URL of a store holds no credential: it is shown in output", hint=where)
+            known = ", ".join(sorted(o for o in _OPTIONS if _ONLY_FOR.get(o, parts.scheme) == parts.scheme))
+            shown = name if re.fullmatch(r"[\w-]{1,40}", name) else "an option"
+            raise ConfigError(f"{shown} is not an option of {parts.scheme}:// URLs", hint=f"there are {known}")
+        if _ONLY_FOR.get(name, parts.scheme) != parts.scheme:
+            raise ConfigError(f"{name} is an option of {_ONLY_FOR[name]}:// URLs only")
+        if name in options:
+            raise ConfigError(f"{name} is given twice")
+        options[name] = value
+    if _SECRET_VALUE.search(unquote(parts.path)) or any(_SECRET_VALUE.search(v) for v in options.values()):
+        raise ConfigError("something in the URL of the store looks like a credential", hint=where)
+    if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
+        raise ConfigError(f"a {parts.scheme}:// URL names a bucket", hint=f"as in {parts.scheme}://bucket/prefix")
+    return Settings(
+        parts.scheme,
+        parts.netloc,
+        prefix=_prefix([unquote(parts.path), options.get("prefix", ""), options.get("tenant", "")]),
+        endpoint=_endpoint(options.get("endpoint", ""), where),
+        region=_plain(options, "region"),
+        account=_plain(options, "account"),
+        timeout_s=_number(options, "timeout_s", Settings.timeout_s, 0.1, 3600),
+        retries=int(_number(options, "retries", Settings.retries, 0, 20)),
+    )
+
+
+def _prefix(given: list[str]) -> str:
+    segments = [segment for part in given for segment in part.split("/") if segment]
+    if not all(_SEGMENT.fullmatch(segment) for segment in segments):
+        raise ConfigError(
+            "this is not a prefix of keys", hint="segments are letters, digits, '.', '_', '-', not '.' first"
+        )
+    return "/".join(segments)
+
+
+def _endpoint(text: str, where: str) -> str:
+    if not text:
+        return ""
+    parts = urlsplit(text)
+    if "@" in parts.netloc or parts.query:
+        raise ConfigError("an endpoint holds no user, password or signature", hint=where)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
+        raise ConfigError("endpoint is not a URL of a server", hint="as in endpoint=https://s3.example.com")
+    return text.rstrip("/")
+
+
+def _plain(options: dict[str, str], name: str) -> str:
+    value = options.get(name, "")
+    if value and not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
+        raise ConfigError(f"{name} is not a name")
+    return value
+
+
+def _number(options: dict[str, str], name: str, default: float, least: float, most: float) -> float:
+    text = options.get(name)
+    if text is None:
+        return default
+    whole = isinstance(default, int)
+    if re.fullmatch(r"\d{1,5}" if whole else r"\d{1,5}(\.\d{1,3})?", text) and least <= float(text) <= most:
+        return float(text)
+    raise ConfigError(f"{name} is not a number from {least:g} to {most:g}")
