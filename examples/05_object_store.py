@@ -27,7 +27,7 @@ def start_server(folder: str) -> tuple[subprocess.Popen[bytes], str] | None:
     options = [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     # For this example the server takes any key; on a real one they are what the provider gave you.
     os.environ |= {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
-    server = subprocess.Popen(  # noqa: S603
+    server = subprocess.Popen(
         [weed, "server", f"-dir={folder}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", *options,
          "-master.volumeSizeLimitMB=64", "-s3.port.iceberg=0", "-s3.port.lance=0"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder,

@@ -15,10 +15,10 @@ from runbundle.store import LocalStore
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run_example(name: str) -> tuple[str, list[Bundle]]:
+def run_example(name: str, *arguments: str) -> tuple[str, list[Bundle]]:
     """Run an example in the test's directory; return what it printed and the bundles it left."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)], capture_output=True, text=True, check=False
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     store = LocalStore(".runbundle")
@@ -32,6 +32,26 @@ def test_each_example_leaves_one_verified_bundle(name: str) -> None:
     assert "next: runbundle" in output
     assert len(bundles) == 1
     assert verify(bundles[0].store, bundles[0].key).verdict == "verified"
+
+
+@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
+def test_a_langgraph_run_that_was_killed_is_one_verified_bundle(backend: str, request: pytest.FixtureRequest) -> None:
+    """Killed in a tool, resumed in a new process, answered in a third: every tool call is there, the killed one too."""
+    state = () if backend == "sqlite" else (request.getfixturevalue("postgres_url"),)
+    output, [bundle] = run_example("06_langgraph_resume.py", *state)
+    assert "begin: killed" in output
+    assert "answer: T4, T4 is reserved, confirmed: yes" in output
+    assert verify(bundle.store, bundle.key).verdict == "verified"
+    assert [(call.tool, call.status) for call in bundle.tool_calls().calls] == [
+        ("find_table", "unset"), ("reserve", "interrupted"), ("reserve", "unset"), ("confirm", "unset"),
+    ]  # fmt: skip
+    index = bundle.index
+    assert (index.status, index.revision, index.completeness.state) == ("ok", 3, "complete")
+    assert index.resumed_from is not None
+    assert len(index.completeness.cut_off or []) == 3
+    assert [e["name"] for e in bundle.events() if e["type"] == "span.started" and e["op"] == "step"] == [
+        "step look", "step book", "step book", "step ask", "step ask",
+    ]  # fmt: skip
 
 
 def test_contracts_example_shows_before_and_after() -> None:

@@ -52,7 +52,9 @@ def test_a_run_cut_off_by_a_kill_is_sealed_with_what_it_had(tmp_path: Path) -> N
     store = LocalStore(tmp_path / "store")
     bundle = Bundle.open(store, "crashed")
     assert bundle.index.completeness.state == "crashed"
-    assert [call.tool for call in bundle.tool_calls().calls] == ["done"]
+    assert [(call.tool, call.status) for call in bundle.tool_calls().calls] == [
+        ("done", "unset"), ("open", "interrupted"),
+    ]  # fmt: skip
     assert len(bundle.index.completeness.open_spans) == 2
     report = verify(store, "crashed")
     assert report.verdict == "incomplete"

@@ -108,6 +108,7 @@ class Recorder:
         parent_span_id: str,
         start_ns: int,
         lane: str,
+        label: str = "",
         *,
         is_run: bool = False,
         record: SpanRecord | None = None,
@@ -115,7 +116,7 @@ class Recorder:
         """Record that a span has started. `is_run`: it is the run's own, and `record` what is known of it already."""
         if not valid_run_id(run_id):
             return  # its end is counted
-        line = start_line(trace_id, span_id, parent_span_id, start_ns, lane, is_run=is_run, record=record)
+        line = start_line(trace_id, span_id, parent_span_id, start_ns, lane, label, is_run=is_run, record=record)
         with self._lock:
             run = self._run(run_id)
             run.open += 1

@@ -26,6 +26,9 @@ class Tally:
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.open_spans: list[str] = []
+        self.cut_off: list[str] = []
+        """Open spans of a process that is gone, whose work the run's resumption has taken up."""
+        self._open: list[tuple[int, str]] = []
         self.models: set[str] = set()
         self.schema_urls: set[str] = set()
         self.contracts: dict[str, dict[str, str]] = {}
@@ -48,7 +51,7 @@ class Tally:
         self.first_ns = record["start_ns"] if self.first_ns is None else min(self.first_ns, record["start_ns"])
         self.last_ns = record["end_ns"] if self.last_ns is None else max(self.last_ns, record["end_ns"])
         if not span.ended:
-            self.open_spans.append(record["span_id"])
+            self._open.append((record["start_ns"], record["span_id"]))
         self.redactions.update(totals([span.receipt]))
         self._about(span, attributes)
         self._usages(span, attributes)
@@ -97,7 +100,10 @@ class Tally:
         if self.begun is None and self._implicit is not None:
             self.begun = self.final = self._implicit
             self.roots = 1
-        self.open_spans.sort()
+        resumed = self.final is not None and "runbundle.resumed.from" in self.final.attributes
+        resumed_ns = self.final.record["start_ns"] if self.final is not None and resumed else -1
+        for start_ns, span_id in sorted(self._open, key=lambda span: span[1]):
+            (self.cut_off if start_ns < resumed_ns else self.open_spans).append(span_id)
 
     def usage(self) -> dict[str, int]:
         """Return token counts. Agents repeat the sums of their model calls: theirs count only where no call has any."""
@@ -121,6 +127,8 @@ class Tally:
         }  # fmt: skip
         if self._expected is not None:
             result["spans_expected"] = self._expected
+        if self.cut_off:
+            result["cut_off"] = self.cut_off
         if grace_s is not None and self.open_spans:
             result["grace_s"] = grace_s
         return result

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.codec.dialects import Operation, operation
+from runbundle.codec.dialects import Operation, attributes_of, operation, span_name
 from runbundle.redaction.receipt import Receipt, trusted_receipt
 
 SEALED, NEW = b"0", b"1"
@@ -78,11 +78,13 @@ class Span(NamedTuple):
 def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     """Return the span of a journal's entry; of one that did not end, there is as much as was said at its start."""
     if not ended:
-        lane = {"runbundle.lane": entry["lane"]} if entry.get("lane") else {}
+        known = attributes_of(entry.get("label", ""))
+        if entry.get("lane"):
+            known["runbundle.lane"] = entry["lane"]
         entry = {
-            "name": "[REDACTED:name]", "events": [], "links": [], "status_code": 0, "status_message": "",
+            "name": span_name(known), "events": [], "links": [], "status_code": 0, "status_message": "",
             "scope": {}, "dropped": {}, "remote_parent": True, **entry,
-            "end_ns": entry["start_ns"], "attributes": {**lane, **entry.get("attributes", {})},
+            "end_ns": entry["start_ns"], "attributes": {**known, **entry.get("attributes", {})},
         }  # fmt: skip
     elif len(entry["events"]) > 1:
         entry["events"].sort(key=itemgetter("time_ns"))

@@ -86,8 +86,12 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
     if index.redaction.content_mode == "debug":
         click.echo("WARNING   debug mode: raw content lies encrypted in the vault; see runbundle debug")
     state, said = index.completeness.state, index.completeness
-    expected = f" of {said.spans_expected}" if said.spans_expected is not None else ""
+    # More than expected are those of a process that died before it could say how many there were.
+    some = said.spans_expected is not None and said.spans_expected >= said.spans_seen
+    expected = f" of {said.spans_expected}" if some else ""
     click.echo(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")
+    if index.resumed_from:
+        click.echo(f"resumed   from {index.resumed_from}; {plural(len(said.cut_off or []), 'span')} cut off before")
     if last:
         short = index.run_id[:8]
         click.echo(f"\nnext: runbundle verify {short}; runbundle show {short} --span {last[:6]}")

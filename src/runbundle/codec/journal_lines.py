@@ -19,18 +19,20 @@ def start_line(
     parent_span_id: str,
     start_ns: int,
     lane: str,
+    label: str = "",
     *,
     is_run: bool = False,
     record: SpanRecord | None = None,
 ) -> bytes:
-    """Return the line that says a span has started; but for `record`, it carries no text that an application chose.
+    """Return the line that says a span has started; but for `record`, it carries no text that may not be kept.
 
-    `is_run` says that the span is the run's own: what tells a run that was cut off from a part of one begun elsewhere.
-    `record` is then the span as it was when it started, redacted: whose run it is and with which configuration.
+    `label` says what the span is, and its name if it has one that may be kept: `tool:find_order`. `is_run` says that
+    the span is the run's own: what tells a run that was cut off from a part of one begun elsewhere. `record` is then
+    the span as it was when it started, redacted: whose run it is and with which configuration.
     """
     body: dict[str, Any] = {
         "k": "start", "trace_id": trace_id, "span_id": span_id, "parent_span_id": parent_span_id,
-        "start_ns": start_ns, "lane": lane, "is_run": is_run,
+        "start_ns": start_ns, "lane": lane, "label": label, "is_run": is_run,
     }  # fmt: skip
     if record is not None:
         body |= {"name": record["name"], "attributes": record["attributes"]}

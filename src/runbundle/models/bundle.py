@@ -182,6 +182,8 @@ class Completeness(Record):
     """Spans that arrived."""
     open_spans: list[str] = Field(default_factory=list[str])
     """Ids of spans that started and never ended."""
+    cut_off: list[str] | None = None
+    """Ids of spans that a process left open when it died, before the run was resumed: that is all there was."""
     dropped: dict[str, int] = Field(default_factory=dict[str, int])
     """Losses by reason."""
     late: int = 0

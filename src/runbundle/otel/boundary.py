@@ -63,6 +63,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     format(parent.span_id, "016x") if parent else "",
                     span.start_time or 0,
                     member.lane,
+                    member.label,
                     is_run=member.is_run,
                     record=self.redactor.redact_span(self._raw(span, member)) if member.is_run else None,
                 )

@@ -48,6 +48,8 @@ class Member:
     """Its place among the spans of that lane."""
     path: str
     """The lane of its children."""
+    label: str
+    """What it is, and its name if that is one that may be kept: `tool:find_order`."""
     is_run: bool
     root: "Member | None" = None
     """The local root above it; None for a local root."""
@@ -125,7 +127,7 @@ class Membership:
     @staticmethod
     def _place(run_id: str, label: str, parent: Member | None, *, is_run: bool) -> Member:
         if parent is None or is_run or parent.run_id != run_id:
-            return Member(run_id, "", 0, label, is_run)
+            return Member(run_id, "", 0, label, label, is_run)
         root = None if parent.inherited else parent.root or parent
         if root is not None:
             root.started += 1
@@ -135,7 +137,8 @@ class Membership:
         parent.labels[label] = repeat + 1
         path = f"{parent.path}/{label}#{repeat}"
         # Without a root it is a local root of a forked process, which counts what it starts by itself.
-        return Member(run_id, parent.path, ordinal, path if len(path) <= _LANE_LIMIT else parent.path, False, root)
+        path = path if len(path) <= _LANE_LIMIT else parent.path
+        return Member(run_id, parent.path, ordinal, path, label, False, root)
 
 
 def with_scope(scope: RunScope, context: Context) -> Context:

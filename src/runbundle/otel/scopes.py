@@ -106,7 +106,8 @@ class SpanScope:
     ) -> None:
         self._name, self._kind, self._attributes, self._output, self._run = name, kind, attributes, output, run
         self._span: Span = trace.INVALID_SPAN
-        self._context = Context()
+        self.context = Context()
+        """With the span as the current one, once it has been started."""
         self._token: Any = None
         self.handle = RunHandle(run)
 
@@ -117,7 +118,7 @@ class SpanScope:
             links = self._link_to_parent(context)
             context = with_scope(self._run, context)
         self._span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
-        self._context = trace.set_span_in_context(self._span, context)
+        self.context = trace.set_span_in_context(self._span, context)
         if self._run is not None:
             self._run.root = self._span  # pyright: ignore[reportAttributeAccessIssue]
         else:
@@ -135,7 +136,7 @@ class SpanScope:
 
     def __enter__(self) -> RunHandle:
         self.start()
-        self._token = otel_context.attach(self._context)
+        self._token = otel_context.attach(self.context)
         try:
             self.admit()
         except BaseException as error:
@@ -154,7 +155,7 @@ class SpanScope:
 
     async def __aenter__(self) -> RunHandle:
         self.start()
-        self._token = otel_context.attach(self._context)
+        self._token = otel_context.attach(self.context)
         try:
             await self.admit_async()
         except BaseException as error:
@@ -177,7 +178,7 @@ class SpanScope:
     @contextmanager
     def attached(self) -> Generator[None]:
         """Make the span current within the block."""
-        token = otel_context.attach(self._context)
+        token = otel_context.attach(self.context)
         try:
             yield
         finally:

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt
+from runbundle.otel import graph_runs  # where state and signals meet, see its docstring
+from runbundle.otel.scopes import current_run
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, StepWrite
 
@@ -71,7 +73,7 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
             else:
                 small[name] = value
         stored: dict[str, Any] = dict(get_serializable_checkpoint_metadata(config, metadata))
-        run_id = stored.get("run_id") or config.get("run_id")
+        run_id = stored.get("run_id") or config.get("run_id") or current_run().run_id or None
         if run_id is not None:
             stored["run_id"] = str(run_id)
         record = CheckpointRecord(
@@ -110,9 +112,23 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a checkpoint, the latest of its namespace if no id is given."""
+        found = self._read(config)
+        self._tell(config, found)
+        return found
+
+    def _read(self, config: RunnableConfig) -> CheckpointTuple | None:
         key = _key_of(config)
         record = self.store.get_checkpoint(key.thread_id, key.ns, get_checkpoint_id(config))
         return None if record is None else self._tuple_of(record)
+
+    @staticmethod
+    def _tell(config: RunnableConfig, found: CheckpointTuple | None) -> None:
+        """Say which checkpoint a graph goes on from, in the context in which it runs."""
+        key = _key_of(config)
+        if found is None:
+            graph_runs.loaded(key.thread_id, key.ns, "", "")
+        else:
+            graph_runs.loaded(key.thread_id, key.ns, found.checkpoint["id"], str(found.metadata.get("run_id") or ""))
 
     def list(
         self,
@@ -170,7 +186,9 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a checkpoint."""
-        return await asyncio.to_thread(self.get_tuple, config)
+        found = await asyncio.to_thread(self._read, config)
+        self._tell(config, found)
+        return found
 
     async def alist(
         self,
