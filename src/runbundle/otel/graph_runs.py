@@ -97,9 +97,7 @@ class _Callbacks(BaseCallbackHandler):
             if invocation is not None and invocation.scope is None and parent_run_id in _known.graphs:
                 _begin(invocation, "", "")  # a checkpointer that is not ours has nothing to say
             if current_scope() is not None:
-                scope = start_step(str(node)).start()
-                _known.nodes[run_id] = scope, otel_context.get_current()
-                otel_context.attach(scope.context)
+                self._node(str(node), run_id, _known.graphs.get(parent_run_id) if parent_run_id else None)
 
     def _graph(self, inputs: Any, run_id: uuid.UUID, said: dict[str, Any], name: str) -> None:
         asked = str(said.get("run_id") or "")
@@ -111,6 +109,16 @@ class _Callbacks(BaseCallbackHandler):
             otel_context.get_current(),
         )
         _begun.set(invocation)
+
+    @staticmethod
+    def _node(name: str, run_id: uuid.UUID, graph: _Invocation | None) -> None:
+        before = otel_context.get_current()
+        if graph is not None and graph.scope is not None:
+            # What is current here may be the step before, which a task of its own has ended.
+            otel_context.attach(graph.scope.context)
+        scope = start_step(name).start()
+        _known.nodes[run_id] = scope, before
+        otel_context.attach(scope.context)
 
     def on_chain_end(self, outputs: Any, *, run_id: uuid.UUID, **rest: Any) -> None:  # noqa: ARG002
         self._ended(run_id, outputs, None)
@@ -137,7 +145,7 @@ class _Callbacks(BaseCallbackHandler):
             _begun.set(None)
         if invocation.scope is not None:
             if invocation.waits:
-                invocation.scope.handle.event("waits for input")
+                invocation.scope.note("waits for input")
             elif error is None:
                 invocation.scope.set_output(outputs)
             invocation.scope.finish(error)

@@ -191,6 +191,10 @@ class SpanScope:
             if self._output == "runbundle.result":
                 self._span.set_attribute("runbundle.result.kind", type(value).__name__)
 
+    def note(self, name: str) -> None:
+        """Record an event of this span, whichever is the current one."""
+        self._span.add_event("runbundle.event", {"runbundle.event.name": name})
+
     def finish(self, error: BaseException | None = None) -> None:
         """End the span, with the error if there is one."""
         span = self._span
