@@ -43,6 +43,7 @@ def test_python_blocks_run(code: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("session", [code for language, code in BLOCKS if language == "console"])
 def test_console_sessions_print_what_they_show(session: str) -> None:
     """Each command of a session, in one directory, prints the lines shown beneath it."""
+    Path("examples").symlink_to(ROOT / "examples")
     bin_dir = Path(sys.executable).parent
     environment = {**os.environ, "PATH": f"{bin_dir}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
     for part in re.split(r"^\$ ", session, flags=re.MULTILINE)[1:]:
