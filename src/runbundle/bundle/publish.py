@@ -55,6 +55,8 @@ def publish(
             raise StillWritten(f"a process is still writing {directory.name}")
         if not free:
             return None
+        if live and not parts and sealed_key(store, directory.name, None) is None:
+            raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
@@ -84,7 +86,7 @@ def _publish(
             torn += over.index.completeness.dropped.get("torn_lines", 0)
             if over.index.versions.otel_sdk:
                 sdk_versions.add(over.index.versions.otel_sdk)
-        elif not parts and (live or not gathered.begins):
+        elif not parts and not gathered.begins:
             raise BegunElsewhere("it was begun elsewhere; its beginning is not in this spool")
         bundle = assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=grace_s)
         with contextlib.closing(bundle):
