@@ -114,6 +114,8 @@ class Points:
     plan: Plan
     calls: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     over: bool = False
+    hit: list[str] = field(default_factory=list)
+    """Which calls failed."""
 
     def install(self) -> "Points":
         """Put itself in front of every watched call."""
@@ -133,6 +135,7 @@ class Points:
                 _kill(os.getpid(), signal.SIGKILL)
             if plan.how != "after":
                 code = getattr(errno, plan.how)
+                self.hit.append(name)
                 raise OSError(code, f"{os.strerror(code)} (planned, at {name})")
             try:
                 return real(*args, **options)
@@ -373,6 +376,19 @@ def true(seen: Seen) -> None:
         assert said.spans_seen == said.spans_expected
 
 
+def pipelined(start: Callable[[int], tuple[Path, Child]]) -> Iterator[tuple[int, Path, Child]]:
+    """Yield children numbered from 1 that have ended, while the next is at work already."""
+    ahead = start(1)
+    try:
+        for number in itertools.count(1):
+            root, child = ahead
+            child.wait()
+            ahead = start(number + 1)
+            yield number, root, child
+    finally:
+        ahead[1].wait()
+
+
 def kill_points(
     make: Callable[[int], Path],
     body: Callable[[Path, Teller, Plan], None],
@@ -381,25 +397,24 @@ def kill_points(
 ) -> int:
     """Kill a child at its first watched call, another at its second, and so on until one runs through.
 
-    While one is at work, what the one before has left is checked. Return how many were killed.
+    What each has left is given to `after`. Return how many were killed.
     """
-    waiting: tuple[Path, Child] | None = None
-    for number in itertools.count(1):
+
+    def start(number: int) -> tuple[Path, Child]:
         root, plan = make(number), Plan(number, how)
-        child = Child(lambda teller, root=root, plan=plan: body(root, teller, plan))  # type: ignore[misc]
-        if waiting is not None:
-            _after(after, *waiting, f"{how} call {number - 1}")
-        child.wait()
+        return root, Child(lambda teller: body(root, teller, plan))
+
+    for number, root, child in pipelined(start):
+        where(f"{how} call {number}", root, lambda root=root, child=child: after(root, child))  # type: ignore[misc]
         if not child.killed:
             assert child.status == 0, child.status
-            _after(after, root, child, "run through")
             return number - 1
-        waiting = root, child
     raise AssertionError
 
 
-def _after(after: Callable[[Path, Child], None], root: Path, child: Child, where: str) -> None:
+def where(what: str, root: Path, body: Callable[[], None]) -> None:
+    """Run `body`; say of what fails in it where that was."""
     try:
-        after(root, child)
+        body()
     except AssertionError as error:
-        raise AssertionError(f"{where}, in {root}: {error}") from error
+        raise AssertionError(f"{what}, in {root}: {error}") from error

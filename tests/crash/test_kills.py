@@ -16,7 +16,7 @@ import runbundle
 from runbundle.bundle import mapped, sealer
 from runbundle.bundle.publish import recover, spooled_runs
 from runbundle.store import LocalStore
-from tests.crash.harness import Child, Plan, Points, Teller, Told, check, kill_points
+from tests.crash.harness import Child, Plan, Points, Teller, Told, check, kill_points, where
 from tests.crash.programs import begin, endless, one_run, whole
 
 AT_RANDOM = 100
@@ -47,15 +47,12 @@ def test_at_random_times(durability: str, tmp_path: Path, kills: Counter[str]) -
         child.wait()
         assert child.killed
         kills["random"] += 1
-        try:
-            check(root, child.told)
-        except AssertionError as error:
-            raise AssertionError(f"child {number}, killed after {delay:.4f} s, in {root}: {error}") from error
+        where(f"child {number}, killed after {delay:.4f} s", root, lambda: check(root, child.told) and None)  # noqa: B023
         shutil.rmtree(root, ignore_errors=True)
 
 
 @pytest.mark.parametrize("how", ["before", "after"])
-def test_at_every_call(how: str, tmp_path: Path, kills: Counter[str]) -> None:
+def test_at_every_call(how: str, scratch: Path, kills: Counter[str]) -> None:
     """Journal, seal and revision are cut off between any two system calls: nothing acknowledged is lost."""
 
     def after(root: Path, child: Child) -> None:
@@ -65,7 +62,7 @@ def test_at_every_call(how: str, tmp_path: Path, kills: Counter[str]) -> None:
             assert (seen.bundle.index.revision, seen.said.late) in ((1, 0), (2, 1) if run_id == "late" else (1, 0))
         shutil.rmtree(root, ignore_errors=True)
 
-    kills[how] += kill_points(lambda n: tmp_path / str(n), whole, after, how)
+    kills[how] += kill_points(lambda n: scratch / str(n), whole, after, how)
     assert kills[how] > 100
 
 
@@ -94,13 +91,13 @@ def left_behind(root: Path) -> Told:
 
 
 @pytest.mark.parametrize("how", ["before", "after"])
-def test_while_recovering(how: str, tmp_path: Path, kills: Counter[str]) -> None:
+def test_while_recovering(how: str, scratch: Path, kills: Counter[str]) -> None:
     """`recover` itself is killed at every call, and called again: what it had to recover is recovered, once."""
-    told = left_behind(tmp_path / "template")
+    told = left_behind(scratch / "template")
 
     def make(number: int) -> Path:
-        shutil.copytree(tmp_path / "template", tmp_path / str(number))
-        return tmp_path / str(number)
+        shutil.copytree(scratch / "template", scratch / str(number))
+        return scratch / str(number)
 
     def work(root: Path, teller: Teller, plan: Plan) -> None:
         Points(plan).install()
@@ -119,7 +116,7 @@ def test_while_recovering(how: str, tmp_path: Path, kills: Counter[str]) -> None
     kills["recover"] += kill_points(make, work, after, how)
 
 
-def test_within_a_line(tmp_path: Path, kills: Counter[str]) -> None:
+def test_within_a_line(scratch: Path, kills: Counter[str]) -> None:
     """The writer dies within a line, at every tenth of it: the lines before it are whole, the torn one is counted."""
     real = mapped.MappedFile.append
 
@@ -138,7 +135,7 @@ def test_within_a_line(tmp_path: Path, kills: Counter[str]) -> None:
         one_run(teller, "torn")
 
     for number in range(10, 25):
-        root = tmp_path / str(number)
+        root = scratch / str(number)
         child = Child(lambda teller, root=root, number=number: work(root, teller, number)).wait()  # type: ignore[misc]
         assert child.killed
         kills["half a line"] += 1
