@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opentelemetry import trace
+from opentelemetry import baggage, trace
 
 import runbundle
 from runbundle.bundle import mapped
@@ -58,12 +58,11 @@ class Teller:
     """What a child says on its pipe: a line is one `write`, so that lines of several processes do not mix."""
 
     def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._times = itertools.count(time.time_ns())
+        self.fd = fd
 
     def say(self, *words: str) -> None:
         """Say one line."""
-        _write(self._fd, (" ".join(words) + "\n").encode())
+        _write(self.fd, (" ".join(words) + "\n").encode())
 
     @contextmanager
     def span(self, scope: SpanScope) -> Iterator[runbundle.RunHandle]:
@@ -71,14 +70,15 @@ class Teller:
         with scope as handle:
             context = trace.get_current_span().get_span_context()
             name = f"{context.trace_id:032x}{context.span_id:016x}"
-            self.say("start", handle.run_id, name)
+            run_id = handle.run_id or run_of_headers()
+            self.say("start", run_id, name)
             yield handle
-        self.say("end", handle.run_id, name)
+        self.say("end", run_id, name)
 
     def log(self) -> None:
         """Emit a log record in the current context, and say so. Its time, which no other has, is its name."""
         handle = active_handle()
-        time_ns = next(self._times)
+        time_ns = time.time_ns()
         handle.logger_provider.get_logger("agent").emit(timestamp=time_ns, body="hello", event_name="said")
         self.say("log", runbundle.current_run().run_id, str(time_ns))
 
@@ -86,6 +86,11 @@ class Teller:
         """Flush, and say what that found."""
         result = active_handle().flush()
         self.say("flush", json.dumps(vars(result)))
+
+
+def run_of_headers() -> str:
+    """Return the run that this process was told of by headers: `current_run()` does not know it, see test_known.py."""
+    return str(baggage.get_baggage("runbundle.run.id"))
 
 
 def active_handle() -> runbundle.Handle:
@@ -272,6 +277,8 @@ class Seen:
     logs: list[str] = field(default_factory=list)
     places: list[tuple[str, int]] = field(default_factory=list)
     """Lane and ordinal of the spans that ended."""
+    tools: list[tuple[str, str, int]] = field(default_factory=list)
+    """Name, lane and ordinal of the tool calls that ended."""
 
     @property
     def said(self) -> Any:
@@ -289,6 +296,8 @@ def look(store: ArtifactStore, key: str) -> Seen:
             if "runbundle.ordinal" in event["attributes"]:
                 attributes = event["attributes"]
                 seen.places.append((attributes.get("runbundle.lane", ""), attributes["runbundle.ordinal"]))
+                if "gen_ai.tool.name" in attributes:
+                    seen.tools.append((attributes["gen_ai.tool.name"], *seen.places[-1]))
         elif event["type"] == "log":
             seen.logs.append(event["time_ns"])
     return seen
