@@ -8,10 +8,16 @@ import runbundle
 from tests.crash.harness import GRACE_S, KEY, Plan, Points, Teller, small_steps
 
 
-def begin(root: Path, *, durability: str = "os") -> runbundle.Handle:
+def begin(root: Path, *, durability: str = "os", orphans: bool = True) -> runbundle.Handle:
     """Configure as all children do."""
     small_steps()
-    return runbundle.configure(store=root, key=KEY, grace_s=GRACE_S, durability=durability)  # type: ignore[arg-type]
+    return runbundle.configure(
+        store=root,
+        key=KEY,
+        grace_s=GRACE_S,
+        durability=durability,
+        recover=orphans,  # type: ignore[arg-type]
+    )
 
 
 def one_run(teller: Teller, run_id: str, *, turns: int = 2) -> None:
