@@ -239,14 +239,19 @@ class Child:
         """Kill it."""
         os.kill(self.pid, signal.SIGKILL)
 
+    def reap(self) -> None:
+        """Wait for its death, which processes that it has forked may outlive."""
+        if self.status is None:
+            _, status = os.waitpid(self.pid, 0)
+            self.status = os.waitstatus_to_exitcode(status)
+
     def wait(self) -> "Child":
         """Listen to its end."""
         if self.listen():
             self.kill()
             os.waitpid(self.pid, 0)
             raise AssertionError(f"a child did not end; it said {self.told}")
-        _, status = os.waitpid(self.pid, 0)
-        self.status = os.waitstatus_to_exitcode(status)
+        self.reap()
         os.close(self._fd)
         assert not self.told.errors, self.told.errors[0]
         return self

@@ -169,8 +169,9 @@ def test_a_child_that_outlives_its_parent_holds_nothing(tmp_path: Path) -> None:
 
     mine, theirs = os.pipe()
     child = Child(parent)
-    for _ in range(2):
-        child.listen(until="child" if "parent" in child.told.marks else "parent")
+    while len(child.told.marks) < 2:
+        assert child.listen(until="child" if "parent" in child.told.marks else "parent")
+    child.reap()
     try:
         found = check(tmp_path, child.told)
         assert len(found["one"].interrupted) == 2
