@@ -1,0 +1,70 @@
+"""What the children of the crash tests do: agent-like loops that tell what they have recorded."""
+
+import itertools
+import threading
+from pathlib import Path
+
+import runbundle
+from tests.crash.harness import GRACE_S, KEY, Plan, Points, Teller, small_steps
+
+
+def begin(root: Path, *, durability: str = "os", orphans: bool = True) -> runbundle.Handle:
+    """Configure as all children do."""
+    small_steps()
+    return runbundle.configure(
+        store=root,
+        key=KEY,
+        grace_s=GRACE_S,
+        durability=durability,
+        recover=orphans,  # type: ignore[arg-type]
+    )
+
+
+def one_run(teller: Teller, run_id: str, *, turns: int = 2) -> None:
+    """Do one run: nested tools, a thread, logs."""
+    with teller.span(runbundle.start_run("work", run_id=run_id, config={"turns": turns})):
+        for turn in range(turns):
+            with teller.span(runbundle.start_agent("planner")):
+                teller.log()
+                with teller.span(runbundle.start_tool("outer", {"turn": turn})):
+                    with teller.span(runbundle.start_tool("inner", {"turn": turn})):
+                        pass
+                    thread = threading.Thread(target=runbundle.in_context(lambda: in_thread(teller)))
+                    thread.start()
+                    thread.join()
+        teller.log()
+
+
+def in_thread(teller: Teller) -> None:
+    """Do what a thread of a run does."""
+    with teller.span(runbundle.start_step("threaded")):
+        teller.log()
+
+
+def late(teller: Teller, run_id: str) -> None:
+    """Log in a run that has ended already."""
+    scope = runbundle.start_run("work", run_id=run_id)
+    with teller.span(scope):
+        say_late = runbundle.in_context(teller.log)
+    teller.flush()
+    say_late()
+
+
+def whole(root: Path, teller: Teller, plan: Plan) -> None:
+    """Do two runs, each flushed, and a third to which a log record comes after its seal: a revision."""
+    begin(root)
+    Points(plan).install()
+    for number in range(2):
+        one_run(teller, f"run{number}", turns=1)
+        teller.flush()
+    late(teller, "late")
+    teller.flush()
+
+
+def endless(root: Path, teller: Teller, *, durability: str = "os") -> None:
+    """Do runs one after another, without waiting for their seals, until killed."""
+    begin(root, durability=durability)
+    teller.say("ready")
+    for number in itertools.count():
+        one_run(teller, f"run{number}")
+        late(teller, f"late{number}") if number % 3 == 2 else None
