@@ -1,4 +1,4 @@
-"""Defects that the crash tests have found, each reduced to the smallest test; they stay until they are mended."""
+"""Defects that the crash tests have found, each reduced to the smallest test. All are mended."""
 
 import contextlib
 import errno
@@ -25,7 +25,6 @@ from tests.crash.harness import Child, Teller, Told, active_handle, check, look
 from tests.crash.programs import begin, one_run
 
 
-@pytest.mark.xfail(strict=True, reason="a forked child shares the lock: closing the descriptor here does not free it")
 def test_a_child_forked_during_a_seal_does_not_hold_its_lock(tmp_path: Path) -> None:
     """A process forks while a thread of it seals: as long as the child lives, nobody could seal that run again."""
     (tmp_path / "run").mkdir()
@@ -47,7 +46,6 @@ def test_a_child_forked_during_a_seal_does_not_hold_its_lock(tmp_path: Path) -> 
         os.waitpid(pid, 0)
 
 
-@pytest.mark.xfail(strict=True, reason="MappedFile.close keeps descriptor and lock if ftruncate fails")
 def test_a_journal_that_cannot_be_cut_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cutting the file fails once: its lock is free all the same, else the run is never sealed and nobody says so."""
 
@@ -63,7 +61,6 @@ def test_a_journal_that_cannot_be_cut_is_let_go(tmp_path: Path, monkeypatch: pyt
         assert free == [writer.path]
 
 
-@pytest.mark.xfail(strict=True, reason="as above: publish() finds no free journal, returns None, and all seems well")
 def test_a_run_that_was_not_sealed_is_not_passed_over(tmp_path: Path) -> None:
     """Cutting the file fails: the run is sealed, or flush() says that it is not."""
 
@@ -81,7 +78,6 @@ def test_a_run_that_was_not_sealed_is_not_passed_over(tmp_path: Path) -> None:
     assert flushed["sealed"] == ["r"] or "r" in flushed["failed"] or flushed["pending"], flushed
 
 
-@pytest.mark.xfail(strict=True, reason="JournalWriter goes on behind the zeros of a journal that was not cut")
 def test_a_journal_is_gone_on_with_where_its_lines_end(tmp_path: Path) -> None:
     """A file that ends in allocated space is opened again: what is appended then is read, too."""
     path = tmp_path / "run" / "w.jsonl"
@@ -94,7 +90,6 @@ def test_a_journal_is_gone_on_with_where_its_lines_end(tmp_path: Path) -> None:
     assert len(list(JournalReader([path]))) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="a forked child's child keeps the lane of its parent: after_fork_in_child")
 def test_a_child_of_a_child_has_a_lane_of_its_own(tmp_path: Path) -> None:
     """A forked process forks once more, and both go on: no two spans have the same lane and ordinal."""
 
@@ -125,7 +120,6 @@ def tool(teller: Teller) -> None:
         pass
 
 
-@pytest.mark.xfail(strict=True, reason="files of a seal that was cut off are removed only by the seal that met them")
 def test_files_of_a_seal_that_was_cut_off_go_even_if_the_next_is_cut_off_too(tmp_path: Path) -> None:
     """One seal dies at run.json, more comes, the next dies right after run.json: recover makes a bundle that verifies.
 
@@ -163,7 +157,6 @@ def test_files_of_a_seal_that_was_cut_off_go_even_if_the_next_is_cut_off_too(tmp
     assert verify(store, "r").verdict != "failed", verify(store, "r").findings
 
 
-@pytest.mark.xfail(strict=True, reason="a journal without a line is taken for a part of a run begun elsewhere")
 def test_an_empty_journal_does_not_stay(tmp_path: Path) -> None:
     """A writer died between opening its journal and its first line: there is nothing to recover, and nothing stays."""
     JournalWriter(tmp_path / ".spool" / "r" / "w.jsonl").close()
@@ -171,7 +164,6 @@ def test_an_empty_journal_does_not_stay(tmp_path: Path) -> None:
     assert spooled_runs(tmp_path / ".spool") == []
 
 
-@pytest.mark.xfail(strict=True, reason="Sealer._do: setdefault lets a part that came meanwhile take the run's place")
 def test_a_log_record_during_a_try_does_not_undo_the_run(tmp_path: Path) -> None:
     """While the sealer finds that another process still writes, a late record comes: the run is sealed all the same."""
     real = sealer.publish
@@ -197,7 +189,6 @@ def test_a_log_record_during_a_try_does_not_undo_the_run(tmp_path: Path) -> None
     assert flushed["sealed"] or flushed["failed"] or flushed["pending"], flushed
 
 
-@pytest.mark.xfail(strict=True, reason="each local root that is open states all losses of its run in this process")
 def test_a_loss_counts_once(tmp_path: Path) -> None:
     """Two local roots are open when one record is lost: the bundle says that one record was lost."""
 
@@ -224,7 +215,6 @@ def test_a_loss_counts_once(tmp_path: Path) -> None:
     assert check(tmp_path, Told())["r"].said.dropped == {"journal": 1}
 
 
-@pytest.mark.xfail(strict=True, reason="publish() adds the torn lines of journals that are sealed already once more")
 def test_a_torn_line_counts_once(tmp_path: Path) -> None:
     """`recover` died between the seal and the removal of a journal with half a line: it is one torn line, not two."""
     store, spool = LocalStore(tmp_path), tmp_path / ".spool"
@@ -240,9 +230,6 @@ def test_a_torn_line_counts_once(tmp_path: Path) -> None:
     assert (said.said.dropped, said.bundle.index.revision) == ({"torn_lines": 2}, 1)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="Sealer.close leaves _thread set, for which a later flush waits its whole timeout"
-)
 def test_closing_twice_waits_for_nobody(tmp_path: Path) -> None:
     """A worker has a part of a run; `Handle.shutdown` closes its recorder twice: the second has nothing to wait for."""
 
@@ -257,7 +244,6 @@ def test_closing_twice_waits_for_nobody(tmp_path: Path) -> None:
     assert Child(work).wait().told.marks == ["0"]
 
 
-@pytest.mark.xfail(strict=True, reason="logs.on_emit and current_run() know the run of a scope, not that of baggage")
 def test_a_log_record_in_a_continued_run_is_part_of_it(tmp_path: Path) -> None:
     """Another process continues the run by headers and logs in it: the record is in the bundle, as a span would be."""
 
@@ -280,7 +266,6 @@ def test_a_log_record_in_a_continued_run_is_part_of_it(tmp_path: Path) -> None:
     assert len(look(LocalStore(tmp_path), "r").logs) == 1
 
 
-@pytest.mark.xfail(strict=True, reason="the lock of the recorder is not re-entrant, and a signal handler runs under it")
 def test_a_signal_handler_may_shut_down(tmp_path: Path) -> None:
     """SIGTERM comes while a record is being appended, and its handler shuts down, as servers do: that must not hang."""
     real = mapped.MappedFile.append

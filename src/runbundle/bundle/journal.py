@@ -64,8 +64,9 @@ class JournalWriter:
         known = self._resources.get(id(resource))
         if known is None:
             # The reference keeps the id from being reused; a process has a handful of resources.
-            known = self._resources[id(resource)] = (resource, len(self._resources))
+            known = (resource, len(self._resources))
             self.append(resource_line(known[1], resource))
+            self._resources[id(resource)] = known  # only now: a line that the disk refused must be tried again
         self.append(record_line(kind, record, known[1]))
 
     def duplicate_if_unsynced(self) -> int:
@@ -133,7 +134,7 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
                 fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
                 continue
-            held.append(fd)
+            held.append(_hold(fd))
             with contextlib.suppress(BlockingIOError):
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 if _is_still_at(path, fd):
@@ -155,6 +156,7 @@ def sole_sealer(directory: Path) -> Generator[bool]:
     except FileNotFoundError:
         yield False
         return
+    _hold(fd)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield _is_still_at(directory, fd)
@@ -162,10 +164,30 @@ def sole_sealer(directory: Path) -> Generator[bool]:
         _let_go(fd)
 
 
+_held: set[int] = set()
+
+
+def _hold(fd: int) -> int:
+    """Take note of a file on which there will be a lock, which a child must not have."""
+    _held.add(fd)
+    return fd
+
+
 def _let_go(fd: int) -> None:
-    """Free a lock and close its file: closing alone would leave it to a child that was forked meanwhile."""
+    """Free a lock and close its file: closing alone would leave it to a child that is being forked."""
+    _held.discard(fd)
     fcntl.flock(fd, fcntl.LOCK_UN)
     os.close(fd)
+
+
+def _after_fork_in_child() -> None:
+    for fd in _held:
+        with contextlib.suppress(OSError):
+            os.close(fd)
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _is_still_at(path: Path, fd: int) -> bool:

@@ -78,7 +78,7 @@ class Recorder:
             self._sealer.look_for_orphans()
 
     def _reset_process(self) -> None:
-        self._lock = threading.Condition(threading.Lock())
+        self._lock = threading.Condition(threading.RLock())  # re-entrant, as the sealer's
         self._unsynced: list[tuple[int, Path]] = []
         self._writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
         self._syncing: threading.Thread | None = None

@@ -77,7 +77,8 @@ class Sealer:
     def reset(self) -> None:
         """Start afresh, as a forked child must: the parent's runs are the parent's."""
         self._due, self._orphans, self._at_work = {}, deque(), 0
-        self._condition = threading.Condition(threading.Lock())
+        # Re-entrant: a signal's handler may call shutdown() in the middle of anything.
+        self._condition = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
 
     def root_ended(self, run_id: str) -> None:
@@ -272,3 +273,5 @@ class Sealer:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
+            if not thread.is_alive():
+                self._thread = None  # from now on flush() seals on its caller's thread

@@ -88,10 +88,17 @@ def verify(store: ArtifactStore, key: str) -> VerifyReport:
             _unchanged(store, key, entry, present, report)
     for extra in sorted(present - {entry.path for entry in index.files} - set(earlier) - {"run.json"}):
         if not extra.startswith(_OUTSIDE_CORE) and extra not in _BESIDE_CORE:
-            report.add("RB203", "is not listed in run.json", file=extra)
+            code = "RB208" if _cut_off(extra, index) else "RB203"
+            report.add(code, "is not listed in run.json", file=extra)
     _completeness(index, report)
     _contents(store, key, index, unchanged, report)
     return _finished(report, index.run_id)
+
+
+def _cut_off(extra: str, index: RunIndex) -> bool:
+    """Tell whether a seal that was cut off may have left this file: then run.json lists another of its name."""
+    listed = pointer(index, extra)
+    return listed is not None and listed.startswith("revisions/")
 
 
 def _superseded(store: ArtifactStore, key: str, index: RunIndex, report: _Report) -> list[FileEntry]:

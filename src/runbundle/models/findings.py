@@ -80,6 +80,12 @@ FINDINGS: dict[str, FindingSpec] = {
         "run.json names the digest of the one that it superseded; what is kept under revisions/ is another, or gone.",
         "Restore it from a copy. What the latest revision holds is not in doubt by this alone.",
     ),
+    "RB208": FindingSpec(
+        "a seal that was cut off left a file", "warning", "integrity",
+        "A file has the name of one that run.json lists elsewhere. A seal was cut off after it had written it, and"
+        " another seal did not touch it. No reader looks at it.",
+        "`runbundle recover RUN` removes it if the run's journals are still there; else remove it.",
+    ),
     "RB301": FindingSpec(
         "spans are missing", "warning", "completeness",
         "Fewer spans arrived than the run's processes say they started.",

@@ -1,8 +1,8 @@
 """Which run a span belongs to, and where in the run it stands.
 
 The answer is found when a span starts and kept in a table here: with the SDK's limit of 128 attributes, one set at
-the start is the first to be evicted. Order: the run the span itself begins, the run in its context, its parent's run,
-the baggage entry that came with a request, and last, for agent work outside any run, a run of its own.
+the start is the first to be evicted. Order: the run the span itself begins, the run in its context, the baggage entry
+that came with a request, its parent's run, and last, for agent work outside any run, a run of its own.
 """
 
 import os
@@ -86,7 +86,7 @@ class Membership:
         run_id = attributes.get(RUN_ID_KEY) if is_run else None
         if not isinstance(run_id, str) or not valid_run_id(run_id):
             scope = current_scope(context)
-            run_id = scope.run_id if scope else parent.run_id if parent else _from_baggage(context)
+            run_id = scope.run_id if scope else parent.run_id if parent else None
         if run_id is None:
             if not is_agent_work(span.name, attributes):
                 self.outside += 1
@@ -147,12 +147,15 @@ def with_scope(scope: RunScope, context: Context) -> Context:
 
 
 def current_scope(context: Context | None = None) -> RunScope | None:
-    """Return the run of a context, the current one by default."""
+    """Return the run of a context, the current one by default: begun in this process, or named by baggage."""
     value = otel_context.get_value(_RUN, context)
-    return value if isinstance(value, RunScope) else None
+    if isinstance(value, RunScope):
+        return value
+    run_id = _from_baggage(context)
+    return RunScope(run_id) if run_id is not None else None
 
 
-def _from_baggage(context: Context) -> str | None:
+def _from_baggage(context: Context | None) -> str | None:
     value = baggage.get_baggage(RUN_ID_KEY, context)
     return value if isinstance(value, str) and valid_run_id(value) else None
 
