@@ -16,8 +16,7 @@ import orjson
 from runbundle.errors import ConfigError, StateCorrupt
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
-from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
-from runbundle.runstate.sql import SEALED
+from runbundle.runstate.records import SEALED, CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 
 MIN_KEY_BYTES = 16
 _NONCE_BYTES = 12
