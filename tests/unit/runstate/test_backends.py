@@ -21,7 +21,7 @@ from runbundle.runstate import (
     SqliteRunStore,
     from_url,
     list_checkpoints,
-    sqlite,
+    sqlite_file,
 )
 from runbundle.store import LocalStore, MemoryStore
 from runbundle.store.places import run_state_of
@@ -106,7 +106,7 @@ def test_files_that_cannot_be_used_are_clear_errors(tmp_path: Path, monkeypatch:
         connection.execute("PRAGMA user_version = 99")
     with SqliteRunStore(later) as store, pytest.raises(ConfigError, match="later version"):
         store.list_runs()
-    monkeypatch.setattr(sqlite, "BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.05)
     with SqliteRunStore(tmp_path / "s.sqlite") as store:
         store.list_runs()
         with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
