@@ -57,6 +57,7 @@ class SqlRuns(SqlStore):
         """Take a run."""
         checks.check_text(run_id, "run id")
         checks.check_text(owner, "owner")
+        checks.check_ttl(ttl_s)
         with self._writing() as tx:
             held = tx.lock_run(self.tenant, run_id)
             if held is None:
@@ -72,6 +73,7 @@ class SqlRuns(SqlStore):
 
     def renew_lease(self, lease: Lease, ttl_s: float) -> Lease:
         """Extend a lease."""
+        checks.check_ttl(ttl_s)
         with self._writing() as tx:
             check_fence(tx, self.tenant, lease)
             renewed = lease._replace(expires_at=tx.now() + ttl_s)
@@ -81,6 +83,7 @@ class SqlRuns(SqlStore):
     def release_lease(self, lease: Lease) -> None:
         """Give a lease up."""
         checks.check_text(lease.run_id, "run id")
+        checks.check_number(lease.token, "token")
         with self._writing() as tx:
             tx.run(schema.END_LEASE, self.tenant, lease.run_id, lease.token)
 

@@ -19,9 +19,13 @@ class SqlThreads(SqlStore):
         for run_id in run_ids:
             checks.check_text(run_id, "run id")
         with self._writing() as tx:
-            found = {row[0] for run_id in run_ids for row in tx.rows(schema.THREADS_OF_RUN, self.tenant, run_id)}
-            tx.lock_threads(self.tenant, sorted(found))
-            for thread_id in sorted(found):
+            found = _threads_of(tx, self.tenant, run_ids)
+            tx.lock_threads(self.tenant, found)
+            for run_id in sorted(set(run_ids)):  # in an order that is the same for all, as with threads
+                tx.lock_run(self.tenant, run_id)
+            if _threads_of(tx, self.tenant, run_ids) != found:
+                raise StateConflict("a run is being written to", hint="try again")
+            for thread_id in found:
                 _delete_run_in_thread(tx, self.tenant, thread_id, run_ids)
             for run_id in run_ids:
                 tx.run(schema.DELETE_RUN, self.tenant, run_id)
@@ -69,6 +73,10 @@ class SqlThreads(SqlStore):
                     for statement in schema.DELETE_OLDER:
                         tx.run(statement, self.tenant, thread_id, ns, latest)
                 _sweep(tx, self.tenant, thread_id)
+
+
+def _threads_of(tx: Tx, tenant: str, run_ids: Sequence[str]) -> list[str]:
+    return sorted({row[0] for run_id in run_ids for row in tx.rows(schema.THREADS_OF_RUN, tenant, run_id)})
 
 
 def _delete_run_in_thread(tx: Tx, tenant: str, thread_id: str, run_ids: Sequence[str]) -> None:

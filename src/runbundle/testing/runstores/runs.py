@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runbundle.errors import StateConflict, StateNotFound
+from runbundle.errors import ConfigError, StateConflict, StateNotFound
 from runbundle.runstate import Lease, Payload, RunRecord
 from runbundle.testing.runstores.hooks import RunStoreHooks, record, refused, write
 
@@ -87,6 +87,23 @@ class RunTests(RunStoreHooks):
         store.release_lease(renewed)
         with pytest.raises(StateConflict):
             store.renew_lease(renewed, 60)
+
+    def test_what_is_no_time_and_no_number_is_refused(self) -> None:
+        """A lease is for some seconds, neither none nor for ever; numbers have 64 bits."""
+        store = self.make_store()
+        run = store.create_run(RunRecord("r"))
+        lease = store.acquire_lease("r", "a", 60)
+        wrong: list[Callable[[], object]] = [
+            lambda: store.update_run(replace(run, revision=2**70)),
+            lambda: store.release_lease(lease._replace(token=2**70)),
+            lambda: store.put_checkpoint(record(), {}, run=replace(run, revision=2**70)),
+        ]
+        for ttl_s in (float("nan"), float("inf"), 0.0, -1.0):
+            wrong.append(lambda ttl_s=ttl_s: store.acquire_lease("r", "a", ttl_s))
+            wrong.append(lambda ttl_s=ttl_s: store.renew_lease(lease, ttl_s))
+        refused(ConfigError, wrong)
+        assert store.renew_lease(lease, 60).token == lease.token
+        assert store.find_checkpoints() == []
 
     def test_a_stale_fence_writes_nothing(self) -> None:
         """After another has taken the run over, each write of the old holder is refused and leaves no trace."""
