@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import operator
+import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 from uuid import uuid4
@@ -13,7 +15,8 @@ from langgraph.channels.delta import DeltaChannel
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.checkpoint.conformance import checkpointer_test, validate
 from langgraph.checkpoint.conformance.report import ProgressCallbacks
-from langgraph.checkpoint.serde.types import ERROR
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import ERROR, RESUME
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
@@ -260,6 +263,66 @@ def test_special_writes_stand_beside_ordinary_ones(store: RunStore) -> None:
     for error in ("first", "second"):
         saver.put_writes(config, [(ERROR, error)], "task")
     assert saver.get_tuple(config).pending_writes == [("task", ERROR, "second"), ("task", "c", 1), ("task", "d", 2)]
+
+
+def test_special_writes_among_ordinary_ones_are_replaced(store: RunStore) -> None:
+    """As LangGraph's own saver in memory has it: an answer that comes with an update is the answer, the second too."""
+    values: list[Any] = []
+    for saver in (InMemorySaver(), RunStoreSaver(store)):
+        config = saver.put(on("t", checkpoint_ns=""), empty_checkpoint(), {}, {})
+        saver.put_writes(config, [("c", 1), (RESUME, "first")], "task")
+        saver.put_writes(config, [("c", 1), ("c", 2), (RESUME, "second")], "task")
+        found = saver.get_tuple(config)
+        values.append(found.pending_writes)
+    assert values[0] == values[1] == [("task", RESUME, "second"), ("task", "c", 1), ("task", "c", 2)]
+
+
+def test_an_empty_checkpoint_id_is_none(store: RunStore) -> None:
+    """The latest is meant, and a first checkpoint has no parent."""
+    saver = RunStoreSaver(store)
+    saver.put(on("t", checkpoint_ns="", checkpoint_id=""), empty_checkpoint(), {}, {})
+    found = saver.get_tuple(on("t", checkpoint_ns="", checkpoint_id=""))
+    assert found is not None
+    assert found.parent_config is None
+
+
+def test_nothing_is_loaded_in_the_loops_thread(store: RunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither reading nor turning what was read into values holds the event loop up."""
+    saver = RunStoreSaver(store)
+    saver.put(on("t", checkpoint_ns=""), empty_checkpoint(), {}, {})
+    threads: set[int] = set()
+    loads, get = saver.serde.loads_typed, store.get_checkpoint
+
+    def noted(call: Any) -> Any:
+        def noting(*args: Any) -> Any:
+            threads.add(threading.get_ident())
+            return call(*args)
+
+        return noting
+
+    monkeypatch.setattr(saver.serde, "loads_typed", noted(loads))
+    monkeypatch.setattr(store, "get_checkpoint", noted(get))
+
+    async def read() -> None:
+        assert [found async for found in saver.alist(on("t"))] == [await saver.aget_tuple(on("t"))]
+        await saver.aget_delta_channel_history(config=on("t"), channels=["c"])
+
+    asyncio.run(read())
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+def test_what_does_not_load_is_told(store: RunStore) -> None:
+    """Bytes that are no msgpack, and values that are no checkpoint, are one of our errors."""
+    saver = RunStoreSaver(store)
+    saver.put(on("t", checkpoint_ns=""), empty_checkpoint(), {}, {})
+    record = store.get_checkpoint("t")
+    for payload in (Payload("msgpack", b"\xd9\xffCANARY"), Payload("null", b""), Payload("bytes", b"CANARY")):
+        store.put_checkpoint(replace(record, head=payload), {})
+        with pytest.raises(StateCorrupt) as caught:
+            saver.get_tuple(on("t"))
+        assert "CANARY" not in str(caught.value)
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
 def test_a_fence_stops_a_graph(store: RunStore) -> None:

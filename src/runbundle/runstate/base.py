@@ -1,5 +1,6 @@
 """The one interface of run stores. What can be an algorithm over it is a function."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
@@ -37,6 +38,10 @@ class RunStore(ABC):
 
         For tests, which crash there.
         """
+
+    def digest(self, data: bytes) -> str:
+        """Return what may stand for a payload in a name or a version. A store that encrypts must return a keyed one."""
+        return hashlib.sha256(data).hexdigest()
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +83,8 @@ class RunStore(ABC):
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Remove runs, their checkpoints and the writes to these. Ids that do not exist are passed over.
 
-        Raises `StateRefused` if it would leave a chained checkpoint without its ancestors.
+        Raises `StateRefused` if it would leave a chained checkpoint without its ancestors, `StateConflict` if one of
+        the runs is written to meanwhile.
         """
 
     # Leases

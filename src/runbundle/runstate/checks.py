@@ -1,5 +1,6 @@
 """What may be stored: checked before any backend sees it, so that all refuse the same, and without repeating it."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,8 +56,7 @@ def check_writes(writes: tuple[StepWrite, ...]) -> None:
         check_text(write.task_path, "task path", limit=MAX_NS_BYTES, empty=True)
         check_text(write.channel, "channel")
         check_text(write.payload.codec, "codec")
-        if not _MIN_INT <= write.idx <= _MAX_INT:
-            raise ConfigError("an index of a write has more than 64 bits")
+        check_number(write.idx, "index of a write")
 
 
 def check_run(run: RunRecord) -> None:
@@ -64,8 +64,21 @@ def check_run(run: RunRecord) -> None:
     check_text(run.run_id, "run id")
     check_text(run.thread_id, "thread id", empty=True)
     check_text(run.status, "status")
+    check_number(run.revision, "revision")
     if run.payload is not None:
         check_text(run.payload.codec, "codec")
+
+
+def check_number(number: int, what: str) -> None:
+    """Raise `ConfigError` if a number has more than 64 bits."""
+    if not _MIN_INT <= number <= _MAX_INT:
+        raise ConfigError(f"this is not a {what}", hint="use a number of at most 64 bits")
+
+
+def check_ttl(ttl_s: float) -> None:
+    """Raise `ConfigError` if a lease would be of no time, or for ever."""
+    if not 0 < ttl_s < math.inf:
+        raise ConfigError("a lease is not for this long", hint="use a number of seconds greater than 0")
 
 
 def check_limit(limit: int | None) -> int:

@@ -7,11 +7,10 @@ the configuration, is its run.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt
-from runbundle.otel import graph_runs  # where state and signals meet, see its docstring
 from runbundle.otel.scopes import current_run
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, StepWrite
@@ -20,7 +19,6 @@ try:
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import (
         WRITES_IDX_MAP,
-        BaseCheckpointSaver,
         ChannelVersions,
         Checkpoint,
         CheckpointMetadata,
@@ -30,6 +28,9 @@ try:
     )
     from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.checkpoint.serde.types import _DeltaSnapshot as DeltaSnapshot  # pyright: ignore[reportPrivateUsage]
+
+    from runbundle.otel import graph_runs  # where state and signals meet, see its docstring
+    from runbundle.runstate.langgraph_async import AsyncTwins
 except ImportError:
     raise ConfigError(
         "this needs LangGraph's checkpoints, 4.3 or later", hint="pip install 'runbundle[langgraph]'"
@@ -41,7 +42,7 @@ _SMALL = 64
 _DELTAS = "counters_since_delta_snapshot"  # in the metadata of checkpoints that are rebuilt from their ancestors
 
 
-class RunStoreSaver(BaseCheckpointSaver[str]):
+class RunStoreSaver(AsyncTwins):
     """A LangGraph checkpointer over any run store.
 
     Only plain values, LangChain's messages and `types` are loaded; a checkpoint cannot have anything else imported.
@@ -78,7 +79,7 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
             stored["run_id"] = str(run_id)
         record = CheckpointRecord(
             key=key,
-            parent_id=get_checkpoint_id(config),
+            parent_id=get_checkpoint_id(config) or None,
             engine=ENGINE,
             run_id=stored.get("run_id"),
             head=self._dumped({**checkpoint, "channel_values": small}),
@@ -100,15 +101,16 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
         """Keep what a task wrote; errors, interrupts and the like replace what was there, other writes do not."""
-        self.store.append_writes(
-            _key_of(config),
-            [
-                StepWrite(task_id, WRITES_IDX_MAP.get(channel, idx), channel, self._dumped(value), task_path)
-                for idx, (channel, value) in enumerate(writes)
-            ],
-            replace=all(channel in WRITES_IDX_MAP for channel, _ in writes),
-            fence=self.fence,
-        )
+        key = _key_of(config)
+        kept = [
+            StepWrite(task_id, WRITES_IDX_MAP.get(channel, idx), channel, self._dumped(value), task_path)
+            for idx, (channel, value) in enumerate(writes)
+        ]
+        # Ordinary ones first. If it ends in between, an answer is asked for again, and not taken without its update.
+        for special in (False, True):
+            some = [write for write in kept if (write.channel in WRITES_IDX_MAP) is special]
+            if some:
+                self.store.append_writes(key, some, replace=special, fence=self.fence)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Return a checkpoint, the latest of its namespace if no id is given."""
@@ -116,9 +118,15 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
         self._tell(config, found)
         return found
 
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return a checkpoint; it is read in a thread, and its run begins in the caller's context."""
+        found = await asyncio.to_thread(self._read, config)
+        self._tell(config, found)
+        return found
+
     def _read(self, config: RunnableConfig) -> CheckpointTuple | None:
         key = _key_of(config)
-        record = self.store.get_checkpoint(key.thread_id, key.ns, get_checkpoint_id(config))
+        record = self.store.get_checkpoint(key.thread_id, key.ns, get_checkpoint_id(config) or None)
         return None if record is None else self._tuple_of(record)
 
     @staticmethod
@@ -140,9 +148,9 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
     ) -> Iterator[CheckpointTuple]:
         """Yield checkpoints, the latest first; all namespaces, and all threads, of which none is named."""
         for key in self._found(config, filter, before, limit):
-            record = self.store.get_checkpoint(*key)
-            if record is not None:
-                yield self._tuple_of(record)
+            found = self.get_tuple(_config_of(key))
+            if found is not None:
+                yield found
 
     def delete_thread(self, thread_id: str) -> None:
         """Delete a thread."""
@@ -168,58 +176,6 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
         else:
             self.store.prune(names)
 
-    async def aput(
-        self,
-        config: RunnableConfig,
-        checkpoint: Checkpoint,
-        metadata: CheckpointMetadata,
-        new_versions: ChannelVersions,
-    ) -> RunnableConfig:
-        """Store a checkpoint."""
-        return await asyncio.to_thread(self.put, config, checkpoint, metadata, new_versions)
-
-    async def aput_writes(
-        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
-    ) -> None:
-        """Keep what a task wrote."""
-        await asyncio.to_thread(self.put_writes, config, writes, task_id, task_path)
-
-    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return a checkpoint."""
-        found = await asyncio.to_thread(self._read, config)
-        self._tell(config, found)
-        return found
-
-    async def alist(
-        self,
-        config: RunnableConfig | None,
-        *,
-        filter: dict[str, Any] | None = None,
-        before: RunnableConfig | None = None,
-        limit: int | None = None,
-    ) -> AsyncIterator[CheckpointTuple]:
-        """Yield checkpoints, the latest first."""
-        for key in await asyncio.to_thread(self._found, config, filter, before, limit):
-            record = await asyncio.to_thread(self.store.get_checkpoint, *key)
-            if record is not None:
-                yield self._tuple_of(record)
-
-    async def adelete_thread(self, thread_id: str) -> None:
-        """Delete a thread."""
-        await asyncio.to_thread(self.delete_thread, thread_id)
-
-    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete runs, with the checkpoints that they made."""
-        await asyncio.to_thread(self.delete_for_runs, run_ids)
-
-    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy a thread."""
-        await asyncio.to_thread(self.copy_thread, source_thread_id, target_thread_id)
-
-    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Prune threads."""
-        await asyncio.to_thread(self.prune, thread_ids, strategy=strategy)
-
     def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002 - the interface's
         """Return a version greater than `current`, and another one on each call: forks of a thread share its slots."""
         number = 0 if current is None else int(str(current).split(".")[0])
@@ -244,7 +200,9 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
         return [key for key in keys if key.checkpoint_id == only][:limit] if only else keys
 
     def _tuple_of(self, record: CheckpointRecord) -> CheckpointTuple:
-        checkpoint = self._loaded(record.head)
+        checkpoint: Any = self._loaded(record.head)
+        if not _is_checkpoint(checkpoint):
+            raise StateCorrupt("a checkpoint's head is none")
         for name, payload in record.slot_payloads.items():
             checkpoint["channel_values"][name] = self._loaded(payload)
         metadata: Any = dict(record.metadata)
@@ -264,7 +222,10 @@ class RunStoreSaver(BaseCheckpointSaver[str]):
     def _loaded(self, payload: Payload) -> Any:
         if payload.codec not in _CODECS:
             raise StateCorrupt("a checkpoint holds what this saver does not write")
-        return self.serde.loads_typed((payload.codec, payload.data))
+        try:
+            return self.serde.loads_typed((payload.codec, payload.data))
+        except ValueError:
+            raise StateCorrupt("a part of a checkpoint does not parse") from None
 
 
 def _key_of(config: RunnableConfig) -> CheckpointKey:
@@ -282,6 +243,10 @@ def _config_of(key: CheckpointKey) -> RunnableConfig:
             "thread_id": key.thread_id, "checkpoint_ns": key.ns, "checkpoint_id": key.checkpoint_id
         }
     }  # fmt: skip
+
+
+def _is_checkpoint(value: Any) -> bool:
+    return isinstance(value, dict) and "channel_values" in value
 
 
 def _is_small(value: Any) -> bool:

@@ -54,7 +54,8 @@ class PostgresRunStore(SqlRunStore):
         return self._server.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", self._before)
 
     def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Tx]:
-        return self._server.transaction("" if alone else "BEGIN", self._before)
+        # Whatever the database's default is: who has waited for a lock must see what was committed meanwhile.
+        return self._server.transaction("" if alone else "BEGIN ISOLATION LEVEL READ COMMITTED", self._before)
 
     def _equals(self, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
         return "metadata -> CAST(? AS text) = CAST(? AS jsonb)", (key, orjson.dumps(value).decode())
@@ -103,7 +104,9 @@ class _Server:
                 raise
 
     def _opened(self) -> Any:
-        with self._lock:
+        if not self._lock.acquire(timeout=self._wait_s):  # while another is waiting for the first connection
+            raise StateUnavailable("the run state cannot be reached", hint="try again")
+        try:
             if self._pool is None:
                 pool = self._pools.ConnectionPool(
                     self._url, min_size=1, max_size=self._size, timeout=self._wait_s, open=False,
@@ -118,6 +121,8 @@ class _Server:
                     raise
                 self._pool = pool
             return self._pool
+        finally:
+            self._lock.release()
 
     @contextlib.contextmanager
     def _translated(self) -> Generator[None]:
@@ -184,6 +189,7 @@ def _migrate(connection: Any) -> None:
     exists = connection.execute("SELECT to_regclass('runbundle_schema')").fetchone()[0] is not None
     if exists and version() == schema.VERSION:
         return  # whoever may only read and write rows needs no more than this
+    connection.isolation_level = 2  # read committed, as in every transaction that waits for a lock
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))
         # Not asked for by name again: this connection may still remember that there was none.

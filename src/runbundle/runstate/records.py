@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+SEALED = "+aesgcm"
+"""How the codec of an encrypted payload ends. Those never resemble each other, so no difference is looked for."""
+
 
 class Payload(NamedTuple):
     """Bytes, and the name of what turns them into a value again."""

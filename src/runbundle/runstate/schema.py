@@ -74,12 +74,14 @@ PUT_SLOT = """INSERT INTO runbundle_slots (tenant, thread_id, ns, name, version,
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"""
 FLATTEN_SLOT = f"UPDATE runbundle_slots SET base = NULL, data = ? WHERE {_LINE} AND name = ? AND version = ?"
 
-# Contents are joined at the end: carried along, they would be copied at every turn.
+# Contents are joined at the end: carried along, they would be copied at every turn. A chain of 64 leads back to itself:
+# none that is written gets as long (`delta.MAX_CHAIN`).
 _CHAIN = """WITH RECURSIVE chain (n, name, version, base) AS (
     SELECT 0, s.name, s.version, s.base FROM {start}
     UNION ALL
     SELECT chain.n + 1, s.name, s.version, s.base FROM chain JOIN runbundle_slots s
-        ON s.tenant = ? AND s.thread_id = ? AND s.ns = ? AND s.name = chain.name AND s.version = chain.base)
+        ON s.tenant = ? AND s.thread_id = ? AND s.ns = ? AND s.name = chain.name AND s.version = chain.base
+        WHERE chain.n < 64)
     SELECT chain.name, chain.n, chain.base, s.codec, s.data FROM chain JOIN runbundle_slots s
         ON s.tenant = ? AND s.thread_id = ? AND s.ns = ? AND s.name = chain.name AND s.version = chain.version"""
 SLOT_CHAIN = _CHAIN.replace(

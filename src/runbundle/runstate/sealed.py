@@ -16,8 +16,7 @@ import orjson
 from runbundle.errors import ConfigError, StateCorrupt
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
-from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
-from runbundle.runstate.sql import SEALED
+from runbundle.runstate.records import SEALED, CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 
 MIN_KEY_BYTES = 16
 _NONCE_BYTES = 12
@@ -35,6 +34,7 @@ class EncryptedRunStore(RunStore):
         self.tenant = store.tenant
         # A key for each tenant: what is drawn at random is then drawn for fewer payloads.
         self._cipher = _cipher(hmac.digest(key, f"runbundle/run-state/{self.tenant}".encode(), "sha256"))
+        self._digests = hmac.digest(key, f"runbundle/run-state-digests/{self.tenant}".encode(), "sha256")
 
     def for_tenant(self, tenant: str) -> "EncryptedRunStore":
         """Return a store under the same key that speaks for another tenant."""
@@ -48,11 +48,15 @@ class EncryptedRunStore(RunStore):
         """Watch the store behind."""
         self.store.watch(before)
 
+    def digest(self, data: bytes) -> str:
+        """Return a keyed digest: guesses cannot be checked against it."""
+        return hmac.digest(self._digests, data, "sha256").hex()
+
     # Runs
 
     def create_run(self, run: RunRecord) -> RunRecord:
         """Store a new run."""
-        return self._opened_run(self.store.create_run(self._sealed_run(run)))
+        return self._opened_run(self.store.create_run(self._sealed_run(replace(run, revision=0))))
 
     def update_run(self, run: RunRecord, *, fence: Lease | None = None) -> RunRecord:
         """Replace a run by compare-and-set."""

@@ -1,7 +1,5 @@
 """`RunState`: what an engine without a framework of its own needs to go on with a run."""
 
-import hashlib
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import orjson
@@ -62,7 +60,7 @@ class RunState(Record):
         """
         revision = self.revision + 1
         saved = self.model_copy(update={"revision": revision, "checkpoint_id": f"{revision:012}"})
-        body = saved.model_dump(mode="json", by_alias=True)
+        body = _dumped(saved)
         slots = {name: Payload(_CODEC, _json(body.pop(name))) for name in _SLOTS}
         record = CheckpointRecord(
             key=CheckpointKey(self.thread_id, self.run_id, saved.checkpoint_id),
@@ -71,7 +69,10 @@ class RunState(Record):
             run_id=self.run_id,
             head=Payload(_CODEC, _json(body)),
             # By content: what did not change keeps its version, and two versions are never mistaken for each other.
-            slots={name: hashlib.sha256(slot.data).hexdigest() for name, slot in slots.items()},
+            slots={
+                name: store.digest(_json([self.thread_id, self.run_id, name]) + slot.data)
+                for name, slot in slots.items()
+            },
             metadata={"step": self.step, "status": self.status},
         )
         run = RunRecord(
@@ -85,6 +86,8 @@ class RunState(Record):
     def load(cls, store: RunStore, run_id: str, *, step: int | None = None) -> "RunState":
         """Return the latest state of a run, or the latest of an earlier step. Raises `StateNotFound`."""
         run = store.get_run(run_id)
+        if not run.thread_id:
+            raise StateNotFound("the run has no state")
         record = store.get_checkpoint(run.thread_id, run_id, run.metadata.get("checkpoint_id"))
         while record is not None and step is not None and record.metadata.get("step") != step:
             record = store.get_checkpoint(run.thread_id, run_id, record.parent_id) if record.parent_id else None
@@ -100,7 +103,11 @@ class RunState(Record):
         Raises `StateConflict` while another owner holds the lease.
         """
         lease = store.acquire_lease(run_id, owner, ttl_s)
-        return cls.load(store, run_id), lease
+        try:
+            return cls.load(store, run_id), lease
+        except BaseException:
+            store.release_lease(lease)  # which nobody would hold
+            raise
 
     def fork(self, store: RunStore, run_id: str, *, session_id: str = "") -> "RunState":
         """Store this state as the first of another run, and return it. The two share nothing from here on."""
@@ -122,7 +129,14 @@ def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
         raise StateCorrupt("the state of this run does not parse") from None
 
 
-def _json(value: Mapping[str, Any]) -> bytes:
+def _dumped(state: RunState) -> dict[str, Any]:
+    try:
+        return state.model_dump(mode="json", by_alias=True)
+    except ValueError:  # whose text quotes values
+        raise ConfigError("the state is not JSON") from None
+
+
+def _json(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -21,7 +21,7 @@ from runbundle.runstate import (
     SqliteRunStore,
     from_url,
     list_checkpoints,
-    sqlite,
+    sqlite_file,
 )
 from runbundle.store import LocalStore, MemoryStore
 from runbundle.store.places import run_state_of
@@ -106,7 +106,7 @@ def test_files_that_cannot_be_used_are_clear_errors(tmp_path: Path, monkeypatch:
         connection.execute("PRAGMA user_version = 99")
     with SqliteRunStore(later) as store, pytest.raises(ConfigError, match="later version"):
         store.list_runs()
-    monkeypatch.setattr(sqlite, "BUSY_S", 0.05)
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.05)
     with SqliteRunStore(tmp_path / "s.sqlite") as store:
         store.list_runs()
         with closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
@@ -115,6 +115,19 @@ def test_files_that_cannot_be_used_are_clear_errors(tmp_path: Path, monkeypatch:
                 store.create_run(RunRecord("r"))
             connection.execute("ROLLBACK")
         assert store.create_run(RunRecord("r")).revision == 1
+
+
+def test_slots_that_are_made_from_each_other_are_told(tmp_path: Path) -> None:
+    """A row that leads back to itself is read to an end, and not as something else."""
+    path = tmp_path / "s.sqlite"
+    with SqliteRunStore(path) as store:
+        crash.put(store, "t", 6)
+        crash.put(store, "t", 7)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("UPDATE runbundle_slots SET base = '7' WHERE version = '6' AND name = 'log'")
+        for use in (lambda: store.get_checkpoint("t"), lambda: store.copy_thread("t", "u")):
+            with pytest.raises(StateCorrupt):
+                use()
 
 
 def test_an_incomplete_slot_is_told(tmp_path: Path) -> None:
@@ -160,10 +173,12 @@ def test_a_forked_child_has_connections_of_its_own(
     assert ran.returncode == 0, ran.stderr
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgres"])
+@pytest.mark.parametrize("backend", ["sqlite", "postgres", "serializable"])
 def test_first_users_at_once_make_the_tables_once(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Eight that open an empty database at the same time all work, and none makes what another has made."""
-    url = request.getfixturevalue("postgres_url") if backend == "postgres" else str(tmp_path / "s.sqlite")
+    url = str(tmp_path / "s.sqlite") if backend == "sqlite" else request.getfixturevalue("postgres_url")
+    if backend == "serializable":
+        url += "%20-cdefault_transaction_isolation%3Dserializable"
     failures: list[BaseException] = []
     ready = threading.Barrier(8)
 
@@ -227,6 +242,79 @@ def test_servers_that_cannot_be_used_are_clear_errors(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(ConfigError, match=r"runbundle\[postgres\]"):
         from_url("postgresql://localhost/x")
+
+
+def test_another_default_isolation_changes_nothing(postgres_url: str) -> None:
+    """Who has waited for a thread sees what was committed meanwhile, whatever the database is set to."""
+    url = f"{postgres_url}%20-cdefault_transaction_isolation%3Dserializable"
+    with PostgresRunStore(url) as one, PostgresRunStore(url) as two:
+        for number in (5, 6):
+            crash.put(one, "t", number)
+        late = CheckpointRecord(
+            CheckpointKey("t", "", "0007"), Payload("x", b""), parent_id="0005", slots={"log": "7"}
+        )  # fmt: skip
+        writer = threading.Thread(target=lambda: two.put_checkpoint(late, {"log": crash.slot(7)}))
+        statements = 0
+
+        def before() -> None:
+            nonlocal statements
+            statements += 1
+            if statements == 3:  # of the pruner, who has the thread by now
+                writer.start()
+                writer.join(0.5)
+                assert writer.is_alive()
+
+        two.list_runs()
+        one.watch(before)
+        one.prune(["t"])
+        writer.join(30)
+        assert not writer.is_alive()
+        found = one.get_checkpoint("t")
+        assert found is not None
+        assert found.slot_payloads == {"log": crash.slot(7)}
+
+
+def test_a_run_is_deleted_from_every_thread_or_not_at_all(postgres_url: str) -> None:
+    """A checkpoint that comes to another thread amid the deletion, together with its run, does not outlive the run."""
+    with PostgresRunStore(postgres_url) as one, PostgresRunStore(postgres_url) as two:
+        two.create_run(RunRecord("r"))
+        two.put_checkpoint(CheckpointRecord(CheckpointKey("t", "", "1"), Payload("x", b""), run_id="r"), {})
+        late = CheckpointRecord(CheckpointKey("u", "", "1"), Payload("x", b""), run_id="r")
+        statements = 0
+
+        def before() -> None:
+            nonlocal statements
+            statements += 1
+            if statements == 3:  # by now it knows of the one thread
+                two.put_checkpoint(late, {}, run=RunRecord("r", revision=1))
+
+        one.watch(before)
+        with pytest.raises(StateConflict):
+            one.delete_runs(["r"])
+        one.watch(None)
+        assert one.get_run("r").revision == 2
+        assert len(one.find_checkpoints(run_id="r")) == 2
+        one.delete_runs(["r"])
+        assert one.find_checkpoints() == []
+
+
+def test_all_who_wait_for_an_absent_server_wait_at_once() -> None:
+    """Not one after the other: each is told after twice the time at most, however many there are."""
+    began, told = time.monotonic(), list[float]()
+
+    def use() -> None:
+        with pytest.raises(StateUnavailable):
+            store.list_runs()
+        told.append(time.monotonic() - began)
+
+    with PostgresRunStore("postgresql://u@127.0.0.1:1/x", wait_s=1) as store:
+        threads = [threading.Thread(target=use) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert len(told) == 8
+    assert max(told) < 5
 
 
 def test_a_later_version_of_the_tables_is_refused(postgres_url: str) -> None:

@@ -1,5 +1,6 @@
 """Encryption of run state: nothing in plain, and nothing in another's place."""
 
+import hashlib
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from runbundle.runstate import (
     EncryptedRunStore,
     Payload,
     RunRecord,
+    RunState,
     RunStore,
     SqliteRunStore,
     StepWrite,
@@ -127,6 +129,34 @@ def test_a_runs_older_payload_does_not_open(plain: SqliteRunStore) -> None:
         connection.execute("UPDATE runbundle_runs SET data = ?", old)
     with pytest.raises(StateCorrupt):
         store.get_run("r")
+
+
+def test_a_run_of_another_store_is_created_anew(plain: SqliteRunStore) -> None:
+    """A record that was read elsewhere, at whatever revision, opens after it was created here."""
+    store = EncryptedRunStore(plain, KEY)
+    created = store.create_run(RunRecord("r", payload=Payload("x", b"moved"), revision=5))
+    assert (created.revision, created.payload) == (1, Payload("x", b"moved"))
+    assert store.get_run("r") == created
+
+
+def test_versions_of_slots_say_nothing_of_what_is_in_them(plain: SqliteRunStore) -> None:
+    """What can be guessed cannot be confirmed by its digest, nor by saving the guess in another session."""
+    found: dict[str, set[str]] = {}
+    stores = (plain, EncryptedRunStore(plain, KEY), EncryptedRunStore(plain, KEY + b"!"))
+    for number, store in enumerate(stores):
+        for name in ("a", "b"):
+            state = RunState(run_id=f"{name}{number}", session_id=name, budget={"usd": 1}).save(store)
+            again = state.model_copy(update={"step": 1}).save(store)
+            assert RunState.load(store, again.run_id) == again
+            first, second = (store.get_checkpoint(name, state.run_id, at.checkpoint_id) for at in (state, again))
+            assert first is not None
+            assert second is not None
+            assert first.slots == second.slots
+            assert len(set(first.slots.values())) == len(first.slots)  # although three of them are `{}`, and two `[]`
+            found[state.run_id] = set(first.slots.values())
+    guesses = {hashlib.sha256(guess).hexdigest() for guess in (b"{}", b"[]", b'{"usd":1}')}
+    for run_id in ("a1", "b1", "a2", "b2"):
+        assert not found[run_id] & guesses.union(*(found[other] for other in found if other != run_id))
 
 
 def test_another_key_opens_nothing(plain: SqliteRunStore) -> None:

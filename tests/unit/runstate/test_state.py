@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt, StateNotFound
-from runbundle.runstate import CheckpointRecord, Payload, RunState, RunStore, SqliteRunStore
+from runbundle.runstate import CheckpointRecord, Payload, RunRecord, RunState, RunStore, SqliteRunStore
 
 
 @pytest.fixture
@@ -64,6 +64,18 @@ def test_another_owner_resumes(store: RunStore) -> None:
     assert stepped(state, "on").save(store, fence=lease).messages == ["on"]
     with pytest.raises(StateNotFound):
         RunState.resume(store, "none", "a", 60)
+
+
+def test_a_run_that_cannot_be_resumed_is_left_to_others(store: RunStore) -> None:
+    """Where there is no state to go on from, no lease stays behind that nobody holds."""
+    store.create_run(RunRecord("bare"))
+    store.create_run(RunRecord("empty", "s"))
+    for run_id in ("bare", "empty"):
+        with pytest.raises(StateNotFound):
+            RunState.load(store, run_id)
+        for owner in ("a", "b"):
+            with pytest.raises(StateNotFound):
+                RunState.resume(store, run_id, owner, 60)
 
 
 def test_earlier_steps_are_loaded_and_forked(store: RunStore) -> None:
@@ -142,5 +154,8 @@ def test_what_is_no_state_is_not_loaded(store: RunStore) -> None:
         with pytest.raises(error) as caught:
             RunState.load(store, "r")
         assert "CANARY" not in str(caught.value)
-    with pytest.raises(ConfigError):
-        saved.model_copy(update={"messages": [{1: 2**70}]}).save(store)
+    for wrong in ({1: 2**70}, object(), b"\xff CANARY"):
+        with pytest.raises(ConfigError) as refused:
+            saved.model_copy(update={"messages": [wrong]}).save(store)
+        assert "CANARY" not in str(refused.value)
+        assert refused.value.__suppress_context__

@@ -1,0 +1,131 @@
+"""Checkpoints with their slots, and the writes to them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from runbundle.errors import StateConflict, StateCorrupt
+from runbundle.runstate import checks, schema
+from runbundle.runstate.recent import Recent
+from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
+from runbundle.runstate.sql.runs import check_fence, insert_run, replace_run
+from runbundle.runstate.sql.slots import chains_of, put_slot, rebuilt
+from runbundle.runstate.sql.transaction import SqlStore, Tx
+
+
+class SqlCheckpoints(SqlStore):
+    """The methods on checkpoints and writes."""
+
+    def put_checkpoint(
+        self,
+        record: CheckpointRecord,
+        new_slots: Mapping[str, Payload],
+        *,
+        fence: Lease | None = None,
+        run: RunRecord | None = None,
+    ) -> None:
+        """Store a checkpoint."""
+        checks.check_record(record, new_slots)
+        if run is not None:
+            checks.check_run(run)
+        with self._writing() as tx:
+            tx.lock_threads(self.tenant, [record.key.thread_id])
+            check_fence(tx, self.tenant, fence)
+            put_record(tx, self._recent, self.tenant, record, new_slots)
+            if run is not None:
+                (replace_run if run.revision else insert_run)(tx, self.tenant, run)
+
+    def append_writes(
+        self, key: CheckpointKey, writes: Sequence[StepWrite], *, replace: bool = False, fence: Lease | None = None
+    ) -> None:
+        """Keep writes for a checkpoint."""
+        checks.check_key(key)
+        checks.check_writes(tuple(writes))
+        alone = fence is None and not replace and 0 < len(writes) <= schema.KEEP_AT_ONCE
+        with self._writing(alone=alone) as tx:  # no lock on the thread: nothing else is made from writes
+            if alone:
+                tx.run(
+                    schema.keep_writes(len(writes)), *(v for row in write_rows(self.tenant, key, writes) for v in row)
+                )
+                return
+            check_fence(tx, self.tenant, fence)
+            tx.many(schema.REPLACE_WRITE if replace else schema.KEEP_WRITE, write_rows(self.tenant, key, writes))
+
+    def get_checkpoint(self, thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> CheckpointRecord | None:
+        """Return a checkpoint with its slots and writes."""
+        checks.check_key(CheckpointKey(thread_id, ns, checkpoint_id or "latest"))
+        with self._reading() as tx:
+            return get_record(tx, self.tenant, thread_id, ns, checkpoint_id)
+
+    def find_checkpoints(
+        self,
+        *,
+        thread_id: str | None = None,
+        ns: str | None = None,
+        run_id: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        before: str | None = None,
+        limit: int | None = None,
+    ) -> list[CheckpointKey]:
+        """Return keys of checkpoints, the greatest id first."""
+        condition, values = self._where({"thread_id": thread_id, "ns": ns, "run_id": run_id}, where)
+        if before is not None:
+            condition += " AND checkpoint_id < ?"
+            values = (*values, checks.check_text(before, "checkpoint id"))
+        with self._reading() as tx:
+            rows = tx.rows(
+                f"{schema.FIND}{condition} ORDER BY checkpoint_id DESC, thread_id, ns LIMIT ?",
+                *values, checks.check_limit(limit),
+            )  # fmt: skip
+        return [CheckpointKey(*row) for row in rows]
+
+
+def put_record(tx: Tx, recent: Recent, tenant: str, record: CheckpointRecord, new_slots: Mapping[str, Payload]) -> None:
+    """Store a checkpoint, whose thread is locked."""
+    line = (tenant, record.key.thread_id, record.key.ns)
+    rows = tx.rows(schema.SLOTS_OF, *line, record.parent_id) if record.parent_id is not None else []
+    before: dict[str, tuple[str, int]] = {name: (version, stamp) for name, version, stamp in rows}
+    for name, version in record.slots.items():
+        if name in before and before[name][0] == version:
+            continue
+        if name in new_slots:
+            put_slot(tx, recent, (*line, name), version, new_slots[name], before.get(name))
+        elif not tx.rows(schema.HAS_SLOT, *line, name, version):
+            raise StateConflict("a slot of the checkpoint is not stored", hint="give its contents too")
+    tx.run(
+        schema.PUT_CHECKPOINT, tenant, *record.key, record.parent_id, record.engine, record.run_id,
+        int(record.chained), *record.head, orjson.dumps(dict(record.slots)).decode(),
+        checks.metadata_json(record.metadata),
+    )  # fmt: skip
+
+
+def get_record(tx: Tx, tenant: str, thread_id: str, ns: str, checkpoint_id: str | None) -> CheckpointRecord | None:
+    """Return a checkpoint, the latest if no id is given."""
+    line = (tenant, thread_id, ns)
+    rows = (
+        tx.rows(schema.LATEST_CHECKPOINT, *line)
+        if checkpoint_id is None
+        else tx.rows(schema.ONE_CHECKPOINT, *line, checkpoint_id)
+    )
+    if not rows:
+        return None
+    found, parent_id, engine, run_id, chained, codec, data, slots, metadata = rows[0]
+    versions: dict[str, str] = orjson.loads(slots)
+    chains = chains_of(tx.rows(schema.CHECKPOINT_CHAINS, *line, found, *line, *line)) if versions else {}
+    if chains.keys() != versions.keys():
+        raise StateCorrupt("a checkpoint is incomplete: a slot is missing")
+    return CheckpointRecord(
+        key=CheckpointKey(thread_id, ns, found), parent_id=parent_id, engine=engine, run_id=run_id,
+        chained=bool(chained), head=Payload(codec, data), slots=versions, metadata=orjson.loads(metadata),
+        slot_payloads={name: rebuilt(chain) for name, chain in chains.items()},
+        writes=tuple(
+            StepWrite(task_id, idx, channel, Payload(codec, data), task_path)
+            for task_id, idx, channel, codec, data, task_path in tx.rows(schema.WRITES, *line, found)
+        ),
+    )  # fmt: skip
+
+
+def write_rows(tenant: str, key: CheckpointKey, writes: Sequence[StepWrite]) -> list[tuple[Any, ...]]:
+    """Return what `schema.PUT_WRITE` binds, for each write."""
+    return [(tenant, *key, w.task_path, w.task_id, w.idx, w.channel, *w.payload) for w in writes]
