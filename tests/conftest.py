@@ -68,6 +68,16 @@ def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
     return configure
 
 
+_FIRST = ("unit", "crash")  # fast ones; then those that fork, before others leave servers and their threads behind
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests in an order that serves them."""
+    root = Path(__file__).parent
+    place = {name: number for number, name in enumerate(_FIRST)}
+    items.sort(key=lambda item: place.get(item.path.relative_to(root).parts[0], len(place)))
+
+
 def left_open(*scopes: Any) -> None:
     """Begin scopes, one in the other, and never end them; the context of the test is as it was afterwards."""
     contextvars.copy_context().run(lambda: [scope().__enter__() for scope in scopes])

@@ -17,6 +17,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from runbundle.models.identity import valid_run_id
+from runbundle.otel import active
 from runbundle.otel.membership import current_scope
 from runbundle.otel.scopes import SpanScope, current_run, start_run, start_step
 
@@ -86,8 +87,8 @@ class _Callbacks(BaseCallbackHandler):
         **rest: Any,
     ) -> None:
         said = metadata or {}
-        if said.get("ls_integration") != "langgraph":
-            return
+        if said.get("ls_integration") != "langgraph" or active.get() is None:
+            return  # nothing is recorded, so there is no run that a checkpoint could name
         node, name = said.get("langgraph_node"), rest.get("name")
         if parent_run_id is None and node is None:
             if current_scope() is None and said.get("thread_id") is not None:
