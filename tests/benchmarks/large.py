@@ -84,6 +84,8 @@ def step(name: str, store: Path) -> None:
     elif name == "verify":
         report = verify(LocalStore(store), RUN)
         assert report.verdict == "verified", report
+    elif name == "quick":
+        assert verify(LocalStore(store), RUN, quick=True).verdict == "unchanged"
     elif name == "show":
         from click.testing import CliRunner
 
@@ -121,6 +123,7 @@ def measure(spans: int) -> dict[str, Any]:
             "seal": seal,
             "sha256sum_sort_s": peer,
             "verify": measured("verify", store),
+            "quick": measured("quick", store),
             "sha256sum_s": digest,
             "show": measured("show", store),
         }
@@ -132,9 +135,10 @@ if __name__ == "__main__":
     else:
         found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
         print(f"{found['spans']} spans, journal {found['journal_mb']:.0f} MB, bundle {found['bundle_mb']:.0f} MB")
-        seal, check, show = found["seal"], found["verify"], found["show"]
+        seal, check, quick, show = found["seal"], found["verify"], found["quick"], found["show"]
         print(
             f"seal    {seal['s']:6.1f} s  peak {seal['mb']:4.0f} MB  sha256sum, sort {found['sha256sum_sort_s']:.1f} s"
         )
         print(f"verify  {check['s']:6.1f} s  peak {check['mb']:4.0f} MB  sha256sum {found['sha256sum_s']:.1f} s")
+        print(f"quick   {quick['s']:6.1f} s  peak {quick['mb']:4.0f} MB  (verify --quick)")
         print(f"show    {show['s']:6.1f} s  peak {show['mb']:4.0f} MB")

@@ -19,14 +19,8 @@ from runbundle.testing import FakeClock, SequentialIds
 def make(store: Path) -> str:
     """Record the demo's run deterministically into `store`; return its key."""
     call_ids = iter(range(1, 1000))
-
-    class Uuid:
-        @property
-        def hex(self) -> str:
-            return f"{next(call_ids):032x}"[::-1]
-
-    saved = scopes.uuid4, scopes.versions_text
-    scopes.uuid4 = Uuid  # type: ignore[assignment]
+    saved = scopes.new_call_id, scopes.versions_text
+    scopes.new_call_id = lambda: f"call_{f'{next(call_ids):032x}'[::-1][:24]}"
     scopes.versions_text = lambda: '{"python":"3.11.0","runbundle":"0.1.0"}'  # type: ignore[assignment]
     import opentelemetry.sdk.trace as sdk_trace
 
@@ -41,7 +35,7 @@ def make(store: Path) -> str:
                 run.score("helpfulness", 0.9, label="good")
             return handle.flush().sealed[0]
     finally:
-        scopes.uuid4, scopes.versions_text = saved[0], saved[1]
+        scopes.new_call_id, scopes.versions_text = saved[0], saved[1]
         sdk_trace.time_ns = time.time_ns  # type: ignore[attr-defined]
 
 

@@ -194,3 +194,20 @@ def test_everything_below_a_key_that_names_a_credential_is_withheld(config: Any,
     """Lists, mappings and numbers too; what is left is structure and whether it was set."""
     assert redact_configuration(config, Receipt()) == expected
     assert redact_configuration(expected, Receipt()) == expected
+
+
+@given(
+    st.lists(
+        st.sampled_from([
+            "AKIA", "ghp_", "sk-", "sk_live_", "xoxb-", "AIza", "eyJ", ".", "-", "_", " ", "bearer ", "Basic ", "token",
+            "password", ":", "=", '"', "https://", "u:p", "@", "A" * 16, "b" * 12, "0123456789ab", "\t", "\n", "call_",
+        ]),
+        max_size=8,
+    )
+)  # fmt: skip
+def test_short_texts_are_judged_as_long_ones_are(parts: list[str]) -> None:
+    """The floor has one list of formats and two engines, which agree on every short ASCII text."""
+    from runbundle.redaction import floor
+
+    text = "".join(parts)[: floor._SHORT]
+    assert (floor._SHORT_CREDENTIAL.search(text) is None) == (floor._CREDENTIAL.search(text) is None)

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from runbundle.bundle.journal import JournalWriter
 from runbundle.bundle.mapped import sync_folder
+from runbundle.bundle.mutex import Mutex
 from runbundle.bundle.sealer import FlushResult, Sealer
 from runbundle.codec.journal_lines import start_line
 from runbundle.models.identity import valid_run_id
@@ -78,7 +79,7 @@ class Recorder:
             self._sealer.look_for_orphans()
 
     def _reset_process(self) -> None:
-        self._lock = threading.Condition(threading.RLock())  # re-entrant, as the sealer's
+        self._lock = Mutex()
         self._unsynced: list[tuple[int, Path]] = []
         self._writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
         self._syncing: threading.Thread | None = None
@@ -196,7 +197,7 @@ class Recorder:
                 # Held up once, callers go on at full speed: what they lose is counted, and looked at again by the next.
                 self._full_since = self._full_since or time.monotonic()
                 raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
-            self._lock.wait(0.02)
+            self._lock.step_aside(0.02)
 
     def _spooled_bytes(self) -> int:
         total = 0

@@ -1,155 +1,74 @@
 """Verify a bundle: everything it says of itself, checked against its bytes. The result is a value."""
 
-import hashlib
-from collections import Counter
 from collections.abc import Iterator
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel
 
 from runbundle.bundle.event_checks import EventChecks, holds_credential
+from runbundle.bundle.integrity import cut_off, is_unchanged, superseded
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import event_lines, parse_event_line, parse_index, parse_model, pointer
+from runbundle.bundle.report import Report, finished
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, UnsupportedVersion
-from runbundle.models.bundle import ConfigSnapshot, FileEntry, RunIndex
-from runbundle.models.canonical import sha256_hex
+from runbundle.models.bundle import ConfigSnapshot, RunIndex
 from runbundle.models.evidence import Evidence, Retrieval
-from runbundle.models.findings import FINDINGS
-from runbundle.models.report import Dimension, Finding, VerifyReport
+from runbundle.models.report import VerifyReport
 from runbundle.models.tools import ToolCall, ToolCalls
 from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)
-DIMENSIONS: tuple[Dimension, ...] = ("structure", "integrity", "completeness", "redaction", "references")
 _OUTSIDE_CORE = ("eval/", "revisions/")
 _BESIDE_CORE = ("attestation.dsse.json", "hold.json")
-_CHUNK = 1_048_576
-_LIMIT_PER_CODE = 50  # of each kind, so that many of one kind cannot crowd out another
 
 
-class _Report:
-    """Findings as they are made."""
-
-    def __init__(self) -> None:
-        self.findings: list[Finding] = []
-        self.made: Counter[str] = Counter()
-        self.files = 0
-        self.bytes = 0
-
-    def add(self, code: str, message: str, *, file: str | None = None, line: int | None = None) -> None:
-        """Add a finding; its severity and dimension are the catalogue's."""
-        self.made[code] += 1
-        if self.made[code] <= _LIMIT_PER_CODE:
-            self.findings.append(_finding(code, message, file, line))
-
-    def close(self) -> None:
-        """Say of which kinds there were more than are listed."""
-        for code, count in sorted(self.made.items()):
-            if count > _LIMIT_PER_CODE:
-                self.findings.append(_finding(code, f"and {count - _LIMIT_PER_CODE} more like these"))
-
-
-def _finding(code: str, message: str, file: str | None = None, line: int | None = None) -> Finding:
-    spec: Any = FINDINGS[code]
-    return Finding(code=code, severity=spec.severity, dimension=spec.dimension, message=message, file=file, line=line)
-
-
-def verify(store: ArtifactStore, key: str) -> VerifyReport:
+def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyReport:
     """Check a bundle in all five dimensions and return the report.
+
+    `quick`: only that the files are those that were sealed, and what run.json says is missing; the verdict is then
+    `unchanged` at best. Takes little more than the digests do.
 
     Bad bundles give findings, never exceptions; only a store that cannot be read raises (`StoreUnavailable`).
     `verified` means: sealed, whole, unchanged since the seal, consistent, and nothing known to be missing. It does not
     mean that nobody could have written another run.json with other digests: that takes a signature.
     """
-    report = _Report()
+    report = Report()
     try:
         data = store.get(f"{key}/run.json")
     except KeyNotFound:
         report.add("RB105", "there is no run.json", file="run.json")
-        return _finished(report, key)
+        return finished(report, key)
     report.files, report.bytes = 1, len(data)
     try:
         index = parse_index(data)
     except UnsupportedVersion as error:
         report.add("RB104", error.message, file="run.json")
-        return _finished(report, key)
+        return finished(report, key)
     except MalformedBundle as error:
         report.add("RB101", error.message, file="run.json", line=error.line or None)
-        return _finished(report, key)
+        return finished(report, key)
     if key.rpartition("/")[2] != index.run_id:
         report.add("RB505", "run.json is of another run than its folder's name says", file="run.json")
     _credentials(data, "run.json", report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
-    unchanged = {entry.path for entry in index.files if _unchanged(store, key, entry, present, report)}
-    earlier = {entry.path: entry for entry in _superseded(store, key, index, report)}
+    unchanged = {entry.path for entry in index.files if is_unchanged(store, key, entry, present, report)}
+    earlier = {entry.path: entry for entry in superseded(store, key, index, report)}
     for entry in earlier.values():
         if entry.path not in unchanged:
-            _unchanged(store, key, entry, present, report)
+            is_unchanged(store, key, entry, present, report)
     for extra in sorted(present - {entry.path for entry in index.files} - set(earlier) - {"run.json"}):
         if not extra.startswith(_OUTSIDE_CORE) and extra not in _BESIDE_CORE:
-            code = "RB208" if _cut_off(extra, index) else "RB203"
+            code = "RB208" if cut_off(extra, index) else "RB203"
             report.add(code, "is not listed in run.json", file=extra)
     _completeness(index, report)
+    if quick:
+        return finished(report, index.run_id, quick=True)
     _contents(store, key, index, unchanged, report)
-    return _finished(report, index.run_id)
+    return finished(report, index.run_id)
 
 
-def _cut_off(extra: str, index: RunIndex) -> bool:
-    """Tell whether a seal that was cut off may have left this file: then run.json lists another of its name."""
-    listed = pointer(index, extra)
-    return listed is not None and listed.startswith("revisions/")
-
-
-def _superseded(store: ArtifactStore, key: str, index: RunIndex, report: _Report) -> list[FileEntry]:
-    """Follow the chain of revisions back to the first; return the files that the earlier ones list."""
-    files: list[FileEntry] = []
-    while index.revision > 1:
-        path = f"revisions/{index.revision - 1}/run.json"
-        try:
-            data = store.get(f"{key}/{path}")
-            before = parse_index(data)
-        except (KeyNotFound, BundleError):
-            report.add("RB207", f"revision {index.revision - 1} cannot be read", file=path)
-            break
-        if sha256_hex(data) != index.supersedes or before.revision != index.revision - 1:
-            report.add("RB207", f"is not what revision {index.revision} supersedes", file=path)
-            break
-        files += before.files
-        index = before
-    return files
-
-
-def _unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: _Report) -> bool:
-    """Compare one file with its entry: missing, modified, truncated, torn and grown are told apart."""
-    if entry.path not in present:
-        report.add("RB202", "is listed in run.json and not there", file=entry.path)
-        return False
-    digest, size, last = hashlib.sha256(), 0, b""
-    try:
-        with store.open(f"{key}/{entry.path}") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                size += len(chunk)
-                last = chunk[-1:]
-    except KeyNotFound:  # removed since the listing, or a link to nowhere
-        report.add("RB202", "is listed in run.json and cannot be opened", file=entry.path)
-        return False
-    report.files += 1
-    report.bytes += size
-    if size < entry.bytes:
-        code, how = ("RB204", "truncated") if last in (b"\n", b"") else ("RB205", "torn: it ends within a line")
-        report.add(code, f"is {how}: {size} of {entry.bytes} bytes", file=entry.path)
-    elif size > entry.bytes:
-        report.add("RB206", f"has grown: {size} bytes, sealed with {entry.bytes}", file=entry.path)
-    elif digest.hexdigest() != entry.sha256:
-        report.add("RB201", "was modified: same size, another SHA-256", file=entry.path)
-    else:
-        return True
-    return False
-
-
-def _completeness(index: RunIndex, report: _Report) -> None:
+def _completeness(index: RunIndex, report: Report) -> None:
     said = index.completeness
     if said.spans_expected is None:
         report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file="run.json")
@@ -173,7 +92,7 @@ def _completeness(index: RunIndex, report: _Report) -> None:
         report.add("RB305", f"{said.spans_seen} spans were seen, {index.counts.spans} counted", file="run.json")
 
 
-def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[str], report: _Report) -> None:
+def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[str], report: Report) -> None:
     """Check what the files say. A file that is damaged has its finding already and is not read further."""
     config = next((e for e in index.files if e.path == index.config.path), None)
     if config is None or config.sha256 != index.config.sha256:
@@ -198,7 +117,7 @@ def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[st
 
 
 def _tool_calls(
-    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: _Report
+    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: Report
 ) -> None:
     calls = refused = 0
     with store.open(f"{key}/{path}") as file:
@@ -216,7 +135,7 @@ def _tool_calls(
 
 
 def _evidence(
-    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: _Report
+    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: Report
 ) -> None:
     with store.open(f"{key}/{path}") as file:
         for retrieval in _entries(Listing(file, path, "retrievals", Evidence, Retrieval), path, index, report):
@@ -224,7 +143,7 @@ def _evidence(
                 report.add("RB503", "a retrieval names a span that is not there", file=path)
 
 
-def _entries(listing: Listing[M], path: str, index: RunIndex, report: _Report) -> Iterator[M]:
+def _entries(listing: Listing[M], path: str, index: RunIndex, report: Report) -> Iterator[M]:
     """Yield the entries of a file, and check them and what is around them; what does not parse is a finding."""
     try:
         for entry, data in listing:
@@ -248,7 +167,7 @@ def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventCheck
                 checks.event(number, event, line)
 
 
-def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: _Report) -> Any:
+def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: Report) -> Any:
     data = store.get(f"{key}/{path}")
     _credentials(data, path, report)
     try:
@@ -258,7 +177,7 @@ def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: _Repo
         return None
 
 
-def _credentials(data: bytes, path: str, report: _Report) -> None:
+def _credentials(data: bytes, path: str, report: Report) -> None:
     """Look at each text by itself: a key beside its marker would look like a credential in the bytes of the file."""
     try:
         value = orjson.loads(data)
@@ -266,21 +185,3 @@ def _credentials(data: bytes, path: str, report: _Report) -> None:
         return  # it has a finding for that
     if holds_credential(value):
         report.add("RB403", "something looks like a credential", file=path)
-
-
-def _finished(report: _Report, run_id: str) -> VerifyReport:
-    report.close()
-    outcomes: dict[Dimension, Literal["pass", "warn", "fail"]] = dict.fromkeys(DIMENSIONS, "pass")
-    for finding in report.findings:
-        if finding.severity == "error":
-            outcomes[finding.dimension] = "fail"
-        elif outcomes[finding.dimension] == "pass":
-            outcomes[finding.dimension] = "warn"
-    return VerifyReport(
-        run_id=run_id,
-        verdict="failed" if "fail" in outcomes.values() else "incomplete" if report.findings else "verified",
-        dimensions=outcomes,
-        findings=report.findings,
-        files_checked=report.files,
-        bytes_checked=report.bytes,
-    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "failed": "red", "verified": "green",
-           "incomplete": "yellow", "ok": "green"}  # fmt: skip
+           "unchanged": "green", "incomplete": "yellow", "ok": "green"}  # fmt: skip
 
 
 def width() -> int:

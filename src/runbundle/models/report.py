@@ -7,7 +7,7 @@ from pydantic import Field
 from runbundle.models.bundle import Record
 
 Dimension = Literal["structure", "integrity", "completeness", "redaction", "references"]
-Verdict = Literal["verified", "incomplete", "failed"]
+Verdict = Literal["verified", "unchanged", "incomplete", "failed"]
 
 
 class Finding(Record):
@@ -35,9 +35,10 @@ class VerifyReport(Record):
     run_id: str
     """The run, or the key asked for."""
     verdict: Verdict
-    """`verified`: sealed, whole and unchanged. `incomplete`: unchanged, but something is known to be missing."""
-    dimensions: dict[Dimension, Literal["pass", "warn", "fail"]]
-    """Outcome by dimension."""
+    """`verified`: sealed, whole, unchanged and consistent. `unchanged`: the same, but for what the files say, which was
+    not looked into. `incomplete`: unchanged, but something is known to be missing."""
+    dimensions: dict[Dimension, Literal["pass", "warn", "fail", "skipped"]]
+    """Outcome by dimension; `skipped` if it was not asked about."""
     findings: list[Finding]
     """Everything found."""
     files_checked: int

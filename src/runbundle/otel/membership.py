@@ -6,7 +6,6 @@ that came with a request, its parent's run, and last, for agent work outside any
 """
 
 import os
-import threading
 import weakref
 from dataclasses import dataclass, field
 
@@ -15,6 +14,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 
+from runbundle.bundle.mutex import Mutex
 from runbundle.codec.dialects import is_agent_work, operation
 from runbundle.models.identity import valid_run_id
 from runbundle.otel.spans import identity
@@ -68,7 +68,7 @@ class Membership:
 
     def __init__(self) -> None:
         self._live: dict[tuple[int, int], Member] = {}
-        self._lock = threading.Lock()
+        self._lock = Mutex()
         self._forks = 0
         self.outside = 0
         """Spans that began outside any run, such as those of a thread that was not given the context."""
@@ -117,7 +117,7 @@ class Membership:
 
     def after_fork_in_child(self) -> None:
         """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
-        self._lock = threading.Lock()
+        self._lock = Mutex()
         for member in self._live.values():
             member.inherited = True
             member.path += f"/fork#{self._forks - 1}"

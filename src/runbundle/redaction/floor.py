@@ -27,7 +27,7 @@ _RUN = re.compile(r"[A-Za-z0-9]{16,}")
 
 # Formats from the vendors' public documentation. The detector engine proper is a layer of its own; this is the part
 # that must hold without it.
-_CREDENTIAL: Any = re2.compile(  # pyright: ignore[reportUnknownMemberType]
+_FORMATS = (
     r"(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}"  # AWS access key ids
     r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}"
     r"|glpat-[A-Za-z0-9_-]{16,}"
@@ -41,6 +41,10 @@ _CREDENTIAL: Any = re2.compile(  # pyright: ignore[reportUnknownMemberType]
     r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
     r"|(?i:password|passwd|secret|token|api_?key)\"?\s*[:=]\s*\"?[^\s\"]{6,}"
 )
+_CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
+# For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
+_SHORT_CREDENTIAL = re.compile(_FORMATS, re.ASCII)
+_SHORT = 64
 
 _SENSITIVE_KEY = re.compile(
     r"pass(?:word|wd|phrase)|secret|credential|api[-_.]?key|apikey|access[-_.]?key|private[-_.]?key|signing[-_.]?key"
@@ -58,7 +62,8 @@ def has_credential(text: str) -> bool:
 def _has_credential(text: str) -> bool:
     if "[REDACTED:" in text:
         text = MARKER.sub('""', text)  # the word before a marker is no key to what comes after it
-    return _CREDENTIAL.search(text) is not None or bool(KNOWN.find(text))
+    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
+    return pattern.search(text) is not None or bool(KNOWN.find(text))
 
 
 @lru_cache(maxsize=_CACHE)

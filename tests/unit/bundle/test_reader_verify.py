@@ -142,6 +142,22 @@ def test_a_file_left_out_of_the_index_is_noticed(path: str) -> None:
     assert codes(build(content=content)) == ["RB504" if path == "config.snapshot.json" else "RB106"]
 
 
+def test_quick_looks_at_the_files_and_not_into_them() -> None:
+    """Unchanged files are unchanged, whatever is in them; a changed one is found; the rest says that it was skipped."""
+    report = verify(build(), KEY, quick=True)
+    assert (report.verdict, report.dimensions) == (
+        "unchanged",
+        {"structure": "skipped", "integrity": "pass", "completeness": "pass", "redaction": "skipped",
+         "references": "skipped"},
+    )  # fmt: skip
+    inconsistent = build(change=lambda run: run["counts"].update(errors=7))
+    assert (verify(inconsistent, KEY).verdict, verify(inconsistent, KEY, quick=True).verdict) == ("failed", "unchanged")
+    store = build()
+    store.put(f"{KEY}/events.jsonl", b"{}\n", overwrite=True)
+    assert verify(store, KEY, quick=True).dimensions["integrity"] == "fail"
+    assert verify(build(), "other", quick=True).verdict == "incomplete"  # nothing is sealed under that name
+
+
 def test_files_are_found_by_pointer_not_by_name() -> None:
     """A later revision keeps its files elsewhere; they are checked all the same."""
     content = {f"revisions/2/{path}" if path != "config.snapshot.json" else path: d for path, d in files().items()}

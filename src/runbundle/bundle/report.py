@@ -1,0 +1,62 @@
+"""Findings of `verify` as they are made, and the report that they become."""
+
+from collections import Counter
+from typing import Any, Literal
+
+from runbundle.models.findings import FINDINGS
+from runbundle.models.report import Dimension, Finding, Verdict, VerifyReport
+
+DIMENSIONS: tuple[Dimension, ...] = ("structure", "integrity", "completeness", "redaction", "references")
+_QUICK: tuple[Dimension, ...] = ("integrity", "completeness")
+_LIMIT_PER_CODE = 50  # of each kind, so that many of one kind cannot crowd out another
+
+
+class Report:
+    """Findings as they are made."""
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.made: Counter[str] = Counter()
+        self.files = 0
+        self.bytes = 0
+
+    def add(self, code: str, message: str, *, file: str | None = None, line: int | None = None) -> None:
+        """Add a finding; its severity and dimension are the catalogue's."""
+        self.made[code] += 1
+        if self.made[code] <= _LIMIT_PER_CODE:
+            self.findings.append(_finding(code, message, file, line))
+
+    def close(self) -> None:
+        """Say of which kinds there were more than are listed."""
+        for code, count in sorted(self.made.items()):
+            if count > _LIMIT_PER_CODE:
+                self.findings.append(_finding(code, f"and {count - _LIMIT_PER_CODE} more like these"))
+
+
+def _finding(code: str, message: str, file: str | None = None, line: int | None = None) -> Finding:
+    spec: Any = FINDINGS[code]
+    return Finding(code=code, severity=spec.severity, dimension=spec.dimension, message=message, file=file, line=line)
+
+
+def finished(report: Report, run_id: str, *, quick: bool = False) -> VerifyReport:
+    """Close the report. `quick`: the contents of the files were not looked into."""
+    report.close()
+    outcomes: dict[Dimension, Literal["pass", "warn", "fail", "skipped"]] = {
+        dimension: "pass" if dimension in _QUICK or not quick else "skipped" for dimension in DIMENSIONS
+    }
+    for finding in report.findings:
+        if finding.severity == "error":
+            outcomes[finding.dimension] = "fail"
+        elif outcomes[finding.dimension] != "fail":
+            outcomes[finding.dimension] = "warn"
+    verdict: Verdict = "unchanged" if quick else "verified"
+    if report.findings:
+        verdict = "failed" if "fail" in outcomes.values() else "incomplete"
+    return VerifyReport(
+        run_id=run_id,
+        verdict=verdict,
+        dimensions=outcomes,
+        findings=report.findings,
+        files_checked=report.files,
+        bytes_checked=report.bytes,
+    )
