@@ -29,8 +29,12 @@ unit: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline
+	$(BIN)/python -m tests.benchmarks.caller
+	$(BIN)/python -m tests.benchmarks.large
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.detection
+	$(BIN)/python -m tests.benchmarks.listing 100000
+	$(BIN)/python -m tests.benchmarks.runstate
 
 collector:
 	collector/build.sh
