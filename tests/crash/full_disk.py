@@ -82,7 +82,7 @@ def main(place: Path, mode: str) -> None:
     disk.free()
     one_run(teller, "freed", turns=3)
     teller.flush()
-    assert flushes[-1]["sealed"] == ["freed"]
+    assert flushes[-1]["sealed"][-1] == "freed"  # before it, those that waited for room
     assert sum(flushes[-1]["dropped"].values()) == lost
     disk.read_only()
     one_run(teller, "readonly", turns=1)
@@ -92,7 +92,7 @@ def main(place: Path, mode: str) -> None:
     disk.free()
     one_run(teller, "again", turns=3)
     teller.flush()
-    assert flushes[-1]["sealed"] == ["again"]
+    assert "again" in flushes[-1]["sealed"]
     handle.shutdown()
     check(root, teller.told, dropped=lost + records)
     keys = set(list_keys(LocalStore(root)))

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 import runbundle
-from runbundle.bundle import recorder
+from runbundle.bundle import recorder, sealer
 from runbundle.bundle.mapped import MappedFile
 from runbundle.bundle.publish import recover, spooled_runs
 from runbundle.bundle.reader import Bundle
@@ -162,6 +162,32 @@ def test_room_that_comes_in_time_loses_nothing(
     assert {key: Bundle.open(handle.store, key).index.completeness.state for key in result.sealed} == {
         f"r{number}": "complete" for number in range(6)
     }
+
+
+def test_a_store_that_comes_back_gets_its_bundles(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is away flush() says so at once; when it is back the runs are sealed without being asked for."""
+    away = threading.Event()
+    away.set()
+
+    class Remote(LocalStore):
+        def put_all(self, files: Any) -> None:
+            if away.is_set():
+                raise runbundle.StoreUnavailable("no network")
+            super().put_all(files)
+
+    monkeypatch.setattr(sealer, "_RETRY_FIRST_S", 0.01)
+    handle = configured(store=Remote(tmp_path / "store"))
+    with runbundle.start_run("r", run_id="patient"):
+        pass
+    assert "no network" in handle.flush().failed["patient"]
+    away.clear()
+    deadline = time.monotonic() + 30
+    while not handle.store.exists("patient/run.json") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    result = handle.flush()
+    assert (result.sealed, result.failed, result.pending) == (["patient"], {}, 0)
 
 
 def test_too_many_open_spans_are_counted(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from runbundle.bundle.publish import BegunElsewhere, StillWritten, publish, recover, spooled_runs
-from runbundle.errors import BundleQuarantined, RunbundleError
+from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")
 _LOOK_EVERY_S = 0.05  # whether another process has let go of a run
 _TRIES_OF_A_PART = 2
+_RETRY_FIRST_S, _RETRY_LAST_S = 1.0, 60.0  # while a store is unavailable
 _KEPT = "its records are kept in the spool, for runbundle recover"
 
 
@@ -52,6 +53,7 @@ class _Due:
     settled: bool = False
     """No span of it is open in this process."""
     tries: int = 0
+    """In vain: its bundle is not there yet, if it is a part, or the store was not."""
     part: bool = False
     """It was begun elsewhere: what is here is sealed only into a bundle that is there already."""
 
@@ -184,6 +186,7 @@ class Sealer:
                 parts=not due.part,
                 grace_s=self._grace_s if overdue and not due.part else None,
             )
+            self._failed.pop(run_id, None)
             if published is not None:
                 self._sealed.append(published)
         except StillWritten as error:
@@ -198,6 +201,10 @@ class Sealer:
         except BundleQuarantined as error:
             self._failed[run_id] = str(error)
             _log.critical("run %s: %s", run_id, error)
+        except StoreUnavailable as error:
+            self._fail(run_id, str(error))
+            wait_s = min(_RETRY_FIRST_S * 2**due.tries, _RETRY_LAST_S)
+            return replace(due, at=now + wait_s, settled=True, tries=due.tries + 1)
         except RunbundleError as error:
             self._fail(run_id, str(error))
         except Exception as error:  # noqa: BLE001 - the thread must live; the records stay in the spool
@@ -235,7 +242,7 @@ class Sealer:
         deadline = now + timeout_s
         with self._condition:
             for due in self._due.values():
-                if due.part:
+                if due.part or due.tries:
                     due.at, due.tries = now, 0
             if self._due:
                 self._start_thread()
@@ -255,7 +262,7 @@ class Sealer:
             return result
 
     def _waiting(self) -> list[str]:
-        return [run_id for run_id, due in self._due.items() if not (due.part and due.tries)]
+        return [run_id for run_id, due in self._due.items() if not due.tries]
 
     def _flush_here(self) -> None:
         """Seal without a thread: the interpreter is shutting down."""
