@@ -231,7 +231,7 @@ class Recorder:
     def _close(self, run: _Run) -> None:
         if run.writer is not None:
             if self._durability == "fsync-batch":
-                self._unsynced.append((run.writer.duplicate_if_unsynced(), run.writer.path.parent))
+                self._note_unsynced(run.writer, self._unsynced)
             with contextlib.suppress(OSError):
                 run.writer.close()
             run.writer = None
@@ -253,7 +253,7 @@ class Recorder:
             waiting, self._unsynced = self._unsynced, []
             for run in self._runs.values():
                 if run.writer is not None:
-                    waiting.append((run.writer.duplicate_if_unsynced(), run.writer.path.parent))
+                    self._note_unsynced(run.writer, waiting)
         folders: set[Path] = set()
         for fd, folder in waiting:
             if fd >= 0:
@@ -265,8 +265,18 @@ class Recorder:
                     os.close(fd)
                 folders |= {folder, self.spool}
         for folder in folders:
-            with contextlib.suppress(FileNotFoundError):  # sealed meanwhile
+            try:
                 sync_folder(folder)
+            except FileNotFoundError:
+                pass  # sealed meanwhile
+            except OSError as error:
+                self._complain(f"records are not on the disk: {error.strerror or error}")
+
+    def _note_unsynced(self, writer: JournalWriter, waiting: list[tuple[int, Path]]) -> None:
+        try:
+            waiting.append((writer.duplicate_if_unsynced(), writer.path.parent))
+        except OSError as error:  # no descriptor is left
+            self._complain(f"records are not on the disk yet: {error.strerror or error}")
 
     # -- ending --------------------------------------------------------------------------------------------------
 
