@@ -287,10 +287,13 @@ class Recorder:
             if run is not None:
                 self._close(run)
 
-    def flush(self, timeout_s: float = 30.0) -> FlushResult:
-        """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them."""
+    def flush(self, timeout_s: float = 30.0, *, take: bool = True) -> FlushResult:
+        """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them.
+
+        Without `take` the next call tells of them too: its caller does not pass on what it is told.
+        """
         self._sync()
-        result = self._sealer.flush(timeout_s)
+        result = self._sealer.flush(timeout_s, take=take)
         with self._lock:
             result.pending += sum(not run.ended for run in self._runs.values())
             result.dropped = dict(self._dropped)

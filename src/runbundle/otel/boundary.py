@@ -146,4 +146,4 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
         done = super().force_flush(timeout_millis)
-        return bool(self.recorder.flush(timeout_millis / 1000)) and done if self.recorder is not None else done
+        return bool(self.recorder.flush(timeout_millis / 1000, take=False)) and done if self.recorder is not None else done
