@@ -18,6 +18,7 @@ from runbundle.bundle.journal import JournalWriter
 from runbundle.bundle.mapped import sync_folder
 from runbundle.bundle.mutex import Mutex
 from runbundle.bundle.sealer import FlushResult, Sealer
+from runbundle.bundle.tally import counted
 from runbundle.codec.journal_lines import start_line
 from runbundle.models.identity import valid_run_id
 from runbundle.models.records import LogRecordDict, SpanRecord
@@ -180,7 +181,7 @@ class Recorder:
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
-            run.dropped += 1 + int(record["attributes"].get("runbundle.spans.dropped", 0))
+            run.dropped += 1 + counted(record["attributes"], "runbundle.spans.dropped")
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")

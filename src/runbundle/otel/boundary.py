@@ -146,4 +146,6 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
         done = super().force_flush(timeout_millis)
-        return bool(self.recorder.flush(timeout_millis / 1000, take=False)) and done if self.recorder is not None else done
+        if self.recorder is None:
+            return done
+        return bool(self.recorder.flush(timeout_millis / 1000, take=False)) and done  # flush() has the rest to tell

@@ -12,6 +12,7 @@ from runbundle.errors import ConfigError
 def test_force_flush_takes_no_failure_away_from_flush(
     configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Force flush takes no failure away from flush."""
     handle = configured()
 
     def failing(*_: object, **__: object) -> None:
@@ -28,6 +29,7 @@ def test_force_flush_takes_no_failure_away_from_flush(
 def test_a_configuration_that_is_refused_leaves_the_provider_alone(
     configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A configuration that is refused leaves the provider alone."""
     provider = TracerProvider()
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "bogus")
     before = len(provider._active_span_processor._span_processors)  # pyright: ignore[reportPrivateUsage]

@@ -11,6 +11,7 @@ class _Interrupt(BaseException):
 
 
 def test_an_interrupt_while_entering_or_leaving_frees_the_lock() -> None:
+    """An interrupt while entering or leaving frees the lock."""
     mutex = Mutex()
 
     def interrupt(*_: object) -> None:

@@ -15,6 +15,7 @@ from runbundle.bundle import recorder
 def test_no_descriptor_left_costs_no_run(
     configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """No descriptor left costs no run."""
     handle = configured(durability="fsync-batch")
 
     def refused(fd: int) -> int:
@@ -32,6 +33,7 @@ def test_no_descriptor_left_costs_no_run(
 def test_a_folder_that_cannot_be_synced_is_no_exception_of_the_agents(
     configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A folder that cannot be synced is no exception of the agents."""
     handle = configured(durability="fsync-batch")
 
     def refused(folder: Path, *rest: Any) -> None:
