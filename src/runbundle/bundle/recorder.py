@@ -72,6 +72,7 @@ class Recorder:
         self._written = 0
         self._written_bytes = 0
         self._full_since = 0.0
+        self._look_again_at = 0.0
         self._stop = threading.Event()
         self._sealer = Sealer(store, spool, grace_s, self._let_go)
         self._reset_process()
@@ -190,6 +191,9 @@ class Recorder:
         """Hold the caller up until something was sealed; raise `_SpoolFull` if that takes too long."""
         patience = time.monotonic() + _HOLD_UP_S
         while True:
+            began = time.monotonic()
+            if began < self._look_again_at:
+                raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
             self._written_bytes = self._spooled_bytes()
             if self._written_bytes < self._limit_bytes:
                 self._full_since = 0.0
@@ -197,6 +201,8 @@ class Recorder:
             if self._full_since or time.monotonic() >= patience:
                 # Held up once, callers go on at full speed: what they lose is counted, and looked at again by the next.
                 self._full_since = self._full_since or time.monotonic()
+                # A look costs what there is in the spool: it must not cost each caller that.
+                self._look_again_at = time.monotonic() + 10 * (time.monotonic() - began)
                 raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
             self._lock.step_aside(0.02)
 
