@@ -200,6 +200,6 @@ def _is_still_at(path: Path, fd: int) -> bool:
 def _lines(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         for line in file:
-            if line.startswith(b"\0"):
-                return  # the rest is space that a writer, cut off, had allocated
-            yield line.rstrip(b"\0")
+            line = line.rstrip(b"\0")
+            if line:
+                yield line  # with zeros before it, it lies behind a page that a dying machine did not write

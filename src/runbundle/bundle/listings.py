@@ -79,7 +79,10 @@ class Listing(Generic[M]):
 
     def _whole(self, data: bytes) -> Iterator[tuple[M, bytes]]:
         found = _model(data, self._path, self._outer)
-        value: dict[str, Any] = orjson.loads(data)
+        try:
+            value: dict[str, Any] = orjson.loads(data)
+        except orjson.JSONDecodeError as error:  # such as NaN, which pydantic takes
+            raise MalformedBundle(f"is not JSON ({error.msg})", file=self._path, line=error.lineno) from None
         for entry, body in zip(getattr(found, self._key), value[self._key], strict=True):
             yield entry, orjson.dumps(body)
         self.around = found.model_copy(update={self._key: []})

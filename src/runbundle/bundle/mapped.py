@@ -63,8 +63,9 @@ class MappedFile:
         """Return a new descriptor of the file if something was appended since the last call, else -1."""
         if self.fd < 0 or self._synced == self._end:
             return -1
-        self._synced = self._end
-        return os.dup(self.fd)
+        copy = os.dup(self.fd)
+        self._synced = self._end  # only now: if there are no descriptors left, it must be tried again
+        return copy
 
     def close(self) -> None:
         """Cut the file to what was appended and close it."""

@@ -18,6 +18,7 @@ from runbundle.bundle.journal import JournalWriter
 from runbundle.bundle.mapped import sync_folder
 from runbundle.bundle.mutex import Mutex
 from runbundle.bundle.sealer import FlushResult, Sealer
+from runbundle.bundle.tally import counted
 from runbundle.codec.journal_lines import start_line
 from runbundle.models.identity import valid_run_id
 from runbundle.models.records import LogRecordDict, SpanRecord
@@ -71,6 +72,7 @@ class Recorder:
         self._written = 0
         self._written_bytes = 0
         self._full_since = 0.0
+        self._look_again_at = 0.0
         self._stop = threading.Event()
         self._sealer = Sealer(store, spool, grace_s, self._let_go)
         self._reset_process()
@@ -180,7 +182,7 @@ class Recorder:
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
-            run.dropped += 1 + int(record["attributes"].get("runbundle.spans.dropped", 0))
+            run.dropped += 1 + counted(record["attributes"], "runbundle.spans.dropped")
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
@@ -189,6 +191,9 @@ class Recorder:
         """Hold the caller up until something was sealed; raise `_SpoolFull` if that takes too long."""
         patience = time.monotonic() + _HOLD_UP_S
         while True:
+            began = time.monotonic()
+            if began < self._look_again_at:
+                raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
             self._written_bytes = self._spooled_bytes()
             if self._written_bytes < self._limit_bytes:
                 self._full_since = 0.0
@@ -196,6 +201,8 @@ class Recorder:
             if self._full_since or time.monotonic() >= patience:
                 # Held up once, callers go on at full speed: what they lose is counted, and looked at again by the next.
                 self._full_since = self._full_since or time.monotonic()
+                # A look costs what there is in the spool: it must not cost each caller that.
+                self._look_again_at = time.monotonic() + 10 * (time.monotonic() - began)
                 raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
             self._lock.step_aside(0.02)
 
@@ -231,7 +238,7 @@ class Recorder:
     def _close(self, run: _Run) -> None:
         if run.writer is not None:
             if self._durability == "fsync-batch":
-                self._unsynced.append((run.writer.duplicate_if_unsynced(), run.writer.path.parent))
+                self._note_unsynced(run.writer, self._unsynced)
             with contextlib.suppress(OSError):
                 run.writer.close()
             run.writer = None
@@ -253,7 +260,7 @@ class Recorder:
             waiting, self._unsynced = self._unsynced, []
             for run in self._runs.values():
                 if run.writer is not None:
-                    waiting.append((run.writer.duplicate_if_unsynced(), run.writer.path.parent))
+                    self._note_unsynced(run.writer, waiting)
         folders: set[Path] = set()
         for fd, folder in waiting:
             if fd >= 0:
@@ -265,8 +272,18 @@ class Recorder:
                     os.close(fd)
                 folders |= {folder, self.spool}
         for folder in folders:
-            with contextlib.suppress(FileNotFoundError):  # sealed meanwhile
+            try:
                 sync_folder(folder)
+            except FileNotFoundError:
+                pass  # sealed meanwhile
+            except OSError as error:
+                self._complain(f"records are not on the disk: {error.strerror or error}")
+
+    def _note_unsynced(self, writer: JournalWriter, waiting: list[tuple[int, Path]]) -> None:
+        try:
+            waiting.append((writer.duplicate_if_unsynced(), writer.path.parent))
+        except OSError as error:  # no descriptor is left
+            self._complain(f"records are not on the disk yet: {error.strerror or error}")
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -277,10 +294,13 @@ class Recorder:
             if run is not None:
                 self._close(run)
 
-    def flush(self, timeout_s: float = 30.0) -> FlushResult:
-        """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them."""
+    def flush(self, timeout_s: float = 30.0, *, take: bool = True) -> FlushResult:
+        """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them.
+
+        Without `take` the next call tells of them too: its caller does not pass on what it is told.
+        """
         self._sync()
-        result = self._sealer.flush(timeout_s)
+        result = self._sealer.flush(timeout_s, take=take)
         with self._lock:
             result.pending += sum(not run.ended for run in self._runs.values())
             result.dropped = dict(self._dropped)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from pydantic import ValidationError
 
-from runbundle.bundle.reader import Bundle
+from runbundle.bundle.reader import Bundle, first_problem
 from runbundle.bundle.sorting import Sorter
+from runbundle.errors import MalformedBundle
+from runbundle.models.events import Event
 from runbundle.redaction.receipt import parse_receipt
 
 _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
@@ -24,6 +27,10 @@ def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
     semconv = bundle.index.versions.semconv
     with Sorter(scratch) as lines:
         for number, event in enumerate(bundle.events()):
+            try:
+                Event.model_validate(event)
+            except ValidationError as error:
+                raise MalformedBundle(first_problem(error), file="events.jsonl", line=number + 1) from None
             if event["type"] == "log":
                 yield _log(event)
             elif not event["type"].startswith("run."):

@@ -75,6 +75,10 @@ def remove(store: ArtifactStore, key: str) -> bool:
     if hold_of(store, key) is not None:
         return False
     store.put(f"{key}/{_GOING}", to_json_bytes({"schema": "runbundle/removing/v1"}), overwrite=True)
+    if hold_of(store, key) is not None:  # put on hold since: whoever did so looks for the file just written
+        with contextlib.suppress(KeyNotFound):
+            store.delete(f"{key}/{_GOING}")
+        return False
     with contextlib.suppress(KeyNotFound):
         store.delete(f"{key}/run.json")
     for name in [name for name in _files(store, key) if name != f"{key}/{_GOING}"]:
@@ -110,6 +114,10 @@ def hold(store: ArtifactStore, key: str, reason: str, *, now: datetime | None = 
         found = Hold(reason, (now or datetime.now(UTC)).isoformat(timespec="seconds").replace("+00:00", "Z"))
         body = {"schema": "runbundle/hold/v1", **found._asdict()}
         store.put(f"{key}/{HOLD}", to_json_bytes(body, indent=True))
+        if store.exists(f"{key}/{_GOING}") or not store.exists(f"{key}/run.json"):
+            with contextlib.suppress(KeyNotFound):
+                release(store, key)
+            raise KeyNotFound(f"{key} is being removed", hint="runbundle ls tells whether it is still there")
     return found
 
 

@@ -236,7 +236,7 @@ class Sealer:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def flush(self, timeout_s: float) -> FlushResult:
+    def flush(self, timeout_s: float, *, take: bool = True) -> FlushResult:
         """Wait until every run that has ended is sealed, at most `timeout_s`, and all late data that is here too."""
         now = time.monotonic()
         deadline = now + timeout_s
@@ -257,18 +257,21 @@ class Sealer:
             self._flush_here()
         with self._condition:
             result = FlushResult(list(self._sealed), dict(self._failed), len(self._waiting()))
-            self._sealed.clear()
-            self._failed.clear()
+            if take:
+                self._sealed.clear()
+                self._failed.clear()
             return result
 
     def _waiting(self) -> list[str]:
-        return [run_id for run_id, due in self._due.items() if not due.tries]
+        with self._condition:
+            return [run_id for run_id, due in self._due.items() if not due.tries]
 
     def _flush_here(self) -> None:
         """Seal without a thread: the interpreter is shutting down."""
-        job = self._take()
+        with self._condition:  # other threads may go on recording
+            job, wait_s = self._take(), self._wait_s()
         if job is None:
-            time.sleep(min(_LOOK_EVERY_S, self._wait_s() or 0))
+            time.sleep(min(_LOOK_EVERY_S, wait_s or 0))
         else:
             self._do(*job)
 

@@ -4,12 +4,19 @@ But for the ids of spans that never ended, of traces and of contracts, all of wh
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.timeline import Span, parent_missing
 from runbundle.redaction.receipt import totals
 
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
+
+
+def counted(attributes: Mapping[str, Any], key: str) -> int:
+    """Return a count that a span states; 0 for what is none: whoever instruments may put anything there."""
+    value = attributes.get(key, 0)
+    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 class Tally:
@@ -61,8 +68,9 @@ class Tally:
 
     def _about(self, span: Span, attributes: dict[str, Any]) -> None:
         sha256, tool = attributes.get("runbundle.contract.sha256"), attributes.get("gen_ai.tool.name")
-        if sha256 and isinstance(tool, str):
-            said = {"version": attributes.get("runbundle.contract.version", ""), "sha256": sha256}
+        if sha256 and isinstance(sha256, str) and isinstance(tool, str):
+            version = attributes.get("runbundle.contract.version")
+            said = {"version": version if isinstance(version, str) else "", "sha256": sha256}
             self.contracts[tool] = max(said, self.contracts.get(tool, said), key=lambda c: sorted(c.items()))
         if span.op == "model":
             for key in ("gen_ai.response.model", "gen_ai.request.model"):
@@ -80,9 +88,9 @@ class Tally:
 
     def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool) -> None:
         if "runbundle.spans.started" in attributes:
-            self._expected = (self._expected or 0) + int(attributes["runbundle.spans.started"])
+            self._expected = (self._expected or 0) + counted(attributes, "runbundle.spans.started")
         for reason, key in (("journal", "runbundle.spans.dropped"), ("live_spans", "runbundle.spans.unfollowed")):
-            self._dropped[reason] += int(attributes.get(key, 0))
+            self._dropped[reason] += counted(attributes, key)
         for kind, count in span.dropped.items():
             self._dropped[f"sdk_limit_{kind}"] += count
         self._dropped["parents"] += parent_missing(span, parent_here=parent_here)

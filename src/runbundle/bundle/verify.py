@@ -20,7 +20,7 @@ from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)
 _OUTSIDE_CORE = ("eval/", "revisions/")
-_BESIDE_CORE = ("attestation.dsse.json", "hold.json")
+_BESIDE_CORE = ("attestation.dsse.json", "hold.json", "removing.json")
 
 
 def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyReport:

@@ -24,7 +24,8 @@ def operation(attributes: Mapping[str, Any]) -> Operation:
     own = attributes.get("runbundle.op")
     if own in ("run", "step"):
         return own
-    return _GEN_AI.get(attributes.get("gen_ai.operation.name", ""), "other")
+    named = attributes.get("gen_ai.operation.name")
+    return _GEN_AI.get(named, "other") if isinstance(named, str) else "other"
 
 
 def is_agent_work(name: str, attributes: Mapping[str, Any]) -> bool:

@@ -65,7 +65,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     member.lane,
                     member.label,
                     is_run=member.is_run,
-                    record=self.redactor.redact_span(self._raw(span, member)) if member.is_run else None,
+                    record=self.redactor.redact_span(self._raw(span, member, ends=False)) if member.is_run else None,
                 )
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start")
@@ -92,7 +92,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end")
 
-    def _raw(self, span: ReadableSpan, member: Member | None) -> SpanRecord:
+    def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
         record = self._codec.to_record(span, member.run_id if member else "")
         if member is not None:
             attributes = record["attributes"]
@@ -102,7 +102,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 attributes["runbundle.lane"] = member.lane
             if member.root is None:
                 attributes["runbundle.spans.started"] = member.started
-                lost = self.recorder.lost(member.run_id) if self.recorder else 0
+                lost = self.recorder.lost(member.run_id) if self.recorder and ends else 0  # stated once: at an end
                 if lost:
                     attributes["runbundle.spans.dropped"] = lost
                 if member.unfollowed:
@@ -146,4 +146,6 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
         done = super().force_flush(timeout_millis)
-        return bool(self.recorder.flush(timeout_millis / 1000)) and done if self.recorder is not None else done
+        if self.recorder is None:
+            return done
+        return bool(self.recorder.flush(timeout_millis / 1000, take=False)) and done  # flush() has the rest to tell

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -79,13 +80,14 @@ class Handle:
 
         The result is true only if nothing failed, nothing is pending and nothing was lost.
         """
+        deadline = time.monotonic() + timeout_s
         result = self.recorder.flush(timeout_s)
         result.outside = self.boundary.membership.outside
         if self.boundary.membership.unfollowed:
             result.dropped["live_spans"] = self.boundary.membership.unfollowed
         self._look_for_raw()
-        self.tracer_provider.force_flush(int(timeout_s * 1000))
-        self.logger_provider.force_flush(int(timeout_s * 1000))
+        for provider in (self.tracer_provider, self.logger_provider):
+            provider.force_flush(max(1, int((deadline - time.monotonic()) * 1000)))
         return result
 
     def _look_for_raw(self) -> None:
@@ -195,6 +197,7 @@ def configure(
         # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)
+        exporters = _otlp_exporters(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
         debug = debug_vault(policy, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
         recorder = Recorder(
             artifact_store,
@@ -214,8 +217,8 @@ def configure(
             provider.add_span_processor(boundary)
         logs = BoundaryLogProcessor(redactor, recorder)
         logger_provider = LoggerProvider(resource=provider.resource, multi_log_record_processor=logs)
-        if otlp:
-            span_exporter, log_exporter = _otlp_exporters(otlp if isinstance(otlp, str) else None)
+        if exporters is not None:
+            span_exporter, log_exporter = exporters
             boundary.add_span_processor(BatchSpanProcessor(span_exporter))
             logs.add_log_record_processor(BatchLogRecordProcessor(log_exporter))
         if set_global and owns:

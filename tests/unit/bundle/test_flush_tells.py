@@ -1,0 +1,38 @@
+"""What `flush()` has to say is said once, and by nobody else."""
+
+from collections.abc import Callable
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+import runbundle
+from runbundle.errors import ConfigError
+
+
+def test_force_flush_takes_no_failure_away_from_flush(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Force flush takes no failure away from flush."""
+    handle = configured()
+
+    def failing(*_: object, **__: object) -> None:
+        raise ValueError
+
+    monkeypatch.setattr("runbundle.bundle.sealer.publish", failing)
+    with runbundle.start_run("r", run_id="lost"):
+        pass
+    assert not handle.tracer_provider.force_flush()
+    assert "lost" in handle.flush().failed
+    assert not handle.flush().failed
+
+
+def test_a_configuration_that_is_refused_leaves_the_provider_alone(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A configuration that is refused leaves the provider alone."""
+    provider = TracerProvider()
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "bogus")
+    before = len(provider._active_span_processor._span_processors)  # pyright: ignore[reportPrivateUsage]
+    with pytest.raises(ConfigError):
+        configured(tracer_provider=provider, otlp=True)
+    assert len(provider._active_span_processor._span_processors) == before  # pyright: ignore[reportPrivateUsage]

@@ -1,0 +1,30 @@
+"""With a full spool the agent is held up once, and not by a look through the spool at each record."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+import runbundle
+from runbundle.bundle.recorder import Recorder
+
+
+def test_a_full_spool_is_not_looked_through_at_each_record(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full spool is not looked through at each record."""
+    handle = configured(spool_limit_bytes=1)
+    looks: list[int] = []
+
+    def slow(_: Recorder) -> int:
+        looks.append(1)
+        time.sleep(0.1)  # a spool of many runs
+        return 1000
+
+    monkeypatch.setattr(Recorder, "_spooled_bytes", slow)
+    with runbundle.start_run("r"):
+        for _ in range(30):
+            with runbundle.start_step("s"):
+                pass
+    assert len(looks) < 12
+    assert handle.recorder.flush(0.1).dropped["spool_limit"] > 20
