@@ -114,6 +114,19 @@ def test_a_torn_line_is_counted(tmp_path: Path) -> None:
     assert Bundle.open(LocalStore(tmp_path / "store"), "crashed").index.completeness.dropped["torn_lines"] == 1
 
 
+def test_a_line_that_is_no_record_is_an_outcome(tmp_path: Path) -> None:
+    """Its checksum is right and its fields are not there: the run is not recovered, nothing is raised, nothing lost."""
+    from zlib import crc32
+
+    folder = tmp_path / "store" / ".spool" / "odd"
+    folder.mkdir(parents=True)
+    body = b'{"k":"span"}'
+    (folder / "w.jsonl").write_bytes(b"%08x %b\n" % (crc32(body), body))
+    outcome = recover(LocalStore(tmp_path / "store"), folder.parent, "odd")
+    assert (outcome.outcome, "no recorder writes" in outcome.note) == ("failed", True)
+    assert spooled_runs(folder.parent) == ["odd"]
+
+
 def test_what_cannot_be_recovered_stays(tmp_path: Path) -> None:
     """Beside a run.json that is none, nothing is sealed: the records are kept, and the next word is the reader's."""
     killed(tmp_path, CRASH)

@@ -39,8 +39,7 @@ def load_rows(store: ObjectStore) -> list[Row]:
             continue  # somebody has packed meanwhile: look again
         rows: dict[str, Row] = {}
         for name, body in zip(names, bodies, strict=True):
-            for values in orjson.loads(gzip.decompress(body)) if name.startswith("packs/") else [orjson.loads(body)]:
-                row = Row(*values)
+            for row in _rows_of(name, body):
                 if row.key not in rows or _rank(row) > _rank(rows[row.key]):
                     rows[row.key] = row
         if sum(name.startswith("rows/") for name in names) > _LOOSE or len(names) > _LOOSE + _PACKS:
@@ -48,6 +47,15 @@ def load_rows(store: ObjectStore) -> list[Row]:
                 write_pack(store, list(rows.values()), instead_of=names)
         return list(rows.values())
     raise StoreUnavailable(f"the index of {store.url} changes all the time", hint="try again")
+
+
+def _rows_of(name: str, body: bytes) -> list[Row]:
+    """Read one object of the index; none of a damaged one, which `runbundle index --rebuild` makes again."""
+    try:
+        values = orjson.loads(gzip.decompress(body)) if name.startswith("packs/") else [orjson.loads(body)]
+        return [Row(*row) for row in values]
+    except (ValueError, TypeError, OSError, EOFError):
+        return []
 
 
 def write_pack(store: ObjectStore, rows: list[Row], *, instead_of: list[str]) -> None:

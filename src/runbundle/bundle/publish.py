@@ -148,4 +148,6 @@ def recover(store: ArtifactStore, spool: Path, run_id: str, *, parts: bool = Fal
         return Recovered(run_id, "part", note=error.message)
     except RunbundleError as error:
         return Recovered(run_id, "failed", note=str(error))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # a line that is whole, and no record
+        return Recovered(run_id, "failed", note=f"a journal holds what no recorder writes ({type(error).__name__})")
     return Recovered(run_id, "recovered", published) if published else Recovered(run_id, "gone")

@@ -1,7 +1,6 @@
 """Retention: which bundles may go, which are held, and removing them so that none is ever half there to a reader."""
 
 import contextlib
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
@@ -79,18 +78,18 @@ def remove(store: ArtifactStore, key: str) -> bool:
         with contextlib.suppress(KeyNotFound):
             store.delete(f"{key}/{_GOING}")
         return False
+    # Listed before: what a late seal puts there from now on is not ours to delete.
+    names = [name for name in store.list(f"{key}/") if name != f"{key}/{_GOING}"]
     with contextlib.suppress(KeyNotFound):
         store.delete(f"{key}/run.json")
-    for name in [name for name in _files(store, key) if name != f"{key}/{_GOING}"]:
+    for name in names:
+        if name == f"{key}/run.json":
+            continue
         with contextlib.suppress(KeyNotFound):
             store.delete(name)
     with contextlib.suppress(KeyNotFound):
         store.delete(f"{key}/{_GOING}")
     return True
-
-
-def _files(store: ArtifactStore, key: str) -> Iterator[str]:
-    return iter(list(store.list(f"{key}/")))
 
 
 class Hold(NamedTuple):
