@@ -36,10 +36,18 @@ class FlushResult:
     """Spans and logs written to journals since the start of the process."""
     outside: int = 0
     """Spans that were in no run: of a server, say, or of a thread that was not given the context. No loss by itself."""
+    outside_scopes: dict[str, int] = field(default_factory=dict[str, int])
+    """The same, and log records outside any run, by instrumentation scope."""
+    unsampled: int = 0
+    """Runs that somebody else's sampler kept from being recorded, since the start of the process."""
+    collided: dict[str, int] = field(default_factory=dict[str, int])
+    """Claims to an identity that another has, by kind: `run_begun_twice`, `span_id`. Since the start of the process."""
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+    """Spans and logs that an exporter which we built could not deliver, by reason. They are in their bundles."""
 
     def __bool__(self) -> bool:
-        """Whether nothing failed, is pending or was lost."""
-        return not (self.failed or self.pending or self.dropped)
+        """Whether nothing failed, is pending, was lost, unsampled, refused, or collides."""
+        return not (self.failed or self.pending or self.dropped or self.unsampled or self.collided or self.refused)
 
 
 @dataclass

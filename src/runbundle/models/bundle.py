@@ -7,7 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 RUN_SCHEMA = "runbundle/run/v1"
 CONFIG_SCHEMA = "runbundle/config/v1"
 
-RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete"]
+RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting"]
+CaptureWord = Literal["whole", "cut", "not_consumed", "abandoned", "oversize", "unserialisable"]
+"""What became of a value between the agent and the bundle; a value takes the worst word of its leaves."""
 Sha256 = str
 
 
@@ -27,7 +29,7 @@ class ErrorSummary(Record):
     message: str | None = None
     """The message as redaction left it: a marker, unless the tool's contract keeps it."""
     span_id: str | None = None
-    """The span that ended with it."""
+    """The span where it began."""
 
 
 class ConfigPointer(Record):
@@ -46,6 +48,17 @@ class ParentRun(Record):
     """The outer run's id."""
     span_id: str = ""
     """The span of it under which this run began."""
+
+
+class ChildRun(Record):
+    """A run that began within this one."""
+
+    run_id: str
+    """Its id."""
+    span_id: str
+    """The span of this run under which it began."""
+    name: str | None = None
+    """Its name."""
 
 
 class Engine(Record):
@@ -190,6 +203,8 @@ class Completeness(Record):
     """Spans and logs that came after the first seal, and are in this revision."""
     roots: int = 1
     """Spans that claim to be the run; more than one means that two runs shared an id. A resumption does not count."""
+    capture: dict[CaptureWord, int] | None = None
+    """How many captured values there are by what became of them. Only `whole` and `oversize` ones compare."""
     grace_s: float | None = None
     """Seconds for which spans that were still open when the run had ended were waited for, in vain."""
 
@@ -201,16 +216,28 @@ class RunIndex(Record):
     """Format and version."""
     run_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """The run."""
+    name: str | None = None
+    """What the run is called."""
+    attempt: int | None = None
+    """Which attempt at its work it is, if it was said to be one: the last of those under this id."""
+    case_id: str | None = None
+    """The case of a test set that it ran: what pairs a candidate with its baseline."""
+    repeat: int | None = None
+    """Which repetition of the case it is."""
     request_id: str | None = None
-    """The request that caused it."""
+    """The request that caused it: kept, or a marker, by policy."""
     tenant_id: str | None = None
     """Whose it is."""
     user_id: str | None = None
     """For whom it ran: kept, a keyed digest, or absent, by policy."""
     session_id: str | None = None
-    """The conversation it is part of."""
+    """The conversation it is part of: kept, or a marker, by policy."""
     parent_run: ParentRun | None = None
     """The run it was nested in."""
+    children: list[ChildRun] | None = None
+    """The runs that began within it, in the order of their ids."""
+    claimed: str | None = None
+    """The run that the request claimed to be a part of, without proof: its id, or a keyed digest of the claim."""
     resumed_from: str | None = None
     """The checkpoint from which a run that had been cut off went on under its id."""
     started_at: str

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.models.bundle import ErrorSummary, Record
+from runbundle.models.bundle import CaptureWord, ErrorSummary, Record
 
 EventType = Literal[
     "run.started", "run.ended", "span.started", "span.ended", "span.event", "log", "policy.decision", "score"
@@ -54,10 +54,18 @@ class Event(Record):
     """On span lines and span events: what kind of work it is."""
     lane: str | None = None
     """On `span.started`: the path of named scopes above the span."""
+    effect: str | None = None
+    """On `span.started` of tools, models and retrievals: the lane in which its task or thread was spawned, and its
+    place among the effects there. The same agent gives the same ones, however its tasks were scheduled; absent where
+    that cannot be known."""
+    joined: Literal["signed", "trace", "token", "any"] | None = None
+    """On `span.started`: how a span whose parent is in another process came to this run."""
+    capture: dict[str, CaptureWord] | None = None
+    """On `span.ended`: what became of each captured value, by attribute key."""
     source: Literal["span_event", "log"] | None = None
     """Where an event came from."""
     status: str | None = None
-    """On ends: `ok`, `error`, `unset`, `blocked`, `cancelled` or `interrupted`."""
+    """On ends: `ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
     duration_ns: str | None = None
     """On `span.ended`: nanoseconds, as decimal text."""
     error: ErrorSummary | None = None

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.models.bundle import ContractRef, ErrorSummary, Record
+from runbundle.models.bundle import CaptureWord, ContractRef, ErrorSummary, Record
 
 
 class Redaction(Record):
@@ -24,9 +24,11 @@ class Payload(Record):
     view: Any = None
     """What the contract lets through; null without a contract."""
     digest: str | None = None
-    """Keyed digest of the whole: equal payloads have equal digests."""
+    """Keyed digest of the whole, or absent: equal payloads have equal ones. Of an abandoned stream, of what it gave."""
     bytes: int | None = None
     """Size of the whole as JSON."""
+    capture: CaptureWord = "whole"
+    """What became of it before redaction. Digests compare only where this is `whole` or `oversize`."""
     redactions: list[Redaction] = Field(default_factory=list[Redaction])
     """What is missing from the view, and why."""
 
@@ -64,7 +66,7 @@ class ToolCall(Record):
     duration_ns: str
     """Nanoseconds, as decimal text."""
     status: str
-    """`ok`, `error`, `unset`, `blocked`, `cancelled` or `interrupted`."""
+    """`ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
     error: ErrorSummary | None = None
     """What went wrong."""
     policy: PolicyOutcome

@@ -73,17 +73,19 @@ SPAN_KEYS: dict[str, Kind] = {
         "runbundle.op runbundle.name runbundle.lane runbundle.result.kind runbundle.tool.side_effects",
         "runbundle.policy.decision runbundle.policy.rule runbundle.policy.tool runbundle.contract.version",
         "runbundle.event.name runbundle.score.name runbundle.score.label runbundle.retriever.name runbundle.role",
-        "runbundle.redaction.mode runbundle.status",
+        "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.effect runbundle.source",
     ),
     **_table(
         "id",
         "runbundle.run.id runbundle.request.id runbundle.tenant.id runbundle.session.id runbundle.parent.run.id",
         "runbundle.parent.span.id runbundle.contract.sha256 runbundle.redaction.policy runbundle.redaction.key_id",
-        "runbundle.document.id runbundle.resumed.from",
+        "runbundle.document.id runbundle.resumed.from runbundle.case.id runbundle.child.run.id runbundle.tape",
+        "runbundle.claimed.run.id",
     ),
     **_table(
         "number",
         "runbundle.ordinal runbundle.attempt runbundle.spans.started runbundle.score.value runbundle.document.rank",
+        "runbundle.run.attempt runbundle.repeat runbundle.collided",
         "runbundle.document.score runbundle.implicit runbundle.spans.dropped runbundle.spans.unfollowed",
     ),
     **_table(

@@ -1,0 +1,44 @@
+"""The layout of the spool: where the journals of which run lie.
+
+`<spool>/<run_id>/` holds the journals of a run without a tenant, `<spool>/@<tenant_id>/<run_id>/` those of a tenant's:
+no id begins with `@`, so the two cannot be taken for each other. Names that begin with a dot are not runs.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from runbundle.bundle.journal import journal_files
+from runbundle.models.identity import RunKey, well_formed
+
+QUARANTINE = ".quarantine"
+"""Folder of the spool for runs in which a credential was found; laid out as the spool is."""
+LOSSES = ".losses"
+"""Folder of the spool for what processes have counted as lost."""
+_TENANT = "@"
+
+
+def folder_of(spool: Path, key: RunKey) -> Path:
+    """Return the folder of a run's journals, whether or not it is there."""
+    return spool / f"{_TENANT}{key.tenant_id}" / key.run_id if key.tenant_id else spool / key.run_id
+
+
+def spooled_runs(spool: Path) -> list[RunKey]:
+    """Return the runs that have journals in the spool, sorted; none if there is no spool."""
+    return sorted(key for key in _folders(spool) if journal_files(folder_of(spool, key)))
+
+
+def _folders(spool: Path) -> Iterator[RunKey]:
+    for name in _names(spool):
+        if well_formed(name):
+            yield RunKey("", name)
+        elif name.startswith(_TENANT) and well_formed(name[1:]):
+            for inner in _names(spool / name):
+                if well_formed(inner):
+                    yield RunKey(name[1:], inner)
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
