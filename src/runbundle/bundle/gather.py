@@ -15,6 +15,8 @@ import orjson
 
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.timeline import Span, is_log, is_new, log_line, span_of
+from runbundle.codec.entries import is_entry
+from runbundle.codec.reading import text_of
 from runbundle.models.identity import RunKey, tenant_of
 
 _SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
@@ -106,6 +108,8 @@ class Gathered:
         """Whether there is any record."""
         self.collided = 0
         """Records whose trace and span ids another record of other content has, which holds."""
+        self.malformed = 0
+        """Records that no recorder writes. Each costs itself alone, or what it says beyond ids and times."""
         self._spans = Sorter(scratch)
         self._sealed = False
 
@@ -113,6 +117,9 @@ class Gathered:
         """Add the entries of journals, or those read back from the bundle sealed before."""
         self._sealed |= sealed
         for entry in entries:
+            if not is_entry(entry):
+                self.malformed += 1
+                continue
             kind = entry["k"]
             self.anything = True
             if kind == "log":
@@ -123,7 +130,7 @@ class Gathered:
                 self._notice(entry, alone)
                 self._add(_SEALED_END if sealed else _END, entry, entry["end_ns"])
             elif kind == "start":
-                self._notice(entry, entry["is_run"])
+                self._notice(entry, bool(entry.get("is_run")))
                 self._add(_BEGINNING if "attributes" in entry else _START, entry, entry["start_ns"])
 
     def _notice(self, entry: dict[str, Any], begins: bool) -> None:
@@ -136,7 +143,7 @@ class Gathered:
 
     def _add(self, kind: bytes, entry: dict[str, Any], end_ns: int) -> None:
         ids, parent = entry["trace_id"] + entry["span_id"], entry["parent_span_id"] or _NONE
-        times = f"{max(0, entry['start_ns']):020d}{max(0, end_ns):020d}"
+        times = f"{entry['start_ns']:020d}{end_ns:020d}"
         self._spans.add(f"{ids}{kind.decode()}{times}{parent}".encode() + orjson.dumps(entry))
 
     def finish(self) -> None:
@@ -147,8 +154,7 @@ class Gathered:
             self.collided += _other_ends(of_span) if len(of_span) > 1 else 0
             agent = ""
             if b'"gen_ai.agent.name"' in line:
-                name = orjson.loads(line[_BODY:]).get("attributes", {}).get("gen_ai.agent.name")
-                agent = name if isinstance(name, str) else ""
+                agent = text_of(orjson.loads(line[_BODY:]).get("attributes", {}), "gen_ai.agent.name") or ""
             self.table.append(ids, line[_PARENT], agent)
             if self._sealed and line[_IDS:_KIND] == _END:
                 self.late += 1

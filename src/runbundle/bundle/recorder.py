@@ -19,9 +19,9 @@ from runbundle.bundle.mapped import sync_folder
 from runbundle.bundle.mutex import Mutex
 from runbundle.bundle.sealer import FlushResult, Sealer
 from runbundle.bundle.spool import folder_of, run_folders
-from runbundle.bundle.tally import counted
 from runbundle.codec.journal_lines import start_line
-from runbundle.models.identity import RunKey
+from runbundle.codec.reading import count_of
+from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import LogRecordDict, SpanRecord, run_of
 from runbundle.store import ArtifactStore
 
@@ -139,14 +139,23 @@ class Recorder:
             return
         with self._lock:
             run = self._run(key)
-            run.open = max(0, run.open - 1)
             self._append(run, "span", record)
-            if is_root:
-                run.ended = True
-                if run.open:
-                    self._sealer.root_ended(run.key)
-            if run.open == 0:
-                self._settle(run)
+            self._ended(run, is_root=is_root)
+
+    def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
+        """Take note that a span has ended of which no record could be made: its run ends and is sealed without it."""
+        if key.valid:
+            with self._lock:
+                self._ended(self._run(key), is_root=is_root)
+
+    def _ended(self, run: _Run, *, is_root: bool) -> None:
+        run.open = max(0, run.open - 1)
+        if is_root:
+            run.ended = True
+            if run.open:
+                self._sealer.root_ended(run.key)
+        if run.open == 0:
+            self._settle(run)
 
     def logged(self, record: LogRecordDict) -> None:
         """Record a log record that belongs to a run."""
@@ -169,10 +178,12 @@ class Recorder:
             lost, run.dropped = run.dropped, 0
             return lost
 
-    def count_dropped(self, reason: str, count: int = 1) -> None:
-        """Count records that were lost before they reached this recorder."""
+    def count_dropped(self, reason: str, count: int = 1, *, run: RunKey = NO_RUN) -> None:
+        """Count records that were lost before they reached this recorder; the run's next local root states them."""
         with self._lock:
             self._dropped[reason] = self._dropped.get(reason, 0) + count
+            if run in self._runs:
+                self._runs[run].dropped += count
 
     def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
         try:
@@ -185,7 +196,7 @@ class Recorder:
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
-            run.dropped += 1 + counted(record["attributes"], "runbundle.spans.dropped")
+            run.dropped += 1 + count_of(record["attributes"], "runbundle.spans.dropped")
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
             self._dropped[reason] = self._dropped.get(reason, 0) + 1
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
