@@ -22,6 +22,7 @@ _RANK = {
 }  # fmt: skip
 _PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
+_STATED = ("blocked", "cancelled", "abandoned", "waiting")
 _EVENT_TYPES = {
     "runbundle.policy.decision": "policy.decision",
     "runbundle.score": "score",
@@ -37,7 +38,7 @@ class Span(NamedTuple):
     receipt: Receipt
     ended: bool
     status: str
-    """`ok`, `error`, `unset`, `blocked`, `cancelled` or `interrupted`."""
+    """`ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
 
     @property
     def order(self) -> tuple[int, str, str]:
@@ -91,7 +92,7 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = _STATUS.get(entry["status_code"], "unset") if ended else "interrupted"
-    if ended and attributes.get("runbundle.status") in ("blocked", "cancelled"):
+    if ended and attributes.get("runbundle.status") in _STATED:
         status = attributes["runbundle.status"]
     return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended, status)
 
