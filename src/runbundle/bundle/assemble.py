@@ -93,7 +93,7 @@ def assemble(
             for made in parts:
                 made.close()
             raise
-    index = _index_of(gathered.run_id, tally, about, sdk_versions)
+    index = _index_of(gathered, tally, about, sdk_versions)
     completeness = tally.completeness(torn, gathered.late, grace_s)
     return Assembled(gathered.run_id, index.get("tenant_id", ""), parts, completeness, index)
 
@@ -105,10 +105,11 @@ def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> N
         record = span.record
         parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
         tally.add(span, parent_here=parent_here)
-        for line in span_lines(span, parent_here=parent_here):
+        began = gathered.began(place)
+        for line in span_lines(span, parent_here=parent_here, began=began):
             gathered.lines.add(line)
         if span.op == "tool":
-            call = tool_call(span, table.agent_above(place))
+            call = tool_call(span, table.agent_above(place), began)
             tally.counts["policy_blocks"] += call["policy"]["decision"] in ("blocked", "denied")
             calls.add(_keyed(span, call))
         evidence = retrieval(span)
@@ -146,13 +147,13 @@ def _about(tally: Tally) -> dict[str, Any]:
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
 
-def _index_of(run_id: str, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
+def _index_of(gathered: Gathered, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
     begun, final = tally.begun, tally.final
     started = begun.record["start_ns"] if begun else tally.first_ns or 0
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
-        "run_id": run_id,
+        "run_id": gathered.run_id,
         **_identity(about),
         "started_at": rfc3339(started),
         "ended_at": rfc3339(ended),
@@ -166,8 +167,9 @@ def _index_of(run_id: str, tally: Tally, about: dict[str, Any], sdk_versions: fr
         "revision": 1,
     }
     if final is not None:
-        error, result = final.error(), _result(about)
-        index |= {k: v for k, v in (("error", error and {**error, "span_id": final.order[2]}), ("result", result)) if v}
+        trace_id, span_id = final.order[1:]
+        began = gathered.began(gathered.table.index(trace_id, span_id)) or span_id
+        index |= {k: v for k, v in (("error", final.error(began)), ("result", _result(about))) if v}
     return index
 
 

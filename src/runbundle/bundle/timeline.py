@@ -65,15 +65,16 @@ class Span(NamedTuple):
                 found[f"{kind[:-1]}_attributes"] = lost
         return found
 
-    def error(self) -> dict[str, Any] | None:
-        """The error it ended with, if any: a type, and a message as redacted."""
+    def error(self, began: str = "") -> dict[str, Any] | None:
+        """The error it ended with, if any: type, message as redacted, and the span where it began, if given."""
         if self.status not in ("error", "blocked", "cancelled"):
             return None
         raised: list[dict[str, Any]] = [e["attributes"] for e in self.record["events"] if e["name"] == "exception"]
         last: dict[str, Any] = raised[-1] if raised else {}
         kind = self.attributes.get("error.type") or last.get("exception.type") or "error"
         message = last.get("exception.message") or self.record["status_message"]
-        return {"type": str(kind), **({"message": message} if message else {})}
+        said = {"type": str(kind), "message": message, "span_id": began}
+        return {key: value for key, value in said.items() if value}
 
 
 def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
@@ -97,8 +98,8 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended, status)
 
 
-def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
-    """Yield the lines of one span. `parent_here`: its parent is part of the run."""
+def span_lines(span: Span, *, parent_here: bool, began: str = "") -> Iterator[bytes]:
+    """Yield the lines of one span. `parent_here`: its parent is part of the run; `began`: where its error did."""
     record = span.record
     common: dict[str, Any] = {"name": record["name"], "op": span.op}
     if record["parent_span_id"]:
@@ -128,7 +129,7 @@ def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
         "redactions": span.receipt.count(),
     }
     scope = {k: record["scope"][k] for k in ("name", "version") if record["scope"].get(k)}
-    ended |= {k: v for k, v in (("scope", scope), ("error", span.error()), ("dropped", span.dropped)) if v}
+    ended |= {k: v for k, v in (("scope", scope), ("error", span.error(began)), ("dropped", span.dropped)) if v}
     yield _line(record["end_ns"], "span.ended", 0, record, ended, status=span.status)
 
 

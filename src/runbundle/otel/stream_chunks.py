@@ -7,7 +7,10 @@ shape is recognised only where every field is known that says something, so that
 from collections.abc import Callable, Mapping
 from dataclasses import fields as dataclass_fields
 from dataclasses import is_dataclass
+from functools import lru_cache
 from typing import Any, cast
+
+from pydantic import BaseModel
 
 from runbundle.otel.capture import to_text
 from runbundle.otel.stream_answer import Answer
@@ -37,10 +40,11 @@ def read_chunk(answer: Answer, item: Any, *, own_deltas: bool) -> bool:
         return True
     if isinstance(said.get("choices"), list | tuple):
         return _chat(answer, said)
-    inner = said.get("message")
-    if "tool_call_chunks" in (fields_of(inner) or ()):  # LangChain's generation chunk
-        _langchain(answer, fields_of(inner))
-        return True
+    if "message" in said:
+        inner = fields_of(said["message"])
+        if "tool_call_chunks" in inner:  # LangChain's generation chunk
+            _langchain(answer, inner)
+            return True
     return own_deltas and _own_delta(answer, said)
 
 
@@ -68,9 +72,15 @@ def fields_of(item: Any) -> Fields:
         if is_dataclass(item):
             return {field.name: getattr(item, field.name, None) for field in dataclass_fields(item)}
         return {}
-    if hasattr(kind, "__pydantic_fields__") and item.__pydantic_extra__:
+    if _has_more(kind) and item.__pydantic_extra__:
         return {**found, **item.__pydantic_extra__}
     return cast("Fields", found)
+
+
+@lru_cache(maxsize=256)
+def _has_more(kind: type) -> bool:
+    """Tell whether objects of a class keep fields that it does not declare beside the others, as pydantic's may."""
+    return issubclass(kind, BaseModel) and kind.model_config.get("extra") == "allow"
 
 
 _PLAIN = frozenset({str, bytes, int, float, bool, type(None), list, tuple})
@@ -315,14 +325,18 @@ _ABOUT = frozenset(
     {"role", "id", "model", "type", "object", "created", "created_at", "finish_reason", "stop_reason", "index",
      "system_fingerprint", "service_tier", "sequence_number", "provider", "logprobs", *_USAGES}
 )  # fmt: skip
+_DELTA_KEYS = frozenset({*_TEXTS, *_CALLS, *_USAGES})
 _KNOWN = frozenset({*_TEXTS, *_CALLS, *_ABOUT, "reasoning", "reasoning_content", "thinking", "refusal"})
 
 
 def _own_delta(answer: Answer, said: Fields) -> bool:
-    if not any(key in said for key in (*_TEXTS, *_CALLS, *_USAGES)):
-        return False
     given = {key: value for key, value in said.items() if value is not None}
-    if not _KNOWN.issuperset(given):
+    if len(given) == 1:  # as nearly all are
+        [(key, value)] = given.items()
+        if key in _TEXTS and isinstance(value, str):
+            answer.text("content", value, answer.turn("", 0))
+            return True
+    if not _KNOWN.issuperset(given) or _DELTA_KEYS.isdisjoint(said):
         return False
     texts, calls = dict[str, str](), list[Fields]()
     for key, value in given.items():
