@@ -96,7 +96,7 @@ def assemble(
             for made in parts:
                 made.close()
             raise
-    index = _index_of(gathered.key, tally, about, sdk_versions)
+    index = _index_of(gathered, tally, about, sdk_versions)
     completeness = tally.completeness(
         torn=torn, malformed=gathered.malformed, collided=gathered.collided, late=gathered.late, grace_s=grace_s
     )
@@ -110,12 +110,12 @@ def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> N
     for place, found_span in gathered.spans():
         record = found_span.record
         parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
-        agent = table.agent_above(place)
+        above = _Above(table.agent_above(place), gathered.began(place), parent_here)
         try:
-            made = _derived(found_span, agent, parent_here=parent_here)
+            made = _derived(found_span, above)
         except Exception:  # noqa: BLE001 - a record costs itself alone, whatever is in it
             gathered.malformed += 1
-            made = _derived(bare(found_span), agent, parent_here=parent_here)
+            made = _derived(bare(found_span), above)
         tally.add(made.span, parent_here=parent_here)
         for line in made.lines:
             gathered.lines.add(line)
@@ -140,9 +140,21 @@ class _Derived(NamedTuple):
     evidence: dict[str, Any] | None
 
 
-def _derived(span: Span, agent: str | None, *, parent_here: bool) -> _Derived:
-    lines = list(span_lines(span, parent_here=parent_here))
-    return _Derived(span, lines, tool_call(span, agent) if span.op == "tool" else None, retrieval(span))
+class _Above(NamedTuple):
+    """What the rest of the run says of a span."""
+
+    agent: str | None
+    """The agent that it works for."""
+    began: str
+    """The span in which its error began, "" if in itself."""
+    parent_here: bool
+    """Whether its parent is part of the run."""
+
+
+def _derived(span: Span, above: _Above) -> _Derived:
+    lines = list(span_lines(span, parent_here=above.parent_here, began=above.began))
+    call = tool_call(span, above.agent, above.began) if span.op == "tool" else None
+    return _Derived(span, lines, call, retrieval(span))
 
 
 _KEY = 20 + 32 + 16
@@ -170,14 +182,14 @@ def _about(tally: Tally) -> dict[str, Any]:
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
 
-def _index_of(key: RunKey, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
+def _index_of(gathered: Gathered, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
     begun, final = tally.begun, tally.final
     started = begun.record["start_ns"] if begun else tally.first_ns or 0
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
-        "run_id": key.run_id,
-        **({"tenant_id": key.tenant_id} if key.tenant_id else {}),
+        "run_id": gathered.key.run_id,
+        **({"tenant_id": gathered.key.tenant_id} if gathered.key.tenant_id else {}),
         **_identity(about),
         **({"children": tally.children} if tally.children else {}),
         "started_at": rfc3339(started),
@@ -192,8 +204,9 @@ def _index_of(key: RunKey, tally: Tally, about: dict[str, Any], sdk_versions: fr
         "revision": 1,
     }
     if final is not None:
-        error, result = final.error(), _result(about)
-        index |= {k: v for k, v in (("error", error and {**error, "span_id": final.order[2]}), ("result", result)) if v}
+        trace_id, span_id = final.order[1:]
+        began = gathered.began(gathered.table.index(trace_id, span_id)) or span_id
+        index |= {k: v for k, v in (("error", final.error(began)), ("result", _result(about))) if v}
     return index
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from runbundle.bundle.origins import Origins
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.timeline import Span, is_log, is_new, log_line, span_of
 from runbundle.codec.entries import is_entry
@@ -63,6 +64,14 @@ class SpanTable:
         """Return where a span stands, -1 if the run does not have it."""
         return self._find(bytes.fromhex(trace_id + span_id)) if span_id else -1
 
+    def span_id(self, place: int) -> str:
+        """Return the id of the span that stands there."""
+        return self._ids[place * 24 + 16 : place * 24 + 24].hex()
+
+    def parent(self, place: int) -> int:
+        """Return where the parent of a span stands, -1 if the run does not have it."""
+        return self._find(self._ids[place * 24 : place * 24 + 16] + self._parents[place * 8 : place * 8 + 8])
+
     def agent_above(self, place: int) -> str | None:
         """Return the agent that a span names, or the nearest one above it does."""
         way: list[int] = []
@@ -73,7 +82,7 @@ class SpanTable:
                 break
             self._agent_of[place] = 0  # a hostile span may be its own ancestor
             way.append(place)
-            place = self._find(self._ids[place * 24 : place * 24 + 16] + self._parents[place * 8 : place * 8 + 8])
+            place = self.parent(place)
         for passed in way:
             self._agent_of[passed] = max(0, number)
         return self._agents[max(0, number)]
@@ -98,6 +107,7 @@ class Gathered:
         self.scratch = scratch
         self.table = SpanTable()
         """Filled by `finish()`."""
+        self._origins = Origins()
         self.late = 0
         """Spans and logs that the sealed bundle did not have."""
         self.lines = Sorter(scratch)
@@ -153,11 +163,21 @@ class Gathered:
             line = of_span[0]
             self.collided += _other_ends(of_span) if len(of_span) > 1 else 0
             agent = ""
+            if line[_IDS:_KIND] in (_SEALED_END, _END) and b'"status_code":2' in line:
+                entry = orjson.loads(line[_BODY:])
+                if entry["status_code"] == 2:
+                    self._origins.add(len(self.table), entry)
             if b'"gen_ai.agent.name"' in line:
                 agent = text_of(orjson.loads(line[_BODY:]).get("attributes", {}), "gen_ai.agent.name") or ""
             self.table.append(ids, line[_PARENT], agent)
             if self._sealed and line[_IDS:_KIND] == _END:
                 self.late += 1
+        self._origins.settle(self.table.parent)
+
+    def began(self, place: int) -> str:
+        """Return the id of the span in which the error of this one began, "" if it is this one's own."""
+        origin = self._origins.of(place)
+        return self.table.span_id(origin) if origin != place else ""
 
     def spans(self) -> Iterator[Found]:
         """Yield the run's spans in the order of their ids. A span recorded twice counts once: the first end holds."""

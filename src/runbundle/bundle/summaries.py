@@ -20,8 +20,8 @@ def _to_the_second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
-def tool_call(span: Span, agent: str | None) -> dict[str, Any]:
-    """Return the entry of a tool call; `agent` is the one that made it."""
+def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
+    """Return the entry of a tool call; `agent` is the one that made it, `began` the span where its error did."""
     attributes, record = span.attributes, span.record
     sha256 = text_of(attributes, "runbundle.contract.sha256")
     version = text_of(attributes, "runbundle.contract.version") or ""
@@ -37,7 +37,7 @@ def tool_call(span: Span, agent: str | None) -> dict[str, Any]:
         "started_at": rfc3339(record["start_ns"]),
         "duration_ns": str(max(0, record["end_ns"] - record["start_ns"])),
         "status": span.status,
-        "error": span.error(),
+        "error": span.error(began),
         "policy": _policy(span),
         "side_effects": side_effects if side_effects in ("none", "read", "write", "destructive") else "unknown",
         "attempt": whole_of(attributes, "runbundle.attempt") or 1,

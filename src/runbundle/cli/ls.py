@@ -8,7 +8,7 @@ import click
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
 from runbundle.errors import ConfigError
 
-_STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "unsealed")
+_STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting", "unsealed")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
