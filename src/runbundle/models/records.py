@@ -47,6 +47,8 @@ class ResourceRecord(TypedDict):
 class SpanRecord(TypedDict):
     """One ended span. Ids are lower-case hex, times are nanoseconds since 1970."""
 
+    tenant_id: NotRequired[str]
+    """"" or absent for a run without a tenant."""
     run_id: str
     trace_id: str
     span_id: str
@@ -75,6 +77,7 @@ class SpanRecord(TypedDict):
 class LogRecordDict(TypedDict):
     """One log record."""
 
+    tenant_id: NotRequired[str]
     run_id: str
     trace_id: str
     span_id: str
