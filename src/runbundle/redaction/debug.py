@@ -14,7 +14,7 @@ from runbundle.models.records import SpanRecord
 from runbundle.redaction.detectors.text import format_detector
 from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import SPAN_KEYS
-from runbundle.redaction.markers import Digester, marker
+from runbundle.redaction.markers import marker
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
@@ -38,26 +38,25 @@ class DebugContent:
     def of(self, record: SpanRecord) -> dict[str, Any]:
         """Return the span's content as JSON values, without credentials."""
         tool = str(record["attributes"].get("gen_ai.tool.name", ""))
-        digest = self._digest.for_tenant(record.get("tenant_id", ""))
         return {
             "trace_id": record["trace_id"],
             "span_id": record["span_id"],
             "name": _clean(record["name"]),
             "status_message": _clean(record["status_message"]),
-            "attributes": self._attributes(record["attributes"], tool, digest),
+            "attributes": self._attributes(record["attributes"], tool),
             "events": [
-                {"name": _clean(event["name"]), "attributes": self._attributes(event["attributes"], tool, digest)}
+                {"name": _clean(event["name"]), "attributes": self._attributes(event["attributes"], tool)}
                 for event in record["events"]
             ],
         }
 
-    def _attributes(self, attributes: Mapping[str, Any], tool: str, digest: Digester) -> dict[str, Any]:
+    def _attributes(self, attributes: Mapping[str, Any], tool: str) -> dict[str, Any]:
         kept: dict[str, Any] = {}
         for key, given in attributes.items():
             value = _parsed(given)  # so that the keys in it are seen
             rules = self._rules.get((tool, SPAN_KEYS.get(key, "")))
             if rules is not None:
-                value = redact_payload(value, rules, digest, Receipt(), key)
+                value = redact_payload(value, rules, self._digest, Receipt(), key)
             kept[_clean(key)] = marker("credential") if sensitive_key(key) and key not in SPAN_KEYS else _clean(value)
         return kept
 
