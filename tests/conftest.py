@@ -26,14 +26,21 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 
 
 @pytest.fixture(autouse=True)
-def _clean_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Run each test in its own directory, without settings of the environment; leave nothing configured."""
+def _clean_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Run each test in its own directory, without settings of the environment; leave nothing configured.
+
+    Digest keys go to a folder of the test run, its subprocesses' too, and never to the user's.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path_factory.getbasetemp() / "keyring"))
     for name in (
         "RUNBUNDLE_STORE",
         "RUNBUNDLE_SPOOL",
         "RUNBUNDLE_CONTRACTS",
         "RUNBUNDLE_REDACTION_KEY",
+        "RUNBUNDLE_REDACTION_KEY_FILE",
         "RUNBUNDLE_STATE",
     ):
         monkeypatch.delenv(name, raising=False)

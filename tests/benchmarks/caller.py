@@ -64,7 +64,10 @@ def caller() -> tuple[float, float]:
 
     theirs_us: list[float] = []
     ours_us: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, runbundle.configure(store=folder, key=b"k") as handle:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        runbundle.configure(store=folder, key=b"a key for benchmarks") as handle,
+    ):
         for _ in range(ROUNDS):
             theirs_us.append(thread_us(bare))
             ours_us.append(thread_us(ours))
@@ -103,7 +106,10 @@ def convoy() -> tuple[float, float]:
 
     singles: list[float] = []
     crowds: list[float] = []
-    with tempfile.TemporaryDirectory() as folder, runbundle.configure(store=folder, key=b"k") as handle:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        runbundle.configure(store=folder, key=b"a key for benchmarks") as handle,
+    ):
         for _ in range(ROUNDS):
             singles.append(one())
             handle.flush()

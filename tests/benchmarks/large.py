@@ -52,7 +52,7 @@ def _recorded() -> tuple[dict[str, Any], dict[str, Any]]:
     from runbundle.bundle.journal import JournalReader
 
     with tempfile.TemporaryDirectory() as folder:
-        handle = runbundle.configure(store=folder, key=b"benchmark", grace_s=60)
+        handle = runbundle.configure(store=folder, key=b"a key for benchmarks", grace_s=60)
         with runbundle.start_run("r", run_id="model"):
             with runbundle.start_tool("lookup", {"word": "bundle", "page": 3}) as tool:
                 tool.set_result({"found": ["a", "b"], "note": "x" * 200})

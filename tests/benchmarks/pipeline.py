@@ -75,7 +75,7 @@ def bare(exporter: SpanExporter) -> tuple[Callable[[], None], Callable[[], objec
 
 def ours() -> tuple[Callable[[], None], Callable[[], object]]:
     """Return what emits a run through runbundle, and what finishes."""
-    handle = runbundle.configure(store=tempfile.mkdtemp(), contracts=CONTRACTS)
+    handle = runbundle.configure(store=tempfile.mkdtemp(), contracts=CONTRACTS, key=b"a key for benchmarks")
     tracer = handle.tracer_provider.get_tracer("bench")
     return (lambda: one_run(tracer, lambda: runbundle.start_run("r"))), lambda: (handle.flush(), handle.shutdown())
 
@@ -116,7 +116,7 @@ def serve(port: Any) -> None:
 
 def memory_of(runs: int) -> tuple[int, int]:
     """Return resident kilobytes after a tenth of `runs` runs and after all of them."""
-    handle = runbundle.configure(store=tempfile.mkdtemp(), contracts=CONTRACTS)
+    handle = runbundle.configure(store=tempfile.mkdtemp(), contracts=CONTRACTS, key=b"a key for benchmarks")
     tracer = handle.tracer_provider.get_tracer("bench")
     early = 0
     for number in range(runs):

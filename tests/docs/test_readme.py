@@ -17,7 +17,7 @@ def normal(text: str) -> str:
     """Replace what differs between two runs: ids, times, durations, sizes and paths."""
     text = re.sub(r"\b[0-9a-f]{32}\b", "<run>", text)
     text = re.sub(r"\b[0-9a-f]{16}\b", "<span>", text)
-    text = re.sub(r"h1:[0-9a-f]{8}:[A-Z2-7]{26}", "<digest>", text)
+    text = re.sub(r"h[12]:[0-9a-f]{8}:[A-Za-z2-7]{26}", "<digest>", text)
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ", "<time>", text)
     text = re.sub(r"code      [0-9a-f]{12}.*\n", "", text)
     text = re.sub(r"(show|verify) [0-9a-f]{8}\b", r"\1 <run>", text)

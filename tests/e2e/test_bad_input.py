@@ -285,7 +285,7 @@ def test_a_large_payload_is_not_opened(configured: Configured) -> None:
         pass
     arguments = sealed(handle).tool_calls().calls[0].arguments
     assert arguments is not None
-    assert arguments.view.startswith("[REDACTED:oversize:h1:")
+    assert arguments.view.startswith("[REDACTED:oversize:h2:")
     assert arguments.bytes is not None
     assert arguments.bytes > 300_000
 

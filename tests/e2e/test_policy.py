@@ -303,7 +303,7 @@ def test_a_decision_is_recorded_with_rule_and_reason(configured: Configured, tmp
     [(_, policy)] = outcomes(bundle)
     assert (policy.decision, policy.rule) == (outcome, "small-amounts")
     assert policy.reason is not None
-    assert policy.reason.startswith("[REDACTED:content:h1:")
+    assert policy.reason.startswith("[REDACTED:content:h2:")
     assert bundle.index.counts.policy_blocks == (0 if ran else 1)
     assert verify(bundle.store, bundle.key).verdict == "verified"
     handle.shutdown()

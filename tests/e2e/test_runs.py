@@ -76,7 +76,7 @@ def test_every_kind_of_work_leaves_its_trace(configured: Configured) -> None:
     index = bundle.index
     assert (index.status, index.request_id, index.session_id) == ("ok", "req-1", "s1")
     assert index.user_id is not None
-    assert index.user_id.startswith("h1:")
+    assert index.user_id.startswith("h2:")
     assert index.usage == {"input_tokens": 5, "output_tokens": 2}
     assert index.versions.models == ["m-1"]
     assert index.versions.runbundle == "0.1.0"

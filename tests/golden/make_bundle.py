@@ -29,7 +29,9 @@ def make(store: Path) -> str:
         provider = TracerProvider(
             id_generator=SequentialIds(), resource=Resource({"service.name": "golden"}), shutdown_on_exit=False
         )
-        with runbundle.configure(store=store, contracts=CONTRACTS, tracer_provider=provider, key=b"golden") as handle:
+        with runbundle.configure(
+            store=store, contracts=CONTRACTS, tracer_provider=provider, key=b"a key for golden bundles"
+        ) as handle:
             with runbundle.start_run("demo", run_id="golden-v1", config=CONFIG, session_id="s", user_id="u") as run:
                 run.set_result({"answer": answer("Where is my parcel?")})
                 run.score("helpfulness", 0.9, label="good")

@@ -90,12 +90,12 @@ def test_words_and_short_values_do_not_taint() -> None:
 def test_the_tables_are_bounded() -> None:
     """So many values a run and so many runs; the run that was silent longest goes first."""
     tables = taint.Taint()
-    taint.remember(tables.table("first"), [f"value-{n:05}" for n in range(2 * taint.VALUES)], "personal")
-    assert len(tables.table("first").classes) == taint.VALUES
+    taint.remember(tables.table("", "first"), [f"value-{n:05}" for n in range(2 * taint.VALUES)], "personal")
+    assert len(tables.table("", "first").classes) == taint.VALUES
     for n in range(taint.RUNS):
-        tables.table(f"run-{n}")
-    assert tables.table("first").classes == {}
-    assert tables.table("") is not tables.table("")
+        tables.table("", f"run-{n}")
+    assert tables.table("", "first").classes == {}
+    assert tables.table("", "") is not tables.table("", "")
 
 
 def test_a_value_that_contains_itself_ends() -> None:

@@ -24,9 +24,9 @@ import orjson
 from runbundle.bundle.spool import folder_of, run_folders
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
 from runbundle.models.identity import RunKey
+from runbundle.redaction.given_key import require_key
 
 DEFAULT_TTL_S = 7 * 24 * 3600
-MIN_KEY_BYTES = 16
 _OPEN_RUNS = 1024
 _LENGTH = struct.Struct(">I")
 
@@ -34,7 +34,7 @@ _LENGTH = struct.Struct(">I")
 def vault_key(environment: Mapping[str, str] = os.environ) -> bytes:
     """Return the vault's key, from `RUNBUNDLE_VAULT_KEY` or the file that `RUNBUNDLE_VAULT_KEY_FILE` names.
 
-    Raises `ConfigError` if there is none, or one of fewer than 16 bytes.
+    Raises `ConfigError` if there is none, or a weak one.
     """
     given = environment.get("RUNBUNDLE_VAULT_KEY", "").encode()
     if not given and environment.get("RUNBUNDLE_VAULT_KEY_FILE"):
@@ -42,11 +42,12 @@ def vault_key(environment: Mapping[str, str] = os.environ) -> bytes:
             given = Path(environment["RUNBUNDLE_VAULT_KEY_FILE"]).read_bytes().strip()
         except OSError as error:
             raise ConfigError(f"RUNBUNDLE_VAULT_KEY_FILE cannot be read: {error.strerror}") from None
-    if len(given) < MIN_KEY_BYTES:
+    if not given:
         raise ConfigError(
-            f"the vault needs a key of at least {MIN_KEY_BYTES} bytes",
+            "the vault needs a key",
             hint="set RUNBUNDLE_VAULT_KEY, or RUNBUNDLE_VAULT_KEY_FILE; `openssl rand -hex 32` makes one",
         )
+    require_key(given, "the vault's key")
     return hmac.digest(given, b"runbundle/vault", "sha256")
 
 

@@ -25,20 +25,23 @@ def command(store_url: str, format_: str, app: str | None) -> None:
     """Check that nothing raw leaves this set-up and that runs will be recorded.
 
     Looks at the OTEL_* variables and the store, and with --app at the processors, exporters and sampler of the
-    tracer provider. Exit code: 0 if all is well, 1 otherwise.
+    tracer provider. Names the key of digests. Exit code: 0 if all is well, 1 otherwise.
     """
-    from runbundle.otel.doctor import diagnose_environment, diagnose_provider
+    from runbundle.otel.doctor import diagnose_environment, diagnose_key, diagnose_provider
 
-    found = diagnose_environment() + _store_findings(store_url)
+    key, key_findings = diagnose_key(store_url)
+    found = diagnose_environment() + _store_findings(store_url) + key_findings
     if app is not None:
         returned = call_app(app)
         found += diagnose_provider(getattr(returned, "tracer_provider", returned))
     if format_ == "json":
-        print_json({"findings": [finding._asdict() for finding in found]})
+        print_json({"findings": [finding._asdict() for finding in found], "digest_key": key.partition(": ")[2]})
     else:
         for finding in found:
             click.echo(f"{finding.code}  {finding.message}")
             click.echo(f"       {finding.hint}")
+        if not key_findings:
+            click.echo(key)
         looked = "environment, store" + (", tracer provider" if app else "")
         click.echo(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
         if app is None:

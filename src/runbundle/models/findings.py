@@ -235,5 +235,12 @@ FINDINGS: dict[str, FindingSpec] = {
         "No tracer provider with a redactor was found.",
         "Call runbundle.configure(), or name the application with --app module:callable.",
     ),
+    "RB907": FindingSpec(
+        "the digest key is this machine's only", "warning", "pipeline",
+        "Equal values have equal digests under one key. The key of this store is kept for one user of this machine, or"
+        " dies with its process or container; what others record under keys of their own cannot be compared.",
+        "Set RUNBUNDLE_REDACTION_KEY to the same key everywhere (`openssl rand -hex 32` makes one), or keep the folder"
+        " that RUNBUNDLE_KEYS names on a volume.",
+    ),
 }  # fmt: skip
 """By code: RB1xx structure, RB2xx integrity, RB3xx completeness, RB4xx redaction, RB5xx references, RB9xx pipeline."""

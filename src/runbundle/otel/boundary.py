@@ -43,7 +43,6 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._logged_at = 0.0
         self._about_root = {
             "runbundle.redaction.policy": redactor.policy.sha256,
-            "runbundle.redaction.key_id": redactor.policy.digester.key_id,
             **({"runbundle.redaction.mode": "debug"} if debug is not None else {}),
         }
 
@@ -116,6 +115,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes["runbundle.spans.unfollowed"] = member.unfollowed
             if member.is_run:
                 attributes.update(self._about_root)
+                attributes["runbundle.redaction.key_id"] = self.redactor.key_id(record["tenant_id"])
                 if member.implicit:
                     attributes["runbundle.implicit"] = True
                     attributes["runbundle.versions"] = versions_text()

@@ -4,7 +4,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, get_args
@@ -31,6 +31,7 @@ from runbundle.redaction.detectors.environment import secrets_of_environment
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.detectors.text import default_detector
 from runbundle.redaction.engine import Redactor
+from runbundle.redaction.given_key import GivenKey
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.places import spool_of, vault_of
 
@@ -127,7 +128,7 @@ def configure(
     contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path] | None = None,
     tracer_provider: TracerProvider | None = None,
     otlp: bool | str = False,
-    key: bytes | str | Path | Callable[[], bytes] | None = None,
+    key: GivenKey | None = None,
     safe_keys: Iterable[str] = (),
     safe_names: Iterable[str] = (),
     user_id: Literal["keep", "hash", "drop"] = "hash",
@@ -148,26 +149,27 @@ def configure(
 
     `store`: URL, path or store; default `RUNBUNDLE_STORE`, else `./.runbundle`. `contracts`: contracts, mappings, or
     paths of JSON or YAML files; default `RUNBUNDLE_CONTRACTS`. `tracer_provider`: one to attach to; by default the
-    global one if the application has set an SDK provider, else one is built. An existing provider whose processors
-    are handed raw spans is refused with `ConfigError`, unless `raw_exporters="allow"`: they then go on seeing them, and
-    a warning says so. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider.
-    `otlp`: forward redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
-    `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests, or the
-    path of a file that holds it, or a callable that returns it; default `RUNBUNDLE_REDACTION_KEY`, else the file of
-    `RUNBUNDLE_REDACTION_KEY_FILE`, else drawn at random for this process. `safe_keys` and `safe_names`: attribute keys
-    and span names of your own that may be kept. `user_id`: what happens to user ids. `result`: which fields of a run's
-    result are kept. `decider`: decides about calls of tools whose contract says `require_approval`: a callable that is
-    given a `ToolCall` and returns a `Decision` or a bool; by default such calls are refused. It is asked by `@tool` and
-    `start_tool()` only, and one that raises denies. A contract's `deny` is final. No policy is enforced before
-    `configure()`, nor after `shutdown()`: the contracts are not known then. `content_mode="debug"`, with
-    `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the environment, writes raw content to an encrypted vault
-    beside the store, for `vault_ttl_s` seconds; never to a bundle nor over OTLP. `spool`: where journals lie until the
-    seal. `grace_s`: how long a run whose root has ended waits for spans still open, here or in other processes.
-    `durability`: what a record survives once its span's `end()` has returned: with `os` the death of the process, with
-    `fsync-batch` that of the machine after a tenth of a second, with `fsync` at once. `spool_limit_bytes`: how much
-    may wait for its seal before records are held up, for half a second, and then dropped and counted. `recover`: seal
-    in the background the runs that dead processes have left in the spool. `resource`: attributes of a
-    provider built here. `set_global`: make that one the global one.
+    global one if the application has set an SDK provider, else one is built. An existing provider whose processors are
+    handed raw spans is refused with `ConfigError`, unless `raw_exporters="allow"`: they then go on seeing them, and a
+    warning says so. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider. `otlp`:
+    forward redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
+    `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests, of 16 bytes or
+    more, or the path of a file that holds it, or a callable that returns it; default `RUNBUNDLE_REDACTION_KEY`, else
+    the file of `RUNBUNDLE_REDACTION_KEY_FILE`, else one that is made on first use and kept for this user and store in
+    `RUNBUNDLE_KEYS`, else `~/.config/runbundle/keys`. Digests join where it is the same. `safe_keys` and `safe_names`:
+    attribute keys and span names of your own that may be kept. `user_id`: what happens to user ids. `result`: which
+    fields of a run's result are kept. `decider`: decides about calls of tools whose contract says `require_approval`: a
+    callable that is given a `ToolCall` and returns a `Decision` or a bool; by default such calls are refused. It is
+    asked by `@tool` and `start_tool()` only, and one that raises denies. A contract's `deny` is final. No policy is
+    enforced before `configure()`, nor after `shutdown()`: the contracts are not known then. `content_mode="debug"`,
+    with `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the environment, writes raw content to an encrypted
+    vault beside the store, for `vault_ttl_s` seconds; never to a bundle nor over OTLP. `spool`: where journals lie
+    until the seal. `grace_s`: how long a run whose root has ended waits for spans still open, here or in other
+    processes. `durability`: what a record survives once its span's `end()` has returned: with `os` the death of the
+    process, with `fsync-batch` that of the machine after a tenth of a second, with `fsync` at once.
+    `spool_limit_bytes`: how much may wait for its seal before records are held up, for half a second, and then dropped
+    and counted. `recover`: seal in the background the runs that dead processes have left in the spool. `resource`:
+    attributes of a provider built here. `set_global`: make that one the global one.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
@@ -187,13 +189,14 @@ def configure(
         artifact_store = store if isinstance(store, ArtifactStore) else from_url(str(store or store_from_environment()))
         policy = policy_from_environment(
             arguments["contracts"],
+            store=artifact_store.url,
             key=key,
             safe_keys=frozenset(arguments["safe_keys"]),
             safe_names=frozenset(arguments["safe_names"]),
             user_id=user_id,
             result=arguments["result"],
         )
-        KNOWN.register(*secrets_of_environment(os.environ), policy.digester.key, *policy.digester.key_texts())
+        KNOWN.register(*secrets_of_environment(os.environ))
         # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)

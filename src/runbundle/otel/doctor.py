@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle.models.findings import FINDINGS
 from runbundle.otel import active
+from runbundle.otel.digest_key import key_standing
 from runbundle.otel.processors import is_safe, processors_of, raw_processors
 
 _GROUPS = {
@@ -44,6 +45,13 @@ def diagnose_environment() -> list[Diagnosis]:
     if sampler and sampler not in _KNOWN_SAMPLERS:
         found.append(_diagnosis("RB903", f"OTEL_TRACES_SAMPLER is {sampler}"))
     return found
+
+
+def diagnose_key(store: str) -> tuple[str, list[Diagnosis]]:
+    """Say where the digest key of the store with this URL comes from, and what is to be found fault with."""
+    standing = key_standing(store)
+    said = f"digest key: {standing.text}"
+    return said, [_diagnosis("RB907", said)] if standing.fault else []
 
 
 def diagnose_provider(provider: Any = None) -> list[Diagnosis]:

@@ -1,8 +1,7 @@
 """Exporters: one that redacts in front of another, and one that writes bundles, for configuration by environment."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
@@ -11,13 +10,13 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.codec.dialects import is_agent_work
-from runbundle.errors import ConfigError
 from runbundle.models.identity import NO_RUN, RunKey, tenant_of
+from runbundle.otel.digest_key import digest_key
 from runbundle.otel.membership import RUN_ID_KEY, TENANT_ID_KEY
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor
-from runbundle.redaction.markers import Digester
+from runbundle.redaction.given_key import GivenKey
 from runbundle.redaction.policy import Policy
 from runbundle.store import from_url
 from runbundle.store.places import DEFAULT_STORE, spool_of
@@ -89,9 +88,8 @@ class BundleSpanExporter(SpanExporter):
     """
 
     def __init__(self, store: str | None = None, contracts: str | None = None, **_: Any) -> None:
-        policy = policy_from_environment(contracts)
-        self._redactor = Redactor(policy)
         artifact_store = from_url(store or store_from_environment())
+        self._redactor = Redactor(policy_from_environment(contracts, store=artifact_store.url))
         self._recorder = Recorder(artifact_store, spool_of(artifact_store))
         self._codec = SpanCodec()
         self._agent_traces: dict[int, bool] = {}
@@ -111,7 +109,7 @@ class BundleSpanExporter(SpanExporter):
                 raw["attributes"][RUN_ID_KEY] = run_id
                 if is_root:
                     raw["attributes"]["runbundle.redaction.policy"] = self._redactor.policy.sha256
-                    raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.policy.digester.key_id
+                    raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.key_id(raw.get("tenant_id", ""))
                 self._recorder.ended(self._redactor.redact_span(raw), is_root=is_root)
             if is_root:
                 self._agent_traces.pop(identity(span).trace_id, None)
@@ -131,40 +129,23 @@ def store_from_environment() -> str:
     return os.environ.get("RUNBUNDLE_STORE", "").strip() or DEFAULT_STORE
 
 
-def key_from(given: bytes | str | Path | Callable[[], bytes] | None = None) -> bytes | None:
-    """Return the digest key: given, from a file or from a callable; else that of the environment; None: draw one.
+def policy_from_environment(
+    contracts: str | Iterable[Any] | None = None,
+    *,
+    store: str | None = None,
+    key: GivenKey | None = None,
+    **options: Any,
+) -> Policy:
+    """Build a policy from options; contracts default to the files of `RUNBUNDLE_CONTRACTS` (`:`-separated).
 
-    The environment's is `RUNBUNDLE_REDACTION_KEY`, or is in the file that `RUNBUNDLE_REDACTION_KEY_FILE` names.
-    Raises `ConfigError` for a file that cannot be read and for an empty key.
+    `store` is the URL of the store whose digests are to join; by default the environment's. Raises `ConfigError` for a
+    key that must not be used.
     """
-    if given is None:
-        text = os.environ.get("RUNBUNDLE_REDACTION_KEY", "")
-        if text:
-            return text.encode()
-        given = os.environ.get("RUNBUNDLE_REDACTION_KEY_FILE", "").strip() or None
-    if given is None or isinstance(given, bytes):
-        key = given
-    elif callable(given):
-        key = given()
-    else:
-        try:
-            key = Path(given).read_bytes().strip()
-        except OSError as error:
-            raise ConfigError(f"the digest key {given} cannot be read: {error.strerror}") from None
-    if key is not None and not key:
-        raise ConfigError(
-            "the digest key is empty", hint="`openssl rand -hex 32` makes one; leave it out for a random one"
-        )
-    return key
-
-
-def policy_from_environment(contracts: str | Iterable[Any] | None = None, **options: Any) -> Policy:
-    """Build a policy from options; contracts default to the files of `RUNBUNDLE_CONTRACTS` (`:`-separated)."""
     given: list[Any]
     if contracts is None or isinstance(contracts, str):
         given = [p for p in (contracts or os.environ.get("RUNBUNDLE_CONTRACTS", "")).split(os.pathsep) if p]
     else:
         given = list(contracts)
-    key = key_from(options.pop("key", None))
+    digester, origin, path = digest_key(store or store_from_environment(), key)
     extra: Mapping[str, Any] = options
-    return Policy(contracts=by_name(given), digester=Digester(key), **extra)
+    return Policy(contracts=by_name(given), digester=digester, key_origin=origin, key_path=path, **extra)

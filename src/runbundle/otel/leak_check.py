@@ -5,6 +5,7 @@ import http.server
 import io
 import logging
 import os
+import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Generator, Sequence
@@ -128,7 +129,8 @@ def _check_one(captured: Captured, *, otlp: str, protocol: str) -> None:
     console = io.StringIO()
     try:
         with tempfile.TemporaryDirectory() as folder:
-            with configure(store=folder, otlp=otlp, contracts=_contracts(), resource=RESOURCE) as handle:
+            key = secrets.token_bytes(32)  # or one for this folder would stay behind in the user's keyring
+            with configure(store=folder, otlp=otlp, contracts=_contracts(), resource=RESOURCE, key=key) as handle:
                 handle.tracer_provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=console)))
                 _plant(handle)
             captured.expect("bundle and spool", CHANNELS)

@@ -14,15 +14,16 @@ from runbundle.models.records import (
 )
 from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
-from runbundle.redaction.markers import canonical, is_marker, marker
+from runbundle.redaction.markers import HIDDEN, canonical, is_marker, marker
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, parse_receipt
 from runbundle.redaction.shapes import RECEIPT, allowed, is_name, kept_trace_state, schema_url, standard_event
 from runbundle.redaction.taint import Table, Taint
 from runbundle.redaction.text import derived_names
-from runbundle.redaction.values import Values, Work
+from runbundle.redaction.values import Tenant, Values, Work
 
-_CACHE_LIMIT = 8192
+_CACHE_LIMIT = 2048
+_TENANTS = 128
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 _EVENT_NAMES = frozenset(
@@ -40,19 +41,33 @@ _EVENT_NAMES = frozenset(
 
 
 class Redactor:
-    """Applies one policy. Safe to share between threads: what it keeps are caches of pure functions."""
+    """Applies one policy, to each record with the key of its tenant: no digest of one joins with one of another.
+
+    Safe to share between threads: what it keeps are caches of pure functions.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._digest = policy.digester
+        self._nobody = Tenant(policy.digester)
+        self._tenants: dict[str, Tenant] = {}
         self._kinds: dict[str, Kind] = {**dict.fromkeys(policy.safe_keys, cast("Kind", "name")), **SPAN_KEYS}
-        self._hidden_keys: dict[str, str] = {}
-        # By identity, with the object itself so that its id cannot be reused: a process has a handful of each, and the
-        # edges hand the same object for every span.
-        self._scopes: dict[int, tuple[ScopeRecord, ScopeRecord]] = {}
         self._resources: dict[int, tuple[ResourceRecord, ResourceRecord]] = {}
         self._values = Values(policy)
         self._taint = Taint()
+
+    def key_id(self, tenant_id: str = "") -> str:
+        """Return the name of the key of a tenant's digests."""
+        return self._tenant(tenant_id).digest.key_id
+
+    def _tenant(self, tenant_id: str) -> Tenant:
+        if not tenant_id:
+            return self._nobody
+        known = self._tenants.get(tenant_id)
+        if known is None:
+            if len(self._tenants) >= _TENANTS:
+                self._tenants.clear()  # what was worked out is worked out again
+            known = self._tenants[tenant_id] = Tenant(self.policy.digester.for_tenant(tenant_id))
+        return known
 
     # -- spans ---------------------------------------------------------------------------------------------------
 
@@ -72,7 +87,9 @@ class Redactor:
         receipt = parse_receipt(raw.get(RECEIPT)) or Receipt()
         tool = raw.get("gen_ai.tool.name")
         tool = tool if isinstance(tool, str) and is_name(tool) else ""
-        work = Work(receipt, tool, self._taint.table(record["run_id"]), [])
+        tenant_id = record.get("tenant_id", "")
+        tenant = self._tenant(tenant_id)
+        work = Work(receipt, tool, self._taint.table(tenant_id, record["run_id"]), tenant, [])
         attributes = self._attributes(raw, work, "attributes")
         redacted: SpanRecord = {
             **record,
@@ -82,8 +99,8 @@ class Redactor:
             "events": [self._event(e, work, f"events[{i}]") for i, e in enumerate(record["events"])],
             "links": [self._link(link, work, f"links[{i}]") for i, link in enumerate(record["links"])],
             "status_message": self._values.message(record["status_message"], work, "status"),
-            "scope": self.redact_scope(record["scope"]),
-            "resource": self.redact_resource(record["resource"]),
+            "scope": self._scope(record["scope"], tenant),
+            "resource": self._resource(record["resource"]),
         }
         self._values.finish(work)
         if redacted["trace_state"] != record["trace_state"]:
@@ -96,7 +113,9 @@ class Redactor:
         try:
             receipt = parse_receipt(record["attributes"].get(RECEIPT)) or Receipt()
             name, body = record["event_name"], record["body"]
-            work = Work(receipt, "", self._taint.table(record["run_id"]), [])
+            tenant_id = record.get("tenant_id", "")
+            tenant = self._tenant(tenant_id)
+            work = Work(receipt, "", self._taint.table(tenant_id, record["run_id"]), tenant, [])
             attributes = self._attributes(record["attributes"], work, "attributes")
             redacted: LogRecordDict = {
                 **record,
@@ -104,8 +123,8 @@ class Redactor:
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
                 "body": None if body is None else self._values.content(body, work, "body"),
                 "attributes": attributes,
-                "scope": self.redact_scope(record["scope"]),
-                "resource": self.redact_resource(record["resource"]),
+                "scope": self._scope(record["scope"], tenant),
+                "resource": self._resource(record["resource"]),
             }
             self._values.finish(work)
             attributes[RECEIPT] = receipt.to_text()
@@ -149,35 +168,32 @@ class Redactor:
         attributes = self._attributes(link["attributes"], work._replace(tool=""), f"{path}.attributes")
         return {**link, "trace_state": kept_trace_state(link["trace_state"]), "attributes": attributes}
 
-    def redact_scope(self, scope: ScopeRecord) -> ScopeRecord:
+    def _scope(self, scope: ScopeRecord, tenant: Tenant) -> ScopeRecord:
         """Return the scope: name and version if they are names, no attribute that is not known."""
-        known = self._scopes.get(id(scope))
+        known = tenant.scopes.get(id(scope))
         if known is None or known[0] is not scope:
-            known = _remember(self._scopes, id(scope), (scope, self._scope(scope)))
-        return known[1]
-
-    def _scope(self, scope: ScopeRecord) -> ScopeRecord:
-        return {
-            "name": scope["name"] if not scope["name"] or is_name(scope["name"]) else marker("name"),
-            "version": scope["version"] if not scope["version"] or is_name(scope["version"]) else marker("name"),
-            "schema_url": schema_url(scope["schema_url"]),
-            "attributes": self._attributes(scope["attributes"], Work(Receipt(), "", Table(), []), "scope.attributes"),
-        }
-
-    def redact_resource(self, resource: ResourceRecord) -> ResourceRecord:
-        """Return the resource with the attributes that name a service, a process or a place; no others."""
-        known = self._resources.get(id(resource))
-        if known is None or known[0] is not resource:
-            known = _remember(self._resources, id(resource), (resource, self._resource(resource)))
+            work = Work(Receipt(), "", Table(), tenant, [])
+            redacted: ScopeRecord = {
+                "name": scope["name"] if not scope["name"] or is_name(scope["name"]) else marker("name"),
+                "version": scope["version"] if not scope["version"] or is_name(scope["version"]) else marker("name"),
+                "schema_url": schema_url(scope["schema_url"]),
+                "attributes": self._attributes(scope["attributes"], work, "scope.attributes"),
+            }
+            known = _remember(tenant.scopes, id(scope), (scope, redacted))
         return known[1]
 
     def _resource(self, resource: ResourceRecord) -> ResourceRecord:
-        kept: Attributes = {}
-        for key, value in resource["attributes"].items():
-            kind = RESOURCE_KEYS.get(key) or ("name" if key in self.policy.safe_keys else None)
-            if kind is not None and allowed(kind, key, value):
-                kept[key] = value
-        return {"attributes": kept, "schema_url": schema_url(resource["schema_url"])}
+        """Return the resource with the attributes that name a service, a process or a place; no others."""
+        known = self._resources.get(id(resource))
+        if known is None or known[0] is not resource:
+            kept: Attributes = {}
+            for key, value in resource["attributes"].items():
+                kind = RESOURCE_KEYS.get(key) or ("name" if key in self.policy.safe_keys else None)
+                if kind is not None and allowed(kind, key, value):
+                    kept[key] = value
+            redacted: ResourceRecord = {"attributes": kept, "schema_url": schema_url(resource["schema_url"])}
+            known = _remember(self._resources, id(resource), (resource, redacted))
+        return known[1]
 
     # -- attributes ----------------------------------------------------------------------------------------------
 
@@ -195,7 +211,7 @@ class Redactor:
                     kept[key] = value
                     continue
             elif kind is None:
-                self._undeclared(kept, key, value, work.receipt, path)
+                self._undeclared(kept, key, value, work, path)
                 continue
             elif kind == "own":
                 if allowed(kind, key, value):
@@ -231,21 +247,22 @@ class Redactor:
             kept["runbundle.tool.side_effects"] = contract.side_effects
         return kept
 
-    def _undeclared(self, kept: Attributes, key: str, value: Any, receipt: Receipt, path: str) -> None:
+    def _undeclared(self, kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
         """Replace a key that nobody declared, and its value: either may be the secret."""
-        if key.startswith("runbundle.redacted.") and is_marker(value) and len(key) == 31:
+        if key.startswith(HIDDEN) and is_marker(value) and len(key) == 31:
             kept[key] = value
             return
-        hidden = self._hidden_keys.get(key)
+        tenant = work.tenant
+        hidden = tenant.hidden_keys.get(key)
         if hidden is None:
-            digest = self._digest("key", key.encode("utf-8", "replace"))
-            hidden = _remember(self._hidden_keys, key, "runbundle.redacted." + digest[12:24].lower())
-        receipt.add(f"{path}.{hidden}", "undeclared", "mask" if sensitive_key(key) else "digest")
+            digest = tenant.digest("key", key.encode("utf-8", "replace"))
+            hidden = _remember(tenant.hidden_keys, key, HIDDEN + digest[12:24])
+        work.receipt.add(f"{path}.{hidden}", "undeclared", "mask" if sensitive_key(key) else "digest")
         if sensitive_key(key):
             kept[hidden] = marker("credential")
         else:
             data = canonical(value)
-            kept[hidden] = marker("undeclared", digest=self._digest("attribute", data), size=len(data))
+            kept[hidden] = marker("undeclared", digest=tenant.digest("attribute", data), size=len(data))
 
 
 def skeleton(record: SpanRecord) -> SpanRecord:

@@ -14,7 +14,7 @@ from typing import Any
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
 from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.markers import MARKER
+from runbundle.redaction.markers import blanked
 
 # Names, ids and keys repeat: of a service's spans nearly all have been judged before. A judgement costs 5 to 10 µs, a
 # look-up 0.1 µs. The caches hold at most four times 8,192 short strings.
@@ -60,8 +60,14 @@ def has_credential(text: str) -> bool:
 
 
 def _has_credential(text: str) -> bool:
-    if "[REDACTED:" in text:
-        text = MARKER.sub('""', text)  # the word before a marker is no key to what comes after it
+    if not _searched(text):
+        return False  # nearly all text: what is written by ourselves need not be found in it
+    # Quotes, since the word before a marker or a digest is no key to it, nor to what comes after it.
+    rest = blanked(text, '"')
+    return rest is text or _searched(rest)
+
+
+def _searched(text: str) -> bool:
     pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
     return pattern.search(text) is not None or bool(KNOWN.find(text))
 

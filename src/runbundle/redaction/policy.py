@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import orjson
@@ -10,8 +11,11 @@ import orjson
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
 
-RULES_VERSION = "1"
+RULES_VERSION = "2"
 """Changes whenever the built-in tables decide differently, so that a bundle's policy digest does too."""
+
+KeyOrigin = Literal["explicit", "keyring", "process"]
+"""Where the root of the keys comes from: it was given, is kept for this user, or was drawn for this process only."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,11 @@ class Policy:
     contracts: Mapping[str, ToolContract] = field(default_factory=dict[str, ToolContract])
     """By tool name."""
     digester: Digester = field(default_factory=Digester)
-    """Keyed digests. By default the key is drawn at random and dies with the process."""
+    """Keyed digests of records without a tenant; other tenants' are derived from it. By default its root is drawn at
+    random and dies with the process."""
+    key_origin: KeyOrigin = "process"
+    key_path: Path | None = None
+    """The file of a root that is kept."""
     safe_keys: frozenset[str] = frozenset()
     """Attribute keys whose values are kept if they are numbers or short names: `app.order_kind`."""
     safe_names: frozenset[str] = frozenset()

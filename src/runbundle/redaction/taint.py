@@ -45,20 +45,21 @@ class Taint:
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a span may end where garbage is collected, in here too
         _taints.add(self)
-        self._tables: OrderedDict[str, Table] = OrderedDict()
+        self._tables: OrderedDict[tuple[str, str], Table] = OrderedDict()
 
-    def table(self, run_id: str) -> Table:
+    def table(self, tenant_id: str, run_id: str) -> Table:
         """Return the table of a run; outside of runs each call has a table of its own."""
         if not run_id:
             return Table()
+        key = (tenant_id, run_id)
         with self._lock:
-            table = self._tables.get(run_id)
+            table = self._tables.get(key)
             if table is None:
-                table = self._tables[run_id] = Table()
+                table = self._tables[key] = Table()
                 if len(self._tables) > RUNS:
                     self._tables.popitem(last=False)
             else:
-                self._tables.move_to_end(run_id)
+                self._tables.move_to_end(key)
             return table
 
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.models.contract import DataHandling, ToolContract
-from runbundle.models.records import Attributes
+from runbundle.models.records import Attributes, ScopeRecord
 from runbundle.redaction.configuration import redact_configuration
-from runbundle.redaction.markers import canonical, is_digest, is_marker, marker
+from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
@@ -23,6 +23,19 @@ MAX_PAYLOAD_BYTES = 262_144
 _NAMES_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
 
 
+class Tenant:
+    """What depends on the key of one tenant: its digester, and what was worked out with it."""
+
+    __slots__ = ("digest", "hidden_keys", "scopes")
+
+    def __init__(self, digest: Digester) -> None:
+        self.digest = digest
+        self.hidden_keys: dict[str, str] = {}
+        # By identity, with the object itself so that its id cannot be reused: a process has a handful of each, and the
+        # edges hand the same object for every span.
+        self.scopes: dict[int, tuple[ScopeRecord, ScopeRecord]] = {}
+
+
 class Work(NamedTuple):
     """What is at hand while one record is redacted."""
 
@@ -31,6 +44,7 @@ class Work(NamedTuple):
     """The record's tool, or ""."""
     taint: Table
     """What was withheld in the record's run so far."""
+    tenant: Tenant
     views: list[tuple[Attributes, str, str, Any]]
     """Where to write which attribute, its path and its view: they wait until all of the record's payloads were seen."""
 
@@ -40,7 +54,6 @@ class Values:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._digest = policy.digester
         self._rules: dict[tuple[str, str], PayloadRules] = {
             (name, target): compile_payload_rules(contract, target)
             for name, contract in policy.contracts.items()
@@ -59,7 +72,7 @@ class Values:
         roles: tuple[str, ...] = ()
         if messages:
             roles = message_roles(value if isinstance(value, str) else data.decode("utf-8", "replace"))
-        return marker("content", digest=self._digest("content", data), size=len(data), roles=roles)
+        return marker("content", digest=work.tenant.digest("content", data), size=len(data), roles=roles)
 
     def message(self, value: Any, work: Work, path: str) -> str:
         """An error's text: a marker, or what the tool's contract says of its errors."""
@@ -67,12 +80,12 @@ class Values:
             return cast("str", value)
         rules = self._rules.get((work.tool, "error"))
         if rules is not None and isinstance(value, str) and rules.decides:
-            kept = redact_payload(value, rules, self._digest, work.receipt, path, work.taint)
+            kept = redact_payload(value, rules, work.tenant.digest, work.receipt, path, work.taint)
             kept = scrub(kept, work.taint, work.receipt, path)
             return kept if isinstance(kept, str) else marker("error")
         work.receipt.add(path, "error", "digest")
         data = canonical(value)
-        return marker("error", digest=self._digest("error", data), size=len(data))
+        return marker("error", digest=work.tenant.digest("error", data), size=len(data))
 
     def user(self, kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
         """A user id: kept, hashed or dropped, as the policy says."""
@@ -82,7 +95,7 @@ class Values:
         else:
             work.receipt.add(f"{path}.{key}", "user_id", "drop" if action == "drop" else "hash")
             if action != "drop":
-                kept[key] = self._digest("user", canonical(value))
+                kept[key] = work.tenant.digest("user", canonical(value))
 
     def free_id(self, kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
         """The id of a session, a request or a case: kept if it is opaque, digested if it may name a person."""
@@ -90,7 +103,7 @@ class Values:
             kept[key] = value
         else:
             work.receipt.add(f"{path}.{key}", "free_id", "hash")
-            kept[key] = self._digest(key, canonical(value))
+            kept[key] = work.tenant.digest(key, canonical(value))
 
     def stack(self, value: Any, work: Work, path: str) -> str:
         """A stack trace: its frames."""
@@ -115,7 +128,9 @@ class Values:
         """A run's result, under the policy's rules for it."""
         view: Any = value
         if not is_marker(value):
-            view = redact_payload(_parsed(value), self._result_rules, self._digest, work.receipt, "result", work.taint)
+            view = redact_payload(
+                _parsed(value), self._result_rules, work.tenant.digest, work.receipt, "result", work.taint
+            )
         work.views.append((kept, key, "result", view))
 
     def payload(self, kept: Attributes, kind: str, value: Any, work: Work) -> None:
@@ -130,7 +145,7 @@ class Values:
         data = value if size > MAX_PAYLOAD_BYTES else _parsed(value)
         raw = canonical(data)
         if f"{prefix}.digest" not in kept:
-            kept[f"{prefix}.digest"] = self._digest(f"tool|{work.tool}|{kind}", raw)
+            kept[f"{prefix}.digest"] = work.tenant.digest(f"tool|{work.tool}|{kind}", raw)
             kept[f"{prefix}.bytes"] = len(raw)
         if rules is None:
             work.receipt.add(kind, "no-contract", "digest")
@@ -139,7 +154,7 @@ class Values:
             work.receipt.add(kind, "oversize", "digest")
             kept[key] = marker("oversize", digest=kept[f"{prefix}.digest"], size=len(raw))
         else:
-            view = redact_payload(data, rules, self._digest, work.receipt, kind, work.taint)
+            view = redact_payload(data, rules, work.tenant.digest, work.receipt, kind, work.taint)
             work.views.append((kept, key, kind, view))
 
     def finish(self, work: Work) -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import orjson
 
 from runbundle.errors import ConfigError, StateCorrupt
+from runbundle.redaction.given_key import require_key
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.records import SEALED, CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 
-MIN_KEY_BYTES = 16
 _NONCE_BYTES = 12
 
 
@@ -26,10 +26,7 @@ class EncryptedRunStore(RunStore):
     """A run store that sees no payload in plain. What it holds in plain already is refused: `StateCorrupt`."""
 
     def __init__(self, store: RunStore, key: bytes) -> None:
-        if len(key) < MIN_KEY_BYTES:
-            raise ConfigError(
-                f"run state needs a key of at least {MIN_KEY_BYTES} bytes", hint="`openssl rand -hex 32` makes one"
-            )
+        require_key(key, "the key of run state", in_code=True)
         self.store, self._key = store, key
         self.tenant = store.tenant
         # A key for each tenant: what is drawn at random is then drawn for fewer payloads.

@@ -56,6 +56,11 @@ class Settings:
         path = f"/{quote(self.prefix)}" if self.prefix else ""
         return f"{self.scheme}://{self.bucket}{path}{f'?{query}' if query else ''}"
 
+    @property
+    def place(self) -> str:
+        """The URL without what only says how the place is spoken to: all settings of one store share it."""
+        return Settings(self.scheme, self.bucket, self.prefix, self.endpoint, account=self.account).url
+
     def below(self, name: str) -> "Settings":
         """Return the settings of a store inside this one."""
         return replace(self, prefix=f"{self.prefix}/{name}" if self.prefix else name)

@@ -1,5 +1,7 @@
 """Stores by URL."""
 
+import os
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from runbundle.errors import ConfigError
@@ -31,3 +33,25 @@ def from_url(url: str) -> ArtifactStore:
         f"no store for URLs that begin with {parts.scheme}://",
         hint="give a path, or a URL that begins with file://, memory://, s3://, gs:// or az://",
     )
+
+
+def local_root(url: str) -> Path | None:
+    """Return the folder that the URL or path of a local store names, as the file system has it; None for others."""
+    if "://" in url and not url.startswith("file://"):
+        return None
+    return Path(os.path.realpath(unquote(urlsplit(url).path) if "://" in url else url))
+
+
+def canonical_url(url: str) -> str:
+    """Return the one URL of all that name the same store: without links, options of the connection, or `..`.
+
+    A URL that is not understood comes back as it is. Raises `ConfigError` for an object store's that is wrong.
+    """
+    root = local_root(url)
+    if root is not None:
+        return root.as_uri()
+    if urlsplit(url).scheme in ("s3", "gs", "az"):
+        from runbundle.store.object_urls import settings_of
+
+        return settings_of(url).place
+    return url

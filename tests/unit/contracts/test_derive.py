@@ -398,6 +398,6 @@ def test_a_recorded_call_is_redacted_as_declared(configured: Callable[..., runbu
     assert call.arguments is not None
     assert call.result is not None
     assert call.arguments.view["word"] == "bundle"
-    assert call.arguments.view["who"]["name"].startswith("h1:")
+    assert call.arguments.view["who"]["name"].startswith("h2:")
     assert "canary" not in call.model_dump_json()
     assert call.result.view == {"meaning": "of bundle"}

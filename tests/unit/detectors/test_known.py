@@ -2,6 +2,7 @@
 
 import base64
 import json
+import secrets
 import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -122,8 +123,10 @@ def test_a_numeric_secret_is_found_as_a_number(process_known: KnownSecrets) -> N
 
 
 def test_a_random_digest_key_is_known_in_the_forms_it_would_be_written_in(process_known: KnownSecrets) -> None:
-    """As hex and as base64, which is how a key of arbitrary bytes gets into text."""
-    digester = Digester()
+    """As hex and as base64, which is how a key of arbitrary bytes gets into text; so are those derived from it."""
+    root = secrets.token_bytes(32)
+    digester = Digester(root)
     process_known.register(*digester.key_texts())
-    assert process_known.find(f"key {digester.key.hex()}")
-    assert process_known.find(f"key {base64.b64encode(digester.key).decode()}")
+    for key in (root, digester.subkey("carrier")):
+        assert process_known.find(f"key {key.hex()}")
+        assert process_known.find(f"key {base64.b64encode(key).decode()}")

@@ -16,7 +16,7 @@ from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
 from runbundle.redaction.detectors.matcher import TOKEN_BYTES, Match, Matcher
 from runbundle.redaction.detectors.rewrite import Rewritten
 from runbundle.redaction.detectors.vendors import VENDOR_RULES
-from runbundle.redaction.markers import MARKER, marker
+from runbundle.redaction.markers import MARKER, blanked, marker
 
 MASK = marker("credential")
 _DEPTH = 2
@@ -89,16 +89,17 @@ class Detector:
 
     def hits(self, text: str) -> list[Found]:
         """Return what is found in `text` as it stands, without looking behind encodings: for text that was redacted."""
-        return _merged(self._views(text, _DEPTH))
+        if next(self._views(text, _DEPTH), None) is None:
+            return []  # nearly always, so what is written by ourselves is blanked out after
+        return _merged(self._views(blanked(text, "\0"), _DEPTH))
 
     def redact(self, text: str) -> str:
         """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
         return masked(text, self.find(text))
 
     def _look(self, text: str) -> Iterator[Found]:
-        # Markers are blanked out, so that no word in them stands for a key: the class is called "credential".
-        blank = MARKER.sub(lambda m: "\0" * len(m[0]), text) if "[REDACTED:" in text else text
-        return self._views(blank, 0)
+        # Markers and digests are blanked out, so that no word in them stands for a key: a class is called "credential".
+        return self._views(blanked(text, "\0"), 0)
 
     def _views(self, text: str, depth: int) -> Iterator[Found]:
         # Every character that is not ASCII becomes one byte, so places in both are the same.

@@ -1,0 +1,125 @@
+"""The root of the digests' keys: given, kept for this user and store, or of this process only; what is said of it."""
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from runbundle.errors import ConfigError
+from runbundle.redaction import keyring
+from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.given_key import GivenKey, digest_key_given, stretched
+from runbundle.redaction.markers import Digester, texts_of_key
+from runbundle.redaction.policy import KeyOrigin
+from runbundle.store.url import canonical_url, local_root
+
+_log = logging.getLogger("runbundle")
+_said: set[str] = set()
+_TO_JOIN = f"set RUNBUNDLE_REDACTION_KEY for all that are to join, or let {keyring.VARIABLE} name a folder they share"
+
+
+class DigestKey(NamedTuple):
+    """A digester, and where its root comes from."""
+
+    digester: Digester
+    origin: KeyOrigin
+    path: Path | None = None
+
+
+class KeyStanding(NamedTuple):
+    """What is said of a store's digest key, and whether that is a fault in the set-up."""
+
+    text: str
+    fault: bool = False
+
+
+def digest_key(store: str, given: GivenKey | None = None) -> DigestKey:
+    """Return the digest key of the store with this URL, and register it as a known secret.
+
+    A key that was given, in code or by the environment, is stretched and serves all stores. Else the one of this user
+    for this store is taken, or made. Raises `ConfigError` for a key that must not be used. Where digests will not
+    join with those of others, who may expect it, that is logged once.
+    """
+    explicit = digest_key_given(given)
+    if explicit is not None:
+        found = DigestKey(Digester(stretched(explicit)), "explicit")
+        KNOWN.register(explicit, *texts_of_key(explicit), *found.digester.key_texts())
+        return found
+    url = canonical_url(store)
+    if url.startswith("memory:"):
+        kept = keyring.process_key(url, "the store is in memory")
+    else:
+        _mind_the_store(url)
+        kept = keyring.key_of(url)
+        if kept.path is None:
+            _say_once(
+                url, f"the key of digests cannot be kept ({kept.why}): digests of this process join with no other's"
+            )
+        elif not url.startswith("file:"):
+            _say_once(url, f"digests in {url} have the key {kept.path}, of this user and machine: others' do not join")
+    found = DigestKey(Digester(kept.key), "process" if kept.path is None else "keyring", kept.path)
+    KNOWN.register(*found.digester.key_texts())
+    return found
+
+
+def key_standing(store: str) -> KeyStanding:
+    """Return what `doctor` says of the digest key of the store with this URL. Makes none.
+
+    Raises `ConfigError` for a key that must not be used.
+    """
+    if digest_key_given(None) is not None:
+        return KeyStanding("given by the environment")
+    url = canonical_url(store)
+    if url.startswith("memory:"):
+        return KeyStanding("drawn at random for each process, as the store is")
+    _mind_the_store(url)
+    try:
+        path = keyring.path_of(url)
+        made = keyring.read(path) is not None
+        why = "" if made else keyring.why_not(path)
+    except OSError as error:
+        return _drawn(error.strerror or type(error).__name__)
+    except RuntimeError:
+        return _drawn("there is no home directory")
+    if why:
+        return _drawn(why)
+    text = f"{path}{'' if made else ', which the first run makes'}"
+    if _thrown_away(path.parent):
+        return KeyStanding(f"{text}; RB907: that folder does not outlive this machine or container")
+    return KeyStanding(f"{text}; processes of other users or hosts need RUNBUNDLE_REDACTION_KEY to join")
+
+
+def _drawn(why: str) -> KeyStanding:
+    return KeyStanding(f"each process draws its own, since none can be kept ({why})", fault=True)
+
+
+def _mind_the_store(url: str) -> None:
+    """Refuse a keyring inside the store: whoever copies the store would have the key to it."""
+    root = local_root(url)
+    if root is None:
+        return
+    try:
+        below = keyring.folder().resolve().relative_to(root)
+    except (ValueError, RuntimeError):
+        return
+    if not below.parts or not below.parts[0].startswith("."):  # such a name is no part of a store
+        raise ConfigError(
+            "the folder of digest keys lies in the store", hint=f"let {keyring.VARIABLE} name one outside of it"
+        )
+
+
+def _thrown_away(folder: Path) -> bool:
+    """Tell whether a folder is temporary, or on no volume of its container."""
+    here = folder.absolute()
+    if any(here.is_relative_to(place) for place in {tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"}):  # noqa: S108
+        return True
+    if not any(Path(mark).exists() for mark in ("/.dockerenv", "/run/.containerenv")):
+        return False
+    there = next(place for place in (here, *here.parents) if place.exists())
+    return there.stat().st_dev == Path("/").stat().st_dev
+
+
+def _say_once(url: str, text: str) -> None:
+    if url not in _said:
+        _said.add(url)
+        _log.warning("RB907: %s; %s", text, _TO_JOIN)

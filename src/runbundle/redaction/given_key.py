@@ -1,0 +1,103 @@
+"""Keys that people give: one rule for all of them, where the key of the digests comes from, and its stretching."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runbundle.errors import ConfigError
+
+MIN_BYTES = 16
+_IN_CODE_BYTES = 32
+_MAX_BYTES = 65_536
+_HINT = "`openssl rand -hex 32` makes one"
+_SALT = b"runbundle/digest-key/v2"
+
+_log = logging.getLogger("runbundle")
+_stretched: dict[bytes, bytes] = {}
+
+GivenKey = bytes | str | Path | Callable[[], bytes]
+"""A key, the path of a file that holds one, or a callable that returns one."""
+
+
+def require_key(key: bytes, what: str, *, in_code: bool = False) -> bytes:
+    """Return `key`, or raise `ConfigError`, which does not quote it, if it is weak.
+
+    A key has 16 bytes or more, and is not a shorter text repeated. One exception: 32 or more repeated bytes that are
+    written `in_code`, as tests do, are let through with a warning.
+    """
+    if len(key) < MIN_BYTES:
+        raise ConfigError(f"{what} has fewer than {MIN_BYTES} bytes", hint=_HINT)
+    if (key + key).find(key, 1) < MIN_BYTES:  # what it repeats is shorter than a key has to be
+        if not in_code or len(key) < _IN_CODE_BYTES:
+            raise ConfigError(f"{what} repeats itself", hint=_HINT)
+        _log.warning("%s repeats itself: that is for tests only; %s", what, _HINT)
+    return key
+
+
+def digest_key_given(given: GivenKey | None) -> bytes | None:
+    """Return the key of the digests that was given: in code, else by the environment; None if none was.
+
+    The environment's is `RUNBUNDLE_REDACTION_KEY`, or is in the file that `RUNBUNDLE_REDACTION_KEY_FILE` names. White
+    space around the text of either is no part of it. Raises `ConfigError` for a weak key and for one that cannot be
+    had; it quotes neither keys nor the names of files, since somebody may have given the key itself for a name.
+    """
+    if given is not None:
+        what = "the digest key in key="
+        if isinstance(given, bytes | bytearray):
+            return require_key(bytes(given), what, in_code=True)
+        if isinstance(given, str | Path):
+            return require_key(_read(given, "the file of the digest key that key= names"), what)
+        if callable(given):
+            return require_key(_called(given), "the digest key that the callable returned")
+        raise ConfigError(f"{what} is of type {type(given).__name__}", hint="give bytes, a path or a callable")
+    text = os.environ.get("RUNBUNDLE_REDACTION_KEY", "")
+    if text:
+        return require_key(text.encode("utf-8", "surrogateescape").strip(), "RUNBUNDLE_REDACTION_KEY")
+    name = os.environ.get("RUNBUNDLE_REDACTION_KEY_FILE", "").strip()
+    if name:
+        what = "the file that RUNBUNDLE_REDACTION_KEY_FILE names"
+        return require_key(_read(name, what), f"the key in {what}")
+    return None
+
+
+def stretched(given: bytes) -> bytes:
+    """Return the 32 bytes that stand for a given key: scrypt, so that each guess at it costs some 50 ms and 16 MB.
+
+    A process pays once for each key.
+    """
+    name = hashlib.sha256(given).digest()
+    found = _stretched.get(name)
+    if found is None:
+        try:
+            found = hashlib.scrypt(given, salt=_SALT, n=2**14, r=8, p=1, dklen=32)
+        except (AttributeError, ValueError):
+            raise ConfigError("this Python has no scrypt, which a given digest key needs") from None
+        if len(_stretched) >= 64:
+            _stretched.clear()
+        _stretched[name] = found
+    return found
+
+
+def _read(path: str | Path, what: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            key = file.read(_MAX_BYTES + 1)
+    except (OSError, ValueError, TypeError) as error:  # ValueError: a name that holds a zero
+        why = error.strerror if isinstance(error, OSError) else type(error).__name__
+        raise ConfigError(f"{what} cannot be read: {why}") from None
+    if len(key) > _MAX_BYTES:
+        raise ConfigError(f"{what} is too large to be one", hint=_HINT)
+    return key.strip()
+
+
+def _called(function: Callable[[], Any]) -> bytes:
+    try:
+        key = function()
+    except Exception as error:  # noqa: BLE001 - whatever it does; its message may quote the key
+        raise ConfigError(f"the callable for the digest key raised {type(error).__name__}") from None
+    if not isinstance(key, bytes | bytearray):
+        raise ConfigError(f"the callable for the digest key returned {type(key).__name__}", hint="it must return bytes")
+    return bytes(key)

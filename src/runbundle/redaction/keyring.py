@@ -1,0 +1,164 @@
+"""The keyring: for each store a key drawn at random on first use, kept for this user and never in the store.
+
+A folder, 0700, in the user's configuration; files of 32 bytes, 0600, named by the store. Of two processes that need a
+key first both get the same one. A file that others can read or have written is refused: whoever knows the key can
+guess what stands behind a digest.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from runbundle.errors import ConfigError
+
+VARIABLE = "RUNBUNDLE_KEYS"
+KEY_BYTES = 32
+_PATIENCE_S = 0.2
+
+_of_this_process: dict[str, bytes] = {}
+
+
+class StoreKey(NamedTuple):
+    """The key of a store."""
+
+    key: bytes
+    path: Path | None
+    """The file that holds it; None for a key of this process only."""
+    why: str = ""
+    """Why it is of this process only."""
+
+
+def folder() -> Path:
+    """Return the folder of keys: `RUNBUNDLE_KEYS`, else `runbundle/keys` in the user's configuration folder.
+
+    That is `XDG_CONFIG_HOME` if it is absolute, as its specification asks, else `~/.config`. Raises `RuntimeError`
+    if there is no home directory.
+    """
+    named = os.environ.get(VARIABLE, "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    base = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".config") / "runbundle" / "keys"
+
+
+def path_of(store: str) -> Path:
+    """Return the file of a store's key. `store` is its canonical URL. Raises `RuntimeError` as `folder` does."""
+    return folder() / hashlib.sha256(store.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def key_of(store: str) -> StoreKey:
+    """Return the key of a store, made if it is not there; where it cannot be kept, one for this process.
+
+    Raises `ConfigError`, which names the file and nothing in it, for a key that must not be used.
+    """
+    try:
+        path = path_of(store)
+        key = read(path)
+        return StoreKey(_make(path) if key is None else key, path)
+    except OSError as error:
+        return process_key(store, error.strerror or type(error).__name__)
+    except RuntimeError:
+        return process_key(store, "there is no home directory")
+
+
+def process_key(store: str, why: str) -> StoreKey:
+    """Return the key that this process has drawn for a store; what it forks has it too."""
+    return StoreKey(_of_this_process.setdefault(store, secrets.token_bytes(KEY_BYTES)), None, why)
+
+
+def read(path: Path) -> bytes | None:
+    """Return the key in a file, or None if there is no such file.
+
+    Raises `ConfigError` if it is no regular file, is another user's, can be read by others or has another length, and
+    `OSError` if the folder cannot be looked into.
+    """
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            mode = path.lstat().st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(mode):
+            raise _refused(path, "is a symbolic link" if stat.S_ISLNK(mode) else "is not a regular file")
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.ELOOP):
+                raise _refused(path, "cannot be opened by this user") from None
+            raise
+        try:
+            status, key = os.fstat(fd), os.read(fd, KEY_BYTES + 1)
+        finally:
+            os.close(fd)
+        if status.st_uid not in (os.geteuid(), 0):
+            raise _refused(path, "belongs to another user")
+        if status.st_mode & 0o077:
+            raise _refused(path, "can be used by others than its owner", f"chmod 600 {path}, if nobody has read it")
+        if len(key) == KEY_BYTES:
+            return key
+        if len(key) > KEY_BYTES or time.monotonic() > deadline:
+            raise _refused(path, f"does not have {KEY_BYTES} bytes")
+        time.sleep(0.01)  # where there are no links another process may be writing it
+
+
+def why_not(path: Path) -> str:
+    """Return why a key could not be made there; "" if it could."""
+    there = next(place for place in path.parents if place.exists())
+    if not there.is_dir():
+        return "Not a directory"
+    return "" if os.access(there, os.W_OK | os.X_OK) else "Permission denied"
+
+
+def _make(path: Path) -> bytes:
+    """Put a new key in place if the place is free; return the one that is there then. Raises `OSError`."""
+    for parent in reversed((path.parent, *path.parent.parents)):
+        with contextlib.suppress(FileExistsError):
+            if not parent.is_dir():
+                parent.mkdir(mode=0o700)
+    scratch = path.with_name(f".{secrets.token_hex(16)}")
+    key = secrets.token_bytes(KEY_BYTES)
+    try:
+        _write(scratch, key)
+        if scratch.stat().st_mode & 0o077:
+            raise OSError(0, "the file system does not keep a file from other users")
+        try:
+            path.hardlink_to(scratch)
+        except FileExistsError:
+            pass  # another process was first
+        except OSError:  # a file system without links
+            with contextlib.suppress(FileExistsError):
+                _write(path, key)
+    finally:
+        scratch.unlink(missing_ok=True)
+    _sync(path.parent)
+    found = read(path)
+    if found is None:
+        raise OSError(0, "it was removed as soon as it was made")
+    return found
+
+
+def _write(path: Path, key: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(key)
+        file.flush()
+        os.fsync(fd)
+
+
+def _sync(place: Path) -> None:
+    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _refused(path: Path, why: str, hint: str = "") -> ConfigError:
+    other = f"or let {VARIABLE} name another folder, or set RUNBUNDLE_REDACTION_KEY"
+    return ConfigError(f"the digest key {path} {why}", hint=f"{hint or 'remove it'}, {other}")
