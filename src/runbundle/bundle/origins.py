@@ -53,9 +53,10 @@ class Origins:
         if row < 0:
             return place
         way: list[int] = []
-        while self._below[row] >= 0:
+        while (inner := self._below[row]) >= 0:
             way.append(row)
-            row, self._below[row] = self._below[row], -1  # a hostile span may be its own ancestor
+            self._below[row] = -1  # a hostile span may be its own ancestor
+            row = inner
         for passed in way:
             if passed != row:
                 self._below[passed] = row

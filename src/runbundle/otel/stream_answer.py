@@ -189,8 +189,6 @@ class Answer:
     def used(self, usage: Mapping[str, Any], *, add: bool = False) -> None:
         """Take token counts under any provider's names: what was counted last, or, with `add`, the sum."""
         for key, count in usage.items():
-            if key in _DETAILS and isinstance(count, Mapping):
-                self.used({f"{key}.{inner}": n for inner, n in count.items()}, add=add)  # pyright: ignore[reportUnknownVariableType]
             target = _USAGE.get(key)
             if target is not None and isinstance(count, int) and not isinstance(count, bool):
                 self.usage[target] = (self.usage.get(target, 0) if add else 0) + count
@@ -224,10 +222,6 @@ class Answer:
                 text.digest_only()
 
 
-_DETAILS = frozenset(
-    {"prompt_tokens_details", "completion_tokens_details", "input_tokens_details", "output_tokens_details",
-     "input_token_details", "output_token_details"}
-)  # fmt: skip
 _USAGE = {
     key: f"gen_ai.usage.{target}"
     for target, keys in {

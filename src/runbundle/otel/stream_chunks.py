@@ -96,9 +96,9 @@ def _list(value: Any) -> list[Any]:
 
 def _arguments(value: Any) -> str:
     """Return a call's arguments as text: fragments as they are, whole ones as JSON."""
-    if isinstance(value, str) or not value:
-        return _text(value)
-    return to_text(value)
+    if isinstance(value, str):
+        return value
+    return to_text(value) if _list(value) or fields_of(value) else ""
 
 
 # -- OpenAI, and the many that copied its chat completions ----------------------------------------------------------
@@ -109,7 +109,7 @@ def _chat(answer: Answer, said: Fields) -> bool:
     if not all("delta" in c or "message" in c or "text" in c for c in choices):
         return False
     _envelope(answer, said)
-    answer.used(fields_of(said.get("usage")))
+    _used(answer, said.get("usage"))
     for choice in choices:
         index = choice.get("index")
         _chat_delta(answer, _delta_of(choice), index if isinstance(index, int) else 0)
@@ -177,7 +177,7 @@ def _responses_event(answer: Answer, kind: str, said: Fields) -> None:
     else:
         response = fields_of(said.get("response"))
         _envelope(answer, response)
-        answer.used(fields_of(response.get("usage")))
+        _used(answer, response.get("usage"))
         if kind in ("response.completed", "response.incomplete", "response.failed"):
             details = fields_of(response.get("incomplete_details"))
             _finished(answer, details.get("reason") or response.get("status"))
@@ -215,7 +215,7 @@ def _is_anthropic(kind: str, said: Fields) -> bool:
 def _message_start(answer: Answer, said: Fields) -> None:
     message = fields_of(said.get("message"))
     _envelope(answer, message)
-    answer.used(fields_of(message.get("usage")))
+    _used(answer, message.get("usage"))
     _finished(answer, message.get("stop_reason"))
     answer.events = True
     for index, block in enumerate(_list(message.get("content"))):
@@ -249,7 +249,7 @@ def _block_delta(answer: Answer, said: Fields) -> None:
 
 def _message_delta(answer: Answer, said: Fields) -> None:
     _finished(answer, fields_of(said.get("delta")).get("stop_reason"))
-    answer.used({k: v for k, v in fields_of(said.get("usage")).items() if v is not None})
+    _used(answer, said.get("usage"))
     answer.events = True
 
 
@@ -292,7 +292,7 @@ def _langchain(answer: Answer, said: Fields) -> None:
     more = fields_of(said.get("additional_kwargs"))
     for key in ("reasoning_content", "refusal"):
         answer.text(_KINDS.get(key, key), _text(more.get(key)))
-    answer.used(fields_of(said.get("usage_metadata")), add=True)
+    _used(answer, said.get("usage_metadata"), add=True)
     about = fields_of(said.get("response_metadata"))
     _finished(answer, about.get("finish_reason") or about.get("stop_reason"))
     answer.model = answer.model or _text(about.get("model_name") or about.get("model"))
@@ -364,7 +364,7 @@ def _own_delta(answer: Answer, said: Fields) -> bool:
     _envelope(answer, given)
     _finished(answer, given.get("finish_reason") or given.get("stop_reason"))
     for key in _USAGES:
-        answer.used(fields_of(given.get(key)))
+        _used(answer, given.get(key))
     return True
 
 
@@ -378,6 +378,14 @@ def _is_fragment(call: Fields) -> bool:
 def _envelope(answer: Answer, said: Fields) -> None:
     answer.model = answer.model or _text(said.get("model"))
     answer.response_id = answer.response_id or _text(said.get("id"))
+
+
+def _used(answer: Answer, usage: Any, *, add: bool = False) -> None:
+    said = fields_of(usage)
+    answer.used(said, add=add)
+    for key in said:
+        if isinstance(key, str) and key.endswith(("tokens_details", "token_details")):  # pyright: ignore[reportUnnecessaryIsInstance]
+            answer.used({f"{key}.{inner}": count for inner, count in fields_of(said[key]).items()}, add=add)
 
 
 def _finished(answer: Answer, reason: Any) -> None:

@@ -274,9 +274,12 @@ def follow(value: Any, handling: Handling, stream: Follower) -> Any:
         from runbundle.otel.stream_proxy import proxy_of  # which needs what is here
 
         return proxy_of(value, stream)
-    for name in ("__name__", "__qualname__"):
-        setattr(made, name, getattr(value, name))
+    _call_alike(made, value)
     return made
+
+
+def _call_alike(made: Any, value: Any) -> None:
+    made.__name__, made.__qualname__ = value.__name__, value.__qualname__
 
 
 def hand_on(value: Any, scope: SpanScope, recording: Recording) -> tuple[Any, bool]:
@@ -288,10 +291,27 @@ def hand_on(value: Any, scope: SpanScope, recording: Recording) -> tuple[Any, bo
     if handling == "iterator":
         _not_consumed(scope)
         return value, False
-    stream = Stream(scope, recording)
     if handling == "coroutine":
-        return _awaited(value, scope, recording, stream), True
-    return follow(value, handling, stream), True
+        made = _awaited(value, scope, recording, _Unawaited(value, scope, recording))
+        _call_alike(made, value)
+        return made, True
+    return follow(value, handling, Stream(scope, recording)), True
+
+
+class _Unawaited(Stream):
+    """A coroutine that perhaps nobody awaits: ours tells the interpreter so, not the one within it."""
+
+    __slots__ = ("_coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: Recording) -> None:
+        super().__init__(scope, recording)
+        self._coroutine = coroutine
+
+    def dropped(self) -> None:
+        """End the span."""
+        if not self._done:
+            self._coroutine.close()
+        super().dropped()
 
 
 async def _awaited(coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: Recording, stream: Stream) -> Any:
