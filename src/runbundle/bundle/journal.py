@@ -49,8 +49,8 @@ class JournalWriter:
         """Open the writer's journal of a run: the one it had, or another while an assembler is reading that."""
         for number in range(_NAMES):
             path = directory / f"{writer_id}{f'-{number}' if number else ''}.jsonl"
-            # A run's folder goes with its last journal: it may do so between being made and being written to.
-            with contextlib.suppress(BlockingIOError, FileNotFoundError):
+            # A run's folder goes with its last journal: it may do so between being made, or found, and written to.
+            with contextlib.suppress(BlockingIOError, FileNotFoundError, FileExistsError):
                 return cls(path, sync_each=sync_each)
         raise OSError(f"the journals of {directory.name} are all held by others")
 

@@ -187,7 +187,7 @@ class Sealer:
         """Seal a run; return when to try again, if it is to be."""
         now = time.monotonic()
         overdue = now >= due.last
-        if not due.settled:
+        if not due.settled or (overdue and not due.part):  # spans may have begun since its last one here ended
             self._let_go(key)
         try:
             published = publish(
