@@ -15,7 +15,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.otel.exporters import BundleSpanExporter, RedactingSpanExporter
-from runbundle.otel.membership import Member
+from runbundle.otel.membership import RunScope
 from runbundle.store import LocalStore
 from tests.conftest import all_bytes, sealed
 
@@ -63,7 +63,7 @@ def test_two_stores_and_two_users_do_not_join(tmp_path: Path) -> None:
     assert digests(in_a_process(tmp_path / "a", **shared)) == digests(joined) != digests(other)
 
 
-@pytest.mark.skipif("tenant_id" not in Member.__dataclass_fields__, reason="records do not say their tenant yet")
+@pytest.mark.skipif("tenant_id" not in RunScope.__dataclass_fields__, reason="records do not say their tenant yet")
 def test_equal_values_of_two_tenants_do_not_join(configured: Configured) -> None:
     """Neither payloads nor user ids; `key_id` says so."""
     handle = configured()
