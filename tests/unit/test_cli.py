@@ -172,9 +172,9 @@ def test_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert codes() == (0, [])
     assert codes("--app", "appy:good") == (0, [])
-    assert codes("--app", "appy:wrapped") == (0, [])
+    assert codes("--app", "appy:wrapped") == (0, ["RB903"])  # a note: it goes by its callers' flag
     assert codes("--app", "appy:raw") == (1, ["RB901", "RB903"])
-    assert codes("--app", "appy:none") == (1, ["RB906"])
+    assert codes("--app", "appy:none") == (1, ["RB906", "RB903"])
     assert codes(OTEL_TRACES_EXPORTER="runbundel") == (1, ["RB902"])
     assert codes(OTEL_TRACES_EXPORTER="runbundle,otlp") == (1, ["RB905"])
     assert codes(OTEL_TRACES_SAMPLER="traceidratio") == (1, ["RB903"])

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from runbundle.bundle.recorder import Recorder
 from runbundle.models.records import SpanRecord
 from runbundle.otel.debug_mode import DebugVault
+from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
@@ -36,6 +37,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self.recorder = recorder
         self.debug = debug
         self.membership = Membership()
+        self.seen = False
+        """Whether a span has come by."""
+        self.closed = False
+        """Whether spans pass by unseen: a provider of somebody else outlives us."""
+        self.whole = False
+        """Whether the provider is one of ours, which cuts no value."""
+        self.cut_to: int | None = None
+        """Where a provider of somebody else cuts the values of span attributes, if that is known."""
         self._codec = SpanCodec()
         self._downstream = 0
         self._logged_at = 0.0
@@ -52,6 +61,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find the span's run and journal its start."""
+        if self.closed:
+            return
+        self.seen = True
         try:
             member = self.membership.enter(span, parent_context)
             if member is not None and self.recorder is not None:
@@ -65,7 +77,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     member.lane,
                     member.label,
                     is_run=member.is_run,
-                    record=self.redactor.redact_span(self._raw(span, member, ends=False)) if member.is_run else None,
+                    record=self._begun(span, member) if member.is_run else None,
                 )
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start")
@@ -74,6 +86,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Redact, record, hand on."""
+        if self.closed:
+            return
         try:
             context = identity(span)
             member = self.membership.leave(context.trace_id, context.span_id)
@@ -84,6 +98,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             raw = self._raw(span, member)
             if self.debug is not None and member is not None:
                 self._keep_content(self.debug, member.run_id, raw)
+            if not self.whole:
+                self._state_cuts(span, raw)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
@@ -92,10 +108,19 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end")
 
+    def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
+        """Return what is known of a run at its start, redacted."""
+        raw = self._raw(span, member, ends=False)
+        if not self.whole:
+            self._state_cuts(span, raw)
+        return self.redactor.redact_span(raw)
+
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
         record = self._codec.to_record(span, member.run_id if member else "")
         if member is not None:
             attributes = record["attributes"]
+            if "attributes" in record["dropped"]:
+                _put_back(record, member)
             attributes[RUN_ID_KEY] = member.run_id
             attributes["runbundle.ordinal"] = member.ordinal
             if member.lane:
@@ -113,6 +138,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes["runbundle.implicit"] = True
                     attributes["runbundle.versions"] = versions_text()
         return record
+
+    def _state_cuts(self, span: ReadableSpan, raw: SpanRecord) -> None:
+        """State which values somebody else's provider has cut."""
+        state_cut(raw["attributes"], self.cut_to)
+        for event, part in zip(span.events, raw["events"], strict=False):
+            state_cut(part["attributes"], chars_of(event.attributes))
+        for link, part in zip(span.links, raw["links"], strict=False):
+            state_cut(part["attributes"], chars_of(link.attributes))
 
     def _keep_content(self, debug: DebugVault, run_id: str, raw: SpanRecord) -> None:
         try:
@@ -136,12 +169,13 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             _log.error("a span was not processed (%s); it is counted and withheld", where)
 
     def shutdown(self) -> None:
-        """Shut down everything downstream, then seal what has ended."""
+        """Seal what has ended, then shut down everything downstream: a bundle does not wait for a backend."""
         try:
-            super().shutdown()
-        finally:
             if self.recorder is not None:
                 self.recorder.close()
+        finally:
+            self.closed = True
+            super().shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
@@ -149,3 +183,13 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         if self.recorder is None:
             return done
         return bool(self.recorder.flush(timeout_millis / 1000, take=False)) and done  # flush() has the rest to tell
+
+
+def _put_back(record: SpanRecord, member: Member) -> None:
+    """Put back what a span began with and limits have evicted: the oldest go first, and they say what it is."""
+    attributes = record["attributes"]
+    evicted = {key: value for key, value in member.begun.items() if key not in attributes}
+    attributes.update(evicted)
+    record["dropped"]["attributes"] -= len(evicted)
+    if record["dropped"]["attributes"] <= 0:
+        del record["dropped"]["attributes"]

@@ -3,10 +3,8 @@
 import asyncio
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from random import getrandbits
 from types import TracebackType
 from typing import Any, Self, cast
-from uuid import uuid4
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -18,6 +16,7 @@ from runbundle.errors import ConfigError, PolicyBlocked
 from runbundle.models.identity import require_run_id
 from runbundle.otel import active, approval
 from runbundle.otel.capture import to_text
+from runbundle.otel.ids import new_call_id, new_run_id
 from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
 from runbundle.otel.versions import versions_text
 
@@ -115,11 +114,14 @@ class SpanScope:
     def start(self) -> Self:
         """Start the span without making it current."""
         context, links = otel_context.get_current(), []
+        outer = context
         if self._run is not None:
             links = self._link_to_parent(context)
             context = with_scope(self._run, context)
         self._span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
         self.context = trace.set_span_in_context(self._span, context)
+        if not self._span.is_recording():
+            self.context = active.unrecorded(outer, self.context, is_run=self._run is not None)
         if self._run is not None:
             self._run.root = self._span  # pyright: ignore[reportAttributeAccessIssue]
         else:
@@ -300,7 +302,7 @@ def start_run(
         attributes["runbundle.resumed.from"] = require_run_id(resumed_from, "resumed_from")
     if user_id is not None:
         attributes["runbundle.user.id"] = user_id
-    scope = RunScope(require_run_id(run_id) if run_id is not None else uuid4().hex)
+    scope = RunScope(require_run_id(run_id) if run_id is not None else new_run_id())
     attributes[RUN_ID_KEY] = scope.run_id
     if config is not None:
         attributes["runbundle.config"] = to_text(config)
@@ -322,11 +324,6 @@ def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - t
 def start_step(name: str) -> SpanScope:
     """Begin a named step: a span `step {name}`."""
     return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
-
-
-def new_call_id() -> str:
-    """Return an id for a tool call that nobody has named, drawn as span ids are: it is no secret."""
-    return f"call_{getrandbits(96):024x}"  # uuid4() lets go of the interpreter lock: 20 µs and more among threads
 
 
 def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, attempt: int = 1) -> ToolScope:
