@@ -173,9 +173,10 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         try:
             if self.recorder is not None:
                 self.recorder.close()
-        finally:
             self.closed = True
             super().shutdown()
+        except Exception as error:  # noqa: BLE001 - a downstream processor's fault is not the application's
+            _log.error("the end of an exporter failed: %s", type(error).__name__)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
