@@ -25,7 +25,7 @@ def free_rooms(night: str) -> dict[str, int]:
 
 if __name__ == "__main__":
     contracts = [{"name": "weather", "data": {"rules": [{"selector": "/city", "action": "keep"}]}}]
-    with runbundle.configure(contracts=contracts, set_global=True) as handle:
+    with runbundle.configure(contracts=contracts) as handle:
         Agent.instrument_all()
         print(agent.run_sync("Will it rain?").output)
         print(f"sealed: {handle.flush().sealed[-1]}")

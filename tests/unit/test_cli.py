@@ -172,12 +172,13 @@ def test_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert codes() == (0, [])
     assert codes("--app", "appy:good") == (0, [])
-    assert codes("--app", "appy:wrapped") == (0, [])
+    assert codes("--app", "appy:wrapped") == (0, ["RB903"])  # a note: it goes by its callers' flag
     assert codes("--app", "appy:raw") == (1, ["RB901", "RB903"])
-    assert codes("--app", "appy:none") == (1, ["RB906"])
+    assert codes("--app", "appy:none") == (1, ["RB906", "RB903"])
     assert codes(OTEL_TRACES_EXPORTER="runbundel") == (1, ["RB902"])
     assert codes(OTEL_TRACES_EXPORTER="runbundle,otlp") == (1, ["RB905"])
-    assert codes(OTEL_TRACES_SAMPLER="traceidratio") == (1, ["RB903"])
+    assert codes(OTEL_TRACES_SAMPLER="traceidratio") == (0, [])  # of everything
+    assert codes(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.1") == (1, ["RB903"])
     assert codes("--store", "appy.py/x") == (1, ["RB904"])
     assert call("doctor", "--app", "no:such").exit_code == 2
     assert call("doctor", "--app", "nonsense").exit_code == 2

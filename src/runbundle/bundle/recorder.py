@@ -325,7 +325,11 @@ class Recorder:
         return result
 
     def close(self, timeout_s: float = 30.0) -> FlushResult:
-        """Flush, seal the runs that have not ended as cut off, stop the threads, close the files."""
+        """Flush, seal the runs that have not ended as cut off, stop the threads, close the files.
+
+        What is waited for takes `timeout_s` in all.
+        """
+        deadline = time.monotonic() + timeout_s
         result = self.flush(timeout_s)
         with self._lock:
             begun = [run.key for run in self._runs.values() if run.begun]
@@ -333,7 +337,7 @@ class Recorder:
                 self._close(run)
             self._runs.clear()
         self._stop.set()
-        self._sealer.close(timeout_s)
+        self._sealer.close(max(0.0, deadline - time.monotonic()))
         if begun:
             self._sealer.abandoned(begun)
             _log.warning("%d runs had not ended; what is open in them is marked interrupted", len(begun))

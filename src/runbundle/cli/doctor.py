@@ -25,7 +25,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
     """Check that nothing raw leaves this set-up and that runs will be recorded.
 
     Looks at the OTEL_* variables and the store, and with --app at the processors, exporters and sampler of the
-    tracer provider. Names the key of digests. Exit code: 0 if all is well, 1 otherwise.
+    tracer provider. Names the key of digests. Exit code: 0 if all is well, or there are only notes; 1 otherwise.
     """
     from runbundle.otel.doctor import diagnose_environment, diagnose_key, diagnose_provider
 
@@ -38,7 +38,8 @@ def command(store_url: str, format_: str, app: str | None) -> None:
         print_json({"findings": [finding._asdict() for finding in found], "digest_key": key.partition(": ")[2]})
     else:
         for finding in found:
-            click.echo(f"{finding.code}  {finding.message}")
+            note = "note: " if finding.severity == "note" else ""
+            click.echo(f"{finding.code}  {note}{finding.message}")
             click.echo(f"       {finding.hint}")
         if not key_findings:
             click.echo(key)
@@ -46,7 +47,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
         click.echo(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
         if app is None:
             click.echo("next: runbundle doctor --app MODULE:CALLABLE looks at an application's exporters and sampler")
-    raise click.exceptions.Exit(1 if found else 0)
+    raise click.exceptions.Exit(1 if any(finding.severity != "note" for finding in found) else 0)
 
 
 def _store_findings(store_url: str) -> "list[Diagnosis]":

@@ -216,9 +216,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "Install the package that provides it, or correct the name.",
     ),
     "RB903": FindingSpec(
-        "a sampler drops runs", "error", "pipeline",
-        "The sampler discards some traces before any processor sees them. Their runs leave no bundle.",
-        "Use parentbased_always_on, and sample behind the redactor or in a Collector.",
+        "a sampler keeps runs from being recorded", "warning", "pipeline",
+        "A tracer provider that runbundle did not build discards some traces before any processor sees them. Their runs"
+        " leave no bundle; flush() counts those that our decorators begin. One that configure() builds records every"
+        " run, and its sampler decides only what is forwarded.",
+        "Let configure() build the provider, or give yours always_on and sample in a Collector.",
     ),
     "RB904": FindingSpec(
         "the store cannot be written", "error", "pipeline",
@@ -241,6 +243,13 @@ FINDINGS: dict[str, FindingSpec] = {
         " dies with its process or container; what others record under keys of their own cannot be compared.",
         "Set RUNBUNDLE_REDACTION_KEY to the same key everywhere (`openssl rand -hex 32` makes one), or keep the folder"
         " that RUNBUNDLE_KEYS names on a volume.",
+    ),
+    "RB908": FindingSpec(
+        "a process ended without one span seen", "warning", "pipeline",
+        "runbundle was configured, and nothing came by. Nothing is decorated, the framework's own instrumentation is"
+        " not switched on, or its spans go to another tracer provider.",
+        "Decorate functions or instrument the framework before the work begins. Call configure() after an SDK that sets"
+        " its own provider, which is then joined, and leave set_global out.",
     ),
 }  # fmt: skip
 """By code: RB1xx structure, RB2xx integrity, RB3xx completeness, RB4xx redaction, RB5xx references, RB9xx pipeline."""

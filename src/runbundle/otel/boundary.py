@@ -16,6 +16,7 @@ from runbundle.codec.coerce import hex_id, time_of
 from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import SpanRecord
 from runbundle.otel.debug_mode import DebugVault
+from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
@@ -38,6 +39,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self.recorder = recorder
         self.debug = debug
         self.membership = Membership()
+        self.seen = False
+        """Whether a span has come by."""
+        self.closed = False
+        """Whether spans pass by unseen: a provider of somebody else outlives us."""
+        self.whole = False
+        """Whether the provider is one of ours, which cuts no value."""
+        self.cut_to: int | None = None
+        """Where a provider of somebody else cuts the values of span attributes, if that is known."""
         self._codec = SpanCodec()
         self._downstream = 0
         self._logged_at = 0.0
@@ -53,6 +62,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find the span's run and journal its start."""
+        if self.closed:
+            return
+        self.seen = True
         try:
             member = self.membership.enter(span, parent_context)
             if member is not None and self.recorder is not None:
@@ -66,7 +78,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     member.lane,
                     member.label,
                     is_run=member.is_run,
-                    record=self.redactor.redact_span(self._raw(span, member, ends=False)) if member.is_run else None,
+                    record=self._begun(span, member) if member.is_run else None,
                 )
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start")
@@ -76,6 +88,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Redact, record, hand on."""
         unrecorded: Member | None = None
+        if self.closed:
+            return
         try:
             context = identity(span)
             member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
@@ -87,6 +101,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             raw = self._raw(span, member)
             if self.debug is not None and member is not None:
                 self._keep_content(self.debug, member.run, raw)
+            if not self.whole:
+                self._state_cuts(span, raw)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
@@ -98,10 +114,19 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.run, is_root=unrecorded.is_run)
 
+    def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
+        """Return what is known of a run at its start, redacted."""
+        raw = self._raw(span, member, ends=False)
+        if not self.whole:
+            self._state_cuts(span, raw)
+        return self.redactor.redact_span(raw)
+
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
         record = self._codec.to_record(span, member.run if member else NO_RUN, ended=ends)
         if member is not None:
             attributes = record["attributes"]
+            if "attributes" in record["dropped"]:
+                _put_back(record, member)
             attributes[RUN_ID_KEY] = member.run.run_id
             attributes["runbundle.ordinal"] = member.ordinal
             if member.lane:
@@ -120,6 +145,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes["runbundle.implicit"] = True
                     attributes["runbundle.versions"] = versions_text()
         return record
+
+    def _state_cuts(self, span: ReadableSpan, raw: SpanRecord) -> None:
+        """State which values somebody else's provider has cut."""
+        state_cut(raw["attributes"], self.cut_to)
+        for event, part in zip(span.events, raw["events"], strict=False):
+            state_cut(part["attributes"], chars_of(event.attributes))
+        for link, part in zip(span.links, raw["links"], strict=False):
+            state_cut(part["attributes"], chars_of(link.attributes))
 
     def _keep_content(self, debug: DebugVault, run: RunKey, raw: SpanRecord) -> None:
         try:
@@ -143,12 +176,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             _log.error("a span was not processed (%s); it is counted and withheld", where)
 
     def shutdown(self) -> None:
-        """Shut down everything downstream, then seal what has ended."""
+        """Seal what has ended, then shut down everything downstream: a bundle does not wait for a backend."""
         try:
-            super().shutdown()
-        finally:
             if self.recorder is not None:
                 self.recorder.close()
+            self.closed = True
+            super().shutdown()
+        except Exception as error:  # noqa: BLE001 - a downstream processor's fault is not the application's
+            _log.error("the end of an exporter failed: %s", type(error).__name__)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
@@ -156,3 +191,13 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         if self.recorder is None:
             return done
         return bool(self.recorder.flush(timeout_millis / 1000, take=False)) and done  # flush() has the rest to tell
+
+
+def _put_back(record: SpanRecord, member: Member) -> None:
+    """Put back what a span began with and limits have evicted: the oldest go first, and they say what it is."""
+    attributes = record["attributes"]
+    evicted = {key: value for key, value in member.begun.items() if key not in attributes}
+    attributes.update(evicted)
+    record["dropped"]["attributes"] -= len(evicted)
+    if record["dropped"]["attributes"] <= 0:
+        del record["dropped"]["attributes"]

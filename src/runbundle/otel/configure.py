@@ -3,30 +3,29 @@
 import logging
 import os
 import threading
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, get_args
 
+from opentelemetry import _logs as otel_logs
 from opentelemetry import trace
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from runbundle.bundle.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
-from runbundle.bundle.sealer import FlushResult
 from runbundle.errors import ConfigError
 from runbundle.models.contract import FieldRule, ToolContract
-from runbundle.otel import active
+from runbundle.otel import active, notices, switch
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
 from runbundle.otel.exporters import policy_from_environment, store_from_environment
+from runbundle.otel.handle import Handle, at_exit
 from runbundle.otel.logs import BoundaryLogProcessor
-from runbundle.otel.processors import raw_processors
+from runbundle.otel.otlp import otlp_processors
+from runbundle.otel.processors import raw_processors, value_limit_of
+from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.redaction.detectors.environment import secrets_of_environment
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.detectors.text import default_detector
@@ -35,91 +34,10 @@ from runbundle.redaction.given_key import GivenKey
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.places import spool_of, vault_of
 
+__all__ = ["Handle", "configure"]
+
 _log = logging.getLogger("runbundle")
 _lock = threading.Lock()
-
-
-class Handle:
-    """A running configuration. A context manager: leaving it flushes and shuts down.
-
-    `tracer_provider` and `logger_provider` are where instrumentations are pointed at; everything their processors
-    see is redacted, if the provider is one that `configure()` built.
-    """
-
-    def __init__(
-        self,
-        arguments: dict[str, Any],
-        tracer_provider: TracerProvider,
-        logger_provider: LoggerProvider,
-        boundary: BoundarySpanProcessor,
-        recorder: Recorder,
-        *,
-        owns_provider: bool,
-        decider: Decider = default_decider,
-    ) -> None:
-        self.tracer_provider = tracer_provider
-        self.logger_provider = logger_provider
-        self.owns_provider = owns_provider
-        self.boundary = boundary
-        self.recorder = recorder
-        self.decider = decider
-        self.tracer = tracer_provider.get_tracer("runbundle")
-        self._arguments = arguments
-        self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
-
-    @property
-    def store(self) -> ArtifactStore:
-        """Where bundles are sealed."""
-        return self.recorder.store
-
-    def configured_with(self, arguments: dict[str, Any]) -> bool:
-        """Tell whether `configure()` was given the same arguments."""
-        return self._arguments == arguments
-
-    def flush(self, timeout_s: float = 30.0) -> FlushResult:
-        """Wait until every run that has ended is sealed and every exporter has sent what it held; at most `timeout_s`.
-
-        The result is true only if nothing failed, nothing is pending and nothing was lost.
-        """
-        deadline = time.monotonic() + timeout_s
-        result = self.recorder.flush(timeout_s)
-        result.outside = self.boundary.membership.outside
-        if self.boundary.membership.unfollowed:
-            result.dropped["live_spans"] = self.boundary.membership.unfollowed
-        self._look_for_raw()
-        for provider in (self.tracer_provider, self.logger_provider):
-            provider.force_flush(max(1, int((deadline - time.monotonic()) * 1000)))
-        return result
-
-    def _look_for_raw(self) -> None:
-        """Say so if a processor was added beside the boundary since `configure()`, where it is handed raw spans."""
-        raw = [] if self.owns_provider else raw_processors(self.tracer_provider)
-        if len(raw) > self._raw_at_start:
-            self._raw_at_start = len(raw)
-            _log.error("RB901: handed raw spans: %s; runbundle explain RB901", ", ".join(raw))
-
-    def shutdown(self) -> None:
-        """Flush, seal and stop. Safe to call twice. Decorators go on working and record nothing."""
-        if active.get() is self:
-            active.set_handle(None)
-        try:
-            self.logger_provider.shutdown()
-            if self.owns_provider:
-                self.tracer_provider.shutdown()
-            else:
-                self.boundary.shutdown()
-        except Exception as error:  # noqa: BLE001 - an exporter's fault at the end must not become the agent's
-            _log.error("shutdown of an exporter failed: %s", type(error).__name__)
-        finally:
-            self.recorder.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
-    ) -> None:
-        self.shutdown()
 
 
 def configure(
@@ -143,16 +61,18 @@ def configure(
     spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
     recover: bool = True,
     resource: Mapping[str, str] | None = None,
-    set_global: bool = False,
+    set_global: bool = True,
 ) -> Handle:
     """Start recording runs into bundles; return a handle. Prints nothing.
 
     `store`: URL, path or store; default `RUNBUNDLE_STORE`, else `./.runbundle`. `contracts`: contracts, mappings, or
     paths of JSON or YAML files; default `RUNBUNDLE_CONTRACTS`. `tracer_provider`: one to attach to; by default the
-    global one if the application has set an SDK provider, else one is built. An existing provider whose processors are
-    handed raw spans is refused with `ConfigError`, unless `raw_exporters="allow"`: they then go on seeing them, and a
-    warning says so. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider. `otlp`:
-    forward redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
+    global one if the application has set one that takes span processors, else one is built, which records every run
+    whatever its sampler says, and whole, whatever the limits of the environment: both decide only what is forwarded. A
+    global logger provider is joined, or built, likewise. An existing tracer provider whose processors are handed raw
+    spans is refused with `ConfigError`, unless `raw_exporters="allow"`: they then go on seeing them, and a warning says
+    so. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider. `otlp`: forward
+    redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
     `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests, of 16 bytes or
     more, or the path of a file that holds it, or a callable that returns it; default `RUNBUNDLE_REDACTION_KEY`, else
     the file of `RUNBUNDLE_REDACTION_KEY_FILE`, else one that is made on first use and kept for this user and store in
@@ -169,7 +89,9 @@ def configure(
     process, with `fsync-batch` that of the machine after a tenth of a second, with `fsync` at once.
     `spool_limit_bytes`: how much may wait for its seal before records are held up, for half a second, and then dropped
     and counted. `recover`: seal in the background the runs that dead processes have left in the spool. `resource`:
-    attributes of a provider built here. `set_global`: make that one the global one.
+    attributes of a provider built here. `set_global`: make the providers built here the global ones, unless others were
+    set before. A provider that is set later is refused by OpenTelemetry, which an error log then explains: with
+    `False` it is not.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
@@ -200,7 +122,7 @@ def configure(
         # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
         threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
         redactor = Redactor(policy)
-        exporters = _otlp_exporters(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
+        forwarding = otlp_processors(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
         debug = debug_vault(policy, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
         recorder = Recorder(
             artifact_store,
@@ -211,38 +133,63 @@ def configure(
             recover=recover,
         )
         boundary = BoundarySpanProcessor(redactor, recorder, debug)
-        provider = tracer_provider or _global_provider()
-        owns = provider is None
-        if provider is None:
-            provider = TracerProvider(resource=Resource.create(dict(resource or {})), active_span_processor=boundary)
+        logs = BoundaryLogProcessor(redactor, recorder, boundary.membership.outside)
+        theirs = _theirs(tracer_provider)
+        if theirs is None:
+            provider = build_tracer_provider(boundary, resource or {})
+            boundary.whole = True
         else:
-            _mind_raw_exporters(provider, allow=raw_exporters == "allow")
+            _mind_raw_exporters(theirs, allow=raw_exporters == "allow")
+            notices.say_sampling(theirs)
+            boundary.cut_to = value_limit_of(theirs)
+            provider = theirs
             provider.add_span_processor(boundary)
-        logs = BoundaryLogProcessor(redactor, recorder)
-        logger_provider = LoggerProvider(resource=provider.resource, multi_log_record_processor=logs)
-        if exporters is not None:
-            span_exporter, log_exporter = exporters
-            boundary.add_span_processor(BatchSpanProcessor(span_exporter))
-            logs.add_log_record_processor(BatchLogRecordProcessor(log_exporter))
-        if set_global and owns:
-            trace.set_tracer_provider(provider)
+        loggers, owns_loggers = _loggers(logs, provider)
+        if forwarding is not None:
+            boundary.add_span_processor(forwarding[0])
+            logs.add_log_record_processor(forwarding[1])
         handle = Handle(
             arguments,
             provider,
-            logger_provider,
+            loggers,
             boundary,
+            logs,
             recorder,
-            owns_provider=owns,
+            owns_provider=theirs is None,
+            owns_logger_provider=owns_loggers,
+            forwarders=[processor.forwarder for processor in forwarding or ()],
             decider=default_decider if decider is None else decider,
         )
+        if set_global and theirs is None:
+            switch.take_tracing(provider)
+        if set_global and owns_loggers:
+            switch.take_logging(loggers)
         active.set_handle(handle)
+        notices.note_configured(at_exit)
         return handle
 
 
-def _global_provider() -> TracerProvider | None:
-    """Return the global provider if the application has set one of the SDK; asking must not create one."""
-    provider = trace.get_tracer_provider()
-    return provider if isinstance(provider, TracerProvider) else None
+def _theirs(given: TracerProvider | None) -> TracerProvider | None:
+    """Return the provider to attach to, if somebody has built one. It is known by what it can do, as a proxy can."""
+    provider: Any = trace.get_tracer_provider() if given is None else given
+    if switch.nobody_traces(provider):
+        return None
+    if all(callable(getattr(provider, name, None)) for name in ("add_span_processor", "get_tracer", "force_flush")):
+        return provider
+    if given is not None:
+        raise ConfigError(f"tracer_provider is a {type(given).__name__}, which takes no span processors")
+    notices.say_unjoined(provider)
+    return None
+
+
+def _loggers(boundary: BoundaryLogProcessor, provider: TracerProvider) -> tuple[LoggerProvider, bool]:
+    """Return the logger provider behind or beside which the boundary is, and whether it was built here."""
+    theirs: Any = otel_logs.get_logger_provider()
+    if not switch.nobody_logs(theirs) and callable(getattr(theirs, "add_log_record_processor", None)):
+        theirs.add_log_record_processor(boundary)
+        return theirs, False
+    resource: Any = getattr(provider, "resource", None)
+    return build_logger_provider(boundary, resource if isinstance(resource, Resource) else Resource.create()), True
 
 
 def _mind_raw_exporters(provider: TracerProvider, *, allow: bool) -> None:
@@ -256,24 +203,3 @@ def _mind_raw_exporters(provider: TracerProvider, *, allow: bool) -> None:
         )
     if raw:
         _log.warning("RB901: handed raw spans, as allowed: %s; runbundle explain RB901", ", ".join(raw))
-
-
-def _otlp_exporters(endpoint: str | None) -> tuple[SpanExporter, LogRecordExporter]:
-    protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").strip().lower()
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter as GrpcLogs
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcSpans
-
-        return GrpcSpans(endpoint=endpoint), GrpcLogs(endpoint=endpoint)
-    if protocol != "http/protobuf":
-        raise ConfigError(
-            f"OTLP protocol {protocol!r} is not supported",
-            hint="set OTEL_EXPORTER_OTLP_PROTOCOL to http/protobuf or grpc",
-        )
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    if endpoint is None:
-        return OTLPSpanExporter(), OTLPLogExporter()
-    base = endpoint.rstrip("/").removesuffix("/v1/traces")
-    return OTLPSpanExporter(endpoint=f"{base}/v1/traces"), OTLPLogExporter(endpoint=f"{base}/v1/logs")

@@ -12,7 +12,9 @@ from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import log_record, time_of
 from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import LogRecordDict
+from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import current_scope
+from runbundle.otel.outside import Outside
 from runbundle.otel.spans import SpanCodec, to_scope
 from runbundle.redaction.engine import Redactor
 
@@ -20,10 +22,13 @@ from runbundle.redaction.engine import Redactor
 class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
     """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
 
-    def __init__(self, redactor: Redactor, recorder: Recorder | None) -> None:
+    def __init__(self, redactor: Redactor, recorder: Recorder | None, outside: Outside | None = None) -> None:
         super().__init__()
         self._redactor = redactor
         self._recorder = recorder
+        self._outside = outside or Outside()
+        self.closed = False
+        """Whether records pass by unseen: a provider of somebody else outlives us."""
         self._codec = SpanCodec()
         self._downstream = 0
 
@@ -34,9 +39,14 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Redact, record, hand on a copy; the caller's record is not touched."""
+        if self.closed:
+            return
         run = None
         try:
             run = current_scope(log_record.log_record.context)
+            if run is None:
+                library = log_record.instrumentation_scope
+                self._outside.log(library.name if library is not None else "")
             redacted = self._redactor.redact_log(self._record(log_record, run.key if run else NO_RUN))
             if run is not None and self._recorder is not None:
                 self._recorder.logged(redacted)
@@ -52,6 +62,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         error: BaseException | None = getattr(log, "exception", None)
         if error is not None:
             attributes.setdefault("exception.type", type(error).__qualname__)
+        state_cut(attributes, chars_of(log.attributes))
         raw: dict[str, Any] = {
             "run_id": run.run_id,
             "tenant_id": run.tenant_id,

@@ -7,7 +7,9 @@ that came with a request, its parent's run, and last, for agent work outside any
 
 import os
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from opentelemetry import baggage
 from opentelemetry import context as otel_context
@@ -18,6 +20,7 @@ from runbundle.bundle.mutex import Mutex
 from runbundle.codec.coerce import hex_id
 from runbundle.codec.dialects import is_agent_work, operation
 from runbundle.models.identity import RunKey, tenant_of, valid_run_id
+from runbundle.otel.outside import Outside
 from runbundle.otel.spans import identity
 from runbundle.redaction.floor import safe_name
 
@@ -75,6 +78,8 @@ class Member:
     """When the span started, which tells it from another of the same ids."""
     twin: "Member | None" = None
     """Another live span that claims the same trace and span id."""
+    begun: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The attributes it began with: those that limits evict later say what it is."""
 
 
 class Membership:
@@ -84,8 +89,8 @@ class Membership:
         self._live: dict[tuple[int, int], Member] = {}
         self._lock = Mutex()
         self._forks = 0
-        self.outside = 0
-        """Spans that began outside any run, such as those of a thread that was not given the context."""
+        self.outside = Outside()
+        """Spans that began outside any run, such as those of a thread that was not given the context; and logs."""
         self.unfollowed = 0
         """Spans that were not recorded since too many were open."""
         _memberships.add(self)
@@ -95,7 +100,7 @@ class Membership:
         context = otel_context.get_current() if parent_context is None else parent_context
         own = identity(span)
         parent = self._live.get((own.trace_id, span.parent.span_id)) if span.parent else None
-        attributes = span.attributes or {}
+        attributes = _attributes_of(span)
         is_run, implicit = attributes.get("runbundle.op") == "run", False
         run_id = attributes.get(RUN_ID_KEY) if is_run else None
         if isinstance(run_id, str) and valid_run_id(run_id):
@@ -105,7 +110,8 @@ class Membership:
             known = scope.key if scope else parent.run if parent else None
             if known is None:
                 if not is_agent_work(span.name, attributes):
-                    self.outside += 1
+                    library = span.instrumentation_scope
+                    self.outside.span(library.name if library is not None else "")
                     return None
                 implicit = is_run = True
                 run_id = hex_id(own.trace_id, 32)
@@ -120,8 +126,9 @@ class Membership:
                     (parent.root or parent).started += 1
                     (parent.root or parent).unfollowed += 1
                 return None
-            member = self._place(run, _label(span), parent, is_run=is_run)
+            member = self._place(run, _label(attributes), parent, is_run=is_run)
             member.implicit = implicit
+            member.begun = attributes
             member.start_ns = span.start_time or 0
             ids = (own.trace_id, own.span_id)
             member.twin = self._live.get(ids)
@@ -158,6 +165,7 @@ class Membership:
     def after_fork_in_child(self) -> None:
         """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
         self._lock = Mutex()
+        self.outside.after_fork()
         for member in self._live.values():
             member.inherited = True
             member.path += f"/fork#{self._forks - 1}"
@@ -200,8 +208,13 @@ def _from_baggage(context: Context | None) -> str | None:
     return value if isinstance(value, str) and valid_run_id(value) else None
 
 
-def _label(span: Span) -> str:
-    attributes = span.attributes or {}
+def _attributes_of(span: Span) -> dict[str, Any]:
+    """Return a copy of a starting span's attributes: each look into its own takes as long as the copy."""
+    attributes: Any = span.attributes
+    return attributes.copy() if attributes else {}
+
+
+def _label(attributes: Mapping[str, Any]) -> str:
     op = operation(attributes)
     for key in ("runbundle.name", "gen_ai.tool.name", "gen_ai.agent.name"):
         name = attributes.get(key)

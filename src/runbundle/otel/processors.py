@@ -11,13 +11,37 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.exporters import BundleSpanExporter, RedactingSpanExporter, RedactingSpanProcessor
+from runbundle.otel.logs import BoundaryLogProcessor
+from runbundle.otel.switch import GlobalTracerProvider
 
 _SAFE_PROCESSORS = (BoundarySpanProcessor, RedactingSpanProcessor)
+_WRAPPED = ("current", "provider", "_provider", "_tracer_provider", "_logger_provider")
 _SAFE_EXPORTERS = (RedactingSpanExporter, BundleSpanExporter)
+
+
+def innermost(provider: Any) -> Any:
+    """Return the SDK's provider that a proxy leads to, as Logfire's does; the provider itself if it is none."""
+    for _ in range(4):
+        names = (
+            _WRAPPED if isinstance(provider, GlobalTracerProvider) or not isinstance(provider, TracerProvider) else ()
+        )
+        inner = next((p for p in (getattr(provider, n, None) for n in names) if hasattr(p, "get_tracer")), None)
+        if inner is None:
+            break
+        provider = inner
+    return provider
+
+
+def value_limit_of(provider: Any) -> int | None:
+    """Return where a provider cuts the values of span attributes, as far as can be known."""
+    limits: Any = getattr(innermost(provider), "_span_limits", None)
+    limit: Any = getattr(limits, "max_span_attribute_length", None)
+    return limit if isinstance(limit, int) else None
 
 
 def processors_of(owner: Any) -> tuple[Any, ...]:
     """Return the processors of a provider or of a composite processor, one level down."""
+    owner = innermost(owner)
     outer: Any = getattr(owner, "_active_span_processor", owner)
     if outer is not owner and isinstance(outer, BoundarySpanProcessor):
         return (outer,)
@@ -25,17 +49,18 @@ def processors_of(owner: Any) -> tuple[Any, ...]:
 
 
 def log_exporters_of(provider: LoggerProvider) -> Iterator[Any]:
-    """Yield the exporters of a logger provider."""
+    """Yield the exporters of a logger provider: those beside our boundary, and those behind it."""
     outer: Any = getattr(provider, "_multi_log_record_processor", None)
     for processor in getattr(outer, "_log_record_processors", ()):
-        exporter = exporter_of(processor)
-        if exporter is not None:
-            yield exporter
+        ours = isinstance(processor, BoundaryLogProcessor)
+        behind: tuple[Any, ...] = getattr(processor, "_log_record_processors", ()) if ours else (processor,)
+        yield from (exporter for exporter in map(exporter_of, behind) if exporter is not None)
 
 
 def exporter_of(processor: Any) -> Any:
     """Return the exporter behind a simple or batch processor, or None."""
     for owner, name in (
+        (processor, "exporter"),
         (processor, "span_exporter"),
         (getattr(processor, "_batch_processor", None), "_exporter"),
         (processor, "_exporter"),
@@ -51,7 +76,7 @@ def is_safe(processor: Any) -> bool:
     return isinstance(processor, _SAFE_PROCESSORS) or isinstance(exporter_of(processor), _SAFE_EXPORTERS)
 
 
-def raw_processors(provider: TracerProvider) -> list[str]:
+def raw_processors(provider: Any) -> list[str]:
     """Return descriptions of the processors of a provider that are handed raw spans."""
     return [described(p) for p in processors_of(provider) if not is_safe(p)]
 

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
-from random import getrandbits
 from types import TracebackType
 from typing import Any, Literal, Self, cast
-from uuid import uuid4
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -18,6 +16,7 @@ from runbundle.otel import active, approval
 from runbundle.otel.capture import to_text
 from runbundle.otel.current import Mark, leave, place, release
 from runbundle.otel.failures import is_cancellation, is_failure, record
+from runbundle.otel.ids import new_call_id, new_run_id
 from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
 from runbundle.otel.versions import versions_text
 
@@ -137,6 +136,8 @@ class SpanScope:
             context = with_scope(self._run, context)
         self.span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
         self.context, self._mark = place(self.span, context)
+        if not self.span.is_recording():
+            self.context = active.unrecorded(self._outer, self.context, is_run=self._run is not None)
         if self._run is not None:
             self._run.root = self.span  # pyright: ignore[reportAttributeAccessIssue]
         else:
@@ -323,7 +324,7 @@ def start_run(
     if resumed_from is not None and run_id is None:
         raise ConfigError("resumed_from without run_id", hint="a resumed run goes on under the id that it had")
     scope = RunScope(
-        require_run_id(run_id) if run_id is not None else uuid4().hex,
+        require_run_id(run_id) if run_id is not None else new_run_id(),
         tenant_id=require_run_id(tenant_id, "tenant id") if tenant_id is not None else "",
         session_id=session_id or "",
     )
@@ -357,11 +358,6 @@ def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - t
 def start_step(name: str) -> SpanScope:
     """Begin a named step: a span `step {name}`."""
     return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
-
-
-def new_call_id() -> str:
-    """Return an id for a tool call that nobody has named, drawn as span ids are: it is no secret."""
-    return f"call_{getrandbits(96):024x}"  # uuid4() lets go of the interpreter lock: 20 µs and more among threads
 
 
 def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, attempt: int = 1) -> ToolScope:

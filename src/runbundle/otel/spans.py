@@ -122,11 +122,11 @@ class SpanCodec:
             parent=_context(span.parent, "") if span.parent else None,
             resource=self.to_resource(record["resource"]),
             attributes=_attributes(record["attributes"], span.dropped_attributes),
-            events=_bounded(
+            events=bounded_list(
                 [Event(e["name"], _attributes(e["attributes"], e["dropped"]), e["time_ns"]) for e in record["events"]],
                 span.dropped_events,
             ),
-            links=_bounded(
+            links=bounded_list(
                 [
                     Link(_context(link.context, new["trace_state"]), _attributes(new["attributes"], new["dropped"]))
                     for link, new in zip(span.links, record["links"], strict=False)
@@ -180,7 +180,8 @@ def _attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttribute
     return bounded
 
 
-def _bounded(items: Sequence[Any], dropped: int) -> Sequence[Any]:
+def bounded_list(items: Sequence[Any], dropped: int) -> Sequence[Any]:
+    """Return events or links as the SDK holds them, with the number of those that limits discarded."""
     if not dropped:
         return items
     bounded: BoundedList[Any] = BoundedList(len(items))

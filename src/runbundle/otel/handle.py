@@ -1,0 +1,185 @@
+"""The handle on a running configuration: what became of the runs, and the end of it."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.trace import TracerProvider
+
+from runbundle.bundle.recorder import Recorder
+from runbundle.bundle.sealer import FlushResult
+from runbundle.otel import active, notices, switch
+from runbundle.otel.approval import Decider, default_decider
+from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
+from runbundle.otel.logs import BoundaryLogProcessor
+from runbundle.otel.processors import raw_processors
+from runbundle.store import ArtifactStore
+
+_log = logging.getLogger("runbundle")
+
+
+class Handle:
+    """A running configuration. A context manager: leaving it flushes and shuts down.
+
+    `tracer_provider` and `logger_provider` are where instrumentations are pointed at; everything their processors
+    see is redacted, if the provider is one that `configure()` built.
+    """
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        tracer_provider: TracerProvider,
+        logger_provider: LoggerProvider,
+        boundary: BoundarySpanProcessor,
+        log_boundary: BoundaryLogProcessor,
+        recorder: Recorder,
+        *,
+        owns_provider: bool,
+        owns_logger_provider: bool = True,
+        forwarders: Sequence[Forwarder] = (),
+        decider: Decider = default_decider,
+    ) -> None:
+        self.tracer_provider = tracer_provider
+        self.logger_provider = logger_provider
+        self.owns_provider = owns_provider
+        self.owns_logger_provider = owns_logger_provider
+        self.boundary = boundary
+        self.recorder = recorder
+        self.decider = decider
+        self.tracer = tracer_provider.get_tracer("runbundle")
+        self._arguments = arguments
+        self._log_boundary = log_boundary
+        self._forwarders = forwarders
+        self._unsampled = 0
+        self._lock = threading.Lock()
+        self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
+        self._said_replaced = False
+
+    @property
+    def store(self) -> ArtifactStore:
+        """Where bundles are sealed."""
+        return self.recorder.store
+
+    def configured_with(self, arguments: dict[str, Any]) -> bool:
+        """Tell whether `configure()` was given the same arguments."""
+        return self._arguments == arguments
+
+    def count_unsampled(self) -> None:
+        """Count a run that nobody records, since its span is not; say so once."""
+        with self._lock:
+            self._unsampled += 1
+            first = self._unsampled == 1
+        if first:
+            notices.say_unsampled(self.tracer_provider)
+
+    def flush(self, timeout_s: float = 30.0) -> FlushResult:
+        """Wait until every run that has ended is sealed and every exporter has sent what it held; at most `timeout_s`.
+
+        One deadline for both. The result is true only if nothing failed, nothing is pending, nothing was lost, no run
+        was left out by a sampler, and the exporters that `configure(otlp=...)` built have delivered everything. Those
+        that an application has added by itself are flushed too; what became of it is theirs to say.
+        """
+        deadline = time.monotonic() + timeout_s
+        result = self.recorder.flush(timeout_s)
+        membership = self.boundary.membership
+        result.outside, result.outside_scopes = membership.outside.spans, membership.outside.by_scope()
+        if membership.unfollowed:
+            result.dropped["live_spans"] = membership.unfollowed
+        result.unsampled = self._unsampled
+        self._look_around()
+        for forwarder in self._forwarders:
+            forwarder.flush(deadline)
+        providers = (self.tracer_provider, self.logger_provider)
+        _until(deadline, [lambda p=p: p.force_flush(_left_ms(deadline)) for p in providers])
+        result.refused = self._refused()
+        return result
+
+    def _refused(self) -> dict[str, int]:
+        refused: Counter[str] = Counter()
+        for forwarder in self._forwarders:
+            refused.update(forwarder.refused())
+            if forwarder.unsent():
+                refused["unsent"] += forwarder.unsent()
+        return dict(refused)
+
+    def _look_around(self) -> None:
+        """Say what has changed since `configure()` that keeps spans from us, or shows raw ones to others."""
+        raw = [] if self.owns_provider else raw_processors(self.tracer_provider)
+        if len(raw) > self._raw_at_start:
+            self._raw_at_start = len(raw)
+            _log.error("RB901: handed raw spans: %s; runbundle explain RB901", ", ".join(raw))
+        if switch.is_led_to(self.tracer_provider) and switch.was_replaced() and not self._said_replaced:
+            self._said_replaced = True
+            _log.error("another global tracer provider was put in the place of ours; its spans are not recorded")
+
+    def shutdown(self, timeout_s: float = 30.0) -> None:
+        """Flush, seal and stop, within `timeout_s` in all. Safe to call twice.
+
+        Bundles come first. Then exporters are waited for, for what is left of that time and at most five seconds, so
+        that a backend which is away does not hold up the end of the process; what they still held is logged. Decorators
+        go on working and record nothing.
+        """
+        deadline = time.monotonic() + timeout_s
+        notices.note_end(self)
+        if active.get() is self:
+            active.set_handle(None)
+        switch.let_go(self.tracer_provider, self.logger_provider)
+        try:
+            self.recorder.close(timeout_s)
+        finally:
+            self.boundary.closed = self._log_boundary.closed = True
+            self._stop_exporters(min(deadline, time.monotonic() + EXPORTERS_S))
+
+    def _stop_exporters(self, deadline: float) -> None:
+        for forwarder in self._forwarders:
+            forwarder.close(deadline)
+        stops: list[Callable[[], Any]] = [
+            self.tracer_provider.shutdown if self.owns_provider else self.boundary.shutdown,
+            self.logger_provider.shutdown if self.owns_logger_provider else self._log_boundary.shutdown,
+        ]
+        _until(deadline, stops)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self.shutdown()
+
+
+def _until(deadline: float, calls: Sequence[Callable[[], Any]]) -> None:
+    """Make calls into other people's exporters, which know no deadline; leave them alone when it is over."""
+
+    def make() -> None:
+        for call in calls:
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - an exporter's fault must not become the agent's
+                _log.error("an exporter failed at a flush or at its end: %s", type(error).__name__)
+
+    thread = threading.Thread(target=make, name="runbundle-exporters", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is shutting down
+        make()
+    else:
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+
+def _left_ms(deadline: float) -> int:
+    return max(1, int((deadline - time.monotonic()) * 1000))
+
+
+def at_exit() -> None:
+    """Shut down what nobody has shut down; then say so if the process has not seen one span."""
+    handle = active.get()
+    if handle is not None:
+        handle.shutdown()
+    notices.say_nothing_seen()

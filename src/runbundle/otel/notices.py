@@ -1,0 +1,155 @@
+"""What is said once through `logging`: that nothing is recorded, or not all, and what to do about it."""
+
+import atexit
+import logging
+import os
+import re
+from typing import TYPE_CHECKING, Any, Literal
+
+from opentelemetry import trace
+
+from runbundle.otel import switch
+from runbundle.otel.exporters import BundleSpanExporter
+from runbundle.otel.processors import exporter_of, innermost, processors_of
+
+if TYPE_CHECKING:
+    from runbundle.otel.handle import Handle
+
+_log = logging.getLogger("runbundle")
+
+Sampling = Literal["all", "parents", "some"]
+"""What a sampler keeps: everything; what its parent's flag lets through; by a ratio or a rule of its own."""
+
+_PARENT_BASED = re.compile(
+    r"ParentBased\{root:(?P<root>.*),remoteParentSampled:(?P<a>.*),remoteParentNotSampled:(?P<b>.*)"
+    r",localParentSampled:(?P<c>.*),localParentNotSampled:(?P<d>.*)\}"
+)
+_SAYABLE = re.compile(r"[A-Za-z]{1,40}(?:\{[A-Za-z0-9_.:{}]{0,60})?")
+_RATIO = re.compile(r"TraceIdRatioBased\{1(?:\.0*)?\}")
+
+
+# -- sampling -------------------------------------------------------------------------------------------------------
+
+
+def sampling_of(provider: Any) -> tuple[Sampling, str]:
+    """Return what a provider's sampler keeps, and its description. Of a provider without a public sampler: all."""
+    sampler: Any = getattr(innermost(provider), "sampler", None)
+    try:
+        description = str(sampler.get_description()) if sampler is not None else "AlwaysOnSampler"
+    except Exception:  # noqa: BLE001 - somebody else's code
+        description = type(sampler).__name__
+    root = description.split(",", 1)[0]  # of a parent-based one: what follows is the same nearly everywhere
+    return _keeps(description), root if _SAYABLE.fullmatch(root) else type(sampler).__name__
+
+
+def _keeps(description: str) -> Sampling:
+    if description == "AlwaysOnSampler" or _RATIO.fullmatch(description) or description.startswith("RecordEverything{"):
+        return "all"
+    if description.startswith("AlwaysRecordSampler{"):  # the SDK's, which drops the attributes of what is not sampled
+        return _keeps(description.removeprefix("AlwaysRecordSampler{").removesuffix("}"))
+    parts = _PARENT_BASED.fullmatch(description)
+    if parts is None or any(_keeps(parts[part]) == "some" for part in ("root", "a", "c")):
+        return "some"
+    return "all" if all(_keeps(part) == "all" for part in parts.groups()) else "parents"
+
+
+def say_sampling(provider: Any) -> None:
+    """Say, of a provider that was built by somebody else, that it may keep runs from us."""
+    keeps, description = sampling_of(provider)
+    if keeps == "some":
+        _log.warning(
+            "RB903: the sampler of the application's tracer provider is %s: runs that it leaves out are not recorded,"
+            " and of those that other instrumentations begin nothing is seen; runbundle explain RB903",
+            description,
+        )
+    elif keeps == "parents":
+        _log.info(
+            "RB903: the application's tracer provider goes by the flag of its callers: where that says not sampled,"
+            " a run is not recorded, and of runs that other instrumentations begin nothing is seen"
+        )
+
+
+def say_unsampled(provider: Any) -> None:
+    """Say that a run was left out."""
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        _log.warning("a run is not recorded: OTEL_SDK_DISABLED switches OpenTelemetry off; flush() counts them")
+    else:
+        _log.warning(
+            "RB903: a run is not recorded: the sampler of the application's tracer provider, %s, has left it out;"
+            " flush() counts them; runbundle explain RB903",
+            sampling_of(provider)[1],
+        )
+
+
+# -- nothing recorded -----------------------------------------------------------------------------------------------
+
+
+def say_unconfigured() -> None:
+    """Say that decorated code runs in a process that has not called `configure()`."""
+    provider = trace.get_tracer_provider()
+    if any(isinstance(exporter_of(processor), BundleSpanExporter) for processor in processors_of(provider)):
+        return  # configured by the environment
+    if switch.nobody_traces(provider):
+        _log.warning("nothing is recorded: runbundle.configure() was not called in this process before decorated code")
+    else:
+        _log.warning(
+            "no bundle is written: runbundle.configure() was not called in this process; spans of decorated code go to"
+            " the application's tracer provider alone"
+        )
+
+
+def say_unjoined(provider: Any) -> None:
+    """Say that the global provider is one that cannot be joined."""
+    _log.warning(
+        "the global tracer provider is a %s, which takes no span processors: what instrumentations do there is not"
+        " recorded. Point them at handle.tracer_provider",
+        type(provider).__name__,
+    )
+
+
+_configured = False
+_seen = False
+_reached = False
+_forked = False
+_quiet = False
+
+
+def note_configured(at_exit: Any) -> None:
+    """Take note that the process records; the first time, have its end seen to."""
+    global _configured
+    if not _configured:
+        _configured = True
+        atexit.register(at_exit)
+        os.register_at_fork(before=_note_fork)
+
+
+def _note_fork() -> None:
+    # From here on the spans may be a child's, of which this process knows nothing, or the other way round.
+    global _forked
+    _forked = True
+
+
+def note_end(handle: "Handle") -> None:
+    """Take note of whether a configuration that ends has seen a span."""
+    global _seen, _reached
+    _seen |= handle.boundary.seen
+    _reached |= not handle.owns_provider or switch.is_led_to(handle.tracer_provider)
+
+
+def expect_nothing() -> None:
+    """Keep quiet at the end: this process looks at a set-up, and does no work."""
+    global _quiet
+    _quiet = True
+
+
+def say_nothing_seen() -> None:
+    """Say, at the end of a process that was configured, that it has not seen one span."""
+    if _seen or _forked or _quiet or not _configured:
+        return
+    _log.warning(
+        "RB908: this process ends and not one span was seen, so there is no bundle. %s; runbundle explain RB908",
+        "Decorate functions, or instrument the framework, before the work begins"
+        if _reached
+        else "configure() did not become the global tracer provider: leave set_global out, or point instrumentations"
+        " at handle.tracer_provider",
+    )

@@ -1,0 +1,93 @@
+"""The providers that `configure()` builds: they record everything, whole, under ids of the operating system."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.util.types import Attributes
+
+from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.ids import SystemIdGenerator
+from runbundle.otel.logs import BoundaryLogProcessor
+
+MAX_ATTRIBUTES = 4096
+"""Of a span, an event, a link or a log record; and links of a span."""
+MAX_EVENTS = 16_384
+
+
+class RecordEverything(Sampler):
+    """Records every span, and lets another sampler decide about the flag `sampled` alone.
+
+    Exporters and other processes go by the flag, our recorder does not: a caller's `traceparent` must not be able to
+    switch it off. The SDK's own AlwaysRecordSampler is of no use here: of a span that its inner sampler drops it
+    records no attributes, and with them goes what the span is.
+    """
+
+    def __init__(self, inner: Sampler) -> None:
+        self._inner = inner
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Return what the inner sampler says, with `DROP` turned into `RECORD_ONLY`."""
+        result = self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+        if result.decision is not Decision.DROP:
+            return result
+        added = cast("Attributes", result.attributes)  # pyright: ignore[reportUnknownMemberType] - the SDK's gap
+        return SamplingResult(Decision.RECORD_ONLY, {**(attributes or {}), **(added or {})}, result.trace_state)
+
+    def get_description(self) -> str:
+        """Name this sampler and the inner one."""
+        return f"RecordEverything{{{self._inner.get_description()}}}"
+
+
+def build_tracer_provider(boundary: BoundarySpanProcessor, resource: Mapping[str, str]) -> TracerProvider:
+    """Return a provider all of whose processors, also those added later, are behind the boundary.
+
+    Its limits are its own: those of the environment cut what is forwarded, not what is recorded.
+    """
+    unlimited = SpanLimits.UNSET
+    provider = TracerProvider(
+        resource=Resource.create(dict(resource)),
+        shutdown_on_exit=False,  # configure() sees to it, in the right order
+        active_span_processor=boundary,
+        id_generator=SystemIdGenerator(),
+        span_limits=SpanLimits(
+            max_attributes=MAX_ATTRIBUTES,
+            max_events=MAX_EVENTS,
+            max_links=MAX_ATTRIBUTES,
+            max_span_attributes=MAX_ATTRIBUTES,
+            max_event_attributes=MAX_ATTRIBUTES,
+            max_link_attributes=MAX_ATTRIBUTES,
+            max_attribute_length=unlimited,
+            max_span_attribute_length=unlimited,
+        ),
+    )
+    # What the SDK has made of OTEL_TRACES_SAMPLER is the provider's public attribute, and read for each new tracer.
+    provider.sampler = RecordEverything(provider.sampler)
+    return provider
+
+
+def build_logger_provider(boundary: BoundaryLogProcessor, resource: Resource) -> LoggerProvider:
+    """Return a logger provider all of whose processors are behind the boundary."""
+    limits = LogRecordLimits(
+        max_attributes=MAX_ATTRIBUTES,
+        max_attribute_length=LogRecordLimits.UNSET,
+        max_log_record_attributes=MAX_ATTRIBUTES,
+        max_log_record_attribute_length=LogRecordLimits.UNSET,
+    )
+    return LoggerProvider(
+        resource=resource, shutdown_on_exit=False, multi_log_record_processor=boundary, log_record_limits=limits
+    )

@@ -1,0 +1,247 @@
+"""The providers that this library makes global: switches, which lead to the configuration that is active.
+
+OpenTelemetry lets a process set its global provider once, and a process configures as often as it likes, as test
+suites do. Tracers and loggers are kept by those who asked for them, some since before the first `configure()`; theirs
+lead on as well. Without an active configuration they record nothing and cost next to nothing. A span that began under
+one configuration ends under that one.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from opentelemetry import _logs as otel_logs
+from opentelemetry import trace
+from opentelemetry._logs import Logger, NoOpLogger
+from opentelemetry.context import Context
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import Link, NoOpTracer, Span, SpanKind, Tracer
+from opentelemetry.util.types import Attributes
+
+_log = logging.getLogger("runbundle")
+
+
+class SwitchedTracer(NoOpTracer):
+    """A tracer of whichever configuration is active when a span starts."""
+
+    def __init__(self, switch: "GlobalTracerProvider", about: tuple[Any, ...]) -> None:
+        self._switch = switch
+        self._about = about
+        self._bound: tuple[TracerProvider, Tracer] | None = None
+
+    def start_span(
+        self,
+        name: str,
+        context: Context | None = None,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        start_time: int | None = None,
+        record_exception: bool = True,
+        set_status_on_exception: bool = True,
+    ) -> Span:
+        """Start a span of the active configuration; one that records nothing if there is none."""
+        provider = self._switch.current
+        if provider is None:
+            return super().start_span(name, context)
+        bound = self._bound
+        if bound is None or bound[0] is not provider:
+            bound = self._bound = (provider, provider.get_tracer(*self._about))
+        return bound[1].start_span(
+            name, context, kind, attributes, links, start_time, record_exception, set_status_on_exception
+        )
+
+
+class GlobalTracerProvider(TracerProvider):
+    """A provider of the SDK by its class, which is what many ask for; the work is that of the current one."""
+
+    def __init__(self) -> None:
+        super().__init__(sampler=ALWAYS_OFF, resource=Resource.get_empty(), shutdown_on_exit=False)
+        self.current: TracerProvider | None = None
+
+    @property
+    def resource(self) -> Resource:
+        """That of the current provider."""
+        return self.current.resource if self.current is not None else Resource.get_empty()
+
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Tracer:
+        """Return a tracer that follows the switch."""
+        return SwitchedTracer(self, (instrumenting_module_name, instrumenting_library_version, schema_url, attributes))
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Put a processor behind the boundary of the active configuration."""
+        if self.current is None:
+            _log.warning("a span processor was added while runbundle is not configured; it will be handed nothing")
+        else:
+            self.current.add_span_processor(span_processor)
+
+    def shutdown(self) -> None:
+        """Shut the current provider down."""
+        if self.current is not None:
+            self.current.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush the current provider."""
+        return self.current is None or self.current.force_flush(timeout_millis)
+
+
+class SwitchedLogger(NoOpLogger):
+    """A logger of whichever configuration is active when a record is emitted."""
+
+    def __init__(self, switch: "GlobalLoggerProvider", about: tuple[Any, ...]) -> None:
+        super().__init__(*about)
+        self._switch = switch
+        self._about = about
+        self._bound: tuple[LoggerProvider, Logger] | None = None
+
+    def _logger(self) -> Logger | None:
+        provider = self._switch.current
+        if provider is None:
+            return None
+        bound = self._bound
+        if bound is None or bound[0] is not provider:
+            bound = self._bound = (provider, provider.get_logger(*self._about))
+        return bound[1]
+
+    def emit(self, record: Any = None, **fields: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - one signature for its two overloads
+        """Emit a record under the active configuration, if there is one."""
+        logger = self._logger()
+        if logger is not None:
+            logger.emit(**fields) if record is None else logger.emit(record, **fields)
+
+    def enabled(self, **fields: Any) -> bool:
+        """Tell whether a record would be looked at."""
+        logger = self._logger()
+        return logger is not None and logger.enabled(**fields)
+
+
+class GlobalLoggerProvider(LoggerProvider):
+    """A logger provider of the SDK by its class; the work is that of the current one."""
+
+    def __init__(self) -> None:
+        super().__init__(resource=Resource.get_empty(), shutdown_on_exit=False)
+        self.current: LoggerProvider | None = None
+
+    @property
+    def resource(self) -> Resource:
+        """That of the current provider."""
+        return self.current.resource if self.current is not None else Resource.get_empty()
+
+    def get_logger(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Logger:
+        """Return a logger that follows the switch."""
+        return SwitchedLogger(self, (name, version, schema_url, attributes))
+
+    def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
+        """Put a processor behind the boundary of the active configuration."""
+        if self.current is not None:
+            self.current.add_log_record_processor(log_record_processor)
+
+    def shutdown(self) -> None:
+        """Shut the current provider down."""
+        if self.current is not None:
+            self.current.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush the current provider."""
+        return self.current is None or self.current.force_flush(timeout_millis)
+
+
+_tracers: GlobalTracerProvider | None = None
+_loggers: GlobalLoggerProvider | None = None
+
+
+def take_tracing(provider: TracerProvider) -> None:
+    """Make `provider` the global one, if nobody else's is."""
+    global _tracers
+    if _tracers is None and nobody_traces(trace.get_tracer_provider()):
+        _tracers = GlobalTracerProvider()
+        trace.set_tracer_provider(_tracers)
+        _listen("opentelemetry.trace", "TracerProvider", lambda: _tracers is not None and _tracers.current is not None)
+    if _tracers is not None and trace.get_tracer_provider() is _tracers:
+        _tracers.current = provider
+
+
+def take_logging(provider: LoggerProvider) -> None:
+    """Make `provider` the global logger provider, if nobody else's is."""
+    global _loggers
+    if _loggers is None and nobody_logs(otel_logs.get_logger_provider()):
+        _loggers = GlobalLoggerProvider()
+        otel_logs.set_logger_provider(_loggers)
+        _listen(
+            "opentelemetry._logs._internal",
+            "LoggerProvider",
+            lambda: _loggers is not None and _loggers.current is not None,
+        )
+    if _loggers is not None and otel_logs.get_logger_provider() is _loggers:
+        _loggers.current = provider
+
+
+def nobody_traces(provider: Any) -> bool:
+    """Tell whether a global tracer provider stands for none: it is the API's stand-in, or ours."""
+    return isinstance(provider, trace.ProxyTracerProvider | GlobalTracerProvider)
+
+
+def nobody_logs(provider: Any) -> bool:
+    """Tell whether a global logger provider stands for none. The API has no public name for its stand-in."""
+    return isinstance(provider, GlobalLoggerProvider) or type(provider).__name__ == "ProxyLoggerProvider"
+
+
+def let_go(provider: TracerProvider, loggers: LoggerProvider) -> None:
+    """Lead nowhere, if it was to these."""
+    if _tracers is not None and _tracers.current is provider:
+        _tracers.current = None
+    if _loggers is not None and _loggers.current is loggers:
+        _loggers.current = None
+
+
+def is_led_to(provider: TracerProvider) -> bool:
+    """Tell whether our global provider leads to `provider`."""
+    return _tracers is not None and _tracers.current is provider
+
+
+def was_replaced() -> bool:
+    """Tell whether somebody has put another global provider in the place of ours, past the API."""
+    return _tracers is not None and trace.get_tracer_provider() is not _tracers
+
+
+def say_refused(kind: str) -> None:
+    """Say what becomes of a provider that was set after ours, and what to do."""
+    _log.error(
+        "another %s was set after runbundle.configure() had set its own, and OpenTelemetry keeps the first: what was"
+        " added to the other one is handed nothing. Set it before configure(), which then joins it; or call"
+        " configure(set_global=False)",
+        kind,
+    )
+
+
+class _Refusals(logging.Filter):
+    """Overhears the API's warning that a provider was refused, which does not say whose was first."""
+
+    def __init__(self, kind: str, ours: Callable[[], bool]) -> None:
+        super().__init__()
+        self._kind, self._ours = kind, ours
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        if str(record.msg).startswith(f"Overriding of current {self._kind}") and self._ours():
+            say_refused(self._kind)
+        return True
+
+
+def _listen(logger: str, kind: str, ours: Callable[[], bool]) -> None:
+    logging.getLogger(logger).addFilter(_Refusals(kind, ours))
