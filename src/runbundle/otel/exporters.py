@@ -12,6 +12,7 @@ from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.codec.dialects import is_agent_work
 from runbundle.errors import ConfigError
+from runbundle.models.records import SpanRecord
 from runbundle.otel.membership import RUN_ID_KEY
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.contracts import by_name
@@ -104,15 +105,22 @@ class BundleSpanExporter(SpanExporter):
             run_id = own if isinstance(own, str) else hex_id(identity(span).trace_id, 32)
             is_root = span.parent is None or span.parent.is_remote
             if isinstance(own, str) or self._agent_traces.get(identity(span).trace_id):
-                raw = self._codec.to_record(span, run_id)
-                raw["attributes"][RUN_ID_KEY] = run_id
-                if is_root:
-                    raw["attributes"]["runbundle.redaction.policy"] = self._redactor.policy.sha256
-                    raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.policy.digester.key_id
-                self._recorder.ended(self._redactor.redact_span(raw), is_root=is_root)
+                try:
+                    self._recorder.ended(self._redacted(span, run_id, is_root=is_root), is_root=is_root)
+                except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
+                    self._recorder.count_dropped("boundary_end", run_id=run_id)
+                    self._recorder.ended_unrecorded(run_id, is_root=is_root)
             if is_root:
                 self._agent_traces.pop(identity(span).trace_id, None)
         return SpanExportResult.SUCCESS
+
+    def _redacted(self, span: ReadableSpan, run_id: str, *, is_root: bool) -> SpanRecord:
+        raw = self._codec.to_record(span, run_id)
+        raw["attributes"][RUN_ID_KEY] = run_id
+        if is_root:
+            raw["attributes"]["runbundle.redaction.policy"] = self._redactor.policy.sha256
+            raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.policy.digester.key_id
+        return self._redactor.redact_span(raw)
 
     def shutdown(self) -> None:
         """Seal what has ended."""
