@@ -116,8 +116,8 @@ def test_a_torn_line_is_counted(tmp_path: Path) -> None:
     assert Bundle.open(LocalStore(tmp_path / "store"), "crashed").index.completeness.dropped["torn_lines"] == 1
 
 
-def test_a_line_that_is_no_record_is_an_outcome(tmp_path: Path) -> None:
-    """Its checksum is right and its fields are not there: the run is not recovered, nothing is raised, nothing lost."""
+def test_a_journal_without_one_record_is_an_outcome(tmp_path: Path) -> None:
+    """Its checksums are right and its fields are not there: nothing is sealed, raised or removed."""
     from zlib import crc32
 
     folder = tmp_path / "store" / ".spool" / "odd"

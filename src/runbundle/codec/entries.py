@@ -43,6 +43,7 @@ def _is_span(entry: dict[str, Any]) -> bool:
         and type(entry["status_message"]) is str
         and type(entry["remote_parent"]) is bool
         and type(entry["scope"]) is dict
+        and type(entry["events"]) is type(entry["links"]) is list
         and all(type(count) is int for count in cast("dict[str, Any]", entry["dropped"]).values())
         and all(_is_time(event["time_ns"]) and _named(event, "name") for event in entry["events"])
         and all(

@@ -11,6 +11,7 @@ from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.codec.dialects import is_agent_work
 from runbundle.models.identity import NO_RUN, RunKey, tenant_of
+from runbundle.models.records import SpanRecord
 from runbundle.otel.digest_key import digest_key
 from runbundle.otel.membership import RUN_ID_KEY, TENANT_ID_KEY
 from runbundle.otel.spans import SpanCodec, identity
@@ -105,15 +106,23 @@ class BundleSpanExporter(SpanExporter):
             tenant = tenant_of((span.attributes or {}).get(TENANT_ID_KEY))
             is_root = span.parent is None or span.parent.is_remote
             if isinstance(own, str) or self._agent_traces.get(identity(span).trace_id):
-                raw = self._codec.to_record(span, RunKey(tenant, run_id))
-                raw["attributes"][RUN_ID_KEY] = run_id
-                if is_root:
-                    raw["attributes"]["runbundle.redaction.policy"] = self._redactor.policy.sha256
-                    raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.key_id(raw.get("tenant_id", ""))
-                self._recorder.ended(self._redactor.redact_span(raw), is_root=is_root)
+                run = RunKey(tenant, run_id)
+                try:
+                    self._recorder.ended(self._redacted(span, run, is_root=is_root), is_root=is_root)
+                except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
+                    self._recorder.count_dropped("boundary_end", run=run)
+                    self._recorder.ended_unrecorded(run, is_root=is_root)
             if is_root:
                 self._agent_traces.pop(identity(span).trace_id, None)
         return SpanExportResult.SUCCESS
+
+    def _redacted(self, span: ReadableSpan, run: RunKey, *, is_root: bool) -> SpanRecord:
+        raw = self._codec.to_record(span, run)
+        raw["attributes"][RUN_ID_KEY] = run.run_id
+        if is_root:
+            raw["attributes"]["runbundle.redaction.policy"] = self._redactor.policy.sha256
+            raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.key_id(run.tenant_id)
+        return self._redactor.redact_span(raw)
 
     def shutdown(self) -> None:
         """Seal what has ended."""

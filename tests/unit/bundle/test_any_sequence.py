@@ -32,7 +32,7 @@ CONTRACTS = [{"name": "lookup", "data": {"rules": KEEP}}]
 PACKAGE = str(Path(runbundle.__file__).parent)
 
 
-class Colour(str, enum.Enum):
+class Colour(str, enum.Enum):  # noqa: UP042 - as applications have them
     RED = "red"
 
 
@@ -73,7 +73,8 @@ LEAVES = (
     "retrieval", "invoke_agent", "blocked", "error", "a b", "ü", "\ud800", "a\udfffb", "\x00\x1b[31m",
     "x" * 300, "y" * 100_000, '{"q": 1, "deep": {"a": [1, "\\u00fc"]}}', '{"q": "' + "z" * 50 + '"}', "[]", "{}", "nul",
     '"text"', "[REDACTED:undeclared]", "[REDACTED:content:bytes=5]", "h1:00000000:" + "A" * 26, "a" * 64,
-    '{"n":[["a","b","digest"]]}', '{"n":[],"more":{"a|digest":-5}}', '{"n":[],"more":{"a|digest":18446744073709551615}}',
+    '{"n":[["a","b","digest"]]}', '{"n":[],"more":{"a|digest":-5}}',
+    '{"n":[],"more":{"a|digest":18446744073709551615}}',
     '{"python": true, "engine": "x", "git": {"commit": null}}', '{"providers": {"a": "1"}, "engine": {"name": "n"}}',
     "sk-" + "a1" * 12, "start_ns", b"", b"\xff\x00", bytearray(b"b"), Decimal("1.5"), Fraction(1, 3), Colour.RED,
     SpanKind.CLIENT, datetime.datetime(2026, 1, 1), {1, 2}, object, Hostile(), Whole(), nested(70), nested(300),
@@ -118,14 +119,16 @@ TIMES = (
 )  # fmt: skip
 times = st.sampled_from(TIMES)
 names = st.sampled_from(
-    ["t", "execute_tool lookup", "invoke_agent a", "chat m", "", "n" * 1_000_000, CANARY, "\ud800", 5, None, b"n", ["n"],
-     Colour.RED, Hostile(), "exception", "runbundle.evidence", "runbundle.policy.decision", "gen_ai.evaluation.result"]
+    ["t", "execute_tool lookup", "invoke_agent a", "chat m", "", "n" * 1_000_000, CANARY, "\ud800", 5, None, b"n",
+     ["n"], Colour.RED, Hostile(), "exception", "runbundle.evidence", "runbundle.policy.decision",
+     "gen_ai.evaluation.result"]
 )  # fmt: skip
 ids = st.sampled_from([0, 1, 5.0, 2**64 - 1, 2**64, 2**128 - 1, 2**128, -1, True, Decimal(7), 1.5, math.nan])
-contexts = st.builds(
-    lambda *c: lambda: SpanContext(*c), ids, ids, st.sampled_from([True, False, "x", None]), st.sampled_from([TraceFlags(1), TraceFlags(0)])
-)  # fmt: skip
+flags = st.sampled_from([TraceFlags(1), TraceFlags(0)])
+contexts = st.builds(lambda *c: lambda: SpanContext(*c), ids, ids, st.sampled_from([True, False, "x", None]), flags)
 severities = st.sampled_from([None, *list(SeverityNumber)[:3], 5, 99, -1, "WARN", 2.5, True])
+raised = st.sampled_from([ValueError(CANARY), KeyError("\ud800"), Hostile(), None, "x"])
+statuses = st.sampled_from([*StatusCode, Status(StatusCode.ERROR, CANARY), 5, "ERROR", None])
 index = st.integers(0, 5)
 
 operations = st.one_of(
@@ -136,9 +139,8 @@ operations = st.one_of(
     st.tuples(st.just("set"), index, keys, values),
     st.tuples(st.just("set_all"), index, attributes),
     st.tuples(st.just("event"), index, names, attributes, times),
-    st.tuples(st.just("exception"), index, st.sampled_from([ValueError(CANARY), KeyError("\ud800"), Hostile(), None, "x"]),
-              attributes, times),
-    st.tuples(st.just("status"), index, st.sampled_from([*StatusCode, Status(StatusCode.ERROR, CANARY), 5, "ERROR", None]), values),
+    st.tuples(st.just("exception"), index, raised, attributes, times),
+    st.tuples(st.just("status"), index, statuses, values),
     st.tuples(st.just("rename"), index, names),
     st.tuples(st.just("link"), index, contexts, attributes),
     st.tuples(st.just("end"), index, times),
