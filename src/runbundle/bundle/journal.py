@@ -39,6 +39,8 @@ class JournalWriter:
             self._file.abandon()
             raise
         self._resources: dict[int, tuple[ResourceRecord, int]] = {}
+        self.records = 0
+        """Spans and logs that were appended."""
         self.append = self._file.append
         if not self._file.whole:
             self.append(b"\n")  # behind what a writer that was cut off has left, so that it spoils no line of ours
@@ -68,6 +70,25 @@ class JournalWriter:
             self.append(resource_line(known[1], resource))
             self._resources[id(resource)] = known  # only now: a line that the disk refused must be tried again
         self.append(record_line(kind, record, known[1]))
+        self.records += 1
+
+    def gone(self) -> int | None:
+        """Return how many records somebody else has taken from the file; None if nothing was taken.
+
+        What is left is then cut to whole lines, and this journal is to be closed: others are appended to a new one.
+        """
+        held = self._file.held_bytes()
+        if held == self._file.size_bytes:
+            return None
+        if held <= 0:
+            return self.records
+        self._file.cut_to_lines()
+        left = (parse_line(line) for line in _lines(self.path)) if self.is_in_place() else ()
+        return max(0, self.records - sum(entry is not None and entry["k"] in ("span", "log") for entry in left))
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file is still where it was opened."""
+        return self._file.fd >= 0 and _is_still_at(self.path, self._file.fd)
 
     def duplicate_if_unsynced(self) -> int:
         """Return a descriptor to sync the file by, which the caller closes; -1 if it needs no sync."""
@@ -192,8 +213,8 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def _is_still_at(path: Path, fd: int) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    except FileNotFoundError:
+        return os.path.samestat(path.lstat(), os.fstat(fd))
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 
