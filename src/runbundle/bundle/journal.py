@@ -22,15 +22,17 @@ _NAMES = 1000  # tried for one journal, of which an assembler holds those before
 class JournalWriter:
     """Appends the records of one run from one writer. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, path: Path, *, sync_each: bool = False) -> None:
+    def __init__(self, path: Path, *, sync_each: bool = False, plain: bool = False) -> None:
         """Open or create `path` and lock it. `sync_each`: every line is on the disk before it is acknowledged.
+
+        `plain`: lines are written, since what is stored into a map is not seen by readers there.
 
         Raises `BlockingIOError` if somebody else holds the file, or has just removed it; `OSError` if it cannot be
         written.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
-        self._file = MappedFile(path, sync_each=sync_each)
+        self._file = MappedFile(path, sync_each=sync_each, plain=plain)
         try:
             fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not _is_still_at(path, self._file.fd):
@@ -46,13 +48,15 @@ class JournalWriter:
             self.append(b"\n")  # behind what a writer that was cut off has left, so that it spoils no line of ours
 
     @classmethod
-    def of(cls, directory: Path, writer_id: str, *, sync_each: bool = False) -> "JournalWriter":
+    def of(
+        cls, directory: Path, writer_id: str, *, sync_each: bool = False, plain: bool = False
+    ) -> "JournalWriter":
         """Open the writer's journal of a run: the one it had, or another while an assembler is reading that."""
         for number in range(_NAMES):
             path = directory / f"{writer_id}{f'-{number}' if number else ''}.jsonl"
             # A run's folder goes with its last journal: it may do so between being made and being written to.
             with contextlib.suppress(BlockingIOError, FileNotFoundError):
-                return cls(path, sync_each=sync_each)
+                return cls(path, sync_each=sync_each, plain=plain)
         raise OSError(f"the journals of {directory.name} are all held by others")
 
     @property
@@ -164,6 +168,25 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
     finally:
         for fd in held:
             _let_go(fd)
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether somebody holds a journal, or seals the run whose folder this is. False if it is gone.
+
+    To ask, the lock is taken for a microsecond: a sealer that comes just then takes the journal for a live one, once.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    _hold(fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        _let_go(fd)
+    return False
 
 
 @contextlib.contextmanager

@@ -35,19 +35,19 @@ class FileCut(OSError):
 class MappedFile:
     """Appends to a file of its own. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, path: Path, *, sync_each: bool = False) -> None:
+    def __init__(self, path: Path, *, sync_each: bool = False, plain: bool = False) -> None:
         """Open or create `path`, 0600, to go on after what it holds. Raises `OSError`.
 
         `whole` tells whether that ends with a line end.
 
-        With `sync_each` a line is on the disk, and so is the file's name, before `append` returns.
+        With `sync_each` a line is on the disk, and so is the file's name, before `append` returns. `plain`: do not map.
         """
         self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         self._space = os.fstat(self.fd).st_size
-        self._end, self.whole = _end_of_lines(self.fd, self._space)
+        self._end, self.whole = end_of_lines(self.fd, self._space)
         self._synced = self._end
         self._map: mmap.mmap | None = None
-        self._plain = False
+        self._plain = plain
         self._sync_each = sync_each
         if sync_each:
             sync_folder(path.parent)
@@ -110,7 +110,7 @@ class MappedFile:
     def cut_to_lines(self) -> None:
         """Take away what is left of a line after somebody else has cut the file."""
         size = min(os.fstat(self.fd).st_size, self._end)
-        end, whole = _end_of_lines(self.fd, size)
+        end, whole = end_of_lines(self.fd, size)
         while end > 0 and not whole:
             start = max(0, end - _FIRST_BYTES)
             last = os.pread(self.fd, end - start, start).rfind(b"\n")
@@ -208,7 +208,7 @@ def _lseek() -> Callable[[int, int, int], int]:
         return os.lseek
 
 
-def _end_of_lines(fd: int, size: int) -> tuple[int, bool]:
+def end_of_lines(fd: int, size: int) -> tuple[int, bool]:
     """Return where the zeros at the end of a file begin, and whether a line ends there."""
     while size > 0:
         start = max(0, size - _FIRST_BYTES)
