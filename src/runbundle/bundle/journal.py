@@ -48,9 +48,7 @@ class JournalWriter:
             self.append(b"\n")  # behind what a writer that was cut off has left, so that it spoils no line of ours
 
     @classmethod
-    def of(
-        cls, directory: Path, writer_id: str, *, sync_each: bool = False, plain: bool = False
-    ) -> "JournalWriter":
+    def of(cls, directory: Path, writer_id: str, *, sync_each: bool = False, plain: bool = False) -> "JournalWriter":
         """Open the writer's journal of a run: the one it had, or another while an assembler is reading that."""
         for number in range(_NAMES):
             path = directory / f"{writer_id}{f'-{number}' if number else ''}.jsonl"

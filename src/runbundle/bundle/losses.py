@@ -149,12 +149,17 @@ def read_losses(spool: Path) -> list[Loss]:
 
 def _loss(body: dict[str, Any], file: str) -> Loss:
     return Loss(
-        int(body["pid"]), str(body["began"]), str(body["until"]),
-        {str(reason): int(count) for reason, count in body["counts"].items()},
-        {str(reason): [str(key) for key in keys] for reason, keys in body["runs"].items()},
-        {str(key): str(reason) for key, reason in body["failed"].items()},
+        int(body["pid"]), _plain(body["began"]), _plain(body["until"]),
+        {_plain(reason): int(count) for reason, count in body["counts"].items()},
+        {_plain(reason): [_plain(key) for key in keys] for reason, keys in body["runs"].items()},
+        {_plain(key): _plain(reason) for key, reason in body["failed"].items()},
         file,
     )  # fmt: skip
+
+
+def _plain(text: Any) -> str:
+    """Return text for a terminal, whoever wrote it."""
+    return "".join(c if c.isprintable() else "?" for c in str(text)[:300])
 
 
 def _replace(path: Path, data: bytes) -> None:

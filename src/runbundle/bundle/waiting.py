@@ -6,13 +6,13 @@ by what the ledger of losses says. Nothing is written, and nothing waited for.
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
-from runbundle.bundle.journal import is_held, journal_files
+from runbundle.bundle.journal import JournalReader, is_held, journal_files
 from runbundle.bundle.losses import read_losses
 from runbundle.bundle.mapped import end_of_lines
 from runbundle.bundle.spool import QUARANTINE, folder_of, spooled_runs
@@ -46,6 +46,19 @@ class Unsealed(NamedTuple):
     """Where its records are."""
 
 
+class Contents(NamedTuple):
+    """What is recorded of a run so far."""
+
+    spans: int
+    """Spans that have ended."""
+    logs: int
+    """Log records."""
+    open: list[str]
+    """Spans that were seen to start and not to end: what each is, as far as it may be said."""
+    torn: int
+    """Lines that cannot be read."""
+
+
 class _Seen(NamedTuple):
     started_ns: int | None
     name: str
@@ -63,10 +76,20 @@ def unsealed_runs(spool: Path) -> Iterator[Unsealed]:
     yield from quarantined_runs(spool)
 
 
-def unsealed_run(spool: Path, key: RunKey) -> Unsealed | None:
-    """Return the state of one run in the spool; None if it is not there."""
-    failed = {path: reason for loss in read_losses(spool) for path, reason in loss.failed.items()}
-    return _in_spool(spool, key, failed.get(key.path, ""))
+def unsealed_named(spool: Path, name: str) -> list[Unsealed]:
+    """Return the runs in the spool that `name` may mean: a key, else an id, else the beginning of one."""
+    keys = spooled_runs(spool)
+    failed = {key: reason for loss in read_losses(spool) for key, reason in loss.failed.items()}
+    aside = list(quarantined_runs(spool))
+    tests: list[Callable[[RunKey], bool]] = [
+        lambda key: key.path == name, lambda key: key.run_id == name, lambda key: key.run_id.startswith(name)
+    ]  # fmt: skip
+    for fits in tests:
+        found = [_in_spool(spool, key, failed.get(key.path, "")) for key in keys if fits(key)]
+        named = [run for run in found if run is not None] + [run for run in aside if fits(run.key)]
+        if named:
+            return named
+    return []
 
 
 def quarantined_runs(spool: Path) -> Iterator[Unsealed]:
@@ -80,6 +103,24 @@ def quarantined_runs(spool: Path) -> Iterator[Unsealed]:
         found.append((at, _true_key(reason, key), folder))
     for at, key, folder in sorted(found, reverse=True):
         yield Unsealed(key, "quarantined", at, note="a credential was found in it", folder=folder)
+
+
+def contents(run: Unsealed) -> Contents:
+    """Read all journals of a run."""
+    journals = journal_files(run.folder)
+    reader = JournalReader(journals, live=[path for path in journals if is_held(path)])
+    begun: dict[str, str] = {}
+    ended: set[str] = set()
+    logs = 0
+    for entry in reader:
+        span = f"{entry.get('trace_id')}{entry.get('span_id')}"
+        if entry["k"] == "log":
+            logs += 1
+        elif entry["k"] == "span":
+            ended.add(span)
+        elif entry["k"] == "start":
+            begun[span] = str(entry.get("label") or entry.get("name") or entry.get("span_id"))
+    return Contents(len(ended), logs, [label for span, label in begun.items() if span not in ended], reader.torn)
 
 
 def ends(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 def command(store_url: str, format_: str, app: str | None) -> None:
     """Check that nothing raw leaves this set-up and that runs will be recorded.
 
-    Looks at the OTEL_* variables and the store, and with --app at the processors, exporters and sampler of the
-    tracer provider. Exit code: 0 if all is well, 1 otherwise.
+    Looks at the OTEL_* variables, the store, and the spool: what it stands on, what waits in it, and what processes
+    have noted there as lost; with --app at the processors, exporters and sampler of the tracer provider, too.
+    Exit code: 0 if all is well, or there are only notes; 1 otherwise.
     """
+    from runbundle.cli.doctor_spool import spool_findings
     from runbundle.otel.doctor import diagnose_environment, diagnose_provider
 
-    found = diagnose_environment() + _store_findings(store_url)
+    store = _store_findings(store_url)
+    found = diagnose_environment() + store + spool_findings(store_url, writable=not store)
     if app is not None:
         returned = call_app(app)
         found += diagnose_provider(getattr(returned, "tracer_provider", returned))
@@ -37,13 +40,14 @@ def command(store_url: str, format_: str, app: str | None) -> None:
         print_json({"findings": [finding._asdict() for finding in found]})
     else:
         for finding in found:
-            click.echo(f"{finding.code}  {finding.message}")
+            note = "note: " if finding.severity == "note" else ""
+            click.echo(f"{finding.code}  {note}{finding.message}")
             click.echo(f"       {finding.hint}")
-        looked = "environment, store" + (", tracer provider" if app else "")
+        looked = "environment, store, spool" + (", tracer provider" if app else "")
         click.echo(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
         if app is None:
             click.echo("next: runbundle doctor --app MODULE:CALLABLE looks at an application's exporters and sampler")
-    raise click.exceptions.Exit(1 if found else 0)
+    raise click.exceptions.Exit(1 if any(finding.severity != "note" for finding in found) else 0)
 
 
 def _store_findings(store_url: str) -> "list[Diagnosis]":
