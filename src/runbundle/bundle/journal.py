@@ -106,11 +106,13 @@ class JournalWriter:
 
 
 def journal_files(directory: Path) -> list[Path]:
-    """Return the journals of one run, in a stable order; none if its folder is gone."""
+    """Return the journals of one run, in a stable order; none if its folder is gone. Links and pipes are none."""
     try:
-        return sorted(path for path in directory.iterdir() if path.suffix == ".jsonl")
+        with os.scandir(directory) as entries:
+            names = [e.name for e in entries if e.name.endswith(".jsonl") and e.is_file(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return [directory / name for name in sorted(names)]
 
 
 class JournalReader:
