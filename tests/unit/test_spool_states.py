@@ -50,7 +50,7 @@ def _span(op: str) -> Any:
 
 
 @pytest.fixture
-def _spool(tmp_path: Path) -> Any:
+def full_spool(tmp_path: Path) -> Any:
     """A spool with one run in each state."""
     spool = tmp_path / ".runbundle" / ".spool"
     live = _begin(spool, RunKey("", "live-1"))
@@ -69,9 +69,9 @@ def _spool(tmp_path: Path) -> Any:
     live.close()
 
 
-def test_each_run_in_the_spool_has_a_state(_spool: Path) -> None:
+def test_each_run_in_the_spool_has_a_state(full_spool: Path) -> None:
     """By who holds its journals, by its first and last lines, by where it lies, and by the ledger."""
-    found = {run.key.path: (run.state, run.part, run.name) for run in unsealed_runs(_spool)}
+    found = {run.key.path: (run.state, run.part, run.name) for run in unsealed_runs(full_spool)}
     assert found == {
         "live-1": ("live", False, "work"),
         "waiting-1": ("waiting", False, "work"),
@@ -82,7 +82,7 @@ def test_each_run_in_the_spool_has_a_state(_spool: Path) -> None:
     }
 
 
-def test_ls_lists_them_before_the_sealed_ones(_spool: Path, tmp_path: Path) -> None:
+def test_ls_lists_them_before_the_sealed_ones(full_spool: Path, tmp_path: Path) -> None:
     """With how long they have been in it; `--state` chooses; the losses have a line."""
     handle = runbundle.configure(store=tmp_path / ".runbundle", recover=False)
     with runbundle.start_run("r", run_id="sealed-1"):
@@ -115,7 +115,9 @@ def test_ls_lists_them_before_the_sealed_ones(_spool: Path, tmp_path: Path) -> N
         ("bad-1", "quarantined", "RB407"),
     ],
 )  # fmt: skip
-def test_show_tells_what_is_known_of_a_run_that_is_not_sealed(_spool: Path, run: str, state: str, advice: str) -> None:
+def test_show_tells_what_is_known_of_a_run_that_is_not_sealed(
+    full_spool: Path, run: str, state: str, advice: str
+) -> None:
     """Its state, since when, what is open, and what to do; the exit code says that it is not whole."""
     done = call("show", run)
     assert done.exit_code == 3, done.output
@@ -126,12 +128,12 @@ def test_show_tells_what_is_known_of_a_run_that_is_not_sealed(_spool: Path, run:
     assert call("show", "nothing").exit_code == 2
 
 
-def test_what_failed_says_why(_spool: Path) -> None:
+def test_what_failed_says_why(full_spool: Path) -> None:
     """As whoever gave up noted it."""
     assert "disk on fire" in call("show", "failed-1").output
 
 
-def test_doctor_counts_what_waits_and_names_what_was_lost(_spool: Path) -> None:
+def test_doctor_counts_what_waits_and_names_what_was_lost(full_spool: Path) -> None:
     """Live and waiting ones are notes; the others, and losses, are findings."""
     done = call("doctor", "--format", "json")
     found = json.loads(done.stdout)["findings"]
@@ -152,11 +154,11 @@ def test_notes_leave_the_exit_code_alone(tmp_path: Path) -> None:
     assert done.exit_code == 0
 
 
-def test_reading_commands_write_nothing(_spool: Path) -> None:
+def test_reading_commands_write_nothing(full_spool: Path) -> None:
     """Neither to the spool nor beside it."""
 
     def everything() -> dict[Path, int]:
-        return {path: path.stat().st_mtime_ns for path in _spool.rglob("*")}
+        return {path: path.stat().st_mtime_ns for path in full_spool.rglob("*")}
 
     before = everything()
     call("ls")
@@ -164,10 +166,10 @@ def test_reading_commands_write_nothing(_spool: Path) -> None:
     assert everything() == before
 
 
-def test_whoever_looks_takes_no_lock_from_a_writer(_spool: Path) -> None:
+def test_whoever_looks_takes_no_lock_from_a_writer(full_spool: Path) -> None:
     """The journal can be opened again at once, by its own name."""
-    list(unsealed_runs(_spool))
-    writer = JournalWriter.of(_spool / "waiting-1", "w")
+    list(unsealed_runs(full_spool))
+    writer = JournalWriter.of(full_spool / "waiting-1", "w")
     assert writer.path.name == "w.jsonl"
     writer.close()
 
