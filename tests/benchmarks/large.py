@@ -21,6 +21,7 @@ from runbundle.bundle.journal import JournalWriter, journal_files
 from runbundle.bundle.publish import publish
 from runbundle.bundle.verify import verify
 from runbundle.codec.journal_lines import start_line
+from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
 
 RUN = "long"
@@ -80,7 +81,7 @@ def step(name: str, store: Path) -> None:
     """Do one step and print its figures."""
     begun = time.perf_counter()
     if name == "seal":
-        assert publish(LocalStore(store), store / ".spool" / RUN) == RUN
+        assert publish(LocalStore(store), store / ".spool", RunKey("", RUN)) == (RUN, {})
     elif name == "verify":
         report = verify(LocalStore(store), RUN)
         assert report.verdict == "verified", report

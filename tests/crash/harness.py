@@ -29,8 +29,9 @@ from opentelemetry import baggage, trace
 import runbundle
 from runbundle.bundle import mapped
 from runbundle.bundle.locate import list_keys
-from runbundle.bundle.publish import recover, spooled_runs
+from runbundle.bundle.publish import recover
 from runbundle.bundle.reader import Bundle
+from runbundle.bundle.spool import folder_of, spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.otel.scopes import SpanScope
 from runbundle.redaction.detectors.text import default_detector, format_detector
@@ -319,12 +320,12 @@ def never_failed(store: ArtifactStore) -> None:
 def recover_all(root: Path) -> None:
     """Recover everything in the spool. Afterwards there is nothing in it."""
     store, spool = LocalStore(root), root / ".spool"
-    for run_id in spooled_runs(spool):
-        empty = is_empty(spool / run_id)
-        found = recover(store, spool, run_id)
+    for run in spooled_runs(spool):
+        empty = is_empty(folder_of(spool, run))
+        found = recover(store, spool, run)
         # An empty journal is of a writer that was killed before its first record; see test_known.py.
         assert found.outcome in ("recovered", "gone") or (empty and found.outcome == "part"), found
-    left = [run_id for run_id in spooled_runs(spool) if not is_empty(spool / run_id)]
+    left = [run for run in spooled_runs(spool) if not is_empty(folder_of(spool, run))]
     assert left == []
 
 

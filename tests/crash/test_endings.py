@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runbundle.bundle.publish import spooled_runs
+from runbundle.bundle.spool import spooled_runs
+from runbundle.models.identity import RunKey
 from tests.crash.harness import Seen, Told, check
 
 REPOSITORY = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ def test_without_a_chance_to_clean_up(how: str, code: int, tmp_path: Path) -> No
     """The process is gone at once: recover seals the run as crashed, with its open spans."""
     exit_code, told = ending(tmp_path, IN_A_TOOL % how)
     assert exit_code == code
-    assert spooled_runs(tmp_path / ".spool") == ["r"]
+    assert spooled_runs(tmp_path / ".spool") == [RunKey("", "r")]
     assert shape(check(tmp_path, told)["r"]) == ("interrupted", "crashed", 1, 2)
 
 

@@ -14,7 +14,9 @@ import pytest
 
 import runbundle
 from runbundle.bundle import mapped, sealer
-from runbundle.bundle.publish import recover, spooled_runs
+from runbundle.bundle.publish import recover
+from runbundle.bundle.spool import spooled_runs
+from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
 from tests.crash.harness import Child, Plan, Points, Teller, Told, check, kill_points, where
 from tests.crash.programs import begin, endless, one_run, whole
@@ -86,7 +88,7 @@ def left_behind(root: Path) -> Told:
     torn = next((root / ".spool" / "open").glob("*.jsonl"))
     body = torn.read_bytes().rstrip(b"\0")
     torn.write_bytes(body + body.splitlines()[-1][:30] + bytes(5000))
-    assert spooled_runs(root / ".spool") == ["late", "open", "whole"]
+    assert spooled_runs(root / ".spool") == [RunKey("", "late"), RunKey("", "open"), RunKey("", "whole")]
     return child.told
 
 
@@ -101,8 +103,8 @@ def test_while_recovering(how: str, scratch: Path, kills: Counter[str]) -> None:
 
     def work(root: Path, teller: Teller, plan: Plan) -> None:
         Points(plan).install()
-        for run_id in spooled_runs(root / ".spool"):
-            assert recover(LocalStore(root), root / ".spool", run_id).outcome == "recovered"
+        for run in spooled_runs(root / ".spool"):
+            assert recover(LocalStore(root), root / ".spool", run).outcome == "recovered"
 
     def after(root: Path, child: Child) -> None:
         found = check(root, told)

@@ -17,9 +17,11 @@ import pytest
 import runbundle
 from runbundle.bundle import mapped, sealer
 from runbundle.bundle.journal import JournalReader, JournalWriter, free_files, sole_sealer
-from runbundle.bundle.publish import recover, spooled_runs
+from runbundle.bundle.publish import recover
+from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.codec.journal_lines import start_line
+from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
 from tests.crash.harness import Child, Teller, Told, active_handle, check, look
 from tests.crash.programs import begin, one_run
@@ -129,11 +131,11 @@ def test_files_of_a_seal_that_was_cut_off_go_even_if_the_next_is_cut_off_too(tmp
 
     def cut_off(teller: Teller) -> None:
         LocalStore.put = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
-        recover(store, spool, "r")
+        recover(store, spool, RunKey("", "r"))
 
     def again(teller: Teller) -> None:
         LocalStore.delete = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
-        recover(store, spool, "r")
+        recover(store, spool, RunKey("", "r"))
 
     def first(teller: Teller) -> None:
         begin(tmp_path)
@@ -152,7 +154,7 @@ def test_files_of_a_seal_that_was_cut_off_go_even_if_the_next_is_cut_off_too(tmp
     assert Child(cut_off).wait().killed
     told.merge(Child(more).wait().told)
     assert Child(again).wait().killed
-    found = recover(store, spool, "r")
+    found = recover(store, spool, RunKey("", "r"))
     assert found.outcome == "recovered"
     assert verify(store, "r").verdict != "failed", verify(store, "r").findings
 
@@ -160,7 +162,7 @@ def test_files_of_a_seal_that_was_cut_off_go_even_if_the_next_is_cut_off_too(tmp
 def test_an_empty_journal_does_not_stay(tmp_path: Path) -> None:
     """A writer died between opening its journal and its first line: there is nothing to recover, and nothing stays."""
     JournalWriter(tmp_path / ".spool" / "r" / "w.jsonl").close()
-    recover(LocalStore(tmp_path), tmp_path / ".spool", "r")
+    recover(LocalStore(tmp_path), tmp_path / ".spool", RunKey("", "r"))
     assert spooled_runs(tmp_path / ".spool") == []
 
 
@@ -172,7 +174,7 @@ def test_a_log_record_during_a_try_does_not_undo_the_run(tmp_path: Path) -> None
         begin(tmp_path)
         tries = itertools.count()
 
-        def publish(*args: Any, **options: Any) -> str | None:
+        def publish(*args: Any, **options: Any) -> Any:
             if next(tries) == 0:
                 afterwards()
                 raise sealer.StillWritten("another process is writing")
@@ -223,9 +225,9 @@ def test_a_torn_line_counts_once(tmp_path: Path) -> None:
     (spool / "r" / "w.jsonl").write_bytes(line + line[:30])
     (spool / "r" / "again.jsonl").write_bytes(line + line[:30])
     shutil.copytree(spool / "r", tmp_path / ".copy")
-    assert recover(store, spool, "r").outcome == "recovered"
+    assert recover(store, spool, RunKey("", "r")).outcome == "recovered"
     shutil.copytree(tmp_path / ".copy", spool / "r")
-    assert recover(store, spool, "r").outcome == "recovered"
+    assert recover(store, spool, RunKey("", "r")).outcome == "recovered"
     said = look(store, "r")
     assert (said.said.dropped, said.bundle.index.revision) == ({"torn_lines": 2}, 1)
 
@@ -281,7 +283,7 @@ def test_a_signal_handler_may_shut_down(tmp_path: Path) -> None:
             signal.raise_signal(signal.SIGTERM)
 
         with runbundle.start_run("work", run_id="r"):
-            writer: Any = handle.recorder._runs["r"].writer
+            writer: Any = handle.recorder._runs[RunKey("", "r")].writer
             writer.append = lambda line: append(writer._file, line)
 
     assert Child(work).wait().status == 0

@@ -16,6 +16,7 @@ from runbundle.bundle.publish import BegunElsewhere, StillWritten, publish, reco
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.codec.journal_lines import start_line
+from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
 from tests.crash.harness import look, never_failed, true
 
@@ -134,7 +135,7 @@ class Machine(RuleBasedStateMachine):
     def seal(self, wait: bool, parts: bool) -> None:
         """The run is sealed as the sealer does it, while others may still be writing."""
         try:
-            publish(self.store, self.spool / "r", wait=wait, parts=parts, grace_s=0.1)
+            publish(self.store, self.spool, RunKey("", "r"), wait=wait, parts=parts, grace_s=0.1)
         except StillWritten:
             assert self.writers
         except BegunElsewhere:
@@ -144,7 +145,7 @@ class Machine(RuleBasedStateMachine):
     def recover(self) -> None:
         """The run is recovered: while a writer is alive that changes nothing."""
         before = self._index()
-        outcome = recover(self.store, self.spool, "r").outcome
+        outcome = recover(self.store, self.spool, RunKey("", "r")).outcome
         if outcome == "alive":
             assert self.writers
             assert self._index() == before
@@ -156,7 +157,9 @@ class Machine(RuleBasedStateMachine):
         """Of two recoverers none fails."""
         outcomes: list[str] = []
         threads = [
-            threading.Thread(target=lambda: outcomes.append(recover(self.store, self.spool, "r", parts=True).outcome))
+            threading.Thread(
+                target=lambda: outcomes.append(recover(self.store, self.spool, RunKey("", "r"), parts=True).outcome)
+            )
             for _ in range(2)
         ]
         for thread in threads:
@@ -190,7 +193,10 @@ class Machine(RuleBasedStateMachine):
         for writer in self.writers:
             writer._file.abandon()
         if journal_files(self.spool / "r"):
-            assert recover(self.store, self.spool, "r", parts=True).outcome in ("recovered", "gone")  # gone: empty
+            assert recover(self.store, self.spool, RunKey("", "r"), parts=True).outcome in (
+                "recovered",
+                "gone",
+            )  # gone: empty
         assert journal_files(self.spool / "r") == []
         report = verify(self.store, "r")
         assert report.verdict != "failed", report.findings
@@ -204,7 +210,7 @@ class Machine(RuleBasedStateMachine):
             whole = not self.torn and self.started == self.ended
             assert (seen.said.state == "complete") == whole, (seen.said, self.torn)
         again = self._index()
-        assert recover(self.store, self.spool, "r", parts=True).outcome == "gone"
+        assert recover(self.store, self.spool, RunKey("", "r"), parts=True).outcome == "gone"
         assert self._index() == again
         # The chain of revisions leads back to the first.
         assert Bundle.open(self.store, "r").index.revision - 1 == sum(

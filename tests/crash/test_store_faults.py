@@ -7,9 +7,11 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from runbundle.bundle.publish import recover, spooled_runs
+from runbundle.bundle.publish import recover
+from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
+from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body
 from tests.crash.harness import Told, look, never_failed, true
@@ -104,15 +106,15 @@ def test_each_operation_fails(when: str, lasting: bool, left: tuple[Path, Told],
     for number in itertools.count(1):
         inner, spool = copy(folder, scratch / str(number))
         store = FaultyStore(inner, number, when, lasting=lasting)
-        outcomes = {run_id: recover(store, spool, run_id).outcome for run_id in ("late", "open", "whole")}
+        outcomes = {run_id: recover(store, spool, RunKey("", run_id)).outcome for run_id in ("late", "open", "whole")}
         if store.operations < number:
             assert set(outcomes.values()) == {"recovered"}
             break
         failed = [run_id for run_id, outcome in outcomes.items() if outcome == "failed"]
         assert failed or when == "after"
-        assert set(spooled_runs(spool)) == set(failed)
+        assert {run.run_id for run in spooled_runs(spool)} == set(failed)
         for run_id in failed:
-            assert recover(inner, spool, run_id).outcome == "recovered"
+            assert recover(inner, spool, RunKey("", run_id)).outcome == "recovered"
         assert spooled_runs(spool) == []
         for run_id in ("late", "open", "whole"):
             report = verify(inner, run_id)

@@ -14,6 +14,7 @@ import runbundle
 from runbundle.bundle.vault import read_vault, vault_key
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
+from runbundle.models.identity import RunKey
 from tests.conftest import all_bytes, sealed
 
 Configured = Callable[..., runbundle.Handle]
@@ -73,7 +74,7 @@ def test_content_is_in_the_vault_and_nowhere_else(
     assert "canary" not in caplog.text
     assert b"canary" not in all_bytes(tmp_path)
     assert b"canary" not in encode_spans(exporter.get_finished_spans()).SerializeToString()
-    entries = list(read_vault(tmp_path / "store" / ".vault", "debugged", vault_key()))
+    entries = list(read_vault(tmp_path / "store" / ".vault", RunKey("", "debugged"), vault_key()))
     kept = str(entries)
     assert "the canary prompt" in kept
     assert "canary note" in kept

@@ -15,8 +15,10 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 import runbundle
 from runbundle.bundle import recorder, sealer
 from runbundle.bundle.mapped import MappedFile
-from runbundle.bundle.publish import recover, spooled_runs
+from runbundle.bundle.publish import recover
 from runbundle.bundle.reader import Bundle
+from runbundle.bundle.spool import spooled_runs
+from runbundle.models.identity import RunKey
 from runbundle.otel import membership
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed
@@ -318,4 +320,4 @@ def test_a_journal_that_an_assembler_reads_is_not_written_to(tmp_path: Path) -> 
         free[0].unlink()
     writer.close()
     assert len(list(JournalReader(journal_files(folder)))) == 1
-    assert recover(LocalStore(tmp_path / "s"), tmp_path, "run", parts=True).outcome == "recovered"
+    assert recover(LocalStore(tmp_path / "s"), tmp_path, RunKey("", "run"), parts=True).outcome == "recovered"

@@ -11,10 +11,12 @@ import pytest
 from click.testing import CliRunner
 
 import runbundle
-from runbundle.bundle.publish import recover, spooled_runs
+from runbundle.bundle.publish import recover
 from runbundle.bundle.reader import Bundle
+from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
+from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
 
 Configured = Callable[..., runbundle.Handle]
@@ -67,7 +69,7 @@ def test_a_live_run_is_left_alone(configured: Configured, tmp_path: Path) -> Non
     """While its writer holds the journal nothing of it is touched, and afterwards it is sealed as ever."""
     handle = configured()
     with runbundle.start_run("r", run_id="live"), runbundle.start_tool("t"):
-        outcome = recover(handle.store, tmp_path / "store" / ".spool", "live")
+        outcome = recover(handle.store, tmp_path / "store" / ".spool", RunKey("", "live"))
         assert outcome.outcome == "alive"
         assert cli("recover", "live", "--store", str(tmp_path / "store"))[0] == 1
         assert cli("recover", "--all", "--store", str(tmp_path / "store"))[0] == 0
@@ -100,9 +102,9 @@ def test_a_part_of_a_run_begun_elsewhere_waits(configured: Configured, tmp_path:
         pass
     handle.flush()
     spool = tmp_path / "store" / ".spool"
-    assert spooled_runs(spool) == ["elsewhere"]
-    assert recover(handle.store, spool, "elsewhere").outcome == "part"
-    assert recover(handle.store, spool, "elsewhere", parts=True).outcome == "recovered"
+    assert spooled_runs(spool) == [RunKey("", "elsewhere")]
+    assert recover(handle.store, spool, RunKey("", "elsewhere")).outcome == "part"
+    assert recover(handle.store, spool, RunKey("", "elsewhere"), parts=True).outcome == "recovered"
 
 
 def test_a_torn_line_is_counted(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_a_torn_line_is_counted(tmp_path: Path) -> None:
     killed(tmp_path, CRASH)
     journal = next((tmp_path / "store" / ".spool" / "crashed").glob("*.jsonl"))
     journal.write_bytes(journal.read_bytes().rstrip(b"\0")[:-5])
-    assert recover(LocalStore(tmp_path / "store"), journal.parent.parent, "crashed").outcome == "recovered"
+    assert recover(LocalStore(tmp_path / "store"), journal.parent.parent, RunKey("", "crashed")).outcome == "recovered"
     assert Bundle.open(LocalStore(tmp_path / "store"), "crashed").index.completeness.dropped["torn_lines"] == 1
 
 
@@ -122,9 +124,9 @@ def test_a_line_that_is_no_record_is_an_outcome(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     body = b'{"k":"span"}'
     (folder / "w.jsonl").write_bytes(b"%08x %b\n" % (crc32(body), body))
-    outcome = recover(LocalStore(tmp_path / "store"), folder.parent, "odd")
+    outcome = recover(LocalStore(tmp_path / "store"), folder.parent, RunKey("", "odd"))
     assert (outcome.outcome, "no recorder writes" in outcome.note) == ("failed", True)
-    assert spooled_runs(folder.parent) == ["odd"]
+    assert spooled_runs(folder.parent) == [RunKey("", "odd")]
 
 
 def test_what_cannot_be_recovered_stays(tmp_path: Path) -> None:
@@ -133,10 +135,10 @@ def test_what_cannot_be_recovered_stays(tmp_path: Path) -> None:
     spool = tmp_path / "store" / ".spool"
     store = LocalStore(tmp_path / "store")
     store.put("crashed/run.json", b"{}")
-    outcome = recover(store, spool, "crashed")
+    outcome = recover(store, spool, RunKey("", "crashed"))
     assert outcome.outcome == "failed"
     assert "run.json: run_id" in outcome.note
-    assert spooled_runs(spool) == ["crashed"]
+    assert spooled_runs(spool) == [RunKey("", "crashed")]
     code, output = cli("recover", "--all", "--store", str(tmp_path / "store"))
     assert code == 1
     assert "failed" in output

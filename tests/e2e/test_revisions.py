@@ -15,11 +15,13 @@ from opentelemetry import trace
 import runbundle
 from runbundle.bundle.assemble import assemble
 from runbundle.bundle.gather import Gathered
-from runbundle.bundle.publish import publish, spooled_runs
+from runbundle.bundle.publish import publish
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.reread import entries_of
+from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyChanged, StoreUnavailable
+from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore, MemoryStore
 from tests.conftest import all_bytes, sealed
 
@@ -28,7 +30,7 @@ Configured = Callable[..., runbundle.Handle]
 
 def again(bundle: Bundle, scratch: Path) -> dict[str, Any]:
     """Assemble a bundle from nothing but itself; return its files, run.json among them."""
-    gathered = Gathered(bundle.index.run_id, scratch)
+    gathered = Gathered(RunKey(bundle.index.tenant_id or "", bundle.index.run_id), scratch)
     gathered.add(entries_of(bundle, scratch))
     versions = frozenset({bundle.index.versions.otel_sdk or ""} - {""})
     made = assemble(gathered, torn=bundle.index.completeness.dropped.get("torn_lines", 0), sdk_versions=versions)
@@ -127,15 +129,15 @@ def test_late_or_not_the_same_records_give_the_same_files(entries: list[dict[str
     def calm(made: Any) -> dict[str, Any]:
         return made.completeness | {"late": 0}
 
-    whole = Gathered("r", scratch)
+    whole = Gathered(RunKey("", "r"), scratch)
     whole.add(records)
     store = MemoryStore()
-    first = Gathered("r", scratch)
+    first = Gathered(RunKey("", "r"), scratch)
     first.add(records[:split])
     made = assemble(first)
     store.put_all({f"r/{part.name}": part.body for part in made.parts})
     store.put("r/run.json", made.index())
-    second = Gathered("r", scratch)
+    second = Gathered(RunKey("", "r"), scratch)
     second.add(records[split:])
     second.add(entries_of(Bundle.open(store, "r"), scratch), sealed=True)
     assert files(second) == files(whole)
@@ -205,7 +207,7 @@ def test_records_that_are_sealed_already_change_nothing(configured: Configured, 
     spool.mkdir()
     for name, data in saved.items():
         (spool / name).write_bytes(data)
-    assert publish(handle.store, spool) == "once"
+    assert publish(handle.store, spool.parent, RunKey("", "once")) == ("once", {})
     assert Bundle.open(handle.store, "once").index_bytes == before.index_bytes
     assert spooled_runs(spool.parent) == []
 

@@ -23,6 +23,7 @@ import runbundle
 from runbundle import agent, current_run, model, retriever, run, step, tool
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.models.identity import RunKey
 from runbundle.models.schemas import json_schema
 from tests.conftest import KEY, sealed
 
@@ -426,7 +427,7 @@ def test_order_and_number_of_writers_do_not_matter(configured: Configured, tmp_p
     from runbundle.bundle.journal import JournalReader
 
     def made(*paths: Path) -> tuple[dict[str, object], bytes]:
-        gathered = Gathered("same", tmp_path)
+        gathered = Gathered(RunKey("", "same"), tmp_path)
         gathered.add(JournalReader(paths))
         bundle = assemble(gathered)
         return {part.name: part.body for part in bundle.parts}, bundle.index()

@@ -15,7 +15,7 @@ from runbundle.bundle.tally import Tally
 from runbundle.bundle.timeline import Span, is_log, numbered, run_lines, span_lines
 from runbundle.models.bundle import Counts, RunIndex
 from runbundle.models.canonical import to_json_bytes
-from runbundle.models.identity import valid_run_id
+from runbundle.models.identity import RunKey
 from runbundle.redaction.markers import is_marker, marker_parts
 
 
@@ -23,18 +23,19 @@ from runbundle.redaction.markers import is_marker, marker_parts
 class Assembled:
     """A bundle that is in no store yet: its files but run.json, in the order they are written, and what that says."""
 
-    run_id: str
-    tenant_id: str
+    run: RunKey
     parts: list[Part]
     completeness: dict[str, Any]
     """What run.json will say of it; `late` counts the records that the bundle sealed before did not have."""
+    collided: dict[str, int]
+    """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
     _index: dict[str, Any] = field(repr=False)
     _made: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> str:
         """Where in a store the bundle lives: `<run_id>` or `<tenant>/<run_id>`."""
-        return f"{self.tenant_id}/{self.run_id}" if self.tenant_id else self.run_id
+        return self.run.path
 
     def index(self, paths: Mapping[str, str] | None = None, **fields: Any) -> bytes:
         """Return run.json. `paths`: where the files lie, if not at their names; `fields` are put in or replaced."""
@@ -75,7 +76,7 @@ def assemble(
     None if nothing is waiting any more. The same records give the same bytes, in whatever order and from however many
     writers they came. Memory does not grow with the run, see `sorting`. Raises `OSError` if the disk is full.
     """
-    tally = Tally(gathered.run_id)
+    tally = Tally(gathered.key.run_id)
     with Sorter(gathered.scratch) as calls, Sorter(gathered.scratch) as found:
         gathered.finish()
         _spread(gathered, tally, calls, found)
@@ -83,7 +84,7 @@ def assemble(
         parts = [part("config.snapshot.json", [_config(about)], gathered.scratch)]
         try:
             parts.append(part("events.jsonl", _numbered(gathered, tally), gathered.scratch))
-            of_run = {"run_id": gathered.run_id}
+            of_run = {"run_id": gathered.key.run_id}
             if tally.counts["evidence"]:
                 entries = write_listing("retrievals", _unkeyed(found), **of_run, schema="runbundle/evidence/v1")
                 parts.append(part("evidence.json", entries, gathered.scratch))
@@ -93,9 +94,10 @@ def assemble(
             for made in parts:
                 made.close()
             raise
-    index = _index_of(gathered.run_id, tally, about, sdk_versions)
-    completeness = tally.completeness(torn, gathered.late, grace_s)
-    return Assembled(gathered.run_id, index.get("tenant_id", ""), parts, completeness, index)
+    index = _index_of(gathered.key, tally, about, sdk_versions)
+    completeness = tally.completeness(torn=torn, collided=gathered.collided, late=gathered.late, grace_s=grace_s)
+    twice = {"span_id": gathered.collided, "run_begun_twice": tally.roots - 1}
+    return Assembled(gathered.key, parts, completeness, {kind: n for kind, n in twice.items() if n > 0}, index)
 
 
 def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> None:
@@ -146,18 +148,20 @@ def _about(tally: Tally) -> dict[str, Any]:
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
 
-def _index_of(run_id: str, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
+def _index_of(key: RunKey, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
     begun, final = tally.begun, tally.final
     started = begun.record["start_ns"] if begun else tally.first_ns or 0
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
-        "run_id": run_id,
+        "run_id": key.run_id,
+        **({"tenant_id": key.tenant_id} if key.tenant_id else {}),
         **_identity(about),
+        **({"children": tally.children} if tally.children else {}),
         "started_at": rfc3339(started),
         "ended_at": rfc3339(ended),
         "duration_ns": str(max(0, ended - started)),
-        "status": {"unset": "ok"}.get(final.status, final.status) if final else "incomplete",
+        "status": _status(tally),
         "versions": _versions(about, tally, sdk_versions),
         "counts": {kind: tally.counts[kind] for kind in Counts.model_fields},
         "usage": tally.usage(),
@@ -177,20 +181,44 @@ def _config(about: dict[str, Any]) -> bytes:
     return to_json_bytes({"schema": "runbundle/config/v1", "config": value}, indent=True)
 
 
+_SAID = {
+    "request_id": "runbundle.request.id",
+    "user_id": "runbundle.user.id",
+    "session_id": "runbundle.session.id",
+    "case_id": "runbundle.case.id",
+    "resumed_from": "runbundle.resumed.from",
+    "claimed": "runbundle.claimed.run.id",
+    "name": "runbundle.name",
+}
+"""Fields of run.json that are texts which the run's own span carries, as redaction left them."""
+
+
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    for name in ("request", "tenant", "user", "session"):
-        value = about.get(f"runbundle.{name}.id")
-        # A tenant becomes a part of the bundle's key; what could not be one was not set by `start_run`.
-        if isinstance(value, str) and (name != "tenant" or valid_run_id(value)):
-            fields[f"{name}_id"] = value
+    for field_name, key in _SAID.items():
+        value = about.get(key)
+        if isinstance(value, str):
+            fields.setdefault(field_name, value)
+    if is_marker(fields.get("name")):
+        del fields["name"]
+    if about.get("runbundle.implicit") is True and isinstance(about.get("gen_ai.agent.name"), str):
+        fields.setdefault("name", about["gen_ai.agent.name"])
+    for field_name, key in (("attempt", "runbundle.run.attempt"), ("repeat", "runbundle.repeat")):
+        value = about.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            fields[field_name] = value
     parent = about.get("runbundle.parent.run.id")
     if isinstance(parent, str):
         fields["parent_run"] = {"run_id": parent, "span_id": about.get("runbundle.parent.span.id", "")}
-    resumed = about.get("runbundle.resumed.from")
-    if isinstance(resumed, str):
-        fields["resumed_from"] = resumed
     return fields
+
+
+def _status(tally: Tally) -> str:
+    """Return how the run ended. Two runs in one bundle did not end well, even if the last of them did."""
+    if tally.final is None:
+        return "incomplete"
+    status = {"unset": "ok"}.get(tally.final.status, tally.final.status)
+    return "incomplete" if status == "ok" and tally.roots > 1 else status
 
 
 def _result(about: dict[str, Any]) -> dict[str, Any] | None:

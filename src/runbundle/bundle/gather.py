@@ -15,7 +15,7 @@ import orjson
 
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.timeline import Span, is_log, is_new, log_line, span_of
-from runbundle.models.identity import valid_run_id
+from runbundle.models.identity import RunKey, tenant_of
 
 _SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
 _IDS, _KIND, _PARENT, _BODY = 48, 49, slice(89, 105), 105
@@ -90,8 +90,9 @@ class SpanTable:
 class Gathered:
     """All that is known of one run, on disk where memory does not hold it. Close it after use."""
 
-    def __init__(self, run_id: str, scratch: Path) -> None:
-        self.run_id = run_id
+    def __init__(self, key: RunKey, scratch: Path) -> None:
+        self.key = key
+        """Whose run it is. Where no recorder has said so, as the run's own span says."""
         self.scratch = scratch
         self.table = SpanTable()
         """Filled by `finish()`."""
@@ -103,8 +104,8 @@ class Gathered:
         """Whether the run's own span is among the records: else they are a part of a run that began elsewhere."""
         self.anything = False
         """Whether there is any record."""
-        self.tenant_id = ""
-        """Whose the run is, as its own span says."""
+        self.collided = 0
+        """Records whose trace and span ids another record of other content has, which holds."""
         self._spans = Sorter(scratch)
         self._sealed = False
 
@@ -130,8 +131,8 @@ class Gathered:
         begins |= attributes.get("runbundle.op") == "run" or attributes.get("runbundle.implicit") is True
         self.begins |= begins
         tenant = attributes.get("runbundle.tenant.id") if begins else None
-        if isinstance(tenant, str) and valid_run_id(tenant):
-            self.tenant_id = tenant
+        if tenant and not self.key.tenant_id:
+            self.key = RunKey(tenant_of(tenant), self.key.run_id)
 
     def _add(self, kind: bytes, entry: dict[str, Any], end_ns: int) -> None:
         ids, parent = entry["trace_id"] + entry["span_id"], entry["parent_span_id"] or _NONE
@@ -141,7 +142,9 @@ class Gathered:
     def finish(self) -> None:
         """Build the table of spans. Nothing is added afterwards."""
         for ids, lines in groupby(self._spans, key=lambda line: line[:_IDS]):
-            line = next(lines)
+            of_span = list(lines)
+            line = of_span[0]
+            self.collided += _other_ends(of_span) if len(of_span) > 1 else 0
             agent = ""
             if b'"gen_ai.agent.name"' in line:
                 name = orjson.loads(line[_BODY:]).get("attributes", {}).get("gen_ai.agent.name")
@@ -168,3 +171,16 @@ class Gathered:
         """Give memory and disk back."""
         self._spans.close()
         self.lines.close()
+
+
+def _other_ends(lines: list[bytes]) -> int:
+    """Return how many further ends of a span there are that say something else than the one that holds, the first."""
+    ends = [line for line in lines if line[_IDS:_KIND] in (_SEALED_END, _END)]
+    return len({_said(line) for line in ends}) - 1 if len({line[_BODY:] for line in ends}) > 1 else 0
+
+
+def _said(line: bytes) -> bytes:
+    """Return what an end says that a bundle read back says too, in one form."""
+    entry = orjson.loads(line[_BODY:])
+    body = [entry[name] for name in ("name", "start_ns", "end_ns", "status_code", "attributes")]
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)

@@ -8,7 +8,7 @@ from runbundle.bundle.index_db import save
 from runbundle.bundle.index_rows import batches, read_row, stamp_of
 from runbundle.bundle.keys import INNER
 from runbundle.errors import StoreUnavailable
-from runbundle.models.identity import valid_run_id
+from runbundle.models.identity import well_formed
 from runbundle.store import LocalStore
 
 _FRESH_NS = 2_000_000_000  # a folder that changes twice within its clock's grain looks unchanged: wait that long
@@ -37,7 +37,7 @@ def _relist(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> Non
     names = _names(store)
     found = known & names
     for first in names - found:
-        if not valid_run_id(first) or not (store.root / first).is_dir():
+        if not well_formed(first) or not (store.root / first).is_dir():
             continue
         changed = _changed(store, first)
         inner, files = _inside(store, first)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from runbundle.models.identity import valid_run_id
+from runbundle.models.identity import well_formed
 from runbundle.store import ArtifactStore, LocalStore
 
 INNER = ("eval", "revisions")
@@ -16,7 +16,7 @@ def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> I
 
     Keys that are `known`, from an index, are yielded if their folders are still there; they are not looked into.
     """
-    firsts = [first for first in store.list_dirs() if valid_run_id(first)]
+    firsts = [first for first in store.list_dirs() if well_formed(first)]
     tenants = {key.partition("/")[0] for key in known if "/" in key}
     unknown = [first for first in firsts if first not in known and first not in tenants]
     inside = _inside(store, "") if len(unknown) > _MANY and not isinstance(store, LocalStore) else {}

@@ -39,18 +39,6 @@ def _entry(store: ArtifactStore, key: str) -> Entry:
         return Entry(key, None, error.message)
 
 
-def sealed_key(store: ArtifactStore, run_id: str, tenant_id: str | None) -> str | None:
-    """Return the key of a run's sealed bundle; None if there is none.
-
-    A part of a run may not know whose it is: with `tenant_id` None every tenant of the store is asked.
-    """
-    if tenant_id is not None:
-        places = iter([f"{tenant_id}/{run_id}" if tenant_id else run_id])
-    else:
-        places = (key for first in ("", *store.list_dirs()) for key in [f"{first}/{run_id}".lstrip("/")])
-    return next((key for key in places if store.exists(f"{key}/run.json")), None)
-
-
 def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     """Return the store and key of the bundle that `run` names.
 

@@ -8,13 +8,13 @@ from runbundle.bundle.assemble import assemble
 from runbundle.bundle.gather import Gathered
 from runbundle.bundle.index import noted
 from runbundle.bundle.journal import JournalReader, free_files, journal_files, sole_sealer
-from runbundle.bundle.locate import sealed_key
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.reread import entries_of
 from runbundle.bundle.seal import seal
+from runbundle.bundle.spool import folder_of
 from runbundle.bundle.tripwire import quarantine, search
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
-from runbundle.models.identity import valid_run_id
+from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore
 
 _ATTEMPTS = 5  # of a seal that others on other machines are faster with
@@ -32,15 +32,25 @@ class BegunElsewhere(RunbundleError):
     code = "begun-elsewhere"
 
 
+class Published(NamedTuple):
+    """A run that is in the store now."""
+
+    key: str
+    """Where its bundle is."""
+    collided: dict[str, int]
+    """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
+
+
 def publish(
     store: ArtifactStore,
-    directory: Path,
+    spool: Path,
+    run: RunKey,
     *,
     wait: bool = False,
     parts: bool = True,
     grace_s: float | None = None,
-) -> str | None:
-    """Seal the run whose journals lie in `directory`, or make a new revision of its bundle; return the bundle's key.
+) -> Published | None:
+    """Seal a run whose journals lie in `spool`, or make a new revision of its bundle; return where that is.
 
     None if nothing is there. Journals that a process still holds are read as far as they go and stay; with `wait`,
     they are a `StillWritten` instead. Without `parts` a run of which only a part is here, or that is still written
@@ -48,42 +58,50 @@ def publish(
     of the whole. `grace_s`, if spans are still open: how long was waited for them. Raises `BundleQuarantined`,
     `WriteConflict` and `StoreUnavailable` too; the journals are then still there, or aside.
     """
+    directory = folder_of(spool, run)
     with sole_sealer(directory) as alone, free_files(journal_files(directory) if alone else []) as free:
         every = journal_files(directory) if alone else []
         live = set(every) - set(free)
         if live and (wait or not free):
-            raise StillWritten(f"a process is still writing {directory.name}")
+            raise StillWritten(f"a process is still writing {run.path}")
         if not free:
             return None
-        if live and not parts and sealed_key(store, directory.name, None) is None:
+        if live and not parts and not store.exists(f"{run.path}/run.json"):
             raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
         try:
             for attempt in range(1, _ATTEMPTS + 1):
                 with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
-                    key = _publish(store, directory, every, live, parts=parts, grace_s=grace_s)
+                    published = _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s)
                     _remove(directory, free)
-                    return key or None
+                    return published
         except OSError as error:
             raise StoreUnavailable(
-                f"cannot work in {directory.parent}: {error.strerror or error}", hint="free some space and try again"
+                f"cannot work in {spool}: {error.strerror or error}", hint="free some space and try again"
             ) from error
     return None
 
 
 def _publish(
-    store: ArtifactStore, directory: Path, every: list[Path], live: set[Path], *, parts: bool, grace_s: float | None
-) -> str:
-    run_id, spool = directory.name, directory.parent
-    with contextlib.closing(Gathered(run_id, spool)) as gathered:
+    store: ArtifactStore,
+    spool: Path,
+    run: RunKey,
+    every: list[Path],
+    live: set[Path],
+    *,
+    parts: bool,
+    grace_s: float | None,
+) -> Published | None:
+    with contextlib.closing(Gathered(run, spool)) as gathered:
         journals = JournalReader(every, live=live)
         gathered.add(journals)
         if not gathered.anything:
-            return ""  # their writers died before the first whole line
-        over = _sealed(store, run_id, gathered)
+            return None  # their writers died before the first whole line
+        over = _sealed(store, gathered.key)
         torn, sdk_versions = journals.torn, set(journals.sdk_versions)
         if over is not None:
             gathered.add(entries_of(over, spool), sealed=True)
             torn += over.index.completeness.dropped.get("torn_lines", 0)
+            gathered.collided += over.index.completeness.dropped.get("collided", 0)
             if over.index.versions.otel_sdk:
                 sdk_versions.add(over.index.versions.otel_sdk)
         elif not parts and not gathered.begins:
@@ -92,17 +110,15 @@ def _publish(
         with contextlib.closing(bundle):
             hits = search([*((p.name, p.pieces()) for p in bundle.parts), ("run.json", [bundle.index()])])
             if hits:
-                raise quarantine(directory, hits)
+                raise quarantine(spool, run, hits)
             sealed = seal(store, bundle, over)
             noted(store, sealed.key, sealed.run_json, {part.name: part.body for part in bundle.parts})
-            return sealed.key
+            return Published(sealed.key, bundle.collided)
 
 
-def _sealed(store: ArtifactStore, run_id: str, gathered: Gathered) -> Bundle | None:
-    key = sealed_key(store, run_id, gathered.tenant_id if gathered.begins else None)
-    if key is not None:
-        with contextlib.suppress(NotSealed):
-            return Bundle.open(store, key)
+def _sealed(store: ArtifactStore, run: RunKey) -> Bundle | None:
+    with contextlib.suppress(NotSealed):
+        return Bundle.open(store, run.path)
     return None
 
 
@@ -116,7 +132,7 @@ def _remove(directory: Path, files: list[Path]) -> None:
 class Recovered(NamedTuple):
     """What became of one run in the spool."""
 
-    run_id: str
+    run: RunKey
     outcome: str
     """`recovered`, `alive`, `part`, `failed`, or `gone`: another process was faster."""
     key: str = ""
@@ -125,14 +141,7 @@ class Recovered(NamedTuple):
     """Why not, otherwise."""
 
 
-def spooled_runs(spool: Path) -> list[str]:
-    """Return the ids of the runs that have journals in the spool, sorted."""
-    if not spool.is_dir():
-        return []
-    return sorted(p.name for p in spool.iterdir() if p.is_dir() and valid_run_id(p.name) and journal_files(p))
-
-
-def recover(store: ArtifactStore, spool: Path, run_id: str, *, parts: bool = False) -> Recovered:
+def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = False) -> Recovered:
     """Seal a run that its writers left behind: open spans become `interrupted`, a torn last line is counted.
 
     Safe while other runs are written and to call twice, or from two processes at once: a run of which a writer still
@@ -141,13 +150,13 @@ def recover(store: ArtifactStore, spool: Path, run_id: str, *, parts: bool = Fal
     begun unless `parts`. Raises nothing but for a spool that cannot be read.
     """
     try:
-        published = publish(store, spool / run_id, wait=True, parts=parts)
+        published = publish(store, spool, run, wait=True, parts=parts)
     except StillWritten as error:
-        return Recovered(run_id, "alive", note=error.message)
+        return Recovered(run, "alive", note=error.message)
     except BegunElsewhere as error:
-        return Recovered(run_id, "part", note=error.message)
+        return Recovered(run, "part", note=error.message)
     except RunbundleError as error:
-        return Recovered(run_id, "failed", note=str(error))
+        return Recovered(run, "failed", note=str(error))
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # a line that is whole, and no record
-        return Recovered(run_id, "failed", note=f"a journal holds what no recorder writes ({type(error).__name__})")
-    return Recovered(run_id, "recovered", published) if published else Recovered(run_id, "gone")
+        return Recovered(run, "failed", note=f"a journal holds what no recorder writes ({type(error).__name__})")
+    return Recovered(run, "recovered", published.key) if published else Recovered(run, "gone")

@@ -18,10 +18,11 @@ from runbundle.bundle.journal import JournalWriter
 from runbundle.bundle.mapped import sync_folder
 from runbundle.bundle.mutex import Mutex
 from runbundle.bundle.sealer import FlushResult, Sealer
+from runbundle.bundle.spool import folder_of, run_folders
 from runbundle.bundle.tally import counted
 from runbundle.codec.journal_lines import start_line
-from runbundle.models.identity import valid_run_id
-from runbundle.models.records import LogRecordDict, SpanRecord
+from runbundle.models.identity import RunKey
+from runbundle.models.records import LogRecordDict, SpanRecord, run_of
 from runbundle.store import ArtifactStore
 
 Durability = Literal["os", "fsync-batch", "fsync"]
@@ -37,7 +38,7 @@ _log = logging.getLogger("runbundle")
 
 @dataclass
 class _Run:
-    run_id: str
+    key: RunKey
     writer: JournalWriter | None = None
     open: int = 0
     ended: bool = False
@@ -67,7 +68,7 @@ class Recorder:
         self.spool = spool
         self._durability = durability
         self._limit_bytes = spool_limit_bytes
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[RunKey, _Run] = {}
         self._dropped: dict[str, int] = {}
         self._written = 0
         self._written_bytes = 0
@@ -105,7 +106,7 @@ class Recorder:
 
     def started(
         self,
-        run_id: str,
+        key: RunKey,
         trace_id: str,
         span_id: str,
         parent_span_id: str,
@@ -117,11 +118,11 @@ class Recorder:
         record: SpanRecord | None = None,
     ) -> None:
         """Record that a span has started. `is_run`: it is the run's own, and `record` what is known of it already."""
-        if not valid_run_id(run_id):
+        if not key.valid:
             return  # its end is counted
         line = start_line(trace_id, span_id, parent_span_id, start_ns, lane, label, is_run=is_run, record=record)
         with self._lock:
-            run = self._run(run_id)
+            run = self._run(key)
             run.open += 1
             run.begun |= is_run
             try:
@@ -132,35 +133,37 @@ class Recorder:
 
     def ended(self, record: SpanRecord, *, is_root: bool) -> None:
         """Record an ended span. `is_root` says that the run ends with it."""
-        if not valid_run_id(record["run_id"]):
+        key = run_of(record)
+        if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
-            run = self._run(record["run_id"])
+            run = self._run(key)
             run.open = max(0, run.open - 1)
             self._append(run, "span", record)
             if is_root:
                 run.ended = True
                 if run.open:
-                    self._sealer.root_ended(run.run_id)
+                    self._sealer.root_ended(run.key)
             if run.open == 0:
                 self._settle(run)
 
     def logged(self, record: LogRecordDict) -> None:
         """Record a log record that belongs to a run."""
-        if not valid_run_id(record["run_id"]):
+        key = run_of(record)
+        if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
-            run = self._run(record["run_id"])
+            run = self._run(key)
             self._append(run, "log", record)
             if run.open == 0:
                 self._settle(run)
 
-    def lost(self, run_id: str) -> int:
+    def lost(self, key: RunKey) -> int:
         """Return how many records of a run could not be journalled and no local root has stated yet; now one does."""
         with self._lock:
-            run = self._runs.get(run_id)
+            run = self._runs.get(key)
             if run is None or not run.dropped:
                 return 0
             lost, run.dropped = run.dropped, 0
@@ -208,20 +211,23 @@ class Recorder:
 
     def _spooled_bytes(self) -> int:
         total = 0
-        for folder in self.spool.iterdir():
+        for key in run_folders(self.spool):
             # A run's folder, or a journal, may be sealed and removed while it is looked at.
             with contextlib.suppress(OSError):
-                total += sum(path.stat().st_size for path in folder.glob(f"{self._writer_id}*.jsonl"))
+                journals = folder_of(self.spool, key).glob(f"{self._writer_id}*.jsonl")
+                total += sum(path.stat().st_size for path in journals)
         return total
 
-    def _run(self, run_id: str) -> _Run:
-        run = self._runs.get(run_id)
+    def _run(self, key: RunKey) -> _Run:
+        run = self._runs.get(key)
         if run is None:
-            run = self._runs[run_id] = _Run(run_id)
+            run = self._runs[key] = _Run(key)
         return run
 
     def _open(self, run: _Run) -> JournalWriter:
-        run.writer = JournalWriter.of(self.spool / run.run_id, self._writer_id, sync_each=self._durability == "fsync")
+        run.writer = JournalWriter.of(
+            folder_of(self.spool, run.key), self._writer_id, sync_each=self._durability == "fsync"
+        )
         if self._durability == "fsync-batch" and self._syncing is None:
             self._syncing = threading.Thread(target=self._sync_in_turns, name="runbundle-sync", daemon=True)
             with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: flush() syncs
@@ -230,10 +236,10 @@ class Recorder:
 
     def _settle(self, run: _Run) -> None:
         """No span of the run is open here: hand it over if it has ended, else let others read what we wrote."""
-        del self._runs[run.run_id]
+        del self._runs[run.key]
         # Closed here, not at the seal: however many runs wait for that, they hold no files open.
         self._close(run)
-        self._sealer.settled(run.run_id, has_ended=run.ended)
+        self._sealer.settled(run.key, has_ended=run.ended)
 
     def _close(self, run: _Run) -> None:
         if run.writer is not None:
@@ -270,7 +276,7 @@ class Recorder:
                     self._complain(f"records are not on the disk: {error.strerror or error}")
                 finally:
                     os.close(fd)
-                folders |= {folder, self.spool}
+                folders |= {folder, folder.parent, self.spool}
         for folder in folders:
             try:
                 sync_folder(folder)
@@ -287,10 +293,10 @@ class Recorder:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def _let_go(self, run_id: str) -> None:
+    def _let_go(self, key: RunKey) -> None:
         """Close a run whose end was waited for long enough. What comes of it after this is late."""
         with self._lock:
-            run = self._runs.pop(run_id, None)
+            run = self._runs.pop(key, None)
             if run is not None:
                 self._close(run)
 
@@ -311,7 +317,7 @@ class Recorder:
         """Flush, seal the runs that have not ended as cut off, stop the threads, close the files."""
         result = self.flush(timeout_s)
         with self._lock:
-            begun = [run.run_id for run in self._runs.values() if run.begun]
+            begun = [run.key for run in self._runs.values() if run.begun]
             for run in self._runs.values():
                 self._close(run)
             self._runs.clear()

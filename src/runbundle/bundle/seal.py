@@ -124,6 +124,6 @@ def _name(path: str) -> str:
 
 def _conflict(bundle: Assembled) -> WriteConflict:
     return WriteConflict(
-        f"run {bundle.run_id} was sealed by somebody else meanwhile",
+        f"run {bundle.run.path} was sealed by somebody else meanwhile",
         hint="its records stay in the spool; runbundle recover makes a new revision of them",
     )

@@ -4,13 +4,15 @@ import contextlib
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from runbundle.bundle.publish import BegunElsewhere, StillWritten, publish, recover, spooled_runs
+from runbundle.bundle.publish import BegunElsewhere, Published, StillWritten, publish, recover
+from runbundle.bundle.spool import spooled_runs
 from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
+from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")
@@ -27,7 +29,7 @@ class FlushResult:
     sealed: list[str] = field(default_factory=list[str])
     """Keys of the bundles sealed since the last flush, oldest first (the last 1,000 of them)."""
     failed: dict[str, str] = field(default_factory=dict[str, str])
-    """Run id to reason. Their records stay in the spool."""
+    """Key of the run, `<run_id>` or `<tenant_id>/<run_id>`, to reason. Their records stay in the spool."""
     pending: int = 0
     """Runs that have not ended, or were not sealed in time."""
     dropped: dict[str, int] = field(default_factory=dict[str, int])
@@ -69,17 +71,18 @@ class _Due:
 class Sealer:
     """Seals runs on a thread of its own, which it starts when it is needed. Thread-safe; never raises."""
 
-    def __init__(self, store: ArtifactStore, spool: Path, grace_s: float, let_go: Callable[[str], None]) -> None:
+    def __init__(self, store: ArtifactStore, spool: Path, grace_s: float, let_go: Callable[[RunKey], None]) -> None:
         """`let_go` closes this process's journal of a run of which spans are still open."""
         self._store = store
         self._spool = spool
         self._grace_s = grace_s
         self._let_go = let_go
-        self._due: dict[str, _Due] = {}
-        self._orphans: deque[str] = deque()
+        self._due: dict[RunKey, _Due] = {}
+        self._orphans: deque[RunKey] = deque()
         self._at_work = 0
         self._sealed: deque[str] = deque(maxlen=1000)
-        self._failed: dict[str, str] = {}
+        self._failed: dict[RunKey, str] = {}
+        self._collided: dict[RunKey, dict[str, int]] = {}
         self._logged_at: dict[str, float] = {}
         self._closed = False
         self.reset()
@@ -91,25 +94,25 @@ class Sealer:
         self._condition = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
 
-    def root_ended(self, run_id: str) -> None:
+    def root_ended(self, key: RunKey) -> None:
         """Take note that a run has ended; spans of it that are still open are waited for."""
         last = time.monotonic() + self._grace_s
-        self._expect(run_id, _Due(last, last))
+        self._expect(key, _Due(last, last))
 
-    def settled(self, run_id: str, *, has_ended: bool) -> None:
+    def settled(self, key: RunKey, *, has_ended: bool) -> None:
         """Take note that no span of the run is open in this process. Its journal here is closed.
 
         If it has not ended here, its end is elsewhere, or was before: what is here is late, if so.
         """
         now = time.monotonic()
         last = now + self._grace_s
-        self._expect(run_id, _Due(now if has_ended else last, last, settled=True, part=not has_ended))
+        self._expect(key, _Due(now if has_ended else last, last, settled=True, part=not has_ended))
 
-    def _expect(self, run_id: str, due: _Due) -> None:
+    def _expect(self, key: RunKey, due: _Due) -> None:
         with self._condition:
-            known = self._due.get(run_id)
+            known = self._due.get(key)
             if known is None or known.part:
-                self._due[run_id] = due
+                self._due[key] = due
             elif due.settled:
                 known.settled, known.at = True, min(known.at, due.at)
             self._start_thread()
@@ -124,10 +127,10 @@ class Sealer:
                 self._start_thread()
                 self._condition.notify_all()
 
-    def abandoned(self, run_ids: list[str]) -> None:
+    def abandoned(self, keys: list[RunKey]) -> None:
         """Seal runs that will not end in this process, which is ending: what is open in them is interrupted."""
-        for run_id in run_ids:
-            self._recover(run_id)
+        for key in keys:
+            self._recover(key)
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -156,50 +159,52 @@ class Sealer:
                     self._at_work -= 1
                     condition.notify_all()
 
-    def _take(self) -> tuple[str, _Due | None] | None:
+    def _take(self) -> tuple[RunKey, _Due | None] | None:
         """Return a run to see to now; a run without a due date is an orphan."""
         now = time.monotonic()
-        for run_id, due in self._due.items():
+        for key, due in self._due.items():
             if due.at <= now:
-                del self._due[run_id]
-                return run_id, due
+                del self._due[key]
+                return key, due
         return (self._orphans.popleft(), None) if self._orphans and not self._closed else None
 
     def _wait_s(self) -> float | None:
         times = [due.at for due in self._due.values()]
         return max(0.001, min(times) - time.monotonic()) if times else None
 
-    def _do(self, run_id: str, due: _Due | None) -> None:
+    def _do(self, key: RunKey, due: _Due | None) -> None:
         if due is None:
-            self._recover(run_id)
+            self._recover(key)
             return
-        again = self._seal(run_id, due)
+        again = self._seal(key, due)
         if again is not None:
             with self._condition:
-                known = self._due.get(run_id)
+                known = self._due.get(key)
                 if known is None or known.part:
-                    self._due[run_id] = again
+                    self._due[key] = again
 
-    def _seal(self, run_id: str, due: _Due) -> _Due | None:
+    def _seal(self, key: RunKey, due: _Due) -> _Due | None:
         """Seal a run; return when to try again, if it is to be."""
         now = time.monotonic()
         overdue = now >= due.last
         if not due.settled:
-            self._let_go(run_id)
+            self._let_go(key)
         try:
             published = publish(
                 self._store,
-                self._spool / run_id,
+                self._spool,
+                key,
                 wait=not (overdue or due.part),
                 parts=not due.part,
                 grace_s=self._grace_s if overdue and not due.part else None,
             )
-            self._failed.pop(run_id, None)
+            self._failed.pop(key, None)
             if published is not None:
-                self._sealed.append(published)
+                self._sealed.append(published.key)
+                self._note_collisions(key, published)
         except StillWritten as error:
             if overdue:  # nothing of it can be read: all its journals are held
-                self._fail(run_id, error.message)
+                self._fail(key, error.message)
                 return None
             return replace(due, at=min(due.last, now + _LOOK_EVERY_S), settled=True)
         except BegunElsewhere:
@@ -207,33 +212,39 @@ class Sealer:
             if due.tries < _TRIES_OF_A_PART:
                 return replace(due, at=now + 5 * self._grace_s, tries=due.tries + 1)
         except BundleQuarantined as error:
-            self._failed[run_id] = str(error)
-            _log.critical("run %s: %s", run_id, error)
+            self._failed[key] = str(error)
+            _log.critical("run %s: %s", key.path, error)
         except StoreUnavailable as error:
-            self._fail(run_id, str(error))
+            self._fail(key, str(error))
             wait_s = min(_RETRY_FIRST_S * 2**due.tries, _RETRY_LAST_S)
             return replace(due, at=now + wait_s, settled=True, tries=due.tries + 1)
         except RunbundleError as error:
-            self._fail(run_id, str(error))
+            self._fail(key, str(error))
         except Exception as error:  # noqa: BLE001 - the thread must live; the records stay in the spool
-            self._fail(run_id, f"{type(error).__name__} while sealing")
+            self._fail(key, f"{type(error).__name__} while sealing")
         return None
 
-    def _recover(self, run_id: str) -> None:
+    def _note_collisions(self, run: RunKey, published: Published) -> None:
+        if published.collided:
+            self._collided[run] = published.collided
+            kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(published.collided.items()))
+            self.complain("collided", f"{published.key} has records of another run ({kinds}); its bundle says so")
+
+    def _recover(self, key: RunKey) -> None:
         try:
-            found = recover(self._store, self._spool, run_id)
+            found = recover(self._store, self._spool, key)
         except Exception as error:  # noqa: BLE001 - never raise into the application
-            self._fail(run_id, f"{type(error).__name__} while recovering")
+            self._fail(key, f"{type(error).__name__} while recovering")
             return
         if found.outcome == "recovered":
             self._sealed.append(found.key)
-            self.complain("recover", f"run {run_id} had been cut off; it is sealed now", level=logging.WARNING)
+            self.complain("recover", f"run {key.path} had been cut off; it is sealed now", level=logging.WARNING)
         elif found.outcome == "failed":
-            self._fail(run_id, found.note)
+            self._fail(key, found.note)
 
-    def _fail(self, run_id: str, reason: str) -> None:
-        self._failed[run_id] = reason
-        self.complain("seal", f"run {run_id} was not sealed: {reason}; {_KEPT}")
+    def _fail(self, key: RunKey, reason: str) -> None:
+        self._failed[key] = reason
+        self.complain("seal", f"run {key.path} was not sealed: {reason}; {_KEPT}")
 
     def complain(self, topic: str, message: str, *, level: int = logging.ERROR) -> None:
         """Log, at most once in a while for each topic."""
@@ -264,15 +275,21 @@ class Sealer:
         while alone and self._waiting() and time.monotonic() < deadline:
             self._flush_here()
         with self._condition:
-            result = FlushResult(list(self._sealed), dict(self._failed), len(self._waiting()))
+            collided: Counter[str] = Counter()
+            for kinds in self._collided.values():
+                collided.update(kinds)
+            result = FlushResult(
+                list(self._sealed), {key.path: reason for key, reason in self._failed.items()}, len(self._waiting())
+            )
+            result.collided = dict(collided)
             if take:
                 self._sealed.clear()
                 self._failed.clear()
             return result
 
-    def _waiting(self) -> list[str]:
+    def _waiting(self) -> list[RunKey]:
         with self._condition:
-            return [run_id for run_id, due in self._due.items() if not due.tries]
+            return [key for key, due in self._due.items() if not due.tries]
 
     def _flush_here(self) -> None:
         """Seal without a thread: the interpreter is shutting down."""

@@ -1,4 +1,4 @@
-"""The layout of the spool: where the journals of which run lie.
+"""The layout of the spool: where the journals of which run lie. The quarantine and the vault are laid out alike.
 
 `<spool>/<run_id>/` holds the journals of a run without a tenant, `<spool>/@<tenant_id>/<run_id>/` those of a tenant's:
 no id begins with `@`, so the two cannot be taken for each other. Names that begin with a dot are not runs.
@@ -24,10 +24,11 @@ def folder_of(spool: Path, key: RunKey) -> Path:
 
 def spooled_runs(spool: Path) -> list[RunKey]:
     """Return the runs that have journals in the spool, sorted; none if there is no spool."""
-    return sorted(key for key in _folders(spool) if journal_files(folder_of(spool, key)))
+    return sorted(key for key in run_folders(spool) if journal_files(folder_of(spool, key)))
 
 
-def _folders(spool: Path) -> Iterator[RunKey]:
+def run_folders(spool: Path) -> Iterator[RunKey]:
+    """Yield the runs that have a folder in the spool, or in another place that is laid out like it."""
     for name in _names(spool):
         if well_formed(name):
             yield RunKey("", name)

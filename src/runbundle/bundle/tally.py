@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.timeline import Span, parent_missing
+from runbundle.redaction.markers import is_marker
 from runbundle.redaction.receipt import totals
 
+_MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
 
 
@@ -29,7 +31,10 @@ class Tally:
         self.final: Span | None = None
         """The last that was the run: another than `begun` if the run was resumed under its id."""
         self._implicit: Span | None = None
-        self.roots = 0
+        self._begun_as: Counter[int] = Counter()
+        """How often the run was begun, by attempt."""
+        self.children: list[dict[str, Any]] = []
+        """The runs that began within it."""
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.open_spans: list[str] = []
@@ -63,6 +68,7 @@ class Tally:
         self._about(span, attributes)
         self._usages(span, attributes)
         self._losses(span, attributes, parent_here=parent_here)
+        self._children(span)
         if attributes.get("runbundle.run.id", self._run_id) == self._run_id:
             self._root(span, parent_here=parent_here)
 
@@ -95,11 +101,22 @@ class Tally:
             self._dropped[f"sdk_limit_{kind}"] += count
         self._dropped["parents"] += parent_missing(span, parent_here=parent_here)
 
+    def _children(self, span: Span) -> None:
+        for event in span.record["events"]:
+            run_id = event["attributes"].get("runbundle.child.run.id") if event["name"] == "runbundle.child" else None
+            if isinstance(run_id, str) and len(self.children) < _MOST_CHILDREN:
+                name = event["attributes"].get("runbundle.name")
+                child = {"run_id": run_id, "span_id": span.record["span_id"]}
+                self.children.append(
+                    {**child, "name": name} if isinstance(name, str) and not is_marker(name) else child
+                )
+
     def _root(self, span: Span, *, parent_here: bool) -> None:
         if span.op == "run":
-            self.roots += "runbundle.resumed.from" not in span.attributes
+            if "runbundle.resumed.from" not in span.attributes:
+                self._begun_as[_attempt(span)] += 1
             self.begun = span if self.begun is None else min(self.begun, span, key=lambda s: s.order)
-            self.final = span if self.final is None else max(self.final, span, key=lambda s: s.order)
+            self.final = span if self.final is None else max(self.final, span, key=_last)
         elif not parent_here:
             self._implicit = span if self._implicit is None else min(self._implicit, span, key=lambda s: s.order)
 
@@ -107,19 +124,27 @@ class Tally:
         """Settle on the run's own span. Nothing is added afterwards."""
         if self.begun is None and self._implicit is not None:
             self.begun = self.final = self._implicit
-            self.roots = 1
+            self._begun_as[1] += 1
+        self.children.sort(key=lambda child: (child["run_id"], child["span_id"]))
         resumed = self.final is not None and "runbundle.resumed.from" in self.final.attributes
         resumed_ns = self.final.record["start_ns"] if self.final is not None and resumed else -1
         for start_ns, span_id in sorted(self._open, key=lambda span: span[1]):
             (self.cut_off if start_ns < resumed_ns else self.open_spans).append(span_id)
 
+    @property
+    def roots(self) -> int:
+        """How many spans claim to be this run: one for all of its attempts and resumptions."""
+        twice = sum(count - 1 for count in self._begun_as.values())
+        return 1 + twice if self.begun is not None else 0
+
     def usage(self) -> dict[str, int]:
         """Return token counts. Agents repeat the sums of their model calls: theirs count only where no call has any."""
         return dict(sorted((self._usage or self._usage_of_agents).items()))
 
-    def completeness(self, torn: int, late: int, grace_s: float | None) -> dict[str, Any]:
+    def completeness(self, *, torn: int, collided: int, late: int, grace_s: float | None) -> dict[str, Any]:
         """Compare what local roots say was started with what arrived."""
         self._dropped["torn_lines"] += torn
+        self._dropped["collided"] += collided
         dropped = {reason: count for reason, count in sorted(self._dropped.items()) if count}
         seen = self.counts["spans"]
         state = "complete"
@@ -127,11 +152,11 @@ class Tally:
             state = "crashed"
         elif self._expected is None:
             state = "unknown"
-        elif dropped or self.open_spans or seen < self._expected:
+        elif dropped or self.open_spans or seen < self._expected or self.roots > 1:
             state = "lossy"
         result: dict[str, Any] = {
             "state": state, "spans_seen": seen, "open_spans": self.open_spans, "dropped": dropped, "late": late,
-            "roots": max(1, self.roots) if self.begun else 0,
+            "roots": self.roots,
         }  # fmt: skip
         if self._expected is not None:
             result["spans_expected"] = self._expected
@@ -140,3 +165,12 @@ class Tally:
         if grace_s is not None and self.open_spans:
             result["grace_s"] = grace_s
         return result
+
+
+def _attempt(span: Span) -> int:
+    """Return which attempt at the run's work a run span is; one that does not say so is the first."""
+    return counted(span.attributes, "runbundle.run.attempt") or 1
+
+
+def _last(span: Span) -> tuple[int, tuple[int, str, str]]:
+    return _attempt(span), span.order

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import orjson
 
+from runbundle.bundle.spool import QUARANTINE, folder_of
 from runbundle.errors import BundleQuarantined
+from runbundle.models.identity import RunKey
 from runbundle.redaction.detectors.text import format_detector
-
-FOLDER = ".quarantine"
 
 
 class Hit(NamedTuple):
@@ -40,13 +40,14 @@ def search(files: Iterable[tuple[str, Iterable[bytes]]]) -> list[Hit]:
     return hits
 
 
-def quarantine(directory: Path, hits: list[Hit]) -> BundleQuarantined:
+def quarantine(spool: Path, run: RunKey, hits: list[Hit]) -> BundleQuarantined:
     """Move a run's journals aside and note beside them what was found; return the error that says so.
 
-    `directory` is the run's folder in the spool; it goes to `.quarantine` beside it, 0700, where no assembler looks.
+    They go from the spool to its `.quarantine`, 0700, where no assembler looks.
     """
-    aside = directory.parent / FOLDER / directory.name
-    aside.parent.mkdir(mode=0o700, exist_ok=True)
+    directory, aside = folder_of(spool, run), folder_of(spool / QUARANTINE, run)
+    for folder in (spool / QUARANTINE, aside.parent):
+        folder.mkdir(mode=0o700, exist_ok=True)
     number = 1
     while aside.exists():
         number += 1

@@ -1,6 +1,6 @@
 """The vault: raw content of runs in debug mode, encrypted, beside the store and never in a bundle.
 
-`<root>/<run_id>/<writer>.key` holds the key of one writer of one run, drawn at random and wrapped by the vault's key;
+`<writer>.key` in a run's folder holds the key of one writer of one run, drawn at random and wrapped by the vault's key;
 `<writer>.enc` holds its entries. Deleting the first makes the second unreadable for good. AES-256-GCM throughout
 (`runbundle[debug]`); the run, the writer and an entry's number are authenticated with it, so entries cannot be moved,
 left out in the middle, or put under another run. Entries cut off at the end are not noticed.
@@ -21,8 +21,9 @@ from uuid import uuid4
 
 import orjson
 
+from runbundle.bundle.spool import folder_of, run_folders
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
-from runbundle.models.identity import require_run_id, valid_run_id
+from runbundle.models.identity import RunKey
 
 DEFAULT_TTL_S = 7 * 24 * 3600
 MIN_KEY_BYTES = 16
@@ -59,20 +60,20 @@ class VaultWriter:
         self._wrap = _cipher(key)
         self._ttl_s, self._clock = ttl_s, clock
         self._lock = threading.Lock()
-        self._runs: OrderedDict[str, tuple[Path, Any, int]] = OrderedDict()
+        self._runs: OrderedDict[RunKey, tuple[Path, Any, int]] = OrderedDict()
 
-    def write(self, run_id: str, entry: Mapping[str, Any]) -> None:
+    def write(self, run: RunKey, entry: Mapping[str, Any]) -> None:
         """Append one entry. Raises `OSError`."""
         data = orjson.dumps(entry, option=orjson.OPT_NON_STR_KEYS)
         with self._lock:
-            path, cipher, number = self._runs.pop(run_id, None) or self._begin(run_id)
-            sealed = cipher.encrypt(_nonce(number), data, _about(run_id, path.stem, number))
+            path, cipher, number = self._runs.pop(run, None) or self._begin(run)
+            sealed = cipher.encrypt(_nonce(number), data, _about(run, path.stem, number))
             fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
             try:
                 os.write(fd, _LENGTH.pack(len(sealed)) + sealed)
             finally:
                 os.close(fd)
-            self._runs[run_id] = (path, cipher, number + 1)
+            self._runs[run] = (path, cipher, number + 1)
             if len(self._runs) > _OPEN_RUNS:
                 self._runs.popitem(last=False)
 
@@ -81,12 +82,12 @@ class VaultWriter:
         self._lock = threading.Lock()
         self._runs = OrderedDict()
 
-    def _begin(self, run_id: str) -> tuple[Path, Any, int]:
-        folder = self.root / require_run_id(run_id)
+    def _begin(self, run: RunKey) -> tuple[Path, Any, int]:
+        folder = _folder(self.root, run)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.root.chmod(0o700)
         writer, key, nonce = uuid4().hex, secrets.token_bytes(32), secrets.token_bytes(12)
-        wrapped = nonce + self._wrap.encrypt(nonce, key, _about(run_id, writer, -1))
+        wrapped = nonce + self._wrap.encrypt(nonce, key, _about(run, writer, -1))
         body = {"wrapped": wrapped.hex(), "expires_at": self._clock() + self._ttl_s}
         fd = os.open(folder / f"{writer}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -96,49 +97,56 @@ class VaultWriter:
         return folder / f"{writer}.enc", _cipher(key), 0
 
 
-def read_vault(root: Path, run_id: str, key: bytes, *, clock: Callable[[], float] = time.time) -> Iterator[Any]:
+def read_vault(root: Path, run: RunKey, key: bytes, *, clock: Callable[[], float] = time.time) -> Iterator[Any]:
     """Yield the entries of a run, writer by writer. Raises `KeyNotFound`, or `MalformedBundle` for what was altered."""
     wrap = _cipher(key)
-    keys = sorted((root / require_run_id(run_id)).glob("*.key"))
+    keys = sorted(_folder(root, run).glob("*.key"))
     alive = [path for path in keys if _expires_at(path) > clock()]
     if not alive:
         raise KeyNotFound(
-            f"the vault holds nothing of run {run_id}" + (" any more: it has expired" if keys else ""),
+            f"the vault holds nothing of run {run.path}" + (" any more: it has expired" if keys else ""),
             hint="content is kept in debug mode only, until it expires",
         )
     for path in alive:
         wrapped = bytes.fromhex(orjson.loads(path.read_bytes())["wrapped"])
-        data_key = _opened(wrap, wrapped[:12], wrapped[12:], _about(run_id, path.stem, -1), path)
-        yield from _entries(path.with_suffix(".enc"), run_id, _cipher(data_key))
+        data_key = _opened(wrap, wrapped[:12], wrapped[12:], _about(run, path.stem, -1), path)
+        yield from _entries(path.with_suffix(".enc"), run, _cipher(data_key))
 
 
-def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = time.time) -> list[str]:
-    """Remove runs that have expired, or all; return their ids. A run goes when the last of its writers has expired.
+def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = time.time) -> list[RunKey]:
+    """Remove runs that have expired, or all; return them. A run goes when the last of its writers has expired.
 
     Only the vault's own files are touched: folders that are named like runs and hold keys, and in those the keys and
     entries.
     """
-    removed: list[str] = []
-    for folder in sorted(root.iterdir()) if root.is_dir() else ():
-        keys = list(folder.glob("*.key")) if valid_run_id(folder.name) and folder.is_dir() else []
+    removed: list[RunKey] = []
+    for run in sorted(run_folders(root)):
+        folder = folder_of(root, run)
+        keys = list(folder.glob("*.key"))
         if keys and (everything or all(_expires_at(path) <= clock() for path in keys)):
             for path in keys:
                 path.unlink(missing_ok=True)
                 path.with_suffix(".enc").unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()
-            removed.append(folder.name)
+            removed.append(run)
     return removed
 
 
-def _entries(path: Path, run_id: str, cipher: Any) -> Iterator[Any]:
+def _folder(root: Path, run: RunKey) -> Path:
+    if not run.valid:
+        raise ConfigError("this is not a run", hint="run and tenant ids have the grammar of a run id")
+    return folder_of(root, run)
+
+
+def _entries(path: Path, run: RunKey, cipher: Any) -> Iterator[Any]:
     if not path.exists():
         return
     with path.open("rb") as file:
         number = 0
         while len(head := file.read(_LENGTH.size)) == _LENGTH.size:
             sealed = file.read(_LENGTH.unpack(head)[0])
-            yield orjson.loads(_opened(cipher, _nonce(number), sealed, _about(run_id, path.stem, number), path))
+            yield orjson.loads(_opened(cipher, _nonce(number), sealed, _about(run, path.stem, number), path))
             number += 1
 
 
@@ -166,8 +174,8 @@ def _nonce(number: int) -> bytes:
     return number.to_bytes(12, "big")  # unique, as the key is one writer's alone
 
 
-def _about(run_id: str, writer: str, number: int) -> bytes:
-    return f"{run_id}|{writer}|{number}".encode()
+def _about(run: RunKey, writer: str, number: int) -> bytes:
+    return f"{run.path}|{writer}|{number}".encode()
 
 
 def _cipher(key: bytes) -> Any:

@@ -79,8 +79,11 @@ def _completeness(index: RunIndex, report: Report) -> None:
         report.add("RB304", "the run has no end", file="run.json")
     if said.open_spans:
         report.add("RB302", f"{len(said.open_spans)} spans never ended", file="run.json")
-    if any(said.dropped.values()):
-        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(said.dropped.items()))
+    if said.dropped.get("collided"):
+        report.add("RB309", f"{said.dropped['collided']} records claim a span that another is", file="run.json")
+    dropped = {reason: count for reason, count in said.dropped.items() if count and reason != "collided"}
+    if dropped:
+        reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(dropped.items()))
         report.add("RB303", f"records were dropped ({reasons})", file="run.json")
     if said.roots > 1:
         report.add("RB306", f"{said.roots} spans claim to be this run", file="run.json")

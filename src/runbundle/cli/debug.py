@@ -25,18 +25,20 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.vault import read_vault, vault_key
     from runbundle.errors import MalformedBundle
+    from runbundle.models.identity import RunKey
     from runbundle.store.places import vault_of
 
     store = open_store(store_url)
     _, key = resolve(store, run)
-    run_id = key.rpartition("/")[2]
+    tenant_id, _, run_id = key.rpartition("/")
+    whose = RunKey(tenant_id, run_id)
     try:
-        entries = [e for e in read_vault(vault_of(store), run_id, vault_key()) if e["span_id"].startswith(span_id)]
+        entries = [e for e in read_vault(vault_of(store), whose, vault_key()) if e["span_id"].startswith(span_id)]
     except MalformedBundle as error:
         click.echo(f"error: {error}", err=True)
         raise click.exceptions.Exit(4) from None
     if format_ == "json":
-        print_json({"run_id": run_id, "spans": entries})
+        print_json({"run_id": run_id, "tenant_id": tenant_id, "spans": entries})
         return
     for entry in entries:
         click.echo(f"{entry['span_id']}  {entry['name']}")

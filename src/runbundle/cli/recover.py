@@ -1,9 +1,14 @@
 """`runbundle recover`."""
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
 from runbundle.errors import ConfigError, KeyNotFound
+
+if TYPE_CHECKING:
+    from runbundle.bundle.publish import Recovered
 
 _OUTCOMES = {
     "recovered": "sealed as far as it was recorded",
@@ -21,13 +26,15 @@ _OUTCOMES = {
 def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: str) -> None:
     """Seal runs that a killed process left behind in the spool.
 
-    RUN is a run's id. Spans that never ended become interrupted, and the bundle says that the run crashed. Runs that
-    are still being written are left alone, so is what --all finds of runs that were begun elsewhere. Safe to run
-    twice, and while other runs are recorded. The spool is RUNBUNDLE_SPOOL, else .spool in the store.
+    RUN is a run's id, or TENANT/ID. Spans that never ended become interrupted, and the bundle says that the run
+    crashed. Runs that are still being written are left alone, so is what --all finds of runs that were begun
+    elsewhere. Safe to run twice, and while other runs are recorded. The spool is RUNBUNDLE_SPOOL, else .spool in the
+    store.
 
     Exit codes: 0 all recovered, or nothing to do; 1 some were not; 2 no such run.
     """
-    from runbundle.bundle.publish import recover, spooled_runs
+    from runbundle.bundle.publish import recover
+    from runbundle.bundle.spool import spooled_runs
     from runbundle.cli.render import table
     from runbundle.store.places import spool_of
 
@@ -35,18 +42,25 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
         raise ConfigError("recover takes ids of runs, or --all", hint="runbundle recover --all")
     store = open_store(store_url)
     spool = spool_of(store)
-    known = spooled_runs(spool)
+    known = {key.path: key for key in spooled_runs(spool)}
     for run in runs:
         if run not in known:
-            raise KeyNotFound(f"the spool {spool} has no run {run}", hint=f"it has {', '.join(known[:5]) or 'none'}")
-    results = [recover(store, spool, run, parts=bool(runs)) for run in (known if everything else runs)]
+            raise KeyNotFound(
+                f"the spool {spool} has no run {run}", hint=f"it has {', '.join(list(known)[:5]) or 'none'}"
+            )
+    results = [recover(store, spool, known[run], parts=bool(runs)) for run in (known if everything else runs)]
     if format_ == "json":
-        print_json({"runs": [result._asdict() for result in results]})
+        print_json({"runs": [_as_json(result) for result in results]})
     elif results:
-        table(["RUN", "OUTCOME", ""], [[r.run_id, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results])
+        table(["RUN", "OUTCOME", ""], [[r.run.path, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results])
         if any(result.key for result in results):
             click.echo("next: runbundle verify RUN says what is missing")
     else:
         click.echo(f"Nothing to recover in {spool}.")
     left = [r for r in results if r.outcome in ("failed", "part") or (r.outcome == "alive" and not everything)]
     raise click.exceptions.Exit(1 if left else 0)
+
+
+def _as_json(result: "Recovered") -> dict[str, Any]:
+    tenant = {"tenant_id": result.run.tenant_id} if result.run.tenant_id else {}
+    return {"run_id": result.run.run_id, **tenant, "outcome": result.outcome, "key": result.key, "note": result.note}

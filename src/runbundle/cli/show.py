@@ -62,6 +62,12 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
 
     index = bundle.index
     click.echo(f"run       {index.run_id}   {word(index.status)}")
+    if index.name or index.attempt or index.case_id:
+        case = f"case {index.case_id}" + (f", repetition {index.repeat}" if index.repeat is not None else "")
+        attempt = f"attempt {index.attempt}" if index.attempt else ""
+        click.echo(
+            "name      " + ", ".join(part for part in (index.name, case if index.case_id else "", attempt) if part)
+        )
     click.echo(f"when      {moment(index.started_at)}, for {duration(index.duration_ns)}")
     for label, value in (
         ("request", index.request_id), ("tenant", index.tenant_id), ("session", index.session_id),
@@ -86,6 +92,9 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
         print_calls(calls)
     if index.counts.tool_calls > len(calls):
         click.echo(f"… {plural(index.counts.tool_calls - len(calls), 'more call')}; --all shows them")
+    if index.children:
+        click.echo()
+        _print_children(bundle, limit)
     found = [len(retrieval.documents) for retrieval in each_retrieval(bundle)]
     if found:
         click.echo(f"\nevidence  {plural(sum(found), 'document')} in {plural(len(found), 'retrieval')}")
@@ -103,6 +112,25 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
     if last:
         short = index.run_id[:8]
         click.echo(f"\nnext: runbundle verify {short}; runbundle show {short} --span {last[:6]}")
+
+
+def _print_children(bundle: "Bundle", limit: int | None) -> None:
+    """Print the runs that began within this one, and how they ended as far as this store knows."""
+    from runbundle.bundle.reader import Bundle
+    from runbundle.cli.render import duration, line
+    from runbundle.errors import RunbundleError
+
+    beside = bundle.key[: -len(bundle.index.run_id)]
+    children = bundle.index.children or []
+    for child in children[:limit]:
+        try:
+            index = Bundle.open(bundle.store, f"{beside}{child.run_id}").index
+            ended, took = index.status, duration(index.duration_ns)
+        except RunbundleError:
+            ended, took = "not in this store", "-"
+        click.echo(line(f"child     {child.name or 'run'}  {child.run_id}", f"{ended}  {took:>9}"))
+    if len(children) > len(children[:limit]):
+        click.echo(f"… {len(children) - len(children[:limit])} more children; --all shows them")
 
 
 def _print_tree(bundle: "Bundle", limit: int | None) -> str:

@@ -126,6 +126,13 @@ FINDINGS: dict[str, FindingSpec] = {
         "completeness in run.json says that something is missing or came too late, and gives no other reason.",
         "See completeness in run.json.",
     ),
+    "RB309": FindingSpec(
+        "two records claim one span", "warning", "completeness",
+        "Records with the same trace and span id say different things. The one that began first holds, the others are"
+        " counted. Ids came from a source that repeats itself, such as `random` after `random.seed()`.",
+        "Let configure() build the tracer provider, which draws ids from the operating system, or give the provider an"
+        " id generator that does.",
+    ),
     "RB401": FindingSpec(
         "content is not redacted", "error", "redaction",
         "A key that holds prompts, payloads or other free text has a value that is neither a marker nor a view.",

@@ -1,5 +1,6 @@
 """Whose a record is: a run is a tenant and a run id, everywhere."""
 
+import hashlib
 import re
 from typing import NamedTuple
 
@@ -29,6 +30,23 @@ class RunKey(NamedTuple):
     def valid(self) -> bool:
         """Whether both may name something."""
         return valid_run_id(self.run_id) and (not self.tenant_id or valid_run_id(self.tenant_id))
+
+
+NO_RUN = RunKey("", "")
+"""The key of records that are in no run."""
+
+
+def tenant_of(claim: object) -> str:
+    """Return the tenant that a claim names; for a claim that can name none, a tenant of its own.
+
+    Whatever comes in its name must not be mixed with the runs of nobody, nor with those of somebody else.
+    """
+    if claim is None or claim == "":
+        return ""
+    if isinstance(claim, str) and valid_run_id(claim):
+        return claim
+    text = claim if isinstance(claim, str) else type(claim).__name__
+    return "invalid-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
 
 def well_formed(text: str) -> bool:

@@ -5,6 +5,8 @@ Records are dicts, not models: one is made for every span, and everything on tha
 
 from typing import Any, NotRequired, TypedDict
 
+from runbundle.models.identity import RunKey
+
 Attributes = dict[str, Any]
 """Attribute values as OpenTelemetry allows them: str, bool, int, float, bytes, None, and lists and maps of these."""
 
@@ -48,6 +50,8 @@ class SpanRecord(TypedDict):
     """One ended span. Ids are lower-case hex, times are nanoseconds since 1970."""
 
     run_id: str
+    tenant_id: str
+    """Whose run it is; "" for a run without a tenant."""
     trace_id: str
     span_id: str
     parent_span_id: str
@@ -76,6 +80,7 @@ class LogRecordDict(TypedDict):
     """One log record."""
 
     run_id: str
+    tenant_id: str
     trace_id: str
     span_id: str
     time_ns: int
@@ -87,3 +92,8 @@ class LogRecordDict(TypedDict):
     scope: ScopeRecord
     resource: ResourceRecord
     dropped: int
+
+
+def run_of(record: SpanRecord | LogRecordDict) -> RunKey:
+    """Return the run that a record is part of."""
+    return RunKey(record["tenant_id"], record["run_id"])

@@ -12,6 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from runbundle.bundle.recorder import Recorder
+from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import SpanRecord
 from runbundle.otel.debug_mode import DebugVault
 from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
@@ -57,7 +58,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and self.recorder is not None:
                 context, parent = identity(span), span.parent
                 self.recorder.started(
-                    member.run_id,
+                    member.run,
                     format(context.trace_id, "032x"),
                     format(context.span_id, "016x"),
                     format(parent.span_id, "016x") if parent else "",
@@ -76,14 +77,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Redact, record, hand on."""
         try:
             context = identity(span)
-            member = self.membership.leave(context.trace_id, context.span_id)
+            member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
             if member is None and not self._downstream:
                 return
             if member is not None and member.inherited:
                 member = None  # begun before a fork: it is the parent process's to end and to record
             raw = self._raw(span, member)
             if self.debug is not None and member is not None:
-                self._keep_content(self.debug, member.run_id, raw)
+                self._keep_content(self.debug, member.run, raw)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
@@ -93,16 +94,16 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             self._failed("end")
 
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
-        record = self._codec.to_record(span, member.run_id if member else "")
+        record = self._codec.to_record(span, member.run if member else NO_RUN)
         if member is not None:
             attributes = record["attributes"]
-            attributes[RUN_ID_KEY] = member.run_id
+            attributes[RUN_ID_KEY] = member.run.run_id
             attributes["runbundle.ordinal"] = member.ordinal
             if member.lane:
                 attributes["runbundle.lane"] = member.lane
             if member.root is None:
                 attributes["runbundle.spans.started"] = member.started
-                lost = self.recorder.lost(member.run_id) if self.recorder and ends else 0  # stated once: at an end
+                lost = self.recorder.lost(member.run) if self.recorder and ends else 0  # stated once: at an end
                 if lost:
                     attributes["runbundle.spans.dropped"] = lost
                 if member.unfollowed:
@@ -114,9 +115,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes["runbundle.versions"] = versions_text()
         return record
 
-    def _keep_content(self, debug: DebugVault, run_id: str, raw: SpanRecord) -> None:
+    def _keep_content(self, debug: DebugVault, run: RunKey, raw: SpanRecord) -> None:
         try:
-            debug.keep(run_id, raw)
+            debug.keep(run, raw)
         except Exception:  # noqa: BLE001 - never raise into the application; the bundle does not depend on the vault
             self._failed("vault")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from runbundle.bundle.vault import DEFAULT_TTL_S, VaultWriter, purge, vault_key
 from runbundle.errors import ConfigError
+from runbundle.models.identity import RunKey
 from runbundle.models.records import SpanRecord
 from runbundle.redaction.debug import DebugContent
 from runbundle.redaction.policy import Policy
@@ -24,9 +25,9 @@ class DebugVault:
         self._writer = VaultWriter(root, key, ttl_s=ttl_s)
         _vaults.add(self)
 
-    def keep(self, run_id: str, record: SpanRecord) -> None:
+    def keep(self, run: RunKey, record: SpanRecord) -> None:
         """Write what debug mode keeps of a raw span."""
-        self._writer.write(run_id, self._content.of(record))
+        self._writer.write(run, self._content.of(record))
 
     def after_fork(self) -> None:
         """Begin keys of its own in a forked child."""

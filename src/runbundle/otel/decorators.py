@@ -38,6 +38,9 @@ def run(
     user_id: str | None = None,
     session_id: str | None = None,
     config: Any = None,
+    attempt: int | None = None,
+    case_id: str | None = None,
+    repeat: int | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def run(function: Any = None, /, *, name: str = "", **options: Any) -> Any:
     """Record each call as a run of its own; what it returns is the run's result."""

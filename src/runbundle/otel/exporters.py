@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle.bundle.recorder import Recorder
 from runbundle.codec.dialects import is_agent_work
 from runbundle.errors import ConfigError
-from runbundle.otel.membership import RUN_ID_KEY
+from runbundle.models.identity import NO_RUN, RunKey, tenant_of
+from runbundle.otel.membership import RUN_ID_KEY, TENANT_ID_KEY
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor
@@ -36,7 +37,8 @@ class RedactingSpanExporter(SpanExporter):
         """Redact and pass on. A batch that cannot be redacted is not sent."""
         try:
             redacted = [
-                self._codec.to_span(span, self._redactor.redact_span(self._codec.to_record(span, ""))) for span in spans
+                self._codec.to_span(span, self._redactor.redact_span(self._codec.to_record(span, NO_RUN)))
+                for span in spans
             ]
         except Exception:  # noqa: BLE001 - fail closed
             return SpanExportResult.FAILURE
@@ -101,9 +103,10 @@ class BundleSpanExporter(SpanExporter):
         for span in sorted(spans, key=lambda s: s.end_time or 0):
             own = (span.attributes or {}).get(RUN_ID_KEY)
             run_id = own if isinstance(own, str) else format(identity(span).trace_id, "032x")
+            tenant = tenant_of((span.attributes or {}).get(TENANT_ID_KEY))
             is_root = span.parent is None or span.parent.is_remote
             if isinstance(own, str) or self._agent_traces.get(identity(span).trace_id):
-                raw = self._codec.to_record(span, run_id)
+                raw = self._codec.to_record(span, RunKey(tenant, run_id))
                 raw["attributes"][RUN_ID_KEY] = run_id
                 if is_root:
                     raw["attributes"]["runbundle.redaction.policy"] = self._redactor.policy.sha256

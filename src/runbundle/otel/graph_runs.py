@@ -64,7 +64,7 @@ def _begin(invocation: _Invocation, checkpoint_id: str, run_id: str) -> None:
     scope = start_run(
         invocation.name,
         run_id=run_id if resumed else invocation.asked_run_id or None,
-        session_id=invocation.thread_id if valid_run_id(invocation.thread_id) else None,
+        session_id=invocation.thread_id,
         resumed_from=checkpoint_id if resumed else None,
     )
     invocation.scope = scope.start()

@@ -8,6 +8,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord, Sync
 from opentelemetry.sdk.resources import Resource
 
 from runbundle.bundle.recorder import Recorder
+from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import LogRecordDict
 from runbundle.otel.membership import current_scope
 from runbundle.otel.spans import SpanCodec, to_scope
@@ -33,7 +34,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         """Redact, record, hand on a copy; the caller's record is not touched."""
         try:
             run = current_scope(log_record.log_record.context)
-            redacted = self._redactor.redact_log(self._record(log_record, run.run_id if run else ""))
+            redacted = self._redactor.redact_log(self._record(log_record, run.key if run else NO_RUN))
             if run is not None and self._recorder is not None:
                 self._recorder.logged(redacted)
             if self._downstream:
@@ -42,14 +43,15 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
             if self._recorder is not None:
                 self._recorder.count_dropped("boundary_log")
 
-    def _record(self, given: ReadWriteLogRecord, run_id: str) -> LogRecordDict:
+    def _record(self, given: ReadWriteLogRecord, run: RunKey) -> LogRecordDict:
         log = given.log_record
         attributes: dict[str, Any] = dict(log.attributes or {})
         error: BaseException | None = getattr(log, "exception", None)
         if error is not None:
             attributes.setdefault("exception.type", type(error).__qualname__)
         return {
-            "run_id": run_id,
+            "run_id": run.run_id,
+            "tenant_id": run.tenant_id,
             "trace_id": format(log.trace_id or 0, "032x"),
             "span_id": format(log.span_id or 0, "016x"),
             "time_ns": log.timestamp or log.observed_timestamp or 0,

@@ -16,12 +16,14 @@ from opentelemetry.sdk.trace import Span
 
 from runbundle.bundle.mutex import Mutex
 from runbundle.codec.dialects import is_agent_work, operation
-from runbundle.models.identity import valid_run_id
+from runbundle.models.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel.spans import identity
 from runbundle.redaction.floor import safe_name
 
 RUN_ID_KEY = "runbundle.run.id"
 """Attribute and baggage key. The baggage entry holds the run id and nothing else."""
+
+TENANT_ID_KEY = "runbundle.tenant.id"
 
 _RUN = otel_context.create_key("runbundle-run")
 _LANE_LIMIT = 200
@@ -34,14 +36,21 @@ class RunScope:
 
     run_id: str
     root: Span | None = None
-    versions: str = ""
+    tenant_id: str = ""
+    session_id: str = ""
+    """The conversation it is part of, which runs within it inherit."""
+
+    @property
+    def key(self) -> RunKey:
+        """What names the run."""
+        return RunKey(self.tenant_id, self.run_id)
 
 
 @dataclass(eq=False)
 class Member:
     """What is known of a live span."""
 
-    run_id: str
+    run: RunKey
     lane: str
     """The path of named scopes above this span."""
     ordinal: int
@@ -61,6 +70,10 @@ class Member:
     """Spans beneath a local root that were not recorded, since too many were open."""
     children: int = 0
     labels: dict[str, int] = field(default_factory=dict[str, int])
+    start_ns: int = 0
+    """When the span started, which tells it from another of the same ids."""
+    twin: "Member | None" = None
+    """Another live span that claims the same trace and span id."""
 
 
 class Membership:
@@ -84,17 +97,21 @@ class Membership:
         attributes = span.attributes or {}
         is_run, implicit = attributes.get("runbundle.op") == "run", False
         run_id = attributes.get(RUN_ID_KEY) if is_run else None
-        if not isinstance(run_id, str) or not valid_run_id(run_id):
+        if isinstance(run_id, str) and valid_run_id(run_id):
+            run = RunKey(tenant_of(attributes.get(TENANT_ID_KEY)), run_id)
+        else:
             scope = current_scope(context)
-            run_id = scope.run_id if scope else parent.run_id if parent else None
-        if run_id is None:
-            if not is_agent_work(span.name, attributes):
-                self.outside += 1
-                return None
-            implicit = is_run = True
-            run_id = format(own.trace_id, "032x")
-            if span.parent is not None:
-                run_id += "-" + format(own.span_id, "016x")
+            known = scope.key if scope else parent.run if parent else None
+            if known is None:
+                if not is_agent_work(span.name, attributes):
+                    self.outside += 1
+                    return None
+                implicit = is_run = True
+                run_id = format(own.trace_id, "032x")
+                if span.parent is not None:
+                    run_id += "-" + format(own.span_id, "016x")
+                known = RunKey("", run_id)
+            run = known
         with self._lock:
             if len(self._live) >= _LIVE_LIMIT:
                 self.unfollowed += 1
@@ -102,14 +119,36 @@ class Membership:
                     (parent.root or parent).started += 1
                     (parent.root or parent).unfollowed += 1
                 return None
-            member = self._place(run_id, _label(span), parent, is_run=is_run)
+            member = self._place(run, _label(span), parent, is_run=is_run)
             member.implicit = implicit
-            self._live[own.trace_id, own.span_id] = member
+            member.start_ns = span.start_time or 0
+            ids = (own.trace_id, own.span_id)
+            member.twin = self._live.get(ids)
+            self._live[ids] = member
         return member
 
-    def leave(self, trace_id: int, span_id: int) -> Member | None:
+    def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
         """Take an ended span out of the table."""
-        return self._live.pop((trace_id, span_id), None)
+        member = self._live.pop((trace_id, span_id), None)
+        if member is None or member.twin is None:
+            return member
+        return self._leave_twin(trace_id, span_id, start_ns, member)
+
+    def _leave_twin(self, trace_id: int, span_id: int, start_ns: int, newest: Member) -> Member:
+        """Take out the one of several spans of the same ids that started at `start_ns`; the others stay."""
+        with self._lock:
+            twins: list[Member] = []
+            member: Member | None = newest
+            while member is not None:
+                twins.append(member)
+                following, member.twin = member.twin, None
+                member = following
+            found = next((twin for twin in twins if twin.start_ns == start_ns), newest)
+            for twin in reversed(twins):
+                if twin is not found:
+                    twin.twin = self._live.get((trace_id, span_id))
+                    self._live[trace_id, span_id] = twin
+        return found
 
     def before_fork(self) -> None:
         """Count the child that is to be: its number tells its lane from those of its siblings."""
@@ -125,9 +164,9 @@ class Membership:
         self._forks = 0
 
     @staticmethod
-    def _place(run_id: str, label: str, parent: Member | None, *, is_run: bool) -> Member:
-        if parent is None or is_run or parent.run_id != run_id:
-            return Member(run_id, "", 0, label, label, is_run)
+    def _place(run: RunKey, label: str, parent: Member | None, *, is_run: bool) -> Member:
+        if parent is None or is_run or parent.run != run:
+            return Member(run, "", 0, label, label, is_run)
         root = None if parent.inherited else parent.root or parent
         if root is not None:
             root.started += 1
@@ -138,7 +177,7 @@ class Membership:
         path = f"{parent.path}/{label}#{repeat}"
         # Without a root it is a local root of a forked process, which counts what it starts by itself.
         path = path if len(path) <= _LANE_LIMIT else parent.path
-        return Member(run_id, parent.path, ordinal, path, label, False, root)
+        return Member(run, parent.path, ordinal, path, label, False, root)
 
 
 def with_scope(scope: RunScope, context: Context) -> Context:

@@ -116,7 +116,7 @@ class SpanScope:
         """Start the span without making it current."""
         context, links = otel_context.get_current(), []
         if self._run is not None:
-            links = self._link_to_parent(context)
+            links = self._link_to_parent(self._run, context)
             context = with_scope(self._run, context)
         self._span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
         self.context = trace.set_span_in_context(self._span, context)
@@ -126,10 +126,17 @@ class SpanScope:
             self.handle = RunHandle(current_scope(context))
         return self
 
-    def _link_to_parent(self, context: Context) -> list[Link]:
+    def _link_to_parent(self, run: RunScope, context: Context) -> list[Link]:
+        """Tell the run around this one that it has a child, and take over whose it is."""
         parent, span = current_scope(context), trace.get_current_span(context)
         if parent is None:
             return []
+        if parent.tenant_id and not run.tenant_id:
+            run.tenant_id = self._attributes["runbundle.tenant.id"] = parent.tenant_id
+        if parent.session_id and not run.session_id:
+            run.session_id = self._attributes["runbundle.session.id"] = parent.session_id
+        name = self._attributes.get("runbundle.name", "")
+        span.add_event("runbundle.child", {"runbundle.child.run.id": run.run_id, "runbundle.name": name})
         self._attributes["runbundle.parent.run.id"] = parent.run_id
         own = span.get_span_context()
         self._attributes["runbundle.parent.span.id"] = format(own.span_id, "016x")
@@ -279,29 +286,43 @@ def start_run(
     session_id: str | None = None,
     config: Any = None,
     resumed_from: str | None = None,
+    attempt: int | None = None,
+    case_id: str | None = None,
+    repeat: int | None = None,
 ) -> SpanScope:
     """Begin a run. Without `run_id` a random one is given.
 
-    `resumed_from` is the id of the checkpoint from which a run that was cut off goes on, under the `run_id` that it
-    had: its bundle becomes a revision that holds both, and says so.
+    A run is named by its tenant and its id: the same id of two tenants names two runs. A run within a run inherits
+    its tenant and session, unless it names its own. Ids of sessions, requests and users are free text, which the
+    redaction policy keeps or digests.
+
+    `attempt` says which attempt at its work the run is, from 1: only so may a run id be begun twice. Without it two
+    runs under one id are stated as a fault, by their bundle and by `flush()`. `resumed_from` is the id of the
+    checkpoint from which a run that was cut off goes on, under the `run_id` that it had: its bundle becomes a
+    revision that holds both, and says so. `case_id` names the case of a test set that the run works on and `repeat`
+    which repetition it is: by these a candidate is paired with its baseline.
 
     `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Raises
-    `ConfigError` for a run, tenant, request or session id that could not be part of a path: a mistake of the
-    developer or of a client, which must not become one.
+    `ConfigError` for a run or tenant id that could not be part of a path: a mistake of the developer or of a client,
+    which must not become one.
     """
     if resumed_from is not None and run_id is None:
         raise ConfigError("resumed_from without run_id", hint="a resumed run goes on under the id that it had")
-    ids = {"request": request_id, "tenant": tenant_id, "session": session_id}
-    attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": name}
-    for field, value in ids.items():
-        if value is not None:
-            attributes[f"runbundle.{field}.id"] = require_run_id(value, f"{field} id")
-    if resumed_from is not None:
-        attributes["runbundle.resumed.from"] = require_run_id(resumed_from, "resumed_from")
-    if user_id is not None:
-        attributes["runbundle.user.id"] = user_id
-    scope = RunScope(require_run_id(run_id) if run_id is not None else uuid4().hex)
-    attributes[RUN_ID_KEY] = scope.run_id
+    scope = RunScope(
+        require_run_id(run_id) if run_id is not None else uuid4().hex,
+        tenant_id=require_run_id(tenant_id, "tenant id") if tenant_id is not None else "",
+        session_id=session_id or "",
+    )
+    said: dict[str, Any] = {
+        "request.id": request_id, "tenant.id": scope.tenant_id or None, "session.id": session_id, "user.id": user_id,
+        "resumed.from": resumed_from, "run.attempt": attempt, "case.id": case_id, "repeat": repeat,
+    }  # fmt: skip
+    attributes: dict[str, Any] = {
+        "runbundle.op": "run",
+        "runbundle.name": name,
+        RUN_ID_KEY: scope.run_id,
+        **{f"runbundle.{key}": value for key, value in said.items() if value is not None},
+    }
     if config is not None:
         attributes["runbundle.config"] = to_text(config)
     attributes["runbundle.versions"] = versions_text()

@@ -14,6 +14,7 @@ from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, Status, StatusCode, TraceState
 
+from runbundle.models.identity import RunKey
 from runbundle.models.records import ResourceRecord, ScopeRecord, SpanRecord
 
 _NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
@@ -27,7 +28,7 @@ class SpanCodec:
         self._scopes: dict[int, tuple[InstrumentationScope, ScopeRecord]] = {}
         self._rebuilt_resources: dict[int, tuple[ResourceRecord, Resource]] = {}
 
-    def to_record(self, span: ReadableSpan, run_id: str) -> SpanRecord:
+    def to_record(self, span: ReadableSpan, run: RunKey) -> SpanRecord:
         """Return the raw record of an ended span. Attribute values are shared with the span, not copied."""
         context = identity(span)
         parent = span.parent
@@ -41,7 +42,8 @@ class SpanCodec:
             if count
         }
         return {
-            "run_id": run_id,
+            "run_id": run.run_id,
+            "tenant_id": run.tenant_id,
             "trace_id": format(context.trace_id, "032x"),
             "span_id": format(context.span_id, "016x"),
             "parent_span_id": format(parent.span_id, "016x") if parent else "",

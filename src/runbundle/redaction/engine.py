@@ -29,6 +29,7 @@ _EVENT_NAMES = frozenset(
     {
         "exception",
         "runbundle.event",
+        "runbundle.child",
         "runbundle.policy.decision",
         "runbundle.evidence",
         "runbundle.score",
@@ -208,6 +209,9 @@ class Redactor:
                 continue
             elif kind == "user":
                 values.user(kept, key, value, work, path)
+                continue
+            elif kind == "free_id":
+                values.free_id(kept, key, value, work, path)
                 continue
             elif kind == "stack":
                 kept[key] = values.stack(value, work, f"{path}.{key}")

@@ -8,7 +8,9 @@ their own and are vendored here as plain strings, since their Python constants a
 
 from typing import Literal
 
-Kind = Literal["name", "id", "number", "content", "config", "messages", "arguments", "result", "own", "stack", "user"]
+Kind = Literal[
+    "name", "id", "number", "content", "config", "messages", "arguments", "result", "own", "stack", "user", "free_id"
+]
 
 
 def _table(kind: Kind, *keys: str) -> dict[str, Kind]:
@@ -67,6 +69,9 @@ SPAN_KEYS: dict[str, Kind] = {
     "exception.stacktrace": "stack",
     "runbundle.config": "config",
     "runbundle.user.id": "user",
+    "runbundle.request.id": "free_id",
+    "runbundle.session.id": "free_id",
+    "runbundle.case.id": "free_id",
     # Our own: names.
     **_table(
         "name",
@@ -77,9 +82,9 @@ SPAN_KEYS: dict[str, Kind] = {
     ),
     **_table(
         "id",
-        "runbundle.run.id runbundle.request.id runbundle.tenant.id runbundle.session.id runbundle.parent.run.id",
+        "runbundle.run.id runbundle.tenant.id runbundle.parent.run.id",
         "runbundle.parent.span.id runbundle.contract.sha256 runbundle.redaction.policy runbundle.redaction.key_id",
-        "runbundle.document.id runbundle.resumed.from runbundle.case.id runbundle.child.run.id runbundle.tape",
+        "runbundle.document.id runbundle.resumed.from runbundle.child.run.id runbundle.tape",
         "runbundle.claimed.run.id",
     ),
     **_table(

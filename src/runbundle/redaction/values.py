@@ -1,5 +1,6 @@
 """What becomes of one value: content, a payload, an error's text, a user id, a configuration."""
 
+import re
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -17,6 +18,9 @@ from runbundle.redaction.text import message_roles, reduce_stacktrace
 
 MAX_PAYLOAD_BYTES = 262_144
 """A tool payload above this size is not opened: it leaves a marker with digest and size."""
+
+# A telephone number, or so many digits that they may be one, or a card's: channels make session ids of these.
+_NAMES_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
 
 
 class Work(NamedTuple):
@@ -79,6 +83,14 @@ class Values:
             work.receipt.add(f"{path}.{key}", "user_id", "drop" if action == "drop" else "hash")
             if action != "drop":
                 kept[key] = self._digest("user", canonical(value))
+
+    def free_id(self, kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
+        """The id of a session, a request or a case: kept if it is opaque, digested if it may name a person."""
+        if is_digest(value) or (allowed("id", key, value) and not _NAMES_A_PERSON.search(str(value))):
+            kept[key] = value
+        else:
+            work.receipt.add(f"{path}.{key}", "free_id", "hash")
+            kept[key] = self._digest(key, canonical(value))
 
     def stack(self, value: Any, work: Work, path: str) -> str:
         """A stack trace: its frames."""

@@ -8,6 +8,7 @@ import pytest
 
 from runbundle.bundle.vault import VaultWriter, purge, read_vault, vault_key
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
+from runbundle.models.identity import RunKey
 
 KEY = vault_key({"RUNBUNDLE_VAULT_KEY": "a key for tests only"})
 OTHER = vault_key({"RUNBUNDLE_VAULT_KEY": "another key for tests"})
@@ -17,7 +18,7 @@ def written(root: Path, *entries: dict[str, Any], run_id: str = "r", **options: 
     """Write entries and return the file that holds them."""
     writer = VaultWriter(root, KEY, **options)
     for entry in entries:
-        writer.write(run_id, entry)
+        writer.write(RunKey("", run_id), entry)
     return next((root / run_id).glob("*.enc"))
 
 
@@ -26,7 +27,7 @@ def test_what_was_written_is_read_in_order(tmp_path: Path) -> None:
     written(tmp_path, {"n": 1}, {"n": 2})
     written(tmp_path, {"n": 3})
     written(tmp_path, {"n": 4}, run_id="other")
-    assert sorted(e["n"] for e in read_vault(tmp_path, "r", KEY)) == [1, 2, 3]
+    assert sorted(e["n"] for e in read_vault(tmp_path, RunKey("", "r"), KEY)) == [1, 2, 3]
 
 
 def test_nothing_is_readable_on_disk(tmp_path: Path) -> None:
@@ -46,20 +47,20 @@ def test_altered_moved_and_foreign_entries_are_refused(tmp_path: Path) -> None:
     for bad in (good[:-1] + bytes([good[-1] ^ 1]), good[half:] + good[:half]):
         path.write_bytes(bad)
         with pytest.raises(MalformedBundle, match="cannot be opened"):
-            list(read_vault(tmp_path, "r", KEY))
+            list(read_vault(tmp_path, RunKey("", "r"), KEY))
     path.write_bytes(good)
     with pytest.raises(MalformedBundle, match="another key"):
-        list(read_vault(tmp_path, "r", OTHER))
+        list(read_vault(tmp_path, RunKey("", "r"), OTHER))
     (tmp_path / "r").rename(tmp_path / "s")
     with pytest.raises(MalformedBundle):
-        list(read_vault(tmp_path, "s", KEY))
+        list(read_vault(tmp_path, RunKey("", "s"), KEY))
 
 
 def test_an_entry_cut_off_at_the_end_loses_only_itself(tmp_path: Path) -> None:
     """As a crash or a full disk leaves it: those before it are read, then the damage is named."""
     path = written(tmp_path, {"n": 1}, {"n": 2})
     path.write_bytes(path.read_bytes()[:-3])
-    entries = read_vault(tmp_path, "r", KEY)
+    entries = read_vault(tmp_path, RunKey("", "r"), KEY)
     assert next(entries) == {"n": 1}
     with pytest.raises(MalformedBundle):
         next(entries)
@@ -72,28 +73,28 @@ def test_content_expires(tmp_path: Path) -> None:
     now[0] = 1011.0
     written(tmp_path, {"n": 2}, run_id="new", ttl_s=10, clock=lambda: now[0])
     with pytest.raises(KeyNotFound, match="expired"):
-        list(read_vault(tmp_path, "old", KEY, clock=lambda: now[0]))
-    assert purge(tmp_path, clock=lambda: now[0]) == ["old"]
-    assert list(read_vault(tmp_path, "new", KEY, clock=lambda: now[0])) == [{"n": 2}]
-    assert purge(tmp_path, everything=True, clock=lambda: now[0]) == ["new"]
+        list(read_vault(tmp_path, RunKey("", "old"), KEY, clock=lambda: now[0]))
+    assert purge(tmp_path, clock=lambda: now[0]) == [RunKey("", "old")]
+    assert list(read_vault(tmp_path, RunKey("", "new"), KEY, clock=lambda: now[0])) == [{"n": 2}]
+    assert purge(tmp_path, everything=True, clock=lambda: now[0]) == [RunKey("", "new")]
     with pytest.raises(KeyNotFound, match="nothing of run"):
-        list(read_vault(tmp_path, "new", KEY))
+        list(read_vault(tmp_path, RunKey("", "new"), KEY))
     assert purge(tmp_path / "absent") == []
 
 
 def test_a_forked_child_begins_a_key_of_its_own(tmp_path: Path) -> None:
     """The same key and nonce twice would undo the encryption."""
     writer = VaultWriter(tmp_path, KEY)
-    writer.write("r", {"n": 1})
+    writer.write(RunKey("", "r"), {"n": 1})
     child = os.fork()
     if child == 0:
         writer.after_fork()
-        writer.write("r", {"n": 2})
+        writer.write(RunKey("", "r"), {"n": 2})
         os._exit(0)
     os.waitpid(child, 0)
-    writer.write("r", {"n": 3})
+    writer.write(RunKey("", "r"), {"n": 3})
     assert len(list((tmp_path / "r").glob("*.key"))) == 2
-    assert sorted(e["n"] for e in read_vault(tmp_path, "r", KEY)) == [1, 2, 3]
+    assert sorted(e["n"] for e in read_vault(tmp_path, RunKey("", "r"), KEY)) == [1, 2, 3]
 
 
 def test_keys_come_from_a_variable_or_a_file_and_are_long(tmp_path: Path) -> None:
@@ -109,9 +110,9 @@ def test_keys_come_from_a_variable_or_a_file_and_are_long(tmp_path: Path) -> Non
 def test_a_run_id_is_no_path(tmp_path: Path) -> None:
     """It is checked as everywhere else."""
     with pytest.raises(ConfigError):
-        VaultWriter(tmp_path, KEY).write("../x", {})
+        VaultWriter(tmp_path, KEY).write(RunKey("", "../x"), {})
     with pytest.raises(ConfigError):
-        list(read_vault(tmp_path, "../x", KEY))
+        list(read_vault(tmp_path, RunKey("", "../x"), KEY))
 
 
 @pytest.mark.parametrize("everything", [False, True])
@@ -121,5 +122,5 @@ def test_purge_touches_nothing_but_the_vaults_files(tmp_path: Path, everything: 
     (tmp_path / "photos" / "a.jpg").write_bytes(b"x")
     written(tmp_path, {"n": 1}, ttl_s=-1)
     (tmp_path / "r" / "mine.txt").write_bytes(b"y")
-    assert purge(tmp_path, everything=everything) == ["r"]
+    assert purge(tmp_path, everything=everything) == [RunKey("", "r")]
     assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == ["a.jpg", "mine.txt"]
