@@ -109,9 +109,9 @@ class Losses:
             return dict(self._counts)
 
     @property
-    def due(self) -> bool:
-        """Whether there is something that the spool does not say yet."""
-        return self._dirty
+    def write_at(self) -> float:
+        """When to write, by the monotonic clock; infinite if the spool says all."""
+        return self._written_at + _EVERY_S if self._dirty else float("inf")
 
     def write(self, *, now: bool = False) -> None:
         """Write the ledger if it has changed; unless `now`, at most once a second."""

@@ -84,7 +84,9 @@ class MappedFile:
         state = os.fstat(self.fd)
         if state.st_nlink == 0:
             return -1
-        if self._end and state.st_size >= self._end and os.pread(self.fd, 1, 0) in (b"", b"\0"):
+        if state.st_size == self._space or not self._end:
+            return self._end
+        if state.st_size >= self._end and os.pread(self.fd, 1, 0) in (b"", b"\0"):
             return 0  # it was emptied, and has grown again
         return min(state.st_size, self._end)
 

@@ -15,10 +15,12 @@ from typing import Literal
 from uuid import uuid4
 
 from runbundle.bundle.journal import JournalWriter
-from runbundle.bundle.mapped import sync_folder
+from runbundle.bundle.losses import Losses
+from runbundle.bundle.mapped import FileCut, sync_folder
 from runbundle.bundle.mutex import Mutex
+from runbundle.bundle.probe import probe
 from runbundle.bundle.sealer import FlushResult, Sealer
-from runbundle.bundle.spool import folder_of, run_folders
+from runbundle.bundle.spool import folder_of, is_set_aside, run_folders
 from runbundle.bundle.tally import counted
 from runbundle.codec.journal_lines import start_line
 from runbundle.models.identity import RunKey
@@ -44,6 +46,8 @@ class _Run:
     ended: bool = False
     begun: bool = False
     dropped: int = 0
+    records: int = 0
+    trace_id: str = ""
 
 
 class _SpoolFull(OSError):
@@ -69,17 +73,31 @@ class Recorder:
         self._durability = durability
         self._limit_bytes = spool_limit_bytes
         self._runs: dict[RunKey, _Run] = {}
-        self._dropped: dict[str, int] = {}
+        self.losses = Losses(spool)
+        """What this process could not keep; it is noted in the spool, too."""
         self._written = 0
         self._written_bytes = 0
         self._full_since = 0.0
         self._look_again_at = 0.0
         self._stop = threading.Event()
-        self._sealer = Sealer(store, spool, grace_s, self._let_go)
+        self._plain = self._stands_on()
+        self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(self._runs))
         self._reset_process()
         _recorders.add(self)
         if recover:
             self._sealer.look_for_orphans()
+
+    def _stands_on(self) -> bool:
+        """Say which guarantee does not hold in the spool; return whether files must not be mapped there."""
+        ground = probe(self.spool)
+        for message in ground.messages():
+            _log.warning("RB909: %s (%s); runbundle explain RB909", message, self.spool)
+        if ground.error:
+            _log.error("RB904: the spool %s cannot be written: %s; runbundle explain RB904", self.spool, ground.error)
+        if ground.little_space:
+            free = ground.free_bytes >> 20
+            _log.warning("RB911: %d MiB are left at the spool %s; runbundle explain RB911", free, self.spool)
+        return "maps" in ground.lacks
 
     def _reset_process(self) -> None:
         self._lock = Mutex()
@@ -97,9 +115,10 @@ class Recorder:
             if fd >= 0:
                 os.close(fd)
         self._runs = {}
-        self._written_bytes = 0
+        self._written = self._written_bytes = 0
         self._stop = threading.Event()
-        self._sealer.reset()
+        self.losses.reset()
+        self._sealer.after_fork()
         self._reset_process()
 
     # -- records -------------------------------------------------------------------------------------------------
@@ -126,7 +145,10 @@ class Recorder:
             run.open += 1
             run.begun |= is_run
             try:
-                (run.writer or self._open(run)).append(line)
+                try:
+                    (run.writer or self._open(run)).append(line)
+                except FileCut:
+                    self._renewed(run).append(line)
             except OSError as error:
                 # The span itself may still come through; what a lost start costs is only evidence of a crash.
                 self._complain(f"the start of a span was not journalled: {error.strerror or error}")
@@ -140,6 +162,7 @@ class Recorder:
         with self._lock:
             run = self._run(key)
             run.open = max(0, run.open - 1)
+            run.trace_id = record["trace_id"]
             self._append(run, "span", record)
             if is_root:
                 run.ended = True
@@ -164,6 +187,8 @@ class Recorder:
         """Return how many records of a run could not be journalled and no local root has stated yet; now one does."""
         with self._lock:
             run = self._runs.get(key)
+            if run is not None:
+                self._take_stock(run)
             if run is None or not run.dropped:
                 return 0
             lost, run.dropped = run.dropped, 0
@@ -171,8 +196,8 @@ class Recorder:
 
     def count_dropped(self, reason: str, count: int = 1) -> None:
         """Count records that were lost before they reached this recorder."""
-        with self._lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + count
+        self.losses.count(reason, count)
+        self._sealer.wake()
 
     def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
         try:
@@ -180,14 +205,20 @@ class Recorder:
                 self._make_room()
             writer = run.writer or self._open(run)
             before = writer.size_bytes
-            writer.append_record(kind, record)
+            try:
+                writer.append_record(kind, record)
+            except FileCut:
+                writer = self._renewed(run)
+                before = writer.size_bytes
+                writer.append_record(kind, record)
+            run.records += 1
             self._written += 1
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
             run.dropped += 1 + counted(record["attributes"], "runbundle.spans.dropped")
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+            self.losses.count(reason, 1, run.key)
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
 
     def _make_room(self) -> None:
@@ -226,8 +257,15 @@ class Recorder:
 
     def _open(self, run: _Run) -> JournalWriter:
         run.writer = JournalWriter.of(
-            folder_of(self.spool, run.key), self._writer_id, sync_each=self._durability == "fsync"
+            folder_of(self.spool, run.key),
+            self._writer_id,
+            sync_each=self._durability == "fsync",
+            plain=self._plain,
         )
+        if run.writer.size_bytes:  # closed before, and not sealed yet: what is in it is in our hands again
+            waiting = self._sealer.take_records(run.key)
+            run.writer.records += waiting
+            run.records += waiting
         if self._durability == "fsync-batch" and self._syncing is None:
             self._syncing = threading.Thread(target=self._sync_in_turns, name="runbundle-sync", daemon=True)
             with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: flush() syncs
@@ -239,18 +277,53 @@ class Recorder:
         del self._runs[run.key]
         # Closed here, not at the seal: however many runs wait for that, they hold no files open.
         self._close(run)
-        self._sealer.settled(run.key, has_ended=run.ended)
+        self._sealer.settled(run.key, has_ended=run.ended, records=run.records, trace_id=run.trace_id)
 
-    def _close(self, run: _Run) -> None:
+    def _renewed(self, run: _Run) -> JournalWriter:
+        """Return a new journal for a run whose file somebody else has cut."""
+        self._take_stock(run)
+        self._shut(run)
+        return self._open(run)
+
+    def _take_stock(self, run: _Run, *, at_end: bool = False) -> None:
+        """Count what somebody else has taken from a run's journal; what follows goes to another."""
+        writer = run.writer
+        if writer is None:
+            return
+        gone = None
+        with contextlib.suppress(OSError):
+            gone = writer.gone()
+            moved = gone is None and at_end and not writer.is_in_place()
+            if moved and not is_set_aside(self.spool, run.key, writer.path.name):
+                gone = writer.records
+        if gone is None:
+            return
+        self._shut(run)
+        run.dropped += gone
+        run.records = max(0, run.records - gone)
+        if gone:
+            self.losses.count("journal_lost", gone, run.key)
+            self._complain(
+                f"somebody has truncated or removed a journal: {gone} records of run {run.key.path} are lost"
+            )
+
+    def _shut(self, run: _Run) -> None:
         if run.writer is not None:
-            if self._durability == "fsync-batch":
-                self._note_unsynced(run.writer, self._unsynced)
             with contextlib.suppress(OSError):
                 run.writer.close()
             run.writer = None
 
+    def _close(self, run: _Run) -> None:
+        self._take_stock(run, at_end=True)
+        if run.writer is not None:
+            if self._durability == "fsync-batch":
+                self._note_unsynced(run.writer, self._unsynced)
+            self._shut(run)
+
     def _complain(self, message: str) -> None:
         self._sealer.complain("journal", message)
+        if self.losses.write_at < float("inf"):
+            self._sealer.wake()
 
     # -- durability ----------------------------------------------------------------------------------------------
 
@@ -293,12 +366,14 @@ class Recorder:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def _let_go(self, key: RunKey) -> None:
-        """Close a run whose end was waited for long enough. What comes of it after this is late."""
+    def _let_go(self, key: RunKey) -> int:
+        """Close a run whose end was waited for long enough; return how many records it has. What comes now is late."""
         with self._lock:
             run = self._runs.pop(key, None)
-            if run is not None:
-                self._close(run)
+            if run is None:
+                return 0
+            self._close(run)
+            return run.records
 
     def flush(self, timeout_s: float = 30.0, *, take: bool = True) -> FlushResult:
         """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them.
@@ -309,23 +384,25 @@ class Recorder:
         result = self._sealer.flush(timeout_s, take=take)
         with self._lock:
             result.pending += sum(not run.ended for run in self._runs.values())
-            result.dropped = dict(self._dropped)
+            result.dropped = self.losses.counts()
             result.written = self._written
+        self.losses.write(now=True)
         return result
 
     def close(self, timeout_s: float = 30.0) -> FlushResult:
         """Flush, seal the runs that have not ended as cut off, stop the threads, close the files."""
         result = self.flush(timeout_s)
         with self._lock:
-            begun = [run.key for run in self._runs.values() if run.begun]
             for run in self._runs.values():
                 self._close(run)
+            begun = {run.key: run.records for run in self._runs.values() if run.begun}
             self._runs.clear()
         self._stop.set()
         self._sealer.close(timeout_s)
         if begun:
             self._sealer.abandoned(begun)
             _log.warning("%d runs had not ended; what is open in them is marked interrupted", len(begun))
+        self.losses.write(now=True)
         return result
 
 

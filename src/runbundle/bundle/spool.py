@@ -38,6 +38,12 @@ def run_folders(spool: Path) -> Iterator[RunKey]:
                     yield RunKey(name[1:], inner)
 
 
+def is_set_aside(spool: Path, run: RunKey, journal: str) -> bool:
+    """Tell whether a journal of a run has gone to the quarantine."""
+    place = folder_of(spool / QUARANTINE, run)
+    return any((folder / journal).exists() for folder in (place, *place.parent.glob(f"{place.name}.*")))
+
+
 def _names(folder: Path) -> list[str]:
     try:
         return [path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]

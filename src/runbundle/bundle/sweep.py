@@ -55,6 +55,14 @@ class Sweep:
         self.next_at = 0.0
         """When to look again, by the monotonic clock."""
 
+    def everything(self) -> list[Found]:
+        """Return all that is in the spool: what is there when a process begins is nobody's who may be about to seal it.
+
+        Raises `OSError` if the spool cannot be read.
+        """
+        self.put_off()
+        return [Found(key, alone=False) for key in spooled_runs(self._spool)]
+
     def look(self, ours: Container[RunKey]) -> list[Found]:
         """Return what is to be sealed now, the oldest first; `ours` are runs that this process writes or will seal.
 
@@ -66,6 +74,10 @@ class Sweep:
         finally:
             now = time.monotonic()
             self.next_at = now + max(SWEEP_EVERY_S, _SHARE * (now - began))
+
+    def put_off(self) -> None:
+        """Do not look this time."""
+        self.next_at = time.monotonic() + SWEEP_EVERY_S
 
     def tried(self, key: RunKey, *, part: bool = False, again: bool = False) -> None:
         """Take note that a run could not be sealed: as a part; or for now, if it is to be tried `again`."""
