@@ -3,9 +3,11 @@
 import contextlib
 import errno
 import fcntl
+import logging
 import mmap
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
@@ -15,6 +17,7 @@ from runbundle.bundle.mapped import sync_folder
 LITTLE_BYTES, LITTLE_SHARE = 1 << 30, 0.01
 """Below either of these, free space is called little."""
 _SCRATCH = ".probe-"
+_STALE_S = 3600
 _LACKS = {
     "locks": "no file locks that exclude: recovery cannot tell a live writer from a dead one",
     "links": "files cannot be linked: a local store there can seal nothing",
@@ -24,6 +27,7 @@ _LACKS = {
 }
 """By guarantee: what does not hold without it."""
 _known: dict[int, frozenset[str]] = {}
+_log = logging.getLogger("runbundle")
 
 
 class Ground(NamedTuple):
@@ -68,8 +72,23 @@ def probe(folder: Path) -> Ground:
         return Ground(frozenset(), error.strerror or type(error).__name__, *_space(folder))
 
 
+def stands_on(spool: Path) -> Ground:
+    """Probe the spool, and log which guarantee does not hold there."""
+    ground = probe(spool)
+    for message in ground.messages():
+        _log.warning("RB909: %s (%s); runbundle explain RB909", message, spool)
+    if ground.error:
+        _log.error("RB904: the spool %s cannot be written: %s; runbundle explain RB904", spool, ground.error)
+    if ground.little_space:
+        _log.warning("RB911: %d MiB are left at %s; runbundle explain RB911", ground.free_bytes >> 20, spool)
+    return ground
+
+
 def _tried(folder: Path) -> frozenset[str]:
     """Try everything. Raises `OSError` if nothing can be written."""
+    for left in folder.glob(f"{_SCRATCH}*"):  # of processes that were killed in the middle
+        if time.time() - left.stat().st_mtime > _STALE_S:
+            shutil.rmtree(left, ignore_errors=True)
     scratch = folder / f"{_SCRATCH}{os.getpid()}-{uuid4().hex[:8]}"
     scratch.mkdir(mode=0o700)
     try:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from runbundle.bundle.journal import JournalWriter
+from runbundle.bundle.flushed import FlushResult
+from runbundle.bundle.journal import JournalWriter, sync_journals
 from runbundle.bundle.losses import Losses
-from runbundle.bundle.mapped import FileCut, sync_folder
+from runbundle.bundle.mapped import FileCut
 from runbundle.bundle.mutex import Mutex
-from runbundle.bundle.probe import probe
-from runbundle.bundle.sealer import FlushResult, Sealer
+from runbundle.bundle.probe import stands_on
+from runbundle.bundle.sealer import Sealer
 from runbundle.bundle.spool import folder_of, is_set_aside, run_folders
 from runbundle.bundle.tally import counted
 from runbundle.codec.journal_lines import start_line
@@ -80,24 +81,12 @@ class Recorder:
         self._full_since = 0.0
         self._look_again_at = 0.0
         self._stop = threading.Event()
-        self._plain = self._stands_on()
+        self._plain = "maps" in stands_on(spool).lacks
         self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(self._runs))
         self._reset_process()
         _recorders.add(self)
         if recover:
             self._sealer.look_for_orphans()
-
-    def _stands_on(self) -> bool:
-        """Say which guarantee does not hold in the spool; return whether files must not be mapped there."""
-        ground = probe(self.spool)
-        for message in ground.messages():
-            _log.warning("RB909: %s (%s); runbundle explain RB909", message, self.spool)
-        if ground.error:
-            _log.error("RB904: the spool %s cannot be written: %s; runbundle explain RB904", self.spool, ground.error)
-        if ground.little_space:
-            free = ground.free_bytes >> 20
-            _log.warning("RB911: %d MiB are left at the spool %s; runbundle explain RB911", free, self.spool)
-        return "maps" in ground.lacks
 
     def _reset_process(self) -> None:
         self._lock = Mutex()
@@ -340,23 +329,7 @@ class Recorder:
             for run in self._runs.values():
                 if run.writer is not None:
                     self._note_unsynced(run.writer, waiting)
-        folders: set[Path] = set()
-        for fd, folder in waiting:
-            if fd >= 0:
-                try:
-                    os.fsync(fd)
-                except OSError as error:
-                    self._complain(f"records are not on the disk: {error.strerror or error}")
-                finally:
-                    os.close(fd)
-                folders |= {folder, folder.parent, self.spool}
-        for folder in folders:
-            try:
-                sync_folder(folder)
-            except FileNotFoundError:
-                pass  # sealed meanwhile
-            except OSError as error:
-                self._complain(f"records are not on the disk: {error.strerror or error}")
+        sync_journals(waiting, self.spool, self._complain)
 
     def _note_unsynced(self, writer: JournalWriter, waiting: list[tuple[int, Path]]) -> None:
         try:

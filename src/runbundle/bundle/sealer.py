@@ -7,10 +7,11 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from runbundle.bundle.flushed import FlushResult
 from runbundle.bundle.losses import Losses
 from runbundle.bundle.publish import BegunElsewhere, Published, StillWritten, publish, recover
 from runbundle.bundle.reader import Bundle
@@ -27,36 +28,6 @@ _RETRY_FIRST_S, _RETRY_LAST_S = 1.0, 60.0  # while a store is unavailable
 _QUIET_S = 1.0  # beyond the grace: the process of a run may be about to seal it
 _GONE = "its journals are gone from the spool"
 _KEPT = "its records are kept in the spool, for runbundle recover"
-
-
-@dataclass
-class FlushResult:
-    """What `flush()` found."""
-
-    sealed: list[str] = field(default_factory=list[str])
-    """Keys of the bundles sealed since the last flush, oldest first (the last 1,000 of them)."""
-    failed: dict[str, str] = field(default_factory=dict[str, str])
-    """Key of the run, `<run_id>` or `<tenant_id>/<run_id>`, to reason. Their records stay in the spool."""
-    pending: int = 0
-    """Runs that have not ended, or were not sealed in time."""
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    """Records lost since the start of the process, by reason."""
-    written: int = 0
-    """Spans and logs written to journals since the start of the process."""
-    outside: int = 0
-    """Spans that were in no run: of a server, say, or of a thread that was not given the context. No loss by itself."""
-    outside_scopes: dict[str, int] = field(default_factory=dict[str, int])
-    """The same, and log records outside any run, by instrumentation scope."""
-    unsampled: int = 0
-    """Runs that somebody else's sampler kept from being recorded, since the start of the process."""
-    collided: dict[str, int] = field(default_factory=dict[str, int])
-    """Claims to an identity that another has, by kind: `run_begun_twice`, `span_id`. Since the start of the process."""
-    refused: dict[str, int] = field(default_factory=dict[str, int])
-    """Spans and logs that an exporter which we built could not deliver, by reason. They are in their bundles."""
-
-    def __bool__(self) -> bool:
-        """Whether nothing failed, is pending, was lost, unsampled, refused, or collides."""
-        return not (self.failed or self.pending or self.dropped or self.unsampled or self.collided or self.refused)
 
 
 @dataclass

@@ -16,8 +16,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
+from runbundle.bundle.flushed import FlushResult
 from runbundle.bundle.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
-from runbundle.bundle.sealer import FlushResult
 from runbundle.errors import ConfigError
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel import active
