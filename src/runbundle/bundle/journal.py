@@ -8,11 +8,11 @@ assembler reads files of other writers as far as they go, and removes only those
 import contextlib
 import fcntl
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runbundle.bundle.mapped import MappedFile, sync_folder
+from runbundle.bundle.mapped import MappedFile
 from runbundle.codec.journal_lines import parse_line, record_line, resource_line
 from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
 
@@ -103,27 +103,6 @@ class JournalWriter:
     def abandon_after_fork(self) -> None:
         """Forget the file in a forked child: the parent keeps it, and the lock they share."""
         self._file.abandon()
-
-
-def sync_journals(journals: list[tuple[int, Path]], spool: Path, complain: Callable[[str], None]) -> None:
-    """Bring journals to the disk, each given by a descriptor (-1: needs none), which is closed, and its folder."""
-    folders: set[Path] = set()
-    for fd, folder in journals:
-        if fd >= 0:
-            try:
-                os.fsync(fd)
-            except OSError as error:
-                complain(f"records are not on the disk: {error.strerror or error}")
-            finally:
-                os.close(fd)
-            folders |= {folder, folder.parent, spool}
-    for folder in folders:
-        try:
-            sync_folder(folder)
-        except FileNotFoundError:
-            pass  # sealed meanwhile
-        except OSError as error:
-            complain(f"records are not on the disk: {error.strerror or error}")
 
 
 def journal_files(directory: Path) -> list[Path]:

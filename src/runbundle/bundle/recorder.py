@@ -15,13 +15,13 @@ from typing import Literal
 from uuid import uuid4
 
 from runbundle.bundle.flushed import FlushResult
-from runbundle.bundle.journal import JournalWriter, sync_journals
+from runbundle.bundle.journal import JournalWriter
 from runbundle.bundle.losses import Losses
-from runbundle.bundle.mapped import FileCut
+from runbundle.bundle.mapped import FileCut, sync_folder
 from runbundle.bundle.mutex import Mutex
 from runbundle.bundle.probe import stands_on
 from runbundle.bundle.sealer import Sealer
-from runbundle.bundle.spool import folder_of, is_set_aside, run_folders
+from runbundle.bundle.spool import folder_of, is_set_aside, written_bytes
 from runbundle.bundle.tally import counted
 from runbundle.codec.journal_lines import start_line
 from runbundle.models.identity import RunKey
@@ -217,7 +217,7 @@ class Recorder:
             began = time.monotonic()
             if began < self._look_again_at:
                 raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
-            self._written_bytes = self._spooled_bytes()
+            self._written_bytes = written_bytes(self.spool, self._writer_id)
             if self._written_bytes < self._limit_bytes:
                 self._full_since = 0.0
                 return
@@ -228,15 +228,6 @@ class Recorder:
                 self._look_again_at = time.monotonic() + 10 * (time.monotonic() - began)
                 raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
             self._lock.step_aside(0.02)
-
-    def _spooled_bytes(self) -> int:
-        total = 0
-        for key in run_folders(self.spool):
-            # A run's folder, or a journal, may be sealed and removed while it is looked at.
-            with contextlib.suppress(OSError):
-                journals = folder_of(self.spool, key).glob(f"{self._writer_id}*.jsonl")
-                total += sum(path.stat().st_size for path in journals)
-        return total
 
     def _run(self, key: RunKey) -> _Run:
         run = self._runs.get(key)
@@ -329,7 +320,23 @@ class Recorder:
             for run in self._runs.values():
                 if run.writer is not None:
                     self._note_unsynced(run.writer, waiting)
-        sync_journals(waiting, self.spool, self._complain)
+        folders: set[Path] = set()
+        for fd, folder in waiting:
+            if fd >= 0:
+                try:
+                    os.fsync(fd)
+                except OSError as error:
+                    self._complain(f"records are not on the disk: {error.strerror or error}")
+                finally:
+                    os.close(fd)
+                folders |= {folder, folder.parent, self.spool}
+        for folder in folders:
+            try:
+                sync_folder(folder)
+            except FileNotFoundError:
+                pass  # sealed meanwhile
+            except OSError as error:
+                self._complain(f"records are not on the disk: {error.strerror or error}")
 
     def _note_unsynced(self, writer: JournalWriter, waiting: list[tuple[int, Path]]) -> None:
         try:

@@ -4,6 +4,7 @@
 no id begins with `@`, so the two cannot be taken for each other. Names that begin with a dot are not runs.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,16 @@ def is_set_aside(spool: Path, run: RunKey, journal: str) -> bool:
     """Tell whether a journal of a run has gone to the quarantine."""
     place = folder_of(spool / QUARANTINE, run)
     return any((folder / journal).exists() for folder in (place, *place.parent.glob(f"{place.name}.*")))
+
+
+def written_bytes(spool: Path, writer_id: str) -> int:
+    """Return how much there is in the journals of one writer."""
+    total = 0
+    for key in run_folders(spool):
+        # A run's folder, or a journal, may be sealed and removed while it is looked at.
+        with contextlib.suppress(OSError):
+            total += sum(path.stat().st_size for path in folder_of(spool, key).glob(f"{writer_id}*.jsonl"))
+    return total
 
 
 def _names(folder: Path) -> list[str]:
