@@ -123,7 +123,7 @@ def test_coroutines_and_tasks(configured: Configured, saver: RunStoreSaver) -> N
 
 @pytest.mark.parametrize("how", ["invoke", "ainvoke"])
 def test_an_answer_goes_on_with_the_run(configured: Configured, saver: RunStoreSaver, how: str) -> None:
-    """A graph that waits for input ends its run well; the answer makes a revision of the same bundle."""
+    """A run whose graph waits for input is waiting; the answer makes a revision of the same bundle, which ends well."""
     handle = configured()
     app = graph(saver, one, ask)
 
@@ -135,11 +135,13 @@ def test_an_answer_goes_on_with_the_run(configured: Configured, saver: RunStoreS
 
     call({"notes": []})
     first = sealed(handle)
-    assert (first.index.status, first.index.counts.errors, first.index.result) == ("ok", 0, None)
+    assert (first.index.status, first.index.counts.errors, first.index.result) == ("waiting", 0, None)
     assert any(e["name"] == "runbundle.event" for e in first.events())
     call(Command(resume="yes"))
     second = sealed(handle)
-    assert (second.key, second.index.revision) == (first.key, 2)
+    assert (second.key, second.index.revision, second.index.status) == (first.key, 2, "ok")
+    steps = [(e["name"], e["status"]) for e in second.events() if e["type"] == "span.ended" and e["op"] == "step"]
+    assert steps == [("step one", "unset"), ("step ask", "waiting"), ("step ask", "unset")]
     assert second.index.resumed_from == saver.get_tuple(CONFIG).parent_config["configurable"]["checkpoint_id"]  # type: ignore[union-attr, index]
     assert [call.tool for call in second.tool_calls().calls] == ["note", "note"]
     assert verify(second.store, second.key).verdict == "verified"
@@ -189,7 +191,7 @@ def test_an_error_in_a_node_ends_the_run_with_it(configured: Configured, saver: 
 
 
 def test_streaming_and_leaving_early(configured: Configured, saver: RunStoreSaver) -> None:
-    """A stream is a run; one that is dropped half-way ends when the program does, and says so."""
+    """A stream is a run; one that is dropped half-way is abandoned."""
     handle = configured()
     app = graph(saver, one, two)
     assert len(list(app.stream({"notes": []}, CONFIG))) == 2

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import orjson
+from pydantic import ValidationError
 
 from runbundle.bundle.gather import Gathered
 from runbundle.bundle.listings import write_listing
@@ -12,8 +13,9 @@ from runbundle.bundle.parts import Part, part
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
 from runbundle.bundle.tally import Tally
-from runbundle.bundle.timeline import Span, is_log, numbered, run_lines, span_lines
-from runbundle.models.bundle import Counts, RunIndex
+from runbundle.bundle.timeline import Span, bare, is_log, numbered, run_lines, span_lines
+from runbundle.codec.reading import count_of, json_of, text_of
+from runbundle.models.bundle import Counts, RunIndex, Versions
 from runbundle.models.canonical import to_json_bytes
 from runbundle.models.identity import RunKey
 from runbundle.redaction.markers import is_marker, marker_parts
@@ -94,8 +96,10 @@ def assemble(
             for made in parts:
                 made.close()
             raise
-    index = _index_of(gathered.key, tally, about, sdk_versions)
-    completeness = tally.completeness(torn=torn, collided=gathered.collided, late=gathered.late, grace_s=grace_s)
+    index = _index_of(gathered, tally, about, sdk_versions)
+    completeness = tally.completeness(
+        torn=torn, malformed=gathered.malformed, collided=gathered.collided, late=gathered.late, grace_s=grace_s
+    )
     twice = {"span_id": gathered.collided, "run_begun_twice": tally.roots - 1}
     return Assembled(gathered.key, parts, completeness, {kind: n for kind, n in twice.items() if n > 0}, index)
 
@@ -103,24 +107,54 @@ def assemble(
 def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> None:
     """Bring each span to where it belongs: its lines, its tool call, its evidence, the sums."""
     table = gathered.table
-    for place, span in gathered.spans():
-        record = span.record
+    for place, found_span in gathered.spans():
+        record = found_span.record
         parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
-        tally.add(span, parent_here=parent_here)
-        for line in span_lines(span, parent_here=parent_here):
+        above = _Above(table.agent_above(place), gathered.began(place), parent_here)
+        try:
+            made = _derived(found_span, above)
+        except Exception:  # noqa: BLE001 - a record costs itself alone, whatever is in it
+            gathered.malformed += 1
+            made = _derived(bare(found_span), above)
+        tally.add(made.span, parent_here=parent_here)
+        for line in made.lines:
             gathered.lines.add(line)
-        if span.op == "tool":
-            call = tool_call(span, table.agent_above(place))
-            tally.counts["policy_blocks"] += call["policy"]["decision"] in ("blocked", "denied")
-            calls.add(_keyed(span, call))
-        evidence = retrieval(span)
-        if evidence is not None:
+        if made.call is not None:
+            tally.counts["policy_blocks"] += made.call["policy"]["decision"] in ("blocked", "denied")
+            calls.add(_keyed(made.span, made.call))
+        if made.evidence is not None:
             tally.counts["evidence"] += 1
-            found.add(_keyed(span, evidence))
+            found.add(_keyed(made.span, made.evidence))
     tally.finish()
     if tally.begun is not None and tally.final is not None:
         for line in run_lines(tally.begun, tally.final):
             gathered.lines.add(line)
+
+
+class _Derived(NamedTuple):
+    """What one span contributes."""
+
+    span: Span
+    lines: list[bytes]
+    call: dict[str, Any] | None
+    evidence: dict[str, Any] | None
+
+
+class _Above(NamedTuple):
+    """What the rest of the run says of a span."""
+
+    agent: str | None
+    """The agent that it works for."""
+    began: str
+    """The span in which its error began, "" if in itself."""
+    parent_here: bool
+    """Whether its parent is part of the run."""
+
+
+def _derived(span: Span, above: _Above) -> _Derived:
+    lines = list(span_lines(span, parent_here=above.parent_here, began=above.began))
+    call = tool_call(span, above.agent, above.began) if span.op == "tool" else None
+    return _Derived(span, lines, call, retrieval(span))
 
 
 _KEY = 20 + 32 + 16
@@ -128,7 +162,7 @@ _KEY = 20 + 32 + 16
 
 def _keyed(span: Span, entry: dict[str, Any]) -> bytes:
     start_ns, trace_id, span_id = span.order
-    return f"{max(0, start_ns):020d}{trace_id}{span_id}".encode() + orjson.dumps(entry)
+    return f"{start_ns:020d}{trace_id}{span_id}".encode() + orjson.dumps(entry)
 
 
 def _unkeyed(lines: Sorter) -> Iterator[bytes]:
@@ -148,14 +182,14 @@ def _about(tally: Tally) -> dict[str, Any]:
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
 
-def _index_of(key: RunKey, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
+def _index_of(gathered: Gathered, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
     begun, final = tally.begun, tally.final
     started = begun.record["start_ns"] if begun else tally.first_ns or 0
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
-        "run_id": key.run_id,
-        **({"tenant_id": key.tenant_id} if key.tenant_id else {}),
+        "run_id": gathered.key.run_id,
+        **({"tenant_id": gathered.key.tenant_id} if gathered.key.tenant_id else {}),
         **_identity(about),
         **({"children": tally.children} if tally.children else {}),
         "started_at": rfc3339(started),
@@ -170,14 +204,15 @@ def _index_of(key: RunKey, tally: Tally, about: dict[str, Any], sdk_versions: fr
         "revision": 1,
     }
     if final is not None:
-        error, result = final.error(), _result(about)
-        index |= {k: v for k, v in (("error", error and {**error, "span_id": final.order[2]}), ("result", result)) if v}
+        trace_id, span_id = final.order[1:]
+        began = gathered.began(gathered.table.index(trace_id, span_id)) or span_id
+        index |= {k: v for k, v in (("error", final.error(began)), ("result", _result(about))) if v}
     return index
 
 
 def _config(about: dict[str, Any]) -> bytes:
     text = about.get("runbundle.config")
-    value = text if text is None or is_marker(text) else orjson.loads(text)
+    value = text if is_marker(text) else json_of(text)
     return to_json_bytes({"schema": "runbundle/config/v1", "config": value}, indent=True)
 
 
@@ -196,20 +231,19 @@ _SAID = {
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for field_name, key in _SAID.items():
-        value = about.get(key)
-        if isinstance(value, str):
-            fields.setdefault(field_name, value)
+        value = text_of(about, key)
+        if value is not None:
+            fields[field_name] = value
     if is_marker(fields.get("name")):
         del fields["name"]
-    if about.get("runbundle.implicit") is True and isinstance(about.get("gen_ai.agent.name"), str):
-        fields.setdefault("name", about["gen_ai.agent.name"])
+    if about.get("runbundle.implicit") is True and text_of(about, "gen_ai.agent.name"):
+        fields.setdefault("name", text_of(about, "gen_ai.agent.name"))
     for field_name, key in (("attempt", "runbundle.run.attempt"), ("repeat", "runbundle.repeat")):
-        value = about.get(key)
-        if isinstance(value, int) and not isinstance(value, bool):
-            fields[field_name] = value
-    parent = about.get("runbundle.parent.run.id")
-    if isinstance(parent, str):
-        fields["parent_run"] = {"run_id": parent, "span_id": about.get("runbundle.parent.span.id", "")}
+        if about.get(key) is not None:
+            fields[field_name] = count_of(about, key)
+    parent = text_of(about, "runbundle.parent.run.id")
+    if parent is not None:
+        fields["parent_run"] = {"run_id": parent, "span_id": text_of(about, "runbundle.parent.span.id") or ""}
     return fields
 
 
@@ -225,16 +259,16 @@ def _result(about: dict[str, Any]) -> dict[str, Any] | None:
     value = about.get("runbundle.result") or about.get("final_result")
     if not isinstance(value, str):
         return None
-    kind = about.get("runbundle.result.kind", "unknown")
+    kind = text_of(about, "runbundle.result.kind") or "unknown"
     if is_marker(value):
         digest, size = marker_parts(value)
         return {"kind": kind, "digest": digest or None, "bytes": size, "view": None}
-    return {"kind": kind, "digest": None, "bytes": None, "view": orjson.loads(value)}
+    return {"kind": kind, "digest": None, "bytes": None, "view": json_of(value)}
 
 
 def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str]) -> dict[str, Any]:
-    text = about.get("runbundle.versions")
-    versions: dict[str, Any] = orjson.loads(text) if isinstance(text, str) and not is_marker(text) else {}
+    said = json_of(about.get("runbundle.versions"))
+    versions = _fitting(cast("dict[str, Any]", said)) if isinstance(said, dict) else {}
     versions["models"] = sorted(tally.models)
     if sdk_versions and "otel_sdk" not in versions:
         versions["otel_sdk"] = min(sdk_versions)
@@ -242,11 +276,21 @@ def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str])
     return versions
 
 
+def _fitting(versions: dict[str, Any]) -> dict[str, Any]:
+    """Return what is of the types that run.json declares: a span may say anything of versions."""
+    try:
+        Versions.model_validate({**versions, "semconv": ""})
+    except ValidationError as error:
+        unfit = {detail["loc"][0] for detail in error.errors(include_input=False, include_url=False)}
+        return {key: value for key, value in versions.items() if key not in unfit}
+    return versions
+
+
 def _redaction(about: dict[str, Any], tally: Tally) -> dict[str, Any]:
     return {
-        "policy": about.get("runbundle.redaction.policy"),
+        "policy": text_of(about, "runbundle.redaction.policy"),
         "contracts": dict(sorted(tally.contracts.items())),
-        "key_id": about.get("runbundle.redaction.key_id"),
+        "key_id": text_of(about, "runbundle.redaction.key_id"),
         "totals": [{"rule": r, "action": a, "count": n} for (r, a), n in sorted(tally.redactions.items())],
         "content_mode": "debug" if about.get("runbundle.redaction.mode") == "debug" else "digest",
     }

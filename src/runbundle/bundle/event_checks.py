@@ -7,6 +7,7 @@ import orjson
 from pydantic import ValidationError
 
 from runbundle.bundle.reader import first_problem
+from runbundle.bundle.time_checks import TimeChecks
 from runbundle.models.bundle import RunIndex
 from runbundle.models.events import Event
 from runbundle.redaction.floor import has_credential
@@ -45,6 +46,7 @@ class EventChecks:
         self._totals: dict[tuple[str, str], int] = {}
         self._ops = {"tool": 0, "model": 0, "retrieval": 0}
         self._in_order = True
+        self._times = TimeChecks(add, file)
 
     def has_span(self, trace_id: str, span_id: str) -> bool:
         """Tell whether a span has been seen."""
@@ -66,14 +68,18 @@ class EventChecks:
         except ValidationError as error:
             self.malformed(number, first_problem(error), line)
             return
-        self._order(number, event)
+        time_ns = int(event["time_ns"])
+        self._order(number, event, time_ns)
+        self._times.line(number, event, time_ns)
         self._seen += 1
         ended = event["type"] == "span.ended"
         if event["type"] == "span.started":
-            self._span(number, event)
+            self._span(number, event, time_ns)
         elif ended:
             self._ends += 1
             self._errors += event.get("status") == "error"
+            begun = _ids(event["trace_id"], event["span_id"]) in self._spans
+            self._times.ended(number, event, time_ns, self._unseen_parent(event), begun=begun)
         elif event["type"] == "log":
             self._logs += 1  # a log may be of a span outside the run
         else:
@@ -93,6 +99,7 @@ class EventChecks:
 
     def finish(self, index: RunIndex) -> None:
         """Compare what was seen with what run.json says."""
+        self._times.finish(index)
         for number, parent in self._parents:
             if parent not in self._spans:
                 self._add("RB501", "a parent span is not in the bundle", file=self._file, line=number)
@@ -121,8 +128,8 @@ class EventChecks:
         if has_credential(line.decode("utf-8", "replace")):
             self._add("RB403", "something looks like a credential", file=self._file, line=number)
 
-    def _order(self, number: int, event: dict[str, Any]) -> None:
-        here = int(event["time_ns"]), event["trace_id"], event["span_id"], _RANK.get(event["type"], 9)
+    def _order(self, number: int, event: dict[str, Any], time_ns: int) -> None:
+        here = time_ns, event["trace_id"], event["span_id"], _RANK.get(event["type"], 9)
         if self._in_order and (event.get("seq") != self._seen or here < self._previous):
             self._in_order = False  # one finding: everything after it is displaced too
             self._add(
@@ -133,20 +140,27 @@ class EventChecks:
             )
         self._previous = here
 
-    def _span(self, number: int, event: dict[str, Any]) -> None:
-        self._spans.add(_ids(event["trace_id"], event["span_id"]))
+    def _span(self, number: int, event: dict[str, Any], time_ns: int) -> None:
+        ids, parent = _ids(event["trace_id"], event["span_id"]), self._unseen_parent(event)
+        self._spans.add(ids)
         self._traces.add(event["trace_id"])
-        parent = event.get("parent_span_id")
-        if parent and not event.get("remote_parent"):
-            try:
-                ids = _ids(event["trace_id"], parent)
-            except ValueError:
-                ids = parent.encode()  # which is nobody's
-            if ids not in self._spans:
-                self._parents.append((number, ids))
+        if parent is not None:
+            self._parents.append((number, parent))
+        self._times.started(number, event, ids, time_ns, parent)
         op = event.get("op")
         if op in self._ops:
             self._ops[op] += 1
+
+    def _unseen_parent(self, event: dict[str, Any]) -> bytes | None:
+        """Return a span's parent if it should be in the bundle and was not seen so far."""
+        parent = event.get("parent_span_id")
+        if not parent or event.get("remote_parent"):
+            return None
+        try:
+            ids = _ids(event["trace_id"], parent)
+        except ValueError:
+            ids = parent.encode()  # which is nobody's
+        return None if ids in self._spans else ids
 
     def _sum(self, receipt: Receipt) -> None:
         for key, count in totals([receipt]).items():

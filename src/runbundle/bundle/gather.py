@@ -13,8 +13,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from runbundle.bundle.origins import Origins
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.timeline import Span, is_log, is_new, log_line, span_of
+from runbundle.codec.entries import is_entry
+from runbundle.codec.reading import text_of
 from runbundle.models.identity import RunKey, tenant_of
 
 _SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
@@ -61,6 +64,14 @@ class SpanTable:
         """Return where a span stands, -1 if the run does not have it."""
         return self._find(bytes.fromhex(trace_id + span_id)) if span_id else -1
 
+    def span_id(self, place: int) -> str:
+        """Return the id of the span that stands there."""
+        return self._ids[place * 24 + 16 : place * 24 + 24].hex()
+
+    def parent(self, place: int) -> int:
+        """Return where the parent of a span stands, -1 if the run does not have it."""
+        return self._find(self._ids[place * 24 : place * 24 + 16] + self._parents[place * 8 : place * 8 + 8])
+
     def agent_above(self, place: int) -> str | None:
         """Return the agent that a span names, or the nearest one above it does."""
         way: list[int] = []
@@ -71,7 +82,7 @@ class SpanTable:
                 break
             self._agent_of[place] = 0  # a hostile span may be its own ancestor
             way.append(place)
-            place = self._find(self._ids[place * 24 : place * 24 + 16] + self._parents[place * 8 : place * 8 + 8])
+            place = self.parent(place)
         for passed in way:
             self._agent_of[passed] = max(0, number)
         return self._agents[max(0, number)]
@@ -96,6 +107,7 @@ class Gathered:
         self.scratch = scratch
         self.table = SpanTable()
         """Filled by `finish()`."""
+        self._origins = Origins()
         self.late = 0
         """Spans and logs that the sealed bundle did not have."""
         self.lines = Sorter(scratch)
@@ -106,6 +118,8 @@ class Gathered:
         """Whether there is any record."""
         self.collided = 0
         """Records whose trace and span ids another record of other content has, which holds."""
+        self.malformed = 0
+        """Records that no recorder writes. Each costs itself alone, or what it says beyond ids and times."""
         self._spans = Sorter(scratch)
         self._sealed = False
 
@@ -113,6 +127,9 @@ class Gathered:
         """Add the entries of journals, or those read back from the bundle sealed before."""
         self._sealed |= sealed
         for entry in entries:
+            if not is_entry(entry):
+                self.malformed += 1
+                continue
             kind = entry["k"]
             self.anything = True
             if kind == "log":
@@ -123,7 +140,7 @@ class Gathered:
                 self._notice(entry, alone)
                 self._add(_SEALED_END if sealed else _END, entry, entry["end_ns"])
             elif kind == "start":
-                self._notice(entry, entry["is_run"])
+                self._notice(entry, bool(entry.get("is_run")))
                 self._add(_BEGINNING if "attributes" in entry else _START, entry, entry["start_ns"])
 
     def _notice(self, entry: dict[str, Any], begins: bool) -> None:
@@ -136,7 +153,7 @@ class Gathered:
 
     def _add(self, kind: bytes, entry: dict[str, Any], end_ns: int) -> None:
         ids, parent = entry["trace_id"] + entry["span_id"], entry["parent_span_id"] or _NONE
-        times = f"{max(0, entry['start_ns']):020d}{max(0, end_ns):020d}"
+        times = f"{entry['start_ns']:020d}{end_ns:020d}"
         self._spans.add(f"{ids}{kind.decode()}{times}{parent}".encode() + orjson.dumps(entry))
 
     def finish(self) -> None:
@@ -146,12 +163,21 @@ class Gathered:
             line = of_span[0]
             self.collided += _other_ends(of_span) if len(of_span) > 1 else 0
             agent = ""
+            if line[_IDS:_KIND] in (_SEALED_END, _END) and b'"status_code":2' in line:
+                entry = orjson.loads(line[_BODY:])
+                if entry["status_code"] == 2:
+                    self._origins.add(len(self.table), entry)
             if b'"gen_ai.agent.name"' in line:
-                name = orjson.loads(line[_BODY:]).get("attributes", {}).get("gen_ai.agent.name")
-                agent = name if isinstance(name, str) else ""
+                agent = text_of(orjson.loads(line[_BODY:]).get("attributes", {}), "gen_ai.agent.name") or ""
             self.table.append(ids, line[_PARENT], agent)
             if self._sealed and line[_IDS:_KIND] == _END:
                 self.late += 1
+        self._origins.settle(self.table.parent)
+
+    def began(self, place: int) -> str:
+        """Return the id of the span in which the error of this one began, "" if it is this one's own."""
+        origin = self._origins.of(place)
+        return self.table.span_id(origin) if origin != place else ""
 
     def spans(self) -> Iterator[Found]:
         """Yield the run's spans in the order of their ids. A span recorded twice counts once: the first end holds."""

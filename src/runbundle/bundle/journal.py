@@ -14,6 +14,7 @@ from typing import Any
 
 from runbundle.bundle.mapped import MappedFile
 from runbundle.codec.journal_lines import parse_line, record_line, resource_line
+from runbundle.codec.reading import text_of
 from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
 
 _NAMES = 1000  # tried for one journal, of which an assembler holds those before
@@ -141,11 +142,18 @@ class JournalReader:
                     return
                 self.torn += 1
             elif entry["k"] == "resource":
-                version = entry["value"]["attributes"].get("telemetry.sdk.version")
-                if version is not None:
-                    self.sdk_versions.add(str(version))
+                version = _sdk_version(entry)
+                if version:
+                    self.sdk_versions.add(version)
             else:
                 yield entry
+
+
+def _sdk_version(resource: dict[str, Any]) -> str:
+    try:
+        return text_of(resource["value"]["attributes"], "telemetry.sdk.version") or ""
+    except (KeyError, TypeError, AttributeError):  # a line that is whole, and no resource
+        return ""
 
 
 @contextlib.contextmanager

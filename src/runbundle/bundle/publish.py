@@ -103,6 +103,10 @@ def _publish(
         journals = JournalReader(every, live=live)
         gathered.add(journals)
         if not gathered.anything:
+            if gathered.malformed:
+                raise RunbundleError(
+                    f"its journals hold {gathered.malformed} lines that no recorder writes, and no others"
+                )
             return None  # their writers died before the first whole line
         over = _sealed(store, gathered.key)
         torn, sdk_versions = journals.torn, set(journals.sdk_versions)
@@ -110,6 +114,7 @@ def _publish(
             gathered.add(entries_of(over, spool), sealed=True)
             torn += over.index.completeness.dropped.get("torn_lines", 0)
             gathered.collided += over.index.completeness.dropped.get("collided", 0)
+            gathered.malformed += over.index.completeness.dropped.get("malformed_records", 0)
             if over.index.versions.otel_sdk:
                 sdk_versions.add(over.index.versions.otel_sdk)
         elif not parts and not gathered.begins:
@@ -167,6 +172,6 @@ def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = Fal
         return Recovered(run, "part", note=error.message)
     except RunbundleError as error:
         return Recovered(run, "failed", note=str(error), again=isinstance(error, StoreUnavailable))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # a line that is whole, and no record
-        return Recovered(run, "failed", note=f"a journal holds what no recorder writes ({type(error).__name__})")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # a defect of the assembler
+        return Recovered(run, "failed", note=f"its records cannot be assembled ({type(error).__name__})")
     return Recovered(run, "recovered", published.key) if published else Recovered(run, "gone")

@@ -21,10 +21,10 @@ from runbundle.bundle.mapped import FileCut, sync_folder
 from runbundle.bundle.mutex import Mutex
 from runbundle.bundle.probe import stands_on
 from runbundle.bundle.sealer import Sealer
-from runbundle.bundle.spool import folder_of, is_set_aside, written_bytes
-from runbundle.bundle.tally import counted
+from runbundle.bundle.spool import folder_of, gone_records, written_bytes
 from runbundle.codec.journal_lines import start_line
-from runbundle.models.identity import RunKey
+from runbundle.codec.reading import count_of
+from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import LogRecordDict, SpanRecord, run_of
 from runbundle.store import ArtifactStore
 
@@ -150,15 +150,24 @@ class Recorder:
             return
         with self._lock:
             run = self._run(key)
-            run.open = max(0, run.open - 1)
             run.trace_id = record["trace_id"]
             self._append(run, "span", record)
-            if is_root:
-                run.ended = True
-                if run.open:
-                    self._sealer.root_ended(run.key)
-            if run.open == 0:
-                self._settle(run)
+            self._ended(run, is_root=is_root)
+
+    def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
+        """Take note that a span has ended of which no record could be made: its run ends and is sealed without it."""
+        if key.valid:
+            with self._lock:
+                self._ended(self._run(key), is_root=is_root)
+
+    def _ended(self, run: _Run, *, is_root: bool) -> None:
+        run.open = max(0, run.open - 1)
+        if is_root:
+            run.ended = True
+            if run.open:
+                self._sealer.root_ended(run.key)
+        if run.open == 0:
+            self._settle(run)
 
     def logged(self, record: LogRecordDict) -> None:
         """Record a log record that belongs to a run."""
@@ -183,9 +192,12 @@ class Recorder:
             lost, run.dropped = run.dropped, 0
             return lost
 
-    def count_dropped(self, reason: str, count: int = 1) -> None:
-        """Count records that were lost before they reached this recorder."""
-        self.losses.count(reason, count)
+    def count_dropped(self, reason: str, count: int = 1, *, run: RunKey = NO_RUN) -> None:
+        """Count records that were lost before they reached this recorder; the run's next local root states them."""
+        self.losses.count(reason, count, run if run != NO_RUN else None)
+        with self._lock:
+            if run in self._runs:
+                self._runs[run].dropped += count
         self._sealer.wake()
 
     def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
@@ -205,7 +217,7 @@ class Recorder:
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
-            run.dropped += 1 + counted(record["attributes"], "runbundle.spans.dropped")
+            run.dropped += 1 + count_of(record["attributes"], "runbundle.spans.dropped")
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
             self.losses.count(reason, 1, run.key)
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
@@ -213,11 +225,12 @@ class Recorder:
     def _make_room(self) -> None:
         """Hold the caller up until something was sealed; raise `_SpoolFull` if that takes too long."""
         patience = time.monotonic() + _HOLD_UP_S
+        full = f"as much as {self._limit_bytes} bytes waits for its seal, and no more may"
         while True:
             began = time.monotonic()
             if began < self._look_again_at:
-                raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
-            self._written_bytes = written_bytes(self.spool, self._writer_id)
+                raise _SpoolFull(full)
+            self._written_bytes = self._spooled_bytes()
             if self._written_bytes < self._limit_bytes:
                 self._full_since = 0.0
                 return
@@ -226,8 +239,11 @@ class Recorder:
                 self._full_since = self._full_since or time.monotonic()
                 # A look costs what there is in the spool: it must not cost each caller that.
                 self._look_again_at = time.monotonic() + 10 * (time.monotonic() - began)
-                raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
+                raise _SpoolFull(full)
             self._lock.step_aside(0.02)
+
+    def _spooled_bytes(self) -> int:
+        return written_bytes(self.spool, self._writer_id)
 
     def _run(self, key: RunKey) -> _Run:
         run = self._runs.get(key)
@@ -270,12 +286,7 @@ class Recorder:
         writer = run.writer
         if writer is None:
             return
-        gone = None
-        with contextlib.suppress(OSError):
-            gone = writer.gone()
-            moved = gone is None and at_end and not writer.is_in_place()
-            if moved and not is_set_aside(self.spool, run.key, writer.path.name):
-                gone = writer.records
+        gone = gone_records(self.spool, run.key, writer, moved_too=at_end)
         if gone is None:
             return
         self._shut(run)

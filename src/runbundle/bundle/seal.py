@@ -43,7 +43,8 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
     said: dict[str, Any] = {"completeness": completeness}
     if index.revision == 1:
         _tidy(store, over)
-    if {(_name(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}:
+    same = {(_name(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}
+    if same and completeness["dropped"].get("collided", 0) <= index.completeness.dropped.get("collided", 0):
         # The same records, of a seal that was cut off before their journals were removed.
         return Sealed(over.key, over.index_bytes)
     number = index.revision

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbundle.bundle.journal import journal_files
+from runbundle.bundle.journal import JournalWriter, journal_files
 from runbundle.models.identity import RunKey, well_formed
 
 QUARANTINE = ".quarantine"
@@ -39,8 +39,21 @@ def run_folders(spool: Path) -> Iterator[RunKey]:
                     yield RunKey(name[1:], inner)
 
 
-def is_set_aside(spool: Path, run: RunKey, journal: str) -> bool:
-    """Tell whether a journal of a run has gone to the quarantine."""
+def gone_records(spool: Path, run: RunKey, writer: JournalWriter, *, moved_too: bool) -> int | None:
+    """Return how many records somebody else has taken from a journal that is being written; None if nothing was.
+
+    `moved_too`: also if the file was moved to where nobody will look for it; the quarantine is no such place.
+    """
+    try:
+        gone = writer.gone()
+        if gone is None and moved_too and not writer.is_in_place() and not _is_set_aside(spool, run, writer.path.name):
+            return writer.records
+    except OSError:
+        return None
+    return gone
+
+
+def _is_set_aside(spool: Path, run: RunKey, journal: str) -> bool:
     place = folder_of(spool / QUARANTINE, run)
     return any((folder / journal).exists() for folder in (place, *place.parent.glob(f"{place.name}.*")))
 

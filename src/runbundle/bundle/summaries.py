@@ -4,9 +4,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-import orjson
-
 from runbundle.bundle.timeline import Span
+from runbundle.codec.reading import json_of, number_of, text_of, whole_of
 from runbundle.redaction.markers import is_marker, marker_parts
 
 
@@ -21,14 +20,16 @@ def _to_the_second(seconds: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
-def tool_call(span: Span, agent: str | None) -> dict[str, Any]:
-    """Return the entry of a tool call; `agent` is the one that made it."""
+def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
+    """Return the entry of a tool call; `agent` is the one that made it, `began` the span where its error did."""
     attributes, record = span.attributes, span.record
-    sha256 = attributes.get("runbundle.contract.sha256")
+    sha256 = text_of(attributes, "runbundle.contract.sha256")
+    version = text_of(attributes, "runbundle.contract.version") or ""
+    side_effects = attributes.get("runbundle.tool.side_effects")
     call: dict[str, Any] = {
-        "call_id": attributes.get("gen_ai.tool.call.id") or record["span_id"],
-        "tool": attributes.get("gen_ai.tool.name") or "[REDACTED:name]",
-        "contract": {"version": attributes.get("runbundle.contract.version", ""), "sha256": sha256} if sha256 else None,
+        "call_id": text_of(attributes, "gen_ai.tool.call.id") or record["span_id"],
+        "tool": text_of(attributes, "gen_ai.tool.name") or "[REDACTED:name]",
+        "contract": {"version": version, "sha256": sha256} if sha256 else None,
         "trace_id": record["trace_id"],
         "span_id": record["span_id"],
         "parent_span_id": record["parent_span_id"] or None,
@@ -36,10 +37,10 @@ def tool_call(span: Span, agent: str | None) -> dict[str, Any]:
         "started_at": rfc3339(record["start_ns"]),
         "duration_ns": str(max(0, record["end_ns"] - record["start_ns"])),
         "status": span.status,
-        "error": span.error(),
+        "error": span.error(began),
         "policy": _policy(span),
-        "side_effects": attributes.get("runbundle.tool.side_effects", "unknown"),
-        "attempt": attributes.get("runbundle.attempt", 1),
+        "side_effects": side_effects if side_effects in ("none", "read", "write", "destructive") else "unknown",
+        "attempt": whole_of(attributes, "runbundle.attempt") or 1,
         "arguments": _payload(span, "arguments"),
         "result": _payload(span, "result"),
     }
@@ -55,8 +56,9 @@ def _policy(span: Span) -> dict[str, Any]:
             if decision in ("allowed", "blocked", "approved", "denied"):
                 outcome = {"decision": decision}
             for field in ("rule", "reason"):
-                if f"runbundle.policy.{field}" in said:
-                    outcome[field] = said[f"runbundle.policy.{field}"]
+                text = text_of(said, f"runbundle.policy.{field}")
+                if text is not None:
+                    outcome[field] = text
     return outcome
 
 
@@ -65,14 +67,15 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     value = attributes.get("gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result")
     if value is None:
         return None
-    digest, size = attributes.get(f"runbundle.tool.{kind}.digest"), attributes.get(f"runbundle.tool.{kind}.bytes")
+    digest = text_of(attributes, f"runbundle.tool.{kind}.digest")
+    size = whole_of(attributes, f"runbundle.tool.{kind}.bytes")
     view: Any = None
     if is_marker(value):
         said_digest, said_size = marker_parts(value)
         digest, size = digest or said_digest or None, size if size is not None else said_size
         view = None if value.startswith("[REDACTED:undeclared") else value
     else:
-        view = orjson.loads(value)
+        view = json_of(value)
     notes = [
         {"path": note.path, "rule": note.rule, "action": note.action}
         for note in span.receipt.notes
@@ -86,15 +89,16 @@ def retrieval(span: Span) -> dict[str, Any] | None:
     documents = [e["attributes"] for e in span.record["events"] if e["name"] == "runbundle.evidence"]
     if span.op != "retrieval" and not documents:
         return None
-    query = span.attributes.get("gen_ai.retrieval.query.text") or span.attributes.get("runbundle.query")
-    if query is None:
-        query = next((d["runbundle.query"] for d in documents if "runbundle.query" in d), None)
+    asked = [text_of(span.attributes, "gen_ai.retrieval.query.text")]
+    asked += [text_of(attributes, "runbundle.query") for attributes in (span.attributes, *documents)]
+    query = next(filter(None, asked), None)
     entry: dict[str, Any] = {
         "trace_id": span.record["trace_id"],
         "span_id": span.record["span_id"],
         "retriever": next(
-            (a[k] for a in [span.attributes, *documents]
-             for k in ("runbundle.retriever.name", "gen_ai.data_source.id", "runbundle.name") if k in a),
+            (name for a in [span.attributes, *documents]
+             for k in ("runbundle.retriever.name", "gen_ai.data_source.id", "runbundle.name")
+             if (name := text_of(a, k)) is not None),
             "unknown",
         ),
         "documents": [_document(d, rank) for rank, d in enumerate(documents, 1) if "runbundle.document.id" in d],
@@ -105,17 +109,19 @@ def retrieval(span: Span) -> dict[str, Any] | None:
     return entry
 
 
-def _document(attributes: dict[str, Any], rank: int) -> dict[str, Any]:
-    content = attributes.get("runbundle.document.content", "")
-    digest, size = marker_parts(content)
+def _document(attributes: dict[str, Any], position: int) -> dict[str, Any]:
+    rank = whole_of(attributes, "runbundle.document.rank")
+    digest, size = marker_parts(text_of(attributes, "runbundle.document.content") or "")
     document: dict[str, Any] = {
-        "id": attributes["runbundle.document.id"],
-        "rank": attributes.get("runbundle.document.rank", rank),
+        "id": text_of(attributes, "runbundle.document.id") or str(position),
+        "rank": position if rank is None else rank,
         "digest": digest or None,
         "bytes": size,
         "cited_by": [],
     }
-    for field in ("uri", "title", "score"):
-        if f"runbundle.document.{field}" in attributes:
-            document[field] = attributes[f"runbundle.document.{field}"]
-    return document
+    said = {
+        "uri": text_of(attributes, "runbundle.document.uri"),
+        "title": text_of(attributes, "runbundle.document.title"),
+        "score": number_of(attributes, "runbundle.document.score"),
+    }
+    return document | {field: value for field, value in said.items() if value is not None}

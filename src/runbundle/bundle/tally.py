@@ -4,21 +4,15 @@ But for the ids of spans that never ended, of traces and of contracts, all of wh
 """
 
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.timeline import Span, parent_missing
+from runbundle.codec.reading import LARGEST, count_of, text_of, whole_of
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.receipt import totals
 
 _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
-
-
-def counted(attributes: Mapping[str, Any], key: str) -> int:
-    """Return a count that a span states; 0 for what is none: whoever instruments may put anything there."""
-    value = attributes.get(key, 0)
-    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 class Tally:
@@ -73,30 +67,32 @@ class Tally:
             self._root(span, parent_here=parent_here)
 
     def _about(self, span: Span, attributes: dict[str, Any]) -> None:
-        sha256, tool = attributes.get("runbundle.contract.sha256"), attributes.get("gen_ai.tool.name")
-        if sha256 and isinstance(sha256, str) and isinstance(tool, str):
-            version = attributes.get("runbundle.contract.version")
-            said = {"version": version if isinstance(version, str) else "", "sha256": sha256}
+        sha256, tool = text_of(attributes, "runbundle.contract.sha256"), text_of(attributes, "gen_ai.tool.name")
+        if sha256 is not None and tool is not None:
+            said = {"version": text_of(attributes, "runbundle.contract.version") or "", "sha256": sha256}
             self.contracts[tool] = max(said, self.contracts.get(tool, said), key=lambda c: sorted(c.items()))
         if span.op == "model":
             for key in ("gen_ai.response.model", "gen_ai.request.model"):
-                if isinstance(attributes.get(key), str):
-                    self.models.add(attributes[key])
+                model = text_of(attributes, key)
+                if model is not None:
+                    self.models.add(model)
         url = span.record["scope"].get("schema_url")
         if url:
             self.schema_urls.add(url)
 
     def _usages(self, span: Span, attributes: dict[str, Any]) -> None:
-        for key, value in attributes.items():
-            if key.startswith("gen_ai.usage.") and isinstance(value, int) and not isinstance(value, bool):
-                into = self._usage_of_agents if span.op == "agent" else self._usage
-                into[key.removeprefix("gen_ai.usage.").replace(".", "_")] += value
+        for key in attributes:
+            if key.startswith("gen_ai.usage."):
+                value = whole_of(attributes, key)
+                if value is not None and value >= 0:
+                    into = self._usage_of_agents if span.op == "agent" else self._usage
+                    into[key.removeprefix("gen_ai.usage.").replace(".", "_")] += value
 
     def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool) -> None:
         if "runbundle.spans.started" in attributes:
-            self._expected = (self._expected or 0) + counted(attributes, "runbundle.spans.started")
+            self._expected = (self._expected or 0) + count_of(attributes, "runbundle.spans.started")
         for reason, key in (("journal", "runbundle.spans.dropped"), ("live_spans", "runbundle.spans.unfollowed")):
-            self._dropped[reason] += counted(attributes, key)
+            self._dropped[reason] += count_of(attributes, key)
         for kind, count in span.dropped.items():
             self._dropped[f"sdk_limit_{kind}"] += count
         self._dropped["parents"] += parent_missing(span, parent_here=parent_here)
@@ -139,13 +135,14 @@ class Tally:
 
     def usage(self) -> dict[str, int]:
         """Return token counts. Agents repeat the sums of their model calls: theirs count only where no call has any."""
-        return dict(sorted((self._usage or self._usage_of_agents).items()))
+        return {kind: min(n, LARGEST) for kind, n in sorted((self._usage or self._usage_of_agents).items())}
 
-    def completeness(self, *, torn: int, collided: int, late: int, grace_s: float | None) -> dict[str, Any]:
+    def completeness(
+        self, *, torn: int, malformed: int, collided: int, late: int, grace_s: float | None
+    ) -> dict[str, Any]:
         """Compare what local roots say was started with what arrived."""
-        self._dropped["torn_lines"] += torn
-        self._dropped["collided"] += collided
-        dropped = {reason: count for reason, count in sorted(self._dropped.items()) if count}
+        self._dropped.update(torn_lines=torn, malformed_records=malformed, collided=collided)
+        dropped = {reason: min(count, LARGEST) for reason, count in sorted(self._dropped.items()) if count}
         seen = self.counts["spans"]
         state = "complete"
         if self.final is None or not self.final.ended:
@@ -159,7 +156,7 @@ class Tally:
             "roots": self.roots,
         }  # fmt: skip
         if self._expected is not None:
-            result["spans_expected"] = self._expected
+            result["spans_expected"] = min(self._expected, LARGEST)
         if self.cut_off:
             result["cut_off"] = self.cut_off
         if grace_s is not None and self.open_spans:
@@ -169,7 +166,7 @@ class Tally:
 
 def _attempt(span: Span) -> int:
     """Return which attempt at the run's work a run span is; one that does not say so is the first."""
-    return counted(span.attributes, "runbundle.run.attempt") or 1
+    return count_of(span.attributes, "runbundle.run.attempt") or 1
 
 
 def _last(span: Span) -> tuple[int, tuple[int, str, str]]:

@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import orjson
 
 from runbundle.codec.dialects import Operation, attributes_of, operation, span_name
+from runbundle.codec.reading import text_of
 from runbundle.redaction.receipt import Receipt, trusted_receipt
+from runbundle.redaction.shapes import RECEIPT
 
 SEALED, NEW = b"0", b"1"
 
@@ -22,6 +24,7 @@ _RANK = {
 }  # fmt: skip
 _PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
+_STATED = ("blocked", "cancelled", "abandoned", "waiting")
 _EVENT_TYPES = {
     "runbundle.policy.decision": "policy.decision",
     "runbundle.score": "score",
@@ -37,7 +40,7 @@ class Span(NamedTuple):
     receipt: Receipt
     ended: bool
     status: str
-    """`ok`, `error`, `unset`, `blocked`, `cancelled` or `interrupted`."""
+    """`ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
 
     @property
     def order(self) -> tuple[int, str, str]:
@@ -64,15 +67,16 @@ class Span(NamedTuple):
                 found[f"{kind[:-1]}_attributes"] = lost
         return found
 
-    def error(self) -> dict[str, Any] | None:
-        """The error it ended with, if any: a type, and a message as redacted."""
+    def error(self, began: str = "") -> dict[str, Any] | None:
+        """The error it ended with, if any: type, message as redacted, and the span where it began, if given."""
         if self.status not in ("error", "blocked", "cancelled"):
             return None
         raised: list[dict[str, Any]] = [e["attributes"] for e in self.record["events"] if e["name"] == "exception"]
         last: dict[str, Any] = raised[-1] if raised else {}
-        kind = self.attributes.get("error.type") or last.get("exception.type") or "error"
-        message = last.get("exception.message") or self.record["status_message"]
-        return {"type": str(kind), **({"message": message} if message else {})}
+        kind = text_of(self.attributes, "error.type") or text_of(last, "exception.type") or "error"
+        message = text_of(last, "exception.message") or self.record["status_message"]
+        said = {"type": kind, "message": message, "span_id": began}
+        return {key: value for key, value in said.items() if value}
 
 
 def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
@@ -91,13 +95,25 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = _STATUS.get(entry["status_code"], "unset") if ended else "interrupted"
-    if ended and attributes.get("runbundle.status") in ("blocked", "cancelled"):
+    if ended and attributes.get("runbundle.status") in _STATED:
         status = attributes["runbundle.status"]
     return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended, status)
 
 
-def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
-    """Yield the lines of one span. `parent_here`: its parent is part of the run."""
+def bare(span: Span) -> Span:
+    """Return of a span what no content can spoil: ids, times, kind of work and status."""
+    attributes = {RECEIPT: '{"n":[["span","failed","drop"]]}'}
+    if span.op == "run":
+        attributes["runbundle.op"] = "run"
+    record: dict[str, Any] = {
+        **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
+        "status_message": "", "scope": {}, "dropped": {},
+    }  # fmt: skip
+    return Span(record, span.op, trusted_receipt(attributes[RECEIPT]), span.ended, span.status)
+
+
+def span_lines(span: Span, *, parent_here: bool, began: str = "") -> Iterator[bytes]:
+    """Yield the lines of one span. `parent_here`: its parent is part of the run; `began`: where its error did."""
     record = span.record
     common: dict[str, Any] = {"name": record["name"], "op": span.op}
     if record["parent_span_id"]:
@@ -106,7 +122,7 @@ def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
             common["remote_parent"] = True
             if parent_missing(span, parent_here=parent_here):
                 common["parent_missing"] = True
-    lane = span.attributes.get("runbundle.lane")
+    lane = text_of(span.attributes, "runbundle.lane")
     started: dict[str, Any] = {**common, "attributes": {}}
     if lane:
         started["lane"] = lane
@@ -127,7 +143,7 @@ def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
         "redactions": span.receipt.count(),
     }
     scope = {k: record["scope"][k] for k in ("name", "version") if record["scope"].get(k)}
-    ended |= {k: v for k, v in (("scope", scope), ("error", span.error()), ("dropped", span.dropped)) if v}
+    ended |= {k: v for k, v in (("scope", scope), ("error", span.error(began)), ("dropped", span.dropped)) if v}
     yield _line(record["end_ns"], "span.ended", 0, record, ended, status=span.status)
 
 
@@ -181,5 +197,5 @@ def _line(
     head = orjson.dumps(before, option=orjson.OPT_SORT_KEYS)
     after |= {"span_id": span_id, "time_ns": str(time_ns), "trace_id": trace_id, "type": kind}
     tail = orjson.dumps(after, option=orjson.OPT_SORT_KEYS)
-    place = f"{max(0, time_ns):020d}{trace_id}{span_id}{_RANK[kind]}{position:08d}".encode()
+    place = f"{time_ns:020d}{trace_id}{span_id}{_RANK[kind]}{position:08d}".encode()
     return b"%b%b%b%08d%b" % (place, head, tail, len(head), NEW)

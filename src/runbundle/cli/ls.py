@@ -14,7 +14,7 @@ from runbundle.errors import ConfigError
 if TYPE_CHECKING:
     from runbundle.bundle.waiting import Unsealed
 
-_STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "unsealed")
+_STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting", "unsealed")
 _STATES = ("sealed", "unsealed", "live", "waiting", "crashed", "quarantined", "failed", "all")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 

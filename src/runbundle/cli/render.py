@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
-_STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "failed": "red", "verified": "green",
+_STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abandoned": "yellow",
+           "waiting": "cyan", "failed": "red", "verified": "green",
            "unchanged": "green", "incomplete": "yellow", "ok": "green"}  # fmt: skip
 
 

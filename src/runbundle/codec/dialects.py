@@ -28,9 +28,11 @@ def operation(attributes: Mapping[str, Any]) -> Operation:
     return _GEN_AI.get(named, "other") if isinstance(named, str) else "other"
 
 
-def is_agent_work(name: str, attributes: Mapping[str, Any]) -> bool:
+def is_agent_work(name: object, attributes: Mapping[str, Any]) -> bool:
     """Tell, at the start of a span outside any run, whether a run begins with it."""
-    return "gen_ai.operation.name" in attributes or "runbundle.op" in attributes or name.startswith("invoke_agent")
+    if "gen_ai.operation.name" in attributes or "runbundle.op" in attributes:
+        return True
+    return isinstance(name, str) and name.startswith("invoke_agent")
 
 
 _LABELLED: dict[str, tuple[str, str, str]] = {

@@ -29,7 +29,7 @@ class ErrorSummary(Record):
     message: str | None = None
     """The message as redaction left it: a marker, unless the tool's contract keeps it."""
     span_id: str | None = None
-    """The span where it began."""
+    """The span where it began. On lines of events and calls only if it is another one."""
 
 
 class ConfigPointer(Record):

@@ -133,6 +133,18 @@ FINDINGS: dict[str, FindingSpec] = {
         "Let configure() build the tracer provider, which draws ids from the operating system, or give the provider an"
         " id generator that does.",
     ),
+    "RB310": FindingSpec(
+        "a time or an id is not possible", "warning", "completeness",
+        "A span ends before it begins, begins before its parent, lies a year away from its run, or has an id of"
+        " zero; or a time was none between 1970 and 2262. The order of events and durations there say nothing.",
+        "Find the instrumentation that gives milliseconds for nanoseconds, or a clock that was set back.",
+    ),
+    "RB311": FindingSpec(
+        "a record was coerced", "warning", "completeness",
+        "A field was of another type than OpenTelemetry declares, or held what JSON cannot: a time as a float, NaN, a"
+        " lone surrogate. What stands in the bundle is what it stands for, or a stand-in.",
+        "The attribute runbundle.coerced of the record lists the fields; mend the instrumentation that gives them.",
+    ),
     "RB401": FindingSpec(
         "content is not redacted", "error", "redaction",
         "A key that holds prompts, payloads or other free text has a value that is neither a marker nor a view.",

@@ -10,6 +10,23 @@ from runbundle.models.identity import RunKey
 Attributes = dict[str, Any]
 """Attribute values as OpenTelemetry allows them: str, bool, int, float, bytes, None, and lists and maps of these."""
 
+LATEST_NS = 2**63 - 1
+"""The last time that a record can have, in 2262. The first is 0, the beginning of 1970."""
+
+COERCED = "runbundle.coerced"
+"""The attribute of a span or log record that lists which of its fields were not of their declared types."""
+_TIMES = ("start_ns", "end_ns", "events.time_ns", "time_ns")
+REPLACED = frozenset(f"{word}:replaced" for word in _TIMES)
+"""Said of a time that was none, or not between 1970 and 2262: another stands in its place."""
+COERCED_WORDS = REPLACED | frozenset(
+    (
+        *_TIMES, "trace_id", "span_id", "parent_span_id", "name", "kind", "status_code", "status_message",
+        "attributes", "events.name", "events.attributes", "links.trace_id", "links.span_id", "links.attributes",
+        "severity", "severity_text", "event_name", "body",
+    )
+)  # fmt: skip
+"""All that `runbundle.coerced` may say: a field that was given as another type, or as what JSON cannot hold."""
+
 
 class EventRecord(TypedDict):
     """A span event."""

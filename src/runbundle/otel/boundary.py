@@ -12,6 +12,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from runbundle.bundle.recorder import Recorder
+from runbundle.codec.coerce import hex_id, time_of
 from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import SpanRecord
 from runbundle.otel.debug_mode import DebugVault
@@ -56,13 +57,13 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         try:
             member = self.membership.enter(span, parent_context)
             if member is not None and self.recorder is not None:
-                context, parent = identity(span), span.parent
+                context, parent, start_ns = identity(span), span.parent, time_of(span.start_time)
                 self.recorder.started(
                     member.run,
-                    format(context.trace_id, "032x"),
-                    format(context.span_id, "016x"),
-                    format(parent.span_id, "016x") if parent else "",
-                    span.start_time or 0,
+                    hex_id(context.trace_id, 32),
+                    hex_id(context.span_id, 16),
+                    hex_id(parent.span_id, 16) if parent else "",
+                    time.time_ns() if start_ns is None else start_ns,
                     member.lane,
                     member.label,
                     is_run=member.is_run,
@@ -75,6 +76,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Redact, record, hand on."""
+        unrecorded: Member | None = None
         try:
             context = identity(span)
             member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
@@ -82,19 +84,23 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 return
             if member is not None and member.inherited:
                 member = None  # begun before a fork: it is the parent process's to end and to record
+            unrecorded = member
             raw = self._raw(span, member)
             if self.debug is not None and member is not None:
                 self._keep_content(self.debug, member.run, raw)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
+                unrecorded = None
             if self._downstream:
                 super().on_end(self._codec.to_span(span, record))
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
-            self._failed("end")
+            self._failed("end", unrecorded.run if unrecorded else NO_RUN)
+            if unrecorded is not None and self.recorder is not None:
+                self.recorder.ended_unrecorded(unrecorded.run, is_root=unrecorded.is_run)
 
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
-        record = self._codec.to_record(span, member.run if member else NO_RUN)
+        record = self._codec.to_record(span, member.run if member else NO_RUN, ended=ends)
         if member is not None:
             attributes = record["attributes"]
             attributes[RUN_ID_KEY] = member.run.run_id
@@ -127,9 +133,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         except Exception:  # noqa: BLE001 - a downstream processor's fault is not the application's
             self._failed("downstream start")
 
-    def _failed(self, where: str) -> None:
+    def _failed(self, where: str, run: RunKey = NO_RUN) -> None:
         if self.recorder is not None:
-            self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}")
+            self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}", run=run)
         now = time.monotonic()
         if now - self._logged_at > 30 or not self._logged_at:
             self._logged_at = now

@@ -1,8 +1,12 @@
-"""Decorators: each records one kind of work, bare or called, on any kind of function or method."""
+"""Decorators: each records one kind of work, bare or called, on any kind of function or method.
+
+What a generator yields, or a function returns as a generator or as a provider's stream, is recorded to its end as it
+passes; the span ends when the stream does. Any other iterator is handed on untouched, and was `not_consumed`.
+"""
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from runbundle.otel.approval import given_to
@@ -17,13 +21,11 @@ from runbundle.otel.scopes import (
     start_step,
     start_tool,
 )
+from runbundle.otel.streams import Follower, Recording, Stream, hand_on, stepping, stepping_async
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Open = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], SpanScope]
-Finish = Callable[[SpanScope, Any], None]
-
-_ITEMS_KEPT = 1000
 
 
 @overload
@@ -44,7 +46,7 @@ def run(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def run(function: Any = None, /, *, name: str = "", **options: Any) -> Any:
     """Record each call as a run of its own; what it returns is the run's result."""
-    return _decorate(function, lambda f, _a, _k: start_run(name or f.__name__, **options), _set_result)
+    return _decorate(function, lambda f, _a, _k: start_run(name or _name(f), **options), _RUN)
 
 
 @overload
@@ -53,7 +55,7 @@ def agent(function: Callable[P, R], /) -> Callable[P, R]: ...
 def agent(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def agent(function: Any = None, /, *, name: str = "") -> Any:
     """Record each call as the work of an agent."""
-    return _decorate(function, lambda f, a, k: start_agent(name or f.__name__, input=arguments_of(f, a, k)))
+    return _decorate(function, lambda f, a, k: start_agent(name or _name(f), input=arguments_of(f, a, k)), _AGENT)
 
 
 @overload
@@ -62,7 +64,7 @@ def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 def step(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def step(function: Any = None, /, *, name: str = "") -> Any:
     """Record each call as a step. Neither arguments nor result are recorded."""
-    return _decorate(function, lambda f, _a, _k: start_step(name or f.__name__))
+    return _decorate(function, lambda f, _a, _k: start_step(name or _name(f)), _STEP)
 
 
 @overload
@@ -78,9 +80,9 @@ def tool(function: Any = None, /, *, name: str = "") -> Any:
     """
 
     def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
-        return start_tool(name or f.__name__, arguments_of(f, a, k)).deciding_on(lambda: given_to(f, a, k))
+        return start_tool(name or _name(f), arguments_of(f, a, k)).deciding_on(lambda: given_to(f, a, k))
 
-    return _decorate(function, open_tool)
+    return _decorate(function, open_tool, _TOOL)
 
 
 @overload
@@ -90,7 +92,7 @@ def model(*, name: str = "", provider: str = "") -> Callable[[Callable[P, R]], C
 def model(function: Any = None, /, *, name: str = "", provider: str = "") -> Any:
     """Record each call as a model call: of prompt and answer a digest, a size and the roles."""
     return _decorate(
-        function, lambda f, a, k: start_model(name or f.__name__, arguments_of(f, a, k), provider=provider)
+        function, lambda f, a, k: start_model(name or _name(f), arguments_of(f, a, k), provider=provider), _MODEL
     )
 
 
@@ -100,9 +102,14 @@ def retriever(function: Callable[P, R], /) -> Callable[P, R]: ...
 def retriever(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def retriever(function: Any = None, /, *, name: str = "") -> Any:
     """Record each call as a retrieval. A result that is a list of mappings with an `id` becomes evidence."""
-    return _decorate(
-        function, lambda f, a, k: start_retriever(name or f.__name__, arguments_of(f, a, k)), _set_documents
-    )
+    return _decorate(function, lambda f, a, k: start_retriever(name or _name(f), arguments_of(f, a, k)), _RETRIEVER)
+
+
+def _name(function: Any) -> str:
+    """Return what a function is called; partials are called as what they call, objects as their class."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    return str(getattr(function, "__name__", None) or type(function).__name__)
 
 
 def _set_result(scope: SpanScope, value: Any) -> None:
@@ -121,116 +128,105 @@ def _set_documents(scope: SpanScope, value: Any) -> None:
     scope.set_output(value)
 
 
-def _decorate(function: Any, open_scope: Open, finish: Finish = _set_output) -> Any:
+def _add_document(scope: SpanScope, item: Any, number: int) -> None:
+    if isinstance(item, dict) and "id" in item:
+        with scope.attached():
+            current_run().add_evidence([cast("dict[str, Any]", item)], first_rank=number)
+
+
+_RUN = Recording(_set_result, "answer", returned_only=True)
+_AGENT = Recording(_set_output, "answer")
+_STEP = Recording(_set_output, "")
+_TOOL = Recording(_set_output, "text")
+_MODEL = Recording(_set_output, "answer", is_model=True)
+_RETRIEVER = Recording(_set_documents, "items", _add_document)
+
+
+def _decorate(function: Any, open_scope: Open, recording: Recording) -> Any:
     if function is None:
-        return lambda f: _decorate(f, open_scope, finish)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
+        return lambda f: _decorate(f, open_scope, recording)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
     if isinstance(function, staticmethod | classmethod):
         inner: Any = function.__func__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         kind: Any = type(function)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        return kind(_decorate(inner, open_scope, finish))
-    if inspect.isasyncgenfunction(function):
-        wrapped = _async_generator(function, open_scope, finish)
-    elif inspect.iscoroutinefunction(function):
-        wrapped = _coroutine(function, open_scope, finish)
-    elif inspect.isgeneratorfunction(function):
-        wrapped = _generator(function, open_scope, finish)
+        return kind(_decorate(inner, open_scope, recording))
+    called = _called(function)
+    if inspect.isasyncgenfunction(called):
+        wrapped = _async_generator(function, open_scope, recording)
+    elif inspect.iscoroutinefunction(called):
+        wrapped = _coroutine(function, open_scope, recording)
+    elif inspect.isgeneratorfunction(called):
+        wrapped = _generator(function, open_scope, recording)
     else:
-        wrapped = _plain(function, open_scope, finish)
+        wrapped = _plain(function, open_scope, recording)
     return functools.wraps(function)(wrapped)
 
 
-def _plain(function: Callable[..., Any], open_scope: Open, finish: Finish) -> Callable[..., Any]:
+def _called(function: Any) -> Any:
+    """Return what tells of which kind a function is: of an object with `__call__` that; a class makes an object."""
+    if inspect.isroutine(cast("object", function)) or isinstance(function, functools.partial | type):
+        return cast("Any", function)
+    return getattr(type(function), "__call__", function)  # noqa: B004  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _plain(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         scope = open_scope(function, args, kwargs)
-        with scope:
-            value = function(*args, **kwargs)
-            finish(scope, value)
-            return value
+        scope.__enter__()
+        try:
+            value, goes_on = hand_on(function(*args, **kwargs), scope, recording)
+        except BaseException as error:
+            scope.step_out()
+            scope.finish(error)
+            raise
+        scope.step_out()
+        if not goes_on:
+            scope.finish()
+        return value
 
     return call
 
 
-def _coroutine(function: Callable[..., Any], open_scope: Open, finish: Finish) -> Callable[..., Any]:
+def _coroutine(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         scope = open_scope(function, args, kwargs)
-        async with scope:
-            value = await function(*args, **kwargs)
-            finish(scope, value)
-            return value
+        await scope.__aenter__()
+        try:
+            value, goes_on = hand_on(await function(*args, **kwargs), scope, recording)
+        except BaseException as error:
+            scope.step_out()
+            scope.finish(error)
+            raise
+        scope.step_out()
+        if not goes_on:
+            scope.finish()
+        return value
 
     return call
 
 
-def _generator(function: Callable[..., Any], open_scope: Open, finish: Finish) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Iterator[Any]:
+def _generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+    def begin(*args: Any, **kwargs: Any) -> tuple[Generator[Any, Any, Any], Follower]:
         scope = open_scope(function, args, kwargs).start()
-        items: list[Any] = []
-        advance: Callable[..., Any]
-        argument: Any
         try:
             with scope.attached():
                 scope.admit()
-            generator = function(*args, **kwargs)
-            advance, argument = generator.send, None
-            while True:
-                # The span is current while the generator's own code runs, not while its consumer does.
-                with scope.attached():
-                    try:
-                        item = advance(argument)
-                    except StopIteration as stop:
-                        returned = stop.value
-                        finish(scope, items if returned is None else returned)
-                        break
-                if len(items) < _ITEMS_KEPT:
-                    items.append(item)
-                try:
-                    argument = cast("Any", (yield item))
-                    advance = generator.send
-                except GeneratorExit:
-                    generator.close()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
-                    advance, argument = generator.throw, error
+            return function(*args, **kwargs), Stream(scope, recording)
         except BaseException as error:
             scope.finish(error)
             raise
-        scope.finish()
-        return returned
 
-    return call
+    return stepping(begin)
 
 
-def _async_generator(function: Callable[..., Any], open_scope: Open, finish: Finish) -> Callable[..., Any]:
-    async def call(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+def _async_generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+    async def begin(*args: Any, **kwargs: Any) -> tuple[AsyncGenerator[Any, Any], Follower]:
         scope = open_scope(function, args, kwargs).start()
-        items: list[Any] = []
-        advance: Callable[..., Any]
-        argument: Any
         try:
             with scope.attached():
                 await scope.admit_async()
-            generator = function(*args, **kwargs)
-            advance, argument = generator.asend, None
-            while True:
-                with scope.attached():
-                    try:
-                        item = await advance(argument)
-                    except StopAsyncIteration:
-                        finish(scope, items)
-                        break
-                if len(items) < _ITEMS_KEPT:
-                    items.append(item)
-                try:
-                    argument = cast("Any", (yield item))
-                    advance = generator.asend
-                except GeneratorExit:
-                    await generator.aclose()
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
-                    advance, argument = generator.athrow, error
+            return function(*args, **kwargs), Stream(scope, recording)
         except BaseException as error:
             scope.finish(error)
             raise
-        scope.finish()
 
-    return call
+    return stepping_async(begin)

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from runbundle.bundle.recorder import Recorder
+from runbundle.codec.coerce import hex_id, time_of
 from runbundle.codec.dialects import is_agent_work
 from runbundle.errors import ConfigError
 from runbundle.models.identity import NO_RUN, RunKey, tenant_of
@@ -100,9 +101,9 @@ class BundleSpanExporter(SpanExporter):
         for span in spans:
             if is_agent_work(span.name, span.attributes or {}):
                 self._agent_traces[identity(span).trace_id] = True
-        for span in sorted(spans, key=lambda s: s.end_time or 0):
+        for span in sorted(spans, key=lambda s: time_of(s.end_time) or 0):
             own = (span.attributes or {}).get(RUN_ID_KEY)
-            run_id = own if isinstance(own, str) else format(identity(span).trace_id, "032x")
+            run_id = own if isinstance(own, str) else hex_id(identity(span).trace_id, 32)
             tenant = tenant_of((span.attributes or {}).get(TENANT_ID_KEY))
             is_root = span.parent is None or span.parent.is_remote
             if isinstance(own, str) or self._agent_traces.get(identity(span).trace_id):

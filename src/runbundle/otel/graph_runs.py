@@ -3,7 +3,8 @@
 LangChain tells a callback when a graph and each of its nodes begin and end; the saver tells what the thread's last
 checkpoint was. An invocation with new input begins a run; one that goes on from a checkpoint (input `None`, or a
 `Command`) goes on under the run id that the checkpoint has, so that its records join the bundle that is there.
-Nodes are steps. Inside a run that the application has begun itself an invocation is a part of that run.
+Nodes are steps; a run whose graph stopped to ask somebody is `waiting`. Inside a run that the application has begun
+itself an invocation is a part of that run.
 """
 
 import uuid
@@ -129,15 +130,15 @@ class _Callbacks(BaseCallbackHandler):
             invocation = _begun.get()
             if invocation is not None:
                 invocation.waits = True
-            self._ended(run_id, None, None)
+            self._ended(run_id, None, None, waits=True)
         else:
             self._ended(run_id, None, error)
 
-    def _ended(self, run_id: uuid.UUID, outputs: Any, error: BaseException | None) -> None:
+    def _ended(self, run_id: uuid.UUID, outputs: Any, error: BaseException | None, *, waits: bool = False) -> None:
         node = _known.nodes.pop(run_id, None)
         if node is not None:
             scope, before = node
-            scope.finish(error)
+            scope.finish(error, status="waiting" if waits else "")
             otel_context.attach(before)
         invocation = _known.graphs.pop(run_id, None)
         if invocation is None:
@@ -149,7 +150,7 @@ class _Callbacks(BaseCallbackHandler):
                 invocation.scope.note("waits for input")
             elif error is None:
                 invocation.scope.set_output(outputs)
-            invocation.scope.finish(error)
+            invocation.scope.finish(error, status="waiting" if invocation.waits and error is None else "")
             if current_run().run_id == invocation.scope.handle.run_id:  # not if it ends in another task
                 otel_context.attach(invocation.outer)
 

@@ -3,11 +3,13 @@
 from typing import Any
 
 from opentelemetry import trace
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord, SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
 from runbundle.bundle.recorder import Recorder
+from runbundle.codec.coerce import log_record, time_of
 from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import LogRecordDict
 from runbundle.otel.membership import current_scope
@@ -32,6 +34,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Redact, record, hand on a copy; the caller's record is not touched."""
+        run = None
         try:
             run = current_scope(log_record.log_record.context)
             redacted = self._redactor.redact_log(self._record(log_record, run.key if run else NO_RUN))
@@ -41,7 +44,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
                 super().on_emit(self._copy(log_record, redacted))
         except Exception:  # noqa: BLE001 - never raise into the application; the record is withheld, and counted
             if self._recorder is not None:
-                self._recorder.count_dropped("boundary_log")
+                self._recorder.count_dropped("boundary_log", run=run.key if run else NO_RUN)
 
     def _record(self, given: ReadWriteLogRecord, run: RunKey) -> LogRecordDict:
         log = given.log_record
@@ -49,13 +52,13 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         error: BaseException | None = getattr(log, "exception", None)
         if error is not None:
             attributes.setdefault("exception.type", type(error).__qualname__)
-        return {
+        raw: dict[str, Any] = {
             "run_id": run.run_id,
             "tenant_id": run.tenant_id,
-            "trace_id": format(log.trace_id or 0, "032x"),
-            "span_id": format(log.span_id or 0, "016x"),
-            "time_ns": log.timestamp or log.observed_timestamp or 0,
-            "severity": log.severity_number.value if log.severity_number else 0,
+            "trace_id": log.trace_id or 0,
+            "span_id": log.span_id or 0,
+            "time_ns": log.timestamp or log.observed_timestamp,
+            "severity": _number_of(log.severity_number),
             "severity_text": log.severity_text or "",
             "event_name": log.event_name or "",
             "body": log.body,
@@ -64,21 +67,25 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
             "resource": self._codec.resource_record(given.resource or Resource.get_empty()),
             "dropped": int(getattr(given, "dropped_attributes", 0) or 0),
         }
+        return log_record(raw, log.observed_timestamp)
 
     def _copy(self, given: ReadWriteLogRecord, record: LogRecordDict) -> ReadWriteLogRecord:
         log = given.log_record
         span_context = trace.SpanContext(
-            log.trace_id or 0, log.span_id or 0, is_remote=False, trace_flags=log.trace_flags or trace.TraceFlags(0)
+            int(record["trace_id"], 16),
+            int(record["span_id"], 16),
+            is_remote=False,
+            trace_flags=log.trace_flags or trace.TraceFlags(0),
         )
         context = Context()
         if span_context.is_valid:
             context = trace.set_span_in_context(trace.NonRecordingSpan(span_context), context)
         copied = type(log)(
-            timestamp=log.timestamp,
-            observed_timestamp=log.observed_timestamp,
+            timestamp=None if log.timestamp is None else record["time_ns"],
+            observed_timestamp=time_of(log.observed_timestamp) or record["time_ns"],
             context=context,
             severity_text=record["severity_text"] or None,
-            severity_number=log.severity_number,
+            severity_number=SeverityNumber(record["severity"]) if record["severity"] else None,
             body=record["body"],
             attributes=record["attributes"],
             event_name=record["event_name"] or None,
@@ -86,3 +93,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         return ReadWriteLogRecord(
             copied, self._codec.to_resource(record["resource"]), to_scope(record["scope"]), limits=given.limits
         )
+
+
+def _number_of(severity: Any) -> Any:
+    return 0 if severity is None else severity.value if isinstance(severity, SeverityNumber) else severity

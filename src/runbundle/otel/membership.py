@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 
 from runbundle.bundle.mutex import Mutex
+from runbundle.codec.coerce import hex_id
 from runbundle.codec.dialects import is_agent_work, operation
 from runbundle.models.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel.spans import identity
@@ -107,9 +108,9 @@ class Membership:
                     self.outside += 1
                     return None
                 implicit = is_run = True
-                run_id = format(own.trace_id, "032x")
+                run_id = hex_id(own.trace_id, 32)
                 if span.parent is not None:
-                    run_id += "-" + format(own.span_id, "016x")
+                    run_id += "-" + hex_id(own.span_id, 16)
                 known = RunKey("", run_id)
             run = known
         with self._lock:

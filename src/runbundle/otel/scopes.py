@@ -1,23 +1,23 @@
 """Scopes: the context-manager twins of the decorators, and the handle that `current_run()` returns."""
 
-import asyncio
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from random import getrandbits
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Literal, Self, cast
 from uuid import uuid4
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
-from pydantic import ValidationError
+from opentelemetry.trace import Link, Span, SpanKind
 
 from runbundle.errors import ConfigError, PolicyBlocked
 from runbundle.models.identity import require_run_id
 from runbundle.otel import active, approval
 from runbundle.otel.capture import to_text
+from runbundle.otel.current import Mark, leave, place, release
+from runbundle.otel.failures import is_cancellation, is_failure, record
 from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
 from runbundle.otel.versions import versions_text
 
@@ -46,10 +46,18 @@ class RunHandle:
         self._emit("runbundle.policy.decision", {f"runbundle.policy.{k}": v for k, v in said.items() if v})
 
     def add_evidence(
-        self, documents: Iterable[Mapping[str, Any]], *, query: str | None = None, retriever: str = ""
+        self,
+        documents: Iterable[Mapping[str, Any]],
+        *,
+        query: str | None = None,
+        retriever: str = "",
+        first_rank: int = 1,
     ) -> None:
-        """Record retrieved documents: mappings with `id`, and `uri`, `title`, `score`, `content` where known."""
-        for rank, document in enumerate(documents, 1):
+        """Record retrieved documents: mappings with `id`, and `uri`, `title`, `score`, `content` where known.
+
+        `first_rank` is the rank of the first, for documents that come a page at a time.
+        """
+        for rank, document in enumerate(documents, first_rank):
             attributes: dict[str, Any] = {
                 "runbundle.document.id": str(document.get("id", rank)),
                 "runbundle.document.rank": rank,
@@ -99,29 +107,38 @@ def current_run() -> RunHandle:
 class SpanScope:
     """One span, from entering to leaving a `with` block; also drives the decorators.
 
-    `attached()` makes the span current for a part of its life only, which is what generators need.
+    `attached()` makes the span current for a part of its life only, which is what generators need. A `with` block in
+    a generator or async generator of your own cannot do that: until the generator is closed, its span is the current
+    one for the consumer too, between two items (PEP 568 would have changed that). Once it is closed, by whom and in
+    whatever task, its span is current nowhere. A decorated generator does not have this flaw.
     """
 
     def __init__(
         self, name: str, kind: SpanKind, attributes: dict[str, Any], *, output: str = "", run: RunScope | None = None
     ) -> None:
-        self._name, self._kind, self._attributes, self._output, self._run = name, kind, attributes, output, run
-        self._span: Span = trace.INVALID_SPAN
+        self._name, self._kind, self._attributes, self._run = name, kind, attributes, run
+        self.output = output
+        """The attribute that holds what the work returned; "" if none does."""
+        self.span: Span = trace.INVALID_SPAN
+        """The span, once it has been started."""
         self.context = Context()
         """With the span as the current one, once it has been started."""
+        self._outer = self.context
+        self._mark: Mark | None = None
         self._token: Any = None
         self.handle = RunHandle(run)
 
     def start(self) -> Self:
         """Start the span without making it current."""
         context, links = otel_context.get_current(), []
+        self._outer = context
         if self._run is not None:
             links = self._link_to_parent(self._run, context)
             context = with_scope(self._run, context)
-        self._span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
-        self.context = trace.set_span_in_context(self._span, context)
+        self.span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
+        self.context, self._mark = place(self.span, context)
         if self._run is not None:
-            self._run.root = self._span  # pyright: ignore[reportAttributeAccessIssue]
+            self._run.root = self.span  # pyright: ignore[reportAttributeAccessIssue]
         else:
             self.handle = RunHandle(current_scope(context))
         return self
@@ -148,17 +165,14 @@ class SpanScope:
         try:
             self.admit()
         except BaseException as error:
-            self._leave(error)
+            self.__exit__(type(error), error, None)
             raise
         return self.handle
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
-        self._leave(error)
-
-    def _leave(self, error: BaseException | None) -> None:
-        otel_context.detach(self._token)
+        self.step_out()
         self.finish(error)
 
     async def __aenter__(self) -> RunHandle:
@@ -167,14 +181,19 @@ class SpanScope:
         try:
             await self.admit_async()
         except BaseException as error:
-            self._leave(error)
+            self.__exit__(type(error), error, None)
             raise
         return self.handle
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
     ) -> None:
-        self._leave(error)
+        self.__exit__(kind, error, trace_back)
+
+    def step_out(self) -> None:
+        """Make the span current no more, once it was entered. It is not ended by that."""
+        if self._mark is not None:
+            leave(self._token, self.context, self._mark, self._outer)
 
     def admit(self) -> None:
         """Raise `PolicyBlocked` if the work may not be done. Only a tool call can be refused."""
@@ -190,33 +209,37 @@ class SpanScope:
         try:
             yield
         finally:
-            otel_context.detach(token)
+            release(token)
 
     def set_output(self, value: Any) -> None:
         """Record what the work returned, under the attribute that its kind has for it."""
-        if self._output and self._span.is_recording():
-            self._span.set_attribute(self._output, to_text(value))
-            if self._output == "runbundle.result":
-                self._span.set_attribute("runbundle.result.kind", type(value).__name__)
+        if self.output and self.span.is_recording():
+            self.span.set_attribute(self.output, to_text(value))
+            if self.output == "runbundle.result":
+                self.span.set_attribute("runbundle.result.kind", type(value).__name__)
 
     def note(self, name: str) -> None:
         """Record an event of this span, whichever is the current one."""
-        self._span.add_event("runbundle.event", {"runbundle.event.name": name})
+        self.span.add_event("runbundle.event", {"runbundle.event.name": name})
 
-    def finish(self, error: BaseException | None = None) -> None:
-        """End the span, with the error if there is one."""
-        span = self._span
-        if error is not None and not isinstance(error, GeneratorExit):
-            span.set_attribute("error.type", type(error).__qualname__)
+    def finish(self, error: BaseException | None = None, *, status: Literal["", "abandoned", "waiting"] = "") -> None:
+        """End the span, with the error if there is one.
+
+        `status` is `abandoned` for work that was dropped before its end, `waiting` for work that a person must go on
+        with; neither is an error. `GeneratorExit` means `abandoned`, and `sys.exit(0)` is a good end.
+        """
+        span = self.span
+        said: str = status
+        if isinstance(error, GeneratorExit):
+            said = "abandoned"
+        elif error is not None and is_failure(error):
             if isinstance(error, PolicyBlocked) and not self._passes_on(error):
-                span.set_attribute("runbundle.status", "blocked")
-            elif isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
-                span.set_attribute("runbundle.status", "cancelled")
-            try:
-                span.record_exception(error, _without_inputs(error))
-            except Exception:  # noqa: BLE001 - an exception whose __str__ raises must not hide itself
-                span.add_event("exception", {"exception.type": type(error).__qualname__})
-            span.set_status(Status(StatusCode.ERROR))
+                said = "blocked"
+            elif is_cancellation(error):
+                said = "cancelled"
+            record(span, error)
+        if said:
+            span.set_attribute("runbundle.status", said)
         span.end()
 
     def _passes_on(self, error: PolicyBlocked) -> bool:  # noqa: ARG002 - used by tool calls
@@ -256,7 +279,7 @@ class ToolScope(SpanScope):
             self._settle(call, await approval.ask_async(decider, call))
 
     def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
-        self._span.add_event("runbundle.policy.decision", approval.attributes_of(call, decision))
+        self.span.add_event("runbundle.policy.decision", approval.attributes_of(call, decision))
         refusal = approval.refusal(call, decision)
         if refusal is not None:
             self._refused = True
@@ -265,15 +288,6 @@ class ToolScope(SpanScope):
     def _passes_on(self, error: PolicyBlocked) -> bool:
         # A refused call has no body, so that a refusal it did not meet itself is that of a call within it.
         return not self._refused and approval.is_refusal(error)
-
-
-def _without_inputs(error: BaseException) -> dict[str, str] | None:
-    """Return the message of a validation error without the values that failed, which pydantic quotes in it."""
-    if not isinstance(error, ValidationError):
-        return None
-    problems = error.errors(include_input=False, include_url=False, include_context=False)
-    places = (f"{'.'.join(str(step) for step in problem['loc'])}: {problem['type']}" for problem in problems)
-    return {"exception.message": f"validation of {error.title} failed: {', '.join(places)}"}
 
 
 def start_run(

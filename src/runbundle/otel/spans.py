@@ -12,8 +12,9 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, Status, StatusCode, TraceState
+from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
+from runbundle.codec.coerce import span_record, text_of_scope
 from runbundle.models.identity import RunKey
 from runbundle.models.records import ResourceRecord, ScopeRecord, SpanRecord
 
@@ -28,10 +29,12 @@ class SpanCodec:
         self._scopes: dict[int, tuple[InstrumentationScope, ScopeRecord]] = {}
         self._rebuilt_resources: dict[int, tuple[ResourceRecord, Resource]] = {}
 
-    def to_record(self, span: ReadableSpan, run: RunKey) -> SpanRecord:
-        """Return the raw record of an ended span. Attribute values are shared with the span, not copied."""
+    def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
+        """Return the raw record of a span. Attribute values of declared types are shared with the span."""
         context = identity(span)
         parent = span.parent
+        kind, status = span.kind, span.status
+        code = status.status_code
         dropped = {
             kind: count
             for kind, count in (
@@ -41,20 +44,20 @@ class SpanCodec:
             )
             if count
         }
-        return {
+        raw: dict[str, Any] = {
             "run_id": run.run_id,
             "tenant_id": run.tenant_id,
-            "trace_id": format(context.trace_id, "032x"),
-            "span_id": format(context.span_id, "016x"),
-            "parent_span_id": format(parent.span_id, "016x") if parent else "",
+            "trace_id": context.trace_id,
+            "span_id": context.span_id,
+            "parent_span_id": parent.span_id if parent else "",
             "remote_parent": bool(parent and parent.is_remote),
-            "trace_state": context.trace_state.to_header() if context.trace_state else "",
+            "trace_state": _header(context),
             "name": span.name,
-            "kind": span.kind.value,
-            "start_ns": span.start_time or 0,
-            "end_ns": span.end_time or span.start_time or 0,
-            "status_code": span.status.status_code.value,
-            "status_message": span.status.description or "",
+            "kind": kind.value if kind.__class__ is SpanKind else -1,
+            "start_ns": span.start_time,
+            "end_ns": span.end_time,
+            "status_code": code.value if code.__class__ is StatusCode else -1,
+            "status_message": status.description or "",
             "attributes": dict(span.attributes or {}),
             "events": [
                 {
@@ -67,9 +70,9 @@ class SpanCodec:
             ],
             "links": [
                 {
-                    "trace_id": format(link.context.trace_id, "032x"),
-                    "span_id": format(link.context.span_id, "016x"),
-                    "trace_state": link.context.trace_state.to_header() if link.context.trace_state else "",
+                    "trace_id": link.context.trace_id,
+                    "span_id": link.context.span_id,
+                    "trace_state": _header(link.context),
                     "attributes": dict(link.attributes or {}),
                     "dropped": _dropped(link.attributes),
                 }
@@ -79,6 +82,7 @@ class SpanCodec:
             "resource": self.resource_record(span.resource),
             "dropped": dropped,
         }
+        return span_record(raw, ended=ended)
 
     def resource_record(self, resource: Resource) -> ResourceRecord:
         """Return the resource as a record; the same object for the same resource."""
@@ -100,9 +104,9 @@ class SpanCodec:
         known = self._scopes.get(id(scope))
         if known is None:
             record: ScopeRecord = {
-                "name": scope.name,
-                "version": scope.version or "",
-                "schema_url": scope.schema_url or "",
+                "name": text_of_scope(scope.name),
+                "version": text_of_scope(scope.version or ""),
+                "schema_url": text_of_scope(scope.schema_url or ""),
                 "attributes": dict(cast("Mapping[str, Any]", scope.attributes or {})),
             }
             if len(self._scopes) > 256:
@@ -129,12 +133,12 @@ class SpanCodec:
                 ],
                 span.dropped_links,
             ),
-            kind=span.kind,
+            kind=span.kind if span.kind.__class__ is SpanKind else SpanKind.INTERNAL,
             status=Status(StatusCode(record["status_code"]), record["status_message"] or None)
             if record["status_code"] == StatusCode.ERROR.value
             else Status(StatusCode(record["status_code"])),
-            start_time=span.start_time,
-            end_time=span.end_time,
+            start_time=record["start_ns"],
+            end_time=record["end_ns"],
             instrumentation_scope=to_scope(record["scope"]),
         )
 
@@ -157,6 +161,11 @@ def identity(span: ReadableSpan) -> SpanContext:
 def to_scope(record: ScopeRecord) -> InstrumentationScope:
     """Build an instrumentation scope from a redacted record."""
     return InstrumentationScope(record["name"], record["version"], record["schema_url"], record["attributes"])
+
+
+def _header(context: SpanContext) -> str:
+    state = context.trace_state
+    return state.to_header() if state and state.__class__ is TraceState else ""
 
 
 def _context(context: SpanContext, trace_state: str) -> SpanContext:

@@ -102,7 +102,7 @@ SPAN_KEYS: dict[str, Kind] = {
     **_table(
         "own",
         "runbundle.redaction runbundle.tool.arguments.digest runbundle.tool.arguments.bytes",
-        "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions",
+        "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions runbundle.coerced",
     ),
 }
 """Keys of span, event, link and log attributes."""

@@ -9,6 +9,8 @@ import orjson
 NOTES_LIMIT = 100
 """Notes kept one by one; further ones are only counted, by rule and action."""
 
+_MOST_COUNTED = 2**31 - 1
+
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
 _SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
 _ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten"})
@@ -70,7 +72,7 @@ def parse_receipt(text: object) -> Receipt | None:
             receipt._notes.append((path, rule, action))  # pyright: ignore[reportPrivateUsage]
         for key, count in body.get("more", {}).items():
             rule, _, action = key.partition("|")
-            if not (_SAFE_RULE.fullmatch(rule) and action in _ACTIONS and isinstance(count, int)):
+            if not (_SAFE_RULE.fullmatch(rule) and action in _ACTIONS and _is_count(count)):
                 return None
             receipt.more[key] = count
     except (orjson.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError):
@@ -80,13 +82,22 @@ def parse_receipt(text: object) -> Receipt | None:
     return receipt
 
 
+def _is_count(value: object) -> bool:
+    """Tell whether a count can be one, which bounds their sums too: JSON has no integers above 64 bits."""
+    return type(value) is int and 0 < value <= _MOST_COUNTED
+
+
 def trusted_receipt(text: object) -> Receipt:
     """Read a receipt that a redactor of this process or spool wrote, without checking each word of it again."""
     receipt = Receipt()
     if isinstance(text, str):
-        body = orjson.loads(text)
-        receipt._notes = [tuple(note) for note in body["n"]]  # pyright: ignore[reportPrivateUsage]
-        receipt.more = body.get("more", {})
+        try:
+            body = orjson.loads(text)
+            notes = [(path, rule, action) for path, rule, action in body["n"]]
+            receipt.more = {key: int(count) for key, count in body.get("more", {}).items()}
+        except (ValueError, TypeError, KeyError, AttributeError):  # of a line that no recorder wrote
+            return parse_receipt(text) or Receipt()
+        receipt._notes = notes  # pyright: ignore[reportPrivateUsage]
     return receipt
 
 

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 import orjson
 
+from runbundle.models.records import COERCED, COERCED_WORDS
 from runbundle.redaction.floor import safe_identifier, safe_name
 from runbundle.redaction.keys import Kind
 from runbundle.redaction.markers import is_digest
@@ -30,6 +31,8 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
     if isinstance(value, list | tuple) and kind in ("name", "number", "id"):
         items = cast("list[Any]", value)
         return len(items) <= 64 and all(not isinstance(i, list | tuple) and allowed(kind, key, i) for i in items)
+    if key == COERCED and isinstance(value, list | tuple):
+        return all(isinstance(word, str) and word in COERCED_WORDS for word in cast("list[Any]", value))
     return False
 
 

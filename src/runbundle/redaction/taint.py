@@ -43,7 +43,7 @@ class Taint:
     """The tables of all runs. Thread-safe."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a span may end where garbage is collected, in here too
         _taints.add(self)
         self._tables: OrderedDict[str, Table] = OrderedDict()
 
@@ -67,7 +67,7 @@ _taints: "weakref.WeakSet[Taint]" = weakref.WeakSet()
 
 def _after_fork_in_child() -> None:
     for taint in list(_taints):
-        taint._lock = threading.Lock()  # pyright: ignore[reportPrivateUsage] - its holder is not in the child
+        taint._lock = threading.RLock()  # pyright: ignore[reportPrivateUsage] - its holder is not in the child
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,82 @@
+"""What verify asks of times and ids: whether they are possible. Memory grows with what is not in order, no more."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from runbundle.models.bundle import RunIndex
+from runbundle.models.records import COERCED, COERCED_WORDS, REPLACED
+
+Add = Callable[..., None]
+
+_YEAR_S = 365 * 86_400  # milliseconds given as nanoseconds lie decades away; a run may be resumed after months
+_SAME_CLOCK_NS = 1_000_000
+"""How much earlier than its parent a span may begin: a clock steps a little."""
+_OTHER_CLOCK_NS = 1_000_000_000
+"""The same, for the first span of another process, which may run on another machine."""
+
+
+class TimeChecks:
+    """Findings RB310 and RB311 over the stream of events of one bundle, in their order: by time."""
+
+    def __init__(self, add: Add, file: str) -> None:
+        self._add = add
+        self._file = file
+        self._first = self._last = (0, 0)  # time and number of a line
+        # By parents that have not begun: when the first of their children would be too early, and where it is.
+        self._awaited: dict[bytes, tuple[int, int]] = {}
+
+    def line(self, number: int, event: dict[str, Any], time_ns: int) -> None:
+        """Check what any line says."""
+        if not self._first[1]:
+            self._first = time_ns, number
+        self._last = time_ns, number
+        said = event["attributes"].get(COERCED)
+        if isinstance(said, list) and event["type"] in ("span.ended", "log"):
+            words = sorted({word for word in said if isinstance(word, str)} & COERCED_WORDS)  # pyright: ignore[reportUnknownVariableType] - any JSON
+            if words:
+                self._say("RB311", number, f"of another type than declared: {', '.join(words)}")
+            if REPLACED.intersection(words):
+                self._say("RB310", number, "a time was none between 1970 and 2262, and another stands in its place")
+
+    def started(self, number: int, event: dict[str, Any], ids: bytes, time_ns: int, parent: bytes | None) -> None:
+        """Check the beginning of a span; `parent` is one that has not begun so far, though it is said to be here."""
+        if not (any(ids[:16]) and any(ids[16:])):
+            self._say("RB310", number, "a span's id, or that of its trace, is zero")
+        deadline_ns, child = self._awaited.pop(ids, (time_ns, number))
+        if time_ns > deadline_ns:
+            self._say("RB310", child, "a span begins before its parent does")
+        if parent is not None:
+            # Spans of one process have a lane; the first one of another process has none, or says how it joined.
+            same_clock = bool(event.get("lane")) and "joined" not in event
+            self._await(parent, time_ns + (_SAME_CLOCK_NS if same_clock else _OTHER_CLOCK_NS), number)
+
+    def ended(self, number: int, event: dict[str, Any], time_ns: int, parent: bytes | None, *, begun: bool) -> None:
+        """Check the end of a span; `parent` as above."""
+        if not begun:
+            self._say("RB310", number, "a span ends before it begins")
+        elif parent is not None and "runbundle.spans.started" not in event["attributes"]:
+            self._await(parent, time_ns, number)
+
+    def finish(self, index: RunIndex) -> None:
+        """Compare what was seen with when the run says it was."""
+        began, ended = _seconds(index.started_at), _seconds(index.ended_at)
+        if began is not None and self._first[1] and began - self._first[0] // 1_000_000_000 > _YEAR_S:
+            self._say("RB310", self._first[1], "a time lies more than a year before the run began")
+        if ended is not None and self._last[0] // 1_000_000_000 - ended > _YEAR_S:
+            self._say("RB310", self._last[1], "a time lies more than a year after the run ended")
+
+    def _await(self, parent: bytes, deadline_ns: int, number: int) -> None:
+        known = self._awaited.get(parent)
+        if known is None or deadline_ns < known[0]:
+            self._awaited[parent] = deadline_ns, number
+
+    def _say(self, code: str, number: int, message: str) -> None:
+        self._add(code, message, file=self._file, line=number)
+
+
+def _seconds(rfc3339: str) -> float | None:
+    try:
+        return datetime.fromisoformat(rfc3339[:19]).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return None

@@ -1,0 +1,62 @@
+"""Whether what a journal says is an entry that a recorder writes: a line may be whole and be none."""
+
+import re
+from typing import Any, cast
+
+from runbundle.models.records import LATEST_NS
+
+_IDS = re.compile(r"[0-9a-f]{48}(?:[0-9a-f]{16})?")
+
+
+def is_entry(entry: dict[str, Any]) -> bool:
+    """Tell whether an entry has all that a bundle is made of, in the types of `records`. Total.
+
+    Asked of each entry before anything is done with it, so that one that does not fit costs itself alone.
+    """
+    try:
+        kind = entry["k"]
+        ids = f"{entry['trace_id']}{entry['span_id']}"
+        if kind == "log":
+            return (
+                _is_time(entry["time_ns"])
+                and _IDS.fullmatch(ids) is not None
+                and _named(entry, "event_name")
+                and type(entry["severity"]) in (int, type(None))
+                and "body" in entry
+            )
+        parent = entry["parent_span_id"]
+        if len(ids) != 48 or _IDS.fullmatch(ids + parent) is None or not _is_time(entry["start_ns"]):
+            return False
+        if kind == "start":
+            # What is known at the start of a run's own span is there whole or not at all.
+            return type(entry.get("label", "")) is type(entry.get("lane", "")) is str and (
+                "attributes" not in entry or _named(entry, "name")
+            )
+        return kind == "span" and _is_time(entry["end_ns"]) and _named(entry, "name") and _is_span(entry)
+    except (KeyError, TypeError, AttributeError):
+        return False
+
+
+def _is_span(entry: dict[str, Any]) -> bool:
+    return (
+        type(entry["status_code"]) is int
+        and type(entry["status_message"]) is str
+        and type(entry["remote_parent"]) is bool
+        and type(entry["scope"]) is dict
+        and all(type(count) is int for count in cast("dict[str, Any]", entry["dropped"]).values())
+        and all(_is_time(event["time_ns"]) and _named(event, "name") for event in entry["events"])
+        and all(
+            len(link["trace_id"]) == 32
+            and _IDS.fullmatch(link["trace_id"] + link["span_id"]) is not None
+            and type(link["attributes"]) is dict
+            for link in entry["links"]
+        )
+    )
+
+
+def _named(entry: dict[str, Any], name: str) -> bool:
+    return type(entry[name]) is str and type(entry["attributes"]) is dict
+
+
+def _is_time(value: object) -> bool:
+    return type(value) is int and 0 <= value <= LATEST_NS

@@ -1,0 +1,219 @@
+"""The items of a stream, put together as they pass: in bounded memory, to the stream's end.
+
+Text, bytes and the chunks of model providers become what they are pieces of. Other items, and streams of several
+kinds, are a sequence: kept as a list while it is small, else as a digest of all items, and said to be `chunked`.
+"""
+
+import io
+from hashlib import sha256
+from typing import Any, Literal, NamedTuple, cast
+
+import orjson
+
+from runbundle.models.bundle import CaptureWord
+from runbundle.otel.capture import MAX_CAPTURE_BYTES, to_text
+from runbundle.otel.stream_answer import Answer, Text
+from runbundle.otel.stream_chunks import read_chunk, read_message
+from runbundle.redaction.markers import is_marker, marker
+
+MAX_ITEMS = 1000
+MAX_LIST_BYTES = 262_144
+
+Joining = Literal["answer", "text", "items", ""]
+"""What the items of a stream are put together to: a model's answer, text, nothing; "": they are not recorded."""
+
+_NOT_MADE = marker("unserialisable")
+
+
+class Joined(NamedTuple):
+    """What a stream gave."""
+
+    text: str
+    """As JSON text, or a marker."""
+    word: CaptureWord
+    """What became of it."""
+    sha256: str
+    """Of its canonical text, or of the sequence of its items; "" if not all of it is in that."""
+    size_bytes: int
+    """Of the text, or of all items."""
+    chunked: bool = False
+    """Whether the same answer in other items has another digest."""
+    answer: Answer | None = None
+    """The model's answer, if it was one."""
+
+
+class _Bytes:
+    """Bytes that grow; beyond the limit only their digest does."""
+
+    def __init__(self) -> None:
+        self._data, self._hash, self.size = io.BytesIO(), sha256(), 0
+
+    def add(self, piece: bytes) -> None:
+        self._hash.update(piece)
+        self.size += len(piece)
+        if self.size <= MAX_CAPTURE_BYTES:
+            self._data.write(piece)
+        else:
+            self._data = io.BytesIO()
+
+    def joined(self) -> Joined:
+        if self.size <= MAX_CAPTURE_BYTES:
+            try:
+                return _whole(to_text(self._data.getvalue().decode()))
+            except UnicodeDecodeError:
+                pass
+        word: CaptureWord = "unserialisable" if self.size <= MAX_CAPTURE_BYTES else "oversize"
+        return Joined(marker(word, size=self.size), word, self._hash.hexdigest(), self.size)
+
+
+class Joiner:
+    """Takes the items of one stream. Never raises."""
+
+    def __init__(self, joining: Joining) -> None:
+        self._joining: Joining = joining
+        self._part: Text | _Bytes | Answer | None = None
+        """What the last items are pieces of."""
+        self._hash = sha256()
+        self._list: list[str] | None = []
+        self._size = 0
+        self._word: CaptureWord = "whole"
+        self.count = 0
+        """Parts that are complete."""
+
+    def add(self, item: Any) -> None:
+        """Take the next item."""
+        if not self._joining:
+            return
+        try:
+            self._add(item)
+        except Exception:  # noqa: BLE001 - hostile attributes, whatever: the agent must not notice
+            self._close(_NOT_MADE)
+
+    def _add(self, item: Any) -> None:
+        part = self._part
+        if self._joining != "items":
+            if isinstance(item, str):
+                if not item and part is not None:
+                    return
+                if not isinstance(part, Text):
+                    part = self._begin(Text())
+                part.add(item)
+                if part.chars > MAX_CAPTURE_BYTES and not part.oversize:
+                    part.digest_only()
+                return
+            if isinstance(item, bytes | bytearray | memoryview):
+                (part if isinstance(part, _Bytes) else self._begin(_Bytes())).add(bytes(cast("Any", item)))
+                return
+            answer = part if isinstance(part, Answer) else Answer()
+            if read_chunk(answer, item, own_deltas=self._joining == "answer"):
+                if answer is not part:
+                    self._begin(answer)
+                return
+        self._end()
+        self._close(to_text(item))
+
+    def read_whole(self, message: Any) -> bool:
+        """Take a whole answer in the place of its chunks; False if it is none."""
+        answer = Answer()
+        try:
+            found = self._joining in ("answer", "text") and read_message(answer, message)
+        except Exception:  # noqa: BLE001 - as above
+            found = False
+        if found:
+            self._part = answer
+        return found
+
+    def joined(self) -> Joined:
+        """Return what the items make. Nothing is added afterwards."""
+        try:
+            answer = self._part if isinstance(self._part, Answer) else None
+            if self._part is not None and not self.count:
+                return _joined(self._part)._replace(answer=answer, chunked=answer is not None and answer.chunked)
+            self._end()
+        except Exception:  # noqa: BLE001 - as above
+            return Joined(_NOT_MADE, "unserialisable", "", 0)
+        chunked = self.count > 0
+        if self._list is not None:
+            text = f"[{','.join(self._list)}]"
+            return Joined(text, self._word, sha256(text.encode()).hexdigest(), len(text.encode()), chunked, answer)
+        return Joined(marker("oversize", size=self._size), self._worst("oversize"), self._hash.hexdigest(),
+                      self._size, chunked, answer)  # fmt: skip
+
+    def _begin(self, part: Any) -> Any:
+        self._end()
+        self._part = part
+        return part
+
+    def _end(self) -> None:
+        """Close the part that the last items were pieces of."""
+        part, self._part = self._part, None
+        if part is None or (isinstance(part, Answer) and not part.said):
+            return  # usage alone is no part
+        made = _joined(part)
+        if made.word == "cut":
+            self._word = "cut"
+        # A part that is digested already stands in the sequence by that.
+        self._close(made.text if made.word == "whole" else f"{made.text}{made.sha256}", made.text)
+
+    def _close(self, canonical: str, text: str = "") -> None:
+        if is_marker(canonical):
+            self._word = self._worst("oversize" if canonical.startswith("[REDACTED:oversize") else "unserialisable")
+        data = canonical.encode("utf-8", "surrogatepass")
+        self._hash.update(b"%d:" % len(data))
+        self._hash.update(data)
+        self.count += 1
+        self._size += len(data)
+        if self._list is None:
+            return
+        if self.count > MAX_ITEMS or self._size > MAX_LIST_BYTES:
+            self._list = None
+        else:
+            kept = text or canonical
+            self._list.append(_quoted(kept))
+
+    def _worst(self, word: CaptureWord) -> CaptureWord:
+        return _worse(self._word, word)
+
+
+def _worse(one: CaptureWord, other: CaptureWord) -> CaptureWord:
+    order: tuple[CaptureWord, ...] = ("whole", "oversize", "cut", "unserialisable")
+    return one if order.index(one) > order.index(other) else other
+
+
+def with_returned(made: Joined, returned: Any) -> Joined:
+    """Return what a generator gave together with the value that it returned."""
+    last = _whole(to_text(returned))
+    text = f'{{"yielded":{_quoted(made.text)},"returned":{_quoted(last.text)}}}'
+    # A digest stands for what the text does not hold.
+    data = text if made.word == "whole" else f"{text}{made.sha256}"
+    word = _worse(made.word, last.word)
+    digest = sha256(data.encode()).hexdigest() if made.sha256 and last.sha256 else ""
+    return made._replace(text=text, word=word, sha256=digest, size_bytes=made.size_bytes + last.size_bytes)
+
+
+def _quoted(text: str) -> str:
+    return orjson.dumps(text).decode() if is_marker(text) else text
+
+
+def _joined(part: Text | _Bytes | Answer) -> Joined:
+    if isinstance(part, _Bytes):
+        return part.joined()
+    text = to_text(part.value())
+    if text.startswith("[REDACTED:oversize"):
+        part.digest_only()
+    cut = isinstance(part, Answer) and part.cut
+    if not part.oversize or cut:
+        made = _whole(text)
+        return made._replace(word="cut", sha256="") if cut else made
+    data = to_text(part.value()).encode()
+    roles = ("assistant",) if isinstance(part, Answer) else ()
+    return Joined(marker("oversize", size=part.chars, roles=roles), "oversize", sha256(data).hexdigest(), part.chars)
+
+
+def _whole(text: str) -> Joined:
+    """Return a value that is written whole, unless it became a marker."""
+    data = text.encode("utf-8", "surrogatepass")
+    word: CaptureWord = "whole"
+    if is_marker(text):
+        word = "oversize" if text.startswith("[REDACTED:oversize") else "unserialisable"
+    return Joined(text, word, "" if word != "whole" else sha256(data).hexdigest(), len(data))
