@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runbundle.bundle.sealer import FlushResult
+    from runbundle.bundle.flushed import FlushResult
     from runbundle.errors import (
         AlreadyExists,
         BundleError,
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from runbundle.redaction.detectors.known import register_secret
 
 _PLACES = {
-    "runbundle.bundle.sealer": ["FlushResult"],
+    "runbundle.bundle.flushed": ["FlushResult"],
     "runbundle.errors": [
         "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyChanged",
         "KeyNotFound", "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 import runbundle
-from runbundle.bundle.sealer import FlushResult
+from runbundle.bundle.flushed import FlushResult
 from runbundle.bundle.tripwire import search
 from runbundle.models.records import SpanRecord
 from runbundle.otel import active

@@ -54,6 +54,8 @@ class Wanted:
     """A part, in any case, of an id, a model's or tool's or agent's name, a status or the type of an error."""
     after: str = ""
     """The key of the last run of the page before."""
+    sealed: bool = False
+    """Leave out what has no run.json that can be read."""
 
 
 def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
@@ -133,6 +135,8 @@ class Index:
             parts += [(f"instr({column}, ?)", f"\n{value}\n")] if value else []
         if wanted.text:
             parts.append(("instr(text, ?)", wanted.text.lower()))
+        if wanted.sealed:
+            parts.append(("problem = ?", ""))
         values = [value for _, value in parts]
         conditions = [condition for condition, _ in parts]
         if wanted.after:

@@ -23,15 +23,17 @@ _NAMES = 1000  # tried for one journal, of which an assembler holds those before
 class JournalWriter:
     """Appends the records of one run from one writer. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, path: Path, *, sync_each: bool = False) -> None:
+    def __init__(self, path: Path, *, sync_each: bool = False, plain: bool = False) -> None:
         """Open or create `path` and lock it. `sync_each`: every line is on the disk before it is acknowledged.
+
+        `plain`: lines are written, since what is stored into a map is not seen by readers there.
 
         Raises `BlockingIOError` if somebody else holds the file, or has just removed it; `OSError` if it cannot be
         written.
         """
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path
-        self._file = MappedFile(path, sync_each=sync_each)
+        self._file = MappedFile(path, sync_each=sync_each, plain=plain)
         try:
             fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not _is_still_at(path, self._file.fd):
@@ -40,18 +42,20 @@ class JournalWriter:
             self._file.abandon()
             raise
         self._resources: dict[int, tuple[ResourceRecord, int]] = {}
+        self.records = 0
+        """Spans and logs that were appended."""
         self.append = self._file.append
         if not self._file.whole:
             self.append(b"\n")  # behind what a writer that was cut off has left, so that it spoils no line of ours
 
     @classmethod
-    def of(cls, directory: Path, writer_id: str, *, sync_each: bool = False) -> "JournalWriter":
+    def of(cls, directory: Path, writer_id: str, *, sync_each: bool = False, plain: bool = False) -> "JournalWriter":
         """Open the writer's journal of a run: the one it had, or another while an assembler is reading that."""
         for number in range(_NAMES):
             path = directory / f"{writer_id}{f'-{number}' if number else ''}.jsonl"
             # A run's folder goes with its last journal: it may do so between being made, or found, and written to.
             with contextlib.suppress(BlockingIOError, FileNotFoundError, FileExistsError):
-                return cls(path, sync_each=sync_each)
+                return cls(path, sync_each=sync_each, plain=plain)
         raise OSError(f"the journals of {directory.name} are all held by others")
 
     @property
@@ -69,6 +73,25 @@ class JournalWriter:
             self.append(resource_line(known[1], resource))
             self._resources[id(resource)] = known  # only now: a line that the disk refused must be tried again
         self.append(record_line(kind, record, known[1]))
+        self.records += 1
+
+    def gone(self) -> int | None:
+        """Return how many records somebody else has taken from the file; None if nothing was taken.
+
+        What is left is then cut to whole lines, and this journal is to be closed: others are appended to a new one.
+        """
+        held = self._file.held_bytes()
+        if held == self._file.size_bytes:
+            return None
+        if held <= 0:
+            return self.records
+        self._file.cut_to_lines()
+        left = (parse_line(line) for line in _lines(self.path)) if self.is_in_place() else ()
+        return max(0, self.records - sum(entry is not None and entry["k"] in ("span", "log") for entry in left))
+
+    def is_in_place(self) -> bool:
+        """Tell whether the file is still where it was opened."""
+        return self._file.fd >= 0 and _is_still_at(self.path, self._file.fd)
 
     def duplicate_if_unsynced(self) -> int:
         """Return a descriptor to sync the file by, which the caller closes; -1 if it needs no sync."""
@@ -84,11 +107,13 @@ class JournalWriter:
 
 
 def journal_files(directory: Path) -> list[Path]:
-    """Return the journals of one run, in a stable order; none if its folder is gone."""
+    """Return the journals of one run, in a stable order; none if its folder is gone. Links and pipes are none."""
     try:
-        return sorted(path for path in directory.iterdir() if path.suffix == ".jsonl")
+        with os.scandir(directory) as entries:
+            names = [e.name for e in entries if e.name.endswith(".jsonl") and e.is_file(follow_symlinks=False)]
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return [directory / name for name in sorted(names)]
 
 
 class JournalReader:
@@ -153,6 +178,25 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
             _let_go(fd)
 
 
+def is_held(path: Path) -> bool:
+    """Tell whether somebody holds a journal, or seals the run whose folder this is. False if it is gone.
+
+    To ask, the lock is taken for a microsecond: a sealer that comes just then takes the journal for a live one, once.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    _hold(fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        _let_go(fd)
+    return False
+
+
 @contextlib.contextmanager
 def sole_sealer(directory: Path) -> Generator[bool]:
     """Hold the lock on a run's folder, so that of several processes one seals it at a time.
@@ -200,8 +244,8 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 def _is_still_at(path: Path, fd: int) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(fd))
-    except FileNotFoundError:
+        return os.path.samestat(path.lstat(), os.fstat(fd))
+    except (FileNotFoundError, NotADirectoryError):
         return False
 
 

@@ -1,6 +1,7 @@
 """From a run's journals to a published bundle: gather, assemble, search, seal, and only then remove the journals."""
 
 import contextlib
+import errno
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +60,18 @@ def publish(
     `WriteConflict` and `StoreUnavailable` too; the journals are then still there, or aside.
     """
     directory = folder_of(spool, run)
+    try:
+        return _publish_alone(store, spool, run, directory, wait=wait, parts=parts, grace_s=grace_s)
+    except OSError as error:  # also one that passes: no descriptors or locks are left, a server's file is stale
+        raise StoreUnavailable(
+            f"cannot work in {spool}: {error.strerror or error}",
+            hint="free some space and try again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "",
+        ) from error
+
+
+def _publish_alone(
+    store: ArtifactStore, spool: Path, run: RunKey, directory: Path, *, wait: bool, parts: bool, grace_s: float | None
+) -> Published | None:
     with sole_sealer(directory) as alone, free_files(journal_files(directory) if alone else []) as free:
         every = journal_files(directory) if alone else []
         live = set(every) - set(free)
@@ -68,16 +81,11 @@ def publish(
             return None
         if live and not parts and not store.exists(f"{run.path}/run.json"):
             raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
-        try:
-            for attempt in range(1, _ATTEMPTS + 1):
-                with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
-                    published = _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s)
-                    _remove(directory, free)
-                    return published
-        except OSError as error:
-            raise StoreUnavailable(
-                f"cannot work in {spool}: {error.strerror or error}", hint="free some space and try again"
-            ) from error
+        for attempt in range(1, _ATTEMPTS + 1):
+            with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
+                published = _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s)
+                _remove(directory, free)
+                return published
     return None
 
 
@@ -144,6 +152,8 @@ class Recovered(NamedTuple):
     """Where the bundle is, if it was recovered."""
     note: str = ""
     """Why not, otherwise."""
+    again: bool = False
+    """Whether it failed for now only: the store is away, or something is used up that others give back."""
 
 
 def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = False) -> Recovered:
@@ -161,7 +171,7 @@ def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = Fal
     except BegunElsewhere as error:
         return Recovered(run, "part", note=error.message)
     except RunbundleError as error:
-        return Recovered(run, "failed", note=str(error))
+        return Recovered(run, "failed", note=str(error), again=isinstance(error, StoreUnavailable))
     except (KeyError, TypeError, ValueError, AttributeError) as error:  # a defect of the assembler
         return Recovered(run, "failed", note=f"its records cannot be assembled ({type(error).__name__})")
     return Recovered(run, "recovered", published.key) if published else Recovered(run, "gone")

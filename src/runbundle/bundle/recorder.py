@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
+from runbundle.bundle.flushed import FlushResult
 from runbundle.bundle.journal import JournalWriter
-from runbundle.bundle.mapped import sync_folder
+from runbundle.bundle.losses import Losses
+from runbundle.bundle.mapped import FileCut, sync_folder
 from runbundle.bundle.mutex import Mutex
-from runbundle.bundle.sealer import FlushResult, Sealer
-from runbundle.bundle.spool import folder_of, run_folders
+from runbundle.bundle.probe import stands_on
+from runbundle.bundle.sealer import Sealer
+from runbundle.bundle.spool import folder_of, gone_records, written_bytes
 from runbundle.codec.journal_lines import start_line
 from runbundle.codec.reading import count_of
 from runbundle.models.identity import NO_RUN, RunKey
@@ -44,6 +47,8 @@ class _Run:
     ended: bool = False
     begun: bool = False
     dropped: int = 0
+    records: int = 0
+    trace_id: str = ""
 
 
 class _SpoolFull(OSError):
@@ -69,13 +74,15 @@ class Recorder:
         self._durability = durability
         self._limit_bytes = spool_limit_bytes
         self._runs: dict[RunKey, _Run] = {}
-        self._dropped: dict[str, int] = {}
+        self.losses = Losses(spool)
+        """What this process could not keep; it is noted in the spool, too."""
         self._written = 0
         self._written_bytes = 0
         self._full_since = 0.0
         self._look_again_at = 0.0
         self._stop = threading.Event()
-        self._sealer = Sealer(store, spool, grace_s, self._let_go)
+        self._plain = "maps" in stands_on(spool).lacks
+        self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(self._runs))
         self._reset_process()
         _recorders.add(self)
         if recover:
@@ -97,9 +104,10 @@ class Recorder:
             if fd >= 0:
                 os.close(fd)
         self._runs = {}
-        self._written_bytes = 0
+        self._written = self._written_bytes = 0
         self._stop = threading.Event()
-        self._sealer.reset()
+        self.losses.reset()
+        self._sealer.after_fork()
         self._reset_process()
 
     # -- records -------------------------------------------------------------------------------------------------
@@ -126,7 +134,10 @@ class Recorder:
             run.open += 1
             run.begun |= is_run
             try:
-                (run.writer or self._open(run)).append(line)
+                try:
+                    (run.writer or self._open(run)).append(line)
+                except FileCut:
+                    self._renewed(run).append(line)
             except OSError as error:
                 # The span itself may still come through; what a lost start costs is only evidence of a crash.
                 self._complain(f"the start of a span was not journalled: {error.strerror or error}")
@@ -139,6 +150,7 @@ class Recorder:
             return
         with self._lock:
             run = self._run(key)
+            run.trace_id = record["trace_id"]
             self._append(run, "span", record)
             self._ended(run, is_root=is_root)
 
@@ -173,6 +185,8 @@ class Recorder:
         """Return how many records of a run could not be journalled and no local root has stated yet; now one does."""
         with self._lock:
             run = self._runs.get(key)
+            if run is not None:
+                self._take_stock(run)
             if run is None or not run.dropped:
                 return 0
             lost, run.dropped = run.dropped, 0
@@ -180,10 +194,11 @@ class Recorder:
 
     def count_dropped(self, reason: str, count: int = 1, *, run: RunKey = NO_RUN) -> None:
         """Count records that were lost before they reached this recorder; the run's next local root states them."""
+        self.losses.count(reason, count, run if run != NO_RUN else None)
         with self._lock:
-            self._dropped[reason] = self._dropped.get(reason, 0) + count
             if run in self._runs:
                 self._runs[run].dropped += count
+        self._sealer.wake()
 
     def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
         try:
@@ -191,23 +206,30 @@ class Recorder:
                 self._make_room()
             writer = run.writer or self._open(run)
             before = writer.size_bytes
-            writer.append_record(kind, record)
+            try:
+                writer.append_record(kind, record)
+            except FileCut:
+                writer = self._renewed(run)
+                before = writer.size_bytes
+                writer.append_record(kind, record)
+            run.records += 1
             self._written += 1
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
             run.dropped += 1 + count_of(record["attributes"], "runbundle.spans.dropped")
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
-            self._dropped[reason] = self._dropped.get(reason, 0) + 1
+            self.losses.count(reason, 1, run.key)
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
 
     def _make_room(self) -> None:
         """Hold the caller up until something was sealed; raise `_SpoolFull` if that takes too long."""
         patience = time.monotonic() + _HOLD_UP_S
+        full = f"as much as {self._limit_bytes} bytes waits for its seal, and no more may"
         while True:
             began = time.monotonic()
             if began < self._look_again_at:
-                raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
+                raise _SpoolFull(full)
             self._written_bytes = self._spooled_bytes()
             if self._written_bytes < self._limit_bytes:
                 self._full_since = 0.0
@@ -217,17 +239,11 @@ class Recorder:
                 self._full_since = self._full_since or time.monotonic()
                 # A look costs what there is in the spool: it must not cost each caller that.
                 self._look_again_at = time.monotonic() + 10 * (time.monotonic() - began)
-                raise _SpoolFull(f"{self._written_bytes} bytes wait for their seal, and {self._limit_bytes} may")
+                raise _SpoolFull(full)
             self._lock.step_aside(0.02)
 
     def _spooled_bytes(self) -> int:
-        total = 0
-        for key in run_folders(self.spool):
-            # A run's folder, or a journal, may be sealed and removed while it is looked at.
-            with contextlib.suppress(OSError):
-                journals = folder_of(self.spool, key).glob(f"{self._writer_id}*.jsonl")
-                total += sum(path.stat().st_size for path in journals)
-        return total
+        return written_bytes(self.spool, self._writer_id)
 
     def _run(self, key: RunKey) -> _Run:
         run = self._runs.get(key)
@@ -237,8 +253,15 @@ class Recorder:
 
     def _open(self, run: _Run) -> JournalWriter:
         run.writer = JournalWriter.of(
-            folder_of(self.spool, run.key), self._writer_id, sync_each=self._durability == "fsync"
+            folder_of(self.spool, run.key),
+            self._writer_id,
+            sync_each=self._durability == "fsync",
+            plain=self._plain,
         )
+        if run.writer.size_bytes:  # closed before, and not sealed yet: what is in it is in our hands again
+            waiting = self._sealer.take_records(run.key)
+            run.writer.records += waiting
+            run.records += waiting
         if self._durability == "fsync-batch" and self._syncing is None:
             self._syncing = threading.Thread(target=self._sync_in_turns, name="runbundle-sync", daemon=True)
             with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: flush() syncs
@@ -250,18 +273,48 @@ class Recorder:
         del self._runs[run.key]
         # Closed here, not at the seal: however many runs wait for that, they hold no files open.
         self._close(run)
-        self._sealer.settled(run.key, has_ended=run.ended)
+        self._sealer.settled(run.key, has_ended=run.ended, records=run.records, trace_id=run.trace_id)
 
-    def _close(self, run: _Run) -> None:
+    def _renewed(self, run: _Run) -> JournalWriter:
+        """Return a new journal for a run whose file somebody else has cut."""
+        self._take_stock(run)
+        self._shut(run)
+        return self._open(run)
+
+    def _take_stock(self, run: _Run, *, at_end: bool = False) -> None:
+        """Count what somebody else has taken from a run's journal; what follows goes to another."""
+        writer = run.writer
+        if writer is None:
+            return
+        gone = gone_records(self.spool, run.key, writer, moved_too=at_end)
+        if gone is None:
+            return
+        self._shut(run)
+        run.dropped += gone
+        run.records = max(0, run.records - gone)
+        if gone:
+            self.losses.count("journal_lost", gone, run.key)
+            self._complain(
+                f"somebody has truncated or removed a journal: {gone} records of run {run.key.path} are lost"
+            )
+
+    def _shut(self, run: _Run) -> None:
         if run.writer is not None:
-            if self._durability == "fsync-batch":
-                self._note_unsynced(run.writer, self._unsynced)
             with contextlib.suppress(OSError):
                 run.writer.close()
             run.writer = None
 
+    def _close(self, run: _Run) -> None:
+        self._take_stock(run, at_end=True)
+        if run.writer is not None:
+            if self._durability == "fsync-batch":
+                self._note_unsynced(run.writer, self._unsynced)
+            self._shut(run)
+
     def _complain(self, message: str) -> None:
         self._sealer.complain("journal", message)
+        if self.losses.write_at < float("inf"):
+            self._sealer.wake()
 
     # -- durability ----------------------------------------------------------------------------------------------
 
@@ -304,12 +357,14 @@ class Recorder:
 
     # -- ending --------------------------------------------------------------------------------------------------
 
-    def _let_go(self, key: RunKey) -> None:
-        """Close a run whose end was waited for long enough. What comes of it after this is late."""
+    def _let_go(self, key: RunKey) -> int:
+        """Close a run whose end was waited for long enough; return how many records it has. What comes now is late."""
         with self._lock:
             run = self._runs.pop(key, None)
-            if run is not None:
-                self._close(run)
+            if run is None:
+                return 0
+            self._close(run)
+            return run.records
 
     def flush(self, timeout_s: float = 30.0, *, take: bool = True) -> FlushResult:
         """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them.
@@ -320,8 +375,9 @@ class Recorder:
         result = self._sealer.flush(timeout_s, take=take)
         with self._lock:
             result.pending += sum(not run.ended for run in self._runs.values())
-            result.dropped = dict(self._dropped)
+            result.dropped = self.losses.counts()
             result.written = self._written
+        self.losses.write(now=True)
         return result
 
     def close(self, timeout_s: float = 30.0) -> FlushResult:
@@ -332,15 +388,16 @@ class Recorder:
         deadline = time.monotonic() + timeout_s
         result = self.flush(timeout_s)
         with self._lock:
-            begun = [run.key for run in self._runs.values() if run.begun]
             for run in self._runs.values():
                 self._close(run)
+            begun = {run.key: run.records for run in self._runs.values() if run.begun}
             self._runs.clear()
         self._stop.set()
         self._sealer.close(max(0.0, deadline - time.monotonic()))
         if begun:
             self._sealer.abandoned(begun)
             _log.warning("%d runs had not ended; what is open in them is marked interrupted", len(begun))
+        self.losses.write(now=True)
         return result
 
 

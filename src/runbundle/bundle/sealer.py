@@ -2,15 +2,21 @@
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
+from runbundle.bundle.flushed import FlushResult
+from runbundle.bundle.losses import Losses
 from runbundle.bundle.publish import BegunElsewhere, Published, StillWritten, publish, recover
-from runbundle.bundle.spool import spooled_runs
+from runbundle.bundle.reader import Bundle
+from runbundle.bundle.spool import QUARANTINE, folder_of
+from runbundle.bundle.sweep import Found, Sweep
 from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
 from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore
@@ -19,37 +25,9 @@ _log = logging.getLogger("runbundle")
 _LOOK_EVERY_S = 0.05  # whether another process has let go of a run
 _TRIES_OF_A_PART = 2
 _RETRY_FIRST_S, _RETRY_LAST_S = 1.0, 60.0  # while a store is unavailable
+_QUIET_S = 1.0  # beyond the grace: the process of a run may be about to seal it
+_GONE = "its journals are gone from the spool"
 _KEPT = "its records are kept in the spool, for runbundle recover"
-
-
-@dataclass
-class FlushResult:
-    """What `flush()` found."""
-
-    sealed: list[str] = field(default_factory=list[str])
-    """Keys of the bundles sealed since the last flush, oldest first (the last 1,000 of them)."""
-    failed: dict[str, str] = field(default_factory=dict[str, str])
-    """Key of the run, `<run_id>` or `<tenant_id>/<run_id>`, to reason. Their records stay in the spool."""
-    pending: int = 0
-    """Runs that have not ended, or were not sealed in time."""
-    dropped: dict[str, int] = field(default_factory=dict[str, int])
-    """Records lost since the start of the process, by reason."""
-    written: int = 0
-    """Spans and logs written to journals since the start of the process."""
-    outside: int = 0
-    """Spans that were in no run: of a server, say, or of a thread that was not given the context. No loss by itself."""
-    outside_scopes: dict[str, int] = field(default_factory=dict[str, int])
-    """The same, and log records outside any run, by instrumentation scope."""
-    unsampled: int = 0
-    """Runs that somebody else's sampler kept from being recorded, since the start of the process."""
-    collided: dict[str, int] = field(default_factory=dict[str, int])
-    """Claims to an identity that another has, by kind: `run_begun_twice`, `span_id`. Since the start of the process."""
-    refused: dict[str, int] = field(default_factory=dict[str, int])
-    """Spans and logs that an exporter which we built could not deliver, by reason. They are in their bundles."""
-
-    def __bool__(self) -> bool:
-        """Whether nothing failed, is pending, was lost, unsampled, refused, or collides."""
-        return not (self.failed or self.pending or self.dropped or self.unsampled or self.collided or self.refused)
 
 
 @dataclass
@@ -66,19 +44,37 @@ class _Due:
     """In vain: its bundle is not there yet, if it is a part, or the store was not."""
     part: bool = False
     """It was begun elsewhere: what is here is sealed only into a bundle that is there already."""
+    records: int = 0
+    """How many records of it this process has written, and nobody has sealed yet that it knows of."""
+    trace_id: str = ""
+    """The trace of the last span of it."""
 
 
 class Sealer:
     """Seals runs on a thread of its own, which it starts when it is needed. Thread-safe; never raises."""
 
-    def __init__(self, store: ArtifactStore, spool: Path, grace_s: float, let_go: Callable[[RunKey], None]) -> None:
-        """`let_go` closes this process's journal of a run of which spans are still open."""
+    def __init__(
+        self,
+        store: ArtifactStore,
+        spool: Path,
+        grace_s: float,
+        losses: Losses,
+        let_go: Callable[[RunKey], int],
+        writing: Callable[[], list[RunKey]],
+    ) -> None:
+        """`let_go` closes this process's journal of a run of which spans are still open, and returns how many records
+        it wrote; `writing` returns the runs it is writing.
+        """
         self._store = store
         self._spool = spool
         self._grace_s = grace_s
+        self._losses = losses
         self._let_go = let_go
+        self._writing = writing
+        self._sweep: Sweep | None = None
+        self._parent = 0
         self._due: dict[RunKey, _Due] = {}
-        self._orphans: deque[RunKey] = deque()
+        self._orphans: deque[Found] = deque()
         self._at_work = 0
         self._sealed: deque[str] = deque(maxlen=1000)
         self._failed: dict[RunKey, str] = {}
@@ -87,8 +83,15 @@ class Sealer:
         self._closed = False
         self.reset()
 
+    def after_fork(self) -> None:
+        """Start afresh in a forked child: the parent's runs are the parent's. It sweeps for as long as it lives."""
+        self._parent = os.getppid()
+        self._failed, self._collided = {}, {}
+        self._sealed.clear()
+        self.reset()
+
     def reset(self) -> None:
-        """Start afresh, as a forked child must: the parent's runs are the parent's."""
+        """Forget what was to be sealed."""
         self._due, self._orphans, self._at_work = {}, deque(), 0
         # Re-entrant: a signal's handler may call shutdown() in the middle of anything.
         self._condition = threading.Condition(threading.RLock())
@@ -99,38 +102,58 @@ class Sealer:
         last = time.monotonic() + self._grace_s
         self._expect(key, _Due(last, last))
 
-    def settled(self, key: RunKey, *, has_ended: bool) -> None:
-        """Take note that no span of the run is open in this process. Its journal here is closed.
+    def settled(self, key: RunKey, *, has_ended: bool, records: int = 0, trace_id: str = "") -> None:
+        """Take note that no span of the run is open in this process. Its journal here, of `records`, is closed.
 
         If it has not ended here, its end is elsewhere, or was before: what is here is late, if so.
         """
         now = time.monotonic()
         last = now + self._grace_s
-        self._expect(key, _Due(now if has_ended else last, last, settled=True, part=not has_ended))
+        due = _Due(now if has_ended else last, last, settled=True, part=not has_ended)
+        due.records, due.trace_id = records, trace_id
+        self._expect(key, due)
+
+    def take_records(self, key: RunKey) -> int:
+        """Return how many records of a run wait for their seal: they are again in the hands of a writer."""
+        with self._condition:
+            due = self._due.get(key)
+            if due is None:
+                return 0
+            records, due.records = due.records, 0
+            return records
 
     def _expect(self, key: RunKey, due: _Due) -> None:
         with self._condition:
             known = self._due.get(key)
             if known is None or known.part:
+                due.records += known.records if known else 0
                 self._due[key] = due
             elif due.settled:
                 known.settled, known.at = True, min(known.at, due.at)
+                known.records, known.trace_id = known.records + due.records, due.trace_id
             self._start_thread()
             self._condition.notify_all()
 
     def look_for_orphans(self) -> None:
-        """Recover, in the background, what writers that are dead left in the spool."""
+        """Seal, in the background, what writers that are dead have left in the spool: now, and again now and then."""
+        self._sweep = Sweep(self._store, self._spool, self._grace_s + _QUIET_S)
         with contextlib.suppress(OSError):
-            self._orphans.extend(spooled_runs(self._spool))
-        if self._orphans:
-            with self._condition:
-                self._start_thread()
-                self._condition.notify_all()
+            self._orphans.extend(self._sweep.everything())
+        self.wake()
 
-    def abandoned(self, keys: list[RunKey]) -> None:
-        """Seal runs that will not end in this process, which is ending: what is open in them is interrupted."""
-        for key in keys:
-            self._recover(key)
+    def wake(self) -> None:
+        """Have the thread see what there is to do."""
+        with self._condition:
+            self._start_thread()
+            self._condition.notify_all()
+
+    def abandoned(self, runs: dict[RunKey, int]) -> None:
+        """Seal runs that will not end in this process, which is ending: what is open in them is interrupted.
+
+        With how many records it has written of each.
+        """
+        for key, records in runs.items():
+            self._recover(Found(key, alone=False), records)
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -153,42 +176,61 @@ class Sealer:
                     job = self._take()
                 self._at_work += 1
             try:
-                self._do(*job)
+                job()
             finally:
                 with condition:
                     self._at_work -= 1
                     condition.notify_all()
 
-    def _take(self) -> tuple[RunKey, _Due | None] | None:
-        """Return a run to see to now; a run without a due date is an orphan."""
+    def _take(self, *, alone: bool = False) -> Callable[[], None] | None:
+        """Return what to do now; `alone`: only what is this process's own."""
         now = time.monotonic()
         for key, due in self._due.items():
             if due.at <= now:
                 del self._due[key]
-                return key, due
-        return (self._orphans.popleft(), None) if self._orphans and not self._closed else None
+                return partial(self._do, key, due)
+        if alone or self._closed:
+            return None
+        if self._orphans:
+            return partial(self._recover, self._orphans.popleft())
+        if self._losses.write_at <= now:
+            return self._losses.write
+        return self._look if self._sweep and self._sweep.next_at <= now else None
 
     def _wait_s(self) -> float | None:
         times = [due.at for due in self._due.values()]
-        return max(0.001, min(times) - time.monotonic()) if times else None
+        times += [self._sweep.next_at] if self._sweep else []
+        first = min([*times, self._losses.write_at])
+        return max(0.001, first - time.monotonic()) if first < float("inf") else None
 
-    def _do(self, key: RunKey, due: _Due | None) -> None:
-        if due is None:
-            self._recover(key)
-            return
+    def _do(self, key: RunKey, due: _Due) -> None:
         again = self._seal(key, due)
         if again is not None:
             with self._condition:
                 known = self._due.get(key)
                 if known is None or known.part:
+                    again.records += known.records if known else 0
                     self._due[key] = again
+                else:
+                    known.records += again.records
+
+    def _look(self) -> None:
+        """Look for runs whose writers have died."""
+        assert self._sweep is not None
+        if self._parent and os.getppid() == self._parent:
+            self._sweep.put_off()  # the parent does it
+            return
+        with self._condition:
+            ours = {*self._due, *self._writing()}
+        with contextlib.suppress(OSError):
+            self._orphans.extend(self._sweep.look(ours))
 
     def _seal(self, key: RunKey, due: _Due) -> _Due | None:
         """Seal a run; return when to try again, if it is to be."""
         now = time.monotonic()
         overdue = now >= due.last
         if not due.settled or (overdue and not due.part):  # spans may have begun since its last one here ended
-            self._let_go(key)
+            due.records += self._let_go(key)
         try:
             published = publish(
                 self._store,
@@ -201,7 +243,10 @@ class Sealer:
             self._failed.pop(key, None)
             if published is not None:
                 self._sealed.append(published.key)
+                self._losses.sealed(key)
                 self._note_collisions(key, published)
+            else:
+                self._nothing_there(key, due.records, due.trace_id)
         except StillWritten as error:
             if overdue:  # nothing of it can be read: all its journals are held
                 self._fail(key, error.message)
@@ -211,6 +256,8 @@ class Sealer:
             # Whoever began it takes it along, unless it is being sealed just now: then it is late.
             if due.tries < _TRIES_OF_A_PART:
                 return replace(due, at=now + 5 * self._grace_s, tries=due.tries + 1)
+            if self._sweep is not None:
+                self._sweep.tried(key, part=True)
         except BundleQuarantined as error:
             self._failed[key] = str(error)
             _log.critical("run %s: %s", key.path, error)
@@ -219,10 +266,31 @@ class Sealer:
             wait_s = min(_RETRY_FIRST_S * 2**due.tries, _RETRY_LAST_S)
             return replace(due, at=now + wait_s, settled=True, tries=due.tries + 1)
         except RunbundleError as error:
-            self._fail(key, str(error))
+            self._give_up(key, str(error))
         except Exception as error:  # noqa: BLE001 - the thread must live; the records stay in the spool
-            self._fail(key, f"{type(error).__name__} while sealing")
+            self._give_up(key, f"{type(error).__name__} while sealing")
         return None
+
+    def _nothing_there(self, key: RunKey, records: int, trace_id: str) -> None:
+        """Take note that there are no journals of a run of which this process wrote some: were they sealed, or lost?"""
+        if not records or self._has_sealed(key, trace_id):
+            return
+        if folder_of(self._spool / QUARANTINE, key).exists():
+            self._failed[key] = "another process has put it into quarantine"
+            return
+        self._losses.count("journal_lost", records, key)
+        self._failed[key] = _GONE
+        self.complain("gone", f"run {key.path} was not sealed: {_GONE}; {records} records are lost")
+
+    def _has_sealed(self, key: RunKey, trace_id: str) -> bool:
+        """Tell whether somebody has sealed the run, with that trace in it. Raises `StoreUnavailable`."""
+        places = [key.path] if key.tenant_id else [key.path, *(f"{t}/{key.run_id}" for t in self._store.list_dirs())]
+        for place in places:
+            if self._store.exists(f"{place}/run.json"):
+                sealed = Bundle.open(self._store, place).index
+                if not trace_id or trace_id in sealed.trace_ids:
+                    return True
+        return False
 
     def _note_collisions(self, run: RunKey, published: Published) -> None:
         if published.collided:
@@ -230,21 +298,37 @@ class Sealer:
             kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(published.collided.items()))
             self.complain("collided", f"{published.key} has records of another run ({kinds}); its bundle says so")
 
-    def _recover(self, key: RunKey) -> None:
+    def _recover(self, orphan: Found, records: int = 0) -> None:
+        """Seal what its writers left; of `records` this process knows that they were there."""
+        key = orphan.key
         try:
-            found = recover(self._store, self._spool, key)
+            found = recover(self._store, self._spool, key, parts=orphan.alone)
+            if found.outcome == "gone":
+                self._nothing_there(key, records, "")
         except Exception as error:  # noqa: BLE001 - never raise into the application
-            self._fail(key, f"{type(error).__name__} while recovering")
+            self._give_up(key, f"{type(error).__name__} while recovering")
             return
         if found.outcome == "recovered":
             self._sealed.append(found.key)
-            self.complain("recover", f"run {key.path} had been cut off; it is sealed now", level=logging.WARNING)
+            self._losses.sealed(key)
+            self.complain("recover", f"run {key.path} was left by its process; it is sealed now", level=logging.WARNING)
+        elif found.outcome == "failed" and not found.again:
+            self._give_up(key, found.note)
         elif found.outcome == "failed":
             self._fail(key, found.note)
+        if self._sweep is not None and found.outcome in ("failed", "part"):
+            self._sweep.tried(key, part=found.outcome == "part", again=found.again)
 
     def _fail(self, key: RunKey, reason: str) -> None:
         self._failed[key] = reason
         self.complain("seal", f"run {key.path} was not sealed: {reason}; {_KEPT}")
+
+    def _give_up(self, key: RunKey, reason: str) -> None:
+        """Fail, and do not try again for as long as nothing of it changes."""
+        self._losses.gave_up(key, reason)
+        if self._sweep is not None:
+            self._sweep.tried(key)
+        self._fail(key, reason)
 
     def complain(self, topic: str, message: str, *, level: int = logging.ERROR) -> None:
         """Log, at most once in a while for each topic."""
@@ -294,11 +378,11 @@ class Sealer:
     def _flush_here(self) -> None:
         """Seal without a thread: the interpreter is shutting down."""
         with self._condition:  # other threads may go on recording
-            job, wait_s = self._take(), self._wait_s()
+            job, wait_s = self._take(alone=True), self._wait_s()
         if job is None:
             time.sleep(min(_LOOK_EVERY_S, wait_s or 0))
         else:
-            self._do(*job)
+            job()
 
     def close(self, timeout_s: float) -> None:
         """Stop the thread."""

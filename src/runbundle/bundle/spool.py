@@ -4,10 +4,11 @@
 no id begins with `@`, so the two cannot be taken for each other. Names that begin with a dot are not runs.
 """
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbundle.bundle.journal import journal_files
+from runbundle.bundle.journal import JournalWriter, journal_files
 from runbundle.models.identity import RunKey, well_formed
 
 QUARANTINE = ".quarantine"
@@ -36,6 +37,35 @@ def run_folders(spool: Path) -> Iterator[RunKey]:
             for inner in _names(spool / name):
                 if well_formed(inner):
                     yield RunKey(name[1:], inner)
+
+
+def gone_records(spool: Path, run: RunKey, writer: JournalWriter, *, moved_too: bool) -> int | None:
+    """Return how many records somebody else has taken from a journal that is being written; None if nothing was.
+
+    `moved_too`: also if the file was moved to where nobody will look for it; the quarantine is no such place.
+    """
+    try:
+        gone = writer.gone()
+        if gone is None and moved_too and not writer.is_in_place() and not _is_set_aside(spool, run, writer.path.name):
+            return writer.records
+    except OSError:
+        return None
+    return gone
+
+
+def _is_set_aside(spool: Path, run: RunKey, journal: str) -> bool:
+    place = folder_of(spool / QUARANTINE, run)
+    return any((folder / journal).exists() for folder in (place, *place.parent.glob(f"{place.name}.*")))
+
+
+def written_bytes(spool: Path, writer_id: str) -> int:
+    """Return how much there is in the journals of one writer."""
+    total = 0
+    for key in run_folders(spool):
+        # A run's folder, or a journal, may be sealed and removed while it is looked at.
+        with contextlib.suppress(OSError):
+            total += sum(path.stat().st_size for path in folder_of(spool, key).glob(f"{writer_id}*.jsonl"))
+    return total
 
 
 def _names(folder: Path) -> list[str]:

@@ -53,7 +53,7 @@ def quarantine(spool: Path, run: RunKey, hits: list[Hit]) -> BundleQuarantined:
         number += 1
         aside = aside.with_name(f"{directory.name}.{number}")
     directory.rename(aside)
-    body = {"code": BundleQuarantined.finding, "hits": [hit._asdict() for hit in hits]}
+    body = {"code": BundleQuarantined.finding, **run._asdict(), "hits": [hit._asdict() for hit in hits]}
     (aside / "reason.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
     first = hits[0]
     return BundleQuarantined(

@@ -7,7 +7,7 @@ import runbundle
 from runbundle.errors import PolicyBlocked
 
 if TYPE_CHECKING:
-    from runbundle.bundle.sealer import FlushResult
+    from runbundle.bundle.flushed import FlushResult
     from runbundle.store import ArtifactStore
 
 CONTRACTS: list[dict[str, Any]] = [

@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 def command(store_url: str, format_: str, app: str | None) -> None:
     """Check that nothing raw leaves this set-up and that runs will be recorded.
 
-    Looks at the OTEL_* variables and the store, and with --app at the processors, exporters and sampler of the
-    tracer provider. Names the key of digests. Exit code: 0 if all is well, or there are only notes; 1 otherwise.
+    Looks at the OTEL_* variables, the store, the key of digests, and the spool: what it stands on, what waits in it,
+    and what processes have noted there as lost; with --app at the processors, exporters and sampler of the tracer
+    provider, too. Exit code: 0 if all is well, or there are only notes; 1 otherwise.
     """
+    from runbundle.cli.doctor_spool import spool_findings
     from runbundle.otel.doctor import diagnose_environment, diagnose_key, diagnose_provider
 
     key, key_findings = diagnose_key(store_url)
-    found = diagnose_environment() + _store_findings(store_url) + key_findings
+    store = _store_findings(store_url)
+    found = diagnose_environment() + store + spool_findings(store_url, writable=not store) + key_findings
     if app is not None:
         returned = call_app(app)
         found += diagnose_provider(getattr(returned, "tracer_provider", returned))
@@ -43,7 +46,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
             click.echo(f"       {finding.hint}")
         if not key_findings:
             click.echo(key)
-        looked = "environment, store" + (", tracer provider" if app else "")
+        looked = "environment, store, spool" + (", tracer provider" if app else "")
         click.echo(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
         if app is None:
             click.echo("next: runbundle doctor --app MODULE:CALLABLE looks at an application's exporters and sampler")

@@ -1,14 +1,21 @@
 """`runbundle ls`."""
 
 import re
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
 from runbundle.errors import ConfigError
 
+if TYPE_CHECKING:
+    from runbundle.bundle.waiting import Unsealed
+
 _STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting", "unsealed")
+_STATES = ("sealed", "unsealed", "live", "waiting", "crashed", "quarantined", "failed", "all")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -16,6 +23,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 @store_option
 @format_option()
 @click.option("--status", type=click.Choice(_STATUS), help="Only runs that ended so, or are not sealed.")
+@click.option("--state", type=click.Choice(_STATES), default="all", show_default=True, help="Only runs in this state.")
 @click.option("--since", metavar="TIME", help="Only runs since 2026-11-25, 2026-11-25T14:00, or the last 90m, 2d.")
 @click.option("--tool", metavar="NAME", help="Only runs that called this tool.")
 @click.option("--agent", metavar="NAME", help="Only runs in which this agent ran.")
@@ -31,49 +39,121 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 @click.option("--refresh", is_flag=True, help="Compare every bundle with the index first.")
 @reports_errors
 def command(
-    store_url: str, format_: str, status: str | None, since: str | None, tool: str | None, agent: str | None,
-    user: str | None, session: str | None, text: str | None, limit: int, after: str | None, refresh: bool,
+    store_url: str, format_: str, status: str | None, state: str, since: str | None, tool: str | None,
+    agent: str | None, user: str | None, session: str | None, text: str | None, limit: int, after: str | None,
+    refresh: bool,
 ) -> None:  # fmt: skip
-    """List the runs of a store, the newest first.
+    """List the runs of a store, the newest first; before them those that are in its spool and not sealed.
 
-    What is listed comes from an index, which is completed as far as the store has changed; runbundle index --help
-    says how far to trust it. The first search for names may take a while: it reads what no seal has noted.
+    A run is sealed, or has files in the store and no run.json (unsealed), or is in the spool: live, waiting for its
+    seal or for its beginning, crashed, quarantined, or failed to be sealed. Of a run in the spool only its id, its name
+    and its times are known: with --status, --tool, --agent, --user or --session only the store is searched.
+
+    What is listed of the store comes from an index, which is completed as far as the store has changed; runbundle
+    index --help says how far to trust it. The first search for names may take a while: it reads what no seal has noted.
 
     Exit code: 0, also if there are none.
     """
     from runbundle.bundle.index import Wanted, index_of
+    from runbundle.bundle.losses import read_losses
+    from runbundle.cli.render import plural
+    from runbundle.store.places import spool_of
 
-    wanted = Wanted(status or "", _time(since), tool or "", agent or "", user or "", session or "", text or "")
     store = open_store(store_url)
-    index = index_of(store, refresh=refresh)
-    try:
-        rows = index.runs(Wanted(**{**vars(wanted), "after": after or ""}), limit)
-        more = index.count(Wanted(**{**vars(wanted), "after": rows[-1].key})) if len(rows) == limit else 0
-        total = len(rows) or index.count(Wanted())
-    finally:
-        index.close()
+    spool = spool_of(store)
+    searched = any((status, tool, agent, user, session, after))
+    waiting, more_wait = [], False
+    if state not in ("sealed", "unsealed") and not searched:
+        most = max(1, limit // 2) if state == "all" else limit  # the spool may not crowd out the store
+        waiting, more_wait = _in_spool(spool, state, _time(since), text or "", most)
+    unsealed = "unsealed" if state == "unsealed" else status or ""
+    wanted = Wanted(
+        unsealed, _time(since), tool or "", agent or "", user or "", session or "", text or "",
+        sealed=state == "sealed",
+    )  # fmt: skip
+    rows, more, total = [], 0, len(waiting)
+    if state in ("all", "sealed", "unsealed"):
+        index = index_of(store, refresh=refresh)
+        try:
+            left = limit - len(waiting)
+            rows = index.runs(replace(wanted, after=after or ""), left) if left else []
+            more = index.count(replace(wanted, after=rows[-1].key)) if rows and len(rows) == left else 0
+            total = len(rows) or total or index.count(Wanted())
+        finally:
+            index.close()
     if format_ == "json":
-        print_json([
+        print_json([_as_json(run) for run in waiting] + [
             {"key": r.key, "state": r.problem or "sealed",
              **({f: getattr(r, f) for f in ("run_id", "started_at", "duration_ns", "status", "revision")}
                 if not r.problem else {})}
             for r in rows
         ])  # fmt: skip
         return
-    if not rows:
-        click.echo(f"{store.url} holds no {'such ' if total else ''}runs.")
-        if not total:
+    _print(waiting, rows)
+    if not rows and not waiting:
+        such = "such " if total or state != "all" or searched else ""
+        click.echo(f"{store.url} holds no {such}runs.")
+        if not such:
             click.echo("next: runbundle demo")
-        return
-    from runbundle.cli.render import duration, moment, plural, table
+    if more:
+        click.echo(f"{plural(more, 'older run')} not shown; see --limit, or --after {rows[-1].key}")
+    if more_wait:
+        click.echo("more runs in the spool not shown; runbundle doctor counts them, --state and --limit show them")
+    losses = [loss for loss in read_losses(spool) if loss.total]
+    if losses and state == "all" and not after:
+        lost = sum(loss.total for loss in losses)
+        click.echo(
+            f"lost: {plural(lost, 'record')} in {len(losses)} process{'es' if len(losses) > 1 else ''};"
+            " runbundle doctor says why"
+        )
 
+
+def _in_spool(spool: Any, state: str, since: str, text: str, most: int) -> "tuple[list[Unsealed], bool]":
+    from itertools import islice
+
+    from runbundle.bundle.waiting import unsealed_runs
+    from runbundle.cli.render import instant
+
+    found = (
+        run
+        for run in unsealed_runs(spool)
+        if state in ("all", run.state)
+        and (not since or instant(run.started_ns or run.since_ns) >= since)
+        and (not text or text.lower() in f"{run.key.path}\n{run.name}".lower())
+    )
+    listed = list(islice(found, most + 1))
+    return listed[:most], len(listed) > most
+
+
+def _print(waiting: "list[Unsealed]", rows: list[Any]) -> None:
+    from runbundle.cli.render import age, duration, instant, moment, table
+
+    if not waiting and not rows:
+        return
+    now = time.time_ns()
     table(["RUN", "STARTED", "DURATION", "STATUS", "TOOLS", "MODELS", "STATE"], [
+        [run.key.path, moment(instant(run.started_ns)) if run.started_ns else "-", "-", "-", "-", "-",
+         f"{'a part, ' if run.part else ''}{run.state} for {age(now - run.since_ns)}"]
+        for run in waiting
+    ] + [
         [r.key, moment(r.started_at), duration(r.duration_ns), r.status, str(r.tool_calls), str(r.model_calls), r.state]
         if not r.problem else [r.key, "-", "-", "-", "-", "-", r.problem]
         for r in rows
     ], right=(2, 4, 5))  # fmt: skip
-    if more:
-        click.echo(f"{plural(more, 'older run')} not shown; see --limit, or --after {rows[-1].key}")
+
+
+def _as_json(run: "Unsealed") -> dict[str, Any]:
+    from runbundle.cli.render import instant
+
+    said: dict[str, Any] = {"key": run.key.path, "run_id": run.key.run_id, "state": run.state, "part": run.part,
+                            "since": instant(run.since_ns)}  # fmt: skip
+    if run.key.tenant_id:
+        said["tenant_id"] = run.key.tenant_id
+    if run.started_ns is not None:
+        said |= {"started_at": instant(run.started_ns), "name": run.name}
+    if run.note:
+        said["note"] = run.note
+    return said
 
 
 def _time(text: str | None) -> str:

@@ -3,6 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import click
 
@@ -81,6 +82,15 @@ def duration(nanoseconds: str | int) -> str:
     return f"{ns} ns"
 
 
+def age(nanoseconds: int) -> str:
+    """Return how long something takes, to one unit: `40 s`, `3 m`, `5 h`, `2 d`."""
+    seconds = max(0, nanoseconds) // 1_000_000_000
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
 def size(count: int | None) -> str:
     """Return a size in bytes: `812 B`, `1.4 kB`."""
     if count is None:
@@ -96,6 +106,12 @@ def size(count: int | None) -> str:
 def moment(rfc3339: str) -> str:
     """Return a time to the second, in UTC."""
     return rfc3339[:19].replace("T", " ") + "Z"
+
+
+def instant(ns: int) -> str:
+    """Return a time since 1970 as RFC 3339 to the second; the first or last that can be told if it is beyond."""
+    seconds = min(max(ns // 1_000_000_000, 0), 253_402_300_799)
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def plural(count: int, noun: str) -> str:

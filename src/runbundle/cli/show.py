@@ -24,13 +24,21 @@ _TREE_LIMIT = 200
 def command(run: str, store_url: str, format_: str, span_id: str | None, all_spans: bool) -> None:
     """Show one run: what it was, what happened in it, what was withheld and whether anything is missing.
 
-    RUN is a path, a run id, the beginning of one, or @last. Exit code: 0, or 2 if there is no such run or span.
+    RUN is a path, a run id, the beginning of one, or @last. Of a run that is not sealed its state in the spool is
+    shown. Exit code: 0, 2 if there is no such run or span, 3 if the run is not sealed.
     """
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.reader import Bundle
-    from runbundle.errors import KeyNotFound
+    from runbundle.cli.show_unsealed import show_unsealed
+    from runbundle.errors import KeyNotFound, NotSealed
 
-    bundle = Bundle.open(*resolve(open_store(store_url), run))
+    store = open_store(store_url)
+    try:
+        bundle = Bundle.open(*resolve(store, run))
+    except (KeyNotFound, NotSealed):
+        if show_unsealed(store, run, as_json=format_ == "json"):
+            raise click.exceptions.Exit(3) from None
+        raise
     if span_id is not None:
         events = bundle.span(span_id)
         if not events:

@@ -251,5 +251,23 @@ FINDINGS: dict[str, FindingSpec] = {
         "Decorate functions or instrument the framework before the work begins. Call configure() after an SDK that sets"
         " its own provider, which is then joined, and leave set_global out.",
     ),
+    "RB909": FindingSpec(
+        "a guarantee does not hold here", "warning", "pipeline",
+        "The file system of the spool was tried and lacks something that a guarantee of the recorder rests on, as some"
+        " network and container file systems do.",
+        "Point RUNBUNDLE_SPOOL at a folder on a local disk.",
+    ),
+    "RB910": FindingSpec(
+        "runs wait in the spool", "warning", "pipeline",
+        "Runs were recorded and are not sealed: their process died, they are parts whose beginning is elsewhere, a seal"
+        " failed, or a credential was found in them.",
+        "`runbundle ls --state crashed` and the like list them; `runbundle recover --all` seals what can be sealed."
+        " Parts that nothing joins are sealed as incomplete after a day.",
+    ),
+    "RB911": FindingSpec(
+        "little space is left", "warning", "pipeline",
+        "Less than 1 GiB or 1 % of the disk is left. When it is full, records are dropped and counted.",
+        "Free some space; `runbundle gc` removes old bundles. RUNBUNDLE_SPOOL moves the spool.",
+    ),
 }  # fmt: skip
 """By code: RB1xx structure, RB2xx integrity, RB3xx completeness, RB4xx redaction, RB5xx references, RB9xx pipeline."""

@@ -1,0 +1,33 @@
+"""What `flush()` says: what was sealed, and what was not."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class FlushResult:
+    """What `flush()` found."""
+
+    sealed: list[str] = field(default_factory=list[str])
+    """Keys of the bundles sealed since the last flush, oldest first (the last 1,000 of them)."""
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+    """Key of the run, `<run_id>` or `<tenant_id>/<run_id>`, to reason. Their records stay in the spool."""
+    pending: int = 0
+    """Runs that have not ended, or were not sealed in time."""
+    dropped: dict[str, int] = field(default_factory=dict[str, int])
+    """Records lost since the start of the process, by reason."""
+    written: int = 0
+    """Spans and logs written to journals since the start of the process."""
+    outside: int = 0
+    """Spans that were in no run: of a server, say, or of a thread that was not given the context. No loss by itself."""
+    outside_scopes: dict[str, int] = field(default_factory=dict[str, int])
+    """The same, and log records outside any run, by instrumentation scope."""
+    unsampled: int = 0
+    """Runs that somebody else's sampler kept from being recorded, since the start of the process."""
+    collided: dict[str, int] = field(default_factory=dict[str, int])
+    """Claims to an identity that another has, by kind: `run_begun_twice`, `span_id`. Since the start of the process."""
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+    """Spans and logs that an exporter which we built could not deliver, by reason. They are in their bundles."""
+
+    def __bool__(self) -> bool:
+        """Whether nothing failed, is pending, was lost, unsampled, refused, or collides."""
+        return not (self.failed or self.pending or self.dropped or self.unsampled or self.collided or self.refused)

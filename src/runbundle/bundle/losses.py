@@ -1,0 +1,199 @@
+"""The ledger of losses: what a process could not keep is still said when the process is gone.
+
+Each writer has a file of its own in `.losses` of the spool, which it replaces as a whole: counts by reason, which runs
+they are of, and what could not be sealed for good. Never content. Bounded: in runs named, in files, in age.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+from uuid import uuid4
+
+import orjson
+
+from runbundle.bundle.spool import LOSSES
+from runbundle.models.identity import RunKey
+
+_EVERY_S = 1.0
+"""How often a process writes its ledger at most, unless it is told to."""
+_RUNS_NAMED = 100
+"""By reason; and as many that could not be sealed."""
+_FILES = 1000
+_KEPT_S = 30 * 86_400.0
+_MOST_BYTES = 1_048_576
+_SCHEMA = "runbundle/losses/v1"
+
+
+class Loss(NamedTuple):
+    """What one process has counted as lost."""
+
+    pid: int
+    began: str
+    """When it began to record, RFC 3339."""
+    until: str
+    """When it wrote this."""
+    counts: dict[str, int]
+    """Records, or runs where the reason is about runs, by reason."""
+    runs: dict[str, list[str]]
+    """Keys of runs they are of, by reason; not all of them."""
+    failed: dict[str, str]
+    """Key of a run that it gave up sealing, to the reason."""
+    file: str
+    """Where it says so."""
+
+    @property
+    def total(self) -> int:
+        """How many were lost."""
+        return sum(self.counts.values())
+
+
+class Losses:
+    """Counts the losses of this process and writes them to the spool. Thread-safe; never raises."""
+
+    def __init__(self, spool: Path) -> None:
+        self._folder = spool / LOSSES
+        self.reset()
+
+    def reset(self) -> None:
+        """Start afresh, as a forked child must: the parent's losses are the parent's to say."""
+        # Re-entrant: a signal's handler may count something in the middle of anything.
+        self._lock = threading.RLock()
+        self._counts: dict[str, int] = {}
+        self._stated: dict[str, int] = {}
+        self._runs: dict[str, dict[str, None]] = {}
+        self._failed: dict[str, str] = {}
+        self._began = _now()
+        self._name = f"{os.getpid()}-{uuid4().hex[:12]}.json"
+        self._dirty = False
+        self._pruned = False
+        self._written_at = float("-inf")
+
+    def count(self, reason: str, count: int = 1, key: RunKey | None = None) -> None:
+        """Add to what was lost for a reason; `key`: of which run."""
+        with self._lock:
+            self._counts[reason] = self._counts.get(reason, 0) + count
+            if key is not None:
+                named = self._runs.setdefault(reason, {})
+                if len(named) < _RUNS_NAMED:
+                    named[key.path] = None
+            self._dirty = True
+
+    def state(self, reason: str, total: int) -> None:
+        """Say how many were lost for a reason that somebody else counts; in the ledger only, not in `counts()`."""
+        with self._lock:
+            if total != self._stated.get(reason, 0):
+                self._stated[reason] = total
+                self._dirty = True
+
+    def gave_up(self, key: RunKey, reason: str) -> None:
+        """Take note that a run could not be sealed and will not be tried again by this process."""
+        with self._lock:
+            if key.path in self._failed or len(self._failed) < _RUNS_NAMED:
+                self._failed[key.path] = reason
+                self._dirty = True
+
+    def sealed(self, key: RunKey) -> None:
+        """Take note that a run was sealed after all."""
+        if self._failed:
+            with self._lock:
+                if self._failed.pop(key.path, None) is not None:
+                    self._dirty = True
+
+    def counts(self) -> dict[str, int]:
+        """Return what was lost since the start of the process, by reason."""
+        with self._lock:
+            return dict(self._counts)
+
+    @property
+    def write_at(self) -> float:
+        """When to write, by the monotonic clock; infinite if the spool says all."""
+        return self._written_at + _EVERY_S if self._dirty else float("inf")
+
+    def write(self, *, now: bool = False) -> None:
+        """Write the ledger if it has changed; unless `now`, at most once a second."""
+        if not self._dirty:
+            return
+        with self._lock:
+            at = time.monotonic()
+            if not self._dirty or not (now or at - self._written_at >= _EVERY_S):
+                return
+            self._dirty, self._written_at = False, at
+            name, prune = self._name, not self._pruned
+            self._pruned = True
+            body = {
+                "schema": _SCHEMA, "pid": os.getpid(), "began": self._began, "until": _now(),
+                "counts": {**self._stated, **self._counts},
+                "runs": {reason: list(named) for reason, named in self._runs.items()}, "failed": self._failed,
+            }  # fmt: skip
+            data = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _replace(self._folder / name, data)
+            if prune:
+                _prune(self._folder)
+
+
+def read_losses(spool: Path) -> list[Loss]:
+    """Return what processes have written to the ledger, the latest last. What cannot be read is passed over."""
+    found: list[Loss] = []
+    for path in _files(spool / LOSSES):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            if path.stat().st_size <= _MOST_BYTES:
+                found.append(_loss(cast("dict[str, Any]", orjson.loads(path.read_bytes())), path.name))
+    return sorted(found, key=lambda loss: (loss.until, loss.file))
+
+
+def _loss(body: dict[str, Any], file: str) -> Loss:
+    return Loss(
+        int(body["pid"]), _plain(body["began"]), _plain(body["until"]),
+        {_plain(reason): int(count) for reason, count in body["counts"].items()},
+        {_plain(reason): [_plain(key) for key in keys] for reason, keys in body["runs"].items()},
+        {_plain(key): _plain(reason) for key, reason in body["failed"].items()},
+        file,
+    )  # fmt: skip
+
+
+def _plain(text: Any) -> str:
+    """Return text for a terminal, whoever wrote it."""
+    return "".join(c if c.isprintable() else "?" for c in str(text)[:300])
+
+
+def _replace(path: Path, data: bytes) -> None:
+    scratch = path.with_name(f".{path.name}")
+    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def _prune(folder: Path) -> None:
+    """Remove ledgers that are too old, and the oldest if there are too many."""
+    dated: list[tuple[float, Path]] = []
+    for path in _files(folder):
+        with contextlib.suppress(OSError):
+            dated.append((path.stat().st_mtime, path))
+    dated.sort(reverse=True)
+    old = time.time() - _KEPT_S
+    for number, (at, path) in enumerate(dated):
+        if number >= _FILES or at < old:
+            path.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        files = [path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith(".")]
+        return [path for path in files if path.is_file() and not path.is_symlink()]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,74 @@
+"""What `runbundle show` says of a run that is only in the spool."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from runbundle.cli.options import print_json
+from runbundle.errors import KeyNotFound
+
+if TYPE_CHECKING:
+    from runbundle.bundle.waiting import Unsealed
+    from runbundle.store import ArtifactStore
+
+_OPEN_SHOWN = 20
+_NEXT = {
+    "live": "wait for it to end; handle.flush() in its process waits for the seal",
+    "waiting": "runbundle recover {run} seals it now, if no process does",
+    "part": "it joins its run when that is sealed here; runbundle recover {run} seals it by itself",
+    "crashed": "runbundle recover {run} seals what was recorded",
+    "quarantined": "runbundle explain RB407",
+    "failed": "runbundle recover {run} tries again",
+}
+
+
+def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
+    """Show the state of the run in the spool that `name` means. False if there is none.
+
+    Raises `KeyNotFound` if it means several.
+    """
+    from runbundle.bundle.waiting import contents, unsealed_named
+    from runbundle.cli.render import instant
+    from runbundle.store.places import spool_of
+
+    found = unsealed_named(spool_of(store), name)
+    if not found:
+        return False
+    keys = sorted({run.key.path for run in found})
+    if len(keys) > 1:
+        raise KeyNotFound(f"{len(keys)} runs in the spool go by {name}", hint=f"such as {', '.join(keys[:3])}")
+    run = found[0]
+    held = contents(run)
+    if as_json:
+        print_json({
+            "run_id": run.key.run_id, "tenant_id": run.key.tenant_id, "state": run.state, "part": run.part,
+            "since": instant(run.since_ns), "name": run.name, "note": run.note, "spans": held.spans, "logs": held.logs,
+            "started_at": instant(run.started_ns) if run.started_ns else None,
+            "open_spans": held.open[:_OPEN_SHOWN], "open": len(held.open), "torn_lines": held.torn,
+        })  # fmt: skip
+    else:
+        _print(run, held.spans, held.logs, held.open, held.torn)
+    return True
+
+
+def _print(run: "Unsealed", spans: int, logs: int, opened: list[str], torn: int) -> None:
+    from runbundle.cli.render import age, instant, moment, plural, word
+
+    now = time.time_ns()
+    click.echo(f"run       {run.key.run_id}   {word(run.state)}, not sealed")
+    click.echo(f"since     {moment(instant(run.since_ns))}, for {age(now - run.since_ns)}")
+    for label, value in (
+        ("tenant", run.key.tenant_id), ("name", run.name),
+        ("started", moment(instant(run.started_ns)) if run.started_ns else "elsewhere"), ("why", run.note),
+    ):  # fmt: skip
+        if value:
+            click.echo(f"{label:<9} {value}")
+    click.echo(f"so far    {plural(spans, 'span')}, {plural(logs, 'log record')}")
+    if opened:
+        more = f", and {len(opened) - _OPEN_SHOWN} more" if len(opened) > _OPEN_SHOWN else ""
+        click.echo(f"open      {', '.join(opened[:_OPEN_SHOWN])}{more}")
+    if torn:
+        click.echo(f"damaged   {plural(torn, 'line')}")
+    click.echo(f"where     {run.folder}")
+    click.echo(f"\nnext: {_NEXT['part' if run.part else run.state].format(run=run.key.path)}")
