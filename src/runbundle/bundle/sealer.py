@@ -295,8 +295,16 @@ class Sealer:
     def _note_collisions(self, run: RunKey, published: Published) -> None:
         if published.collided:
             self._collided[run] = published.collided
+            for kind, count in self._collisions().items():
+                self._losses.state(f"collided: {kind}", count)
             kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(published.collided.items()))
             self.complain("collided", f"{published.key} has records of another run ({kinds}); its bundle says so")
+
+    def _collisions(self) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for kinds in list(self._collided.values()):
+            total.update(kinds)
+        return total
 
     def _recover(self, orphan: Found, records: int = 0) -> None:
         """Seal what its writers left; of `records` this process knows that they were there."""
@@ -359,13 +367,10 @@ class Sealer:
         while alone and self._waiting() and time.monotonic() < deadline:
             self._flush_here()
         with self._condition:
-            collided: Counter[str] = Counter()
-            for kinds in self._collided.values():
-                collided.update(kinds)
             result = FlushResult(
                 list(self._sealed), {key.path: reason for key, reason in self._failed.items()}, len(self._waiting())
             )
-            result.collided = dict(collided)
+            result.collided = dict(self._collisions())
             if take:
                 self._sealed.clear()
                 self._failed.clear()

@@ -98,7 +98,17 @@ class Handle:
         providers = (self.tracer_provider, self.logger_provider)
         _until(deadline, [lambda p=p: p.force_flush(_left_ms(deadline)) for p in providers])
         result.refused = self._refused()
+        self._note_losses()
         return result
+
+    def _note_losses(self) -> None:
+        """Have what was counted here said by the spool too, when this process is gone."""
+        losses = self.recorder.losses
+        stated = {"unsampled": self._unsampled, "live_spans": self.boundary.membership.unfollowed}
+        stated |= {f"refused: {reason}": count for reason, count in self._refused().items()}
+        for reason, total in stated.items():
+            losses.state(reason, total)
+        losses.write(now=True)
 
     def _refused(self) -> dict[str, int]:
         refused: Counter[str] = Counter()
@@ -135,6 +145,7 @@ class Handle:
         finally:
             self.boundary.closed = self._log_boundary.closed = True
             self._stop_exporters(min(deadline, time.monotonic() + EXPORTERS_S))
+            self._note_losses()
 
     def _stop_exporters(self, deadline: float) -> None:
         for forwarder in self._forwarders:
