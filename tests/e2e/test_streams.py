@@ -13,7 +13,9 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry import context as otel_context
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -673,6 +675,9 @@ def test_scopes_left_out_of_order_are_current_nowhere(configured: Configured) ->
         next(second)
     assert trace.get_current_span() is outer
     list(second)
+    assert trace.get_current_span() is outer
+    with runbundle.start_run("r"):  # what somebody has made current in it, and left so, goes with it
+        otel_context.attach(Context())
     assert trace.get_current_span() is outer
     assert runbundle.current_run().run_id == ""
 

@@ -27,7 +27,7 @@ class Mark:
         self.outer = outer
         self.within = True
         """Whether the scope has not been left."""
-        self.heirs: list[weakref.ref[Context]] = []
+        self.heirs: tuple[weakref.ref[Context], ...] = ()
         """Contexts of scopes within this one that were left elsewhere, and say now what this one says."""
 
 
@@ -36,7 +36,7 @@ def place(span: Span, outer: Context) -> tuple[Context, Mark]:
     above = outer.get(_MARK)
     mark = Mark(above if isinstance(above, Mark) else None)
     context = trace.set_span_in_context(span, outer)
-    dict[str, object].__setitem__(context, _MARK, mark)  # nobody else has seen it yet
+    super(Context, context).__setitem__(_MARK, mark)  # its own refuses; nobody else has seen it yet
     return context, mark
 
 
@@ -64,7 +64,9 @@ def leave(token: Token[Context], context: Context, mark: Mark, outer: Context) -
             return
     else:
         between = _between(current.get(_MARK), mark)
-        if between is not None and release(token) and not any(inner.within for inner in between):
+        # What was current before may itself have been left since: nobody is to come back to that.
+        stale = between is None and mark.outer is not None and not mark.outer.within
+        if not stale and release(token) and not any(inner.within for inner in between or ()):
             return
     _lapse(context, mark, outer)
 
@@ -82,12 +84,12 @@ def _between(inner: Any, mark: Mark) -> list[Mark] | None:
 
 def _lapse(context: Context, mark: Mark, outer: Context) -> None:
     lapsed = [context, *(known for heir in mark.heirs if (known := heir()) is not None)]
-    mark.heirs.clear()
+    mark.heirs = ()
     for known in lapsed:
         # Added to before it is taken from: another thread may read it at any moment, and must find some run.
-        dict[str, object].update(known, outer)
+        super(Context, known).update(outer)
         for key in known.keys() - outer.keys():
-            dict[str, object].pop(known, key, None)
+            super(Context, known).pop(key, None)
     if mark.outer is not None and mark.outer.within:
-        mark.outer.heirs = [heir for heir in mark.outer.heirs if heir() is not None]
-        mark.outer.heirs += map(weakref.ref, lapsed)
+        alive = [heir for heir in mark.outer.heirs if heir() is not None]
+        mark.outer.heirs = (*alive, *map(weakref.ref, lapsed))

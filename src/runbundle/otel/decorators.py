@@ -21,7 +21,8 @@ from runbundle.otel.scopes import (
     start_step,
     start_tool,
 )
-from runbundle.otel.streams import Follower, Recording, Stream, hand_on, stepping, stepping_async
+from runbundle.otel.stream_steps import Follower, stepping, stepping_async
+from runbundle.otel.streams import Recording, Stream, hand_on
 
 P = ParamSpec("P")
 R = TypeVar("R")

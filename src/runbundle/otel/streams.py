@@ -4,14 +4,13 @@ A span that follows a stream is current while the producer's code runs and at no
 does: exhausted, failed, closed, or dropped and collected. A stream that is dropped before its end is `abandoned`.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import Context
 
 from runbundle.models.bundle import CaptureWord
 from runbundle.otel.capture_note import note
@@ -19,6 +18,7 @@ from runbundle.otel.current import release
 from runbundle.otel.scopes import SpanScope
 from runbundle.otel.stream_answer import Answer
 from runbundle.otel.stream_parts import Joiner, Joining, with_returned
+from runbundle.otel.stream_steps import Follower, stepping, stepping_async
 from runbundle.redaction.markers import marker
 
 Handling = Literal["", "generator", "async generator", "coroutine", "stream", "iterator"]
@@ -38,25 +38,6 @@ class Recording(NamedTuple):
     """Whether what a generator yields says nothing once it has returned a value."""
     is_model: bool = False
     """Whether what chunks say of the model's answer is said of the span."""
-
-
-class Follower(Protocol):
-    """What is told of a stream's items and of its end."""
-
-    here: Context
-    """The context in which the producer goes on, with what it has made current itself."""
-
-    def take(self, item: Any) -> None:
-        """Take an item that was yielded."""
-
-    def ended(self, returned: Any = None) -> None:
-        """Take note that the stream is exhausted. `returned` is a generator's value."""
-
-    def failed(self, error: BaseException) -> None:
-        """Take note that the producer raised."""
-
-    def dropped(self) -> None:
-        """Take note that nobody wants the rest."""
 
 
 class Stream:
@@ -171,93 +152,6 @@ def _tell(scope: SpanScope, answer: Answer) -> None:
     for key, value in said.items():
         if key not in known:
             scope.span.set_attribute(key, value)
-
-
-def stepping(
-    begin: Callable[..., tuple[Generator[Any, Any, Any], Follower]],
-) -> Callable[..., Generator[Any, Any, Any]]:
-    """Return a generator function: what `begin` returns when the first item is asked for, followed."""
-
-    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        producer, stream = begin(*args, **kwargs)
-        advance: Callable[..., Any] = producer.send
-        argument: Any = None
-        try:
-            while True:
-                token = otel_context.attach(stream.here)
-                try:
-                    item = advance(argument)
-                except StopIteration as stop:
-                    stream.ended(stop.value)
-                    return stop.value
-                finally:
-                    stream.here = otel_context.get_current()
-                    release(token)
-                stream.take(item)
-                try:
-                    argument = yield item
-                    advance = producer.send
-                except GeneratorExit:
-                    token = otel_context.attach(stream.here)
-                    try:
-                        producer.close()
-                    finally:
-                        release(token)
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
-                    advance, argument = producer.throw, error
-        except GeneratorExit:
-            stream.dropped()
-            raise
-        except BaseException as error:
-            stream.failed(error)
-            raise
-
-    return call
-
-
-def stepping_async(
-    begin: Callable[..., Awaitable[tuple[AsyncGenerator[Any, Any], Follower]]],
-) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Return an async generator function, as `stepping` returns a generator function."""
-
-    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        producer, stream = await begin(*args, **kwargs)
-        advance: Callable[..., Any] = producer.asend
-        argument: Any = None
-        try:
-            while True:
-                token = otel_context.attach(stream.here)
-                try:
-                    item = await advance(argument)
-                except StopAsyncIteration:
-                    stream.ended()
-                    return
-                finally:
-                    stream.here = otel_context.get_current()
-                    release(token)
-                stream.take(item)
-                try:
-                    argument = yield item
-                    advance = producer.asend
-                except GeneratorExit:
-                    # Perhaps in another task, or in none, where an await is an error that the interpreter reports.
-                    token = otel_context.attach(stream.here)
-                    try:
-                        await producer.aclose()
-                    finally:
-                        release(token)
-                    raise
-                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
-                    advance, argument = producer.athrow, error
-        except GeneratorExit:
-            stream.dropped()
-            raise
-        except BaseException as error:
-            stream.failed(error)
-            raise
-
-    return call
 
 
 def follow(value: Any, handling: Handling, stream: Follower) -> Any:
