@@ -98,8 +98,9 @@ def assemble(
             raise
     index = _index_of(gathered, tally, about, sdk_versions)
     completeness = tally.completeness(
-        torn=torn, malformed=gathered.malformed, collided=gathered.collided, late=gathered.late, grace_s=grace_s
-    )
+        torn=torn, malformed=gathered.malformed, collided=gathered.collided, late=gathered.late, grace_s=grace_s,
+        begun=gathered.begins,
+    )  # fmt: skip
     twice = {"span_id": gathered.collided, "run_begun_twice": tally.roots - 1}
     return Assembled(gathered.key, parts, completeness, {kind: n for kind, n in twice.items() if n > 0}, index)
 
@@ -195,7 +196,7 @@ def _index_of(gathered: Gathered, tally: Tally, about: dict[str, Any], sdk_versi
         "started_at": rfc3339(started),
         "ended_at": rfc3339(ended),
         "duration_ns": str(max(0, ended - started)),
-        "status": _status(tally),
+        "status": _status(tally, begun=gathered.begins),
         "versions": _versions(about, tally, sdk_versions),
         "counts": {kind: tally.counts[kind] for kind in Counts.model_fields},
         "usage": tally.usage(),
@@ -247,12 +248,14 @@ def _identity(about: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _status(tally: Tally) -> str:
-    """Return how the run ended. Two runs in one bundle did not end well, even if the last of them did."""
+def _status(tally: Tally, *, begun: bool) -> str:
+    """Return how the run ended. Two runs in one bundle did not end well, even if the last of them did; nor did one of
+    which only a part was ever seen, whose beginning was elsewhere.
+    """
     if tally.final is None:
         return "incomplete"
     status = {"unset": "ok"}.get(tally.final.status, tally.final.status)
-    return "incomplete" if status == "ok" and tally.roots > 1 else status
+    return "incomplete" if status == "ok" and (tally.roots > 1 or not begun) else status
 
 
 def _result(about: dict[str, Any]) -> dict[str, Any] | None:

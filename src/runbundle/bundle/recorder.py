@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from uuid import uuid4
@@ -81,7 +82,8 @@ class Recorder:
         self._full_since = 0.0
         self._look_again_at = 0.0
         self._stop = threading.Event()
-        self._plain = "maps" in stands_on(spool).lacks
+        plain = "maps" in stands_on(spool).lacks
+        self._journal = partial(JournalWriter.of, sync_each=durability == "fsync", plain=plain)
         self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(self._runs))
         self._reset_process()
         _recorders.add(self)
@@ -185,10 +187,9 @@ class Recorder:
         """Return how many records of a run could not be journalled and no local root has stated yet; now one does."""
         with self._lock:
             run = self._runs.get(key)
-            if run is not None:
-                self._take_stock(run)
-            if run is None or not run.dropped:
+            if run is None:
                 return 0
+            self._take_stock(run)
             lost, run.dropped = run.dropped, 0
             return lost
 
@@ -209,8 +210,7 @@ class Recorder:
             try:
                 writer.append_record(kind, record)
             except FileCut:
-                writer = self._renewed(run)
-                before = writer.size_bytes
+                before = (writer := self._renewed(run)).size_bytes
                 writer.append_record(kind, record)
             run.records += 1
             self._written += 1
@@ -225,11 +225,11 @@ class Recorder:
     def _make_room(self) -> None:
         """Hold the caller up until something was sealed; raise `_SpoolFull` if that takes too long."""
         patience = time.monotonic() + _HOLD_UP_S
-        full = f"as much as {self._limit_bytes} bytes waits for its seal, and no more may"
+        full = _SpoolFull(f"as much as {self._limit_bytes} bytes waits for its seal, and no more may")
         while True:
             began = time.monotonic()
             if began < self._look_again_at:
-                raise _SpoolFull(full)
+                raise full
             self._written_bytes = self._spooled_bytes()
             if self._written_bytes < self._limit_bytes:
                 self._full_since = 0.0
@@ -239,25 +239,17 @@ class Recorder:
                 self._full_since = self._full_since or time.monotonic()
                 # A look costs what there is in the spool: it must not cost each caller that.
                 self._look_again_at = time.monotonic() + 10 * (time.monotonic() - began)
-                raise _SpoolFull(full)
+                raise full
             self._lock.step_aside(0.02)
 
     def _spooled_bytes(self) -> int:
         return written_bytes(self.spool, self._writer_id)
 
     def _run(self, key: RunKey) -> _Run:
-        run = self._runs.get(key)
-        if run is None:
-            run = self._runs[key] = _Run(key)
-        return run
+        return self._runs.get(key) or self._runs.setdefault(key, _Run(key))
 
     def _open(self, run: _Run) -> JournalWriter:
-        run.writer = JournalWriter.of(
-            folder_of(self.spool, run.key),
-            self._writer_id,
-            sync_each=self._durability == "fsync",
-            plain=self._plain,
-        )
+        run.writer = self._journal(folder_of(self.spool, run.key), self._writer_id)
         if run.writer.size_bytes:  # closed before, and not sealed yet: what is in it is in our hands again
             waiting = self._sealer.take_records(run.key)
             run.writer.records += waiting
@@ -278,7 +270,7 @@ class Recorder:
     def _renewed(self, run: _Run) -> JournalWriter:
         """Return a new journal for a run whose file somebody else has cut."""
         self._take_stock(run)
-        self._shut(run)
+        self._shut(run)  # if only space behind the lines was cut off
         return self._open(run)
 
     def _take_stock(self, run: _Run, *, at_end: bool = False) -> None:

@@ -138,9 +138,9 @@ class Tally:
         return {kind: min(n, LARGEST) for kind, n in sorted((self._usage or self._usage_of_agents).items())}
 
     def completeness(
-        self, *, torn: int, malformed: int, collided: int, late: int, grace_s: float | None
+        self, *, torn: int, malformed: int, collided: int, late: int, grace_s: float | None, begun: bool
     ) -> dict[str, Any]:
-        """Compare what local roots say was started with what arrived."""
+        """Compare what local roots say was started with what arrived. `begun`: whether the run's beginning did."""
         self._dropped.update(torn_lines=torn, malformed_records=malformed, collided=collided)
         dropped = {reason: min(count, LARGEST) for reason, count in sorted(self._dropped.items()) if count}
         seen = self.counts["spans"]
@@ -149,7 +149,7 @@ class Tally:
             state = "crashed"
         elif self._expected is None:
             state = "unknown"
-        elif dropped or self.open_spans or seen < self._expected or self.roots > 1:
+        elif dropped or self.open_spans or seen < self._expected or self.roots > 1 or not begun:
             state = "lossy"
         result: dict[str, Any] = {
             "state": state, "spans_seen": seen, "open_spans": self.open_spans, "dropped": dropped, "late": late,
