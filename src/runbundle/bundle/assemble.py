@@ -187,6 +187,9 @@ def _identity(about: dict[str, Any]) -> dict[str, Any]:
     parent = about.get("runbundle.parent.run.id")
     if isinstance(parent, str):
         fields["parent_run"] = {"run_id": parent, "span_id": about.get("runbundle.parent.span.id", "")}
+    claimed = about.get("runbundle.claimed.run.id")
+    if isinstance(claimed, str):
+        fields["claimed"] = claimed
     resumed = about.get("runbundle.resumed.from")
     if isinstance(resumed, str):
         fields["resumed_from"] = resumed

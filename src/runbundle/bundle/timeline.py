@@ -22,6 +22,7 @@ _RANK = {
 }  # fmt: skip
 _PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
+_JOINED = ("signed", "trace", "token", "any")
 _EVENT_TYPES = {
     "runbundle.policy.decision": "policy.decision",
     "runbundle.score": "score",
@@ -106,10 +107,11 @@ def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
             common["remote_parent"] = True
             if parent_missing(span, parent_here=parent_here):
                 common["parent_missing"] = True
-    lane = span.attributes.get("runbundle.lane")
     started: dict[str, Any] = {**common, "attributes": {}}
-    if lane:
-        started["lane"] = lane
+    for field in ("lane", "effect", "joined"):
+        said = span.attributes.get(f"runbundle.{field}")
+        if said and (field != "joined" or said in _JOINED):
+            started[field] = said
     if record["links"]:
         started["links"] = [
             {k: link[k] for k in ("trace_id", "span_id", "attributes") if link[k]} for link in record["links"]

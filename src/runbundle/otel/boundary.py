@@ -12,12 +12,15 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from runbundle.bundle.recorder import Recorder
+from runbundle.models.identity import valid_run_id
 from runbundle.models.records import SpanRecord
 from runbundle.otel.debug_mode import DebugVault
+from runbundle.otel.joining import Trust, carrier_key
 from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
 from runbundle.redaction.engine import Redactor
+from runbundle.redaction.markers import marker
 
 _log = logging.getLogger("runbundle")
 
@@ -30,12 +33,19 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     start is outside the boundary, and `runbundle doctor` cannot know it.
     """
 
-    def __init__(self, redactor: Redactor, recorder: Recorder | None = None, debug: DebugVault | None = None) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        recorder: Recorder | None = None,
+        debug: DebugVault | None = None,
+        *,
+        trust_baggage: Trust = "signed",
+    ) -> None:
         super().__init__()
         self.redactor = redactor
         self.recorder = recorder
         self.debug = debug
-        self.membership = Membership()
+        self.membership = Membership(carrier_key(redactor.policy.digester), trust_baggage)
         self._codec = SpanCodec()
         self._downstream = 0
         self._logged_at = 0.0
@@ -98,8 +108,12 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             attributes = record["attributes"]
             attributes[RUN_ID_KEY] = member.run_id
             attributes["runbundle.ordinal"] = member.ordinal
-            if member.lane:
-                attributes["runbundle.lane"] = member.lane
+            # What a span says of these by itself is not believed.
+            for key, value in (("lane", member.lane), ("effect", member.effect_key()), ("joined", member.joined)):
+                if value:
+                    attributes[f"runbundle.{key}"] = value
+                else:
+                    attributes.pop(f"runbundle.{key}", None)
             if member.root is None:
                 attributes["runbundle.spans.started"] = member.started
                 lost = self.recorder.lost(member.run_id) if self.recorder and ends else 0  # stated once: at an end
@@ -111,8 +125,17 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 attributes.update(self._about_root)
                 if member.implicit:
                     attributes["runbundle.implicit"] = True
+                    if member.claimed:
+                        attributes["runbundle.claimed.run.id"] = self._claim(member.claimed)
                     attributes["runbundle.versions"] = versions_text()
         return record
+
+    def _claim(self, claimed: str) -> str:
+        """Return what may be said of a run that somebody from outside has named: its id, if it can be one."""
+        if valid_run_id(claimed):
+            return claimed
+        data = claimed.encode("utf-8", "replace")
+        return marker("content", digest=self.redactor.policy.digester("claimed", data), size=len(data))
 
     def _keep_content(self, debug: DebugVault, run_id: str, raw: SpanRecord) -> None:
         try:

@@ -25,6 +25,7 @@ from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
 from runbundle.otel.exporters import policy_from_environment, store_from_environment
+from runbundle.otel.joining import Trust
 from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.processors import raw_processors
 from runbundle.redaction.detectors.environment import secrets_of_environment
@@ -65,6 +66,11 @@ class Handle:
         self.tracer = tracer_provider.get_tracer("runbundle")
         self._arguments = arguments
         self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
+
+    @property
+    def key_given(self) -> bool:
+        """Whether `configure()` was given the key of digests and tokens."""
+        return self._arguments["key"] is not None
 
     @property
     def store(self) -> ArtifactStore:
@@ -143,6 +149,7 @@ def configure(
     recover: bool = True,
     resource: Mapping[str, str] | None = None,
     set_global: bool = False,
+    trust_baggage: Trust = "signed",
 ) -> Handle:
     """Start recording runs into bundles; return a handle. Prints nothing.
 
@@ -167,13 +174,18 @@ def configure(
     `fsync-batch` that of the machine after a tenth of a second, with `fsync` at once. `spool_limit_bytes`: how much
     may wait for its seal before records are held up, for half a second, and then dropped and counted. `recover`: seal
     in the background the runs that dead processes have left in the spool. `resource`: attributes of a
-    provider built here. `set_global`: make that one the global one.
+    provider built here. `set_global`: make that one the global one. `trust_baggage`: which claims, in the headers of a
+    request, of being a part of a run are believed: those `signed` by a process with the same key (`carrier()`), `any`,
+    also the plain entries `runbundle.run.id` of older versions, or `never`. What is not believed is recorded as a run
+    of its own that names the claim.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
     """
     if durability not in get_args(Durability):
         raise ConfigError(f"durability {durability!r} is not known", hint=f"one of {', '.join(get_args(Durability))}")
+    if trust_baggage not in get_args(Trust):
+        raise ConfigError(f"trust_baggage {trust_baggage!r} is not known", hint=f"one of {', '.join(get_args(Trust))}")
     if decider is not None and not callable(decider):
         raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
     arguments = {k: tuple(v) if k in ("safe_keys", "safe_names", "result") else v for k, v in locals().items()}
@@ -207,7 +219,7 @@ def configure(
             spool_limit_bytes=spool_limit_bytes,
             recover=recover,
         )
-        boundary = BoundarySpanProcessor(redactor, recorder, debug)
+        boundary = BoundarySpanProcessor(redactor, recorder, debug, trust_baggage=trust_baggage)
         provider = tracer_provider or _global_provider()
         owns = provider is None
         if provider is None:
@@ -215,7 +227,7 @@ def configure(
         else:
             _mind_raw_exporters(provider, allow=raw_exporters == "allow")
             provider.add_span_processor(boundary)
-        logs = BoundaryLogProcessor(redactor, recorder)
+        logs = BoundaryLogProcessor(redactor, recorder, boundary.membership)
         logger_provider = LoggerProvider(resource=provider.resource, multi_log_record_processor=logs)
         if exporters is not None:
             span_exporter, log_exporter = exporters

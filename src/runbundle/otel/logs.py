@@ -9,7 +9,7 @@ from opentelemetry.sdk.resources import Resource
 
 from runbundle.bundle.recorder import Recorder
 from runbundle.models.records import LogRecordDict
-from runbundle.otel.membership import current_scope
+from runbundle.otel.membership import Membership
 from runbundle.otel.spans import SpanCodec, to_scope
 from runbundle.redaction.engine import Redactor
 
@@ -17,10 +17,11 @@ from runbundle.redaction.engine import Redactor
 class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
     """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
 
-    def __init__(self, redactor: Redactor, recorder: Recorder | None) -> None:
+    def __init__(self, redactor: Redactor, recorder: Recorder | None, membership: Membership) -> None:
         super().__init__()
         self._redactor = redactor
         self._recorder = recorder
+        self._membership = membership
         self._codec = SpanCodec()
         self._downstream = 0
 
@@ -32,7 +33,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Redact, record, hand on a copy; the caller's record is not touched."""
         try:
-            run = current_scope(log_record.log_record.context)
+            run = self._membership.scope_of(log_record.log_record.context)
             redacted = self._redactor.redact_log(self._record(log_record, run.run_id if run else ""))
             if run is not None and self._recorder is not None:
                 self._recorder.logged(redacted)

@@ -300,7 +300,7 @@ def start_run(
         attributes["runbundle.resumed.from"] = require_run_id(resumed_from, "resumed_from")
     if user_id is not None:
         attributes["runbundle.user.id"] = user_id
-    scope = RunScope(require_run_id(run_id) if run_id is not None else uuid4().hex)
+    scope = RunScope(require_run_id(run_id) if run_id is not None else uuid4().hex, tenant_id=tenant_id or "")
     attributes[RUN_ID_KEY] = scope.run_id
     if config is not None:
         attributes["runbundle.config"] = to_text(config)
