@@ -14,7 +14,9 @@ import pytest
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel import active
+from runbundle.otel.joining import Sender, token_of
 from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.markers import Digester
 from tests import databases
 
 KEY = b"a key for tests only"
@@ -96,6 +98,12 @@ def sealed(handle: runbundle.Handle) -> Bundle:
     assert not result.failed, result
     assert len(result.sealed) == 1, result
     return Bundle.open(handle.store, result.sealed[0])
+
+
+def headers_from(run_id: str, *, lane: str = "", control: str = "", key: bytes = KEY) -> dict[str, str]:
+    """Return what another process with that key would send to have its run continued."""
+    token = token_of(Digester(key).subkey("carrier"), Sender("", run_id, lane, control))
+    return {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "baggage": f"runbundle.run={token}"}
 
 
 def all_bytes(folder: Path) -> bytes:

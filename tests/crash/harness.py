@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from opentelemetry import baggage, trace
+from opentelemetry import trace
 
 import runbundle
 from runbundle.bundle import mapped
@@ -71,7 +71,7 @@ class Teller:
         with scope as handle:
             context = trace.get_current_span().get_span_context()
             name = f"{context.trace_id:032x}{context.span_id:016x}"
-            run_id = handle.run_id or run_of_headers()
+            run_id = handle.run_id or runbundle.current_run().run_id
             self.say("start", run_id, name)
             yield handle
         self.say("end", run_id, name)
@@ -87,11 +87,6 @@ class Teller:
         """Flush, and say what that found."""
         result = active_handle().flush()
         self.say("flush", json.dumps(vars(result)))
-
-
-def run_of_headers() -> str:
-    """Return the run that this process was told of by headers: `current_run()` does not know it, see test_known.py."""
-    return str(baggage.get_baggage("runbundle.run.id"))
 
 
 def active_handle() -> runbundle.Handle:

@@ -23,7 +23,8 @@ from runbundle.bundle.verify import verify
 from runbundle.codec.journal_lines import start_line
 from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
-from tests.crash.harness import Child, Teller, Told, active_handle, check, look
+from tests.conftest import headers_from
+from tests.crash.harness import KEY, Child, Teller, Told, active_handle, check, look
 from tests.crash.programs import begin, one_run
 
 
@@ -237,8 +238,7 @@ def test_closing_twice_waits_for_nobody(tmp_path: Path) -> None:
 
     def work(teller: Teller) -> None:
         handle = begin(tmp_path)
-        headers = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "baggage": "runbundle.run.id=elsewhere"}
-        with runbundle.continue_run(headers):
+        with runbundle.continue_run(headers_from("elsewhere", key=KEY)):
             tool(teller)
         handle.recorder.close()
         teller.say(str(handle.recorder.flush(timeout_s=0.5).pending))

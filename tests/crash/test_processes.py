@@ -58,11 +58,7 @@ def test_four_processes_with_forks_and_threads_on_one_run(orderly: bool, tmp_pat
     assert one.bundle.index.counts.logs == len(told.logs["one"]) > 0
     assert one.said.state == "complete"
     assert verify(LocalStore(tmp_path), "one").verdict == "verified"
-    # A process that got the run by its headers knows no lane; that of a fork of a fork: see test_known.py.
-    places = [place for tool, *place in one.tools if tool.startswith(("root", "forked")) and "-fork" not in tool]
-    assert len(places) == 3 * THREADS * TOOLS_A_THREAD * 2
-    outer = [tuple(place) for place in places if place[0].count(":") == 1]
-    assert len(outer) == len(set(outer)) == 3 * THREADS * TOOLS_A_THREAD
+    assert len(set(one.places)) == len(one.places) == tools + 1
 
 
 def finish(workers: list[multiprocessing.context.ForkProcess], programs: list[subprocess.Popen[bytes]]) -> None:

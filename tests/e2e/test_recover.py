@@ -18,6 +18,7 @@ from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
+from tests.conftest import headers_from
 
 Configured = Callable[..., runbundle.Handle]
 
@@ -94,11 +95,7 @@ def test_two_at_once_make_one_bundle(tmp_path: Path) -> None:
 def test_a_part_of_a_run_begun_elsewhere_waits(configured: Configured, tmp_path: Path) -> None:
     """Sealed here it would take the place of the whole; named explicitly, it is sealed all the same."""
     handle = configured()
-    headers = {
-        "traceparent": f"00-{'a' * 32}-{'b' * 16}-01",
-        "baggage": "runbundle.run.id=elsewhere",
-    }
-    with runbundle.continue_run(headers), runbundle.start_tool("t"):
+    with runbundle.continue_run(headers_from("elsewhere")), runbundle.start_tool("t"):
         pass
     handle.flush()
     spool = tmp_path / "store" / ".spool"

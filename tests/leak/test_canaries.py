@@ -1,5 +1,6 @@
 """A canary in every channel of a span and a log, searched for in every byte that any sink wrote."""
 
+import base64
 import json
 import logging
 import subprocess
@@ -10,6 +11,8 @@ from typing import Any
 
 import grpc
 import pytest
+from opentelemetry import baggage
+from opentelemetry import context as otel_context
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -123,13 +126,20 @@ def test_no_channel_of_a_log_record_leaks(
     assert b'"type":"log"' in all_bytes(tmp_path)
 
 
-def test_baggage_carries_the_run_id_and_nothing_else(configured: Callable[..., runbundle.Handle]) -> None:
-    """What goes out in headers is the trace context and the run id."""
+def test_baggage_carries_whose_run_it_is_and_nothing_else(configured: Callable[..., runbundle.Handle]) -> None:
+    """What goes out in headers is the trace context, ids and names: nothing of the application's own baggage."""
     configured()
-    with runbundle.start_run("out", run_id="run-7", user_id=canary("url"), config={"k": canary("sql")}):
+    options: Any = {"tenant_id": "t-1", "user_id": canary("url"), "config": {"k": canary("sql")}}
+    with runbundle.start_run("out", run_id="run-7", **options), runbundle.start_tool(canary("sql")):
+        attached = otel_context.attach(baggage.set_baggage("user.email", canary("url")))
         headers = runbundle.carrier()
+        otel_context.detach(attached)
     assert set(headers) == {"traceparent", "baggage"}
-    assert headers["baggage"] == "runbundle.run.id=run-7"
+    name, _, token = headers["baggage"].partition("=")
+    body = token.split(".")[1]
+    said = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    assert name == "runbundle.run"
+    assert said == {"t": "t-1", "r": "run-7", "l": "run:out/tool#0/remote#0", "e": "main/remote#0"}
 
 
 def test_redact_check_reports_every_sink_clean() -> None:

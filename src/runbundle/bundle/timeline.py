@@ -25,6 +25,7 @@ _RANK = {
 _PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
+_JOINED = ("signed", "trace", "token", "any")
 _EVENT_TYPES = {
     "runbundle.policy.decision": "policy.decision",
     "runbundle.score": "score",
@@ -122,10 +123,11 @@ def span_lines(span: Span, *, parent_here: bool, began: str = "") -> Iterator[by
             common["remote_parent"] = True
             if parent_missing(span, parent_here=parent_here):
                 common["parent_missing"] = True
-    lane = text_of(span.attributes, "runbundle.lane")
     started: dict[str, Any] = {**common, "attributes": {}}
-    if lane:
-        started["lane"] = lane
+    for field in ("lane", "effect", "joined"):
+        said = text_of(span.attributes, f"runbundle.{field}")
+        if said and (field != "joined" or said in _JOINED):
+            started[field] = said
     if record["links"]:
         started["links"] = [
             {k: link[k] for k in ("trace_id", "span_id", "attributes") if link[k]} for link in record["links"]

@@ -13,14 +13,17 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 
 from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import hex_id, time_of
-from runbundle.models.identity import NO_RUN, RunKey
+from runbundle.models.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.models.records import SpanRecord
+from runbundle.otel.claims import RUN_ID_KEY
 from runbundle.otel.debug_mode import DebugVault
+from runbundle.otel.joining import Trust
 from runbundle.otel.limits import chars_of, state_cut
-from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
+from runbundle.otel.membership import Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
 from runbundle.redaction.engine import Redactor
+from runbundle.redaction.markers import marker
 
 _log = logging.getLogger("runbundle")
 
@@ -33,12 +36,19 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     start is outside the boundary, and `runbundle doctor` cannot know it.
     """
 
-    def __init__(self, redactor: Redactor, recorder: Recorder | None = None, debug: DebugVault | None = None) -> None:
+    def __init__(
+        self,
+        redactor: Redactor,
+        recorder: Recorder | None = None,
+        debug: DebugVault | None = None,
+        *,
+        trust_baggage: Trust = "signed",
+    ) -> None:
         super().__init__()
         self.redactor = redactor
         self.recorder = recorder
         self.debug = debug
-        self.membership = Membership()
+        self.membership = Membership(redactor.policy.digester.subkey("carrier"), trust_baggage)
         self.seen = False
         """Whether a span has come by."""
         self.closed = False
@@ -70,7 +80,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and self.recorder is not None:
                 context, parent, start_ns = identity(span), span.parent, time_of(span.start_time)
                 self.recorder.started(
-                    member.run,
+                    member.key,
                     hex_id(context.trace_id, 32),
                     hex_id(context.span_id, 16),
                     hex_id(parent.span_id, 16) if parent else "",
@@ -100,7 +110,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             unrecorded = member
             raw = self._raw(span, member)
             if self.debug is not None and member is not None:
-                self._keep_content(self.debug, member.run, raw)
+                self._keep_content(self.debug, member.key, raw)
             if not self.whole:
                 self._state_cuts(span, raw)
             record = self.redactor.redact_span(raw)
@@ -110,9 +120,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if self._downstream:
                 super().on_end(self._codec.to_span(span, record))
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
-            self._failed("end", unrecorded.run if unrecorded else NO_RUN)
+            self._failed("end", unrecorded.key if unrecorded else NO_RUN)
             if unrecorded is not None and self.recorder is not None:
-                self.recorder.ended_unrecorded(unrecorded.run, is_root=unrecorded.is_run)
+                self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.is_run)
 
     def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
         """Return what is known of a run at its start, redacted."""
@@ -122,18 +132,22 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         return self.redactor.redact_span(raw)
 
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
-        record = self._codec.to_record(span, member.run if member else NO_RUN, ended=ends)
+        record = self._codec.to_record(span, member.key if member else NO_RUN, ended=ends)
         if member is not None:
             attributes = record["attributes"]
             if "attributes" in record["dropped"]:
                 _put_back(record, member)
-            attributes[RUN_ID_KEY] = member.run.run_id
+            attributes[RUN_ID_KEY] = member.scope.run_id
             attributes["runbundle.ordinal"] = member.ordinal
-            if member.lane:
-                attributes["runbundle.lane"] = member.lane
+            # What a span says of these by itself is not believed.
+            for key, value in (("lane", member.lane), ("effect", member.effect_key()), ("joined", member.joined)):
+                if value:
+                    attributes[f"runbundle.{key}"] = value
+                else:
+                    attributes.pop(f"runbundle.{key}", None)
             if member.root is None:
                 attributes["runbundle.spans.started"] = member.started
-                lost = self.recorder.lost(member.run) if self.recorder and ends else 0  # stated once: at an end
+                lost = self.recorder.lost(member.key) if self.recorder and ends else 0  # stated once: at an end
                 if lost:
                     attributes["runbundle.spans.dropped"] = lost
                 if member.unfollowed:
@@ -143,8 +157,17 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 attributes["runbundle.redaction.key_id"] = self.redactor.key_id(record["tenant_id"])
                 if member.implicit:
                     attributes["runbundle.implicit"] = True
+                    if member.claimed:
+                        attributes["runbundle.claimed.run.id"] = self._claim(member.claimed)
                     attributes["runbundle.versions"] = versions_text()
         return record
+
+    def _claim(self, claimed: str) -> str:
+        """Return what may be said of a run that somebody from outside has named: its id, if it can be one."""
+        if valid_run_id(claimed):
+            return claimed
+        data = claimed.encode("utf-8", "replace")
+        return marker("content", digest=self.redactor.policy.digester("claimed", data), size=len(data))
 
     def _state_cuts(self, span: ReadableSpan, raw: SpanRecord) -> None:
         """State which values somebody else's provider has cut."""
@@ -196,7 +219,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 def _put_back(record: SpanRecord, member: Member) -> None:
     """Put back what a span began with and limits have evicted: the oldest go first, and they say what it is."""
     attributes = record["attributes"]
-    evicted = {key: value for key, value in member.begun.items() if key not in attributes}
+    evicted = {key: value for key, value in (member.begun or {}).items() if key not in attributes}
     attributes.update(evicted)
     record["dropped"]["attributes"] -= len(evicted)
     if record["dropped"]["attributes"] <= 0:

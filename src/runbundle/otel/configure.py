@@ -22,6 +22,7 @@ from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
 from runbundle.otel.exporters import policy_from_environment, store_from_environment
 from runbundle.otel.handle import Handle, at_exit
+from runbundle.otel.joining import Trust
 from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.processors import raw_processors, value_limit_of
@@ -62,6 +63,7 @@ def configure(
     recover: bool = True,
     resource: Mapping[str, str] | None = None,
     set_global: bool = True,
+    trust_baggage: Trust = "signed",
 ) -> Handle:
     """Start recording runs into bundles; return a handle. Prints nothing.
 
@@ -91,13 +93,18 @@ def configure(
     and counted. `recover`: seal in the background the runs that dead processes have left in the spool. `resource`:
     attributes of a provider built here. `set_global`: make the providers built here the global ones, unless others were
     set before. A provider that is set later is refused by OpenTelemetry, which an error log then explains: with
-    `False` it is not.
+    `False` it is not. `trust_baggage`: which claims, in the headers of a request, of being a part of a run are
+    believed: those `signed` by a process with the same key (`carrier()`), `any`, also the plain entries
+    `runbundle.run.id` of older versions, or `never`. What is not believed is recorded as a run of its own that names
+    the claim.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
     """
     if durability not in get_args(Durability):
         raise ConfigError(f"durability {durability!r} is not known", hint=f"one of {', '.join(get_args(Durability))}")
+    if trust_baggage not in get_args(Trust):
+        raise ConfigError(f"trust_baggage {trust_baggage!r} is not known", hint=f"one of {', '.join(get_args(Trust))}")
     if decider is not None and not callable(decider):
         raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
     arguments = {k: tuple(v) if k in ("safe_keys", "safe_names", "result") else v for k, v in locals().items()}
@@ -132,8 +139,8 @@ def configure(
             spool_limit_bytes=spool_limit_bytes,
             recover=recover,
         )
-        boundary = BoundarySpanProcessor(redactor, recorder, debug)
-        logs = BoundaryLogProcessor(redactor, recorder, boundary.membership.outside)
+        boundary = BoundarySpanProcessor(redactor, recorder, debug, trust_baggage=trust_baggage)
+        logs = BoundaryLogProcessor(redactor, recorder, boundary.membership)
         theirs = _theirs(tracer_provider)
         if theirs is None:
             provider = build_tracer_provider(boundary, resource or {})

@@ -12,8 +12,8 @@ from runbundle.codec.coerce import hex_id, time_of
 from runbundle.codec.dialects import is_agent_work
 from runbundle.models.identity import NO_RUN, RunKey, tenant_of
 from runbundle.models.records import SpanRecord
+from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY
 from runbundle.otel.digest_key import digest_key
-from runbundle.otel.membership import RUN_ID_KEY, TENANT_ID_KEY
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor

@@ -13,8 +13,7 @@ from runbundle.codec.coerce import log_record, time_of
 from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import LogRecordDict
 from runbundle.otel.limits import chars_of, state_cut
-from runbundle.otel.membership import current_scope
-from runbundle.otel.outside import Outside
+from runbundle.otel.membership import Membership
 from runbundle.otel.spans import SpanCodec, to_scope
 from runbundle.redaction.engine import Redactor
 
@@ -22,11 +21,11 @@ from runbundle.redaction.engine import Redactor
 class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
     """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
 
-    def __init__(self, redactor: Redactor, recorder: Recorder | None, outside: Outside | None = None) -> None:
+    def __init__(self, redactor: Redactor, recorder: Recorder | None, membership: Membership) -> None:
         super().__init__()
         self._redactor = redactor
         self._recorder = recorder
-        self._outside = outside or Outside()
+        self._membership = membership
         self.closed = False
         """Whether records pass by unseen: a provider of somebody else outlives us."""
         self._codec = SpanCodec()
@@ -43,10 +42,10 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
             return
         run = None
         try:
-            run = current_scope(log_record.log_record.context)
+            run = self._membership.scope_of(log_record.log_record.context)
             if run is None:
                 library = log_record.instrumentation_scope
-                self._outside.log(library.name if library is not None else "")
+                self._membership.outside.log(library.name if library is not None else "")
             redacted = self._redactor.redact_log(self._record(log_record, run.key if run else NO_RUN))
             if run is not None and self._recorder is not None:
                 self._recorder.logged(redacted)

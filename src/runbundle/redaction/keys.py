@@ -78,7 +78,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "runbundle.op runbundle.name runbundle.lane runbundle.result.kind runbundle.tool.side_effects",
         "runbundle.policy.decision runbundle.policy.rule runbundle.policy.tool runbundle.contract.version",
         "runbundle.event.name runbundle.score.name runbundle.score.label runbundle.retriever.name runbundle.role",
-        "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.effect runbundle.source",
+        "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.source",
     ),
     **_table(
         "id",
@@ -103,6 +103,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "own",
         "runbundle.redaction runbundle.tool.arguments.digest runbundle.tool.arguments.bytes",
         "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions runbundle.coerced",
+        "runbundle.effect",
     ),
 }
 """Keys of span, event, link and log attributes."""

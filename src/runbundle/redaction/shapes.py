@@ -1,5 +1,6 @@
 """Whether a value has the shape that its key promises."""
 
+import re
 from typing import Any, cast
 
 import orjson
@@ -11,6 +12,7 @@ from runbundle.redaction.markers import is_digest
 from runbundle.redaction.receipt import parse_receipt
 
 RECEIPT = "runbundle.redaction"
+_EFFECT = re.compile(r"(main|[^\s:]*(?:#[0-9]{1,9}|@[0-9a-f]{15})):[0-9]{1,9}")
 
 
 def is_name(text: str) -> bool:
@@ -40,6 +42,9 @@ def own_value(key: str, value: str) -> bool:
     """Check the values that only a redactor or `configure()` writes."""
     if key == RECEIPT:
         return parse_receipt(value) is not None
+    if key == "runbundle.effect":
+        shape = _EFFECT.fullmatch(value) if len(value) <= 256 else None
+        return shape is not None and safe_name(shape[1])  # the lane alone: with its number each would be judged anew
     if key.endswith(".digest"):
         return is_digest(value)
     if key == "runbundle.versions":
