@@ -47,9 +47,9 @@ class ResourceRecord(TypedDict):
 class SpanRecord(TypedDict):
     """One ended span. Ids are lower-case hex, times are nanoseconds since 1970."""
 
+    run_id: str
     tenant_id: NotRequired[str]
     """"" or absent for a run without a tenant."""
-    run_id: str
     trace_id: str
     span_id: str
     parent_span_id: str
@@ -77,8 +77,8 @@ class SpanRecord(TypedDict):
 class LogRecordDict(TypedDict):
     """One log record."""
 
-    tenant_id: NotRequired[str]
     run_id: str
+    tenant_id: NotRequired[str]
     trace_id: str
     span_id: str
     time_ns: int
