@@ -125,7 +125,7 @@ class Membership:
     def after_fork_in_child(self) -> None:
         """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
         self._lock = Mutex()
-        self.outside.after_fork()
+        self.outside.reset()
         for member in self._live.values():
             member.inherited = True
             member.path += f"/fork#{self._forks - 1}"
