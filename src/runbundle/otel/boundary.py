@@ -14,9 +14,10 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from runbundle.bundle.recorder import Recorder
 from runbundle.models.identity import valid_run_id
 from runbundle.models.records import SpanRecord
+from runbundle.otel.claims import RUN_ID_KEY
 from runbundle.otel.debug_mode import DebugVault
 from runbundle.otel.joining import Trust, carrier_key
-from runbundle.otel.membership import RUN_ID_KEY, Member, Membership
+from runbundle.otel.membership import Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
 from runbundle.redaction.engine import Redactor

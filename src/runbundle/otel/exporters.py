@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle.bundle.recorder import Recorder
 from runbundle.codec.dialects import is_agent_work
 from runbundle.errors import ConfigError
-from runbundle.otel.membership import RUN_ID_KEY
+from runbundle.otel.claims import RUN_ID_KEY
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor

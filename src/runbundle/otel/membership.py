@@ -8,8 +8,7 @@ here in the same trace; and last, for agent work outside any run, a run of its o
 
 import os
 import weakref
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
@@ -20,76 +19,25 @@ from opentelemetry.trace import SpanContext
 from runbundle.bundle.mutex import Mutex
 from runbundle.codec.dialects import Operation, is_agent_work, operation
 from runbundle.models.identity import valid_run_id
-from runbundle.otel import active, spawning
-from runbundle.otel.joining import ENTRY, Sender, Trust, claimed_run, sender_of, token_of
+from runbundle.otel import active, lanes, spawning
+from runbundle.otel.claims import RUN_ID_KEY, Claims, RunScope
+from runbundle.otel.joining import ENTRY, Sender, Trust, token_of
+from runbundle.otel.lanes import Control, Lane, below, short_digest
 from runbundle.otel.spans import identity
-from runbundle.otel.spawning import Control, Lane, Origin, below, short_digest
+from runbundle.otel.spawning import RunLanes
 from runbundle.redaction.floor import safe_name
-
-RUN_ID_KEY = "runbundle.run.id"
-"""Attribute key. As a baggage entry it is a claim that nothing proves."""
 
 _RUN = otel_context.create_key("runbundle-run")
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
 _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
-_TOKENS, _PLACES = 2048, 4096  # remembered, of those that came from elsewhere
-
-
-@dataclass(eq=False)
-class RunScope:
-    """A run as this process sees it."""
-
-    run_id: str
-    root: Span | None = None
-    versions: str = ""
-    tenant_id: str = ""
-    joined: str = ""
-    """How work from elsewhere came to it: `signed`, `any`; "" for a run begun in this process."""
-    lane: str = ""
-    """Where that work stands, as the sender said; "" if it did not."""
-    control: str = ""
-    """Which lane of spawned work that work is; "" if nobody knows."""
 
 
 @dataclass(eq=False, slots=True)
-class _Run:
-    """What is counted of a run in this process. It does not know its scope, with which it ends."""
-
-    places: dict[str, Lane] = field(default_factory=dict[str, Lane])
-    """The lanes of spans without a live parent."""
-    origin: Origin | None = None
-    """None where nobody knows which of the process's threads and tasks the run's own is."""
-    factories: list[spawning.TaskFactory] = field(default_factory=list[spawning.TaskFactory])
-    held: int = 0
-    """How many are inside it that may create tasks: the span that began it, those who continue it."""
-    forks: int = field(default_factory=spawning.forks)
-
-    def place(self, path: str) -> Lane:
-        """Return the lane of that path."""
-        lane = self.places.get(path)
-        if lane is None:
-            if len(self.places) >= _PLACES:
-                self.places.clear()
-            lane = self.places[path] = Lane(path, self.forks)
-        return lane
-
-    def begins_at(self, control: str) -> None:
-        """Say that the current task or thread is the run's own, unless another is."""
-        if self.origin is None:
-            self.origin = Origin(Control(control, self, forked=self.forks))
-        self.origin.settle()
-
-    def control(self) -> Control | None:
-        """Return the lane of the current task or thread in the run; None if nobody can know."""
-        return self.origin.current() if self.origin is not None else None
-
-
-@dataclass(eq=False)
 class Member:
     """What is known of a live span."""
 
     scope: RunScope
-    run: _Run
+    run: RunLanes
     lane: str
     """The path of named scopes above this span."""
     ordinal: int
@@ -127,21 +75,9 @@ class Member:
     def effect_key(self) -> str | None:
         """Return the key of an effect: the same for the same agent, whatever the weather; None if it is not known."""
         control = self.control
-        if control is None or self.effect < 0 or control.entered > 1:
+        if control is None or self.effect < 0 or control.shared:
             return None
         return f"{control.path}:{self.effect}"
-
-
-class Incoming(NamedTuple):
-    """What the baggage of a context says."""
-
-    scope: RunScope | None = None
-    """The run, if it is believed."""
-    claimed: str = ""
-    """The run that was named, if it is not."""
-
-
-_NOTHING = Incoming()
 
 
 class Membership:
@@ -149,14 +85,12 @@ class Membership:
 
     def __init__(self, key: bytes = b"", trust: Trust = "signed") -> None:
         """`key`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
-        self.key = key
-        self.trust: Trust = trust
+        self.claims = Claims(key, trust)
         self._live: dict[tuple[int, int], Member] = {}
-        self._runs: weakref.WeakKeyDictionary[RunScope, _Run] = weakref.WeakKeyDictionary()
         self._traces: dict[int, list[RunScope]] = {}
         """The runs that are open here, by the trace of the span that began them."""
-        self._incoming: dict[str, Incoming] = {}
-        self._incoming_before: dict[str, Incoming] = {}
+        self._spawner: tuple[Context, RunLanes, Member | None] | None = None
+        """Where a task was created last: the context, its run, its span."""
         self._lock = Mutex()
         self.outside = 0
         """Spans that began outside any run, such as those of a thread that was not given the context."""
@@ -179,11 +113,7 @@ class Membership:
                 if parent is not None and not remote:
                     scope = parent.scope
                 else:
-                    scope, claimed = self.incoming(context)
-                    joined = scope.joined if scope is not None and remote else ""
-                    if scope is None and not claimed and remote:
-                        scope = parent.scope if parent is not None else self._open_in(own.trace_id)
-                        joined = "trace" if scope is not None else ""
+                    scope, joined, claimed = self._arrived(context, above, parent)
         elif not isinstance(scope, RunScope) or scope.run_id != run_id:
             scope = RunScope(run_id)
         if scope is None:
@@ -230,6 +160,7 @@ class Membership:
     def after_fork_in_child(self) -> None:
         """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
         self._lock = Mutex()
+        self.claims.after_fork_in_child()
         for member in self._live.values():
             member.inherited = True
 
@@ -240,70 +171,30 @@ class Membership:
         scope = otel_context.get_value(_RUN, context)
         if isinstance(scope, RunScope):
             return scope
-        member = self.member_in(context)
-        return member.scope if member is not None else self.incoming(context).scope
-
-    def member_in(self, context: Context | None = None) -> Member | None:
-        """Return what is known of a context's span, if it is live and in a run."""
         own = trace.get_current_span(context).get_span_context()
-        return self._live.get((own.trace_id, own.span_id))
+        member = self._live.get((own.trace_id, own.span_id))
+        return member.scope if member is not None and not own.is_remote else self._arrived(context, own, member)[0]
 
-    def incoming(self, context: Context | None) -> Incoming:
-        """Return which run the baggage of a context names, and whether that is believed."""
-        entries = baggage.get_all(context)
-        if not entries or self.trust == "never":
-            return _NOTHING
-        token = entries.get(ENTRY)
-        if isinstance(token, str):
-            return self._from_token(token)
-        plain = entries.get(RUN_ID_KEY)
-        if not isinstance(plain, str):
-            return _NOTHING
-        if self.trust == "any" and valid_run_id(plain):
-            key = f"={plain}"  # which no token is
-            return self._remembered(key) or self._remember(key, Incoming(RunScope(plain, joined="any")))
-        return Incoming(None, plain)
+    def _arrived(
+        self, context: Context | None, above: SpanContext | None, parent: Member | None
+    ) -> tuple[RunScope | None, str, str]:
+        """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none."""
+        scope, claimed = self.claims.incoming(context)
+        if scope is not None:
+            return scope, scope.joined, ""
+        if claimed or above is None or not above.is_remote:
+            return None, "", claimed
+        if parent is not None:
+            return parent.scope, "trace", ""
+        open_here = self._traces.get(above.trace_id, ())
+        return (open_here[0], "trace", "") if len(open_here) == 1 else (None, "", "")
 
-    def _from_token(self, token: str) -> Incoming:
-        known = self._remembered(token)
-        if known is None:
-            sender = sender_of(self.key, token) if self.key else None
-            if sender is None:
-                return Incoming(None, claimed_run(token))  # not remembered: whoever sends many must not push out others
-            tenant_id, run_id, lane, control = sender
-            scope = RunScope(run_id, tenant_id=tenant_id, joined="signed", lane=lane, control=control)
-            known = self._remember(token, Incoming(scope))
-        return known
-
-    def _remembered(self, text: str) -> Incoming | None:
-        known = self._incoming.get(text)
-        if known is None:
-            known = self._incoming_before.get(text)
-            if known is not None:
-                self._remember(text, known)
-        return known
-
-    def _remember(self, text: str, known: Incoming) -> Incoming:
-        with self._lock:
-            if len(self._incoming) >= _TOKENS:
-                self._incoming_before, self._incoming = self._incoming, {}
-            return self._incoming.setdefault(text, known)
-
-    def _open_in(self, trace_id: int) -> RunScope | None:
-        """Return the run that is open here in a trace; None if there is not exactly one."""
-        scopes = self._traces.get(trace_id, ())
-        return scopes[0] if len(scopes) == 1 else None
-
-    def _run_of(self, scope: RunScope) -> _Run:
-        run = self._runs.get(scope)
-        if run is None:
-            with self._lock:
-                run = self._runs.setdefault(scope, _Run())
-        return run
+    def _run_of(self, scope: RunScope) -> RunLanes:
+        return scope.lanes.get(self) or scope.lanes.setdefault(self, RunLanes())
 
     # -- being inside ---------------------------------------------------------------------------------------------
 
-    def _begin(self, scope: RunScope, run: _Run, trace_id: int, resumed_from: object) -> None:
+    def _begin(self, scope: RunScope, run: RunLanes, trace_id: int, resumed_from: object) -> None:
         # A part that goes on from a checkpoint counts afresh, beside what the part before has counted.
         scope.lane = f"resumed@{short_digest(resumed_from)}" if isinstance(resumed_from, str) else ""
         run.begins_at(scope.lane or "main")
@@ -324,19 +215,19 @@ class Membership:
 
     def let_go(self, held: object) -> None:
         """Say that it does not any more."""
-        if isinstance(held, _Run):
+        if isinstance(held, RunLanes):
             with self._lock:
                 self._let_go(held)
 
-    @staticmethod
-    def _let_go(run: _Run) -> None:
+    def _let_go(self, run: RunLanes) -> None:
         run.held -= 1
         if run.held <= 0:
+            self._spawner = None
             for factory in run.factories:
                 spawning.unwatch(run, factory)
             run.factories.clear()
 
-    def _watch(self, run: _Run, loop: spawning.Loop) -> None:
+    def _watch(self, run: RunLanes, loop: spawning.Loop) -> None:
         if run.origin is not None:
             factory = spawning.watch(loop, run, run.origin, self.spawned)
             if factory is not None:
@@ -345,29 +236,36 @@ class Membership:
     def spawned(self, name: str) -> Control | None:
         """Return the lane of a task or thread that is being created now; None if nobody can know which it is."""
         context = otel_context.get_current()
+        known = self._spawner
+        if known is not None and known[0] is context:  # the same for all branches of a fan-out
+            control = known[1].control()
+            return control.spawn(name, known[2]) if control is not None else None
+        own = trace.get_current_span(context).get_span_context()
+        under = self._live.get((own.trace_id, own.span_id))
         scope = self.scope_of(context)
-        run = self._runs.get(scope) if scope is not None else None
+        run = scope.lanes.get(self) if scope is not None else None
         control = run.control() if run is not None else None
         if control is None:
             return None
-        under = self.member_in(context)
-        if under is None and control.under is not None:
-            span_id = trace.get_current_span(context).get_span_context().span_id
-            under = control.under if control.under.span_id == span_id else None
+        if under is None and control.under is not None and control.under.span_id == own.span_id:
+            under = control.under
+        if run is not None and run.held:
+            self._spawner = context, run, under
         return control.spawn(name, under)
 
     def sender(self, context: Context | None = None) -> Sender | None:
         """Return what to tell a process that is to work for the current run; None outside a run."""
-        scope, member = self.scope_of(context), self.member_in(context)
+        scope = self.scope_of(context)
         if scope is None:
             return None
         run = self._run_of(scope)
         control = run.control()
+        own = trace.get_current_span(context).get_span_context()
+        member = self._live.get((own.trace_id, own.span_id))
         with self._lock:
             if member is not None and member.run is run:
                 lane = _lane_below(member, control)
             else:
-                own = trace.get_current_span(context).get_span_context()
                 lane = run.place(_base(scope, run, own.trace_id, None, control))
             path = lane.next("remote")
             way = control.next("remote") if control is not None else ""
@@ -378,7 +276,9 @@ class Membership:
     # -- where in it ----------------------------------------------------------------------------------------------
 
     @staticmethod
-    def _place(scope: RunScope, run: _Run, span: Span, parent: Member | None, *, is_run: bool, joined: str) -> Member:
+    def _place(
+        scope: RunScope, run: RunLanes, span: Span, parent: Member | None, *, is_run: bool, joined: str
+    ) -> Member:
         op, label = _named(span)
         control, own, above = run.control(), identity(span), span.parent
         if is_run or (joined and scope.lane):
@@ -388,7 +288,7 @@ class Membership:
             lane = _lane_below(parent, control)
         elif is_run:
             lane = run.place(scope.lane)
-        elif before is not None and above is not None and before.span_id == above.span_id:
+        elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
             lane = _lane_below(before, control)  # it has ended, but was live when this task was created
         else:
             lane = run.place(_base(scope, run, own.trace_id, above, control))
@@ -420,7 +320,7 @@ def _lane_below(member: Member, control: Control | None) -> Lane:
     return lane
 
 
-def _base(scope: RunScope, run: _Run, trace_id: int, above: SpanContext | None, control: Control | None) -> str:
+def _base(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | None, control: Control | None) -> str:
     """Return the lane of a span that has no live parent here."""
     base = scope.lane
     if (scope.joined or (above is not None and above.is_remote)) and not (scope.joined and base):
@@ -436,7 +336,7 @@ def with_scope(scope: RunScope, context: Context) -> Context:
     context = otel_context.set_value(_RUN, scope, context)
     handle = active.get()
     if handle is not None:
-        token = token_of(handle.boundary.membership.key, Sender(scope.tenant_id, scope.run_id))
+        token = token_of(handle.boundary.membership.claims.key, Sender(scope.tenant_id, scope.run_id))
         context = baggage.set_baggage(ENTRY, token, context)
     # What came with a request must not be handed on as if this run were a part of it.
     for stale in (RUN_ID_KEY,) if handle is not None else (RUN_ID_KEY, ENTRY):
@@ -451,7 +351,7 @@ def current_scope(context: Context | None = None) -> RunScope | None:
     if isinstance(scope, RunScope):
         return scope
     handle = active.get()
-    return handle.boundary.membership.incoming(context).scope if handle is not None else None
+    return handle.boundary.membership.claims.incoming(context).scope if handle is not None else None
 
 
 def _named(span: Span) -> tuple[Operation, str]:
@@ -468,9 +368,9 @@ _memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    spawning.after_fork_in_child()
+    lanes.after_fork_in_child()
     for membership in list(_memberships):
         membership.after_fork_in_child()
 
 
-os.register_at_fork(before=spawning.before_fork, after_in_child=_after_fork_in_child)
+os.register_at_fork(before=lanes.before_fork, after_in_child=_after_fork_in_child)

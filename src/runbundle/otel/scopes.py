@@ -18,7 +18,8 @@ from runbundle.errors import ConfigError, PolicyBlocked
 from runbundle.models.identity import require_run_id
 from runbundle.otel import active, approval
 from runbundle.otel.capture import to_text
-from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
+from runbundle.otel.claims import RUN_ID_KEY, RunScope
+from runbundle.otel.membership import current_scope, with_scope
 from runbundle.otel.versions import versions_text
 
 

@@ -1,137 +1,28 @@
-"""Lanes: where in its run something stands, by the names and ranks of what made it, never by when it happened.
+"""Which task or thread of a run is running: each was given its lane when it was created, by whoever created it.
 
-A `Lane` is a path in which things are counted. A `Control` is the lane of one sequential thread of control, a task or
-a thread: it is fixed when that is created, by whoever creates it, so that what is counted in it is the same for the
-same agent, however its tasks are scheduled. To see tasks being created, the task factory of an event loop is wrapped
-while a run is open there.
+To see tasks being created, the task factory of an event loop is wrapped while a run is open there.
 """
 
 import asyncio
 import contextlib
-import contextvars
 import functools
-import hashlib
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar, cast, get_args
+from dataclasses import dataclass, field
+from types import CodeType, FunctionType
+from typing import Any, TypeVar, cast
 
-from runbundle.codec.dialects import Operation
-from runbundle.redaction.floor import safe_name
+from runbundle.otel.lanes import Control, Lane, Moment, name_of, now
 
 R = TypeVar("R")
 Loop = asyncio.AbstractEventLoop
-Spawn = Callable[[str], "Control | None"]
+Spawn = Callable[[str], Control | None]
 
-LANE_LIMIT = 200
-"""Characters of a path."""
-_HEAD = 120
-_NAME_LIMIT = 64
-_RESERVED = frozenset({*get_args(Operation), "fork", "remote"})
-
+_PLACES = 4096  # remembered of one run
 running_loop = asyncio._get_running_loop  # pyright: ignore[reportPrivateUsage] - the public one raises: 6 times as slow
-
-_forks: list[str] = []
-"""What each fork on the way to this process has added to every path."""
-
-
-class _Forked:
-    children = 0
-    """Of this process."""
-
-
-class Lane:
-    """A path, and what has been counted in it by this process. A forked child has a lane of its own for each."""
-
-    __slots__ = ("_count", "_forks", "_path", "_ranks")
-
-    def __init__(self, path: str, forked: int = -1) -> None:
-        """`forked`: how often this process had been forked when the path was one of its own; by default, so far."""
-        self._path, self._count = path, 0
-        self._forks = len(_forks) if forked < 0 else forked
-        self._ranks: dict[str, int] | None = None
-
-    @property
-    def path(self) -> str:
-        """The path in this process."""
-        if self._forks != len(_forks):
-            self._path = below(self._path, "/".join(_forks[self._forks :]))
-            self._count, self._ranks, self._forks = 0, None, len(_forks)
-        return self._path
-
-    def ordinal(self) -> int:
-        """Count one more thing; return how many were there before."""
-        count = self._count
-        self._count = count + 1
-        return count
-
-    def next(self, name: str) -> str:
-        """Return the path of one more thing of that name: its rank among its equals is part of it."""
-        path = self.path  # first: it may start the count afresh
-        ranks = self._ranks
-        if ranks is None:
-            ranks = self._ranks = {}
-        rank = ranks.get(name, 0)
-        ranks[name] = rank + 1
-        return below(path, f"{name}#{rank}")
-
-
-class Control(Lane):
-    """The lane of a task or thread within one run. What is counted in it are effects."""
-
-    __slots__ = ("entered", "run", "under")
-
-    def __init__(self, path: str, run: object, under: Any = None, forked: int = -1) -> None:
-        super().__init__(path, forked)
-        self.run = run
-        self.under = under
-        """What the current span was when it was created, whose lane that of its spans continues."""
-        self.entered = 0
-        """How many calls it was the lane of: with more than one it is not sequential."""
-
-    def spawn(self, name: str, under: Any = None) -> "Control":
-        """Return the lane of a task or thread that this one creates."""
-        return Control(self.next(segment(name)), self.run, under)
-
-    def seen_from(self, other: "Control") -> str:
-        """Return what leads from another lane of the run to this one."""
-        path, above = self.path, other.path
-        return path[len(above) + 1 :] if path.startswith(above + "/") else path
-
-
-def below(path: str, rest: str) -> str:
-    """Join two paths. Over the limit the result keeps its head, and a digest stands for the whole."""
-    joined = f"{path}/{rest}" if path else rest
-    return joined if len(joined) <= LANE_LIMIT else f"{joined[:_HEAD].rpartition('/')[0]}/@{short_digest(joined)}"
-
-
-def short_digest(text: str) -> str:
-    """Return 15 hex digits that stand for `text`, which is a name. One more, and the redactor took it for a token."""
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:15]
-
-
-@functools.lru_cache(maxsize=8192)
-def segment(name: str) -> str:
-    """Return what stands for a function's name in a path: the name, if it is one that may be kept and reads as one."""
-    if name in _RESERVED:
-        return f"{name}()"  # else it would be taken for a span, which is called so if it has no name
-    kept = len(name) <= _NAME_LIMIT and not any(c in name for c in "/:@#=") and safe_name(name)
-    return name if kept else f"@{short_digest(name)}"
-
-
-def name_of(function: Any) -> str:
-    """Return the qualified name of a function or coroutine, beneath `partial` and a context's `run`. Total."""
-    try:
-        while isinstance(function, functools.partial):
-            partial: Any = function  # pyright: ignore[reportUnknownVariableType]
-            context = getattr(partial.func, "__self__", None)
-            function = partial.args[0] if isinstance(context, contextvars.Context) and partial.args else partial.func
-        name = getattr(function, "__qualname__", None)
-        return name if isinstance(name, str) else type(function).__qualname__
-    except Exception:  # noqa: BLE001 - an object of the application's whose attributes raise
-        return "?"
 
 
 # -- threads ---------------------------------------------------------------------------------------------------------
@@ -151,8 +42,6 @@ _here = _Here()
 def within(control: Control | None, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     """Call `function` with `control` as the lane of this thread; None: nobody knows which it is."""
     before, _here.control = _here.control, control
-    if control is not None:
-        control.entered += 1
     try:
         return function(*args, **kwargs)
     finally:
@@ -210,11 +99,11 @@ class Origin:
             return control
         return self.control if self._thread is _here.token else None
 
-    def adopt(self, loop: Loop, factory: "TaskFactory") -> None:
+    def adopt(self, loop: Loop) -> None:
         """Take the loop's task for a continuation of this thread, if it is the only one: its thread waits for it."""
         task, control = asyncio.current_task(loop), self._of_thread()
         if task is not None and control is not None and asyncio.all_tasks(loop) == {task}:
-            factory.controls[task] = control
+            setattr(task, _NOTE, control)
 
 
 # -- tasks -----------------------------------------------------------------------------------------------------------
@@ -224,24 +113,23 @@ class TaskFactory:
     """Stands in for the task factory of a loop, if it has one, and gives each task its lane. Never raises itself."""
 
     def __init__(self, loop: Loop, spawn: Spawn) -> None:
-        self.controls: weakref.WeakKeyDictionary[asyncio.Task[Any], Control] = weakref.WeakKeyDictionary()
         self.runs: set[object] = set()
         """Those that are open here."""
-        self._loop = weakref.ref(loop)
+        self._loop = weakref.ref(loop, functools.partial(_forget, id(loop)))
         self._spawn = spawn
         self._inner: Any = loop.get_task_factory()
         self._pending: list[tuple[object, Control]] = []
+        self._depth = 3 if isinstance(type(loop).create_task, FunctionType) else 2  # compiled ones have no frame
         self._executor: _Executor | None = None
         loop.set_task_factory(cast("Any", self))
         _factories[id(loop)] = self
-        weakref.finalize(loop, _factories.pop, id(loop), None)
         if type(loop).run_in_executor is asyncio.BaseEventLoop.run_in_executor:  # others may not go by threads
             self._executor = _Executor(loop, spawn)
 
     def __call__(self, loop: Loop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
         """Create the task as it would have been created."""
         try:
-            control = self._spawn(name_of(coro))
+            control = None if _in_no_order(self._depth) else self._spawn(name_of(coro))
         except Exception:  # noqa: BLE001 - never raise into create_task(): the lane is then not known
             control = None
         if control is None:
@@ -252,8 +140,10 @@ class TaskFactory:
             task = self._create(loop, coro, options)
         finally:
             self._pending.pop()
-        with contextlib.suppress(TypeError):  # a task of somebody's own that takes no weak references
-            self.controls[task] = control
+        try:  # noqa: SIM105 - half a microsecond for each task
+            task._runbundle_lane = control
+        except (AttributeError, TypeError):
+            pass  # a task of somebody's own that takes no attributes
         return task
 
     def _create(self, loop: Loop, coro: Any, options: dict[str, Any]) -> Any:
@@ -263,7 +153,7 @@ class TaskFactory:
 
     def control_of(self, task: "asyncio.Task[Any]") -> Control | None:
         """Return the lane that a task was given when it was created."""
-        control = self.controls.get(task)
+        control: Control | None = getattr(task, _NOTE, None)
         if control is None and self._pending and task.get_coro() is self._pending[-1][0]:
             return self._pending[-1][1]
         return control
@@ -315,9 +205,45 @@ class _Executor:
             setattr(loop, _RUN_IN_EXECUTOR, self._inner)
 
 
+_NOTE = "_runbundle_lane"
+"""Attribute of a task: a dictionary of weak references costs ten times as much."""
 _RUN_IN_EXECUTOR = "run_in_executor"
 _factories: dict[int, TaskFactory] = {}
 """Of the loops in which a run is open, by the loop's `id`."""
+
+
+def _codes(*functions: Any) -> set[CodeType]:
+    """Return the code of functions, and of the comprehensions in them."""
+    codes = [function.__code__ for function in functions if hasattr(function, "__code__")]
+    return {*codes, *(const for code in codes for const in code.co_consts if isinstance(const, CodeType))}
+
+
+_ENSURES = _codes(asyncio.ensure_future, getattr(asyncio.tasks, "_ensure_future", None))
+_UNORDERED = _codes(
+    asyncio.as_completed, getattr(getattr(asyncio.tasks, "_AsCompletedIterator", None), "__init__", None)
+)
+
+
+def _in_no_order(depth: int) -> bool:
+    """Tell whether the task that is being created is one of `as_completed`: it makes a set of coroutines first.
+
+    `depth`: how far above this function is who called `create_task`.
+    """
+    frame = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage] - `inspect` has the same, with an import
+    if frame.f_code not in _ENSURES:
+        return False
+    for _ in range(3):
+        above = frame.f_back
+        if above is None:
+            break
+        frame = above
+        if frame.f_code in _UNORDERED:
+            return True
+    return False
+
+
+def _forget(key: int, _loop: object) -> None:
+    _factories.pop(key, None)
 
 
 def watch(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory | None:
@@ -331,7 +257,7 @@ def watch(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory 
     if factory is None:
         try:
             factory = TaskFactory(loop, spawn)
-            origin.adopt(loop, factory)
+            origin.adopt(loop)
         except Exception:  # noqa: BLE001 - a loop of somebody's own that cannot do this: its tasks have no lanes
             return None
     factory.runs.add(run)
@@ -345,20 +271,38 @@ def unwatch(run: object, factory: TaskFactory) -> None:
         factory.remove()
 
 
-# -- forks -----------------------------------------------------------------------------------------------------------
+@dataclass(eq=False, slots=True)
+class RunLanes:
+    """What is counted of a run in this process. It does not know its scope, with which it ends."""
 
+    places: dict[str, Lane] = field(default_factory=dict[str, Lane])
+    """The lanes of spans without a live parent."""
+    origin: Origin | None = None
+    """None where nobody knows which of the process's threads and tasks the run's own is."""
+    factories: list[TaskFactory] = field(default_factory=list[TaskFactory])
+    held: int = 0
+    """How many are inside it that may create tasks: the span that began it, those who continue it."""
+    identity: object = field(default_factory=object)
+    """What its tasks and threads know of it: not itself, for it would then not go before the collector came."""
+    since: Moment = field(default_factory=now)
 
-def forks() -> int:
-    """Return how many forks led to this process."""
-    return len(_forks)
+    def place(self, path: str) -> Lane:
+        """Return the lane of that path."""
+        lane = self.places.get(path)
+        if lane is None:
+            if len(self.places) >= _PLACES:
+                places = iter(self.places)
+                next(places)  # the first is where the run itself stands, which must go on counting
+                del self.places[next(places)]
+            lane = self.places[path] = Lane(path, self.since)
+        return lane
 
+    def begins_at(self, control: str) -> None:
+        """Say that the current task or thread is the run's own, unless another is."""
+        if self.origin is None:
+            self.origin = Origin(Control(control, self.identity, since=self.since))
+        self.origin.settle()
 
-def before_fork() -> None:
-    """Count the child that is to be: its number tells its lanes from those of its siblings."""
-    _Forked.children += 1
-
-
-def after_fork_in_child() -> None:
-    """Let every lane go on under a path of its own."""
-    _forks.append(f"fork#{_Forked.children - 1}")
-    _Forked.children = 0
+    def control(self) -> Control | None:
+        """Return the lane of the current task or thread in the run; None if nobody can know."""
+        return self.origin.current() if self.origin is not None else None

@@ -2,6 +2,7 @@
 
 import contextvars
 import functools
+import itertools
 import logging
 import os
 from collections.abc import Callable, Generator, Iterable
@@ -16,9 +17,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from runbundle.otel import active
+from runbundle.otel.claims import RUN_ID_KEY
 from runbundle.otel.joining import ENTRY, token_of
-from runbundle.otel.membership import RUN_ID_KEY, Membership
-from runbundle.otel.spawning import name_of, within
+from runbundle.otel.lanes import name_of
+from runbundle.otel.membership import Membership
+from runbundle.otel.spawning import within
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,9 +43,12 @@ def in_context(function: Callable[P, R]) -> Callable[P, R]:
     context = contextvars.copy_context()
     membership = _membership()
     control = membership.spawned(name_of(function)) if membership is not None else None
+    calls = itertools.count()
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if next(calls) and control is not None:
+            control.shared = True
         # A copy of the copy: one contextvars.Context cannot be entered by two threads.
         return context.copy().run(within, control, function, *args, **kwargs)
 
@@ -62,7 +68,7 @@ def carrier() -> dict[str, str]:
         membership = _membership()
         sender = membership.sender() if membership is not None else None
         if membership is not None and sender is not None:
-            headers["baggage"] = f"{ENTRY}={quote_plus(token_of(membership.key, sender))}"
+            headers["baggage"] = f"{ENTRY}={quote_plus(token_of(membership.claims.key, sender))}"
             _mind_key()
     except Exception:  # noqa: BLE001 - never raise into the application: the receiver's work becomes a run of its own
         _log.error("a carrier could not be made; what it is sent with will not join the run")
@@ -81,7 +87,7 @@ def continue_run(headers: object) -> Generator[None]:
     membership = _membership()
     held = None
     with suppress(Exception):
-        scope = membership.incoming(context).scope if membership is not None else None
+        scope = membership.claims.incoming(context).scope if membership is not None else None
         held = membership.hold(scope) if membership is not None and scope is not None else None
     token = otel_context.attach(context)
     try:

@@ -1,0 +1,173 @@
+"""Lanes: where in its run something stands, by the names and ranks of what made it, never by when it happened.
+
+A `Lane` is a path in which things are counted. A `Control` is the lane of one sequential thread of control, a task or
+a thread: it is fixed when that is created, by whoever creates it, so that what is counted in it is the same for the
+same agent, however its tasks are scheduled.
+"""
+
+import contextvars
+import functools
+import hashlib
+from types import CoroutineType
+from typing import Any, get_args
+
+from runbundle.codec.dialects import Operation
+from runbundle.redaction.floor import safe_name
+
+LANE_LIMIT = 200
+"""Characters of a path."""
+_HEAD = 120
+_NAME_LIMIT = 64
+_RESERVED = frozenset({*get_args(Operation), "fork", "remote"})
+
+_forks: list[int] = []
+"""Of each fork on the way to this process, which child of its parent it made."""
+
+
+Moment = tuple[int, int]
+"""How many forks led to this process, and how many children it had forked."""
+
+
+class _Now:
+    moment: Moment = (0, 0)
+
+
+_now = _Now()
+
+
+class Lane:
+    """A path, and what has been counted in it by this process. A forked child has a lane of its own for each."""
+
+    __slots__ = ("_count", "_path", "_ranks", "_since")
+
+    def __init__(self, path: str, since: Moment | None = None) -> None:
+        """`since`: when this became the path; by default, now."""
+        self._path, self._count = path, 0
+        self._since = since or _now.moment
+        self._ranks: dict[str, int] | None = None
+
+    @property
+    def path(self) -> str:
+        """The path in this process."""
+        if self._since[0] != _now.moment[0]:
+            self._follow()
+        return self._path
+
+    def _follow(self) -> None:
+        generation, children = self._since
+        for child in _forks[generation:]:
+            self._path, children = below(self._path, f"fork#{child - children}"), 0
+        self._count, self._ranks, self._since = 0, None, _now.moment
+
+    def ordinal(self) -> int:
+        """Count one more thing; return how many were there before."""
+        count = self._count
+        self._count = count + 1
+        return count
+
+    def rank(self, name: str) -> int:
+        """Count one more thing of that name; return how many were there before."""
+        if self._since[0] != _now.moment[0]:
+            _ = self.path  # starts the count afresh
+        ranks = self._ranks
+        if ranks is None:
+            ranks = self._ranks = {}
+        rank = ranks.get(name, 0)
+        ranks[name] = rank + 1
+        return rank
+
+    def next(self, name: str) -> str:
+        """Return the path of one more thing of that name: its rank among its equals is part of it."""
+        rank = self.rank(name)
+        return below(self.path, f"{name}#{rank}")
+
+
+class Control(Lane):
+    """The lane of a task or thread within one run. What is counted in it are effects."""
+
+    __slots__ = ("_last", "run", "shared", "under")
+
+    def __init__(self, path: str, run: object, under: Any = None, since: Moment | None = None) -> None:
+        self._path, self._count, self._ranks = path, 0, None
+        self._since = since or _now.moment
+        self._last: tuple[str, int] | None = None
+        self.run = run
+        self.under = under
+        """What the current span was when it was created, whose lane that of its spans continues."""
+        self.shared = False
+        """Whether more than one call had it: it is not sequential then, and nothing in it has a place."""
+
+    def spawn(self, name: str, under: Any = None) -> "Control":
+        """Return the lane of a task or thread that this one creates. Most are never asked for their path."""
+        rank = self.rank(name)
+        spawned = Control(self.path, self.run, under)
+        spawned._last = name, rank
+        return spawned
+
+    @property
+    def path(self) -> str:
+        """The path in this process."""
+        if self._last is not None:
+            name, rank = self._last
+            self._path, self._last = below(self._path, f"{segment(name)}#{rank}"), None
+        if self._since[0] != _now.moment[0]:
+            self._follow()
+        return self._path
+
+    def seen_from(self, other: "Control") -> str:
+        """Return what leads from another lane of the run to this one."""
+        path, above = self.path, other.path
+        return path[len(above) + 1 :] if path.startswith(above + "/") else path
+
+
+def below(path: str, rest: str) -> str:
+    """Join two paths. Over the limit the result keeps its head, and a digest stands for the whole."""
+    joined = f"{path}/{rest}" if path else rest
+    return joined if len(joined) <= LANE_LIMIT else f"{joined[:_HEAD].rpartition('/')[0]}/@{short_digest(joined)}"
+
+
+def short_digest(text: str) -> str:
+    """Return 15 hex digits that stand for `text`, which is a name. One more, and the redactor took it for a token."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:15]
+
+
+@functools.lru_cache(maxsize=8192)
+def segment(name: str) -> str:
+    """Return what stands for a function's name in a path: the name, if it is one that may be kept and reads as one."""
+    if name in _RESERVED:
+        return f"{name}()"  # else it would be taken for a span, which is called so if it has no name
+    kept = len(name) <= _NAME_LIMIT and not any(c in name for c in "/:@#= ") and safe_name(name)
+    return name if kept else f"@{short_digest(name)}"
+
+
+def name_of(function: Any) -> str:
+    """Return the qualified name of a function or coroutine, beneath `partial` and a context's `run`. Total."""
+    if type(function) is CoroutineType:
+        return function.__qualname__
+    try:
+        while isinstance(function, functools.partial):
+            partial: Any = function  # pyright: ignore[reportUnknownVariableType]
+            context = getattr(partial.func, "__self__", None)
+            function = partial.args[0] if isinstance(context, contextvars.Context) and partial.args else partial.func
+        name = getattr(function, "__qualname__", None)
+        return name if isinstance(name, str) else type(function).__qualname__
+    except Exception:  # noqa: BLE001 - an object of the application's whose attributes raise
+        return "?"
+
+
+def now() -> Moment:
+    """Return the moment, as far as lanes go by it."""
+    return _now.moment
+
+
+def before_fork() -> None:
+    """Count the child that is to be: its number, among those of a lane's time, tells its lane from its siblings'."""
+    generation, children = _now.moment
+    _now.moment = generation, children + 1
+
+
+def after_fork_in_child() -> None:
+    """Let every lane go on under a path of its own."""
+    generation, children = _now.moment
+    _forks.append(children - 1)
+    _now.moment = generation + 1, 0
