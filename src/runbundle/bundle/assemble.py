@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from runbundle.bundle.captures import captures, said_of, summed
 from runbundle.bundle.gather import Gathered
 from runbundle.bundle.listings import write_listing
 from runbundle.bundle.parts import Part, part
@@ -104,8 +105,10 @@ def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> N
     for place, span in gathered.spans():
         record = span.record
         parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
+        words = captures(span)
         tally.add(span, parent_here=parent_here)
-        for line in span_lines(span, parent_here=parent_here):
+        tally.captured(words)
+        for line in span_lines(span, parent_here=parent_here, capture=summed(words)):
             gathered.lines.add(line)
         if span.op == "tool":
             call = tool_call(span, table.agent_above(place))
@@ -187,6 +190,9 @@ def _identity(about: dict[str, Any]) -> dict[str, Any]:
     parent = about.get("runbundle.parent.run.id")
     if isinstance(parent, str):
         fields["parent_run"] = {"run_id": parent, "span_id": about.get("runbundle.parent.span.id", "")}
+    claimed = about.get("runbundle.claimed.run.id")
+    if isinstance(claimed, str):
+        fields["claimed"] = marker_parts(claimed)[0] or claimed
     resumed = about.get("runbundle.resumed.from")
     if isinstance(resumed, str):
         fields["resumed_from"] = resumed
@@ -201,7 +207,9 @@ def _result(about: dict[str, Any]) -> dict[str, Any] | None:
     if is_marker(value):
         digest, size = marker_parts(value)
         return {"kind": kind, "digest": digest or None, "bytes": size, "view": None}
-    return {"kind": kind, "digest": None, "bytes": None, "view": orjson.loads(value)}
+    said = said_of(about).get("runbundle.result")
+    digest, size = (said.digest or None, said.size) if said else (None, None)
+    return {"kind": kind, "digest": digest, "bytes": size, "view": orjson.loads(value)}
 
 
 def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str]) -> dict[str, Any]:

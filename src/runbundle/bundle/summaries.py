@@ -6,7 +6,9 @@ from typing import Any
 
 import orjson
 
+from runbundle.bundle.captures import words_of
 from runbundle.bundle.timeline import Span
+from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
 
 
@@ -62,9 +64,10 @@ def _policy(span: Span) -> dict[str, Any]:
 
 def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     attributes = span.attributes
-    value = attributes.get("gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result")
-    if value is None:
-        return None
+    key = "gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result"
+    value, word = attributes.get(key), words_of(attributes).get(key, "whole")
+    if value is None:  # such as a stream that was handed on: there was a value, and nobody saw it
+        return None if word == "whole" else {"view": None, "capture": word, "redactions": []}
     digest, size = attributes.get(f"runbundle.tool.{kind}.digest"), attributes.get(f"runbundle.tool.{kind}.bytes")
     view: Any = None
     if is_marker(value):
@@ -78,7 +81,9 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
         for note in span.receipt.notes
         if note.path == kind or note.path.startswith(f"{kind}/")
     ]
-    return {"view": view, "digest": digest, "bytes": size, "redactions": notes}
+    if word not in DIGESTED:
+        digest = size = None
+    return {"view": view, "digest": digest, "bytes": size, "capture": word, "redactions": notes}
 
 
 def retrieval(span: Span) -> dict[str, Any] | None:
@@ -102,6 +107,10 @@ def retrieval(span: Span) -> dict[str, Any] | None:
     if query is not None:
         digest, size = marker_parts(query)
         entry["query"] = {"digest": digest or None, "bytes": size, "view": None if is_marker(query) else query}
+        words = [words_of(a) for a in [span.attributes, *documents]]
+        word = worst(w[key] for w in words for key in ("gen_ai.retrieval.query.text", "runbundle.query") if key in w)
+        if word != "whole":
+            entry["query"]["capture"] = word
     return entry
 
 
@@ -115,6 +124,9 @@ def _document(attributes: dict[str, Any], rank: int) -> dict[str, Any]:
         "bytes": size,
         "cited_by": [],
     }
+    word = words_of(attributes).get("runbundle.document.content", "whole")
+    if word != "whole":
+        document["capture"] = word
     for field in ("uri", "title", "score"):
         if f"runbundle.document.{field}" in attributes:
             document[field] = attributes[f"runbundle.document.{field}"]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.timeline import Span, parent_missing
+from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.receipt import totals
 
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
@@ -46,6 +47,7 @@ class Tally:
         self._usage_of_agents: Counter[str] = Counter()
         self._expected: int | None = None
         self._dropped: Counter[str] = Counter()
+        self._captured: Counter[CaptureWord] = Counter()
 
     def add(self, span: Span, *, parent_here: bool) -> None:
         """Add one span."""
@@ -65,6 +67,11 @@ class Tally:
         self._losses(span, attributes, parent_here=parent_here)
         if attributes.get("runbundle.run.id", self._run_id) == self._run_id:
             self._root(span, parent_here=parent_here)
+
+    def captured(self, words: Mapping[str, list[CaptureWord]]) -> None:
+        """Add the words of a span's values."""
+        for of_key in words.values():
+            self._captured.update(of_key)
 
     def _about(self, span: Span, attributes: dict[str, Any]) -> None:
         sha256, tool = attributes.get("runbundle.contract.sha256"), attributes.get("gen_ai.tool.name")
@@ -135,6 +142,8 @@ class Tally:
         }  # fmt: skip
         if self._expected is not None:
             result["spans_expected"] = self._expected
+        if self._captured:
+            result["capture"] = dict(sorted(self._captured.items()))
         if self.cut_off:
             result["cut_off"] = self.cut_off
         if grace_s is not None and self.open_spans:

@@ -5,13 +5,14 @@ before and after the place of `seq`, which is known only when all lines are in o
 half, and whether the bundle that was sealed before had it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
 
 from runbundle.codec.dialects import Operation, attributes_of, operation, span_name
+from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.receipt import Receipt, trusted_receipt
 
 SEALED, NEW = b"0", b"1"
@@ -96,8 +97,8 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended, status)
 
 
-def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
-    """Yield the lines of one span. `parent_here`: its parent is part of the run."""
+def span_lines(span: Span, *, parent_here: bool, capture: Mapping[str, CaptureWord] | None = None) -> Iterator[bytes]:
+    """Yield the lines of one span. `parent_here`: its parent is part of the run; `capture`: what its values became."""
     record = span.record
     common: dict[str, Any] = {"name": record["name"], "op": span.op}
     if record["parent_span_id"]:
@@ -127,7 +128,8 @@ def span_lines(span: Span, *, parent_here: bool) -> Iterator[bytes]:
         "redactions": span.receipt.count(),
     }
     scope = {k: record["scope"][k] for k in ("name", "version") if record["scope"].get(k)}
-    ended |= {k: v for k, v in (("scope", scope), ("error", span.error()), ("dropped", span.dropped)) if v}
+    more = ("capture", capture), ("scope", scope), ("error", span.error()), ("dropped", span.dropped)
+    ended |= {k: v for k, v in more if v}
     yield _line(record["end_ns"], "span.ended", 0, record, ended, status=span.status)
 
 

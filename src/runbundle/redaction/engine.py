@@ -12,9 +12,11 @@ from runbundle.models.records import (
     ScopeRecord,
     SpanRecord,
 )
+from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.redaction.markers import canonical, is_marker, marker
+from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, parse_receipt
 from runbundle.redaction.shapes import RECEIPT, allowed, is_name, kept_trace_state, schema_url, standard_event
@@ -101,7 +103,7 @@ class Redactor:
                 **record,
                 "event_name": name if not name or self._event_name(name) else marker("name"),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
-                "body": None if body is None else self._values.content(body, work, "body"),
+                "body": None if body is None else self._values.content("body", body, work, ""),
                 "attributes": attributes,
                 "scope": self.redact_scope(record["scope"]),
                 "resource": self.redact_resource(record["resource"]),
@@ -183,6 +185,10 @@ class Redactor:
     def _attributes(self, raw: Mapping[str, Any], work: Work, path: str) -> Attributes:
         kept: Attributes = {}
         kinds, values = self._kinds, self._values
+        messages: dict[str, Any] | None = None
+        said = parse_capture(raw[CAPTURE]) if CAPTURE in raw else None
+        if work.said is not said:
+            work = work._replace(said=said)
         for key, value in raw.items():
             kind = kinds.get(key)
             if kind == "name" or kind == "id":
@@ -203,6 +209,11 @@ class Redactor:
             elif kind in ("arguments", "result"):
                 values.payload(kept, kind, value, work)
                 continue
+            elif kind == "messages":
+                kept[key], about = values.messages(key, value, work, path)
+                if about is not None:
+                    messages = {**(messages or {}), key: about}
+                continue
             elif kind == "config":
                 kept[key] = values.config(value, work)
                 continue
@@ -218,7 +229,11 @@ class Redactor:
             if key == "exception.message":
                 kept[key] = values.message(value, work, f"{path}.{key}")
                 continue
-            kept[key] = values.content(value, work, f"{path}.{key}", messages=kind == "messages")
+            kept[key] = values.content(key, value, work, path)
+        if messages is not None:
+            kept[MESSAGES] = messages_text({**(parse_messages(kept.get(MESSAGES)) or {}), **messages})
+        if said is not None:
+            kept[CAPTURE] = values.keyed(said, work.tool)
         contract = self.policy.contracts.get(work.tool)
         if contract is not None:
             # Last, so that nothing a span says of its contract stands against the contract itself.
@@ -241,7 +256,8 @@ class Redactor:
             kept[hidden] = marker("credential")
         else:
             data = canonical(value)
-            kept[hidden] = marker("undeclared", digest=self._digest("attribute", data), size=len(data))
+            whole = {} if data is None else {"digest": self._digest("attribute", data), "size": len(data)}
+            kept[hidden] = marker("undeclared", **whole)
 
 
 def skeleton(record: SpanRecord) -> SpanRecord:

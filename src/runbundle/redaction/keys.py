@@ -97,7 +97,8 @@ SPAN_KEYS: dict[str, Kind] = {
     **_table(
         "own",
         "runbundle.redaction runbundle.tool.arguments.digest runbundle.tool.arguments.bytes",
-        "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions",
+        "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions runbundle.messages",
+        "runbundle.capture",
     ),
 }
 """Keys of span, event, link and log attributes."""
