@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from runbundle.models.bundle import CaptureWord
-from runbundle.otel.plain import Walk, stand_in
+from runbundle.otel.leaves import stand_in, type_of
+from runbundle.otel.plain import Walk
 from runbundle.redaction.captured import DIGESTED, Said, worst
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.shrink import shrink
@@ -24,6 +25,8 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME  # orjson rounds offsets to minutes
 )
+MAX_PARTS = 20_000
+"""Parts of a large value that are looked at one by one, of which the span has a few thousand at most."""
 _NATIVE = frozenset({str, int, bool, type(None)})
 _ALIKE = ({str}, {int}, set[type]())
 
@@ -65,8 +68,8 @@ def capture(value: Any, word: CaptureWord = "whole") -> Captured:
             data = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
         if len(data) <= MAX_CAPTURE_BYTES:
             # A marker by itself if it was put there now: one that a tool returned is a text like any other.
-            alone = plain is not None and word != "whole" and is_marker(plain)
-            return Captured(plain if alone else data.decode(), word)
+            text = plain if plain is not None and word != "whole" and is_marker(plain) else data.decode()
+            return Captured(str(text), word)
         return _large(value, plain, data, word)
     except Exception:  # noqa: BLE001 - out of memory, changed by another thread, whatever: the agent must not notice
         return _LOST
@@ -89,7 +92,7 @@ def _is_simple(value: Any) -> bool:
     pending = [value]
     while pending:
         item = pending.pop()
-        kind = type(item)
+        kind = type_of(item)
         if kind is dict:
             if set(map(type, item)) not in _ALIKE:
                 return False
@@ -106,7 +109,7 @@ def _is_simple(value: Any) -> bool:
 
 def _large(value: Any, plain: Any, data: bytes, word: CaptureWord) -> Captured:
     if plain is None:
-        plain, _ = Walk().plain(value)
+        plain, _ = Walk(MAX_PARTS).plain(value)
     word = worst((word, "oversize"))
     sha256, size = (hashlib.sha256(data).hexdigest(), len(data)) if word in DIGESTED else ("", None)
     small = shrink(plain, MAX_PAYLOAD_BYTES)
@@ -116,11 +119,15 @@ def _large(value: Any, plain: Any, data: bytes, word: CaptureWord) -> Captured:
 
 
 @functools.lru_cache(maxsize=4096)
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    return inspect.signature(function)
+
+
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
     """Return a function's signature, if it has one that can be read."""
     try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):
+        return _signature_of(function)
+    except Exception:  # noqa: BLE001 - of what is called any part may raise: its hash, its attributes
         return None
 
 

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from runbundle.errors import ConfigError
 from runbundle.otel.approval import given_to
 from runbundle.otel.capture import arguments_of
 from runbundle.otel.scopes import (
@@ -41,7 +42,10 @@ def run(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def run(function: Any = None, /, *, name: str = "", **options: Any) -> Any:
     """Record each call as a run of its own; what it returns is the run's result."""
-    return _decorate(function, lambda f, _a, _k: start_run(name or f.__name__, **options), _set_result)
+    unknown = set(options) - set(inspect.signature(start_run).parameters)
+    if unknown:
+        raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
+    return _decorate(function, lambda f, _a, _k: start_run(name or _name_of(f), **options), _set_result)
 
 
 @overload
@@ -50,7 +54,7 @@ def agent(function: Callable[P, R], /) -> Callable[P, R]: ...
 def agent(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def agent(function: Any = None, /, *, name: str = "") -> Any:
     """Record each call as the work of an agent."""
-    return _decorate(function, lambda f, a, k: start_agent(name or f.__name__, input=arguments_of(f, a, k)))
+    return _decorate(function, lambda f, a, k: start_agent(name or _name_of(f), input=arguments_of(f, a, k)))
 
 
 @overload
@@ -59,7 +63,7 @@ def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 def step(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def step(function: Any = None, /, *, name: str = "") -> Any:
     """Record each call as a step. Neither arguments nor result are recorded."""
-    return _decorate(function, lambda f, _a, _k: start_step(name or f.__name__))
+    return _decorate(function, lambda f, _a, _k: start_step(name or _name_of(f)))
 
 
 @overload
@@ -75,7 +79,7 @@ def tool(function: Any = None, /, *, name: str = "") -> Any:
     """
 
     def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
-        return start_tool(name or f.__name__, arguments_of(f, a, k)).deciding_on(lambda: given_to(f, a, k))
+        return start_tool(name or _name_of(f), arguments_of(f, a, k)).deciding_on(lambda: given_to(f, a, k))
 
     return _decorate(function, open_tool)
 
@@ -87,7 +91,7 @@ def model(*, name: str = "", provider: str = "") -> Callable[[Callable[P, R]], C
 def model(function: Any = None, /, *, name: str = "", provider: str = "") -> Any:
     """Record each call as a model call: of prompt and answer a digest, a size and the roles."""
     return _decorate(
-        function, lambda f, a, k: start_model(name or f.__name__, arguments_of(f, a, k), provider=provider)
+        function, lambda f, a, k: start_model(name or _name_of(f), arguments_of(f, a, k), provider=provider)
     )
 
 
@@ -98,7 +102,7 @@ def retriever(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: 
 def retriever(function: Any = None, /, *, name: str = "") -> Any:
     """Record each call as a retrieval. A result that is a list of mappings with an `id` becomes evidence."""
     return _decorate(
-        function, lambda f, a, k: start_retriever(name or f.__name__, arguments_of(f, a, k)), _set_documents
+        function, lambda f, a, k: start_retriever(name or _name_of(f), arguments_of(f, a, k)), _set_documents
     )
 
 
@@ -112,10 +116,17 @@ def _set_output(scope: SpanScope, value: Any) -> None:
 
 
 def _set_documents(scope: SpanScope, value: Any) -> None:
-    if isinstance(value, list | tuple) and value and all(isinstance(d, dict) and "id" in d for d in value):  # pyright: ignore[reportUnknownVariableType]
+    # By their types: what an object says its class is may raise.
+    if type(value) in (list, tuple) and value and all(issubclass(type(d), dict) and "id" in d for d in value):
         with scope.attached():
-            current_run().add_evidence(value)  # pyright: ignore[reportUnknownArgumentType]
+            current_run().add_evidence(value)
     scope.set_output(value)
+
+
+def _name_of(function: Any) -> str:
+    """Return a function's name; of a partial that of its function, of an object that is called that of its class."""
+    inner = getattr(function, "func", function)
+    return str(getattr(function, "__name__", None) or getattr(inner, "__name__", None) or type(function).__name__)
 
 
 def _decorate(function: Any, open_scope: Open, finish: Finish = _set_output) -> Any:
@@ -125,6 +136,8 @@ def _decorate(function: Any, open_scope: Open, finish: Finish = _set_output) -> 
         inner: Any = function.__func__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         kind: Any = type(function)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         return kind(_decorate(inner, open_scope, finish))
+    if not callable(function):
+        raise ConfigError("this cannot be decorated: it is not callable", hint='a name is given by name="..."')
     if inspect.isasyncgenfunction(function):
         wrapped = _async_generator(function, open_scope, finish)
     elif inspect.iscoroutinefunction(function):

@@ -1,12 +1,11 @@
-"""Scopes: the context-manager twins of the decorators, and the handle that `current_run()` returns."""
+"""Scopes: the context-manager twins of the decorators."""
 
 import asyncio
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from random import getrandbits
 from types import TracebackType
 from typing import Any, Self, cast
-from uuid import uuid4
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -14,86 +13,25 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from pydantic import ValidationError
 
-from runbundle.errors import ConfigError, PolicyBlocked
-from runbundle.models.identity import require_run_id
+from runbundle.errors import PolicyBlocked
+from runbundle.models.bundle import CaptureWord
 from runbundle.otel import active, approval
-from runbundle.otel.capture import to_text
+from runbundle.otel.given import (
+    integer_of,
+    kind_of,
+    lost,
+    mention,
+    put,
+    run_id_of,
+    tenant_of,
+    text_of,
+    with_value,
+)
+from runbundle.otel.handle import RunHandle
+from runbundle.otel.handle import current_run as current_run  # beside its twins, for who imports them together
 from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
 from runbundle.otel.versions import versions_text
-
-
-class RunHandle:
-    """What an agent says of its run. Every method is safe to call anywhere: outside a run it does nothing."""
-
-    def __init__(self, scope: RunScope | None) -> None:
-        self._scope = scope
-
-    @property
-    def run_id(self) -> str:
-        """The run's id, or "" outside a run."""
-        return self._scope.run_id if self._scope else ""
-
-    def set_result(self, value: Any) -> None:
-        """Set the run's final result. Has effect in the process that began the run, until the run ends."""
-        root = self._scope.root if self._scope else None
-        if root is not None:
-            root.set_attribute("runbundle.result", to_text(value))
-            root.set_attribute("runbundle.result.kind", type(value).__name__)
-
-    def policy_decision(self, decision: approval.Outcome, *, rule: str = "", reason: str = "", tool: str = "") -> None:
-        """Record what a policy decided about the current call."""
-        said = {"decision": decision, "rule": rule, "reason": reason, "tool": tool}
-        self._emit("runbundle.policy.decision", {f"runbundle.policy.{k}": v for k, v in said.items() if v})
-
-    def add_evidence(
-        self, documents: Iterable[Mapping[str, Any]], *, query: str | None = None, retriever: str = ""
-    ) -> None:
-        """Record retrieved documents: mappings with `id`, and `uri`, `title`, `score`, `content` where known."""
-        for rank, document in enumerate(documents, 1):
-            attributes: dict[str, Any] = {
-                "runbundle.document.id": str(document.get("id", rank)),
-                "runbundle.document.rank": rank,
-            }
-            for field in ("uri", "title", "score", "content"):
-                value = document.get(field)
-                if value is not None:
-                    attributes[f"runbundle.document.{field}"] = (
-                        value if isinstance(value, str | int | float) else to_text(value)
-                    )
-            if query is not None:
-                attributes["runbundle.query"] = query
-            if retriever:
-                attributes["runbundle.retriever.name"] = retriever
-            self._emit("runbundle.evidence", attributes)
-
-    def score(self, name: str, value: float, *, label: str = "") -> None:
-        """Record a score of the run, as the event `gen_ai.evaluation.result`."""
-        attributes: dict[str, Any] = {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": float(value)}
-        if label:
-            attributes["gen_ai.evaluation.score.label"] = label
-        self._emit("gen_ai.evaluation.result", attributes)
-
-    def event(self, name: str, **attributes: Any) -> None:
-        """Record an event of your own. Its attributes are kept only if `configure(safe_keys=...)` names them."""
-        body = {key: v if isinstance(v, str | bool | int | float) else to_text(v) for key, v in attributes.items()}
-        self._emit("runbundle.event", {"runbundle.event.name": name, **body})
-
-    def usage(self, *, input_tokens: int = 0, output_tokens: int = 0, model: str = "") -> None:
-        """Set what the current model call used."""
-        span = trace.get_current_span()
-        span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
-        span.set_attribute("gen_ai.usage.output_tokens", output_tokens)
-        if model:
-            span.set_attribute("gen_ai.response.model", model)
-
-    def _emit(self, name: str, attributes: dict[str, Any]) -> None:
-        if self._scope is not None:
-            trace.get_current_span().add_event(name, attributes)
-
-
-def current_run() -> RunHandle:
-    """Return a handle on the run that the calling code is in."""
-    return RunHandle(current_scope())
+from runbundle.redaction.shapes import CLAIMED
 
 
 class SpanScope:
@@ -185,12 +123,12 @@ class SpanScope:
         finally:
             otel_context.detach(token)
 
-    def set_output(self, value: Any) -> None:
-        """Record what the work returned, under the attribute that its kind has for it."""
+    def set_output(self, value: Any, word: CaptureWord = "whole") -> None:
+        """Record what the work returned, under the attribute that its kind has for it; at best with this word."""
         if self._output and self._span.is_recording():
-            self._span.set_attribute(self._output, to_text(value))
+            put(self._span, self._output, value, word)
             if self._output == "runbundle.result":
-                self._span.set_attribute("runbundle.result.kind", type(value).__name__)
+                self._span.set_attribute("runbundle.result.kind", kind_of(value))
 
     def note(self, name: str) -> None:
         """Record an event of this span, whichever is the current one."""
@@ -285,31 +223,33 @@ def start_run(
     `resumed_from` is the id of the checkpoint from which a run that was cut off goes on, under the `run_id` that it
     had: its bundle becomes a revision that holds both, and says so.
 
-    `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Raises
-    `ConfigError` for a run, tenant, request or session id that could not be part of a path: a mistake of the
-    developer or of a client, which must not become one.
+    `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Raises nothing,
+    whatever it is given: a run id that cannot be one leaves the run an id of ours, and the bundle names the claim; a
+    tenant id that cannot be one, whose runs must not come among those of others, is replaced by a digest of it.
     """
-    if resumed_from is not None and run_id is None:
-        raise ConfigError("resumed_from without run_id", hint="a resumed run goes on under the id that it had")
-    ids = {"request": request_id, "tenant": tenant_id, "session": session_id}
-    attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": name}
-    for field, value in ids.items():
+    title = text_of(name, "run")
+    attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": title}
+    for field, value in (("request", request_id), ("session", session_id), ("user", user_id)):
         if value is not None:
-            attributes[f"runbundle.{field}.id"] = require_run_id(value, f"{field} id")
-    if resumed_from is not None:
-        attributes["runbundle.resumed.from"] = require_run_id(resumed_from, "resumed_from")
-    if user_id is not None:
-        attributes["runbundle.user.id"] = user_id
-    scope = RunScope(require_run_id(run_id) if run_id is not None else uuid4().hex)
+            attributes[f"runbundle.{field}.id"] = text_of(value)
+    if tenant_id is not None:
+        attributes["runbundle.tenant.id"] = tenant_of(tenant_id)
+    scope = RunScope(run_id_of(run_id, attributes))
     attributes[RUN_ID_KEY] = scope.run_id
+    if resumed_from is not None:
+        if run_id is None or CLAIMED in attributes:
+            mention("a run was to be resumed without the id that it had; it is recorded as a new one")
+        else:
+            attributes["runbundle.resumed.from"] = text_of(resumed_from)
     if config is not None:
-        attributes["runbundle.config"] = to_text(config)
+        with_value(attributes, "runbundle.config", config)
     attributes["runbundle.versions"] = versions_text()
-    return SpanScope(f"run {name}", SpanKind.INTERNAL, attributes, output="runbundle.result", run=scope)
+    return SpanScope(f"run {title}", SpanKind.INTERNAL, attributes, output="runbundle.result", run=scope)
 
 
 def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - the field's word for it
     """Begin the work of an agent: a span `invoke_agent {name}`."""
+    name = text_of(name, "agent")
     attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
     return SpanScope(
         f"invoke_agent {name}",
@@ -321,6 +261,7 @@ def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - t
 
 def start_step(name: str) -> SpanScope:
     """Begin a named step: a span `step {name}`."""
+    name = text_of(name, "step")
     return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
 
 
@@ -335,26 +276,31 @@ def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, 
     Where the policy of the tool's contract refuses the call, entering raises `PolicyBlocked`: the body never runs,
     and the span is recorded as blocked.
     """
+    name = text_of(name, "tool")
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": name,
         "gen_ai.tool.type": "function",
-        "gen_ai.tool.call.id": call_id or new_call_id(),
+        "gen_ai.tool.call.id": text_of(call_id) or new_call_id(),
     }
-    if attempt != 1:
-        attributes["runbundle.attempt"] = attempt
+    number = attempt if type(attempt) is int else integer_of(attempt)
+    if number is None:
+        lost("attempt")
+    elif number != 1:
+        attributes["runbundle.attempt"] = number
     attributes = _with(attributes, "gen_ai.tool.call.arguments", arguments)
     return ToolScope(name, attributes, lambda: _by_name(arguments))
 
 
 def _by_name(arguments: Any) -> Mapping[str, Any]:
-    if isinstance(arguments, Mapping):
+    if issubclass(type(arguments), Mapping):  # what its class says it is may raise, or be untrue
         return cast("Mapping[str, Any]", arguments)
     return {} if arguments is None else {"0": arguments}
 
 
 def start_model(model: str, messages: Any = None, *, provider: str = "", operation: str = "chat") -> SpanScope:
     """Begin a model call: a span `chat {model}`."""
+    operation, model, provider = text_of(operation, "chat"), text_of(model, "model"), text_of(provider)
     attributes = {"gen_ai.operation.name": operation, "gen_ai.request.model": model}
     if provider:
         attributes["gen_ai.provider.name"] = provider
@@ -368,6 +314,7 @@ def start_model(model: str, messages: Any = None, *, provider: str = "", operati
 
 def start_retriever(name: str, query: Any = None) -> SpanScope:
     """Begin a retrieval: a span `retrieval {name}`."""
+    name = text_of(name, "retriever")
     attributes = {
         "gen_ai.operation.name": "retrieval",
         "gen_ai.data_source.id": name,
@@ -382,4 +329,4 @@ def start_retriever(name: str, query: Any = None) -> SpanScope:
 
 
 def _with(attributes: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    return attributes if value is None else {**attributes, key: to_text(value)}
+    return attributes if value is None else with_value(attributes, key, value)

@@ -41,7 +41,11 @@ class Said(NamedTuple):
 
 def worst(words: Iterable[CaptureWord]) -> CaptureWord:
     """Return the worst of some words; `whole` if there are none."""
-    return max(words, key=_RANK.__getitem__, default="whole")
+    found: CaptureWord = "whole"
+    for word in words:
+        if _RANK[word] > _RANK[found]:
+            found = word
+    return found
 
 
 def parse_capture(text: object) -> dict[str, Said] | None:

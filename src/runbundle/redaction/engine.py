@@ -251,13 +251,16 @@ class Redactor:
         if hidden is None:
             digest = self._digest("key", key.encode("utf-8", "replace"))
             hidden = _remember(self._hidden_keys, key, "runbundle.redacted." + digest[12:24].lower())
+        if is_marker(value) and not sensitive_key(key):
+            kept[hidden] = value  # it says what became of the value: a digest of it would be one of nothing
+            return
         receipt.add(f"{path}.{hidden}", "undeclared", "mask" if sensitive_key(key) else "digest")
         if sensitive_key(key):
             kept[hidden] = marker("credential")
         else:
             data = canonical(value)
-            whole = {} if data is None else {"digest": self._digest("attribute", data), "size": len(data)}
-            kept[hidden] = marker("undeclared", **whole)
+            digest, size = ("", None) if data is None else (self._digest("attribute", data), len(data))
+            kept[hidden] = marker("undeclared", digest=digest, size=size)
 
 
 def skeleton(record: SpanRecord) -> SpanRecord:

@@ -70,15 +70,11 @@ def _messages(value: Any) -> list[Any]:
         return cast("list[Any]", value)
     if isinstance(value, dict) and "role" not in value:
         fields = cast("dict[str, Any]", value)
-        lists = [
-            items
-            for _, items in sorted(fields.items())
-            if isinstance(items, list) and any(map(_role, cast("list[Any]", items)))
-        ]
+        lists = [name for name in sorted(fields) if isinstance(fields[name], list) and any(map(_role, fields[name]))]
         if lists:
             # What else there is in the arguments is not a message, and part of what was asked.
-            rest = {name: item for name, item in fields.items() if not any(item is found for found in lists)}
-            return [message for items in lists for message in cast("list[Any]", items)] + ([rest] if rest else [])
+            rest = {name: item for name, item in fields.items() if name not in lists}
+            return [message for name in lists for message in fields[name]] + ([rest] if rest else [])
     return [value]
 
 
@@ -158,13 +154,14 @@ def _has_shape(entry: Any) -> bool:
         return False
     if type(more) is not int or not 1 <= more < 2**32 or len(cast("list[Any]", roles)) > MAX_MESSAGES:
         return False
-    return all(
-        isinstance(said, list)
-        and len(cast("list[Any]", said)) == 2
-        and (said[0] == "" or said[0] in _ROLES)
-        and is_digest(said[1])
-        for said in cast("list[Any]", roles)
-    )
+    return all(map(_is_said, cast("list[Any]", roles)))
+
+
+def _is_said(pair: Any) -> bool:
+    if not isinstance(pair, list) or len(cast("list[Any]", pair)) != 2:
+        return False
+    role, digest = cast("list[Any]", pair)
+    return isinstance(role, str) and (not role or role in _ROLES) and is_digest(digest)
 
 
 def messages_text(entries: dict[str, Any]) -> str:

@@ -36,12 +36,13 @@ def shrink(value: Any, limit_bytes: int) -> Any:
         measured = sorted(
             ((_size(child, sizes, limit_bytes), place) for place, (_, child) in enumerate(children)),
         )
-        kept: list[Any] = [None] * len(children)
-        into[at] = made = dict.fromkeys(cast("dict[str, Any]", large)) if isinstance(large, dict) else kept
+        is_map = isinstance(large, dict)
+        made: Any = dict.fromkeys(key for key, _ in children) if is_map else [None] * len(children)
+        into[at] = made
         for left, (size, place) in zip(range(len(children), 0, -1), measured, strict=True):
             key, child = children[place]
             share = room // left
-            where = key if isinstance(made, dict) else place
+            where = key if is_map else place
             made[where] = child
             if size > share:
                 pending.append((child, share, made, where))
