@@ -32,7 +32,7 @@ CONTRACTS = [{"name": "lookup", "data": {"rules": KEEP}}]
 PACKAGE = str(Path(runbundle.__file__).parent)
 
 
-class Colour(str, enum.Enum):
+class Colour(str, enum.Enum):  # noqa: UP042 - its text is that of an enum
     RED = "red"
 
 
@@ -68,16 +68,79 @@ def nested(depth: int) -> Any:
 
 
 LEAVES = (
-    None, True, False, 0, 1, -1, 5, 2**31, 2**53 + 1, 2**63 - 1, 2**63, -(2**63) - 1, 2**64, 2**70, 10**5000, 0.0,
-    1.5, 2.0, 1e308, math.nan, math.inf, -math.inf, "", "x", "2", "run", "step", "chat", "lookup", "execute_tool",
-    "retrieval", "invoke_agent", "blocked", "error", "a b", "ü", "\ud800", "a\udfffb", "\x00\x1b[31m",
-    "x" * 300, "y" * 100_000, '{"q": 1, "deep": {"a": [1, "\\u00fc"]}}', '{"q": "' + "z" * 50 + '"}', "[]", "{}", "nul",
-    '"text"', "[REDACTED:undeclared]", "[REDACTED:content:bytes=5]", "h1:00000000:" + "A" * 26, "a" * 64,
-    '{"n":[["a","b","digest"]]}', '{"n":[],"more":{"a|digest":-5}}', '{"n":[],"more":{"a|digest":18446744073709551615}}',
-    '{"python": true, "engine": "x", "git": {"commit": null}}', '{"providers": {"a": "1"}, "engine": {"name": "n"}}',
-    "sk-" + "a1" * 12, "start_ns", b"", b"\xff\x00", bytearray(b"b"), Decimal("1.5"), Fraction(1, 3), Colour.RED,
-    SpanKind.CLIENT, datetime.datetime(2026, 1, 1), {1, 2}, object, Hostile(), Whole(), nested(70), nested(300),
-)  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    5,
+    2**31,
+    2**53 + 1,
+    2**63 - 1,
+    2**63,
+    -(2**63) - 1,
+    2**64,
+    2**70,
+    10**5000,
+    0.0,
+    1.5,
+    2.0,
+    1e308,
+    math.nan,
+    math.inf,
+    -math.inf,
+    "",
+    "x",
+    "2",
+    "run",
+    "step",
+    "chat",
+    "lookup",
+    "execute_tool",
+    "retrieval",
+    "invoke_agent",
+    "blocked",
+    "error",
+    "a b",
+    "ü",
+    "\ud800",
+    "a\udfffb",
+    "\x00\x1b[31m",
+    "x" * 300,
+    "y" * 100_000,
+    '{"q": 1, "deep": {"a": [1, "\\u00fc"]}}',
+    '{"q": "' + "z" * 50 + '"}',
+    "[]",
+    "{}",
+    "nul",
+    '"text"',
+    "[REDACTED:undeclared]",
+    "[REDACTED:content:bytes=5]",
+    "h1:00000000:" + "A" * 26,
+    "a" * 64,
+    '{"n":[["a","b","digest"]]}',
+    '{"n":[],"more":{"a|digest":-5}}',
+    '{"n":[],"more":{"a|digest":18446744073709551615}}',
+    '{"python": true, "engine": "x", "git": {"commit": null}}',
+    '{"providers": {"a": "1"}, "engine": {"name": "n"}}',
+    "sk-" + "a1" * 12,
+    "start_ns",
+    b"",
+    b"\xff\x00",
+    bytearray(b"b"),
+    Decimal("1.5"),
+    Fraction(1, 3),
+    Colour.RED,
+    SpanKind.CLIENT,
+    datetime.datetime(2026, 1, 1),
+    {1, 2},
+    object,
+    Hostile(),
+    Whole(),
+    nested(70),
+    nested(300),
+)
 OWN_KEYS = sorted(key for key in SPAN_KEYS if key.startswith("runbundle."))
 DERIVED_KEYS = sorted(
     key for key in SPAN_KEYS if key.startswith(("gen_ai.tool", "gen_ai.operation", "gen_ai.usage", "gen_ai.agent.name"))
@@ -111,34 +174,114 @@ keys = (
 attributes = st.none() | st.dictionaries(keys, values, max_size=6)
 NOW = 1_790_000_000_000_000_000
 TIMES = (
-    None, None, NOW, NOW + 1, NOW - 86_400 * 10**9, NOW + 10**18, NOW // 1000, NOW // 10**6, NOW // 10**9, 0, 1, -5, -1,
-    2**63 - 1, 2**63, 2**64, 10**30, float(NOW), time.time(), math.nan, math.inf, -0.5, str(NOW), "soon", True, b"1",
-    Decimal(NOW), Decimal("NaN"), Fraction(NOW, 2), datetime.datetime(2026, 9, 21, tzinfo=datetime.UTC),
-    datetime.datetime(2026, 9, 21), datetime.datetime.max, [NOW], Whole(), Hostile(), object(),
-)  # fmt: skip
+    None,
+    None,
+    NOW,
+    NOW + 1,
+    NOW - 86_400 * 10**9,
+    NOW + 10**18,
+    NOW // 1000,
+    NOW // 10**6,
+    NOW // 10**9,
+    0,
+    1,
+    -5,
+    -1,
+    2**63 - 1,
+    2**63,
+    2**64,
+    10**30,
+    float(NOW),
+    time.time(),
+    math.nan,
+    math.inf,
+    -0.5,
+    str(NOW),
+    "soon",
+    True,
+    b"1",
+    Decimal(NOW),
+    Decimal("NaN"),
+    Fraction(NOW, 2),
+    datetime.datetime(2026, 9, 21, tzinfo=datetime.UTC),
+    datetime.datetime(2026, 9, 21),
+    datetime.datetime.max,
+    [NOW],
+    Whole(),
+    Hostile(),
+    object(),
+)
 times = st.sampled_from(TIMES)
 names = st.sampled_from(
-    ["t", "execute_tool lookup", "invoke_agent a", "chat m", "", "n" * 1_000_000, CANARY, "\ud800", 5, None, b"n", ["n"],
-     Colour.RED, Hostile(), "exception", "runbundle.evidence", "runbundle.policy.decision", "gen_ai.evaluation.result"]
-)  # fmt: skip
+    [
+        "t",
+        "execute_tool lookup",
+        "invoke_agent a",
+        "chat m",
+        "",
+        "n" * 1_000_000,
+        CANARY,
+        "\ud800",
+        5,
+        None,
+        b"n",
+        ["n"],
+        Colour.RED,
+        Hostile(),
+        "exception",
+        "runbundle.evidence",
+        "runbundle.policy.decision",
+        "gen_ai.evaluation.result",
+    ]
+)
 ids = st.sampled_from([0, 1, 5.0, 2**64 - 1, 2**64, 2**128 - 1, 2**128, -1, True, Decimal(7), 1.5, math.nan])
 contexts = st.builds(
-    lambda *c: lambda: SpanContext(*c), ids, ids, st.sampled_from([True, False, "x", None]), st.sampled_from([TraceFlags(1), TraceFlags(0)])
-)  # fmt: skip
+    lambda *c: lambda: SpanContext(*c),
+    ids,
+    ids,
+    st.sampled_from([True, False, "x", None]),
+    st.sampled_from([TraceFlags(1), TraceFlags(0)]),
+)
 severities = st.sampled_from([None, *list(SeverityNumber)[:3], 5, 99, -1, "WARN", 2.5, True])
 index = st.integers(0, 5)
 
 operations = st.one_of(
-    st.tuples(st.just("start"), names, attributes, times, st.sampled_from([*SpanKind, None, 7, "x"]),
-              st.lists(st.tuples(contexts, attributes), max_size=2), st.none() | contexts | index, st.booleans()),
-    st.tuples(st.just("start"), st.just("t"), st.dictionaries(st.sampled_from(DERIVED_KEYS), values, max_size=4), times,
-              st.just(SpanKind.INTERNAL), st.just([]), st.none(), st.booleans()),
+    st.tuples(
+        st.just("start"),
+        names,
+        attributes,
+        times,
+        st.sampled_from([*SpanKind, None, 7, "x"]),
+        st.lists(st.tuples(contexts, attributes), max_size=2),
+        st.none() | contexts | index,
+        st.booleans(),
+    ),
+    st.tuples(
+        st.just("start"),
+        st.just("t"),
+        st.dictionaries(st.sampled_from(DERIVED_KEYS), values, max_size=4),
+        times,
+        st.just(SpanKind.INTERNAL),
+        st.just([]),
+        st.none(),
+        st.booleans(),
+    ),
     st.tuples(st.just("set"), index, keys, values),
     st.tuples(st.just("set_all"), index, attributes),
     st.tuples(st.just("event"), index, names, attributes, times),
-    st.tuples(st.just("exception"), index, st.sampled_from([ValueError(CANARY), KeyError("\ud800"), Hostile(), None, "x"]),
-              attributes, times),
-    st.tuples(st.just("status"), index, st.sampled_from([*StatusCode, Status(StatusCode.ERROR, CANARY), 5, "ERROR", None]), values),
+    st.tuples(
+        st.just("exception"),
+        index,
+        st.sampled_from([ValueError(CANARY), KeyError("\ud800"), Hostile(), None, "x"]),
+        attributes,
+        times,
+    ),
+    st.tuples(
+        st.just("status"),
+        index,
+        st.sampled_from([*StatusCode, Status(StatusCode.ERROR, CANARY), 5, "ERROR", None]),
+        values,
+    ),
     st.tuples(st.just("rename"), index, names),
     st.tuples(st.just("link"), index, contexts, attributes),
     st.tuples(st.just("end"), index, times),
@@ -146,7 +289,7 @@ operations = st.one_of(
     st.tuples(st.just("begin"), st.sampled_from(["tool", "run", "agent", "step", "model", "retriever"]), values),
     st.tuples(st.just("say"), st.sampled_from(["result", "decision", "evidence", "event", "usage"]), values),
     st.tuples(st.just("leave")),
-)  # fmt: skip
+)
 
 
 class Agent:
@@ -217,19 +360,27 @@ class Agent:
     def log(self, at: Any, seen: Any, severity: Any, word: Any, body: Any, said: Any, name: Any, of: Any) -> None:
         context = None if of is None else trace.set_span_in_context(NonRecordingSpan(of()))
         self._logger.emit(
-            timestamp=at, observed_timestamp=seen, context=context, severity_number=severity, severity_text=word,
-            body=body, attributes=said, event_name=name,
-        )  # fmt: skip
+            timestamp=at,
+            observed_timestamp=seen,
+            context=context,
+            severity_number=severity,
+            severity_text=word,
+            body=body,
+            attributes=said,
+            event_name=name,
+        )
 
     def begin(self, kind: str, value: Any) -> None:
-        self._enter({
-            "tool": lambda: runbundle.start_tool("lookup", value),
-            "run": lambda: runbundle.start_run("inner", config=value),
-            "agent": lambda: runbundle.start_agent("a", input=value),
-            "step": lambda: runbundle.start_step("s"),
-            "model": lambda: runbundle.start_model("m", value),
-            "retriever": lambda: runbundle.start_retriever("r", value),
-        }[kind]())  # fmt: skip
+        self._enter(
+            {
+                "tool": lambda: runbundle.start_tool("lookup", value),
+                "run": lambda: runbundle.start_run("inner", config=value),
+                "agent": lambda: runbundle.start_agent("a", input=value),
+                "step": lambda: runbundle.start_step("s"),
+                "model": lambda: runbundle.start_model("m", value),
+                "retriever": lambda: runbundle.start_retriever("r", value),
+            }[kind]()
+        )
 
     def say(self, what: str, value: Any) -> None:
         run = runbundle.current_run()
