@@ -1,0 +1,169 @@
+"""Messages of model calls, as far as a bundle tells of them: whose each is, and digests by which runs compare.
+
+The attribute `runbundle.messages` has, for each attribute with messages, the role and the keyed digest of each message,
+and one digest of them all in which ids are numbers in the order of their first appearance: ids of calls are drawn at
+random and echoed into later prompts, so that two live runs would never be equal otherwise.
+"""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import orjson
+
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import ROLES, is_digest
+
+MESSAGES = "runbundle.messages"
+MAX_MESSAGES = 64
+"""Messages that have a digest of their own; of more, those at the beginning, and how many there are besides."""
+
+_ROLES = frozenset(ROLES.split("|"))
+_TYPES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
+_ID_KEYS = frozenset(
+    {
+        "id", "call_id", "tool_call_id", "tool_use_id", "response_id", "message_id", "item_id", "previous_response_id",
+        "callId", "toolCallId", "toolUseId", "responseId",
+    }
+)  # fmt: skip
+_PAYLOADS = frozenset({"arguments", "args", "input", "response", "result", "output"})
+"""Within a call, what a tool was given or gave: an `id` in there names a thing of the application, not a call."""
+_MAX_DEPTH = 64
+_MAX_TEXT = 65_536
+
+Digest = Callable[[str, bytes], str]
+
+
+def described(text: str, digest: Digest) -> dict[str, Any] | None:
+    """Return what `runbundle.messages` says of one attribute's text; None if that is no JSON, or nested too deeply."""
+    try:
+        value = orjson.loads(text)
+        messages = _messages(value)
+        written = [orjson.dumps(message, option=orjson.OPT_SORT_KEYS) for message in messages]
+        said = [[_role(message), digest("message", data)] for message, data in zip(messages, written, strict=True)]
+        ids = _ids(messages) if 'd"' in text else {}
+        if ids:
+            plain = [orjson.dumps(_neutral(message, ids, 0), option=orjson.OPT_SORT_KEYS) for message in messages]
+            whole = [
+                data if new == old else digest("message", new)
+                for (_, data), new, old in zip(said, plain, written, strict=True)
+            ]
+        else:
+            whole = [data for _, data in said]
+    except (orjson.JSONDecodeError, TypeError, UnicodeEncodeError, _TooDeep):
+        return None
+    found: dict[str, Any] = {
+        "neutral": digest("messages", "\n".join(whole).encode()),
+        "roles": said[:MAX_MESSAGES],
+    }
+    if len(said) > MAX_MESSAGES:
+        found["more"] = len(said) - MAX_MESSAGES
+    return found
+
+
+class _TooDeep(ValueError):
+    """Messages are nested more deeply than any real ones."""
+
+
+def _messages(value: Any) -> list[Any]:
+    """Return the messages in what a model was given: a list of them, one, or arguments of which one is such a list."""
+    if isinstance(value, list):
+        return cast("list[Any]", value)
+    if isinstance(value, dict) and "role" not in value:
+        fields = cast("dict[str, Any]", value)
+        lists = [name for name in sorted(fields) if isinstance(fields[name], list) and any(map(_role, fields[name]))]
+        if lists:
+            # What else there is in the arguments is not a message, and part of what was asked.
+            rest = {name: item for name, item in fields.items() if name not in lists}
+            return [message for name in lists for message in fields[name]] + ([rest] if rest else [])
+    return [value]
+
+
+def _role(message: Any) -> str:
+    if not isinstance(message, dict):
+        return ""
+    fields = cast("dict[str, Any]", message)
+    role, kind = fields.get("role"), fields.get("type")
+    if isinstance(role, str) and role in _ROLES:
+        return role
+    return _TYPES.get(kind, "") if isinstance(kind, str) else ""
+
+
+def _ids(messages: list[Any]) -> dict[str, int]:
+    """Return the ids in the messages, each with its number."""
+    found: dict[str, int] = {}
+    pending: list[tuple[Any, int]] = [(message, 0) for message in reversed(messages)]
+    while pending:
+        item, depth = pending.pop()
+        if depth > _MAX_DEPTH:
+            raise _TooDeep
+        if isinstance(item, dict):
+            fields = cast("dict[str, Any]", item)
+            is_call = "name" in fields or not _ID_KEYS.isdisjoint(fields)
+            names = sorted(fields)
+            for name in names:
+                if name in _ID_KEYS and isinstance(fields[name], str):
+                    found.setdefault(fields[name], len(found) + 1)
+            pending += [(fields[name], depth + 1) for name in reversed(names) if not (is_call and name in _PAYLOADS)]
+        elif isinstance(item, list):
+            pending += [(inner, depth + 1) for inner in reversed(cast("list[Any]", item))]
+    return found
+
+
+def _neutral(value: Any, ids: dict[str, int], depth: int) -> Any:
+    if depth > _MAX_DEPTH:
+        raise _TooDeep
+    if isinstance(value, str):
+        number = ids.get(value)
+        return value if number is None else f"\x00{number}"
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {_neutral(name, ids, depth): _neutral(item, ids, depth + 1) for name, item in fields.items()}
+    if isinstance(value, list):
+        return [_neutral(item, ids, depth + 1) for item in cast("list[Any]", value)]
+    return value
+
+
+def parse_messages(text: object) -> dict[str, Any] | None:
+    """Read the attribute; None for anything that has not exactly its shape."""
+    if not isinstance(text, str) or len(text) > _MAX_TEXT:
+        return None
+    try:
+        body = orjson.loads(text)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    entries = cast("dict[str, Any]", body)
+    return (
+        entries
+        if all(SPAN_KEYS.get(key) == "messages" and _has_shape(entry) for key, entry in entries.items())
+        else None
+    )
+
+
+def _has_shape(entry: Any) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    fields = cast("dict[str, Any]", entry)
+    roles, more = fields.get("roles"), fields.get("more", 1)
+    if (
+        set(fields) - {"roles", "neutral", "more"}
+        or not is_digest(fields.get("neutral"))
+        or not isinstance(roles, list)
+    ):
+        return False
+    if type(more) is not int or not 1 <= more < 2**32 or len(cast("list[Any]", roles)) > MAX_MESSAGES:
+        return False
+    return all(map(_is_said, cast("list[Any]", roles)))
+
+
+def _is_said(pair: Any) -> bool:
+    if not isinstance(pair, list) or len(cast("list[Any]", pair)) != 2:
+        return False
+    role, digest = cast("list[Any]", pair)
+    return isinstance(role, str) and (not role or role in _ROLES) and is_digest(digest)
+
+
+def messages_text(entries: dict[str, Any]) -> str:
+    """Return the attribute's text."""
+    return orjson.dumps(entries, option=orjson.OPT_SORT_KEYS).decode()
