@@ -59,7 +59,7 @@ def fields_of(kind: Any) -> tuple[str, ...] | None:
     """Return the names of the fields of a class that declares them (dataclasses, attrs, msgspec), or None."""
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind))
-    said = cast("Mapping[str, Any]", vars(cast("Any", kind)))
+    said = cast("Mapping[str, Any]", vars(kind))
     if isinstance(declared := said.get("__attrs_attrs__"), tuple):
         return tuple(field.name for field in cast("tuple[Any, ...]", declared))
     declared = said.get("__struct_fields__")
