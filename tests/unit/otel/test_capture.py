@@ -134,7 +134,7 @@ def test_of_a_large_value_the_digest_is_of_the_whole_and_small_parts_are_there()
     "value",
     [
         b"\xff" * 5_000_000, bytearray(2_000_000), "x" * 5_000_000, {str(i): i for i in range(200_000)},
-        {i: "x" for i in range(200_000)}, [[i, None] for i in range(200_000)], {"n": 2**70, "x": "y" * 2_000_000},
+        dict.fromkeys(range(200000), "x"), [[i, None] for i in range(200_000)], {"n": 2**70, "x": "y" * 2_000_000},
     ],
     ids=["bytes", "bytearray", "text", "many keys", "numbers as keys", "many nodes", "walked"],
 )  # fmt: skip
