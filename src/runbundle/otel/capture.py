@@ -80,9 +80,13 @@ def _written(value: Any) -> bytes | None:
     try:
         data = orjson.dumps(value, option=_OPTIONS, default=stand_in)
     except TypeError as error:
-        if "Dict key must be" not in str(error) or not _is_simple(value):
+        if "Dict key must be" not in str(error):
             return None
-        return orjson.dumps(value, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
+        try:
+            data = orjson.dumps(value, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
+        except TypeError:
+            return None
+        return data if _is_simple(value) else None  # asked only now that it is known to have no cycle
     # It writes NaN and infinities as it does None.
     return data if b"null" not in data or _is_simple(value) else None
 

@@ -251,7 +251,8 @@ class Redactor:
                 continue
             kept[key] = values.content(key, value, work, path)
         if messages is not None:
-            kept[MESSAGES] = messages_text({**(parse_messages(kept.get(MESSAGES)) or {}), **messages})
+            before = parse_messages(kept[MESSAGES]) if MESSAGES in kept else None
+            kept[MESSAGES] = messages_text({**before, **messages} if before else messages)
         if said is not None:
             kept[CAPTURE] = values.keyed(said, work)
         contract = self.policy.contracts.get(work.tool)

@@ -5,6 +5,7 @@ and one digest of them all in which ids are numbers in the order of their first 
 random and echoed into later prompts, so that two live runs would never be equal otherwise.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -29,35 +30,48 @@ _PAYLOADS = frozenset({"arguments", "args", "input", "response", "result", "outp
 """Within a call, what a tool was given or gave: an `id` in there names a thing of the application, not a call."""
 _MAX_DEPTH = 64
 _MAX_TEXT = 65_536
+_CACHED_BYTES = 2048
 
 Digest = Callable[[str, bytes], str]
+
+
+@functools.lru_cache(maxsize=512)
+def _known(digest: Digest, data: bytes) -> str:
+    return digest("message", data)
+
+
+def _digested(digest: Digest, data: bytes) -> str:
+    # An agent sends what was said before with every prompt: most messages were digested a moment ago.
+    return _known(digest, data) if len(data) <= _CACHED_BYTES else digest("message", data)
 
 
 def described(text: str, digest: Digest) -> dict[str, Any] | None:
     """Return what `runbundle.messages` says of one attribute's text; None if that is no JSON, or nested too deeply."""
     try:
-        value = orjson.loads(text)
-        messages = _messages(value)
+        messages = _messages(orjson.loads(text))
         written = [orjson.dumps(message, option=orjson.OPT_SORT_KEYS) for message in messages]
-        said = [[_role(message), digest("message", data)] for message, data in zip(messages, written, strict=True)]
-        ids = _ids(messages) if 'd"' in text else {}
+        single = [_digested(digest, data) for data in written]
+        neutral = single
+        ids = _ids(messages) if any(map(_may_name, messages)) else None
         if ids:
             plain = [orjson.dumps(_neutral(message, ids, 0), option=orjson.OPT_SORT_KEYS) for message in messages]
-            whole = [
-                data if new == old else digest("message", new)
-                for (_, data), new, old in zip(said, plain, written, strict=True)
-            ]
-        else:
-            whole = [data for _, data in said]
+            neutral = [_digested(digest, data) for data in plain]
     except (orjson.JSONDecodeError, TypeError, UnicodeEncodeError, _TooDeep):
         return None
+    whole = neutral[0] if len(neutral) == 1 else digest("messages", "\n".join(neutral).encode())
     found: dict[str, Any] = {
-        "neutral": digest("messages", "\n".join(whole).encode()),
-        "roles": said[:MAX_MESSAGES],
+        "neutral": whole,
+        "roles": list(zip(map(_role, messages), single, strict=True))[:MAX_MESSAGES],
     }
-    if len(said) > MAX_MESSAGES:
-        found["more"] = len(said) - MAX_MESSAGES
+    if len(single) > MAX_MESSAGES:
+        found["more"] = len(single) - MAX_MESSAGES
     return found
+
+
+def roles_of(found: dict[str, Any]) -> tuple[str, ...]:
+    """Return the roles of described messages, neighbours merged, at most eight."""
+    roles = [role for role, _ in found["roles"] if role]
+    return tuple(role for place, role in enumerate(roles) if not place or role != roles[place - 1])[:8]
 
 
 class _TooDeep(ValueError):
@@ -66,8 +80,8 @@ class _TooDeep(ValueError):
 
 def _messages(value: Any) -> list[Any]:
     """Return the messages in what a model was given: a list of them, one, or arguments of which one is such a list."""
-    if isinstance(value, list):
-        return cast("list[Any]", value)
+    if value.__class__ is list:
+        return value
     if isinstance(value, dict) and "role" not in value:
         fields = cast("dict[str, Any]", value)
         lists = [name for name in sorted(fields) if isinstance(fields[name], list) and any(map(_role, fields[name]))]
@@ -79,13 +93,20 @@ def _messages(value: Any) -> list[Any]:
 
 
 def _role(message: Any) -> str:
-    if not isinstance(message, dict):
+    if message.__class__ is not dict:
         return ""
-    fields = cast("dict[str, Any]", message)
-    role, kind = fields.get("role"), fields.get("type")
-    if isinstance(role, str) and role in _ROLES:
+    role = message.get("role")
+    if role.__class__ is str and role in _ROLES:
         return role
-    return _TYPES.get(kind, "") if isinstance(kind, str) else ""
+    kind = message.get("type")
+    return _TYPES.get(kind, "") if kind.__class__ is str else ""
+
+
+def _may_name(message: Any) -> bool:
+    """Tell whether there may be an id in a message: in one of texts alone there is none."""
+    if message.__class__ is not dict:
+        return message.__class__ is list
+    return not _ID_KEYS.isdisjoint(message) or any(item.__class__ in (dict, list) for item in message.values())
 
 
 def _ids(messages: list[Any]) -> dict[str, int]:

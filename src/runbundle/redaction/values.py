@@ -12,7 +12,7 @@ from runbundle.redaction.captured import DIGESTED, Said, capture_text
 from runbundle.redaction.configuration import redact_configuration
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker, marker_roles
-from runbundle.redaction.messages import described
+from runbundle.redaction.messages import described, roles_of
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
@@ -90,7 +90,8 @@ class Values:
         about = None
         if len(text) <= MAX_PAYLOAD_BYTES and (said is None or said.word in ("whole", "abandoned")):
             about = described(text, work.tenant.digest)
-        return self.content(key, value, work, path, roles=message_roles(text)), about
+        roles = (roles_of(about) if about is not None else ()) or message_roles(text)
+        return self.content(key, value, work, path, roles=roles), about
 
     def keyed(self, said: Mapping[str, Said], work: Work) -> str:
         """Return the attribute `runbundle.capture` with keyed digests in the place of plain ones."""
