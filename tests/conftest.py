@@ -16,6 +16,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.otel import active
 from runbundle.otel.joining import Sender, token_of
 from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.given_key import stretched
 from runbundle.redaction.markers import Digester
 from tests import databases
 
@@ -102,7 +103,7 @@ def sealed(handle: runbundle.Handle) -> Bundle:
 
 def headers_from(run_id: str, *, lane: str = "", control: str = "", key: bytes = KEY) -> dict[str, str]:
     """Return what another process with that key would send to have its run continued."""
-    token = token_of(Digester(key).subkey("carrier"), Sender("", run_id, lane, control))
+    token = token_of((Digester(stretched(key)).subkey("carrier"),), Sender("", run_id, lane, control))
     return {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "baggage": f"runbundle.run={token}"}
 
 

@@ -91,7 +91,7 @@ def test_what_is_claimed_and_is_no_run_id_is_named_by_digest(configured: Configu
     otel_context.detach(token)
     said = sealed(handle).index.claimed
     assert said is not None
-    assert said.startswith("[REDACTED:content:h1:") == (said != claimed)
+    assert said.startswith("h2:") == (said != claimed)
     assert said != claimed or claimed.startswith("sk-") is False
 
 
@@ -298,7 +298,7 @@ def test_the_first_carrier_says_that_nobody_else_has_its_key(
         assert sum("RUNBUNDLE_REDACTION_KEY" in r.message for r in caplog.records) == said
         handle.shutdown()
     monkeypatch.setitem(threads._said, "key", False)
-    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", "k" * 32)
+    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", "a given key for tests only")
     configured(key=None)
     caplog.clear()
     with runbundle.start_run("r"):
@@ -323,7 +323,7 @@ def test_a_server_of_many_runs_keeps_them_apart(
     configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that serves tools over pipes: each call is in the run whose `_meta` came with it."""
-    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", "k" * 32)
+    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", "a given key for tests only")
     handle = configured(key=None)
     command = [sys.executable, "-c", SERVER, str(tmp_path / "store")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
@@ -349,3 +349,18 @@ def test_a_server_of_many_runs_keeps_them_apart(
         assert (bundle.index.counts.tool_calls, bundle.index.revision, joined(bundle)) == (2, 1, ["signed"])
     others = [key for key in handle.store.list_dirs() if not key.startswith("client")]
     assert len(others) == 5
+
+
+def test_a_process_that_was_not_given_the_key_joins_by_the_one_of_its_user(configured: Any, tmp_path: Path) -> None:
+    """The same user, machine and store: a worker that nobody handed the digests' key works for the same run."""
+    handle = configured(key=b"given in code, and to nobody else")
+    code = (
+        "import json, sys, runbundle\n"
+        "with runbundle.configure(store=sys.argv[1]), runbundle.continue_run(json.loads(sys.argv[2])):\n"
+        "    with runbundle.start_tool('t'): pass\n"
+    )
+    with runbundle.start_run("r", run_id="r"):
+        said = json.dumps(runbundle.carrier())
+        subprocess.run([sys.executable, "-c", code, str(tmp_path / "store"), said], check=True, timeout=60)
+    handle.flush()
+    assert Bundle.open(handle.store, "r").index.counts.tool_calls == 1

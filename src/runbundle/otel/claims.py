@@ -59,8 +59,8 @@ _NOTHING = Incoming()
 class Claims:
     """Judges claims. Remembers those it believed, since what is counted of a run goes with its scope. Thread-safe."""
 
-    def __init__(self, key: bytes, trust: Trust) -> None:
-        self.key = key
+    def __init__(self, keys: tuple[bytes, ...], trust: Trust) -> None:
+        self.keys = keys
         self._trust = trust
         self._known: dict[str, Incoming] = {}
         self._known_before: dict[str, Incoming] = {}
@@ -89,7 +89,7 @@ class Claims:
     def _from_token(self, token: str) -> Incoming:
         known = self._remembered(token)
         if known is None:
-            sender = sender_of(self.key, token) if self.key else None
+            sender = sender_of(self.keys, token)
             if sender is None:
                 return Incoming(None, claimed_run(token))  # not remembered: whoever sends many must not push out others
             tenant_id, run_id, lane, control = sender

@@ -20,6 +20,7 @@ from runbundle.otel import active, notices, switch
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
+from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.exporters import policy_from_environment, store_from_environment
 from runbundle.otel.handle import Handle, at_exit
 from runbundle.otel.joining import Trust
@@ -139,7 +140,8 @@ def configure(
             spool_limit_bytes=spool_limit_bytes,
             recover=recover,
         )
-        boundary = BoundarySpanProcessor(redactor, recorder, debug, trust_baggage=trust_baggage)
+        keys = carrier_keys(artifact_store.url, policy.digester, policy.key_origin)
+        boundary = BoundarySpanProcessor(redactor, recorder, debug, carrier_keys=keys, trust_baggage=trust_baggage)
         logs = BoundaryLogProcessor(redactor, recorder, boundary.membership)
         theirs = _theirs(tracer_provider)
         if theirs is None:

@@ -62,6 +62,20 @@ def digest_key(store: str, given: GivenKey | None = None) -> DigestKey:
     return found
 
 
+def carrier_keys(store: str, digester: Digester, origin: KeyOrigin) -> tuple[bytes, ...]:
+    """Return the keys of the tokens in which processes tell each other of runs.
+
+    Where the digests' key was given, there is also that of this user for the store: a process of the same user that
+    was not given the key can still prove, and believe, whose run it works for.
+    """
+    own = digester.subkey("carrier")
+    url = canonical_url(store)
+    if origin != "explicit" or url.startswith("memory:"):
+        return (own,)
+    kept = keyring.key_of(url)
+    return (own,) if kept.path is None else (own, Digester(kept.key).subkey("carrier"))
+
+
 def key_standing(store: str) -> KeyStanding:
     """Return what `doctor` says of the digest key of the store with this URL. Makes none.
 

@@ -1,7 +1,8 @@
 """Tokens: how one process tells another whose run it works for, so that nobody else can.
 
-A token is `v1.<base64url of JSON>.<HMAC-SHA-256>`, of whose key every process with the store's key has the same. It
-is the value of one baggage entry, and holds a tenant, a run and lanes: ids and names, nothing that may not be kept.
+A token is `v1.<base64url of JSON>.<HMAC-SHA-256, for each key>`. Its keys come from the key that digests were given, if
+they were, and from the one that this user keeps for the store: whoever has either believes it. It is the value of one
+baggage entry, and holds a tenant, a run and lanes: ids and names, nothing that may not be kept.
 """
 
 import base64
@@ -22,6 +23,7 @@ Trust = Literal["signed", "any", "never"]
 """Which claims of a run are believed: authenticated ones, plain ones too, none."""
 
 _LANE_CHARS = 200
+_MAC_CHARS, _KEYS = 64, 2
 
 
 class Sender(NamedTuple):
@@ -36,19 +38,22 @@ class Sender(NamedTuple):
     """Which lane of spawned work the receiver's is; "" if nobody knows."""
 
 
-def token_of(key: bytes, sender: Sender) -> str:
-    """Return the token in which a process says whose work it hands on."""
+def token_of(keys: tuple[bytes, ...], sender: Sender) -> str:
+    """Return the token in which a process says whose work it hands on, signed with each of its keys."""
     said = {"t": sender.tenant_id, "r": sender.run_id, "l": sender.lane}
     if sender.control:
         said["e"] = sender.control
     head = "v1." + base64.urlsafe_b64encode(orjson.dumps(said)).decode().rstrip("=")
-    return f"{head}.{_mac(key, head)}"
+    return f"{head}.{''.join(_mac(key, head) for key in keys)}"
 
 
-def sender_of(key: bytes, token: str) -> Sender | None:
-    """Return what a token says; None if it is not whole or not from somebody with the same key."""
-    head, dot, mac = token.rpartition(".")
-    if len(token) > LIMIT or not dot or not token.isascii() or not hmac.compare_digest(mac, _mac(key, head)):
+def sender_of(keys: tuple[bytes, ...], token: str) -> Sender | None:
+    """Return what a token says; None if it is not whole or not from somebody who has one of the keys."""
+    head, dot, signed = token.rpartition(".")
+    if len(token) > LIMIT or not dot or not token.isascii() or not 0 < len(signed) <= _KEYS * _MAC_CHARS:
+        return None
+    macs = [signed[at : at + _MAC_CHARS] for at in range(0, len(signed), _MAC_CHARS)]
+    if not any(hmac.compare_digest(mac, own) for own in [_mac(key, head) for key in keys] for mac in macs):
         return None
     said = _said(head)
     if said is None:

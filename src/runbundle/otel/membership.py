@@ -93,9 +93,9 @@ class Member:
 class Membership:
     """The table of live spans. Thread-safe."""
 
-    def __init__(self, key: bytes = b"", trust: Trust = "signed") -> None:
-        """`key`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
-        self.claims = Claims(key, trust)
+    def __init__(self, keys: tuple[bytes, ...] = (), trust: Trust = "signed") -> None:
+        """`keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
+        self.claims = Claims(keys, trust)
         self._live: dict[tuple[int, int], Member] = {}
         self._traces: dict[int, list[RunScope]] = {}
         """The runs that are open here, by the trace of the span that began them."""
@@ -378,7 +378,7 @@ def with_scope(scope: RunScope, context: Context) -> Context:
     context = otel_context.set_value(_RUN, scope, context)
     handle = active.get()
     if handle is not None:
-        token = token_of(handle.boundary.membership.claims.key, Sender(scope.tenant_id, scope.run_id))
+        token = token_of(handle.boundary.membership.claims.keys, Sender(scope.tenant_id, scope.run_id))
         context = baggage.set_baggage(ENTRY, token, context)
     # What came with a request must not be handed on as if this run were a part of it.
     for stale in (RUN_ID_KEY,) if handle is not None else (RUN_ID_KEY, ENTRY):

@@ -67,7 +67,7 @@ def carrier() -> dict[str, str]:
         membership = _membership()
         sender = membership.sender() if membership is not None else None
         if membership is not None and sender is not None:
-            headers["baggage"] = f"{ENTRY}={quote_plus(token_of(membership.claims.key, sender))}"
+            headers["baggage"] = f"{ENTRY}={quote_plus(token_of(membership.claims.keys, sender))}"
             _mind_key()
     except Exception:  # noqa: BLE001 - never raise into the application: the receiver's work becomes a run of its own
         _log.error("a carrier could not be made; what it is sent with will not join the run")
