@@ -109,12 +109,20 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             attributes = record["attributes"]
             attributes[RUN_ID_KEY] = member.run_id
             attributes["runbundle.ordinal"] = member.ordinal
+            if member.lane:
+                attributes["runbundle.lane"] = member.lane
+            effect = member.effect_key() if member.effect >= 0 else None
+            if effect is not None:
+                attributes["runbundle.effect"] = effect
+            if member.joined:
+                attributes["runbundle.joined"] = member.joined
             # What a span says of these by itself is not believed.
-            for key, value in (("lane", member.lane), ("effect", member.effect_key()), ("joined", member.joined)):
-                if value:
-                    attributes[f"runbundle.{key}"] = value
-                else:
-                    attributes.pop(f"runbundle.{key}", None)
+            if not member.lane and "runbundle.lane" in attributes:
+                del attributes["runbundle.lane"]
+            if effect is None and "runbundle.effect" in attributes:
+                del attributes["runbundle.effect"]
+            if not member.joined and "runbundle.joined" in attributes:
+                del attributes["runbundle.joined"]
             if member.root is None:
                 attributes["runbundle.spans.started"] = member.started
                 lost = self.recorder.lost(member.run_id) if self.recorder and ends else 0  # stated once: at an end

@@ -1,6 +1,7 @@
 """Whether a value has the shape that its key promises."""
 
 import re
+from functools import lru_cache
 from typing import Any, cast
 
 import orjson
@@ -11,7 +12,7 @@ from runbundle.redaction.markers import is_digest
 from runbundle.redaction.receipt import parse_receipt
 
 RECEIPT = "runbundle.redaction"
-_EFFECT = re.compile(r"(main|[^\s:]*(?:#[0-9]{1,9}|@[0-9a-f]{15})):[0-9]{1,9}")
+_SPAWNED = re.compile(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
 
 
 def is_name(text: str) -> bool:
@@ -40,13 +41,19 @@ def own_value(key: str, value: str) -> bool:
     if key == RECEIPT:
         return parse_receipt(value) is not None
     if key == "runbundle.effect":
-        shape = _EFFECT.fullmatch(value) if len(value) <= 256 else None
-        return shape is not None and safe_name(shape[1])  # the lane alone: with its number each would be judged anew
+        lane, _, number = value.rpartition(":")
+        # The lane alone is judged: with its number each would be judged anew.
+        return len(number) <= 9 and number.isdecimal() and number.isascii() and _spawned(lane) and safe_name(lane)
     if key.endswith(".digest"):
         return is_digest(value)
     if key == "runbundle.versions":
         return len(value) <= 16_384 and _plain_versions(value)
     return False
+
+
+@lru_cache(maxsize=8192)
+def _spawned(lane: str) -> bool:
+    return _SPAWNED.fullmatch(lane) is not None
 
 
 def _plain_versions(text: str) -> bool:
