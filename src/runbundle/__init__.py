@@ -36,9 +36,8 @@ if TYPE_CHECKING:
     from runbundle.otel.configure import Handle, configure
     from runbundle.otel.decorators import agent, model, retriever, run, step, tool
     from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
+    from runbundle.otel.run_handle import RunHandle, current_run
     from runbundle.otel.scopes import (
-        RunHandle,
-        current_run,
         start_agent,
         start_model,
         start_retriever,
@@ -69,9 +68,9 @@ _PLACES = {
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
+    "runbundle.otel.run_handle": ["RunHandle", "current_run"],
     "runbundle.otel.scopes": [
-        "RunHandle", "current_run", "start_agent", "start_model", "start_retriever", "start_run", "start_step",
-        "start_tool",
+        "start_agent", "start_model", "start_retriever", "start_run", "start_step", "start_tool",
     ],
     "runbundle.otel.threads": ["carrier", "continue_run", "in_context"],
     "runbundle.redaction.contracts": ["load_contracts"],

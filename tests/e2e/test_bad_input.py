@@ -96,11 +96,16 @@ def test_a_raising_tool_raises_the_same_and_is_recorded(configured: Configured, 
 
 @pytest.mark.parametrize("run_id", ["../../x", "", "/etc/passwd", "a/b", ".hidden", "x" * 129, "a b", "ä"])
 def test_a_run_id_never_becomes_a_path(configured: Configured, tmp_path: Path, run_id: str) -> None:
-    """start_run refuses it without repeating it; from a foreign span it is not believed."""
+    """start_run gives the run an id of ours and names the claim by digest; from a foreign span it is not believed."""
     handle = configured()
-    with pytest.raises(runbundle.ConfigError) as caught:
-        runbundle.start_run("r", run_id=run_id)
-    assert not run_id or run_id not in str(caught.value)
+    with runbundle.start_run("r", run_id=run_id) as run:
+        pass
+    assert run.run_id != run_id
+    bundle = sealed(handle)
+    assert bundle.key == run.run_id
+    assert bundle.index.claimed is not None
+    assert bundle.index.claimed.startswith("h2:")
+    assert len(run_id) < 4 or run_id.encode() not in all_bytes(tmp_path / "store")
     before = {p for p in tmp_path.parent.rglob("*") if "store" not in p.parts}
     handle.tracer_provider.get_tracer("t").start_span(
         "run r", attributes={"runbundle.op": "run", "runbundle.run.id": run_id}
@@ -109,10 +114,14 @@ def test_a_run_id_never_becomes_a_path(configured: Configured, tmp_path: Path, r
     assert {p for p in tmp_path.parent.rglob("*") if "store" not in p.parts} == before
 
 
-def test_a_bad_tenant_is_refused() -> None:
-    """A tenant is part of a key, so it is checked as a run id is."""
-    with pytest.raises(runbundle.ConfigError, match="tenant"):
-        runbundle.start_run("r", tenant_id="../other")
+@pytest.mark.parametrize("tenant", ["../other", "a b", b"\xff", ["x"], object(), 1 + 2j])
+def test_a_tenant_that_cannot_be_one_has_a_place_of_its_own(configured: Configured, tenant: Any) -> None:
+    """Its runs come neither among those of another tenant nor among those of nobody."""
+    handle = configured()
+    with runbundle.start_run("r", run_id="known", tenant_id=tenant):
+        pass
+    place, _, run_id = sealed(handle).key.partition("/")
+    assert (place[:8], len(place), run_id) == ("invalid-", 24, "known")
 
 
 @pytest.mark.parametrize(
@@ -278,14 +287,16 @@ def test_a_redactor_that_fails_leaves_a_skeleton(configured: Configured, monkeyp
     assert b'\\"failed\\"' in data
 
 
-def test_a_large_payload_is_not_opened(configured: Configured) -> None:
-    """Above 256 KiB a payload leaves digest and size."""
-    handle = configured(contracts=[{"name": "t", "data": {"rules": [{"selector": "/x", "action": "keep"}]}}])
-    with runbundle.start_run("r"), runbundle.start_tool("t", {"x": "y" * 300_000}):
+def test_of_a_large_payload_the_large_parts_are_not_kept(configured: Configured) -> None:
+    """Above 256 KiB they leave their size; what is small beside them is kept, and the digest is of the whole."""
+    rules = [{"selector": "/x", "action": "keep"}, {"selector": "/y", "action": "keep"}]
+    handle = configured(contracts=[{"name": "t", "data": {"rules": rules}}])
+    with runbundle.start_run("r"), runbundle.start_tool("t", {"x": "y" * 300_000, "y": "small"}):
         pass
     arguments = sealed(handle).tool_calls().calls[0].arguments
     assert arguments is not None
-    assert arguments.view.startswith("[REDACTED:oversize:h2:")
+    assert arguments.view == {"x": "[REDACTED:oversize:bytes=300000]", "y": "small"}
+    assert arguments.digest is not None
     assert arguments.bytes is not None
     assert arguments.bytes > 300_000
 

@@ -28,8 +28,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel.forwarding import Forwarder, Pace
-from runbundle.otel.limits import CAPTURE_KEY
 from runbundle.otel.otlp import reason_of
+from runbundle.redaction.captured import CAPTURE
 from tests.conftest import Sink
 
 Configured = Callable[..., runbundle.Handle]
@@ -245,7 +245,7 @@ def test_limits_of_the_environment_cut_what_is_forwarded(
     sent = {span.name: {a.key: a.value.string_value for a in span.attributes} for span in spans}
     tool = sent["execute_tool t"]
     assert tool["gen_ai.tool.call.arguments"] == '{"note":"' + "y" * 16
-    assert "gen_ai.tool.call.arguments" in json.loads(tool[CAPTURE_KEY])
+    assert "gen_ai.tool.call.arguments" in json.loads(tool[CAPTURE])
     assert json.loads(tool["runbundle.redaction"])
     assert [(len(span.events), span.dropped_events_count) for span in spans if span.name == "run r"] == [(3, 6)]
 

@@ -284,7 +284,11 @@ def test_a_resumed_run_is_one_run(configured: Configured, tmp_path: Path) -> Non
     assert verify(bundle.store, bundle.key).verdict == "verified"
 
 
-def test_resuming_needs_the_id_of_the_run() -> None:
-    """A resumption without an id is a mistake of the developer, and said to be one."""
-    with pytest.raises(runbundle.ConfigError, match="resumed_from"):
-        runbundle.start_run("r", resumed_from="c")
+def test_resuming_without_the_id_of_the_run_begins_a_new_one(configured: Configured) -> None:
+    """What it should resume cannot be known; the run is recorded as the one that it is."""
+    handle = configured()
+    with runbundle.start_run("r", resumed_from="c"):
+        pass
+    bundle = sealed(handle)
+    assert (bundle.index.resumed_from, bundle.index.completeness.roots) == (None, 1)
+    assert verify(bundle.store, bundle.key).verdict == "verified"

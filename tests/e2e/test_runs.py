@@ -512,4 +512,4 @@ def test_a_credential_as_a_key_is_not_kept(configured: Configured) -> None:
         pass
     bundle = sealed(handle)
     assert bundle.config().config == {"[REDACTED:key:1]": 1}
-    assert bundle.tool_calls().calls[0].arguments.view == {"[REDACTED:key:1]": 1, "fine": 2}
+    assert bundle.tool_calls().calls[0].arguments.view == {"fine": 2, "[REDACTED:key:2]": 1}

@@ -24,11 +24,12 @@ from opentelemetry.trace import TraceState
 
 from runbundle.errors import ConfigError
 from runbundle.otel.ids import SystemIdGenerator, new_call_id, new_run_id
-from runbundle.otel.limits import CAPTURE_KEY, Limits, bounded, span_limits_of_environment, state_cut, within
+from runbundle.otel.limits import Limits, bounded, span_limits_of_environment, state_cut, within
 from runbundle.otel.notices import sampling_of
 from runbundle.otel.outside import Outside
 from runbundle.otel.processors import innermost, value_limit_of
 from runbundle.otel.providers import RecordEverything
+from runbundle.redaction.captured import CAPTURE
 from runbundle.redaction.markers import MARKER, marker
 
 
@@ -160,7 +161,7 @@ def test_a_limit_never_cuts_a_marker(text: str, chars: int) -> None:
     assert "[" not in MARKER.sub("", value)
     assert len(value) <= chars or MARKER.fullmatch(value)
     said = {"gen_ai.response.id": {"word": "cut"}} if value != text else None
-    assert (orjson.loads(str(kept[CAPTURE_KEY])) if CAPTURE_KEY in kept else None) == said
+    assert (orjson.loads(str(kept[CAPTURE])) if CAPTURE in kept else None) == said
 
 
 def test_limits_cut_what_is_forwarded_and_count_it() -> None:
@@ -175,7 +176,7 @@ def test_limits_cut_what_is_forwarded_and_count_it() -> None:
     span.set_attribute("runbundle.redaction", "z" * 50)
     cut = within(span, Limits(attributes=4, chars=5, part_attributes=1, events=2))
     assert cut.attributes is not None
-    assert set(cut.attributes) >= {"gen_ai.operation.name", "runbundle.redaction", CAPTURE_KEY}
+    assert set(cut.attributes) >= {"gen_ai.operation.name", "runbundle.redaction", CAPTURE}
     assert cut.attributes["k0"] == ("xxxxx", {"in": "yyyyy"})
     assert cut.attributes["runbundle.redaction"] == "z" * 50
     assert (len(cut.attributes), cut.dropped_attributes) == (4, 5)
@@ -193,7 +194,7 @@ def test_a_value_as_long_as_its_limit_is_stated_as_cut() -> None:
         "gen_ai.request.model": "short",
     }
     state_cut(attributes, 10)
-    assert orjson.loads(attributes[CAPTURE_KEY]) == {  # pyright: ignore[reportArgumentType]
+    assert orjson.loads(attributes[CAPTURE]) == {  # pyright: ignore[reportArgumentType]
         "gen_ai.tool.call.arguments": {"word": "cut"},
         "gen_ai.tool.name": {"word": "cut"},
     }
@@ -206,12 +207,12 @@ def test_a_value_as_long_as_its_limit_is_stated_as_cut() -> None:
 
 def test_what_was_said_of_other_values_stays_said() -> None:
     """A cut value is added to it; what is not JSON is replaced."""
-    attributes: dict[str, Any] = {CAPTURE_KEY: '{"a": {"word": "abandoned"}}', "gen_ai.tool.name": "xx"}
+    attributes: dict[str, Any] = {CAPTURE: '{"a": {"word": "abandoned"}}', "gen_ai.tool.name": "xx"}
     state_cut(attributes, 2)
-    assert orjson.loads(attributes[CAPTURE_KEY]) == {"a": {"word": "abandoned"}, "gen_ai.tool.name": {"word": "cut"}}
-    attributes = {CAPTURE_KEY: "[half", "gen_ai.tool.name": "xx"}
+    assert orjson.loads(attributes[CAPTURE]) == {"a": {"word": "abandoned"}, "gen_ai.tool.name": {"word": "cut"}}
+    attributes = {CAPTURE: "[half", "gen_ai.tool.name": "xx"}
     state_cut(attributes, 2)
-    assert orjson.loads(attributes[CAPTURE_KEY]) == {"gen_ai.tool.name": {"word": "cut"}}
+    assert orjson.loads(attributes[CAPTURE]) == {"gen_ai.tool.name": {"word": "cut"}}
 
 
 def test_scopes_are_counted_within_bounds() -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 from pydantic import ValidationError
 
+from runbundle.bundle.captures import captures, said_of, summed
 from runbundle.bundle.gather import Gathered
 from runbundle.bundle.listings import write_listing
 from runbundle.bundle.parts import Part, part
@@ -15,7 +16,7 @@ from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
 from runbundle.bundle.tally import Tally
 from runbundle.bundle.timeline import Span, bare, is_log, numbered, run_lines, span_lines
 from runbundle.codec.reading import count_of, json_of, text_of
-from runbundle.models.bundle import Counts, RunIndex, Versions
+from runbundle.models.bundle import CaptureWord, Counts, RunIndex, Versions
 from runbundle.models.canonical import to_json_bytes
 from runbundle.models.identity import RunKey
 from runbundle.redaction.markers import is_marker, marker_parts
@@ -118,6 +119,7 @@ def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> N
             gathered.malformed += 1
             made = _derived(bare(found_span), above)
         tally.add(made.span, parent_here=parent_here)
+        tally.captured(made.words)
         for line in made.lines:
             gathered.lines.add(line)
         if made.call is not None:
@@ -139,6 +141,8 @@ class _Derived(NamedTuple):
     lines: list[bytes]
     call: dict[str, Any] | None
     evidence: dict[str, Any] | None
+    words: dict[str, list[CaptureWord]]
+    """What became of its values."""
 
 
 class _Above(NamedTuple):
@@ -153,9 +157,10 @@ class _Above(NamedTuple):
 
 
 def _derived(span: Span, above: _Above) -> _Derived:
-    lines = list(span_lines(span, parent_here=above.parent_here, began=above.began))
+    words = captures(span)
+    lines = list(span_lines(span, parent_here=above.parent_here, began=above.began, capture=summed(words)))
     call = tool_call(span, above.agent, above.began) if span.op == "tool" else None
-    return _Derived(span, lines, call, retrieval(span))
+    return _Derived(span, lines, call, retrieval(span), words)
 
 
 _KEY = 20 + 32 + 16
@@ -237,6 +242,8 @@ def _identity(about: dict[str, Any]) -> dict[str, Any]:
             fields[field_name] = value
     if is_marker(fields.get("name")):
         del fields["name"]
+    if "claimed" in fields:
+        fields["claimed"] = marker_parts(fields["claimed"])[0] or fields["claimed"]
     if about.get("runbundle.implicit") is True and text_of(about, "gen_ai.agent.name"):
         fields.setdefault("name", text_of(about, "gen_ai.agent.name"))
     for field_name, key in (("attempt", "runbundle.run.attempt"), ("repeat", "runbundle.repeat")):
@@ -263,10 +270,12 @@ def _result(about: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(value, str):
         return None
     kind = text_of(about, "runbundle.result.kind") or "unknown"
-    if is_marker(value):
+    said = said_of(about).get("runbundle.result")
+    digest, size = (said.digest, said.size) if said else ("", None)
+    if is_marker(value) and not digest:
         digest, size = marker_parts(value)
-        return {"kind": kind, "digest": digest or None, "bytes": size, "view": None}
-    return {"kind": kind, "digest": None, "bytes": None, "view": json_of(value)}
+    view = None if is_marker(value) else json_of(value)
+    return {"kind": kind, "digest": digest or None, "bytes": size, "view": view}
 
 
 def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str]) -> dict[str, Any]:

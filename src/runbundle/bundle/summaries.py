@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from runbundle.bundle.captures import said_of, words_of
 from runbundle.bundle.timeline import Span
 from runbundle.codec.reading import json_of, number_of, text_of, whole_of
+from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
 
 
@@ -64,9 +66,10 @@ def _policy(span: Span) -> dict[str, Any]:
 
 def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     attributes = span.attributes
-    value = attributes.get("gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result")
-    if value is None:
-        return None
+    key = "gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result"
+    value, word = attributes.get(key), words_of(attributes).get(key, "whole")
+    if value is None:  # such as a stream that was handed on: there was a value, and nobody saw it
+        return None if word == "whole" else {"view": None, "capture": word, "redactions": []}
     digest = text_of(attributes, f"runbundle.tool.{kind}.digest")
     size = whole_of(attributes, f"runbundle.tool.{kind}.bytes")
     view: Any = None
@@ -81,7 +84,11 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
         for note in span.receipt.notes
         if note.path == kind or note.path.startswith(f"{kind}/")
     ]
-    return {"view": view, "digest": digest, "bytes": size, "redactions": notes}
+    if word not in DIGESTED:
+        digest = size = None
+    said = said_of(attributes).get(key)
+    chunked = {"chunked": True} if said is not None and said.chunked else {}
+    return {"view": view, "digest": digest, "bytes": size, "capture": word, **chunked, "redactions": notes}
 
 
 def retrieval(span: Span) -> dict[str, Any] | None:
@@ -106,6 +113,10 @@ def retrieval(span: Span) -> dict[str, Any] | None:
     if query is not None:
         digest, size = marker_parts(query)
         entry["query"] = {"digest": digest or None, "bytes": size, "view": None if is_marker(query) else query}
+        words = [words_of(a) for a in [span.attributes, *documents]]
+        word = worst(w[key] for w in words for key in ("gen_ai.retrieval.query.text", "runbundle.query") if key in w)
+        if word != "whole":
+            entry["query"]["capture"] = word
     return entry
 
 
@@ -119,6 +130,9 @@ def _document(attributes: dict[str, Any], position: int) -> dict[str, Any]:
         "bytes": size,
         "cited_by": [],
     }
+    word = words_of(attributes).get("runbundle.document.content", "whole")
+    if word != "whole":
+        document["capture"] = word
     said = {
         "uri": text_of(attributes, "runbundle.document.uri"),
         "title": text_of(attributes, "runbundle.document.title"),

@@ -4,10 +4,12 @@ But for the ids of spans that never ended, of traces and of contracts, all of wh
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.timeline import Span, parent_missing
 from runbundle.codec.reading import LARGEST, count_of, text_of, whole_of
+from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.receipt import totals
 
@@ -45,6 +47,7 @@ class Tally:
         self._usage_of_agents: Counter[str] = Counter()
         self._expected: int | None = None
         self._dropped: Counter[str] = Counter()
+        self._captured: Counter[CaptureWord] = Counter()
 
     def add(self, span: Span, *, parent_here: bool) -> None:
         """Add one span."""
@@ -65,6 +68,11 @@ class Tally:
         self._children(span)
         if attributes.get("runbundle.run.id", self._run_id) == self._run_id:
             self._root(span, parent_here=parent_here)
+
+    def captured(self, words: Mapping[str, list[CaptureWord]]) -> None:
+        """Add the words of a span's values."""
+        for of_key in words.values():
+            self._captured.update(of_key)
 
     def _about(self, span: Span, attributes: dict[str, Any]) -> None:
         sha256, tool = text_of(attributes, "runbundle.contract.sha256"), text_of(attributes, "gen_ai.tool.name")
@@ -157,6 +165,8 @@ class Tally:
         }  # fmt: skip
         if self._expected is not None:
             result["spans_expected"] = min(self._expected, LARGEST)
+        if self._captured:
+            result["capture"] = dict(sorted(self._captured.items()))
         if self.cut_off:
             result["cut_off"] = self.cut_off
         if grace_s is not None and self.open_spans:

@@ -5,7 +5,7 @@ before and after the place of `seq`, which is known only when all lines are in o
 half, and whether the bundle that was sealed before had it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ import orjson
 
 from runbundle.codec.dialects import Operation, attributes_of, operation, span_name
 from runbundle.codec.reading import text_of
+from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.receipt import Receipt, trusted_receipt
 from runbundle.redaction.shapes import RECEIPT
 
@@ -113,8 +114,13 @@ def bare(span: Span) -> Span:
     return Span(record, span.op, trusted_receipt(attributes[RECEIPT]), span.ended, span.status)
 
 
-def span_lines(span: Span, *, parent_here: bool, began: str = "") -> Iterator[bytes]:
-    """Yield the lines of one span. `parent_here`: its parent is part of the run; `began`: where its error did."""
+def span_lines(
+    span: Span, *, parent_here: bool, began: str = "", capture: Mapping[str, CaptureWord] | None = None
+) -> Iterator[bytes]:
+    """Yield the lines of one span.
+
+    `parent_here`: its parent is part of the run; `began`: where its error did; `capture`: what its values became.
+    """
     record = span.record
     common: dict[str, Any] = {"name": record["name"], "op": span.op}
     if record["parent_span_id"]:
@@ -145,7 +151,8 @@ def span_lines(span: Span, *, parent_here: bool, began: str = "") -> Iterator[by
         "redactions": span.receipt.count(),
     }
     scope = {k: record["scope"][k] for k in ("name", "version") if record["scope"].get(k)}
-    ended |= {k: v for k, v in (("scope", scope), ("error", span.error(began)), ("dropped", span.dropped)) if v}
+    more = ("capture", capture), ("scope", scope), ("error", span.error(began)), ("dropped", span.dropped)
+    ended |= {k: v for k, v in more if v}
     yield _line(record["end_ns"], "span.ended", 0, record, ended, status=span.status)
 
 

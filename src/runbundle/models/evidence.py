@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from runbundle.models.bundle import Record
+from runbundle.models.bundle import CaptureWord, Record
 
 
 class Query(Record):
@@ -16,6 +16,8 @@ class Query(Record):
     """Size."""
     view: str | None = None
     """The text, if policy lets it through."""
+    capture: CaptureWord = "whole"
+    """What became of it before redaction."""
 
 
 class Document(Record):
@@ -37,6 +39,8 @@ class Document(Record):
     """Size of the content."""
     view: str | None = None
     """The content, if policy lets it through."""
+    capture: CaptureWord = "whole"
+    """What became of the content before redaction. Digests compare only where this is `whole` or `oversize`."""
     cited_by: list[str] = Field(default_factory=list[str])
     """Spans that cite it."""
 

@@ -29,6 +29,8 @@ class Payload(Record):
     """Size of the whole as JSON."""
     capture: CaptureWord = "whole"
     """What became of it before redaction. Digests compare only where this is `whole` or `oversize`."""
+    chunked: bool = False
+    """Whether it is a sequence of a stream's items, whose digest the same answer in other items does not have."""
     redactions: list[Redaction] = Field(default_factory=list[Redaction])
     """What is missing from the view, and why."""
 

@@ -1,5 +1,6 @@
 """The one piece of process-wide state: which configuration the decorators write to."""
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as otel_context
@@ -40,7 +41,8 @@ def _tracer_of_nobody() -> Tracer:
         _said_unconfigured = True
         from runbundle.otel.notices import say_unconfigured
 
-        say_unconfigured()
+        with contextlib.suppress(Exception):  # it looks into what others have built; the agent must not notice
+            say_unconfigured()
     return trace.get_tracer("runbundle")
 
 

@@ -1,71 +1,137 @@
 """From live Python values to the JSON text that a span carries. Total: whatever a tool returns, this returns text."""
 
 import functools
+import hashlib
 import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import orjson
-from pydantic import BaseModel, SecretBytes, SecretStr
 
-from runbundle.codec.journal_lines import plain
-from runbundle.redaction.detectors.known import register_secret
-from runbundle.redaction.markers import marker
+from runbundle.models.bundle import CaptureWord
+from runbundle.otel.leaves import stand_in, type_of
+from runbundle.otel.plain import Walk
+from runbundle.redaction.captured import DIGESTED, Said, worst
+from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.shrink import shrink
+from runbundle.redaction.values import MAX_PAYLOAD_BYTES
 
 MAX_CAPTURE_BYTES = 1_048_576
-"""Larger values leave a marker with their size; the redactor opens payloads of up to 256 KiB."""
+"""Of larger values the span carries as much as the redactor opens, and the digest of the whole."""
 
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS
+_OPTIONS = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME  # orjson rounds offsets to minutes
+)
+MAX_PARTS = 20_000
+"""Parts of a large value that are looked at one by one, of which the span has a few thousand at most."""
+_NATIVE = frozenset({str, int, bool, type(None)})
+_ALIKE = ({str}, {int}, set[type]())
 
 
-def to_text(value: Any) -> str:
-    """Return `value` as JSON text, or as a marker where it is too large or cannot be written as JSON.
+class Captured(NamedTuple):
+    """A value as it was seen: its canonical JSON text, and what became of it."""
 
-    Pydantic models, dataclasses, dates, UUIDs, enums and NumPy-free containers keep their structure; secrets of
-    pydantic become markers here already; any other object becomes a marker, and none has its `repr` called.
+    text: str
+    """With sorted keys; or one marker."""
+    word: CaptureWord = "whole"
+    sha256: str = ""
+    """Of the whole canonical text, in hex, where `text` is not all of it."""
+    size: int | None = None
+    """Bytes of that."""
+
+    @property
+    def said(self) -> Said:
+        """What the attribute `runbundle.capture` has of it."""
+        return Said(self.word, self.sha256, "", self.size)
+
+
+_LOST = Captured(marker("unserialisable"), "unserialisable")
+
+
+def capture(value: Any, word: CaptureWord = "whole") -> Captured:
+    """Return `value` as canonical JSON text with the word for what became of it, at best `word`. Total.
+
+    Data keeps its structure: containers, dataclasses, models, enums; what JSON has no word for becomes text. Secrets of
+    pydantic become markers here already, and so does what is no data, which costs its own place and the value's
+    digest. Above 1 MiB the largest parts become markers with their size, and the digest is of the whole. No `repr` is
+    called. Holds the caller up by some 2 ms for each megabyte, and by half a second at most where values are
+    looked at one by one.
     """
     try:
-        if isinstance(value, str | bytes | bytearray) and len(value) > MAX_CAPTURE_BYTES:
-            return marker("oversize", size=len(value))
+        data, plain = _written(value), None
+        if data is None:
+            plain, walked = Walk().plain(value)
+            word = worst((word, walked))
+            data = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+        if len(data) <= MAX_CAPTURE_BYTES:
+            # A marker by itself if it was put there now: one that a tool returned is a text like any other.
+            text = plain if plain is not None and word != "whole" and is_marker(plain) else data.decode()
+            return Captured(str(text), word)
+        return _large(value, plain, data, word)
+    except Exception:  # noqa: BLE001 - out of memory, changed by another thread, whatever: the agent must not notice
+        return _LOST
+
+
+def _written(value: Any) -> bytes | None:
+    """Return the canonical text of a value that is nothing but data, None if it has to be looked at part by part."""
+    try:
+        data = orjson.dumps(value, option=_OPTIONS, default=stand_in)
+    except TypeError as error:
+        if "Dict key must be" not in str(error):
+            return None
         try:
-            data = orjson.dumps(value, option=_OPTIONS, default=_fallback)
-        except TypeError as error:
-            if "surrogates" not in str(error):
-                raise
-            data = orjson.dumps(plain(value), option=_OPTIONS)
-        return data.decode() if len(data) <= MAX_CAPTURE_BYTES else marker("oversize", size=len(data))
-    except Exception:  # noqa: BLE001 - cycles, hostile __getattr__, whatever: the agent must not notice
-        return marker("unserialisable")
+            data = orjson.dumps(value, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
+        except TypeError:
+            return None
+        return data if _is_simple(value) else None  # asked only now that it is known to have no cycle
+    # It writes NaN and infinities as it does None.
+    return data if b"null" not in data or _is_simple(value) else None
 
 
-def _fallback(value: Any) -> Any:
-    if isinstance(value, SecretStr | SecretBytes):
-        # Wherever else in this process the value turns up from now on, it is known.
-        register_secret(cast("SecretStr", value).get_secret_value())
-        return marker("credential")
-    if isinstance(value, BaseModel):
-        return value.model_dump()
-    if isinstance(value, bytes | bytearray):
-        return marker("unserialisable", size=len(value))
-    if isinstance(value, set | frozenset):
-        return list(cast("set[Any]", value))
-    if isinstance(value, Mapping):
-        return dict(cast("Mapping[Any, Any]", value))
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, tuple | list):
-        return list(cast("list[Any]", value))
-    if isinstance(value, int):
-        return int(value) if -(2**63) <= value < 2**64 else hex(value)
-    return marker("unserialisable")
+def _is_simple(value: Any) -> bool:
+    """Tell whether a value is made of JSON's own types, without NaN, with keys of which no two read the same."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        kind = type_of(item)
+        if kind is dict:
+            if set(map(type, item)) not in _ALIKE:
+                return False
+            pending += item.values()
+        elif kind is list or kind is tuple:
+            pending += item
+        elif kind is float:
+            if item - item != 0:
+                return False
+        elif kind not in _NATIVE:
+            return False
+    return True
+
+
+def _large(value: Any, plain: Any, data: bytes, word: CaptureWord) -> Captured:
+    if plain is None:
+        plain, _ = Walk(MAX_PARTS).plain(value)
+    word = worst((word, "oversize"))
+    sha256, size = (hashlib.sha256(data).hexdigest(), len(data)) if word in DIGESTED else ("", None)
+    small = shrink(plain, MAX_PAYLOAD_BYTES)
+    if type(small) is str and is_marker(small):
+        return Captured(small, word, sha256, size)
+    return Captured(orjson.dumps(small, option=orjson.OPT_SORT_KEYS).decode(), word, sha256, size)
 
 
 @functools.lru_cache(maxsize=4096)
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    return inspect.signature(function)
+
+
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
     """Return a function's signature, if it has one that can be read."""
     try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):
+        return _signature_of(function)
+    except Exception:  # noqa: BLE001 - of what is called any part may raise: its hash, its attributes
         return None
 
 

@@ -9,11 +9,13 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from runbundle.errors import ConfigError
 from runbundle.otel.approval import given_to
 from runbundle.otel.capture import arguments_of
+from runbundle.otel.given import kind_of, text_of
+from runbundle.otel.run_handle import current_run
 from runbundle.otel.scopes import (
     SpanScope,
-    current_run,
     start_agent,
     start_model,
     start_retriever,
@@ -47,6 +49,9 @@ def run(
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def run(function: Any = None, /, *, name: str = "", **options: Any) -> Any:
     """Record each call as a run of its own; what it returns is the run's result."""
+    unknown = set(options) - set(inspect.signature(start_run).parameters)
+    if unknown:
+        raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
     return _decorate(function, lambda f, _a, _k: start_run(name or _name(f), **options), _RUN)
 
 
@@ -110,7 +115,7 @@ def _name(function: Any) -> str:
     """Return what a function is called; partials are called as what they call, objects as their class."""
     while isinstance(function, functools.partial):
         function = cast("functools.partial[Any]", function).func
-    return str(getattr(function, "__name__", None) or type(function).__name__)
+    return text_of(getattr(function, "__name__", None)) or kind_of(function)
 
 
 def _set_result(scope: SpanScope, value: Any) -> None:
@@ -123,14 +128,15 @@ def _set_output(scope: SpanScope, value: Any) -> None:
 
 
 def _set_documents(scope: SpanScope, value: Any) -> None:
-    if isinstance(value, list | tuple) and value and all(isinstance(d, dict) and "id" in d for d in value):  # pyright: ignore[reportUnknownVariableType]
+    # By their types: what an object says its class is may raise.
+    if type(value) in (list, tuple) and value and all(issubclass(type(d), dict) and "id" in d for d in value):
         with scope.attached():
-            current_run().add_evidence(value)  # pyright: ignore[reportUnknownArgumentType]
+            current_run().add_evidence(value)
     scope.set_output(value)
 
 
 def _add_document(scope: SpanScope, item: Any, number: int) -> None:
-    if isinstance(item, dict) and "id" in item:
+    if issubclass(type(item), dict) and "id" in item:
         with scope.attached():
             current_run().add_evidence([cast("dict[str, Any]", item)], first_rank=number)
 
@@ -150,6 +156,8 @@ def _decorate(function: Any, open_scope: Open, recording: Recording) -> Any:
         inner: Any = function.__func__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
         kind: Any = type(function)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
         return kind(_decorate(inner, open_scope, recording))
+    if not callable(function):
+        raise ConfigError("this cannot be decorated: it is not callable", hint='a name is given by name="..."')
     called = _called(function)
     if inspect.isasyncgenfunction(called):
         wrapped = _async_generator(function, open_scope, recording)

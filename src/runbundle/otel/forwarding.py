@@ -103,7 +103,8 @@ class Forwarder:
 
     def unsent(self) -> int:
         """Return how many wait for delivery."""
-        return len(self._queue) + self._in_flight
+        with self._idle:  # a batch is taken from the one to the other within it
+            return len(self._queue) + self._in_flight
 
     def flush(self, deadline: float) -> bool:
         """Send what is queued by now, until `deadline` of the monotonic clock; tell whether all was dealt with."""
@@ -162,22 +163,27 @@ class Forwarder:
                     batch.append(self._queue.popleft())
                 self._in_flight = len(batch)
             refused = self._send(batch)
-            with self._idle:
-                given_up = self._given_up  # then all of it is counted already
+            with self._idle:  # at once, so that whoever finds nothing under way finds it counted
                 self._in_flight = 0
                 self._settled += len(batch)
+                if self._given_up:
+                    refused = {}  # all of it is counted already
+                self._refused.update(refused)
+            if refused:
+                self._complain(refused)
+            with self._idle:
                 self._idle.notify_all()
-            if refused and not given_up:
-                self._refuse(refused)
 
     def _refuse(self, counts: dict[str, int]) -> None:
         with self._idle:
             self._refused.update(counts)
-            now = time.monotonic()
-            quiet = self._complained_at and now - self._complained_at < _COMPLAIN_EVERY_S
-            if not quiet:
-                self._complained_at = now
-        if not quiet:
+        self._complain(counts)
+
+    def _complain(self, counts: dict[str, int]) -> None:
+        """Log, at most once in a while, and outside the lock: a handler may take its time."""
+        now = time.monotonic()
+        if not self._complained_at or now - self._complained_at >= _COMPLAIN_EVERY_S:
+            self._complained_at = now
             said = ", ".join(f"{count} {reason}" for reason, count in counts.items())
             _log.warning("OTLP: %s were not delivered (%s); they are in their bundles", self._kind, said)
 

@@ -56,8 +56,6 @@ class Handle:
         self._arguments = arguments
         self._log_boundary = log_boundary
         self._forwarders = forwarders
-        self._unsampled = 0
-        self._lock = threading.Lock()
         self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
         self._said_replaced = False
 
@@ -72,10 +70,7 @@ class Handle:
 
     def count_unsampled(self) -> None:
         """Count a run that nobody records, since its span is not; say so once."""
-        with self._lock:
-            self._unsampled += 1
-            first = self._unsampled == 1
-        if first:
+        if self.boundary.membership.outside.unsampled_run():
             notices.say_unsampled(self.tracer_provider)
 
     def flush(self, timeout_s: float = 30.0) -> FlushResult:
@@ -91,7 +86,7 @@ class Handle:
         result.outside, result.outside_scopes = membership.outside.spans, membership.outside.by_scope()
         if membership.unfollowed:
             result.dropped["live_spans"] = membership.unfollowed
-        result.unsampled = self._unsampled
+        result.unsampled = membership.outside.unsampled
         self._look_around()
         for forwarder in self._forwarders:
             forwarder.flush(deadline)
@@ -104,7 +99,10 @@ class Handle:
     def _note_losses(self) -> None:
         """Have what was counted here said by the spool too, when this process is gone."""
         losses = self.recorder.losses
-        stated = {"unsampled": self._unsampled, "live_spans": self.boundary.membership.unfollowed}
+        stated = {
+            "unsampled": self.boundary.membership.outside.unsampled,
+            "live_spans": self.boundary.membership.unfollowed,
+        }
         stated |= {f"refused: {reason}": count for reason, count in self._refused().items()}
         for reason, total in stated.items():
             losses.state(reason, total)

@@ -20,33 +20,44 @@ _HEAD = 120
 _NAME_LIMIT = 64
 _RESERVED = frozenset({*get_args(Operation), "fork", "remote"})
 
-_forks: list[str] = []
-"""What each fork on the way to this process has added to every path."""
+_forks: list[int] = []
+"""Of each fork on the way to this process, which child of its parent it made."""
 
 
-class _Forked:
-    children = 0
-    """Of this process."""
+Moment = tuple[int, int]
+"""How many forks led to this process, and how many children it had forked."""
+
+
+class _Now:
+    moment: Moment = (0, 0)
+
+
+_now = _Now()
 
 
 class Lane:
     """A path, and what has been counted in it by this process. A forked child has a lane of its own for each."""
 
-    __slots__ = ("_count", "_forks", "_path", "_ranks")
+    __slots__ = ("_count", "_path", "_ranks", "_since")
 
-    def __init__(self, path: str, forked: int = -1) -> None:
-        """`forked`: how often this process had been forked when the path was one of its own; by default, so far."""
+    def __init__(self, path: str, since: Moment | None = None) -> None:
+        """`since`: when this became the path; by default, now."""
         self._path, self._count = path, 0
-        self._forks = len(_forks) if forked < 0 else forked
+        self._since = since or _now.moment
         self._ranks: dict[str, int] | None = None
 
     @property
     def path(self) -> str:
         """The path in this process."""
-        if self._forks != len(_forks):
-            self._path = below(self._path, "/".join(_forks[self._forks :]))
-            self._count, self._ranks, self._forks = 0, None, len(_forks)
+        if self._since[0] != _now.moment[0]:
+            self._follow()
         return self._path
+
+    def _follow(self) -> None:
+        generation, children = self._since
+        for child in _forks[generation:]:
+            self._path, children = below(self._path, f"fork#{child - children}"), 0
+        self._count, self._ranks, self._since = 0, None, _now.moment
 
     def ordinal(self) -> int:
         """Count one more thing; return how many were there before."""
@@ -56,7 +67,7 @@ class Lane:
 
     def rank(self, name: str) -> int:
         """Count one more thing of that name; return how many were there before."""
-        if self._forks != len(_forks):
+        if self._since[0] != _now.moment[0]:
             _ = self.path  # starts the count afresh
         ranks = self._ranks
         if ranks is None:
@@ -76,9 +87,9 @@ class Control(Lane):
 
     __slots__ = ("_last", "run", "shared", "under")
 
-    def __init__(self, path: str, run: object, under: Any = None, forked: int = -1) -> None:
+    def __init__(self, path: str, run: object, under: Any = None, since: Moment | None = None) -> None:
         self._path, self._count, self._ranks = path, 0, None
-        self._forks = len(_forks) if forked < 0 else forked
+        self._since = since or _now.moment
         self._last: tuple[str, int] | None = None
         self.run = run
         self.under = under
@@ -89,7 +100,7 @@ class Control(Lane):
     def spawn(self, name: str, under: Any = None) -> "Control":
         """Return the lane of a task or thread that this one creates. Most are never asked for their path."""
         rank = self.rank(name)
-        spawned = Control(self.path, self.run, under, self._forks)
+        spawned = Control(self.path, self.run, under)
         spawned._last = name, rank
         return spawned
 
@@ -99,9 +110,8 @@ class Control(Lane):
         if self._last is not None:
             name, rank = self._last
             self._path, self._last = below(self._path, f"{segment(name)}#{rank}"), None
-        if self._forks != len(_forks):
-            self._path = below(self._path, "/".join(_forks[self._forks :]))
-            self._count, self._ranks, self._forks = 0, None, len(_forks)
+        if self._since[0] != _now.moment[0]:
+            self._follow()
         return self._path
 
     def seen_from(self, other: "Control") -> str:
@@ -145,17 +155,19 @@ def name_of(function: Any) -> str:
         return "?"
 
 
-def forks() -> int:
-    """Return how many forks led to this process."""
-    return len(_forks)
+def now() -> Moment:
+    """Return the moment, as far as lanes go by it."""
+    return _now.moment
 
 
 def before_fork() -> None:
-    """Count the child that is to be: its number tells its lanes from those of its siblings."""
-    _Forked.children += 1
+    """Count the child that is to be: its number, among those of a lane's time, tells its lane from its siblings'."""
+    generation, children = _now.moment
+    _now.moment = generation, children + 1
 
 
 def after_fork_in_child() -> None:
     """Let every lane go on under a path of its own."""
-    _forks.append(f"fork#{_Forked.children - 1}")
-    _Forked.children = 0
+    generation, children = _now.moment
+    _forks.append(children - 1)
+    _now.moment = generation + 1, 0

@@ -8,18 +8,15 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-import orjson
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link
 
 from runbundle.errors import ConfigError
 from runbundle.otel.spans import bounded_list
+from runbundle.redaction.captured import CAPTURE, Said, with_said
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import MARKER, marker
-
-CAPTURE_KEY = "runbundle.capture"
-"""Attribute: for each attribute key whose value is not whole, what became of it, as JSON."""
 
 _SHORT_KINDS = frozenset({"name", "id", "number"})
 _GENERAL = "OTEL_ATTRIBUTE_"
@@ -121,7 +118,7 @@ def bounded(
     if chars is not None:
         cut: dict[str, Any] = {}
         for key, value in kept.items():
-            if SPAN_KEYS.get(key) != "own" and key != CAPTURE_KEY and any(len(text) > chars for text in _texts(value)):
+            if SPAN_KEYS.get(key) != "own" and key != CAPTURE and any(len(text) > chars for text in _texts(value)):
                 short = _shortened(value, chars)
                 if short != value:
                     cut[key] = short
@@ -173,17 +170,9 @@ def state_cut(attributes: dict[str, Any], chars: int | None) -> None:
 
 def say_cut(attributes: dict[str, Any], keys: Iterable[str]) -> None:
     """Add to what the attributes say of themselves that the values under `keys` are cut."""
-    said: dict[str, Any] = {key: {"word": "cut"} for key in keys if key != CAPTURE_KEY}
+    said = {key: Said("cut") for key in keys if key != CAPTURE}
     if said:
-        attributes[CAPTURE_KEY] = orjson.dumps({**_said(attributes.get(CAPTURE_KEY)), **said}).decode()
-
-
-def _said(text: Any) -> dict[str, Any]:
-    try:
-        found: Any = orjson.loads(text) if isinstance(text, str) else {}
-    except orjson.JSONDecodeError:
-        return {}
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        attributes[CAPTURE] = with_said(attributes.get(CAPTURE), said)
 
 
 def _texts(value: Any) -> Iterable[str]:

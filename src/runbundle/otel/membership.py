@@ -195,6 +195,7 @@ class Membership:
         """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
         self._lock = Mutex()
         self.claims.after_fork_in_child()
+        self.outside.reset()
         for member in self._live.values():
             member.inherited = True
 

@@ -1,4 +1,4 @@
-"""How much was seen that is in no run, and whose it was."""
+"""How much was seen that is in no run, and whose it was; and how many runs nobody sees."""
 
 from runbundle.bundle.mutex import Mutex
 from runbundle.redaction.floor import safe_name
@@ -9,13 +9,28 @@ OTHER = "other"
 
 
 class Outside:
-    """Counts spans and log records outside any run, by instrumentation scope. Thread-safe."""
+    """Counts spans and log records outside any run, by instrumentation scope, and unsampled runs. Thread-safe.
+
+    Since the start of the process: a forked child begins anew.
+    """
 
     def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, whoever held the lock."""
         self.spans = 0
         """Spans alone."""
+        self.unsampled = 0
+        """Runs that somebody else's sampler kept from being recorded."""
         self._scopes: dict[str, int] = {}
         self._lock = Mutex()
+
+    def unsampled_run(self) -> bool:
+        """Count a run that is not recorded; tell whether it is the first."""
+        with self._lock:
+            self.unsampled += 1
+            return self.unsampled == 1
 
     def span(self, scope: str) -> None:
         """Count a span."""
@@ -40,7 +55,3 @@ class Outside:
         """Return the counts."""
         with self._lock:
             return dict(self._scopes)
-
-    def after_fork(self) -> None:
-        """Be usable in a forked child, whoever held the lock."""
-        self._lock = Mutex()

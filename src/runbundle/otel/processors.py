@@ -25,11 +25,18 @@ def innermost(provider: Any) -> Any:
         names = (
             _WRAPPED if isinstance(provider, GlobalTracerProvider) or not isinstance(provider, TracerProvider) else ()
         )
-        inner = next((p for p in (getattr(provider, n, None) for n in names) if hasattr(p, "get_tracer")), None)
+        inner = next((p for p in (_peek(provider, n) for n in names) if hasattr(p, "get_tracer")), None)
         if inner is None:
             break
         provider = inner
     return provider
+
+
+def _peek(owner: Any, name: str) -> Any:
+    try:
+        return getattr(owner, name, None)
+    except Exception:  # noqa: BLE001 - somebody else's property
+        return None
 
 
 def value_limit_of(provider: Any) -> int | None:

@@ -1,6 +1,6 @@
-"""Scopes: the context-manager twins of the decorators, and the handle that `current_run()` returns."""
+"""Scopes: the context-manager twins of the decorators."""
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Literal, Self, cast
@@ -11,97 +11,26 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
 from runbundle.errors import ConfigError, PolicyBlocked
-from runbundle.models.identity import require_run_id
 from runbundle.otel import active, approval
-from runbundle.otel.capture import to_text
 from runbundle.otel.claims import RUN_ID_KEY, RunScope
 from runbundle.otel.current import Mark, leave, place, release
 from runbundle.otel.failures import is_cancellation, is_failure, record
-from runbundle.otel.ids import new_call_id, new_run_id
+from runbundle.otel.given import (
+    integer_of,
+    kind_of,
+    lost,
+    mention,
+    put,
+    run_id_of,
+    tenant_named,
+    text_of,
+    with_value,
+)
+from runbundle.otel.ids import new_call_id
 from runbundle.otel.membership import current_scope, with_scope
+from runbundle.otel.run_handle import RunHandle
 from runbundle.otel.versions import versions_text
-
-
-class RunHandle:
-    """What an agent says of its run. Every method is safe to call anywhere: outside a run it does nothing."""
-
-    def __init__(self, scope: RunScope | None) -> None:
-        self._scope = scope
-
-    @property
-    def run_id(self) -> str:
-        """The run's id, or "" outside a run."""
-        return self._scope.run_id if self._scope else ""
-
-    def set_result(self, value: Any) -> None:
-        """Set the run's final result. Has effect in the process that began the run, until the run ends."""
-        root = self._scope.root if self._scope else None
-        if root is not None:
-            root.set_attribute("runbundle.result", to_text(value))
-            root.set_attribute("runbundle.result.kind", type(value).__name__)
-
-    def policy_decision(self, decision: approval.Outcome, *, rule: str = "", reason: str = "", tool: str = "") -> None:
-        """Record what a policy decided about the current call."""
-        said = {"decision": decision, "rule": rule, "reason": reason, "tool": tool}
-        self._emit("runbundle.policy.decision", {f"runbundle.policy.{k}": v for k, v in said.items() if v})
-
-    def add_evidence(
-        self,
-        documents: Iterable[Mapping[str, Any]],
-        *,
-        query: str | None = None,
-        retriever: str = "",
-        first_rank: int = 1,
-    ) -> None:
-        """Record retrieved documents: mappings with `id`, and `uri`, `title`, `score`, `content` where known.
-
-        `first_rank` is the rank of the first, for documents that come a page at a time.
-        """
-        for rank, document in enumerate(documents, first_rank):
-            attributes: dict[str, Any] = {
-                "runbundle.document.id": str(document.get("id", rank)),
-                "runbundle.document.rank": rank,
-            }
-            for field in ("uri", "title", "score", "content"):
-                value = document.get(field)
-                if value is not None:
-                    attributes[f"runbundle.document.{field}"] = (
-                        value if isinstance(value, str | int | float) else to_text(value)
-                    )
-            if query is not None:
-                attributes["runbundle.query"] = query
-            if retriever:
-                attributes["runbundle.retriever.name"] = retriever
-            self._emit("runbundle.evidence", attributes)
-
-    def score(self, name: str, value: float, *, label: str = "") -> None:
-        """Record a score of the run, as the event `gen_ai.evaluation.result`."""
-        attributes: dict[str, Any] = {"gen_ai.evaluation.name": name, "gen_ai.evaluation.score.value": float(value)}
-        if label:
-            attributes["gen_ai.evaluation.score.label"] = label
-        self._emit("gen_ai.evaluation.result", attributes)
-
-    def event(self, name: str, **attributes: Any) -> None:
-        """Record an event of your own. Its attributes are kept only if `configure(safe_keys=...)` names them."""
-        body = {key: v if isinstance(v, str | bool | int | float) else to_text(v) for key, v in attributes.items()}
-        self._emit("runbundle.event", {"runbundle.event.name": name, **body})
-
-    def usage(self, *, input_tokens: int = 0, output_tokens: int = 0, model: str = "") -> None:
-        """Set what the current model call used."""
-        span = trace.get_current_span()
-        span.set_attribute("gen_ai.usage.input_tokens", input_tokens)
-        span.set_attribute("gen_ai.usage.output_tokens", output_tokens)
-        if model:
-            span.set_attribute("gen_ai.response.model", model)
-
-    def _emit(self, name: str, attributes: dict[str, Any]) -> None:
-        if self._scope is not None:
-            trace.get_current_span().add_event(name, attributes)
-
-
-def current_run() -> RunHandle:
-    """Return a handle on the run that the calling code is in."""
-    return RunHandle(current_scope())
+from runbundle.redaction.shapes import CLAIMED
 
 
 class SpanScope:
@@ -216,9 +145,9 @@ class SpanScope:
     def set_output(self, value: Any) -> None:
         """Record what the work returned, under the attribute that its kind has for it."""
         if self.output and self.span.is_recording():
-            self.span.set_attribute(self.output, to_text(value))
+            put(self.span, self.output, value)
             if self.output == "runbundle.result":
-                self.span.set_attribute("runbundle.result.kind", type(value).__name__)
+                self.span.set_attribute("runbundle.result.kind", kind_of(value))
 
     def note(self, name: str) -> None:
         """Record an event of this span, whichever is the current one."""
@@ -319,34 +248,40 @@ def start_run(
     which repetition it is: by these a candidate is paired with its baseline.
 
     `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Raises
-    `ConfigError` for a run or tenant id that could not be part of a path: a mistake of the developer or of a client,
-    which must not become one.
+    `ConfigError` for `resumed_from` without `run_id`, and nothing else, whatever it is given: a run id that cannot be
+    one leaves the run an id of ours, and the bundle names the claim; a tenant id that cannot be one, whose runs must
+    not come among those of others, is replaced by a digest of it.
     """
     if resumed_from is not None and run_id is None:
         raise ConfigError("resumed_from without run_id", hint="a resumed run goes on under the id that it had")
-    scope = RunScope(
-        require_run_id(run_id) if run_id is not None else new_run_id(),
-        tenant_id=require_run_id(tenant_id, "tenant id") if tenant_id is not None else "",
-        session_id=session_id or "",
-    )
-    said: dict[str, Any] = {
-        "request.id": request_id, "tenant.id": scope.tenant_id or None, "session.id": session_id, "user.id": user_id,
-        "resumed.from": resumed_from, "run.attempt": attempt, "case.id": case_id, "repeat": repeat,
-    }  # fmt: skip
-    attributes: dict[str, Any] = {
-        "runbundle.op": "run",
-        "runbundle.name": name,
-        RUN_ID_KEY: scope.run_id,
-        **{f"runbundle.{key}": value for key, value in said.items() if value is not None},
-    }
+    title = text_of(name, "run")
+    attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": title}
+    scope = RunScope(run_id_of(run_id, attributes), tenant_id=tenant_named(tenant_id), session_id=text_of(session_id))
+    attributes[RUN_ID_KEY] = scope.run_id
+    if scope.tenant_id:
+        attributes["runbundle.tenant.id"] = scope.tenant_id
+    if resumed_from is not None and CLAIMED in attributes:
+        mention("a run was to be resumed without the id that it had; it is recorded as a new one")
+        resumed_from = None
+    texts = ("request", request_id), ("session", session_id), ("user", user_id), ("case", case_id)
+    for key, value in (*((f"{field}.id", text) for field, text in texts), ("resumed.from", resumed_from)):
+        if value is not None:
+            attributes[f"runbundle.{key}"] = text_of(value)
+    for key, value in (("run.attempt", attempt), ("repeat", repeat)):
+        number = value if type(value) is int else integer_of(value) if value is not None else None
+        if number is not None:
+            attributes[f"runbundle.{key}"] = number
+        elif value is not None:
+            lost(key.rpartition(".")[2])
     if config is not None:
-        attributes["runbundle.config"] = to_text(config)
+        with_value(attributes, "runbundle.config", config)
     attributes["runbundle.versions"] = versions_text()
-    return SpanScope(f"run {name}", SpanKind.INTERNAL, attributes, output="runbundle.result", run=scope)
+    return SpanScope(f"run {title}", SpanKind.INTERNAL, attributes, output="runbundle.result", run=scope)
 
 
 def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - the field's word for it
     """Begin the work of an agent: a span `invoke_agent {name}`."""
+    name = text_of(name, "agent")
     attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
     return SpanScope(
         f"invoke_agent {name}",
@@ -358,6 +293,7 @@ def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - t
 
 def start_step(name: str) -> SpanScope:
     """Begin a named step: a span `step {name}`."""
+    name = text_of(name, "step")
     return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
 
 
@@ -367,26 +303,31 @@ def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, 
     Where the policy of the tool's contract refuses the call, entering raises `PolicyBlocked`: the body never runs,
     and the span is recorded as blocked.
     """
+    name = text_of(name, "tool")
     attributes: dict[str, Any] = {
         "gen_ai.operation.name": "execute_tool",
         "gen_ai.tool.name": name,
         "gen_ai.tool.type": "function",
-        "gen_ai.tool.call.id": call_id or new_call_id(),
+        "gen_ai.tool.call.id": text_of(call_id) or new_call_id(),
     }
-    if attempt != 1:
-        attributes["runbundle.attempt"] = attempt
+    number = attempt if type(attempt) is int else integer_of(attempt)
+    if number is None:
+        lost("attempt")
+    elif number != 1:
+        attributes["runbundle.attempt"] = number
     attributes = _with(attributes, "gen_ai.tool.call.arguments", arguments)
     return ToolScope(name, attributes, lambda: _by_name(arguments))
 
 
 def _by_name(arguments: Any) -> Mapping[str, Any]:
-    if isinstance(arguments, Mapping):
+    if issubclass(type(arguments), Mapping):  # what its class says it is may raise, or be untrue
         return cast("Mapping[str, Any]", arguments)
     return {} if arguments is None else {"0": arguments}
 
 
 def start_model(model: str, messages: Any = None, *, provider: str = "", operation: str = "chat") -> SpanScope:
     """Begin a model call: a span `chat {model}`."""
+    operation, model, provider = text_of(operation, "chat"), text_of(model, "model"), text_of(provider)
     attributes = {"gen_ai.operation.name": operation, "gen_ai.request.model": model}
     if provider:
         attributes["gen_ai.provider.name"] = provider
@@ -400,6 +341,7 @@ def start_model(model: str, messages: Any = None, *, provider: str = "", operati
 
 def start_retriever(name: str, query: Any = None) -> SpanScope:
     """Begin a retrieval: a span `retrieval {name}`."""
+    name = text_of(name, "retriever")
     attributes = {
         "gen_ai.operation.name": "retrieval",
         "gen_ai.data_source.id": name,
@@ -414,4 +356,4 @@ def start_retriever(name: str, query: Any = None) -> SpanScope:
 
 
 def _with(attributes: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
-    return attributes if value is None else {**attributes, key: to_text(value)}
+    return attributes if value is None else with_value(attributes, key, value)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any, TypeVar, cast
 
-from runbundle.otel.lanes import Control, Lane, forks, name_of
+from runbundle.otel.lanes import Control, Lane, Moment, name_of, now
 
 R = TypeVar("R")
 Loop = asyncio.AbstractEventLoop
@@ -284,7 +284,7 @@ class RunLanes:
     """How many are inside it that may create tasks: the span that began it, those who continue it."""
     identity: object = field(default_factory=object)
     """What its tasks and threads know of it: not itself, for it would then not go before the collector came."""
-    forks: int = field(default_factory=forks)
+    since: Moment = field(default_factory=now)
 
     def place(self, path: str) -> Lane:
         """Return the lane of that path."""
@@ -294,13 +294,13 @@ class RunLanes:
                 places = iter(self.places)
                 next(places)  # the first is where the run itself stands, which must go on counting
                 del self.places[next(places)]
-            lane = self.places[path] = Lane(path, self.forks)
+            lane = self.places[path] = Lane(path, self.since)
         return lane
 
     def begins_at(self, control: str) -> None:
         """Say that the current task or thread is the run's own, unless another is."""
         if self.origin is None:
-            self.origin = Origin(Control(control, self.identity, forked=self.forks))
+            self.origin = Origin(Control(control, self.identity, since=self.since))
         self.origin.settle()
 
     def control(self) -> Control | None:

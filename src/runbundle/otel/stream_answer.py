@@ -9,7 +9,7 @@ from collections.abc import Hashable, Mapping
 from hashlib import sha256
 from typing import Any, Protocol
 
-from runbundle.otel.capture import MAX_CAPTURE_BYTES, to_text
+from runbundle.otel.capture import MAX_CAPTURE_BYTES, capture
 
 MAX_CALLS = 1000
 """Tool calls that one answer keeps apart; of one with more nothing is said but that it was cut."""
@@ -160,12 +160,14 @@ class Answer:
         """Add a part that is neither text nor tool call."""
         message = self._message(choice)
         self.chunked = True
-        text = to_text(value)
-        self._grow(len(text))
+        seen = capture(value)
+        self._grow(len(seen.text))
+        if seen.word != "whole":
+            self.cut = True
         if self.oversize or len(message.more) >= MAX_CALLS:
             self.cut = True
         else:
-            message.more.append(text)
+            message.more.append(seen.text)
 
     def value(self) -> list[dict[str, Any]]:
         """Return the messages, in the order of the choices."""

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
-from runbundle.otel.capture import to_text
+from runbundle.otel.capture import capture
 from runbundle.otel.stream_answer import Answer
 
 Fields = Mapping[str, Any]
@@ -98,7 +98,7 @@ def _arguments(value: Any) -> str:
     """Return a call's arguments as text: fragments as they are, whole ones as JSON."""
     if isinstance(value, str):
         return value
-    return to_text(value) if _list(value) or fields_of(value) else ""
+    return capture(value).text if _list(value) or fields_of(value) else ""
 
 
 # -- OpenAI, and the many that copied its chat completions ----------------------------------------------------------

@@ -11,9 +11,10 @@ from typing import Any, Literal, NamedTuple, cast
 import orjson
 
 from runbundle.models.bundle import CaptureWord
-from runbundle.otel.capture import MAX_CAPTURE_BYTES, to_text
+from runbundle.otel.capture import MAX_CAPTURE_BYTES, Captured, capture
 from runbundle.otel.stream_answer import Answer, Text
 from runbundle.otel.stream_chunks import read_chunk, read_message
+from runbundle.redaction.captured import DIGESTED, Said, worst
 from runbundle.redaction.markers import is_marker, marker
 
 MAX_ITEMS = 1000
@@ -41,6 +42,12 @@ class Joined(NamedTuple):
     answer: Answer | None = None
     """The model's answer, if it was one."""
 
+    def said(self, word: CaptureWord) -> Said:
+        """Return what is said of it, at best `word`."""
+        word = worst((word, self.word))
+        told = self.sha256 and word in DIGESTED and (word != "whole" or self.chunked)
+        return Said(word, self.sha256, "", self.size_bytes, self.chunked) if told else Said(word, chunked=self.chunked)
+
 
 class _Bytes:
     """Bytes that grow; beyond the limit only their digest does."""
@@ -58,12 +65,8 @@ class _Bytes:
 
     def joined(self) -> Joined:
         if self.size <= MAX_CAPTURE_BYTES:
-            try:
-                return _whole(to_text(self._data.getvalue().decode()))
-            except UnicodeDecodeError:
-                pass
-        word: CaptureWord = "unserialisable" if self.size <= MAX_CAPTURE_BYTES else "oversize"
-        return Joined(marker(word, size=self.size), word, self._hash.hexdigest(), self.size)
+            return _whole(capture(self._data.getvalue()))
+        return Joined(marker("oversize", size=self.size), "oversize", self._hash.hexdigest(), self.size)
 
 
 class Joiner:
@@ -87,7 +90,7 @@ class Joiner:
         try:
             self._add(item)
         except Exception:  # noqa: BLE001 - hostile attributes, whatever: the agent must not notice
-            self._close(_NOT_MADE)
+            self._close(Joined(_NOT_MADE, "unserialisable", "", 0))
 
     def _add(self, item: Any) -> None:
         part = self._part
@@ -110,7 +113,7 @@ class Joiner:
                     self._begin(answer)
                 return
         self._end()
-        self._close(to_text(item))
+        self._close(_whole(capture(item)))
 
     def read_whole(self, message: Any) -> bool:
         """Take a whole answer in the place of its chunks; False if it is none."""
@@ -134,10 +137,20 @@ class Joiner:
             return Joined(_NOT_MADE, "unserialisable", "", 0)
         chunked = self.count > 0
         if self._list is not None:
-            text = f"[{','.join(self._list)}]"
-            return Joined(text, self._word, sha256(text.encode()).hexdigest(), len(text.encode()), chunked, answer)
-        return Joined(marker("oversize", size=self._size), self._worst("oversize"), self._hash.hexdigest(),
-                      self._size, chunked, answer)  # fmt: skip
+            text, word = f"[{','.join(self._list)}]", self._word
+            data = text.encode()
+            # What the text does not hold stands in the digest of the sequence.
+            digest, size = (sha256(data).hexdigest(), len(data)) if word == "whole" else ("", self._size)
+        else:
+            text, word, digest, size = (
+                marker("oversize", size=self._size),
+                worst((self._word, "oversize")),
+                "",
+                self._size,
+            )
+        if not digest and word in DIGESTED:
+            digest = self._hash.hexdigest()
+        return Joined(text, word, digest, size, chunked, answer)
 
     def _begin(self, part: Any) -> Any:
         self._end()
@@ -149,16 +162,13 @@ class Joiner:
         part, self._part = self._part, None
         if part is None or (isinstance(part, Answer) and not part.said):
             return  # usage alone is no part
-        made = _joined(part)
-        if made.word == "cut":
-            self._word = "cut"
-        # A part that is digested already stands in the sequence by that.
-        self._close(made.text if made.word == "whole" else f"{made.text}{made.sha256}", made.text)
+        self._close(_joined(part))
 
-    def _close(self, canonical: str, text: str = "") -> None:
-        if is_marker(canonical):
-            self._word = self._worst("oversize" if canonical.startswith("[REDACTED:oversize") else "unserialisable")
-        data = canonical.encode("utf-8", "surrogatepass")
+    def _close(self, made: Joined) -> None:
+        self._word = worst((self._word, made.word))
+        text = marker("oversize", size=made.size_bytes) if made.word == "oversize" else made.text
+        # A part that is digested already stands in the sequence by that.
+        data = (text if made.word == "whole" else f"{text}{made.sha256}").encode("utf-8", "surrogatepass")
         self._hash.update(b"%d:" % len(data))
         self._hash.update(data)
         self.count += 1
@@ -168,25 +178,16 @@ class Joiner:
         if self.count > MAX_ITEMS or self._size > MAX_LIST_BYTES:
             self._list = None
         else:
-            kept = text or canonical
-            self._list.append(_quoted(kept))
-
-    def _worst(self, word: CaptureWord) -> CaptureWord:
-        return _worse(self._word, word)
-
-
-def _worse(one: CaptureWord, other: CaptureWord) -> CaptureWord:
-    order: tuple[CaptureWord, ...] = ("whole", "oversize", "cut", "unserialisable")
-    return one if order.index(one) > order.index(other) else other
+            self._list.append(_quoted(text))
 
 
 def with_returned(made: Joined, returned: Any) -> Joined:
     """Return what a generator gave together with the value that it returned."""
-    last = _whole(to_text(returned))
+    last = _whole(capture(returned))
     text = f'{{"yielded":{_quoted(made.text)},"returned":{_quoted(last.text)}}}'
     # A digest stands for what the text does not hold.
-    data = text if made.word == "whole" else f"{text}{made.sha256}"
-    word = _worse(made.word, last.word)
+    word = worst((made.word, last.word))
+    data = text if word == "whole" else f"{text}{made.sha256}{last.sha256}"
     digest = sha256(data.encode()).hexdigest() if made.sha256 and last.sha256 else ""
     return made._replace(text=text, word=word, sha256=digest, size_bytes=made.size_bytes + last.size_bytes)
 
@@ -198,22 +199,19 @@ def _quoted(text: str) -> str:
 def _joined(part: Text | _Bytes | Answer) -> Joined:
     if isinstance(part, _Bytes):
         return part.joined()
-    text = to_text(part.value())
-    if text.startswith("[REDACTED:oversize"):
-        part.digest_only()
-    cut = isinstance(part, Answer) and part.cut
-    if not part.oversize or cut:
-        made = _whole(text)
-        return made._replace(word="cut", sha256="") if cut else made
-    data = to_text(part.value()).encode()
+    seen = capture(part.value())
+    if isinstance(part, Answer) and part.cut:
+        return _whole(seen)._replace(word="cut", sha256="")
+    if not part.oversize:
+        return _whole(seen)
+    data = seen.text.encode()
     roles = ("assistant",) if isinstance(part, Answer) else ()
     return Joined(marker("oversize", size=part.chars, roles=roles), "oversize", sha256(data).hexdigest(), part.chars)
 
 
-def _whole(text: str) -> Joined:
-    """Return a value that is written whole, unless it became a marker."""
-    data = text.encode("utf-8", "surrogatepass")
-    word: CaptureWord = "whole"
-    if is_marker(text):
-        word = "oversize" if text.startswith("[REDACTED:oversize") else "unserialisable"
-    return Joined(text, word, "" if word != "whole" else sha256(data).hexdigest(), len(data))
+def _whole(seen: Captured) -> Joined:
+    """Return what became of one value: its digest is of all of it, or there is none."""
+    if seen.size is not None:
+        return Joined(seen.text, seen.word, seen.sha256, seen.size)
+    data = seen.text.encode("utf-8", "surrogatepass")
+    return Joined(seen.text, seen.word, sha256(data).hexdigest() if seen.word == "whole" else "", len(data))

@@ -13,12 +13,13 @@ from typing import Any, Literal, NamedTuple
 from opentelemetry import context as otel_context
 
 from runbundle.models.bundle import CaptureWord
-from runbundle.otel.capture_note import note
 from runbundle.otel.current import release
+from runbundle.otel.given import lost, say
 from runbundle.otel.scopes import SpanScope
 from runbundle.otel.stream_answer import Answer
 from runbundle.otel.stream_parts import Joiner, Joining, with_returned
 from runbundle.otel.stream_steps import Follower, stepping, stepping_async
+from runbundle.redaction.captured import Said
 from runbundle.redaction.markers import marker
 
 Handling = Literal["", "generator", "async generator", "coroutine", "stream", "iterator"]
@@ -62,7 +63,7 @@ class Stream:
             try:
                 self._recording.each(self._scope, item, self._count)
             except Exception:  # noqa: BLE001 - hostile items: the agent must not notice
-                note(self._scope.span, self._scope.output, "unserialisable")
+                lost("documents")
 
     def ended(self, returned: Any = None) -> None:
         """End the span well: the stream is exhausted. `returned` is a generator's value."""
@@ -124,14 +125,7 @@ class Stream:
         scope.span.set_attribute(scope.output, made.text)
         if scope.output == "runbundle.result":
             scope.span.set_attribute("runbundle.result.kind", "stream")
-        note(
-            scope.span,
-            scope.output,
-            made.word if word == "whole" or made.word == "cut" else word,
-            sha256=made.sha256,
-            size_bytes=made.size_bytes,
-            chunked=made.chunked,
-        )
+        say(scope.span, scope.output, made.said(word))
         if made.answer is not None and self._recording.is_model:
             _tell(scope, made.answer)
 
@@ -139,7 +133,7 @@ class Stream:
 def _not_consumed(scope: SpanScope) -> None:
     if scope.output:
         scope.span.set_attribute(scope.output, marker("unserialisable"))
-        note(scope.span, scope.output, "not_consumed")
+        say(scope.span, scope.output, Said("not_consumed"))
 
 
 def _tell(scope: SpanScope, answer: Answer) -> None:

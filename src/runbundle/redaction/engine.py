@@ -12,9 +12,11 @@ from runbundle.models.records import (
     ScopeRecord,
     SpanRecord,
 )
+from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.redaction.markers import HIDDEN, canonical, is_marker, marker
+from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, parse_receipt
 from runbundle.redaction.shapes import RECEIPT, allowed, is_name, kept_trace_state, schema_url, standard_event
@@ -121,7 +123,7 @@ class Redactor:
                 **record,
                 "event_name": name if not name or self._event_name(name) else marker("name"),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
-                "body": None if body is None else self._values.content(body, work, "body"),
+                "body": None if body is None else self._values.content("body", body, work, ""),
                 "attributes": attributes,
                 "scope": self._scope(record["scope"], tenant),
                 "resource": self._resource(record["resource"]),
@@ -200,6 +202,10 @@ class Redactor:
     def _attributes(self, raw: Mapping[str, Any], work: Work, path: str) -> Attributes:
         kept: Attributes = {}
         kinds, values = self._kinds, self._values
+        messages: dict[str, Any] | None = None
+        said = parse_capture(raw[CAPTURE]) if CAPTURE in raw else None
+        if work.said is not said:
+            work = work._replace(said=said)
         for key, value in raw.items():
             kind = kinds.get(key)
             if kind == "name" or kind == "id":
@@ -220,6 +226,11 @@ class Redactor:
             elif kind in ("arguments", "result"):
                 values.payload(kept, kind, value, work)
                 continue
+            elif kind == "messages":
+                kept[key], about = values.messages(key, value, work, path)
+                if about is not None:
+                    messages = {**(messages or {}), key: about}
+                continue
             elif kind == "config":
                 kept[key] = values.config(value, work)
                 continue
@@ -238,7 +249,12 @@ class Redactor:
             if key == "exception.message":
                 kept[key] = values.message(value, work, f"{path}.{key}")
                 continue
-            kept[key] = values.content(value, work, f"{path}.{key}", messages=kind == "messages")
+            kept[key] = values.content(key, value, work, path)
+        if messages is not None:
+            before = parse_messages(kept[MESSAGES]) if MESSAGES in kept else None
+            kept[MESSAGES] = messages_text({**before, **messages} if before else messages)
+        if said is not None:
+            kept[CAPTURE] = values.keyed(said, work)
         contract = self.policy.contracts.get(work.tool)
         if contract is not None:
             # Last, so that nothing a span says of its contract stands against the contract itself.
@@ -257,12 +273,16 @@ class Redactor:
         if hidden is None:
             digest = tenant.digest("key", key.encode("utf-8", "replace"))
             hidden = _remember(tenant.hidden_keys, key, HIDDEN + digest[12:24])
+        if is_marker(value) and not sensitive_key(key):
+            kept[hidden] = value  # it says what became of the value: a digest of it would be one of nothing
+            return
         work.receipt.add(f"{path}.{hidden}", "undeclared", "mask" if sensitive_key(key) else "digest")
         if sensitive_key(key):
             kept[hidden] = marker("credential")
         else:
             data = canonical(value)
-            kept[hidden] = marker("undeclared", digest=tenant.digest("attribute", data), size=len(data))
+            digest, size = ("", None) if data is None else (tenant.digest("attribute", data), len(data))
+            kept[hidden] = marker("undeclared", digest=digest, size=size)
 
 
 def skeleton(record: SpanRecord) -> SpanRecord:

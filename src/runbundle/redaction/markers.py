@@ -6,13 +6,14 @@ redaction idempotent, and why text that merely looks like a marker cannot carry 
 """
 
 import base64
-import hashlib
 import hmac
 import re
 import secrets
 from typing import Any
 
 import orjson
+
+from runbundle.redaction.uncommon import is_uncommon_number, uncommon
 
 CLASSES = (
     "undeclared|content|credential|personal|special|financial|internal|public|key|name|error|oversize|unserialisable"
@@ -134,19 +135,30 @@ def marker_parts(value: str) -> tuple[str, int | None]:
     return digest.group() if digest else "", int(size.group(1)) if size else None
 
 
-def canonical(value: Any) -> bytes:
-    """Return bytes that stand for `value` in a digest: UTF-8 text, raw bytes, or JSON with sorted keys. Total."""
+def marker_roles(value: str) -> tuple[str, ...]:
+    """Return the message roles that a marker carries."""
+    roles = re.search(r":roles=([a-z+]+)", value)
+    return tuple(roles.group(1).split("+")) if roles else ()
+
+
+def canonical(value: Any) -> bytes | None:
+    """Return bytes that stand for `value` in a digest: UTF-8 text, raw bytes, or JSON with sorted keys. Total.
+
+    None for what is no data: of two such values nobody could say whether they are equal, so they have no digest.
+    """
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=_by_type)
+        if not is_uncommon_number(value):
+            return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=_bytes_only)
     except (TypeError, ValueError, RecursionError):
-        return hashlib.sha256(type(value).__name__.encode()).digest()
+        pass
+    return uncommon(value)
 
 
-def _by_type(value: Any) -> Any:
+def _bytes_only(value: Any) -> Any:
     if isinstance(value, bytes | bytearray):
         return {"bytes": bytes(value).hex()}
-    return type(value).__name__
+    raise TypeError

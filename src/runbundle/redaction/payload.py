@@ -143,7 +143,8 @@ def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path
         return _GONE
     if action == "hash":
         domain = f"tool|{walk.rules.tool}|{rule.selector if rule else '*'}|{data_class}"
-        return walk.digest(domain, canonical(value))
+        data = canonical(value)
+        return marker(data_class) if data is None else walk.digest(domain, data)
     text = value if isinstance(value, str) else None
     if rule and rule.keep_last and text and len(text) >= 4 * rule.keep_last:
         tail = "".join(c if c.isalnum() else "*" for c in text[-rule.keep_last :])

@@ -5,14 +5,19 @@ from typing import Any, cast
 
 import orjson
 
+from runbundle.models.identity import valid_run_id
 from runbundle.models.records import COERCED, COERCED_WORDS
+from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.floor import safe_identifier, safe_name
 from runbundle.redaction.keys import Kind
 from runbundle.redaction.markers import is_digest
+from runbundle.redaction.messages import MESSAGES, parse_messages
 from runbundle.redaction.receipt import parse_receipt
 
 RECEIPT = "runbundle.redaction"
 _EFFECT = re.compile(r"(main|[^\s:]*(?:#[0-9]{1,9}|@[0-9a-f]{15})):[0-9]{1,9}")
+CLAIMED = "runbundle.claimed.run.id"
+"""What somebody else says whose run it is: kept only if it could be a run's id."""
 
 
 def is_name(text: str) -> bool:
@@ -26,7 +31,7 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
         if kind == "name":
             return len(value) <= 256 and safe_name(value)
         if kind == "id":
-            return len(value) <= 256 and safe_identifier(value)
+            return len(value) <= 256 and safe_identifier(value) and (key != CLAIMED or valid_run_id(value))
         return kind == "own" and own_value(key, value)
     if isinstance(value, bool | int | float):
         return kind in ("name", "number", "id") or (kind == "own" and key.endswith(".bytes"))
@@ -47,6 +52,10 @@ def own_value(key: str, value: str) -> bool:
         return shape is not None and safe_name(shape[1])  # the lane alone: with its number each would be judged anew
     if key.endswith(".digest"):
         return is_digest(value)
+    if key == CAPTURE:
+        return parse_capture(value) is not None
+    if key == MESSAGES:
+        return parse_messages(value) is not None
     if key == "runbundle.versions":
         return len(value) <= 16_384 and _plain_versions(value)
     return False

@@ -1,23 +1,30 @@
 """What becomes of one value: content, a payload, an error's text, a user id, a configuration."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import orjson
 
 from runbundle.models.contract import DataHandling, ToolContract
 from runbundle.models.records import Attributes, ScopeRecord
+from runbundle.redaction.captured import DIGESTED, Said, capture_text
 from runbundle.redaction.configuration import redact_configuration
-from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker, marker_roles
+from runbundle.redaction.messages import described, roles_of
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.shapes import allowed
+from runbundle.redaction.shrink import shrink
 from runbundle.redaction.taint import Table, scrub
 from runbundle.redaction.text import message_roles, reduce_stacktrace
 
 MAX_PAYLOAD_BYTES = 262_144
-"""A tool payload above this size is not opened: it leaves a marker with digest and size."""
+"""Of a tool payload above this size the largest parts become markers before it is looked at."""
+MAX_OPENED_BYTES = 1_048_576
+"""A text above this size is not opened: it leaves a marker with digest and size."""
 
 # A telephone number, or so many digits that they may be one, or a card's: channels make session ids of these.
 _NAMES_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
@@ -47,6 +54,8 @@ class Work(NamedTuple):
     tenant: Tenant
     views: list[tuple[Attributes, str, str, Any]]
     """Where to write which attribute, its path and its view: they wait until all of the record's payloads were seen."""
+    said: Mapping[str, Said] | None = None
+    """What became of the values of the attributes at hand, where that is not `whole`."""
 
 
 class Values:
@@ -63,16 +72,36 @@ class Values:
             ToolContract(name="result", data=DataHandling(rules=policy.result)), "input"
         )
 
-    def content(self, value: Any, work: Work, path: str, *, messages: bool = False) -> str:
-        """Free text: digest, size, and the roles of messages."""
-        if is_marker(value):
+    def content(self, key: str, value: Any, work: Work, path: str, *, roles: tuple[str, ...] = ()) -> str:
+        """Free text: digest and size of the whole, as far as that was seen."""
+        said = work.said.get(key) if work.said else None
+        if is_marker(value) and not (said and said.sha256):
             return value
-        work.receipt.add(path, "content", "digest")
-        data = canonical(value)
-        roles: tuple[str, ...] = ()
-        if messages:
-            roles = message_roles(value if isinstance(value, str) else data.decode("utf-8", "replace"))
-        return marker("content", digest=work.tenant.digest("content", data), size=len(data), roles=roles)
+        work.receipt.add(f"{path}.{key}" if path else key, "content", "digest")
+        digest, size = _whole(work.tenant.digest, "content", value, said)
+        return marker("oversize" if is_marker(value) else "content", digest=digest, size=size, roles=roles)
+
+    def messages(self, key: str, value: Any, work: Work, path: str) -> tuple[str, dict[str, Any] | None]:
+        """Messages: as content, with their roles, and what is said of each where all of them are here."""
+        if is_marker(value):
+            return self.content(key, value, work, path, roles=marker_roles(value)), None
+        text = value if isinstance(value, str) else (canonical(value) or b"").decode("utf-8", "replace")
+        said = work.said.get(key) if work.said else None
+        about = None
+        if len(text) <= MAX_PAYLOAD_BYTES and (said is None or said.word in ("whole", "abandoned")):
+            about = described(text, work.tenant.digest)
+        roles = (roles_of(about) if about is not None else ()) or message_roles(text)
+        return self.content(key, value, work, path, roles=roles), about
+
+    def keyed(self, said: Mapping[str, Said], work: Work) -> str:
+        """Return the attribute `runbundle.capture` with keyed digests in the place of plain ones."""
+        found: dict[str, Said] = {}
+        for key, one in said.items():
+            kind = SPAN_KEYS.get(key)
+            domain = _payload_domain(work.tool, kind) if kind in ("arguments", "result") else "content"
+            digest, _ = _whole(work.tenant.digest, domain, "", one) if one.sha256 else (one.digest, one.size)
+            found[key] = one._replace(sha256="", digest=digest)
+        return capture_text(found)
 
     def message(self, value: Any, work: Work, path: str) -> str:
         """An error's text: a marker, or what the tool's contract says of its errors."""
@@ -84,8 +113,8 @@ class Values:
             kept = scrub(kept, work.taint, work.receipt, path)
             return kept if isinstance(kept, str) else marker("error")
         work.receipt.add(path, "error", "digest")
-        data = canonical(value)
-        return marker("error", digest=work.tenant.digest("error", data), size=len(data))
+        digest, size = _whole(work.tenant.digest, "error", value, None)
+        return marker("error", digest=digest, size=size)
 
     def user(self, kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
         """A user id: kept, hashed or dropped, as the policy says."""
@@ -94,8 +123,9 @@ class Values:
             kept[key] = value
         else:
             work.receipt.add(f"{path}.{key}", "user_id", "drop" if action == "drop" else "hash")
-            if action != "drop":
-                kept[key] = work.tenant.digest("user", canonical(value))
+            data = canonical(value)
+            if action != "drop" and data is not None:
+                kept[key] = work.tenant.digest("user", data)
 
     def free_id(self, kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
         """The id of a session, a request or a case: kept if it is opaque, digested if it may name a person."""
@@ -103,7 +133,9 @@ class Values:
             kept[key] = value
         else:
             work.receipt.add(f"{path}.{key}", "free_id", "hash")
-            kept[key] = work.tenant.digest(key, canonical(value))
+            data = canonical(value)
+            if data is not None:
+                kept[key] = work.tenant.digest(key, data)
 
     def stack(self, value: Any, work: Work, path: str) -> str:
         """A stack trace: its frames."""
@@ -121,7 +153,7 @@ class Values:
         try:
             data = orjson.loads(value) if isinstance(value, str | bytes) else value
         except orjson.JSONDecodeError:
-            return self.content(value, work, "attributes.runbundle.config")
+            return self.content("runbundle.config", value, work, "attributes")
         return orjson.dumps(redact_configuration(data, work.receipt), option=orjson.OPT_SORT_KEYS).decode()
 
     def result(self, kept: Attributes, key: str, value: Any, work: Work) -> None:
@@ -136,32 +168,61 @@ class Values:
     def payload(self, kept: Attributes, kind: str, value: Any, work: Work) -> None:
         """A tool's arguments or result: a digest and a size always, a view if the tool has a contract."""
         key = "gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result"
-        prefix = f"runbundle.tool.{kind}"
-        if is_marker(value):
+        said = work.said.get(key) if work.said else None
+        if is_marker(value) and not (said and said.sha256):
             kept[key] = value
             return
         rules = self._rules.get((work.tool, "input" if kind == "arguments" else "output"))
-        size = len(value) if isinstance(value, str | bytes) else 0
-        data = value if size > MAX_PAYLOAD_BYTES else _parsed(value)
-        raw = canonical(data)
-        if f"{prefix}.digest" not in kept:
-            kept[f"{prefix}.digest"] = work.tenant.digest(f"tool|{work.tool}|{kind}", raw)
-            kept[f"{prefix}.bytes"] = len(raw)
+        data = value if isinstance(value, str | bytes) and len(value) > MAX_OPENED_BYTES else _parsed(value)
+        digest, size = _of_payload(kept, kind, data, work, said)
         if rules is None:
             work.receipt.add(kind, "no-contract", "digest")
-            kept[key] = marker("undeclared", digest=kept[f"{prefix}.digest"], size=len(raw))
-        elif len(raw) > MAX_PAYLOAD_BYTES:
-            work.receipt.add(kind, "oversize", "digest")
-            kept[key] = marker("oversize", digest=kept[f"{prefix}.digest"], size=len(raw))
-        else:
-            view = redact_payload(data, rules, work.tenant.digest, work.receipt, kind, work.taint)
-            work.views.append((kept, key, kind, view))
+            kept[key] = marker("undeclared", digest=digest, size=size)
+            return
+        if size is None or size > MAX_PAYLOAD_BYTES:
+            small = shrink(data, MAX_PAYLOAD_BYTES) if isinstance(value, str | bytes) and data is not value else None
+            if small is None or is_marker(small):
+                work.receipt.add(kind, "oversize", "digest")
+                kept[key] = marker("oversize", digest=digest, size=size)
+                return
+            if small is not data:
+                work.receipt.add(kind, "oversize", "shorten")
+            data = small
+        view = redact_payload(data, rules, work.tenant.digest, work.receipt, kind, work.taint)
+        work.views.append((kept, key, kind, view))
 
     def finish(self, work: Work) -> None:
         """Write the views, now that all the record's payloads were seen and what they withheld is known."""
         for kept, key, path, view in work.views:
             clean = scrub(view, work.taint, work.receipt, path)
             kept[key] = clean if is_marker(clean) else orjson.dumps(clean, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def _payload_domain(tool: str, kind: str) -> str:
+    return f"tool|{tool}|{kind}"
+
+
+def _of_payload(kept: Attributes, kind: str, data: Any, work: Work, said: Said | None) -> tuple[str, int | None]:
+    """Return digest and size of a payload, and put them into the attributes; none is there for what has none."""
+    names = f"runbundle.tool.{kind}.digest", f"runbundle.tool.{kind}.bytes"
+    if said is not None and said.word not in DIGESTED:
+        for name in names:
+            kept.pop(name, None)
+        return "", None
+    if names[0] not in kept:
+        digest, size = _whole(work.tenant.digest, _payload_domain(work.tool, kind), data, said)
+        if not digest:
+            return "", None
+        kept[names[0]], kept[names[1]] = digest, size
+    return kept[names[0]], kept.get(names[1])
+
+
+def _whole(digest: Digester, domain: str, value: Any, said: Said | None) -> tuple[str, int | None]:
+    """Return digest and size of what a value is whole; neither where that was not seen."""
+    if said is not None and said.sha256:
+        return digest(domain, b"sha256:" + said.sha256.encode()), said.size
+    data = canonical(value) if said is None or said.word in DIGESTED else None
+    return ("", None) if data is None else (digest(domain, data), len(data))
 
 
 def _parsed(value: Any) -> Any:

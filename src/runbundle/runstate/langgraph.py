@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt
-from runbundle.otel.scopes import current_run
+from runbundle.otel.run_handle import current_run
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, StepWrite
 

@@ -1,0 +1,45 @@
+"""What became of the values that a span carries: a word for each, by attribute key."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from runbundle.bundle.timeline import Span
+from runbundle.models.bundle import CaptureWord
+from runbundle.redaction.captured import CAPTURE, Said, parse_capture, worst
+
+VALUES = frozenset(
+    {
+        "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "gen_ai.input.messages", "gen_ai.output.messages",
+        "gen_ai.system_instructions", "gen_ai.prompt", "gen_ai.completion", "gen_ai.retrieval.query.text",
+        "gen_ai.retrieval.documents", "pydantic_ai.all_messages", "final_result", "runbundle.result",
+        "runbundle.config", "runbundle.query", "runbundle.document.content",
+    }
+)  # fmt: skip
+"""Attributes with the values that an agent works on; each has a word, if it is `whole`."""
+
+
+def said_of(attributes: Mapping[str, Any]) -> dict[str, Said]:
+    """Return what is said of the values among some attributes that are not whole."""
+    return (parse_capture(attributes[CAPTURE]) or {}) if CAPTURE in attributes else {}
+
+
+def words_of(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
+    """Return the word of each value among some attributes; also of one that is not there, if there is a word for it."""
+    words: dict[str, CaptureWord] = dict.fromkeys(VALUES.intersection(attributes), "whole")
+    if CAPTURE in attributes:
+        words.update((key, said.word) for key, said in said_of(attributes).items())
+    return words
+
+
+def captures(span: Span) -> dict[str, list[CaptureWord]]:
+    """Return the words of all values of a span and of its events."""
+    found: dict[str, list[CaptureWord]] = {key: [word] for key, word in words_of(span.attributes).items()}
+    for event in span.record["events"]:
+        for key, word in words_of(event["attributes"]).items():
+            found.setdefault(key, []).append(word)
+    return found
+
+
+def summed(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
+    """Return one word for each key: the worst of its values."""
+    return {key: worst(words) for key, words in found.items()}

@@ -1,0 +1,186 @@
+"""What single Python values are to JSON: itself, text or a number, a container, or nothing that it can hold.
+
+Nothing here asks a value what it is: that is read off its type, since `isinstance` goes by what `__class__` says, and
+a hostile or lazy object may say anything, or raise. No `repr` or `str` of a class that is not built in is called.
+"""
+
+import array
+import dataclasses
+import datetime
+import enum
+import functools
+import ipaddress
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import PurePath
+from typing import Any, Literal, cast
+
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+
+from runbundle.redaction.detectors.known import register_secret
+from runbundle.redaction.markers import marker
+
+Tag = Literal["native", "leaf", "map", "list", "set", "model", "fields", "none"]
+
+items_of_dict: Callable[[Any], Any] = cast("Any", dict).items
+type_of: Callable[[Any], Any] = type
+_SEQUENCES, _SETS = (list, tuple, deque, array.array), (set, frozenset)
+NATIVE = (str, int, float, bool, type(None))
+_MAX_DECIMAL_BITS = 10_000  # Python refuses more than 4,300 digits, and takes quadratic time for as many
+
+
+class NotPlain(TypeError):
+    """A value is nothing that JSON can hold."""
+
+
+@functools.lru_cache(maxsize=2048)
+def tag_of(kind: Any) -> Tag:
+    """Return what values of a type are to JSON."""
+    if kind in NATIVE:
+        return "native"
+    if issubclass(kind, (enum.Enum, str, int, float, *_LEAVES)) or _is_numpy(kind):
+        return "leaf"
+    if issubclass(kind, Mapping):
+        return "map"
+    if issubclass(kind, _SEQUENCES):
+        return "list"
+    if issubclass(kind, _SETS):
+        return "set"
+    if issubclass(kind, BaseModel):
+        return "model"
+    return "fields" if fields_of(kind) is not None else "none"
+
+
+@functools.lru_cache(maxsize=2048)
+def fields_of(kind: Any) -> tuple[str, ...] | None:
+    """Return the names of the fields of a class that declares them (dataclasses, attrs, msgspec), or None."""
+    if dataclasses.is_dataclass(kind):
+        return tuple(field.name for field in dataclasses.fields(kind))
+    said = cast("Mapping[str, Any]", vars(kind))
+    if isinstance(declared := said.get("__attrs_attrs__"), tuple):
+        return tuple(field.name for field in cast("tuple[Any, ...]", declared))
+    declared = said.get("__struct_fields__")
+    return cast("tuple[str, ...]", declared) if isinstance(declared, tuple) else None
+
+
+def leaf(value: Any) -> Any:
+    """Return text or a number for a single value that JSON has no word for. Raises whatever is wrong with it."""
+    kind = type_of(value)
+    if issubclass(kind, enum.Enum):
+        return single(value._value_)
+    for base, written in _LEAVES.items():
+        if issubclass(kind, base):
+            made = written(value)
+            return _bytes(made) if type(made) is bytes else _text(made)
+    if issubclass(kind, str):
+        return _text(str.__str__(value))
+    if issubclass(kind, int):
+        return _number(int.__int__(value)) if kind is not bool else value
+    if issubclass(kind, float):
+        number = float.__float__(value)
+        return (
+            number if number - number == 0 else "NaN" if number != number else "Infinity" if number > 0 else "-Infinity"
+        )
+    if _is_numpy(kind):
+        item = value.tolist()
+        if not _is_numpy(type_of(item)):
+            return single(item)
+    raise NotPlain
+
+
+def single(value: Any) -> Any:
+    """Return what a value stands for: a leaf as it is written, anything else as it is, to be opened."""
+    return leaf(value) if tag_of(type_of(value)) in ("native", "leaf") and value is not None else value
+
+
+def _text(value: str) -> str:
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # lone surrogates, which no encoding has; their numbers are kept
+            return value.encode("utf-8", "backslashreplace").decode()
+    return value
+
+
+def _number(value: int) -> int | str:
+    if -(2**63) <= value < 2**64:
+        return value
+    return str(value) if value.bit_length() <= _MAX_DECIMAL_BITS else hex(value)
+
+
+def _bytes(value: Any) -> str:
+    """Return bytes as the text that they are, else each as the character of its number: detectors read it as text."""
+    data = bytes(value)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "bytes:" + data.decode("latin-1")
+
+
+def _secret(value: Any) -> str:
+    # Wherever else in this process the value turns up from now on, it is known.
+    register_secret(cast("SecretStr", value).get_secret_value())
+    return marker("credential")
+
+
+def _duration(value: datetime.timedelta) -> str:
+    sign, value = ("-", -value) if value < datetime.timedelta() else ("", value)
+    fraction = f".{value.microseconds:06d}" if value.microseconds else ""
+    return f"{sign}P{value.days}DT{value.seconds}{fraction}S"
+
+
+_LEAVES: dict[Any, Any] = {
+    bytes: _bytes,
+    bytearray: _bytes,
+    memoryview: memoryview.tobytes,
+    datetime.datetime: datetime.datetime.isoformat,
+    datetime.date: datetime.date.isoformat,
+    datetime.time: datetime.time.isoformat,
+    datetime.timedelta: _duration,
+    Decimal: Decimal.__str__,
+    Fraction: Fraction.__str__,
+    complex: complex.__repr__,
+    uuid.UUID: uuid.UUID.__str__,
+    PurePath: PurePath.__str__,
+    ipaddress.IPv4Address: ipaddress.IPv4Address.__str__,
+    ipaddress.IPv6Address: ipaddress.IPv6Address.__str__,
+    Secret: _secret,
+    SecretStr: _secret,
+    SecretBytes: _secret,
+}
+"""How values of these types, and of types made from them, are written, by functions of the types themselves."""
+
+
+def _is_numpy(kind: Any) -> bool:
+    module = kind.__module__
+    return isinstance(module, str) and module.partition(".")[0] == "numpy" and "tolist" in dir(kind)  # pyright: ignore[reportUnnecessaryIsInstance]
+
+
+def stand_in(value: Any) -> Any:
+    """Return what orjson is to write in the place of a value that it does not know. Raises for anything but data."""
+    kind = type_of(value)
+    tag = tag_of(kind)
+    if tag == "leaf":
+        return leaf(value)
+    if tag == "fields":
+        return {name: object.__getattribute__(value, name) for name in fields_of(kind) or ()}
+    if tag == "model":
+        return BaseModel.model_dump(value, warnings=False)
+    if tag == "list":
+        return list(items_of(value))
+    if tag == "map" and issubclass(kind, dict):
+        return dict(items_of_dict(value))
+    raise NotPlain
+
+
+def base_of(value: Any) -> Any:
+    """Return the built-in type of a collection: whatever a class of its own says, that type knows what is in it."""
+    return next(base for base in (*_SEQUENCES, *_SETS, dict) if issubclass(type_of(value), base))
+
+
+def items_of(value: Any) -> Iterator[Any]:
+    """Return the items of a list, a tuple, a set or the like, by its built-in type."""
+    return base_of(value).__iter__(value)

@@ -1,0 +1,103 @@
+"""What became of each value between the agent and its span: the attribute `runbundle.capture`, and its words.
+
+A value that was recorded whole is not named there, so that the common case costs nothing. For any other the attribute
+has one of the words below and its SHA-256 and size, where the whole was digested though it was too large to be
+recorded; so it has for a stream that was abandoned, and for one whose items are a sequence, which is `chunked`. The
+redactor puts a keyed digest in the place of the SHA-256, which could be guessed for a value of few possibilities.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from runbundle.models.bundle import CaptureWord
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import is_digest
+
+CAPTURE = "runbundle.capture"
+WORDS: tuple[CaptureWord, ...] = ("whole", "oversize", "abandoned", "cut", "not_consumed", "unserialisable")
+"""From best to worst."""
+DIGESTED = frozenset({"whole", "oversize", "abandoned"})
+"""Words of values that may have a digest: of the others, two different ones would have the same."""
+CONTENT_KINDS = frozenset({"content", "messages", "arguments", "result", "config"})
+
+_RANK = {word: rank for rank, word in enumerate(WORDS)}
+_MAX_TEXT = 16_384
+_HEX = frozenset("0123456789abcdef")
+
+
+class Said(NamedTuple):
+    """What is said of one value."""
+
+    word: CaptureWord
+    sha256: str = ""
+    """Of the whole canonical text, in hex; never leaves the redactor."""
+    digest: str = ""
+    """The keyed digest that a redactor made of it."""
+    size: int | None = None
+    """Bytes of the whole canonical text."""
+    chunked: bool = False
+    """Whether it is a sequence of items, which the same answer cut into other items does not share."""
+
+
+def worst(words: Iterable[CaptureWord]) -> CaptureWord:
+    """Return the worst of some words; `whole` if there are none."""
+    found: CaptureWord = "whole"
+    for word in words:
+        if _RANK[word] > _RANK[found]:
+            found = word
+    return found
+
+
+def parse_capture(text: object) -> dict[str, Said] | None:
+    """Read the attribute; None for anything that has not exactly its shape, so that nothing else travels under it."""
+    if not isinstance(text, str) or len(text) > _MAX_TEXT:
+        return None
+    try:
+        body = orjson.loads(text)
+    except (orjson.JSONDecodeError, UnicodeEncodeError):
+        return None
+    if not isinstance(body, dict) or not body:
+        return None
+    found: dict[str, Said] = {}
+    for key, entry in cast("dict[str, Any]", body).items():
+        said = _parsed(entry) if key in SPAN_KEYS else None
+        # Of a name or an id nothing is said but that it was cut.
+        if said is None or (SPAN_KEYS[key] not in CONTENT_KINDS and said != Said("cut")):
+            return None
+        found[key] = said
+    return found
+
+
+def _parsed(entry: Any) -> Said | None:
+    if not isinstance(entry, dict):
+        return None
+    fields = cast("dict[str, Any]", entry)
+    word, sha256, digest, size = (fields.get(name) for name in ("word", "sha256", "digest", "bytes"))
+    chunked = fields.get("chunked", False)
+    if word not in WORDS or set(fields) - {"word", "sha256", "digest", "bytes", "chunked"} or type(chunked) is not bool:
+        return None
+    if sha256 is None and digest is None and size is None:
+        return Said(word, chunked=chunked)
+    digested = (sha256 is None) != (digest is None) and word in DIGESTED
+    if not digested or type(size) is not int or not 0 <= size < 10**15:
+        return None
+    if sha256 is not None and not (isinstance(sha256, str) and len(sha256) == 64 and _HEX.issuperset(sha256)):
+        return None
+    return Said(word, sha256 or "", digest or "", size, chunked) if digest is None or is_digest(digest) else None
+
+
+def capture_text(said: Mapping[str, Said]) -> str:
+    """Return the attribute's text."""
+    body: dict[str, dict[str, Any]] = {}
+    for key, (word, sha256, digest, size, chunked) in said.items():
+        whole = {"sha256": sha256, "bytes": size} if sha256 else {"digest": digest, "bytes": size} if digest else {}
+        body[key] = {"word": word, **whole, **({"chunked": True} if chunked else {})}
+    return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def with_said(text: object, said: Mapping[str, Said]) -> str:
+    """Return the attribute's text with more said in it, in the place of what it had under these keys."""
+    known = (parse_capture(text) or {}) | dict(said)
+    return capture_text({key: one for key, one in known.items() if one.word != "whole" or one.chunked})

@@ -1,0 +1,70 @@
+"""Bytes for a digest of data that JSON cannot hold: large integers, lone surrogates, NaN, deep nesting, odd keys."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, cast
+
+_MAX_NODES = 100_000
+
+
+class _Made(bytes):
+    """Bytes that are part of the result already."""
+
+
+def uncommon(value: Any) -> bytes | None:
+    """Return bytes that differ for different values, or None where that cannot be: no data, a cycle, too many parts.
+
+    Whatever the order of a mapping's keys, its bytes are the same. Depth costs no stack.
+    """
+    parts: list[bytes] = []
+    pending: list[Any] = [value]
+    nodes = 0
+    while pending:
+        item = pending.pop()
+        nodes += 1
+        if nodes > _MAX_NODES:
+            return None
+        if isinstance(item, _Made):
+            parts.append(item)
+        elif isinstance(item, Mapping):
+            fields = cast("Mapping[Any, Any]", item)
+            named = sorted(((uncommon(key), key) for key in fields), key=lambda pair: pair[0] or b"")
+            nodes += len(named)
+            if any(name is None for name, _ in named):
+                return None
+            parts.append(b"{%d:" % len(named))
+            for name, key in reversed(named):
+                pending += [fields[key], _Made(name or b"")]
+        elif isinstance(item, list | tuple):
+            items = cast("list[Any]", item)
+            parts.append(b"[%d:" % len(items))
+            pending += reversed(items)
+        else:
+            data = _single(item)
+            if data is None:
+                return None
+            parts.append(b"%d:%b" % (len(data), data))
+    return b"".join(parts)
+
+
+def is_uncommon_number(value: Any) -> bool:
+    """Tell whether JSON would write a number, or one of a flat list, as null."""
+    if isinstance(value, float):
+        return not math.isfinite(value)
+    return isinstance(value, list | tuple) and any(
+        isinstance(item, float) and not math.isfinite(item) for item in cast("list[Any]", value)
+    )
+
+
+def _single(value: Any) -> bytes | None:
+    if value is None:
+        return b"n"
+    if isinstance(value, str):
+        return b"s" + value.encode("utf-8", "surrogatepass")
+    if isinstance(value, bytes | bytearray):
+        return b"b" + bytes(value)
+    if isinstance(value, bool):
+        return b"t" if value else b"f"
+    if isinstance(value, int):
+        return b"i%x" % value
+    return b"d" + float.hex(value).encode() if isinstance(value, float) else None
