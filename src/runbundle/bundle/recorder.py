@@ -275,10 +275,7 @@ class Recorder:
 
     def _take_stock(self, run: _Run, *, at_end: bool = False) -> None:
         """Count what somebody else has taken from a run's journal; what follows goes to another."""
-        writer = run.writer
-        if writer is None:
-            return
-        gone = gone_records(self.spool, run.key, writer, moved_too=at_end)
+        gone = None if run.writer is None else gone_records(self.spool, run.key, run.writer, moved_too=at_end)
         if gone is None:
             return
         self._shut(run)
@@ -352,11 +349,9 @@ class Recorder:
     def _let_go(self, key: RunKey) -> int:
         """Close a run whose end was waited for long enough; return how many records it has. What comes now is late."""
         with self._lock:
-            run = self._runs.pop(key, None)
-            if run is None:
-                return 0
-            self._close(run)
-            return run.records
+            if run := self._runs.pop(key, None):
+                self._close(run)
+            return run.records if run else 0
 
     def flush(self, timeout_s: float = 30.0, *, take: bool = True) -> FlushResult:
         """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them.

@@ -116,10 +116,9 @@ class Sealer:
     def take_records(self, key: RunKey) -> int:
         """Return how many records of a run wait for their seal: they are again in the hands of a writer."""
         with self._condition:
-            due = self._due.get(key)
-            if due is None:
-                return 0
-            records, due.records = due.records, 0
+            records = 0
+            if due := self._due.get(key):
+                records, due.records = due.records, 0
             return records
 
     def _expect(self, key: RunKey, due: _Due) -> None:

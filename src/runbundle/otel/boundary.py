@@ -211,7 +211,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def shutdown(self) -> None:
         """Seal what has ended, then shut down everything downstream: a bundle does not wait for a backend."""
         try:
-            if self.recorder is not None:
+            # Closed already, this is a thread for exporters: whoever shuts down may hold the recorder's lock.
+            if self.recorder is not None and not self.closed:
                 self.recorder.close()
             self.closed = True
             super().shutdown()

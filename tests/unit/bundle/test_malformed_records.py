@@ -17,6 +17,7 @@ from runbundle.bundle.timeline import Span
 from runbundle.bundle.verify import verify
 from runbundle.codec.entries import is_entry
 from runbundle.codec.journal_lines import parse_line
+from runbundle.models.identity import RunKey
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed
 
@@ -66,14 +67,14 @@ def test_a_whole_line_that_is_no_record_costs_that_line(tmp_path: Path) -> None:
     resource = [{"k": "resource"}, {"k": "resource", "value": 5}, {"k": "resource", "value": {"attributes": []}}]
     (folder / "w.jsonl").write_bytes(b"".join(map(line, [root, *others, *resource])))
     store = LocalStore(tmp_path)
-    assert recover(store, folder.parent, "r").outcome == "recovered"
+    assert recover(store, folder.parent, RunKey("", "r")).outcome == "recovered"
     completeness = Bundle.open(store, "r").index.completeness
     assert (completeness.spans_seen, completeness.dropped) == (1, {"malformed_records": len(BROKEN)})
     assert verify(store, "r").verdict == "incomplete"
     folder.mkdir()
     more = SPAN | {"span_id": "e" * 16, "parent_span_id": "b" * 16, "attributes": {"runbundle.redaction": '{"n":[]}'}}
     (folder / "w.jsonl").write_bytes(line(more))
-    assert recover(store, folder.parent, "r").outcome == "recovered"
+    assert recover(store, folder.parent, RunKey("", "r")).outcome == "recovered"
     index = Bundle.open(store, "r").index
     assert (index.revision, index.completeness.dropped) == (2, {"malformed_records": len(BROKEN)})
 
