@@ -114,7 +114,7 @@ def test_a_run_id_never_becomes_a_path(configured: Configured, tmp_path: Path, r
     assert {p for p in tmp_path.parent.rglob("*") if "store" not in p.parts} == before
 
 
-@pytest.mark.parametrize("tenant", ["../other", "", "a b", b"\xff", ["x"], object(), 1.5j])
+@pytest.mark.parametrize("tenant", ["../other", "", "a b", b"\xff", ["x"], object()])
 def test_a_tenant_that_cannot_be_one_has_a_place_of_its_own(configured: Configured, tenant: Any) -> None:
     """Its runs come neither among those of another tenant nor among those of nobody."""
     handle = configured()

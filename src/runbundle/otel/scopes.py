@@ -31,6 +31,7 @@ from runbundle.otel.handle import RunHandle
 from runbundle.otel.handle import current_run as current_run  # beside its twins, for who imports them together
 from runbundle.otel.membership import RUN_ID_KEY, RunScope, current_scope, with_scope
 from runbundle.otel.versions import versions_text
+from runbundle.redaction.captured import CAPTURE
 from runbundle.redaction.shapes import CLAIMED
 
 
@@ -126,7 +127,9 @@ class SpanScope:
     def set_output(self, value: Any, word: CaptureWord = "whole") -> None:
         """Record what the work returned, under the attribute that its kind has for it; at best with this word."""
         if self._output and self._span.is_recording():
-            put(self._span, self._output, value, word)
+            alone = self._run is None and CAPTURE not in self._attributes
+            if put(self._span, self._output, value, word, alone=alone):
+                self._attributes[CAPTURE] = ""
             if self._output == "runbundle.result":
                 self._span.set_attribute("runbundle.result.kind", kind_of(value))
 
