@@ -50,8 +50,10 @@ def test_whatever_it_is_given_nothing_raises(configured: Configured, name: str) 
             with start():
                 pass
         for decorate in (runbundle.tool, runbundle.agent, runbundle.model, runbundle.retriever, runbundle.step):
-            assert decorate(lambda given: given)(odd) is odd
+            if name not in ("generator", "coroutine"):  # such a one is followed, by one of its kind
+                assert decorate(lambda given: given)(odd) is odd
             assert decorate(name="n")(lambda given: [given])(odd)[0] is odd
+    runbundle.register_secret(odd)
     bundle = sealed(handle)
     assert verify(bundle.store, bundle.key).verdict in ("verified", "incomplete")
     codes = {finding.code for finding in verify(bundle.store, bundle.key).findings}

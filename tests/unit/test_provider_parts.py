@@ -207,9 +207,15 @@ def test_a_value_as_long_as_its_limit_is_stated_as_cut() -> None:
 
 def test_what_was_said_of_other_values_stays_said() -> None:
     """A cut value is added to it; what is not JSON is replaced."""
-    attributes: dict[str, Any] = {CAPTURE: '{"a": {"word": "abandoned"}}', "gen_ai.tool.name": "xx"}
+    attributes: dict[str, Any] = {
+        CAPTURE: '{"gen_ai.output.messages": {"word": "abandoned"}}',
+        "gen_ai.tool.name": "xx",
+    }
     state_cut(attributes, 2)
-    assert orjson.loads(attributes[CAPTURE]) == {"a": {"word": "abandoned"}, "gen_ai.tool.name": {"word": "cut"}}
+    assert orjson.loads(attributes[CAPTURE]) == {
+        "gen_ai.output.messages": {"word": "abandoned"},
+        "gen_ai.tool.name": {"word": "cut"},
+    }
     attributes = {CAPTURE: "[half", "gen_ai.tool.name": "xx"}
     state_cut(attributes, 2)
     assert orjson.loads(attributes[CAPTURE]) == {"gen_ai.tool.name": {"word": "cut"}}

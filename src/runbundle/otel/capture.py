@@ -62,14 +62,15 @@ def capture(value: Any, word: CaptureWord = "whole") -> Captured:
     """
     try:
         data, plain = _written(value), None
+        if data is not None and len(data) <= MAX_CAPTURE_BYTES:
+            return Captured(data.decode(), word)
         if data is None:
             plain, walked = Walk().plain(value)
             word = worst((word, walked))
             data = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
         if len(data) <= MAX_CAPTURE_BYTES:
             # A marker by itself if it was put there now: one that a tool returned is a text like any other.
-            text = plain if plain is not None and word != "whole" and is_marker(plain) else data.decode()
-            return Captured(str(text), word)
+            return Captured(str(plain) if word != "whole" and is_marker(plain) else data.decode(), word)
         return _large(value, plain, data, word)
     except Exception:  # noqa: BLE001 - out of memory, changed by another thread, whatever: the agent must not notice
         return _LOST

@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
-from runbundle.errors import ConfigError, PolicyBlocked
+from runbundle.errors import PolicyBlocked
 from runbundle.otel import active, approval
 from runbundle.otel.claims import RUN_ID_KEY, RunScope
 from runbundle.otel.current import Mark, leave, place, release
@@ -247,20 +247,18 @@ def start_run(
     revision that holds both, and says so. `case_id` names the case of a test set that the run works on and `repeat`
     which repetition it is: by these a candidate is paired with its baseline.
 
-    `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Raises
-    `ConfigError` for `resumed_from` without `run_id`, and nothing else, whatever it is given: a run id that cannot be
-    one leaves the run an id of ours, and the bundle names the claim; a tenant id that cannot be one, whose runs must
+    `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Nothing is raised,
+    whatever is given: a run id that cannot be one leaves the run an id of ours, and the bundle names the claim; a run
+    that is to be resumed without the id that it had is a new one; a tenant id that cannot be one, whose runs must
     not come among those of others, is replaced by a digest of it.
     """
-    if resumed_from is not None and run_id is None:
-        raise ConfigError("resumed_from without run_id", hint="a resumed run goes on under the id that it had")
     title = text_of(name, "run")
     attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": title}
     scope = RunScope(run_id_of(run_id, attributes), tenant_id=tenant_named(tenant_id), session_id=text_of(session_id))
     attributes[RUN_ID_KEY] = scope.run_id
     if scope.tenant_id:
         attributes["runbundle.tenant.id"] = scope.tenant_id
-    if resumed_from is not None and CLAIMED in attributes:
+    if resumed_from is not None and (run_id is None or CLAIMED in attributes):
         mention("a run was to be resumed without the id that it had; it is recorded as a new one")
         resumed_from = None
     texts = ("request", request_id), ("session", session_id), ("user", user_id), ("case", case_id)

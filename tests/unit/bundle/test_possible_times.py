@@ -168,7 +168,7 @@ def test_a_run_whose_span_begins_after_its_end_and_never_ends_is_sealed(
     handle = configured(grace_s=0.05)
     for _ in range(5):
         scope = runbundle.start_run("r").start()
-        scope._span.end()
+        scope.span.end()
         handle.tracer.start_span("late", scope.context)
     result = handle.flush()
     assert (len(result.sealed), result.failed) == (5, {})

@@ -99,27 +99,38 @@ def _leaves(value: object) -> Iterable[str]:
     opened: set[int] = set()
     while pending and len(opened) < _LIMIT:
         item = pending.pop()
-        if not isinstance(item, str):
+        if type(item) is not str:
             if id(item) in opened:  # a value may contain itself
                 continue
             opened.add(id(item))
-        if isinstance(item, bytes | bytearray):
-            pending.append(bytes(item).decode("utf-8", "replace"))
-        elif isinstance(item, Mapping):
-            pending += cast("Mapping[Any, object]", item).values()
-        elif isinstance(item, list | tuple | set | frozenset):
-            pending += cast("Iterable[object]", item)
-        elif isinstance(item, str):
-            text = item.encode("utf-8", "replace").decode().strip()  # the environment may hold any bytes
-            if text[:1] in ("{", "["):
-                try:
-                    pending.append(orjson.loads(text))
-                    continue  # of JSON the leaves: the text as a whole would have masked map keys and brackets
-                except orjson.JSONDecodeError:
-                    pass
-            yield text
-            if "\n" in text:
-                yield from (line.strip() for line in text.splitlines())
+        try:
+            inner, texts = _parts(item)
+        except Exception:  # noqa: BLE001, S112 - a mapping that raises, a class that lies: what is beside it is registered
+            continue
+        pending += inner
+        yield from texts
+
+
+def _parts(item: Any) -> tuple[list[object], list[str]]:
+    """Return what is in a value, and the texts that it is; by its type, since what it says of itself may raise."""
+    kind = cast("Any", type(item))
+    if issubclass(kind, bytes | bytearray):
+        return [bytes(item).decode("utf-8", "replace")], []
+    if issubclass(kind, Mapping):
+        return list(item.values()), []
+    for base in (list, tuple, set, frozenset):
+        if issubclass(kind, base):
+            return list(cast("Any", base).__iter__(item)), []
+    if not issubclass(kind, str):
+        return [], []
+    text = str.__str__(item).encode("utf-8", "replace").decode().strip()  # the environment may hold any bytes
+    if text[:1] in ("{", "["):
+        try:
+            # Of JSON the leaves: the text as a whole would have masked map keys and brackets.
+            return [orjson.loads(text)], []
+        except orjson.JSONDecodeError:
+            pass
+    return [], [text, *([line.strip() for line in text.splitlines()] if "\n" in text else [])]
 
 
 def _worth_hiding(value: str) -> bool:
