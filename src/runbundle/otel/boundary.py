@@ -55,6 +55,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Whether a span has come by."""
         self.closed = False
         """Whether spans pass by unseen: a provider of somebody else outlives us."""
+        self.at_exit = False
+        """Whether that is the end of the process: what daemon threads still end until then is journalled."""
         self.whole = False
         """Whether the provider is one of ours, which cuts no value."""
         self.cut_to: int | None = None
@@ -74,7 +76,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find the span's run and journal its start."""
-        if self.closed:
+        if self.closed and not self.at_exit:
             return
         self.seen = True
         try:
@@ -100,7 +102,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Redact, record, hand on."""
         unrecorded: Member | None = None
-        if self.closed:
+        if self.closed and not self.at_exit:
             return
         try:
             context = identity(span)

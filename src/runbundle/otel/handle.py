@@ -138,8 +138,17 @@ class Handle:
         if active.get() is self:
             active.set_handle(None)
         switch.let_go(self.tracer_provider, self.logger_provider)
+        self._end(deadline)
+
+    def end_with_process(self, timeout_s: float = 30.0) -> None:
+        """Flush, seal and stop exporters, as `shutdown()` does. What daemon threads still end is journalled."""
+        notices.note_end(self)
+        self.boundary.at_exit = self._log_boundary.at_exit = True
+        self._end(time.monotonic() + timeout_s)
+
+    def _end(self, deadline: float) -> None:
         try:
-            self.recorder.close(timeout_s)
+            self.recorder.close(max(0.0, deadline - time.monotonic()))
         finally:
             self.boundary.closed = self._log_boundary.closed = True
             self._stop_exporters(min(deadline, time.monotonic() + EXPORTERS_S))
@@ -190,5 +199,5 @@ def at_exit() -> None:
     """Shut down what nobody has shut down; then say so if the process has not seen one span."""
     handle = active.get()
     if handle is not None:
-        handle.shutdown()
+        handle.end_with_process()
     notices.say_nothing_seen()

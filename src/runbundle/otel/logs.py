@@ -28,6 +28,8 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         self._membership = membership
         self.closed = False
         """Whether records pass by unseen: a provider of somebody else outlives us."""
+        self.at_exit = False
+        """Whether that is the end of the process: what daemon threads still say until then is journalled."""
         self._codec = SpanCodec()
         self._downstream = 0
 
@@ -38,7 +40,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Redact, record, hand on a copy; the caller's record is not touched."""
-        if self.closed:
+        if self.closed and not self.at_exit:
             return
         run = None
         try:
