@@ -8,7 +8,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Tracer
 
-from runbundle.otel.membership import current_scope
+from runbundle.otel.run_context import current_scope
 
 if TYPE_CHECKING:
     from runbundle.otel.configure import Handle

@@ -19,7 +19,7 @@ from opentelemetry.context import Context
 
 from runbundle.models.identity import valid_run_id
 from runbundle.otel import active
-from runbundle.otel.membership import current_scope
+from runbundle.otel.run_context import current_scope
 from runbundle.otel.run_handle import current_run
 from runbundle.otel.scopes import SpanScope, start_run, start_step
 

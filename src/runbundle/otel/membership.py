@@ -12,26 +12,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
+from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanContext
 
 from runbundle.bundle.mutex import Mutex
 from runbundle.codec.coerce import hex_id
-from runbundle.codec.dialects import Operation, is_agent_work, operation
+from runbundle.codec.dialects import Operation, is_agent_work
 from runbundle.models.identity import RunKey, tenant_of, valid_run_id
-from runbundle.otel import active, lanes, spawning
+from runbundle.otel import lanes, spawning
 from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, Claims, RunScope
-from runbundle.otel.joining import ENTRY, Sender, Trust, token_of
+from runbundle.otel.joining import Sender, Trust
+from runbundle.otel.labels import attributes_of, named
 from runbundle.otel.lanes import Control, Lane, below, short_digest
 from runbundle.otel.outside import Outside
+from runbundle.otel.run_context import RUN
 from runbundle.otel.spans import identity
 from runbundle.otel.spawning import RunLanes
 from runbundle.redaction.floor import safe_name
 
-_RUN = otel_context.create_key("runbundle-run")
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
 _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
 
@@ -114,10 +115,10 @@ class Membership:
         own, above = identity(span), span.parent
         parent = self._live.get((own.trace_id, above.span_id)) if above else None
         remote = above is not None and above.is_remote
-        attributes = _attributes_of(span)
+        attributes = attributes_of(span)
         is_run, implicit, joined, claimed = attributes.get("runbundle.op") == "run", False, "", ""
         run_id = attributes.get(RUN_ID_KEY) if is_run else None
-        scope = otel_context.get_value(_RUN, context)
+        scope = otel_context.get_value(RUN, context)
         if not isinstance(run_id, str) or not valid_run_id(run_id):
             if not isinstance(scope, RunScope):
                 if parent is not None and not remote:
@@ -152,7 +153,7 @@ class Membership:
                 self._begin(scope, run, own.trace_id, attributes.get("runbundle.resumed.from"))
             if run.held and (loop := spawning.running_loop()) is not None:
                 self._watch(run, loop)
-            member = self._place(scope, run, span, _named(attributes), parent, is_run=is_run, joined=joined)
+            member = self._place(scope, run, span, named(attributes), parent, is_run=is_run, joined=joined)
             member.implicit, member.claimed, member.begun = implicit, claimed, attributes
             member.start_ns = span.start_time or 0
             ids = (own.trace_id, own.span_id)
@@ -203,7 +204,7 @@ class Membership:
 
     def scope_of(self, context: Context | None) -> RunScope | None:
         """Return the run of what happens in a context, as a span that started there would be in it."""
-        scope = otel_context.get_value(_RUN, context)
+        scope = otel_context.get_value(RUN, context)
         if isinstance(scope, RunScope):
             return scope
         own = trace.get_current_span(context).get_span_context()
@@ -371,44 +372,6 @@ def _base(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | No
     if control is not None and run.origin is not None and control is not run.origin.control:
         base = below(base, control.seen_from(run.origin.control))
     return base
-
-
-def with_scope(scope: RunScope, context: Context) -> Context:
-    """Return `context` inside the run: for this process as a value, for others as a token in the baggage."""
-    context = otel_context.set_value(_RUN, scope, context)
-    handle = active.get()
-    if handle is not None:
-        token = token_of(handle.boundary.membership.claims.keys, Sender(scope.tenant_id, scope.run_id))
-        context = baggage.set_baggage(ENTRY, token, context)
-    # What came with a request must not be handed on as if this run were a part of it.
-    for stale in (RUN_ID_KEY,) if handle is not None else (RUN_ID_KEY, ENTRY):
-        if baggage.get_baggage(stale, context) is not None:
-            context = baggage.remove_baggage(stale, context)
-    return context
-
-
-def current_scope(context: Context | None = None) -> RunScope | None:
-    """Return the run of a context, the current one by default: begun in this process, or proven by a token."""
-    scope = otel_context.get_value(_RUN, context)
-    if isinstance(scope, RunScope):
-        return scope
-    handle = active.get()
-    return handle.boundary.membership.claims.incoming(context).scope if handle is not None else None
-
-
-def _attributes_of(span: Span) -> dict[str, Any]:
-    """Return a copy of a starting span's attributes: each look into its own takes as long as the copy."""
-    attributes: Any = span.attributes
-    return attributes.copy() if attributes else {}
-
-
-def _named(attributes: Mapping[str, Any]) -> tuple[Operation, str]:
-    op = operation(attributes)
-    for key in ("runbundle.name", "gen_ai.tool.name", "gen_ai.agent.name"):
-        name = attributes.get(key)
-        if isinstance(name, str) and len(name) <= 64 and "/" not in name and safe_name(name):
-            return op, f"{op}:{name}"
-    return op, op
 
 
 _memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()

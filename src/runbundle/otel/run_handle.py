@@ -20,8 +20,8 @@ from runbundle.otel.given import (
     with_value,
 )
 from runbundle.otel.leaves import items_of, tag_of, type_of
-from runbundle.otel.membership import current_scope
 from runbundle.otel.plain import Walk
+from runbundle.otel.run_context import current_scope
 from runbundle.redaction.markers import is_marker
 
 MAX_DOCUMENTS = 10_000

@@ -27,7 +27,7 @@ from runbundle.otel.given import (
     with_value,
 )
 from runbundle.otel.ids import new_call_id
-from runbundle.otel.membership import current_scope, with_scope
+from runbundle.otel.run_context import current_scope, with_scope
 from runbundle.otel.run_handle import RunHandle
 from runbundle.otel.versions import versions_text
 from runbundle.redaction.shapes import CLAIMED
