@@ -20,6 +20,7 @@ from runbundle.bundle.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
 from runbundle.models.canonical import sha256_hex
+from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.objects import ObjectStore
 from runbundle.testing import FaultyStore
@@ -40,7 +41,7 @@ def seal_golden(store: ArtifactStore) -> None:
     """Seal the golden bundle, as a recorder does."""
     said = orjson.loads(INDEX)
     parts = [Part(name, data, len(data), sha256_hex(data)) for name, data in FILES.items()]
-    assert seal(store, Assembled(KEY, "", parts, said.pop("completeness"), said)).run_json == INDEX
+    assert seal(store, Assembled(RunKey("", KEY), parts, said.pop("completeness"), {}, said)).run_json == INDEX
 
 
 def digest(store: ArtifactStore) -> str:

@@ -228,8 +228,12 @@ def _hold(fd: int) -> int:
 def _let_go(fd: int) -> None:
     """Free a lock and close its file: closing alone would leave it to a child that is being forked."""
     _held.discard(fd)
-    fcntl.flock(fd, fcntl.LOCK_UN)
-    os.close(fd)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    except OSError:
+        pass  # closing frees it, here at least: kept open it would be held for as long as the process lives
+    finally:
+        os.close(fd)
 
 
 def _after_fork_in_child() -> None:

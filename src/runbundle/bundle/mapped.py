@@ -13,6 +13,7 @@ it, and with a busy second thread then takes 1 ms): the answer is a `FileCut` in
 cut between that and the store, some 100 ns later. A file system that cannot map a file is written to by `pwrite`.
 """
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -106,7 +107,8 @@ class MappedFile:
                 if os.fstat(self.fd).st_size > self._end:
                     os.ftruncate(self.fd, self._end)
             finally:
-                fcntl.flock(self.fd, fcntl.LOCK_UN)  # a child that was forked meanwhile may have a copy
+                with contextlib.suppress(OSError):
+                    fcntl.flock(self.fd, fcntl.LOCK_UN)  # a child that was forked meanwhile may have a copy
                 self.abandon()
 
     def cut_to_lines(self) -> None:

@@ -176,6 +176,8 @@ class Sealer:
                 self._at_work += 1
             try:
                 job()
+            except Exception as error:  # noqa: BLE001 - the thread must live: without it nothing is sealed any more
+                self.complain("work", f"sealing goes on after {type(error).__name__}")
             finally:
                 with condition:
                     self._at_work -= 1
