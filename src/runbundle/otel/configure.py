@@ -140,7 +140,8 @@ def configure(
             spool_limit_bytes=spool_limit_bytes,
             recover=recover,
         )
-        keys = carrier_keys(artifact_store.url, policy.digester, policy.key_origin)
+        believes = "keyring" if trust_baggage == "never" else policy.key_origin  # it needs no other
+        keys = carrier_keys(artifact_store.url, policy.digester, believes)
         boundary = BoundarySpanProcessor(redactor, recorder, debug, carrier_keys=keys, trust_baggage=trust_baggage)
         logs = BoundaryLogProcessor(redactor, recorder, boundary.membership)
         theirs = _theirs(tracer_provider)

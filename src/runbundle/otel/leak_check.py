@@ -130,7 +130,8 @@ def _check_one(captured: Captured, *, otlp: str, protocol: str) -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             key = secrets.token_bytes(32)  # or one for this folder would stay behind in the user's keyring
-            with configure(store=folder, otlp=otlp, contracts=_contracts(), resource=RESOURCE, key=key) as handle:
+            with configure(store=folder, otlp=otlp, contracts=_contracts(), resource=RESOURCE, key=key,
+                           trust_baggage="never") as handle:  # fmt: skip
                 handle.tracer_provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=console)))
                 _plant(handle)
             captured.expect("bundle and spool", CHANNELS)
