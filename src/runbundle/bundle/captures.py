@@ -25,6 +25,8 @@ def said_of(attributes: Mapping[str, Any]) -> dict[str, Said]:
 
 def words_of(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
     """Return the word of each value among some attributes; also of one that is not there, if there is a word for it."""
+    if VALUES.isdisjoint(attributes) and CAPTURE not in attributes:
+        return {}
     words: dict[str, CaptureWord] = dict.fromkeys(VALUES.intersection(attributes), "whole")
     if CAPTURE in attributes:
         words.update((key, said.word) for key, said in said_of(attributes).items())
@@ -42,4 +44,4 @@ def captures(span: Span) -> dict[str, list[CaptureWord]]:
 
 def summed(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
     """Return one word for each key: the worst of its values."""
-    return {key: worst(words) for key, words in found.items()}
+    return {key: words[0] if len(words) == 1 else worst(words) for key, words in found.items()}

@@ -17,11 +17,17 @@ from runbundle.models.evidence import Evidence, Retrieval
 from runbundle.models.tools import ToolCall, ToolCalls
 
 M = TypeVar("M", bound=BaseModel)
+_BREAK = b"\x01"
 _MOST_AROUND_BYTES = 65_536  # what may stand behind the list
 
 
+def listed(entry: dict[str, Any]) -> bytes:
+    """Return an entry as it will stand in the file, but on one line, as it is sorted: JSON has no bytes below 32."""
+    return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).replace(b"\n", _BREAK)
+
+
 def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[bytes]:
-    """Yield the file in pieces: `entries`, which are JSON objects, under `key`, which sorts before the keys of `rest`.
+    """Yield the file in pieces: `entries`, made by `listed`, under `key`, which sorts before the keys of `rest`.
 
     One entry is in memory at a time.
     """
@@ -29,8 +35,7 @@ def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[b
     yield b'{\n  "%b": [' % key.encode()
     end = b"]"
     for number, entry in enumerate(entries):
-        text = orjson.dumps(orjson.loads(entry), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
-        yield (b",\n    " if number else b"\n    ") + text.replace(b"\n", b"\n    ")
+        yield (b",\n    " if number else b"\n    ") + entry.replace(_BREAK, b"\n    ")
         end = b"\n  ]"
     yield end + b",\n" + to_json_bytes(rest, indent=True)[2:]
 

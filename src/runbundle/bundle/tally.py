@@ -11,9 +11,11 @@ from runbundle.bundle.timeline import Span, parent_missing
 from runbundle.codec.reading import LARGEST, count_of, text_of, whole_of
 from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.markers import is_marker
-from runbundle.redaction.receipt import totals
+from runbundle.redaction.receipt import add_totals
 
 _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
+_LOST = {"runbundle.spans.dropped": "journal", "runbundle.spans.unfollowed": "live_spans"}
+"""What a local root says was lost, and by which reason it is counted."""
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
 
 
@@ -61,7 +63,7 @@ class Tally:
         self.last_ns = record["end_ns"] if self.last_ns is None else max(self.last_ns, record["end_ns"])
         if not span.ended:
             self._open.append((record["start_ns"], record["span_id"]))
-        self.redactions.update(totals([span.receipt]))
+        add_totals(self.redactions, span.receipt)
         self._about(span, attributes)
         self._usages(span, attributes)
         self._losses(span, attributes, parent_here=parent_here)
@@ -99,11 +101,13 @@ class Tally:
     def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool) -> None:
         if "runbundle.spans.started" in attributes:
             self._expected = (self._expected or 0) + count_of(attributes, "runbundle.spans.started")
-        for reason, key in (("journal", "runbundle.spans.dropped"), ("live_spans", "runbundle.spans.unfollowed")):
-            self._dropped[reason] += count_of(attributes, key)
+        for key, reason in _LOST.items():
+            if key in attributes:
+                self._dropped[reason] += count_of(attributes, key)
         for kind, count in span.dropped.items():
             self._dropped[f"sdk_limit_{kind}"] += count
-        self._dropped["parents"] += parent_missing(span, parent_here=parent_here)
+        if not parent_here and parent_missing(span, parent_here=False):
+            self._dropped["parents"] += 1
 
     def _children(self, span: Span) -> None:
         for event in span.record["events"]:

@@ -64,7 +64,8 @@ class Span(NamedTuple):
         """What the SDK's limits discarded, of the span and of its events and links."""
         found = dict(self.record["dropped"])
         for kind in ("events", "links"):
-            lost = sum(item.get("dropped", 0) for item in self.record[kind])
+            items = self.record[kind]
+            lost = sum(item.get("dropped", 0) for item in items) if items else 0
             if lost:
                 found[f"{kind[:-1]}_attributes"] = lost
         return found

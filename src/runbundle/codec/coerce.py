@@ -32,10 +32,14 @@ def span_record(raw: dict[str, Any], *, ended: bool = True, now_ns: Callable[[],
     was seen. Of a span that has not `ended` an end is not missed. An event's time is replaced by the span's start.
     """
     said: list[str] = []
-    raw["trace_id"] = _hex(raw["trace_id"], _TRACE_MAX, 32, said, "trace_id")
-    raw["span_id"] = _hex(raw["span_id"], _SPAN_MAX, 16, said, "span_id")
-    if raw["parent_span_id"] != "":
-        raw["parent_span_id"] = _hex(raw["parent_span_id"], _SPAN_MAX, 16, said, "parent_span_id")
+    trace_id, span_id, parent_id = raw["trace_id"], raw["span_id"], raw["parent_span_id"]
+    if type(trace_id) is type(span_id) is int and 0 <= trace_id <= _TRACE_MAX and 0 <= span_id <= _SPAN_MAX:
+        raw["trace_id"], raw["span_id"] = f"{trace_id:032x}", f"{span_id:016x}"
+    else:
+        raw["trace_id"] = _hex(trace_id, _TRACE_MAX, 32, said, "trace_id")
+        raw["span_id"] = _hex(span_id, _SPAN_MAX, 16, said, "span_id")
+    if parent_id != "":
+        raw["parent_span_id"] = _hex(parent_id, _SPAN_MAX, 16, said, "parent_span_id")
     name, start, end, message = raw["name"], raw["start_ns"], raw["end_ns"], raw["status_message"]
     if name.__class__ is not str or not name.isascii():
         raw["name"] = _text(name, said, "name")

@@ -1,7 +1,7 @@
 """Whether what a journal says is an entry that a recorder writes: a line may be whole and be none."""
 
 import re
-from typing import Any, cast
+from typing import Any
 
 from runbundle.models.records import LATEST_NS
 
@@ -15,7 +15,7 @@ def is_entry(entry: dict[str, Any]) -> bool:
     """
     try:
         kind = entry["k"]
-        ids = f"{entry['trace_id']}{entry['span_id']}"
+        ids = entry["trace_id"] + entry["span_id"]
         if kind == "log":
             return (
                 _is_time(entry["time_ns"])
@@ -44,15 +44,24 @@ def _is_span(entry: dict[str, Any]) -> bool:
         and type(entry["remote_parent"]) is bool
         and type(entry["scope"]) is dict
         and type(entry["events"]) is type(entry["links"]) is list
-        and all(type(count) is int for count in cast("dict[str, Any]", entry["dropped"]).values())
-        and all(_is_time(event["time_ns"]) and _named(event, "name") for event in entry["events"])
-        and all(
-            len(link["trace_id"]) == 32
-            and _IDS.fullmatch(link["trace_id"] + link["span_id"]) is not None
-            and type(link["attributes"]) is dict
-            for link in entry["links"]
-        )
+        # Asked first whether there are any: most spans have none, and a generator costs as much as all that is above.
+        and (entry["dropped"] == {} or _are_counts(entry["dropped"]))
+        and (not entry["events"] or all(map(_is_event, entry["events"])))
+        and (not entry["links"] or all(map(_is_link, entry["links"])))
     )
+
+
+def _are_counts(dropped: dict[str, Any]) -> bool:
+    return all(type(count) is int for count in dropped.values())
+
+
+def _is_event(event: dict[str, Any]) -> bool:
+    return _is_time(event["time_ns"]) and _named(event, "name")
+
+
+def _is_link(link: dict[str, Any]) -> bool:
+    ids = link["trace_id"] + link["span_id"]
+    return len(link["trace_id"]) == 32 and _IDS.fullmatch(ids) is not None and type(link["attributes"]) is dict
 
 
 def _named(entry: dict[str, Any], name: str) -> bool:

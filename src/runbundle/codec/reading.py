@@ -15,7 +15,7 @@ LARGEST = 2**63 - 1
 def text_of(attributes: Mapping[str, Any], key: str) -> str | None:
     """Return the text that is stated under `key`, a number as text; None for a list, a mapping, nothing or ""."""
     value = attributes.get(key)
-    if isinstance(value, str):
+    if value is None or isinstance(value, str):
         return value or None
     return str(value) if isinstance(value, int | float) else None
 
@@ -23,6 +23,8 @@ def text_of(attributes: Mapping[str, Any], key: str) -> str | None:
 def whole_of(attributes: Mapping[str, Any], key: str) -> int | None:
     """Return the whole number that is stated under `key`, as 3 or as 3.0; None for what is none, as True is."""
     value = attributes.get(key)
+    if value is None:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):

@@ -43,7 +43,8 @@ def digest_key(store: str, given: GivenKey | None = None) -> DigestKey:
     explicit = digest_key_given(given)
     if explicit is not None:
         found = DigestKey(Digester(stretched(explicit)), "explicit")
-        KNOWN.register(explicit, *texts_of_key(explicit), *found.digester.key_texts())
+        KNOWN.register(explicit)
+        _register(*texts_of_key(explicit), *found.digester.key_texts())
         return found
     url = canonical_url(store)
     if url.startswith("memory:"):
@@ -58,8 +59,14 @@ def digest_key(store: str, given: GivenKey | None = None) -> DigestKey:
         elif not url.startswith("file:"):
             _say_once(url, f"digests in {url} have the key {kept.path}, of this user and machine: others' do not join")
     found = DigestKey(Digester(kept.key), "process" if kept.path is None else "keyring", kept.path)
-    KNOWN.register(*found.digester.key_texts())
+    _register(*found.digester.key_texts())
     return found
+
+
+def _register(*texts: str) -> None:
+    # They are encodings already. With those of encodings there were so many that every search was four times slower:
+    # 230 MB/s with 20 patterns, 61 with 69.
+    KNOWN.register(*texts, as_is=True)
 
 
 def carrier_keys(store: str, digester: Digester, origin: KeyOrigin) -> tuple[bytes, ...]:

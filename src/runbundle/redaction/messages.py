@@ -40,7 +40,8 @@ def _known(digest: Digest, data: bytes) -> str:
     return digest("message", data)
 
 
-def _digested(digest: Digest, data: bytes) -> str:
+def _digest_of(message: Any, digest: Digest) -> str:
+    data = orjson.dumps(message, option=orjson.OPT_SORT_KEYS)
     # An agent sends what was said before with every prompt: most messages were digested a moment ago.
     return _known(digest, data) if len(data) <= _CACHED_BYTES else digest("message", data)
 
@@ -49,19 +50,17 @@ def described(text: str, digest: Digest) -> dict[str, Any] | None:
     """Return what `runbundle.messages` says of one attribute's text; None if that is no JSON, or nested too deeply."""
     try:
         messages = _messages(orjson.loads(text))
-        written = [orjson.dumps(message, option=orjson.OPT_SORT_KEYS) for message in messages]
-        single = [_digested(digest, data) for data in written]
+        single = [_digest_of(message, digest) for message in messages]
         neutral = single
         ids = _ids(messages) if any(map(_may_name, messages)) else None
         if ids:
-            plain = [orjson.dumps(_neutral(message, ids, 0), option=orjson.OPT_SORT_KEYS) for message in messages]
-            neutral = [_digested(digest, data) for data in plain]
+            neutral = [_digest_of(_neutral(message, ids, 0), digest) for message in messages]
     except (orjson.JSONDecodeError, TypeError, UnicodeEncodeError, _TooDeep):
         return None
     whole = neutral[0] if len(neutral) == 1 else digest("messages", "\n".join(neutral).encode())
     found: dict[str, Any] = {
         "neutral": whole,
-        "roles": list(zip(map(_role, messages), single, strict=True))[:MAX_MESSAGES],
+        "roles": list(zip(map(_role, messages[:MAX_MESSAGES]), single, strict=False)),
     }
     if len(single) > MAX_MESSAGES:
         found["more"] = len(single) - MAX_MESSAGES
@@ -106,7 +105,10 @@ def _may_name(message: Any) -> bool:
     """Tell whether there may be an id in a message: in one of texts alone there is none."""
     if message.__class__ is not dict:
         return message.__class__ is list
-    return not _ID_KEYS.isdisjoint(message) or any(item.__class__ in (dict, list) for item in message.values())
+    for item in message.values():
+        if item.__class__ is dict or item.__class__ is list:
+            return True
+    return not _ID_KEYS.isdisjoint(message)
 
 
 def _ids(messages: list[Any]) -> dict[str, int]:

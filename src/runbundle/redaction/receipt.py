@@ -1,7 +1,6 @@
 """The receipt of a redaction: what was done, where and by which rule; never what was there."""
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import orjson
@@ -101,13 +100,10 @@ def trusted_receipt(text: object) -> Receipt:
     return receipt
 
 
-def totals(receipts: Iterable[Receipt]) -> dict[tuple[str, str], int]:
-    """Add receipts up: how often each (rule, action) was applied."""
-    counts: dict[tuple[str, str], int] = {}
-    for receipt in receipts:
-        for _, rule, action in receipt._notes:  # pyright: ignore[reportPrivateUsage]
-            counts[rule, action] = counts.get((rule, action), 0) + 1
-        for key, count in receipt.more.items():
-            rule, _, action = key.partition("|")
-            counts[rule, action] = counts.get((rule, action), 0) + count
-    return counts
+def add_totals(counts: dict[tuple[str, str], int], receipt: Receipt) -> None:
+    """Add to `counts` how often each (rule, action) was applied."""
+    for _, rule, action in receipt._notes:  # pyright: ignore[reportPrivateUsage]
+        counts[rule, action] = counts.get((rule, action), 0) + 1
+    for key, count in receipt.more.items():
+        rule, _, action = key.partition("|")
+        counts[rule, action] = counts.get((rule, action), 0) + count

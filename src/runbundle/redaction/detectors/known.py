@@ -34,16 +34,17 @@ class KnownSecrets:
     def __repr__(self) -> str:
         return f"<KnownSecrets: {len(self)}>"
 
-    def register(self, *values: object) -> int:
+    def register(self, *values: object, as_is: bool = False) -> int:
         """Add values; of JSON its leaves, of several lines each line too. Return how many were new.
 
-        Values below 8 characters and plain words are passed over, and so are those beyond the 4,096th.
+        Values below 8 characters and plain words are passed over, and so are those beyond the 4,096th. `as_is`: look
+        for them as they are, and not in the encodings that there are of them.
         """
         with self._lock:
             new = [v for value in values for v in _leaves(value) if v not in self._values]
             new = [v for v in dict.fromkeys(new) if _worth_hiding(v)][: _LIMIT - len(self._values)]
             for value in new:
-                self._forms.update(dict.fromkeys(_forms(value)))
+                self._forms.update(dict.fromkeys((value,) if as_is else _forms(value)))
                 self._values[value] = None
             if new:
                 from ahocorasick_rs import AhoCorasick, MatchKind  # not needed to read a bundle
