@@ -64,10 +64,6 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._codec = SpanCodec()
         self._downstream = 0
         self._logged_at = 0.0
-        self._about_root = {
-            "runbundle.redaction.policy": redactor.policy.sha256,
-            **({"runbundle.redaction.mode": "debug"} if debug is not None else {}),
-        }
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Put a processor behind the boundary."""
@@ -165,7 +161,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 if member.unfollowed:
                     attributes["runbundle.spans.unfollowed"] = member.unfollowed
             if member.is_run:
-                attributes.update(self._about_root)
+                attributes["runbundle.redaction.policy"] = self.redactor.policy.sha256
+                if self.debug is not None:
+                    attributes["runbundle.redaction.mode"] = "debug"
                 attributes["runbundle.redaction.key_id"] = self.redactor.key_id(record["tenant_id"])
                 if member.implicit:
                     attributes["runbundle.implicit"] = True

@@ -12,7 +12,7 @@ from opentelemetry.trace import Link, Span, SpanKind
 
 from runbundle.errors import PolicyBlocked
 from runbundle.otel import active, approval
-from runbundle.otel.claims import RUN_ID_KEY, RunScope
+from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope, note_trace
 from runbundle.otel.current import Mark, leave, place, release
 from runbundle.otel.failures import is_cancellation, is_failure, record
 from runbundle.otel.given import (
@@ -27,7 +27,7 @@ from runbundle.otel.given import (
     with_value,
 )
 from runbundle.otel.ids import new_call_id
-from runbundle.otel.run_context import current_scope, with_scope
+from runbundle.otel.run_context import current_scope, unrecorded, with_scope
 from runbundle.otel.run_handle import RunHandle
 from runbundle.otel.versions import versions_text
 from runbundle.redaction.shapes import CLAIMED
@@ -61,18 +61,29 @@ class SpanScope:
         """Start the span without making it current."""
         context, links = otel_context.get_current(), []
         self._outer = context
+        if active.get() is None:
+            self._name_run(current_scope(context) if self._run is None else self._run)
         if self._run is not None:
             links = self._link_to_parent(self._run, context)
             context = with_scope(self._run, context)
         self.span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
         self.context, self._mark = place(self.span, context)
         if not self.span.is_recording():
-            self.context = active.unrecorded(self._outer, self.context, is_run=self._run is not None)
+            self.context = unrecorded(self._outer, self.context, is_run=self._run is not None)
         if self._run is not None:
             self._run.root = self.span  # pyright: ignore[reportAttributeAccessIssue]
+            if active.get() is None:
+                note_trace(self.span.get_span_context().trace_id, self._run)
         else:
             self.handle = RunHandle(current_scope(context))
         return self
+
+    def _name_run(self, run: RunScope | None) -> None:
+        """Say whose the span is: no boundary will."""
+        if run is not None:
+            self._attributes[RUN_ID_KEY] = run.run_id
+            if run.tenant_id:
+                self._attributes[TENANT_ID_KEY] = run.tenant_id
 
     def _link_to_parent(self, run: RunScope, context: Context) -> list[Link]:
         """Tell the run around this one that it has a child, and take over whose it is."""

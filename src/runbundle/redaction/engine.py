@@ -1,8 +1,10 @@
 """The redactor: one raw span record in, one redacted record and a receipt out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+from runbundle.models.contract import ToolContract
 from runbundle.models.records import (
     Attributes,
     EventRecord,
@@ -56,6 +58,11 @@ class Redactor:
         self._resources: dict[int, tuple[ResourceRecord, ResourceRecord]] = {}
         self._values = Values(policy)
         self._taint = Taint()
+
+    def go_by(self, contracts: Mapping[str, ToolContract]) -> None:
+        """Apply other contracts from now on. A record that is being redacted is finished under the old ones."""
+        policy = replace(self.policy, contracts=contracts)
+        self.policy, self._values = policy, Values(policy)
 
     def key_id(self, tenant_id: str = "") -> str:
         """Return the name of the key of a tenant's digests."""
