@@ -19,7 +19,7 @@ from runbundle.codec.coerce import hex_id, time_of
 from runbundle.codec.dialects import is_agent_work
 from runbundle.models.identity import RunKey, tenant_of
 from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, run_of_trace
-from runbundle.otel.composition import composed, opened
+from runbundle.otel.composition import composed, opened, stand_in
 from runbundle.otel.logs import raw_log
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.store.places import spool_of
@@ -44,6 +44,7 @@ class BundleSink:
         artifact_store = opened(store)
         self.redactor = composed(artifact_store, contracts).redactor
         self.recorder = Recorder(artifact_store, spool_of(artifact_store))
+        stand_in(self.redactor)
         self.users = 0
         self._codec = SpanCodec()
         self._traces: OrderedDict[int, _Trace] = OrderedDict()

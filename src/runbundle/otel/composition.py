@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel.digest_key import digest_key
@@ -20,6 +20,9 @@ from runbundle.redaction.given_key import GivenKey
 from runbundle.redaction.policy import Policy
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.places import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from runbundle.otel.handle import Handle
 
 Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
 """Contracts, mappings, or paths of files; one text is a list of paths, as the environment has it."""
@@ -79,21 +82,41 @@ def opened(store: str | Path | ArtifactStore | None = None) -> ArtifactStore:
     return store if isinstance(store, ArtifactStore) else from_url(str(store or _store_of_environment()))
 
 
-def redactor_of_nobody() -> Redactor | None:
-    """Return the redactor of a process that has configured none: by the environment. None if none can be built."""
-    global _nobody
-    with _lock:
-        if _nobody is _UNBUILT:
-            try:
-                _nobody = composed().redactor
-            except Exception:  # noqa: BLE001 - a wrong key or contract of the environment must not reach the agent
-                _nobody = None
-        return _nobody if isinstance(_nobody, Redactor) else None
+def redactor_at_source(handle: "Handle | None") -> Redactor:
+    """Return what redacts the values that are put on spans which our boundary does not own.
+
+    Without a handle it is that of the last one, or of the exporter that writes bundles, else one that the environment
+    gives, built when it is first needed. Where none can be built nothing is known of contracts, and nothing is kept.
+    """
+    global _at_source
+    if handle is not None:
+        return handle.redactor_at_source
+    if _at_source is None:
+        with _lock:
+            if _at_source is None:
+                try:
+                    _at_source = composed().redactor
+                except Exception:  # noqa: BLE001 - a wrong key or contract of the environment must not reach the agent
+                    _at_source = Redactor(Policy())
+    return _at_source
 
 
-_UNBUILT = object()
-_nobody: object = _UNBUILT
+def stand_in(redactor: Redactor | None) -> None:
+    """Let a redactor serve spans that no handle is open for; None for the one of the environment."""
+    global _at_source
+    _at_source = redactor
+
+
+_at_source: Redactor | None = None
 _lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _store_of_environment() -> str:

@@ -4,6 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from runbundle.errors import ContractError
@@ -55,6 +56,14 @@ class Declared:
             given = self._given[redactor] = redactor.policy.contracts
             if self._declared:
                 redactor.go_by(self._with_declared(given))
+
+    def twin(self, redactor: Redactor) -> Redactor:
+        """Return another redactor that goes by the same, and remembers by itself what it has withheld."""
+        with self._lock:
+            given = self._given.get(redactor, redactor.policy.contracts)
+        made = Redactor(replace(redactor.policy, contracts=given))
+        self.follow(made)
+        return made
 
     def clear(self) -> None:
         """Forget all, for tests."""
