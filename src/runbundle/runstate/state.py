@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from runbundle.errors import ConfigError, StateCorrupt, StateNotFound
 from runbundle.models.bundle import Record
 from runbundle.runstate.base import RunStore
+from runbundle.runstate.credentials import holds_secret, learn
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord
 
 RUN_STATE_SCHEMA = "runbundle/run-state/v1"
@@ -122,14 +123,20 @@ def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
         body: dict[str, Any] = orjson.loads(record.head.data)
         if body.get("schema") != RUN_STATE_SCHEMA:
             raise ConfigError("the state was written by a later version of runbundle", hint="upgrade runbundle")
-        return kind.model_validate(
-            body | {name: orjson.loads(slot.data) for name, slot in record.slot_payloads.items()}
-        )
+        found = body | {name: orjson.loads(slot.data) for name, slot in record.slot_payloads.items()}
+        learn(found)
+        return kind.model_validate(found)
     except (orjson.JSONDecodeError, ValidationError, AttributeError):
         raise StateCorrupt("the state of this run does not parse") from None
 
 
 def _dumped(state: RunState) -> dict[str, Any]:
+    learn(state.__dict__)
+    if holds_secret(state.__dict__):
+        raise ConfigError(
+            "the state holds a SecretStr, of which JSON keeps nothing",
+            hint="keep the secret elsewhere, and its name here",
+        )
     try:
         return state.model_dump(mode="json", by_alias=True)
     except ValueError:  # whose text quotes values
