@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
+import pydantic
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
@@ -15,9 +16,10 @@ from langgraph.types import Command, interrupt
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.redaction.detectors.known import KNOWN
 from runbundle.runstate import SqliteRunStore
 from runbundle.runstate.langgraph import RunStoreSaver
-from tests.conftest import sealed
+from tests.conftest import all_bytes, sealed
 
 Configured = Callable[..., runbundle.Handle]
 CONFIG: Any = {"configurable": {"thread_id": "thread-1"}}
@@ -232,3 +234,46 @@ def test_the_state_is_not_in_the_bundle(configured: Configured, saver: RunStoreS
     saver.store.close()
     assert b"canary-5e1f" not in all_bytes(tmp_path / "store" / key)
     assert b"canary-5e1f" in (tmp_path / "state.sqlite").read_bytes()
+
+
+class Holder(TypedDict, total=False):
+    token: Any
+    plain: dict[str, str]
+    seen: str
+
+
+SECRETS = ("merlin-of-the-lake-77", "arthur-of-the-table-88")
+
+
+@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+def test_a_secret_in_the_state_is_masked_before_and_after_a_resume(
+    configured: Configured, tmp_path: Path, durability: Any
+) -> None:
+    """By its type and by its name, in a process that has never seen it; and it comes back as a secret."""
+    rule = runbundle.FieldRule(selector="/text", action="keep")
+    contract = runbundle.ToolContract(name="note", data=runbundle.DataHandling(rules=(rule,)))
+
+    def put(state: Holder) -> Holder:
+        note(f"before: {state['token'].get_secret_value()} and {state['plain']['password']}")
+        return {}
+
+    def use(state: Holder) -> Holder:
+        interrupt("go on?")
+        note(f"after: {state['token'].get_secret_value()} and {state['plain']['password']}")
+        return {"seen": str(state["token"])}
+
+    builder = StateGraph(Holder)
+    builder.add_sequence([("put", put), ("use", use)])
+    builder.add_edge(START, "put")
+    state = {"token": pydantic.SecretStr(SECRETS[0]), "plain": {"password": SECRETS[1]}}
+    for given in (state, Command(resume="yes")):
+        KNOWN.clear()
+        with configured(contracts=[contract]) as handle, SqliteRunStore(tmp_path / "state.sqlite") as store:
+            found = builder.compile(checkpointer=RunStoreSaver(store)).invoke(given, CONFIG, durability=durability)
+            bundle = sealed(handle)
+    assert found["seen"] == "**********"
+    texts = [str(call.arguments.view) for call in bundle.tool_calls().calls]
+    assert ["before" in text or "after" in text for text in texts] == [True, True]
+    written = all_bytes(tmp_path)
+    assert SECRETS[0].encode() not in written
+    assert SECRETS[1].encode() not in all_bytes(tmp_path / "store")

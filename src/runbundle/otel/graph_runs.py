@@ -22,6 +22,7 @@ from runbundle.otel import active
 from runbundle.otel.run_context import current_scope
 from runbundle.otel.run_handle import current_run
 from runbundle.otel.scopes import SpanScope, start_run, start_step
+from runbundle.runstate.credentials import learn
 
 
 @dataclass(eq=False)
@@ -92,6 +93,8 @@ class _Callbacks(BaseCallbackHandler):
         if said.get("ls_integration") != "langgraph" or active.get() is None:
             return  # nothing is recorded, so there is no run that a checkpoint could name
         node, name = said.get("langgraph_node"), rest.get("name")
+        if node is None or node == name:
+            learn(inputs)  # before a node can quote them; the state may be stored later than that
         if parent_run_id is None and node is None:
             if current_scope() is None and said.get("thread_id") is not None:
                 self._graph(inputs, run_id, said, str(name or "graph"))

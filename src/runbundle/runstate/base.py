@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
+from runbundle.runstate.guard import Guard
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 
 
@@ -38,6 +39,13 @@ class RunStore(ABC):
 
         For tests, which crash there.
         """
+
+    def guarded(self, guard: Guard) -> "RunStore | None":  # noqa: ARG002 - for those that can
+        """Return this store with notes of its rows, which `guard` seals; None if it cannot keep any.
+
+        A guarded store is given runs with their payloads in plain, and stores what the guard makes of them.
+        """
+        return None
 
     def digest(self, data: bytes) -> str:
         """Return what may stand for a payload in a name or a version. A store that encrypts must return a keyed one."""

@@ -13,7 +13,10 @@ from typing import Any
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt
 from runbundle.otel.run_handle import current_run
 from runbundle.runstate.base import RunStore
+from runbundle.runstate.credentials import masked_metadata
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, StepWrite
+from runbundle.runstate.sealed import EncryptedRunStore
+from runbundle.runstate.secrets_at_rest import SecretBox
 
 try:
     from langchain_core.runnables import RunnableConfig
@@ -26,11 +29,11 @@ try:
         get_checkpoint_id,
         get_serializable_checkpoint_metadata,
     )
-    from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
     from langgraph.checkpoint.serde.types import _DeltaSnapshot as DeltaSnapshot  # pyright: ignore[reportPrivateUsage]
 
     from runbundle.otel import graph_runs  # where state and signals meet, see its docstring
     from runbundle.runstate.langgraph_async import AsyncTwins
+    from runbundle.runstate.langgraph_serde import StateSerializer
 except ImportError:
     raise ConfigError(
         "this needs LangGraph's checkpoints, 4.3 or later", hint="pip install 'runbundle[langgraph]'"
@@ -45,7 +48,15 @@ _DELTAS = "counters_since_delta_snapshot"  # in the metadata of checkpoints that
 class RunStoreSaver(AsyncTwins):
     """A LangGraph checkpointer over any run store.
 
-    Only plain values, LangChain's messages and `types` are loaded; a checkpoint cannot have anything else imported.
+    A value comes back as what it was: plain values, LangChain's messages, secrets, and the application's pydantic
+    models, data classes, enumerations and named tuples, as long as it has loaded them. `types` are others that may come
+    back, and those that a checkpoint may have imported; it can have nothing else imported or called. What does not come
+    back is logged at `put`, and what cannot be stored raises `ConfigError` there; both name the type.
+
+    Secrets (`SecretStr` and the like) are known to the redactor once they were written or read, and so is what stands
+    under the name of a credential. In a store that is not encrypted they are sealed under `secrets_key`, else the
+    redaction key that the environment gives, else a key kept for this user: where runs move between machines, give one.
+
     With `fence`, writes are refused once the lease is no longer the latest of its run (`StateConflict`).
 
     Threads that use a `DeltaChannel` are rebuilt from all of their checkpoints. `prune` keeps none of them apart, and
@@ -53,8 +64,16 @@ class RunStoreSaver(AsyncTwins):
     nothing. `copy_thread` copies whole threads, and may be used on them.
     """
 
-    def __init__(self, store: RunStore, *, types: Sequence[tuple[str, str]] = (), fence: Lease | None = None) -> None:
-        super().__init__(serde=JsonPlusSerializer(allowed_msgpack_modules=tuple(types) or None))
+    def __init__(
+        self,
+        store: RunStore,
+        *,
+        types: Sequence[tuple[str, str] | type] = (),
+        fence: Lease | None = None,
+        secrets_key: bytes | None = None,
+    ) -> None:
+        box = None if isinstance(store, EncryptedRunStore) else SecretBox(secrets_key)
+        super().__init__(serde=StateSerializer(types, box))
         self.store = store
         self.fence = fence
 
@@ -73,7 +92,7 @@ class RunStoreSaver(AsyncTwins):
                 slots[name] = str(versions[name])
             else:
                 small[name] = value
-        stored: dict[str, Any] = dict(get_serializable_checkpoint_metadata(config, metadata))
+        stored = masked_metadata(get_serializable_checkpoint_metadata(config, metadata))
         run_id = stored.get("run_id") or config.get("run_id") or current_run().run_id or None
         if run_id is not None:
             stored["run_id"] = str(run_id)

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from runbundle.errors import ConfigError, StateConflict, StateUnavailable
+from runbundle.errors import ConfigError, StateConflict, StateCorrupt, StateUnavailable
 from runbundle.models.identity import require_run_id
 from runbundle.runstate import schema
 from runbundle.runstate.sql import SqlRunStore, Tx
@@ -133,6 +133,8 @@ class _Server:
             name = f"{type(error).__name__} {error.sqlstate or ''}".strip()
             if isinstance(error, self._psycopg.errors.SerializationFailure | self._psycopg.errors.DeadlockDetected):
                 raise StateConflict(f"another transaction was in the way: {name}", hint="try again") from None
+            if isinstance(error, self._psycopg.errors.InvalidParameterValue | self._psycopg.errors.UndefinedTable):
+                raise StateCorrupt(f"the run state is not sound: {name}") from None  # such as slots that are no object
             raise StateUnavailable(f"the run state cannot be used: {name}", hint="try again") from None
 
 

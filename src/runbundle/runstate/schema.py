@@ -4,7 +4,7 @@ Text compares as bytes in both. `json_items` is what lists the members of a JSON
 `jsonb_each_text` of the other; both name its columns key and value.
 """
 
-VERSION = 1
+VERSION = 2
 """Of the tables. A store of a later one is refused; each migration takes a store one further."""
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
@@ -31,7 +31,12 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
             task_path {text} NOT NULL, task_id {text} NOT NULL, idx {int} NOT NULL, channel {text} NOT NULL,
             codec {text} NOT NULL, data {blob} NOT NULL,
             PRIMARY KEY (tenant, thread_id, ns, checkpoint_id, task_id, idx)){strict}""",
-    )
+    ),
+    2: (
+        """CREATE TABLE runbundle_ledger (
+            tenant {text} NOT NULL, kind {text} NOT NULL, name {text} NOT NULL, ns {text} NOT NULL,
+            codec {text} NOT NULL, data {blob} NOT NULL, PRIMARY KEY (tenant, kind, name, ns)){strict}""",
+    ),
 }
 
 # Runs
@@ -43,6 +48,29 @@ UPDATE_RUN = """UPDATE runbundle_runs SET thread_id = ?, status = ?, codec = ?, 
     revision = revision + 1, updated_at = ? WHERE tenant = ? AND run_id = ? AND revision = ?"""
 GET_RUN = RUN + " FROM runbundle_runs WHERE tenant = ? AND run_id = ?"
 DELETE_RUN = "DELETE FROM runbundle_runs WHERE tenant = ? AND run_id = ?"
+
+# Notes of what rows there are, see `runbundle.runstate.guard`
+
+GET_NOTE = "SELECT codec, data FROM runbundle_ledger WHERE tenant = ? AND kind = ? AND name = ? AND ns = ?"
+PUT_NOTE = """INSERT INTO runbundle_ledger (tenant, kind, name, ns, codec, data) VALUES (?, ?, ?, ?, ?, ?)
+    ON CONFLICT (tenant, kind, name, ns) DO UPDATE SET codec = excluded.codec, data = excluded.data"""
+DELETE_NOTE = "DELETE FROM runbundle_ledger WHERE tenant = ? AND kind = ? AND name = ? AND ns = ?"
+DELETE_NOTES = "DELETE FROM runbundle_ledger WHERE tenant = ? AND kind = ? AND name = ?"
+_ROWS = """SELECT 'checkpoint', checkpoint_id, '', 0, codec, substr(data, length(data) - 15)
+    FROM runbundle_checkpoints WHERE {where}
+    UNION ALL SELECT 'write', checkpoint_id, task_id, idx, codec, substr(data, length(data) - 15)
+    FROM runbundle_writes WHERE {where}"""
+ROWS_OF_LINE = _ROWS.replace("{where}", "tenant = ? AND thread_id = ? AND ns = ?")
+ROWS_OF_CHECKPOINT = _ROWS.replace("{where}", "tenant = ? AND thread_id = ? AND ns = ? AND checkpoint_id = ?")
+LINES_OF_THREAD = """SELECT ns FROM runbundle_checkpoints WHERE tenant = ? AND thread_id = ?
+    UNION SELECT ns FROM runbundle_writes WHERE tenant = ? AND thread_id = ?
+    UNION SELECT ns FROM runbundle_ledger WHERE tenant = ? AND name = ? AND kind = 'line' ORDER BY ns"""
+NOTED_WITHOUT_ROWS = """SELECT l.name FROM runbundle_ledger l WHERE l.tenant = ? AND l.kind = 'line' AND NOT EXISTS
+    (SELECT 1 FROM runbundle_checkpoints c WHERE c.tenant = l.tenant AND c.thread_id = l.name AND c.ns = l.ns)
+    AND NOT EXISTS
+    (SELECT 1 FROM runbundle_writes w WHERE w.tenant = l.tenant AND w.thread_id = l.name AND w.ns = l.ns) LIMIT 1"""
+NOTED_WITHOUT_RUN = """SELECT l.name FROM runbundle_ledger l WHERE l.tenant = ? AND l.kind = 'run'
+    AND NOT EXISTS (SELECT 1 FROM runbundle_runs r WHERE r.tenant = l.tenant AND r.run_id = l.name) LIMIT 1"""
 
 # Leases
 

@@ -186,6 +186,9 @@ def _translated() -> Generator[None]:
         raise
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        # The code 1 is for what is wrong about a statement, and ours are right: a column that is no JSON, a table that
+        # is another one. Text that is not UTF-8 has no code at all.
+        unsound = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH)
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in unsound:
             raise StateCorrupt(f"the run state is not a sound SQLite file: {name}") from None
         raise StateUnavailable(f"the run state cannot be used: {name}", hint="try again") from None

@@ -1,5 +1,6 @@
 """`RunState`: what an engine without a framework of its own needs to go on with a run."""
 
+import re
 from typing import Any, Literal
 
 import orjson
@@ -8,6 +9,8 @@ from pydantic import Field, ValidationError
 from runbundle.errors import ConfigError, StateCorrupt, StateNotFound
 from runbundle.models.bundle import Record
 from runbundle.runstate.base import RunStore
+from runbundle.runstate.checks import check_text
+from runbundle.runstate.credentials import holds_secret, learn
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord
 
 RUN_STATE_SCHEMA = "runbundle/run-state/v1"
@@ -88,8 +91,12 @@ class RunState(Record):
         run = store.get_run(run_id)
         if not run.thread_id:
             raise StateNotFound("the run has no state")
-        record = store.get_checkpoint(run.thread_id, run_id, run.metadata.get("checkpoint_id"))
+        record = store.get_checkpoint(run.thread_id, run_id, _checkpoint_id(run))
+        seen: set[str] = set()
         while record is not None and step is not None and record.metadata.get("step") != step:
+            if record.key.checkpoint_id in seen:
+                raise StateCorrupt("the checkpoints of this run lead back to themselves")
+            seen.add(record.key.checkpoint_id)
             record = store.get_checkpoint(run.thread_id, run_id, record.parent_id) if record.parent_id else None
         if record is None:
             raise StateNotFound("the run has no state" if step is None else "the run has no state of this step")
@@ -117,19 +124,36 @@ class RunState(Record):
         return self.model_copy(update=other).save(store)
 
 
+def _checkpoint_id(run: RunRecord) -> str | None:
+    """Return the checkpoint that a run is at; None for its latest."""
+    found = run.metadata.get("checkpoint_id")
+    try:
+        return None if found is None else check_text(found, "checkpoint id")
+    except ConfigError:
+        raise StateCorrupt("the record of this run names no checkpoint") from None
+
+
 def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
     try:
         body: dict[str, Any] = orjson.loads(record.head.data)
         if body.get("schema") != RUN_STATE_SCHEMA:
+            if not re.fullmatch(r"runbundle/run-state/v[1-9][0-9]{0,3}", str(body.get("schema"))):
+                raise StateCorrupt("the state of this run does not parse")
             raise ConfigError("the state was written by a later version of runbundle", hint="upgrade runbundle")
-        return kind.model_validate(
-            body | {name: orjson.loads(slot.data) for name, slot in record.slot_payloads.items()}
-        )
-    except (orjson.JSONDecodeError, ValidationError, AttributeError):
+        found = body | {name: orjson.loads(slot.data) for name, slot in record.slot_payloads.items()}
+        learn(found)
+        return kind.model_validate(found)
+    except (orjson.JSONDecodeError, ValidationError, AttributeError, TypeError):
         raise StateCorrupt("the state of this run does not parse") from None
 
 
 def _dumped(state: RunState) -> dict[str, Any]:
+    learn(state.__dict__)
+    if holds_secret(state.__dict__):
+        raise ConfigError(
+            "the state holds a SecretStr, of which JSON keeps nothing",
+            hint="keep the secret elsewhere, and its name here",
+        )
     try:
         return state.model_dump(mode="json", by_alias=True)
     except ValueError:  # whose text quotes values

@@ -7,12 +7,11 @@ differences to them are written whole.
 """
 
 from runbundle.runstate.sql.checkpoints import SqlCheckpoints
-from runbundle.runstate.sql.runs import SqlRuns
 from runbundle.runstate.sql.threads import SqlThreads
-from runbundle.runstate.sql.transaction import Tx
+from runbundle.runstate.sql.tx import Tx
 
 __all__ = ["SqlRunStore", "Tx"]
 
 
-class SqlRunStore(SqlRuns, SqlCheckpoints, SqlThreads):
+class SqlRunStore(SqlCheckpoints, SqlThreads):
     """What SQLite and PostgreSQL have in common: everything but how to connect."""

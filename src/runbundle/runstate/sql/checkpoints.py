@@ -9,12 +9,13 @@ from runbundle.errors import StateConflict, StateCorrupt
 from runbundle.runstate import checks, schema
 from runbundle.runstate.recent import Recent
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
-from runbundle.runstate.sql.runs import check_fence, insert_run, replace_run
+from runbundle.runstate.sql.rows import DATA, MAYBE_TEXT, TEXT, WHOLE, checked, json_object, versions_of
+from runbundle.runstate.sql.runs import SqlRuns, check_fence
 from runbundle.runstate.sql.slots import chains_of, put_slot, rebuilt
-from runbundle.runstate.sql.transaction import SqlStore, Tx
+from runbundle.runstate.sql.tx import Tx
 
 
-class SqlCheckpoints(SqlStore):
+class SqlCheckpoints(SqlRuns):
     """The methods on checkpoints and writes."""
 
     def put_checkpoint(
@@ -32,9 +33,10 @@ class SqlCheckpoints(SqlStore):
         with self._writing() as tx:
             tx.lock_threads(self.tenant, [record.key.thread_id])
             check_fence(tx, self.tenant, fence)
-            put_record(tx, self._recent, self.tenant, record, new_slots)
+            with self._ledger(tx).changing(record.key):
+                put_record(tx, self._recent, self.tenant, record, new_slots)
             if run is not None:
-                (replace_run if run.revision else insert_run)(tx, self.tenant, run)
+                (self._replace_run if run.revision else self._insert_run)(tx, run)
 
     def append_writes(
         self, key: CheckpointKey, writes: Sequence[StepWrite], *, replace: bool = False, fence: Lease | None = None
@@ -42,21 +44,26 @@ class SqlCheckpoints(SqlStore):
         """Keep writes for a checkpoint."""
         checks.check_key(key)
         checks.check_writes(tuple(writes))
-        alone = fence is None and not replace and 0 < len(writes) <= schema.KEEP_AT_ONCE
-        with self._writing(alone=alone) as tx:  # no lock on the thread: nothing else is made from writes
+        alone = self._guard is None and fence is None and not replace and 0 < len(writes) <= schema.KEEP_AT_ONCE
+        with self._writing(alone=alone) as tx:  # no lock on the thread: only a note is made from writes
             if alone:
                 tx.run(
                     schema.keep_writes(len(writes)), *(v for row in write_rows(self.tenant, key, writes) for v in row)
                 )
                 return
+            if self._guard is not None:
+                tx.lock_threads(self.tenant, [key.thread_id])
             check_fence(tx, self.tenant, fence)
-            tx.many(schema.REPLACE_WRITE if replace else schema.KEEP_WRITE, write_rows(self.tenant, key, writes))
+            with self._ledger(tx).changing(key):
+                tx.many(schema.REPLACE_WRITE if replace else schema.KEEP_WRITE, write_rows(self.tenant, key, writes))
 
     def get_checkpoint(self, thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> CheckpointRecord | None:
         """Return a checkpoint with its slots and writes."""
         checks.check_key(CheckpointKey(thread_id, ns, checkpoint_id or "latest"))
         with self._reading() as tx:
-            return get_record(tx, self.tenant, thread_id, ns, checkpoint_id)
+            record = get_record(tx, self.tenant, thread_id, ns, checkpoint_id)
+            self._ledger(tx).check_found(thread_id, ns, checkpoint_id, record)
+            return record
 
     def find_checkpoints(
         self,
@@ -78,7 +85,15 @@ class SqlCheckpoints(SqlStore):
                 f"{schema.FIND}{condition} ORDER BY checkpoint_id DESC, thread_id, ns LIMIT ?",
                 *values, checks.check_limit(limit),
             )  # fmt: skip
-        return [CheckpointKey(*row) for row in rows]
+            keys = [CheckpointKey(*checked(row, TEXT, TEXT, TEXT)) for row in rows]
+            ledger = self._ledger(tx)
+            if ns is None or thread_id is None:
+                ledger.check_thread(thread_id)
+            if thread_id is None:
+                ledger.check_keys(keys)
+            elif ns is not None:
+                ledger.check_keys([CheckpointKey(thread_id, ns, "")])
+        return keys
 
 
 def put_record(tx: Tx, recent: Recent, tenant: str, record: CheckpointRecord, new_slots: Mapping[str, Payload]) -> None:
@@ -110,18 +125,22 @@ def get_record(tx: Tx, tenant: str, thread_id: str, ns: str, checkpoint_id: str 
     )
     if not rows:
         return None
-    found, parent_id, engine, run_id, chained, codec, data, slots, metadata = rows[0]
-    versions: dict[str, str] = orjson.loads(slots)
+    found, parent_id, engine, run_id, chained, codec, data, slots, metadata = checked(
+        rows[0], TEXT, MAYBE_TEXT, TEXT, MAYBE_TEXT, WHOLE, TEXT, DATA, TEXT, TEXT
+    )
+    versions = versions_of(slots)
     chains = chains_of(tx.rows(schema.CHECKPOINT_CHAINS, *line, found, *line, *line)) if versions else {}
     if chains.keys() != versions.keys():
         raise StateCorrupt("a checkpoint is incomplete: a slot is missing")
     return CheckpointRecord(
         key=CheckpointKey(thread_id, ns, found), parent_id=parent_id, engine=engine, run_id=run_id,
-        chained=bool(chained), head=Payload(codec, data), slots=versions, metadata=orjson.loads(metadata),
+        chained=bool(chained), head=Payload(codec, data), slots=versions, metadata=json_object(metadata),
         slot_payloads={name: rebuilt(chain) for name, chain in chains.items()},
         writes=tuple(
             StepWrite(task_id, idx, channel, Payload(codec, data), task_path)
-            for task_id, idx, channel, codec, data, task_path in tx.rows(schema.WRITES, *line, found)
+            for task_id, idx, channel, codec, data, task_path in (
+                checked(row, TEXT, WHOLE, TEXT, TEXT, DATA, TEXT) for row in tx.rows(schema.WRITES, *line, found)
+            )
         ),
     )  # fmt: skip
 

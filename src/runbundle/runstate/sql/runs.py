@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import orjson
-
-from runbundle.errors import StateConflict, StateNotFound
+from runbundle.errors import StateConflict, StateCorrupt, StateNotFound
 from runbundle.runstate import checks, schema
 from runbundle.runstate.records import Lease, Payload, RunRecord
-from runbundle.runstate.sql.transaction import SqlStore, Tx
+from runbundle.runstate.sql.rows import MAYBE_DATA, MAYBE_TEXT, NUMBER, TEXT, WHOLE, checked, json_object
+from runbundle.runstate.sql.transaction import SqlStore
+from runbundle.runstate.sql.tx import Tx
 
 
 class SqlRuns(SqlStore):
@@ -19,20 +19,20 @@ class SqlRuns(SqlStore):
         """Store a new run."""
         checks.check_run(run)
         with self._writing() as tx:
-            return insert_run(tx, self.tenant, run)
+            return self._insert_run(tx, run)
 
     def update_run(self, run: RunRecord, *, fence: Lease | None = None) -> RunRecord:
         """Replace a run by compare-and-set."""
         checks.check_run(run)
         with self._writing() as tx:
             check_fence(tx, self.tenant, fence)
-            return replace_run(tx, self.tenant, run)
+            return self._replace_run(tx, run)
 
     def get_run(self, run_id: str) -> RunRecord:
         """Return a run."""
         checks.check_text(run_id, "run id")
         with self._reading() as tx:
-            return _get_run(tx, self.tenant, run_id)
+            return self._get_run(tx, run_id)
 
     def list_runs(
         self,
@@ -49,7 +49,12 @@ class SqlRuns(SqlStore):
                 f"{schema.RUN} FROM runbundle_runs WHERE {condition} ORDER BY updated_at DESC, run_id LIMIT ?",
                 *values, checks.check_limit(limit),
             )  # fmt: skip
-        return [_run_of(row) for row in rows]
+            runs = [_run_of(row) for row in rows]
+            ledger = self._ledger(tx)
+            ledger.check_runs()
+            for run in runs:
+                ledger.check_run(run.run_id, run.payload, there=True)
+        return runs
 
     # Leases
 
@@ -87,6 +92,55 @@ class SqlRuns(SqlStore):
         with self._writing() as tx:
             tx.run(schema.END_LEASE, self.tenant, lease.run_id, lease.token)
 
+    # Rows
+
+    def _insert_run(self, tx: Tx, run: RunRecord) -> RunRecord:
+        """Store a new run."""
+        ledger = self._ledger(tx)
+        if self._guard is not None:
+            self._lock_noted(tx, run.run_id)
+            rows = tx.rows(schema.GET_RUN, self.tenant, run.run_id)
+            ledger.check_run(run.run_id, _run_of(rows[0]).payload if rows else None, there=bool(rows))
+        now = tx.now()
+        run = replace(run, revision=1, created_at=now, updated_at=now)
+        run = run if self._guard is None else self._guard.sealed_run(run)
+        codec, data = run.payload or (None, None)
+        metadata = checks.metadata_json(run.metadata)
+        values = (run.run_id, run.thread_id, run.status, codec, data, metadata, now, now)
+        if not tx.changed(schema.INSERT_RUN, self.tenant, *values):
+            raise StateConflict("a run goes by this id already")
+        ledger.note_run(run.run_id, run.payload)
+        return run
+
+    def _replace_run(self, tx: Tx, run: RunRecord) -> RunRecord:
+        """Store a run in place of the revision that it was made from."""
+        stored, now = run, tx.now()
+        if self._guard is not None:
+            self._lock_noted(tx, run.run_id)
+            before = self._get_run(tx, run.run_id)
+            times = {"created_at": before.created_at, "updated_at": now}
+            stored = self._guard.sealed_run(replace(run, revision=run.revision + 1, **times))
+        codec, data = stored.payload or (None, None)
+        values = (run.thread_id, run.status, codec, data, checks.metadata_json(run.metadata), now)
+        if not tx.changed(schema.UPDATE_RUN, *values, self.tenant, run.run_id, run.revision):
+            self._get_run(tx, run.run_id)
+            raise StateConflict("the run was updated by someone else", hint="read it again")
+        self._ledger(tx).note_run(run.run_id, stored.payload)
+        return self._get_run(tx, run.run_id)
+
+    def _get_run(self, tx: Tx, run_id: str) -> RunRecord:
+        rows = tx.rows(schema.GET_RUN, self.tenant, run_id)
+        run = _run_of(rows[0]) if rows else None
+        self._ledger(tx).check_run(run_id, run.payload if run else None, there=run is not None)
+        if run is None:
+            raise StateNotFound("no run goes by this id")
+        return run
+
+    def _lock_noted(self, tx: Tx, run_id: str) -> None:
+        """Keep others from writing a run and its note, be the run there or not."""
+        if self._guard is not None:
+            tx.lock_threads(self.tenant, [f"run {run_id}"])
+
 
 def check_fence(tx: Tx, tenant: str, fence: Lease | None) -> None:
     """Raise `StateConflict` unless the fence, if there is one, is the latest lease of its run."""
@@ -97,37 +151,14 @@ def check_fence(tx: Tx, tenant: str, fence: Lease | None) -> None:
         raise StateConflict("this lease is no longer the latest of its run", hint="acquire it anew, and load the state")
 
 
-def insert_run(tx: Tx, tenant: str, run: RunRecord) -> RunRecord:
-    """Store a new run."""
-    now = tx.now()
-    codec, data = run.payload or (None, None)
-    values = (tenant, run.run_id, run.thread_id, run.status, codec, data, checks.metadata_json(run.metadata), now, now)
-    if not tx.changed(schema.INSERT_RUN, *values):
-        raise StateConflict("a run goes by this id already")
-    return replace(run, revision=1, created_at=now, updated_at=now)
-
-
-def replace_run(tx: Tx, tenant: str, run: RunRecord) -> RunRecord:
-    """Store a run in place of the revision that it was made from."""
-    codec, data = run.payload or (None, None)
-    values = (run.thread_id, run.status, codec, data, checks.metadata_json(run.metadata), tx.now())
-    if not tx.changed(schema.UPDATE_RUN, *values, tenant, run.run_id, run.revision):
-        _get_run(tx, tenant, run.run_id)
-        raise StateConflict("the run was updated by someone else", hint="read it again")
-    return _get_run(tx, tenant, run.run_id)
-
-
-def _get_run(tx: Tx, tenant: str, run_id: str) -> RunRecord:
-    rows = tx.rows(schema.GET_RUN, tenant, run_id)
-    if not rows:
-        raise StateNotFound("no run goes by this id")
-    return _run_of(rows[0])
-
-
 def _run_of(row: tuple[Any, ...]) -> RunRecord:
-    run_id, thread_id, status, codec, data, metadata, revision, created_at, updated_at = row
+    run_id, thread_id, status, codec, data, metadata, revision, created_at, updated_at = checked(
+        row, TEXT, TEXT, TEXT, MAYBE_TEXT, MAYBE_DATA, TEXT, WHOLE, NUMBER, NUMBER
+    )
+    if (codec is None) != (data is None):
+        raise StateCorrupt("a row of the run state is damaged: a payload without its codec, or the other way round")
     return RunRecord(
         run_id=run_id, thread_id=thread_id, status=status,
-        payload=None if codec is None else Payload(codec, data), metadata=orjson.loads(metadata),
+        payload=None if codec is None else Payload(codec, data), metadata=json_object(metadata),
         revision=revision, created_at=created_at, updated_at=updated_at,
     )  # fmt: skip

@@ -8,7 +8,8 @@ from runbundle.errors import StateCorrupt
 from runbundle.runstate import delta, schema
 from runbundle.runstate.recent import Known, Recent
 from runbundle.runstate.records import SEALED, Payload
-from runbundle.runstate.sql.transaction import Tx
+from runbundle.runstate.sql.rows import DATA, MAYBE_TEXT, TEXT, WHOLE, checked
+from runbundle.runstate.sql.tx import Tx
 
 
 def put_slot(
@@ -39,20 +40,21 @@ def _known(tx: Tx, recent: Recent, slot: tuple[str, str, str, str], version: str
 
 def chain_of(tx: Tx, slot: tuple[str, str, str, str], version: str) -> list[tuple[str | None, str, bytes]]:
     """Return a version and those below it that it is made from, as (base, codec, bytes)."""
-    return chains_of(tx.rows(schema.SLOT_CHAIN, *slot, version, *slot[:3], *slot[:3]))[slot[3]]
+    return chains_of(tx.rows(schema.SLOT_CHAIN, *slot, version, *slot[:3], *slot[:3])).get(slot[3], [])
 
 
 def chains_of(rows: list[tuple[Any, ...]]) -> dict[str, list[tuple[str | None, str, bytes]]]:
     """Return the chains of (base, codec, bytes) by slot, from rows of name, place, base, codec and bytes."""
     chains: dict[str, list[tuple[str | None, str, bytes]]] = {}
-    for name, _, base, codec, data in sorted(rows, key=lambda row: row[:2]):
+    sound = [checked(row, TEXT, WHOLE, MAYBE_TEXT, TEXT, DATA) for row in rows]
+    for name, _, base, codec, data in sorted(sound, key=lambda row: row[:2]):
         chains.setdefault(name, []).append((base, codec, data))
     return chains
 
 
 def rebuilt(chain: Sequence[tuple[str | None, str, bytes]]) -> Payload:
     """Return the first version of a chain of (base, codec, bytes), each a difference to the next, the last whole."""
-    if chain[-1][0] is not None:
+    if not chain or chain[-1][0] is not None:
         raise StateCorrupt("a slot is incomplete: the version that it is a difference to is missing")
     data = bytes(chain[-1][2])
     try:

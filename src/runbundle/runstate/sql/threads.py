@@ -7,11 +7,13 @@ from runbundle.errors import StateConflict, StateNotFound, StateRefused
 from runbundle.runstate import checks, schema
 from runbundle.runstate.records import CheckpointRecord
 from runbundle.runstate.sql.checkpoints import get_record, put_record, write_rows
+from runbundle.runstate.sql.ledger import LINE, RUN
+from runbundle.runstate.sql.runs import SqlRuns
 from runbundle.runstate.sql.slots import chain_of, rebuilt
-from runbundle.runstate.sql.transaction import SqlStore, Tx
+from runbundle.runstate.sql.tx import Tx
 
 
-class SqlThreads(SqlStore):
+class SqlThreads(SqlRuns):
     """The methods that remove, copy and prune."""
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
@@ -22,13 +24,16 @@ class SqlThreads(SqlStore):
             found = _threads_of(tx, self.tenant, run_ids)
             tx.lock_threads(self.tenant, found)
             for run_id in sorted(set(run_ids)):  # in an order that is the same for all, as with threads
+                self._lock_noted(tx, run_id)
                 tx.lock_run(self.tenant, run_id)
             if _threads_of(tx, self.tenant, run_ids) != found:
                 raise StateConflict("a run is being written to", hint="try again")
-            for thread_id in found:
-                _delete_run_in_thread(tx, self.tenant, thread_id, run_ids)
+            with self._ledger(tx).rewriting(found):
+                for thread_id in found:
+                    _delete_run_in_thread(tx, self.tenant, thread_id, run_ids)
             for run_id in run_ids:
                 tx.run(schema.DELETE_RUN, self.tenant, run_id)
+                tx.run(schema.DELETE_NOTES, self.tenant, RUN, run_id)
 
     def delete_threads(self, thread_ids: Sequence[str]) -> None:
         """Remove threads."""
@@ -38,6 +43,7 @@ class SqlThreads(SqlStore):
             for thread_id in names:
                 for statement in schema.DELETE_THREAD:
                     tx.run(statement, self.tenant, thread_id)
+                tx.run(schema.DELETE_NOTES, self.tenant, LINE, thread_id)
 
     def copy_thread(
         self, source: str, target: str, *, rewrite: Callable[[CheckpointRecord], CheckpointRecord] | None = None
@@ -48,16 +54,19 @@ class SqlThreads(SqlStore):
             tx.lock_threads(self.tenant, names)
             if tx.rows(schema.TAKEN, self.tenant, target, self.tenant, target):
                 raise StateConflict("the thread to copy to exists", hint="delete it first, or choose another name")
+            ledger = self._ledger(tx)
+            ledger.check_thread(source)
             keys = tx.rows(schema.KEYS_OF_THREAD, self.tenant, source)
             if not keys:
                 raise StateNotFound("no thread goes by this id")
-            for key in keys:
-                record = get_record(tx, self.tenant, *key)
-                assert record is not None, "it was listed in the same transaction"
-                copied = replace(record, key=record.key._replace(thread_id=target))
-                copied = rewrite(copied) if rewrite else copied
-                put_record(tx, self._recent, self.tenant, copied, copied.slot_payloads)
-                tx.many(schema.KEEP_WRITE, write_rows(self.tenant, copied.key, copied.writes))
+            with ledger.rewriting([target]):
+                for key in keys:
+                    record = get_record(tx, self.tenant, *key)
+                    assert record is not None, "it was listed in the same transaction"
+                    copied = replace(record, key=record.key._replace(thread_id=target))
+                    copied = rewrite(copied) if rewrite else copied
+                    put_record(tx, self._recent, self.tenant, copied, copied.slot_payloads)
+                    tx.many(schema.KEEP_WRITE, write_rows(self.tenant, copied.key, copied.writes))
 
     def prune(self, thread_ids: Sequence[str]) -> None:
         """Keep the latest checkpoint of each namespace."""
@@ -69,10 +78,11 @@ class SqlThreads(SqlStore):
                     raise StateRefused(
                         "a thread is rebuilt from all of its checkpoints", hint="keep it, or delete it as a whole"
                     )
-                for ns, _count, latest in tx.rows(schema.COUNTS, self.tenant, thread_id):
-                    for statement in schema.DELETE_OLDER:
-                        tx.run(statement, self.tenant, thread_id, ns, latest)
-                _sweep(tx, self.tenant, thread_id)
+                with self._ledger(tx).rewriting([thread_id]):
+                    for ns, _count, latest in tx.rows(schema.COUNTS, self.tenant, thread_id):
+                        for statement in schema.DELETE_OLDER:
+                            tx.run(statement, self.tenant, thread_id, ns, latest)
+                    _sweep(tx, self.tenant, thread_id)
 
 
 def _threads_of(tx: Tx, tenant: str, run_ids: Sequence[str]) -> list[str]:

@@ -1,52 +1,20 @@
-"""What SQLite and PostgreSQL do differently, as one interface: a transaction, and a store that begins them."""
+"""A store that begins transactions: what SQLite and PostgreSQL do differently, as one interface."""
 
+import copy
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 
 from runbundle.models.identity import require_run_id
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
+from runbundle.runstate.guard import Guard
 from runbundle.runstate.recent import Recent
-
-
-class Tx(Protocol):
-    """A transaction of a backend: `?` in a statement stands for the next value."""
-
-    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Return all rows of a query."""
-        ...
-
-    def run(self, statement: str, *values: Any) -> None:
-        """Execute a statement; if it fails, this or a later one says so."""
-        ...
-
-    def changed(self, statement: str, *values: Any) -> int:
-        """Execute a statement; return how many rows it changed."""
-        ...
-
-    def many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Execute a statement for each row of values."""
-        ...
-
-    def lock_threads(self, tenant: str, thread_ids: Sequence[str]) -> None:
-        """Keep others from writing to these threads until the end."""
-        ...
-
-    def lock_run(self, tenant: str, run_id: str) -> tuple[str | None, int, float] | None:
-        """Return owner, token and expiry of a run's lease; none may change until the end."""
-        ...
-
-    def now(self) -> float:
-        """Return seconds since the epoch, by the clock that all users of the database share."""
-        ...
-
-    def next_token(self) -> int:
-        """Return a number greater than all it has returned."""
-        ...
+from runbundle.runstate.sql.ledger import Ledger, Seen
+from runbundle.runstate.sql.tx import Tx
 
 
 class SqlStore(RunStore):
@@ -56,6 +24,17 @@ class SqlStore(RunStore):
         self.tenant = require_run_id(tenant, "tenant")
         self._before: Callable[[], None] | None = None
         self._recent = Recent()
+        self._guard: Guard | None = None
+        self._seen: Seen = {}
+
+    def guarded(self, guard: Guard) -> "SqlStore":
+        """Return a store over the same database that keeps notes."""
+        other = copy.copy(self)
+        other._guard, other._seen = guard, {}
+        return other
+
+    def _ledger(self, tx: Tx) -> Ledger:
+        return Ledger(tx, self._guard, self.tenant, self._seen)
 
     def watch(self, before: Callable[[], None] | None) -> None:
         """Have `before` called ahead of each statement."""

@@ -126,14 +126,15 @@ class ConcurrencyTests(RunStoreHooks):
                 taker.join(0.3)
                 assert taken == []
 
+        store.put_checkpoint(record(number=1), {}, fence=fence)  # the first of a thread may take more statements
         store.watch(before)
-        store.put_checkpoint(record(number=1), {}, fence=fence)
-        store.watch(last)
         store.put_checkpoint(record(number=2), {}, fence=fence)
+        store.watch(last)
+        store.put_checkpoint(record(number=3), {}, fence=fence)
         store.watch(None)
         taker.join(30)
         assert [lease.token > fence.token for lease in taken] == [True]
-        refused(StateConflict, [lambda: store.put_checkpoint(record(number=3), {}, fence=fence)])
+        refused(StateConflict, [lambda: store.put_checkpoint(record(number=4), {}, fence=fence)])
 
 
 def reader_apart(store: RunStore, tests: RunStoreHooks, done: threading.Event) -> Callable[[], None]:

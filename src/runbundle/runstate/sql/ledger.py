@@ -1,0 +1,198 @@
+"""Notes of what rows there are, for a store that encrypts in front: see `runbundle.runstate.guard`.
+
+Without a guard nothing here asks the database for anything. What it does not find out: that a thread, or the whole
+database, was put back together with its notes.
+"""
+
+import contextlib
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from runbundle.errors import StateCorrupt
+from runbundle.runstate import schema
+from runbundle.runstate.guard import MODULUS, Guard, NoteName, Row
+from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Payload
+from runbundle.runstate.sql.rows import DATA, TEXT, WHOLE, checked
+from runbundle.runstate.sql.tx import Tx
+
+LINE, RUN = "line", "run"
+_TAG_BYTES = 16
+_MOST_SEEN = 8
+
+Seen = dict[NoteName, tuple[bytes, set[Row]]]
+"""Of lines whose rows were found to agree with their note: the note, and the rows. For reading many in a row."""
+
+
+class Ledger:
+    """The notes of one tenant, within one transaction."""
+
+    def __init__(self, tx: Tx, guard: Guard | None, tenant: str, seen: Seen) -> None:
+        self._tx, self._guard, self._tenant, self._seen = tx, guard, tenant, seen
+
+    # Lines of threads
+
+    @contextlib.contextmanager
+    def changing(self, key: CheckpointKey) -> Generator[None]:
+        """Note what is done to one checkpoint and to the writes to it. The thread is locked."""
+        guard = self._guard
+        if guard is None:
+            yield
+            return
+        line = NoteName(LINE, key.thread_id, key.ns)
+        note = self._note(guard, line)
+        if note is None:
+            self._rows_of(guard, line)
+            yield
+            self._settle(guard, line)
+            return
+        before = self._scan(schema.ROWS_OF_CHECKPOINT, *key)
+        yield
+        after = self._scan(schema.ROWS_OF_CHECKPOINT, *key)
+        total = int(note["sum"], 16) + guard.sum_of(after - before) - guard.sum_of(before - after)
+        self._write(guard, line, {"rows": note["rows"] + len(after) - len(before), "sum": f"{total % MODULUS:x}"})
+
+    @contextlib.contextmanager
+    def rewriting(self, thread_ids: Iterable[str]) -> Generator[None]:
+        """Note what is done to whole threads, each of which must agree with its notes before. They are locked."""
+        guard = self._guard
+        if guard is None:
+            yield
+            return
+        threads = list(thread_ids)
+        before = [line for thread_id in threads for line in self._lines_of(thread_id)]
+        for line in before:
+            self._rows_of(guard, line)
+        yield
+        for line in {*before, *(line for thread_id in threads for line in self._lines_of(thread_id))}:
+            self._settle(guard, line)
+
+    def check_found(self, thread_id: str, ns: str, asked: str | None, record: CheckpointRecord | None) -> None:
+        """Raise `StateCorrupt` unless this is what reading a checkpoint has to find."""
+        guard = self._guard
+        if guard is None:
+            return
+        rows = self._seen_rows(guard, NoteName(LINE, thread_id, ns))
+        latest = max((row.checkpoint_id for row in rows if row.kind == "checkpoint"), default=None)
+        wanted = latest if asked is None else asked
+        expected = {row for row in rows if row.checkpoint_id == wanted}
+        if record is None:
+            if any(row.kind == "checkpoint" for row in expected):
+                raise _altered("a checkpoint is missing")
+            return
+        for payload in (record.head, *(write.payload for write in record.writes)):
+            guard.is_older(payload.codec)
+        found = {_row("checkpoint", record.key, "", 0, record.head)}
+        found.update(_row("write", record.key, w.task_id, w.idx, w.payload) for w in record.writes)
+        if found != expected:
+            raise _altered("a checkpoint is not the one that was written last")
+
+    def check_keys(self, keys: Iterable[CheckpointKey]) -> None:
+        """Raise `StateCorrupt` if rows of the lines that keys are in are missing or older than the latest."""
+        guard = self._guard
+        if guard is not None:
+            for line in dict.fromkeys(NoteName(LINE, key.thread_id, key.ns) for key in keys):
+                self._rows_of(guard, line)
+
+    def check_thread(self, thread_id: str | None) -> None:
+        """Raise `StateCorrupt` if rows of a thread are missing or older than the latest; of all, if a line is gone."""
+        guard = self._guard
+        if guard is None:
+            return
+        if thread_id is not None:
+            for line in self._lines_of(thread_id):
+                self._rows_of(guard, line)
+        elif self._tx.rows(schema.NOTED_WITHOUT_ROWS, self._tenant):
+            raise _altered("a thread is missing")
+
+    def _lines_of(self, thread_id: str) -> list[NoteName]:
+        thread = (self._tenant, thread_id)
+        found = self._tx.rows(schema.LINES_OF_THREAD, *thread, *thread, *thread)
+        return [NoteName(LINE, thread_id, row[0]) for row in found]
+
+    def _seen_rows(self, guard: Guard, line: NoteName) -> set[Row]:
+        known, payload = self._seen.get(line), self._payload(line)
+        if known is not None and payload is not None and known[0] == payload.data:
+            return known[1]
+        rows = self._rows_of(guard, line)
+        if payload is not None:
+            if len(self._seen) >= _MOST_SEEN:
+                self._seen.clear()
+            self._seen[line] = payload.data, rows
+        return rows
+
+    def _rows_of(self, guard: Guard, line: NoteName) -> set[Row]:
+        """Return the rows of a line. Raises `StateCorrupt` if they are not those that are noted."""
+        rows = self._scan(schema.ROWS_OF_LINE, line.name, line.ns)
+        note = self._note(guard, line)
+        older = [guard.is_older(row.codec) for row in rows]
+        if note is None:
+            if not all(older):
+                raise _altered("the note of a thread is missing")
+            if rows:
+                guard.say_older()
+        elif (note["rows"], note["sum"]) != (len(rows), f"{guard.sum_of(rows):x}"):
+            raise _altered("rows of a thread are missing, or older than the latest")
+        return rows
+
+    def _settle(self, guard: Guard, line: NoteName) -> None:
+        rows = self._scan(schema.ROWS_OF_LINE, line.name, line.ns)
+        if rows:
+            self._write(guard, line, {"rows": len(rows), "sum": f"{guard.sum_of(rows):x}"})
+        else:
+            self._tx.run(schema.DELETE_NOTE, self._tenant, *line)
+
+    def _scan(self, statement: str, *names: str) -> set[Row]:
+        where = (self._tenant, *names)
+        return {
+            Row(*checked(row, TEXT, TEXT, TEXT, WHOLE, TEXT, DATA)) for row in self._tx.rows(statement, *where, *where)
+        }
+
+    # Runs
+
+    def check_run(self, run_id: str, payload: Payload | None, *, there: bool) -> None:
+        """Raise `StateCorrupt` unless the row of a run, or that there is none, is what was written last."""
+        guard = self._guard
+        if guard is None:
+            return
+        older = payload is None or guard.is_older(payload.codec)
+        note = self._note(guard, NoteName(RUN, run_id, ""))
+        if note is None:
+            if there and not older:
+                raise _altered("the note of a run is missing")
+            if there:
+                guard.say_older()
+        elif not there:
+            raise _altered("a run is missing")
+        elif payload is None or note["tag"] != payload.data[-_TAG_BYTES:].hex():
+            raise _altered("a run is older than what was written last")
+
+    def check_runs(self) -> None:
+        """Raise `StateCorrupt` if a run is missing."""
+        if self._guard is not None and self._tx.rows(schema.NOTED_WITHOUT_RUN, self._tenant):
+            raise _altered("a run is missing")
+
+    def note_run(self, run_id: str, payload: Payload | None) -> None:
+        """Note the latest row of a run."""
+        if self._guard is not None and payload is not None:
+            self._write(self._guard, NoteName(RUN, run_id, ""), {"tag": payload.data[-_TAG_BYTES:].hex()})
+
+    # Notes
+
+    def _note(self, guard: Guard, name: NoteName) -> dict[str, Any] | None:
+        payload = self._payload(name)
+        return None if payload is None else guard.open_note(name, payload)
+
+    def _payload(self, name: NoteName) -> Payload | None:
+        rows = self._tx.rows(schema.GET_NOTE, self._tenant, *name)
+        return Payload(*checked(rows[0], TEXT, DATA)) if rows else None
+
+    def _write(self, guard: Guard, name: NoteName, note: dict[str, Any]) -> None:
+        self._tx.run(schema.PUT_NOTE, self._tenant, *name, *guard.seal_note(name, note))
+
+
+def _row(kind: str, key: CheckpointKey, task_id: str, idx: int, payload: Payload) -> Row:
+    return Row(kind, key.checkpoint_id, task_id, idx, payload.codec, payload.data[-_TAG_BYTES:])
+
+
+def _altered(what: str) -> StateCorrupt:
+    return StateCorrupt(f"run state was altered in the database: {what}")
