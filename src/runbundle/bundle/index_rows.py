@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from runbundle.errors import BundleError, KeyNotFound
+from runbundle.errors import BundleError, KeyNotFound, OddEntry
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import Body
 
@@ -110,11 +110,13 @@ def stored_names(store: ArtifactStore, key: str, index: Mapping[str, Any]) -> tu
 
 def read_row(store: ArtifactStore, key: str) -> Row:
     """Read run.json of one bundle and return its row. Raises `StoreUnavailable`."""
-    from runbundle.bundle.reader import parse_index
+    from runbundle.bundle.reader import index_bytes, parse_index
 
     stamp = stamp_of(store, key)  # before it is read: if it changes meanwhile, that shows
     try:
-        said = parse_index(store.get(f"{key}/run.json"))
+        said = parse_index(index_bytes(store, key))
+    except OddEntry as error:
+        return problem_row(key, error.message)
     except KeyNotFound:
         return problem_row(key, "unsealed")
     except BundleError as error:

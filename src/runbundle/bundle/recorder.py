@@ -93,7 +93,7 @@ class Recorder:
     def _reset_process(self) -> None:
         self._lock = Mutex()
         self._unsynced: list[tuple[int, Path]] = []
-        self._writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
+        self._writer_id = self._sealer.own = f"{os.getpid()}-{uuid4().hex[:12]}"
         self._syncing: threading.Thread | None = None
 
     def after_fork(self) -> None:

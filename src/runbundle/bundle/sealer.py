@@ -70,7 +70,7 @@ class Sealer:
         self._grace_s = grace_s
         self._losses = losses
         self._let_go = let_go
-        self._writing = writing
+        self._writing, self.own = writing, ""  # what the names of this process's journals begin with
         self._sweep: Sweep | None = None
         self._parent = 0
         self._due: dict[RunKey, _Due] = {}
@@ -240,6 +240,7 @@ class Sealer:
                 wait=not (overdue or due.part),
                 parts=not due.part,
                 grace_s=self._grace_s if overdue and not due.part else None,
+                own=self.own,
             )
             self._failed.pop(key, None)
             if published is not None:
@@ -311,7 +312,7 @@ class Sealer:
         """Seal what its writers left; of `records` this process knows that they were there."""
         key = orphan.key
         try:
-            found = recover(self._store, self._spool, key, parts=orphan.alone)
+            found = recover(self._store, self._spool, key, parts=orphan.alone, own=self.own)
             if found.outcome == "gone":
                 self._nothing_there(key, records, "")
         except Exception as error:  # noqa: BLE001 - never raise into the application
