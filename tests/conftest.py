@@ -14,7 +14,9 @@ import pytest
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel import active
+from runbundle.otel.composition import stand_in
 from runbundle.otel.joining import Sender, token_of
+from runbundle.redaction.declared import DECLARED
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.given_key import stretched
 from runbundle.redaction.markers import Digester
@@ -51,6 +53,8 @@ def _clean_process(
     handle = active.get()
     if handle is not None:
         handle.shutdown()
+    stand_in(None)
+    DECLARED.clear()
     KNOWN.clear()
 
 

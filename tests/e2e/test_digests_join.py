@@ -86,9 +86,10 @@ def test_a_redactor_in_front_of_an_exporter_joins_with_the_store_of_the_environm
     monkeypatch.setenv("RUNBUNDLE_STORE", str(tmp_path / "store"))
     with runbundle.configure() as handle:
         ids = {handle.boundary.redactor.key_id()}
-    for exporter in (RedactingSpanExporter(BundleSpanExporter()), BundleSpanExporter()):
-        ids.add(exporter._redactor.key_id())
-        exporter.shutdown()
+    bundles = BundleSpanExporter()
+    for redactor in (RedactingSpanExporter(bundles)._redactor, bundles._sink.redactor):
+        ids.add(redactor.key_id())
+    bundles.shutdown()
     assert len(ids) == 1
 
 

@@ -404,19 +404,23 @@ def test_a_value_that_a_foreign_provider_cut_is_not_taken_for_whole(
     given: list[SpanRecord] = []
     redact = handle.boundary.redactor.redact_span
     monkeypatch.setattr(handle.boundary.redactor, "redact_span", lambda raw: (given.append(raw), redact(raw))[1])
-    with runbundle.start_run("r", config={"text": "x" * 100}) as run:
-        run.add_evidence([{"id": "d", "content": "z" * 100}])
-        with runbundle.start_tool("post", {"note": "y" * 100}), runbundle.start_tool("post", {"note": "short"}):
-            pass
+    tracer = handle.tracer_provider.get_tracer("framework")
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "post"}
+    asked = {"gen_ai.operation.name": "invoke_agent", "gen_ai.input.messages": "x" * 100}
+    with tracer.start_as_current_span("invoke_agent", attributes=asked) as agent:
+        agent.add_event("runbundle.evidence", {"runbundle.document.id": "d", "runbundle.document.content": "z" * 100})
+        for note in ("y" * 100, "short"):
+            payload = f'{{"note":"{note}"}}'
+            tracer.start_span("execute_tool post", attributes={**tool, "gen_ai.tool.call.arguments": payload}).end()
     bundle = sealed(handle)
     views = {str(call.arguments.view) for call in bundle.tool_calls().calls}
     assert views == {"{'note': 'short'}", "[REDACTED:oversize]"}
-    begun, short, long, root = given
+    begun, long, short, root = given
     word = '{"word":"cut"}'
     assert "runbundle.capture" not in short["attributes"]
     assert long["attributes"]["runbundle.capture"] == f'{{"gen_ai.tool.call.arguments":{word}}}'
-    assert f'"runbundle.config":{word}' in begun["attributes"]["runbundle.capture"]
-    assert f'"runbundle.config":{word}' in root["attributes"]["runbundle.capture"]
+    assert f'"gen_ai.input.messages":{word}' in begun["attributes"]["runbundle.capture"]
+    assert f'"gen_ai.input.messages":{word}' in root["attributes"]["runbundle.capture"]
     assert root["events"][0]["attributes"]["runbundle.capture"] == f'{{"runbundle.document.content":{word}}}'
 
 

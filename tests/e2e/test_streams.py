@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.otel import active
+from runbundle.otel import active, at_source
 from tests.conftest import sealed
 from tests.unit.otel.chunks import anthropic, chat_objects, modelled, own
 
@@ -37,6 +37,8 @@ def raw(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[ReadableSpan]]:
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     monkeypatch.setattr(active, "tracer", lambda: provider.get_tracer("t"))
+    for asked in ("_owns", "_owned"):
+        monkeypatch.setattr(at_source, asked, lambda _: True)
     return lambda: list(exporter.get_finished_spans())
 
 

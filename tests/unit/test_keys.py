@@ -13,8 +13,8 @@ import pytest
 
 from runbundle.bundle.vault import vault_key
 from runbundle.errors import ConfigError
+from runbundle.otel.composition import composed
 from runbundle.otel.digest_key import digest_key, key_standing
-from runbundle.otel.exporters import policy_from_environment
 from runbundle.redaction import given_key, keyring
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.given_key import digest_key_given, require_key, stretched
@@ -143,7 +143,7 @@ def test_a_key_is_made_on_first_use_for_this_user_only(tmp_path: Path, keys: Pat
     """32 bytes, 0600 in a folder 0700, whatever the umask, outside the store; the next process has the same."""
     before = os.umask(0)
     try:
-        policy = policy_from_environment(store=str(tmp_path / "store"))
+        policy = composed(store=str(tmp_path / "store")).policy
     finally:
         os.umask(before)
     assert policy.key_origin == "keyring"
@@ -151,8 +151,8 @@ def test_a_key_is_made_on_first_use_for_this_user_only(tmp_path: Path, keys: Pat
     assert policy.key_path.parent == keys
     assert [stat.S_IMODE(p.stat().st_mode) for p in (policy.key_path, keys, keys.parent)] == [0o600, 0o700, 0o700]
     assert (list(keys.iterdir()), len(policy.key_path.read_bytes())) == ([policy.key_path], 32)
-    assert policy_from_environment(store=str(tmp_path / "store")).digester.key_id == policy.digester.key_id
-    assert policy_from_environment(store=str(tmp_path / "other")).digester.key_id != policy.digester.key_id
+    assert composed(store=str(tmp_path / "store")).policy.digester.key_id == policy.digester.key_id
+    assert composed(store=str(tmp_path / "other")).policy.digester.key_id != policy.digester.key_id
     assert not (tmp_path / "store").exists()
 
 

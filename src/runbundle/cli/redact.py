@@ -160,9 +160,8 @@ def _text_of(line: bytes) -> str | None:
 
 @cache
 def _detector() -> "Detector":
-    from runbundle.redaction.detectors.environment import secrets_of_environment
-    from runbundle.redaction.detectors.known import KNOWN
+    from runbundle.redaction.detectors.environment import register_environment
     from runbundle.redaction.detectors.text import default_detector
 
-    KNOWN.register(*secrets_of_environment(os.environ))
+    register_environment(os.environ)
     return default_detector()

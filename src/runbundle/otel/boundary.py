@@ -7,6 +7,8 @@ or later, is downstream of it. Added to a provider that already exists, it prote
 
 import logging
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
@@ -15,6 +17,7 @@ from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.models.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.models.records import SpanRecord
+from runbundle.otel.beside import Beside, beside_in
 from runbundle.otel.claims import RUN_ID_KEY
 from runbundle.otel.debug_mode import DebugVault
 from runbundle.otel.joining import Trust
@@ -64,10 +67,6 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._codec = SpanCodec()
         self._downstream = 0
         self._logged_at = 0.0
-        self._about_root = {
-            "runbundle.redaction.policy": redactor.policy.sha256,
-            **({"runbundle.redaction.mode": "debug"} if debug is not None else {}),
-        }
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Put a processor behind the boundary."""
@@ -80,7 +79,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             return
         self.seen = True
         try:
-            member = self.membership.enter(span, parent_context)
+            member = self.membership.enter(span, parent_context, None if self.whole else beside_in(parent_context))
             if member is not None and self.recorder is not None:
                 context, parent, start_ns = identity(span), span.parent, time_of(span.start_time)
                 self.recorder.started(
@@ -116,7 +115,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if self.debug is not None and member is not None:
                 self._keep_content(self.debug, member.key, raw)
             if not self.whole:
-                self._state_cuts(span, raw)
+                self._state_cuts(span, raw, member.beside if member else None)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
@@ -132,12 +131,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Return what is known of a run at its start, redacted."""
         raw = self._raw(span, member, ends=False)
         if not self.whole:
-            self._state_cuts(span, raw)
+            self._state_cuts(span, raw, member.beside)
         return self.redactor.redact_span(raw)
 
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
         record = self._codec.to_record(span, member.key if member else NO_RUN, ended=ends)
         if member is not None:
+            if member.beside is not None:
+                member.beside.lay_over(record)
             attributes = record["attributes"]
             if "attributes" in record["dropped"]:
                 _put_back(record, member)
@@ -165,7 +166,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 if member.unfollowed:
                     attributes["runbundle.spans.unfollowed"] = member.unfollowed
             if member.is_run:
-                attributes.update(self._about_root)
+                attributes["runbundle.redaction.policy"] = self.redactor.policy.sha256
+                if self.debug is not None:
+                    attributes["runbundle.redaction.mode"] = "debug"
                 attributes["runbundle.redaction.key_id"] = self.redactor.key_id(record["tenant_id"])
                 if member.implicit:
                     attributes["runbundle.implicit"] = True
@@ -181,11 +184,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         data = claimed.encode("utf-8", "replace")
         return marker("content", digest=self.redactor.policy.digester("claimed", data), size=len(data))
 
-    def _state_cuts(self, span: ReadableSpan, raw: SpanRecord) -> None:
-        """State which values somebody else's provider has cut."""
-        state_cut(raw["attributes"], self.cut_to)
+    def _state_cuts(self, span: ReadableSpan, raw: SpanRecord, beside: Beside | None) -> None:
+        """State which values somebody else's provider has cut; what is beside the span it has not."""
+        whole: Mapping[str, Any] = beside.attributes if beside is not None else {}
+        events = {id(event[3]) for event in beside.events} if beside is not None else set[int]()
+        state_cut(raw["attributes"], self.cut_to, but=whole)
         for event, part in zip(span.events, raw["events"], strict=False):
-            state_cut(part["attributes"], chars_of(event.attributes))
+            if id(part["attributes"]) not in events:
+                state_cut(part["attributes"], chars_of(event.attributes))
         for link, part in zip(span.links, raw["links"], strict=False):
             state_cut(part["attributes"], chars_of(link.attributes))
 

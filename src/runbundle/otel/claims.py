@@ -110,3 +110,19 @@ class Claims:
             if len(self._known) >= _TOKENS:
                 self._known_before, self._known = self._known, {}
             return self._known.setdefault(text, known)
+
+
+_by_trace: dict[int, RunKey] = {}
+_TRACES = 2048  # remembered
+
+
+def note_trace(trace_id: int, scope: RunScope) -> None:
+    """Remember which run a trace is, where no boundary does: exporters see the run's own span last."""
+    if len(_by_trace) >= _TRACES:
+        _by_trace.pop(next(iter(_by_trace)), None)
+    _by_trace.setdefault(trace_id, scope.key)
+
+
+def run_of_trace(trace_id: int) -> RunKey | None:
+    """Return the run that began in a trace first, if it is remembered."""
+    return _by_trace.get(trace_id)

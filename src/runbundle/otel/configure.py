@@ -1,7 +1,6 @@
 """`configure()`: attach to a tracer provider or build one, and start recording."""
 
 import logging
-import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,21 +18,17 @@ from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel import active, notices, switch
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.composition import composed, opened
 from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
 from runbundle.otel.digest_key import carrier_keys
-from runbundle.otel.exporters import policy_from_environment, store_from_environment
 from runbundle.otel.handle import Handle, at_exit
 from runbundle.otel.joining import Trust
 from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.processors import raw_processors, value_limit_of
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
-from runbundle.redaction.detectors.environment import secrets_of_environment
-from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.detectors.text import default_detector
-from runbundle.redaction.engine import Redactor
 from runbundle.redaction.given_key import GivenKey
-from runbundle.store import ArtifactStore, from_url
+from runbundle.store import ArtifactStore
 from runbundle.store.places import spool_of, vault_of
 
 __all__ = ["Handle", "configure"]
@@ -116,22 +111,19 @@ def configure(
             if handle.configured_with(arguments):
                 return handle
             raise ConfigError("runbundle is already configured otherwise", hint="shut the first handle down before")
-        artifact_store = store if isinstance(store, ArtifactStore) else from_url(str(store or store_from_environment()))
-        policy = policy_from_environment(
+        artifact_store = opened(store)
+        redactor = composed(
+            artifact_store,
             arguments["contracts"],
-            store=artifact_store.url,
             key=key,
-            safe_keys=frozenset(arguments["safe_keys"]),
-            safe_names=frozenset(arguments["safe_names"]),
+            safe_keys=arguments["safe_keys"],
+            safe_names=arguments["safe_names"],
             user_id=user_id,
             result=arguments["result"],
-        )
-        KNOWN.register(*secrets_of_environment(os.environ))
-        # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
-        threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
-        redactor = Redactor(policy)
+        ).redactor
+        policy = redactor.policy
         forwarding = otlp_processors(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
-        debug = debug_vault(policy, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
+        debug = debug_vault(redactor, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
         recorder = Recorder(
             artifact_store,
             Path(spool) if spool else spool_of(artifact_store),

@@ -10,7 +10,7 @@ from runbundle.errors import ConfigError
 from runbundle.models.identity import RunKey
 from runbundle.models.records import SpanRecord
 from runbundle.redaction.debug import DebugContent
-from runbundle.redaction.policy import Policy
+from runbundle.redaction.engine import Redactor
 
 _log = logging.getLogger("runbundle")
 FLAG = "RUNBUNDLE_DEBUG_CONTENT"
@@ -19,14 +19,19 @@ FLAG = "RUNBUNDLE_DEBUG_CONTENT"
 class DebugVault:
     """Keeps the content of spans in a vault."""
 
-    def __init__(self, policy: Policy, root: Path, key: bytes, ttl_s: float) -> None:
+    def __init__(self, redactor: Redactor, root: Path, key: bytes, ttl_s: float) -> None:
         self.root = root
-        self._content = DebugContent(policy)
+        self._redactor = redactor
+        self._policy = redactor.policy
+        self._content = DebugContent(self._policy)
         self._writer = VaultWriter(root, key, ttl_s=ttl_s)
         _vaults.add(self)
 
     def keep(self, run: RunKey, record: SpanRecord) -> None:
         """Write what debug mode keeps of a raw span."""
+        if self._redactor.policy is not self._policy:  # a tool has declared its contract since
+            self._policy = self._redactor.policy
+            self._content = DebugContent(self._policy)
         self._writer.write(run, self._content.of(record))
 
     def after_fork(self) -> None:
@@ -34,7 +39,7 @@ class DebugVault:
         self._writer.after_fork()
 
 
-def debug_vault(policy: Policy, root: Path, ttl_s: float = DEFAULT_TTL_S) -> DebugVault:
+def debug_vault(redactor: Redactor, root: Path, ttl_s: float = DEFAULT_TTL_S) -> DebugVault:
     """Open the vault in `root`, remove what has expired, and warn.
 
     Raises `ConfigError` unless the environment agrees with the code: the flag, and a key.
@@ -43,7 +48,7 @@ def debug_vault(policy: Policy, root: Path, ttl_s: float = DEFAULT_TTL_S) -> Deb
         raise ConfigError(
             'content_mode="debug" needs the environment to agree', hint=f"set {FLAG}=1, and RUNBUNDLE_VAULT_KEY"
         )
-    vault = DebugVault(policy, root, vault_key(), ttl_s)
+    vault = DebugVault(redactor, root, vault_key(), ttl_s)
     expired = purge(vault.root)
     _log.warning(
         "content mode is debug: prompts, outputs and payloads are written to %s, encrypted, for %d hours;"

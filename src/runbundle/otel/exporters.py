@@ -1,26 +1,19 @@
-"""Exporters: one that redacts in front of another, and one that writes bundles, for configuration by environment."""
+"""Exporters: what redacts in front of others, and what writes bundles, for configuration by environment."""
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-from runbundle.bundle.recorder import Recorder
-from runbundle.codec.coerce import hex_id, time_of
-from runbundle.codec.dialects import is_agent_work
-from runbundle.models.identity import NO_RUN, RunKey, tenant_of
-from runbundle.models.records import SpanRecord
-from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY
-from runbundle.otel.digest_key import digest_key
-from runbundle.otel.spans import SpanCodec, identity
-from runbundle.redaction.contracts import by_name
+from runbundle.models.identity import NO_RUN
+from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
+from runbundle.otel.composition import composed
+from runbundle.otel.spans import SpanCodec
 from runbundle.redaction.engine import Redactor
-from runbundle.redaction.given_key import GivenKey
-from runbundle.redaction.policy import Policy
-from runbundle.store import from_url
-from runbundle.store.places import DEFAULT_STORE, spool_of
 
 
 class RedactingSpanExporter(SpanExporter):
@@ -31,7 +24,7 @@ class RedactingSpanExporter(SpanExporter):
 
     def __init__(self, inner: SpanExporter, redactor: Redactor | None = None) -> None:
         self._inner = inner
-        self._redactor = redactor or Redactor(policy_from_environment())
+        self._redactor = redactor or composed().redactor
         self._codec = SpanCodec()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -58,9 +51,7 @@ class RedactingSpanProcessor(SpanProcessor):
     """Redacts spans in front of another processor."""
 
     def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None) -> None:
-        from runbundle.otel.boundary import BoundarySpanProcessor
-
-        self._boundary = BoundarySpanProcessor(redactor or Redactor(policy_from_environment()))
+        self._boundary = BoundarySpanProcessor(redactor or composed().redactor)
         self._boundary.add_span_processor(inner)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
@@ -89,72 +80,49 @@ class BundleSpanExporter(SpanExporter):
     """
 
     def __init__(self, store: str | None = None, contracts: str | None = None, **_: Any) -> None:
-        artifact_store = from_url(store or store_from_environment())
-        self._redactor = Redactor(policy_from_environment(contracts, store=artifact_store.url))
-        self._recorder = Recorder(artifact_store, spool_of(artifact_store))
-        self._codec = SpanCodec()
-        self._agent_traces: dict[int, bool] = {}
+        self._sink: BundleSink | None = shared_sink(store, contracts)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Record the spans; those of traces without agent work are none of a bundle's business."""
-        for span in spans:
-            if is_agent_work(span.name, span.attributes or {}):
-                self._agent_traces[identity(span).trace_id] = True
-        for span in sorted(spans, key=lambda s: time_of(s.end_time) or 0):
-            own = (span.attributes or {}).get(RUN_ID_KEY)
-            run_id = own if isinstance(own, str) else hex_id(identity(span).trace_id, 32)
-            tenant = tenant_of((span.attributes or {}).get(TENANT_ID_KEY))
-            is_root = span.parent is None or span.parent.is_remote
-            if isinstance(own, str) or self._agent_traces.get(identity(span).trace_id):
-                run = RunKey(tenant, run_id)
-                try:
-                    self._recorder.ended(self._redacted(span, run, is_root=is_root), is_root=is_root)
-                except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
-                    self._recorder.count_dropped("boundary_end", run=run)
-                    self._recorder.ended_unrecorded(run, is_root=is_root)
-            if is_root:
-                self._agent_traces.pop(identity(span).trace_id, None)
+        if self._sink is None:
+            return SpanExportResult.FAILURE
+        self._sink.spans(spans)
         return SpanExportResult.SUCCESS
 
-    def _redacted(self, span: ReadableSpan, run: RunKey, *, is_root: bool) -> SpanRecord:
-        raw = self._codec.to_record(span, run)
-        raw["attributes"][RUN_ID_KEY] = run.run_id
-        if is_root:
-            raw["attributes"]["runbundle.redaction.policy"] = self._redactor.policy.sha256
-            raw["attributes"]["runbundle.redaction.key_id"] = self._redactor.key_id(run.tenant_id)
-        return self._redactor.redact_span(raw)
-
     def shutdown(self) -> None:
-        """Seal what has ended."""
-        self._recorder.close()
+        """Seal what has ended, unless a log exporter still adds to it."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            release(sink)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Seal what has ended; False if anything failed."""
-        return bool(self._recorder.flush(timeout_millis / 1000))
+        return self._sink is None or bool(self._sink.recorder.flush(timeout_millis / 1000))
 
 
-def store_from_environment() -> str:
-    """Return the store's URL: `RUNBUNDLE_STORE`, else `.runbundle` in the working directory."""
-    return os.environ.get("RUNBUNDLE_STORE", "").strip() or DEFAULT_STORE
+class BundleLogExporter(LogRecordExporter):
+    """Writes exported log records into the bundles of their traces: `OTEL_LOGS_EXPORTER=runbundle`.
 
-
-def policy_from_environment(
-    contracts: str | Iterable[Any] | None = None,
-    *,
-    store: str | None = None,
-    key: GivenKey | None = None,
-    **options: Any,
-) -> Policy:
-    """Build a policy from options; contracts default to the files of `RUNBUNDLE_CONTRACTS` (`:`-separated).
-
-    `store` is the URL of the store whose digests are to join; by default the environment's. Raises `ConfigError` for a
-    key that must not be used.
+    To be used beside `BundleSpanExporter`, of the same store, which tells what is a run: alone it writes nothing. What
+    comes after a run was sealed is added to its bundle as late.
     """
-    given: list[Any]
-    if contracts is None or isinstance(contracts, str):
-        given = [p for p in (contracts or os.environ.get("RUNBUNDLE_CONTRACTS", "")).split(os.pathsep) if p]
-    else:
-        given = list(contracts)
-    digester, origin, path = digest_key(store or store_from_environment(), key)
-    extra: Mapping[str, Any] = options
-    return Policy(contracts=by_name(given), digester=digester, key_origin=origin, key_path=path, **extra)
+
+    def __init__(self, store: str | None = None, contracts: str | None = None, **_: Any) -> None:
+        self._sink: BundleSink | None = shared_sink(store, contracts)
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Record the log records of traces that are agent work."""
+        if self._sink is None:
+            return LogRecordExportResult.FAILURE
+        self._sink.logs(batch)
+        return LogRecordExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Seal what has ended, unless a span exporter still adds to it."""
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            release(sink)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Seal what has ended; False if anything failed."""
+        return self._sink is None or bool(self._sink.recorder.flush(timeout_millis / 1000))

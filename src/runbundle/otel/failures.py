@@ -7,6 +7,7 @@ from typing import Any, cast
 from opentelemetry.trace import Span, Status, StatusCode
 from pydantic import ValidationError
 
+from runbundle.otel.at_source import add_event, record_exception, set_attributes
 from runbundle.redaction.floor import safe_name
 
 _MEMBERS, _MEMBER_CHARS = 8, 64
@@ -42,11 +43,11 @@ def type_name(error: BaseException) -> str:
 def record(span: Span, error: BaseException) -> None:
     """Set the span's status to error, with the exception as an event and its type as an attribute."""
     name = type_name(error)
-    span.set_attribute("error.type", name)
+    set_attributes(span, {"error.type": name})
     try:
-        span.record_exception(error, _without_inputs(error))
+        record_exception(span, error, _without_inputs(error))
     except Exception:  # noqa: BLE001 - an exception whose __str__ raises must not hide itself
-        span.add_event("exception", {"exception.type": name})
+        add_event(span, "exception", {"exception.type": name})
     span.set_status(Status(StatusCode.ERROR))
 
 

@@ -14,10 +14,11 @@ import orjson
 from runbundle.models.bundle import CaptureWord
 from runbundle.models.identity import tenant_of, valid_run_id
 from runbundle.otel import active
+from runbundle.otel.at_source import set_value
 from runbundle.otel.capture import capture
 from runbundle.otel.ids import new_run_id
 from runbundle.otel.leaves import type_of
-from runbundle.redaction.captured import CAPTURE, Said, with_said
+from runbundle.redaction.captured import CAPTURE, with_said
 from runbundle.redaction.markers import marker
 from runbundle.redaction.shapes import CLAIMED
 
@@ -101,16 +102,7 @@ def with_value(attributes: dict[str, Any], key: str, value: Any, *, as_text: boo
 def put(span: Any, key: str, value: Any, word: CaptureWord = "whole") -> None:
     """Set a captured value on a live span, and what became of it: at best `word`."""
     seen = capture(value, word)
-    span.set_attribute(key, seen.text)
-    say(span, key, seen.said)
-
-
-def say(span: Any, key: str, said: Said) -> None:
-    """Say on a live span what became of the value under `key`, in the place of what it said of it before."""
-    known: Any = getattr(span, "attributes", None)
-    text = known.get(CAPTURE) if known is not None else None
-    if text is not None or said.word != "whole" or said.chunked:
-        span.set_attribute(CAPTURE, with_said(text, {key: said}))
+    set_value(span, key, seen.text, seen.said)
 
 
 def run_id_of(value: object, attributes: dict[str, Any]) -> str:

@@ -16,9 +16,11 @@ from runbundle.bundle.sealer import FlushResult
 from runbundle.otel import active, notices, switch
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.composition import stand_in
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
 from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.processors import raw_processors
+from runbundle.redaction.declared import DECLARED
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")
@@ -52,6 +54,8 @@ class Handle:
         self.boundary = boundary
         self.recorder = recorder
         self.decider = decider
+        self.redactor_at_source = DECLARED.twin(boundary.redactor)
+        """What redacts the values of spans that are not on a provider of ours."""
         self.tracer = tracer_provider.get_tracer("runbundle")
         self._arguments = arguments
         self._log_boundary = log_boundary
@@ -137,6 +141,7 @@ class Handle:
         notices.note_end(self)
         if active.get() is self:
             active.set_handle(None)
+            stand_in(self.redactor_at_source)
         switch.let_go(self.tracer_provider, self.logger_provider)
         self._end(deadline)
 

@@ -5,7 +5,7 @@ else has built have cut before we see anything; all that can be done is to say s
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from opentelemetry.attributes import BoundedAttributes
@@ -152,15 +152,17 @@ def _shortened(value: Any, chars: int) -> Any:
 # -- of other people's providers, for what is recorded ----------------------------------------------------------------
 
 
-def state_cut(attributes: dict[str, Any], chars: int | None) -> None:
+def state_cut(attributes: dict[str, Any], chars: int | None, *, but: Container[str] = ()) -> None:
     """State, in raw attributes, which values are as long as their provider's limit, and so were cut or may have been.
 
     What is left of content is not content: it would be parsed, and digested, as if it were whole. A marker takes its
-    place. Names and ids stay, and are stated.
+    place. Names and ids stay, and are stated. `but`: keys of values that are known to be whole.
     """
     if chars is None:
         return
-    cut = [key for key, value in attributes.items() if any(len(text) == chars for text in _texts(value))]
+    cut = [
+        key for key, value in attributes.items() if key not in but and any(len(text) == chars for text in _texts(value))
+    ]
     for key in cut:
         if SPAN_KEYS.get(key) not in _SHORT_KINDS:
             attributes[key] = marker("oversize")

@@ -5,7 +5,12 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.sdk._logs import LogRecordProcessor, ReadWriteLogRecord, SynchronousMultiLogRecordProcessor
+from opentelemetry.sdk._logs import (
+    LogRecordProcessor,
+    ReadableLogRecord,
+    ReadWriteLogRecord,
+    SynchronousMultiLogRecordProcessor,
+)
 from opentelemetry.sdk.resources import Resource
 
 from runbundle.bundle.recorder import Recorder
@@ -48,7 +53,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
             if run is None:
                 library = log_record.instrumentation_scope
                 self._membership.outside.log(library.name if library is not None else "")
-            redacted = self._redactor.redact_log(self._record(log_record, run.key if run else NO_RUN))
+            redacted = self._redactor.redact_log(raw_log(self._codec, log_record, run.key if run else NO_RUN))
             if run is not None and self._recorder is not None:
                 self._recorder.logged(redacted)
             if self._downstream:
@@ -56,30 +61,6 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         except Exception:  # noqa: BLE001 - never raise into the application; the record is withheld, and counted
             if self._recorder is not None:
                 self._recorder.count_dropped("boundary_log", run=run.key if run else NO_RUN)
-
-    def _record(self, given: ReadWriteLogRecord, run: RunKey) -> LogRecordDict:
-        log = given.log_record
-        attributes: dict[str, Any] = dict(log.attributes or {})
-        error: BaseException | None = getattr(log, "exception", None)
-        if error is not None:
-            attributes.setdefault("exception.type", type(error).__qualname__)
-        state_cut(attributes, chars_of(log.attributes))
-        raw: dict[str, Any] = {
-            "run_id": run.run_id,
-            "tenant_id": run.tenant_id,
-            "trace_id": log.trace_id or 0,
-            "span_id": log.span_id or 0,
-            "time_ns": log.timestamp or log.observed_timestamp,
-            "severity": _number_of(log.severity_number),
-            "severity_text": log.severity_text or "",
-            "event_name": log.event_name or "",
-            "body": log.body,
-            "attributes": attributes,
-            "scope": self._codec.scope_record(given.instrumentation_scope),
-            "resource": self._codec.resource_record(given.resource or Resource.get_empty()),
-            "dropped": int(getattr(given, "dropped_attributes", 0) or 0),
-        }
-        return log_record(raw, log.observed_timestamp)
 
     def _copy(self, given: ReadWriteLogRecord, record: LogRecordDict) -> ReadWriteLogRecord:
         log = given.log_record
@@ -105,6 +86,32 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         return ReadWriteLogRecord(
             copied, self._codec.to_resource(record["resource"]), to_scope(record["scope"]), limits=given.limits
         )
+
+
+def raw_log(codec: SpanCodec, given: ReadWriteLogRecord | ReadableLogRecord, run: RunKey) -> LogRecordDict:
+    """Return the raw record of a log record."""
+    log = given.log_record
+    attributes: dict[str, Any] = dict(log.attributes or {})
+    error: BaseException | None = getattr(log, "exception", None)
+    if error is not None:
+        attributes.setdefault("exception.type", type(error).__qualname__)
+    state_cut(attributes, chars_of(log.attributes))
+    raw: dict[str, Any] = {
+        "run_id": run.run_id,
+        "tenant_id": run.tenant_id,
+        "trace_id": log.trace_id or 0,
+        "span_id": log.span_id or 0,
+        "time_ns": log.timestamp or log.observed_timestamp,
+        "severity": _number_of(log.severity_number),
+        "severity_text": log.severity_text or "",
+        "event_name": log.event_name or "",
+        "body": log.body,
+        "attributes": attributes,
+        "scope": codec.scope_record(given.instrumentation_scope),
+        "resource": codec.resource_record(given.resource or Resource.get_empty()),
+        "dropped": int(getattr(given, "dropped_attributes", 0) or 0),
+    }
+    return log_record(raw, log.observed_timestamp)
 
 
 def _number_of(severity: Any) -> Any:

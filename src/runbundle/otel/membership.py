@@ -23,6 +23,7 @@ from runbundle.codec.coerce import hex_id
 from runbundle.codec.dialects import Operation, is_agent_work
 from runbundle.models.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel import lanes, spawning
+from runbundle.otel.beside import Beside
 from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, Claims, RunScope
 from runbundle.otel.joining import Sender, Trust
 from runbundle.otel.labels import attributes_of, named
@@ -75,6 +76,8 @@ class Member:
     """When the span started, which tells it from another of the same ids."""
     twin: "Member | None" = None
     """Another live span that claims the same trace and span id."""
+    beside: Beside | None = None
+    """What it was given and does not show, on a provider of somebody else."""
     begun: Mapping[str, Any] | None = None
     """The attributes it began with: those that limits evict later say what it is."""
 
@@ -109,13 +112,15 @@ class Membership:
         """Spans that were not recorded since too many were open."""
         _memberships.add(self)
 
-    def enter(self, span: Span, parent_context: Context | None) -> Member | None:
-        """Find the run of a starting span; None if it is in none."""
+    def enter(self, span: Span, parent_context: Context | None, beside: Beside | None = None) -> Member | None:
+        """Find the run of a starting span; None if it is in none. `beside`: what it was given and does not show."""
         context = otel_context.get_current() if parent_context is None else parent_context
         own, above = identity(span), span.parent
         parent = self._live.get((own.trace_id, above.span_id)) if above else None
         remote = above is not None and above.is_remote
         attributes = attributes_of(span)
+        if beside is not None:
+            attributes.update(beside.attributes)
         is_run, implicit, joined, claimed = attributes.get("runbundle.op") == "run", False, "", ""
         run_id = attributes.get(RUN_ID_KEY) if is_run else None
         scope = otel_context.get_value(RUN, context)
@@ -155,11 +160,25 @@ class Membership:
                 self._watch(run, loop)
             member = self._place(scope, run, span, named(attributes), parent, is_run=is_run, joined=joined)
             member.implicit, member.claimed, member.begun = implicit, claimed, attributes
-            member.start_ns = span.start_time or 0
+            member.start_ns, member.beside = span.start_time or 0, beside
             ids = (own.trace_id, own.span_id)
             member.twin = self._live.get(ids)
             self._live[ids] = member
         return member
+
+    def beside(self, span: trace.Span) -> Beside | None:
+        """Return where to keep what a live span is given and does not show; None for one that is in no run."""
+        own = span.get_span_context()
+        member = self._live.get((own.trace_id, own.span_id))
+        if member is not None and member.beside is None:
+            member.beside = Beside()
+        return member.beside if member is not None else None
+
+    def run_of(self, span: trace.Span) -> RunKey | None:
+        """Return the run of a live span."""
+        own = span.get_span_context()
+        member = self._live.get((own.trace_id, own.span_id))
+        return member.key if member is not None else None
 
     def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
         """Take an ended span out of the table."""

@@ -1,6 +1,6 @@
 """The run in a context: as a value for this process, as a token in the baggage for others."""
 
-from opentelemetry import baggage
+from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
@@ -10,6 +10,7 @@ from runbundle.otel.joining import ENTRY, Sender, token_of
 
 RUN = otel_context.create_key("runbundle-run")
 """Under which a context holds its `RunScope`."""
+_UNSAMPLED = otel_context.create_key("runbundle-unsampled")
 
 
 def with_scope(scope: RunScope, context: Context) -> Context:
@@ -33,3 +34,23 @@ def current_scope(context: Context | None = None) -> RunScope | None:
         return scope
     handle = active.get()
     return handle.boundary.membership.claims.incoming(context).scope if handle is not None else None
+
+
+def unrecorded(outer: Context, inner: Context, *, is_run: bool) -> Context:
+    """Count work whose span, begun in `outer`, somebody else's sampler keeps from being recorded.
+
+    Returns `inner`, the context that the work is done in, marked so that a run is counted once, not by each call in it.
+    """
+    handle = active.get()
+    if handle is None:
+        return inner
+    if not is_run:
+        if otel_context.get_value(_UNSAMPLED, outer):
+            return inner
+        if trace.get_current_span(outer).is_recording():
+            handle.recorder.count_dropped("unsampled_span")  # a part of something that is recorded
+            return inner
+        if current_scope(outer) is not None:
+            return inner
+    handle.count_unsampled()
+    return otel_context.set_value(_UNSAMPLED, True, inner)

@@ -6,6 +6,7 @@ from typing import Any, cast
 from opentelemetry import trace
 
 from runbundle.otel import approval
+from runbundle.otel.at_source import add_event, set_attributes
 from runbundle.otel.capture import MAX_CAPTURE_BYTES
 from runbundle.otel.claims import RunScope
 from runbundle.otel.given import (
@@ -49,7 +50,7 @@ class RunHandle:
         root = self._scope.root if self._scope else None
         if root is not None:
             put(root, "runbundle.result", value)
-            root.set_attribute("runbundle.result.kind", kind_of(value))
+            set_attributes(root, {"runbundle.result.kind": kind_of(value)})
 
     @total
     def policy_decision(self, decision: approval.Outcome, *, rule: str = "", reason: str = "", tool: str = "") -> None:
@@ -118,15 +119,15 @@ class RunHandle:
         for key, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
             number = integer_of(value) if value is not None else None  # pyright: ignore[reportUnnecessaryComparison]
             if number is not None:
-                span.set_attribute(f"gen_ai.usage.{key}", number)
+                set_attributes(span, {f"gen_ai.usage.{key}": number})
             elif value is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 lost("usage")
         if text := text_of(model):
-            span.set_attribute("gen_ai.response.model", text)
+            set_attributes(span, {"gen_ai.response.model": text})
 
     def _emit(self, name: str, attributes: dict[str, Any]) -> None:
         if self._scope is not None:
-            trace.get_current_span().add_event(name, attributes)
+            add_event(trace.get_current_span(), name, attributes)
 
 
 def current_run() -> RunHandle:

@@ -11,8 +11,8 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
 from runbundle.errors import PolicyBlocked
-from runbundle.otel import active, approval
-from runbundle.otel.claims import RUN_ID_KEY, RunScope
+from runbundle.otel import active, approval, at_source
+from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope, note_trace
 from runbundle.otel.current import Mark, leave, place, release
 from runbundle.otel.failures import is_cancellation, is_failure, record
 from runbundle.otel.given import (
@@ -27,7 +27,7 @@ from runbundle.otel.given import (
     with_value,
 )
 from runbundle.otel.ids import new_call_id
-from runbundle.otel.run_context import current_scope, with_scope
+from runbundle.otel.run_context import current_scope, unrecorded, with_scope
 from runbundle.otel.run_handle import RunHandle
 from runbundle.otel.versions import versions_text
 from runbundle.redaction.shapes import CLAIMED
@@ -61,18 +61,29 @@ class SpanScope:
         """Start the span without making it current."""
         context, links = otel_context.get_current(), []
         self._outer = context
+        if active.get() is None:
+            self._name_run(current_scope(context) if self._run is None else self._run)
         if self._run is not None:
             links = self._link_to_parent(self._run, context)
             context = with_scope(self._run, context)
-        self.span = active.tracer().start_span(self._name, context, self._kind, self._attributes, links)
+        self.span = at_source.start(self._name, context, self._kind, self._attributes, links)
         self.context, self._mark = place(self.span, context)
         if not self.span.is_recording():
-            self.context = active.unrecorded(self._outer, self.context, is_run=self._run is not None)
+            self.context = unrecorded(self._outer, self.context, is_run=self._run is not None)
         if self._run is not None:
             self._run.root = self.span  # pyright: ignore[reportAttributeAccessIssue]
+            if active.get() is None:
+                note_trace(self.span.get_span_context().trace_id, self._run)
         else:
             self.handle = RunHandle(current_scope(context))
         return self
+
+    def _name_run(self, run: RunScope | None) -> None:
+        """Say whose the span is: no boundary will."""
+        if run is not None:
+            self._attributes[RUN_ID_KEY] = run.run_id
+            if run.tenant_id:
+                self._attributes[TENANT_ID_KEY] = run.tenant_id
 
     def _link_to_parent(self, run: RunScope, context: Context) -> list[Link]:
         """Tell the run around this one that it has a child, and take over whose it is."""
@@ -84,7 +95,7 @@ class SpanScope:
         if parent.session_id and not run.session_id:
             run.session_id = self._attributes["runbundle.session.id"] = parent.session_id
         name = self._attributes.get("runbundle.name", "")
-        span.add_event("runbundle.child", {"runbundle.child.run.id": run.run_id, "runbundle.name": name})
+        at_source.add_event(span, "runbundle.child", {"runbundle.child.run.id": run.run_id, "runbundle.name": name})
         self._attributes["runbundle.parent.run.id"] = parent.run_id
         own = span.get_span_context()
         self._attributes["runbundle.parent.span.id"] = format(own.span_id, "016x")
@@ -147,11 +158,11 @@ class SpanScope:
         if self.output and self.span.is_recording():
             put(self.span, self.output, value)
             if self.output == "runbundle.result":
-                self.span.set_attribute("runbundle.result.kind", kind_of(value))
+                at_source.set_attributes(self.span, {"runbundle.result.kind": kind_of(value)})
 
     def note(self, name: str) -> None:
         """Record an event of this span, whichever is the current one."""
-        self.span.add_event("runbundle.event", {"runbundle.event.name": name})
+        at_source.add_event(self.span, "runbundle.event", {"runbundle.event.name": name})
 
     def finish(self, error: BaseException | None = None, *, status: Literal["", "abandoned", "waiting"] = "") -> None:
         """End the span, with the error if there is one.
@@ -170,7 +181,7 @@ class SpanScope:
                 said = "cancelled"
             record(span, error)
         if said:
-            span.set_attribute("runbundle.status", said)
+            at_source.set_attributes(span, {"runbundle.status": said})
         span.end()
 
     def _passes_on(self, error: PolicyBlocked) -> bool:  # noqa: ARG002 - used by tool calls
@@ -210,7 +221,7 @@ class ToolScope(SpanScope):
             self._settle(call, await approval.ask_async(decider, call))
 
     def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
-        self.span.add_event("runbundle.policy.decision", approval.attributes_of(call, decision))
+        at_source.add_event(self.span, "runbundle.policy.decision", approval.attributes_of(call, decision))
         refusal = approval.refusal(call, decision)
         if refusal is not None:
             self._refused = True

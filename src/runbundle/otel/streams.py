@@ -13,8 +13,9 @@ from typing import Any, Literal, NamedTuple
 from opentelemetry import context as otel_context
 
 from runbundle.models.bundle import CaptureWord
+from runbundle.otel.at_source import set_attributes, set_value
 from runbundle.otel.current import release
-from runbundle.otel.given import lost, say
+from runbundle.otel.given import lost
 from runbundle.otel.scopes import SpanScope
 from runbundle.otel.stream_answer import Answer
 from runbundle.otel.stream_parts import Joiner, Joining, with_returned
@@ -122,18 +123,16 @@ class Stream:
         made = self._joiner.joined()
         if returned is not None:
             made = with_returned(made, returned)
-        scope.span.set_attribute(scope.output, made.text)
+        set_value(scope.span, scope.output, made.text, made.said(word))
         if scope.output == "runbundle.result":
-            scope.span.set_attribute("runbundle.result.kind", "stream")
-        say(scope.span, scope.output, made.said(word))
+            set_attributes(scope.span, {"runbundle.result.kind": "stream"})
         if made.answer is not None and self._recording.is_model:
             _tell(scope, made.answer)
 
 
 def _not_consumed(scope: SpanScope) -> None:
     if scope.output:
-        scope.span.set_attribute(scope.output, marker("unserialisable"))
-        say(scope.span, scope.output, Said("not_consumed"))
+        set_value(scope.span, scope.output, marker("unserialisable"), Said("not_consumed"))
 
 
 def _tell(scope: SpanScope, answer: Answer) -> None:
@@ -143,9 +142,7 @@ def _tell(scope: SpanScope, answer: Answer) -> None:
     for key, value in (("finish_reasons", answer.finish_reasons), ("model", answer.model), ("id", answer.response_id)):
         if value:
             said[f"gen_ai.response.{key}"] = value
-    for key, value in said.items():
-        if key not in known:
-            scope.span.set_attribute(key, value)
+    set_attributes(scope.span, {key: value for key, value in said.items() if key not in known})
 
 
 def follow(value: Any, handling: Handling, stream: Follower) -> Any:

@@ -1,8 +1,10 @@
 """The redactor: one raw span record in, one redacted record and a receipt out."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+from runbundle.models.contract import ToolContract
 from runbundle.models.records import (
     Attributes,
     EventRecord,
@@ -57,6 +59,11 @@ class Redactor:
         self._values = Values(policy)
         self._taint = Taint()
 
+    def go_by(self, contracts: Mapping[str, ToolContract]) -> None:
+        """Apply other contracts from now on. A record that is being redacted is finished under the old ones."""
+        policy = replace(self.policy, contracts=contracts)
+        self.policy, self._values = policy, Values(policy)
+
     def key_id(self, tenant_id: str = "") -> str:
         """Return the name of the key of a tenant's digests."""
         return self._tenant(tenant_id).digest.key_id
@@ -73,18 +80,19 @@ class Redactor:
 
     # -- spans ---------------------------------------------------------------------------------------------------
 
-    def redact_span(self, record: SpanRecord) -> SpanRecord:
+    def redact_span(self, record: SpanRecord, *, first_event: int = 0) -> SpanRecord:
         """Return the redacted record; its receipt travels in the attribute `runbundle.redaction`.
 
         Total: on any internal error the result is a skeleton of ids, times, kind and status code, never the raw
-        record. Idempotent: a redacted record comes back unchanged. The input is not modified.
+        record. Idempotent: a redacted record comes back unchanged. The input is not modified. `first_event`: the
+        number of its first event, where the record is a part of one.
         """
         try:
-            return self._span(record)
+            return self._span(record, first_event)
         except Exception:  # noqa: BLE001 - fail closed: whatever went wrong, the raw record goes no further
             return skeleton(record)
 
-    def _span(self, record: SpanRecord) -> SpanRecord:
+    def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
         raw = record["attributes"]
         receipt = parse_receipt(raw.get(RECEIPT)) or Receipt()
         tool = raw.get("gen_ai.tool.name")
@@ -98,7 +106,7 @@ class Redactor:
             "name": self.span_name(record["name"], attributes, receipt),
             "trace_state": kept_trace_state(record["trace_state"]),
             "attributes": attributes,
-            "events": [self._event(e, work, f"events[{i}]") for i, e in enumerate(record["events"])],
+            "events": [self._event(e, work, f"events[{i}]") for i, e in enumerate(record["events"], first_event)],
             "links": [self._link(link, work, f"links[{i}]") for i, link in enumerate(record["links"])],
             "status_message": self._values.message(record["status_message"], work, "status"),
             "scope": self._scope(record["scope"], tenant),

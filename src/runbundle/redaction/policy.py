@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +40,7 @@ class Policy:
     result: tuple[FieldRule, ...] = ()
     """Which fields of a run's result are kept; none by default."""
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """SHA-256 of the policy without its key: bundles with the same one were redacted by the same rules."""
         body = {

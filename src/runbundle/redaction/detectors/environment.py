@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.floor import sensitive_key
 
 _HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS")
@@ -16,3 +17,8 @@ def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
             value = unquote(entry.partition("=")[2].strip())
             found += [value, value.rpartition(" ")[2]]  # `Bearer x` is said in full and hides x
     return found
+
+
+def register_environment(environment: Mapping[str, str]) -> None:
+    """Register the secrets of an environment as known ones."""
+    KNOWN.register(*secrets_of_environment(environment))

@@ -1,0 +1,134 @@
+"""The composition root: what every entrance redacts by, built in one place from arguments, environment and files.
+
+An entrance that built its own would know fewer secrets than the others, and leak what they mask.
+"""
+
+import os
+import threading
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from runbundle.models.contract import FieldRule, ToolContract
+from runbundle.otel.digest_key import digest_key
+from runbundle.redaction.contracts import by_name
+from runbundle.redaction.declared import DECLARED
+from runbundle.redaction.detectors.environment import register_environment
+from runbundle.redaction.detectors.text import default_detector
+from runbundle.redaction.engine import Redactor
+from runbundle.redaction.given_key import GivenKey
+from runbundle.redaction.policy import Policy
+from runbundle.store import ArtifactStore, from_url
+from runbundle.store.places import DEFAULT_STORE
+
+if TYPE_CHECKING:
+    from runbundle.otel.handle import Handle
+
+Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
+"""Contracts, mappings, or paths of files; one text is a list of paths, as the environment has it."""
+
+
+class Composition(NamedTuple):
+    """What an entrance is made of."""
+
+    store_url: str
+    redactor: Redactor
+
+    @property
+    def policy(self) -> Policy:
+        """What the redactor goes by."""
+        return self.redactor.policy
+
+
+def composed(
+    store: str | Path | ArtifactStore | None = None,
+    contracts: Contracts = None,
+    *,
+    key: GivenKey | None = None,
+    safe_keys: Iterable[str] = (),
+    safe_names: Iterable[str] = (),
+    user_id: Literal["keep", "hash", "drop"] = "hash",
+    result: Iterable[FieldRule] = (),
+) -> Composition:
+    """Build what an entrance redacts by. Each argument left out is what the environment says.
+
+    `store`: whose digests are to join; default `RUNBUNDLE_STORE`, else `.runbundle` in the working directory. Nothing
+    is opened there. `contracts`: default the files of `RUNBUNDLE_CONTRACTS`. The contracts that tools declare where
+    they stand are added, also those declared later. Known secrets are registered: the values of variables whose names
+    say so, and the digest key. Raises `ConfigError` for a key that must not be used, `ContractError` for a contract
+    that is wrong.
+    """
+    register_environment(os.environ)
+    url = store.url if isinstance(store, ArtifactStore) else str(store or _store_of_environment())
+    digester, origin, path = digest_key(url, key)
+    policy = Policy(
+        contracts=by_name(_each(contracts)),
+        digester=digester,
+        key_origin=origin,
+        key_path=path,
+        safe_keys=frozenset(safe_keys),
+        safe_names=frozenset(safe_names),
+        user_id=user_id,
+        result=tuple(result),
+    )
+    redactor = Redactor(policy)
+    DECLARED.follow(redactor)
+    _warm_up()
+    return Composition(url, redactor)
+
+
+def opened(store: str | Path | ArtifactStore | None = None) -> ArtifactStore:
+    """Return the store that was given, or the one of the URL that was given, or that of the environment."""
+    return store if isinstance(store, ArtifactStore) else from_url(str(store or _store_of_environment()))
+
+
+def redactor_at_source(handle: "Handle | None") -> Redactor:
+    """Return what redacts the values that are put on spans which our boundary does not own.
+
+    Without a handle it is that of the last one, or of the exporter that writes bundles, else one that the environment
+    gives, built when it is first needed. Where none can be built nothing is known of contracts, and nothing is kept.
+    """
+    global _at_source
+    if handle is not None:
+        return handle.redactor_at_source
+    if _at_source is None:
+        with _lock:
+            if _at_source is None:
+                try:
+                    _at_source = composed().redactor
+                except Exception:  # noqa: BLE001 - a wrong key or contract of the environment must not reach the agent
+                    _at_source = Redactor(Policy())
+    return _at_source
+
+
+def stand_in(redactor: Redactor | None) -> None:
+    """Let a redactor serve spans that no handle is open for; None for the one of the environment."""
+    global _at_source
+    _at_source = redactor
+
+
+_at_source: Redactor | None = None
+_lock = threading.Lock()
+
+
+def _after_fork_in_child() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _store_of_environment() -> str:
+    return os.environ.get("RUNBUNDLE_STORE", "").strip() or DEFAULT_STORE
+
+
+def _each(contracts: Contracts) -> list[Any]:
+    if contracts is None or isinstance(contracts, str):
+        return [p for p in (contracts or os.environ.get("RUNBUNDLE_CONTRACTS", "")).split(os.pathsep) if p]
+    return list(contracts)
+
+
+def _warm_up() -> None:
+    # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
+    threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()
