@@ -38,13 +38,12 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     from runbundle.bundle.publish import recover
     from runbundle.bundle.spool import spooled_runs
     from runbundle.cli.render import table
-    from runbundle.redaction.detectors.environment import secrets_of_environment
-    from runbundle.redaction.detectors.known import KNOWN
+    from runbundle.redaction.detectors.environment import register_environment
     from runbundle.store.places import spool_of
 
     if everything == bool(runs):
         raise ConfigError("recover takes ids of runs, or --all", hint="runbundle recover --all")
-    KNOWN.register(*secrets_of_environment(os.environ))
+    register_environment(os.environ)
     store = open_store(store_url)
     spool = spool_of(store)
     known = {key.path: key for key in spooled_runs(spool)}
