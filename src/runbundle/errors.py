@@ -7,6 +7,7 @@
     ├── ContractError                     a tool contract is wrong; `.path` says where
     ├── StoreError
     │   ├── KeyNotFound (KeyError)        nothing is stored under that key, or no run has that name
+    │   │   └── OddEntry                  what lies there is a link, a pipe, a folder, …; it was not opened
     │   ├── AlreadyExists (FileExistsError)  create-only: the key is taken; nothing was changed
     │   ├── KeyChanged                    conditional replace: the key holds something else; nothing was changed
     │   └── StoreUnavailable              disk full, no permission, no network: worth another try
@@ -75,6 +76,12 @@ class KeyNotFound(StoreError, KeyError):
     code = "not-found"
 
 
+class OddEntry(KeyNotFound):
+    """What lies under the key is no regular file, or lies behind a link. It was neither opened nor followed."""
+
+    code = "odd-entry"
+
+
 class AlreadyExists(StoreError, FileExistsError):
     """The key is taken. Nothing was changed."""
 
@@ -139,11 +146,25 @@ class MalformedBundle(BundleError):
     """A file of the bundle does not parse. `file` names it, `line` counts from 1 (0: the whole file)."""
 
     code = "malformed"
+    finding = ""
+    """The code of the finding that `verify` makes of it, if it has one of its own."""
 
     def __init__(self, message: str, *, file: str, line: int = 0, hint: str = "") -> None:
         super().__init__(f"{file}{f':{line}' if line else ''}: {message}", hint=hint)
         self.file = file
         self.line = line
+
+
+class TooLarge(MalformedBundle):
+    """A file, a line or an entry is larger than any that is written. It was not read to its end."""
+
+    finding = "RB231"
+
+
+class TooDeep(MalformedBundle):
+    """JSON is nested more deeply than any that is written."""
+
+    finding = "RB232"
 
 
 class UnsupportedVersion(BundleError):

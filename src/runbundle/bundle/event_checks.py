@@ -55,10 +55,10 @@ class EventChecks:
         except ValueError:
             return False
 
-    def malformed(self, number: int, message: str, line: bytes) -> None:
+    def malformed(self, number: int, message: str, line: bytes, *, code: str = "RB102") -> None:
         """Note a line that does not parse. What it holds may be a leak all the same."""
         self._seen += 1
-        self._add("RB102", message, file=self._file, line=number)
+        self._add(code, message, file=self._file, line=number)
         self._credential(number, line)
 
     def event(self, number: int, event: dict[str, Any], line: bytes) -> None:

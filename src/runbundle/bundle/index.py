@@ -23,11 +23,21 @@ from typing import Any, TypeVar
 import orjson
 
 from runbundle.bundle.index_db import COLUMNS, connect, save
-from runbundle.bundle.index_rows import Row, batches, named_row, names_of, read_row, row_of, stamp_of, with_names
+from runbundle.bundle.index_rows import (
+    Row,
+    batches,
+    named_row,
+    names_of,
+    read_row,
+    row_from,
+    row_of,
+    stamp_of,
+    with_names,
+)
 from runbundle.bundle.keys import list_keys
 from runbundle.errors import KeyNotFound, RunbundleError
 from runbundle.store import ArtifactStore, LocalStore
-from runbundle.store.base import Body
+from runbundle.store.base import Body, is_key
 
 T = TypeVar("T")
 NAME = ".index.sqlite"
@@ -92,9 +102,14 @@ class Index:
         self._need_names(wanted)
         rows: list[Row] = []
         for _ in range(3):
-            where, values = self._conditions(wanted)  # holds names of columns and marks, no values
+            where, given = self._conditions(wanted)  # holds names of columns and marks, no values
             order = "ORDER BY started_at = '' DESC, started_at DESC, key DESC LIMIT ?"
-            rows = [Row(*r) for r in self._db.execute(f"SELECT {COLUMNS} FROM runs {where} {order}", (*values, limit))]  # noqa: S608
+            query = f"SELECT {COLUMNS} FROM runs {where} {order}"  # noqa: S608
+            found = [row_from(values) for values in self._db.execute(query, (*given, limit))]
+            rows = [row for row in found if row is not None]
+            if len(rows) < len(found):
+                self._begin_anew()
+                continue
             changed = [row.key for row in rows if row.stamp and row.stamp != stamp_of(self._store, row.key)]
             if not changed:
                 break
@@ -109,7 +124,12 @@ class Index:
 
     def last(self) -> str | None:
         """Return the key of the sealed run that started last."""
-        return next((row.key for row in self.runs(Wanted(since="0"), 1)), None)
+        for _ in range(2):
+            row = next(iter(self.runs(Wanted(since="0"), 1)), None)
+            if row is None or read_row(self._store, row.key)[:4] == row[:4]:
+                return row.key if row is not None else None
+            self._begin_anew()  # it says of the bundle what that does not
+        return None
 
     def named(self, run: str) -> list[str]:
         """Return the keys that `run` may mean: the key, else runs of that id, else runs whose id begins so."""
@@ -117,9 +137,17 @@ class Index:
             ("key = ?", [run]), ("run_id = ?", [run]), ("run_id >= ? AND run_id < ?", [run, run + "~"])
         ):  # fmt: skip
             found = [key for (key,) in self._db.execute(f"SELECT key FROM runs WHERE {where} ORDER BY key", values)]  # noqa: S608
+            found = [key for key in found if isinstance(key, str) and is_key(key)]
             if found:
                 return found
         return []
+
+    def _begin_anew(self) -> None:
+        """Read all bundles again: somebody else has written to the index."""
+        with self._db:
+            self._db.execute("DELETE FROM runs")
+            self._db.execute("DELETE FROM folders")
+        save(self._db, [read_row(self._store, key) for key in list_keys(self._store)])
 
     def close(self) -> None:
         """Close the database."""
@@ -155,7 +183,12 @@ class Index:
         """Look up the names that no seal has noted, once somebody asks for them."""
         if not (wanted.tool or wanted.agent or wanted.text):
             return
-        unknown = [Row(*r) for r in self._db.execute(f"SELECT {COLUMNS} FROM runs WHERE tools IS NULL")]  # noqa: S608
+        query = f"SELECT {COLUMNS} FROM runs WHERE tools IS NULL"  # noqa: S608
+        told = [row_from(values) for values in self._db.execute(query)]
+        if None in told:
+            self._begin_anew()
+            told = [row_from(values) for values in self._db.execute(query)]
+        unknown = [row for row in told if row is not None]
         for batch in batches(unknown):
             save(self._db, _each(self._store, partial(named_row, self._store), batch))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runbundle.bundle.index_rows import Row
+from runbundle.private import create
 
 _VERSION = 1
 COLUMNS = ", ".join(Row._fields)
@@ -16,8 +17,7 @@ def connect(path: Path | None) -> sqlite3.Connection:
     if path is None:
         return _prepared(sqlite3.connect(":memory:"))
     for last in (False, True):
-        if not path.exists():
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        os.close(create(path, os.O_RDWR))  # also refuses what is a link, or no file
         db = sqlite3.connect(path, timeout=10)
         try:
             # Not WAL, whose files come and go and so change the root's time. Not synced: it can be made again.

@@ -10,6 +10,8 @@ from runbundle.bundle.keys import INNER
 from runbundle.errors import StoreUnavailable
 from runbundle.models.identity import well_formed
 from runbundle.store import LocalStore
+from runbundle.store.base import is_key
+from runbundle.store.regular import NotRegular, entries_of, folder_below
 
 _FRESH_NS = 2_000_000_000  # a folder that changes twice within its clock's grain looks unchanged: wait that long
 
@@ -37,7 +39,8 @@ def _relist(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> Non
     names = _names(store)
     found = known & names
     for first in names - found:
-        if not well_formed(first) or not (store.root / first).is_dir():
+        here = store.root / first
+        if not well_formed(first) or (not here.is_symlink() and not here.is_dir()):
             continue
         changed = _changed(store, first)
         inner, files = _inside(store, first)
@@ -96,15 +99,15 @@ def _inside(store: LocalStore, first: str) -> tuple[list[str], bool]:
     inner: list[str] = []
     files = False
     try:
-        with os.scandir(store.root / first) as entries:
-            for entry in entries:
-                if entry.name.startswith("."):
+        with folder_below(store.root, [first]) as fd:
+            for name, kind in entries_of(fd):
+                if name.startswith("."):
                     continue
-                if not entry.is_dir():
+                if kind not in ("a folder", "a link"):
                     files = True
-                elif entry.name not in INNER:
-                    inner.append(entry.name)
-    except FileNotFoundError:
+                elif name not in INNER and is_key(name):
+                    inner.append(name)
+    except (FileNotFoundError, NotRegular):
         pass
     except OSError as error:
         raise StoreUnavailable(f"cannot list {store.root / first}: {error.strerror}") from error

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 
-from runbundle.bundle.index_rows import Row
+from runbundle.bundle.index_rows import Row, row_from
 from runbundle.errors import AlreadyExists, KeyNotFound, StoreError, StoreUnavailable
 from runbundle.models.canonical import sha256_hex
 from runbundle.store.objects import ObjectStore
@@ -50,10 +50,10 @@ def load_rows(store: ObjectStore) -> list[Row]:
 
 
 def _rows_of(name: str, body: bytes) -> list[Row]:
-    """Read one object of the index; none of a damaged one, which `runbundle index --rebuild` makes again."""
+    """Read one object of the index; none of a damaged one. A reader reads the bundles of what is missing again."""
     try:
         values = orjson.loads(gzip.decompress(body)) if name.startswith("packs/") else [orjson.loads(body)]
-        return [Row(*row) for row in values]
+        return [row for row in map(row_from, values) if row is not None]
     except (ValueError, TypeError, OSError, EOFError):
         return []
 

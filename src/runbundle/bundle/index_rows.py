@@ -1,17 +1,23 @@
 """What an index knows of one bundle: a row, made from run.json, and the names of its tools and agents."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from runbundle.errors import BundleError, KeyNotFound
+from runbundle.codec.reading import LARGEST
+from runbundle.errors import BundleError, KeyNotFound, OddEntry
 from runbundle.store import ArtifactStore, LocalStore
-from runbundle.store.base import Body
+from runbundle.store.base import Body, is_key
 
 T = TypeVar("T")
 _BATCH = 500
+_MOST_TEXT = 16 * 1024 * 1024
+_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[0-9.]{0,10}(?:Z|\+00:00)\Z")
+_NUMBER = re.compile(r"[0-9]{1,20}")
+_WORD = re.compile(r"[a-z]{1,20}")
 _SMALL = 8 * 1024 * 1024  # of larger files the names are looked up when they are first asked for, not at the seal
 
 
@@ -41,6 +47,28 @@ class Row(NamedTuple):
     """Likewise of its agents."""
     stamp: str = ""
     """What its run.json looked like on disk: time and size."""
+
+
+def row_from(values: Sequence[Any]) -> Row | None:
+    """Return the row that an index holds, None for what none can be: an index lies where others can write too."""
+    if len(values) != len(Row._fields):
+        return None
+    row = Row(*values)
+    texts = (*row[:9], row.text, row.stamp)
+    named = all(type(names) in (str, type(None)) for names in (row.tools, row.agents))
+    counts = (row.tool_calls, row.model_calls, row.revision)
+    fits = (
+        named
+        and all(type(text) is str and len(text) <= _MOST_TEXT for text in texts)
+        and all(type(count) is int and 0 <= count <= LARGEST for count in counts)
+        and is_key(row.key)
+        and row.key.count("/") <= 1
+        and (row.problem or (row.run_id.isprintable() and bool(row.run_id)))
+        and (row.problem or (_MOMENT.match(row.started_at) and _NUMBER.fullmatch(row.duration_ns)))
+        and (row.problem or (_WORD.fullmatch(row.status) and _WORD.fullmatch(row.state)))
+        and (not row.problem or (row.started_at, row.duration_ns) == ("", ""))
+    )
+    return row if fits else None
 
 
 def row_of(key: str, index: Mapping[str, Any], *, stamp: str = "") -> Row:
@@ -110,11 +138,13 @@ def stored_names(store: ArtifactStore, key: str, index: Mapping[str, Any]) -> tu
 
 def read_row(store: ArtifactStore, key: str) -> Row:
     """Read run.json of one bundle and return its row. Raises `StoreUnavailable`."""
-    from runbundle.bundle.reader import parse_index
+    from runbundle.bundle.reader import index_bytes, parse_index
 
     stamp = stamp_of(store, key)  # before it is read: if it changes meanwhile, that shows
     try:
-        said = parse_index(store.get(f"{key}/run.json"))
+        said = parse_index(index_bytes(store, key))
+    except OddEntry as error:
+        return problem_row(key, error.message)
     except KeyNotFound:
         return problem_row(key, "unsealed")
     except BundleError as error:

@@ -13,10 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.bundle.mapped import MappedFile
+from runbundle.codec.entries import is_entry
 from runbundle.codec.journal_lines import parse_line, record_line, resource_line
 from runbundle.codec.reading import text_of
 from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
+from runbundle.private import make_folder
+from runbundle.redaction.again import redact_again
+from runbundle.redaction.shapes import is_name
+from runbundle.store.regular import NotRegular, descriptor_at, entries_of, file_at, folder_below, refuse_link
 
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""A longer line is no recorder's: it is counted as torn, and never held in memory."""
 _NAMES = 1000  # tried for one journal, of which an assembler holds those before
 
 
@@ -31,7 +38,10 @@ class JournalWriter:
         Raises `BlockingIOError` if somebody else holds the file, or has just removed it; `OSError` if it cannot be
         written.
         """
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent)
+        for folder in (path.parent, path.parent.parent):  # the run's and the tenant's, or the spool, which is given
+            if folder is path.parent or folder.name.startswith("@"):
+                refuse_link(folder)
         self.path = path
         self._file = MappedFile(path, sync_each=sync_each, plain=plain)
         try:
@@ -109,9 +119,9 @@ class JournalWriter:
 def journal_files(directory: Path) -> list[Path]:
     """Return the journals of one run, in a stable order; none if its folder is gone. Links and pipes are none."""
     try:
-        with os.scandir(directory) as entries:
-            names = [e.name for e in entries if e.name.endswith(".jsonl") and e.is_file(follow_symlinks=False)]
-    except (FileNotFoundError, NotADirectoryError):
+        with folder_below(directory.parent, [directory.name]) as fd:
+            names = [name for name, kind in entries_of(fd) if name.endswith(".jsonl") and not kind]
+    except (FileNotFoundError, NotADirectoryError, NotRegular):
         return []
     return [directory / name for name in sorted(names)]
 
@@ -119,22 +129,28 @@ def journal_files(directory: Path) -> list[Path]:
 class JournalReader:
     """The entries of all journals of a run, one at a time."""
 
-    def __init__(self, paths: Iterable[Path], *, live: Iterable[Path] = ()) -> None:
-        """`live` are those that a writer may be appending to: what is not whole there is not yet written."""
+    def __init__(self, paths: Iterable[Path], *, live: Iterable[Path] = (), own: str | None = None) -> None:
+        """`live` are those that a writer may be appending to: what is not whole there is not yet written.
+
+        `own`: what the names of this process's journals begin with; all others are redacted again, see
+        `redaction.again`. None: none is, since nothing is made of them.
+        """
         self.torn = 0
         """Lines that could not be read, so far: at most one a writer, its last, unless a file was damaged."""
         self.sdk_versions: set[str] = set()
         """Versions of the OpenTelemetry SDK that the resources name, so far."""
         self._paths = list(paths)
         self._live = frozenset(live)
+        self._own = own
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield spans, logs and starts. Damaged lines are counted, not raised; a file that is gone is passed over."""
         for path in self._paths:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotRegular):
                 yield from self._entries(path)
 
     def _entries(self, path: Path) -> Iterator[dict[str, Any]]:
+        again = self._own is not None and not (self._own and path.name.startswith(self._own))
         for line in _lines(path):
             entry = parse_line(line)
             if entry is None:
@@ -145,13 +161,16 @@ class JournalReader:
                 version = _sdk_version(entry)
                 if version:
                     self.sdk_versions.add(version)
+            elif again and is_entry(entry):
+                yield redact_again(entry)
             else:
                 yield entry
 
 
 def _sdk_version(resource: dict[str, Any]) -> str:
     try:
-        return text_of(resource["value"]["attributes"], "telemetry.sdk.version") or ""
+        version = text_of(resource["value"]["attributes"], "telemetry.sdk.version") or ""
+        return version if is_name(version) else ""
     except (KeyError, TypeError, AttributeError):  # a line that is whole, and no resource
         return ""
 
@@ -164,8 +183,8 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
     try:
         for path in paths:
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            except FileNotFoundError:
+                fd = descriptor_at(path)
+            except (FileNotFoundError, NotRegular):
                 continue
             held.append(_hold(fd))
             with contextlib.suppress(BlockingIOError):
@@ -201,11 +220,12 @@ def is_held(path: Path) -> bool:
 def sole_sealer(directory: Path) -> Generator[bool]:
     """Hold the lock on a run's folder, so that of several processes one seals it at a time.
 
-    Yields False if the folder is gone: somebody else has sealed the run meanwhile.
+    Yields False if the folder is gone: somebody else has sealed the run meanwhile; or if it is a link.
     """
     try:
-        fd = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+        with folder_below(directory.parent, [directory.name]) as held:
+            fd = os.dup(held)
+    except (FileNotFoundError, NotADirectoryError, NotRegular):
         yield False
         return
     _hold(fd)
@@ -254,8 +274,11 @@ def _is_still_at(path: Path, fd: int) -> bool:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        for line in file:
-            line = line.rstrip(b"\0")
+    with file_at(path) as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            whole = line.endswith(b"\n") or len(line) < MAX_LINE_BYTES
+            while not whole and not line.endswith(b"\n"):  # passed over; what was read of it is no line of ours
+                line = file.readline(MAX_LINE_BYTES) or b"\n"
+            line = line.rstrip(b"\0") if whole else b"too long\n"
             if line:
                 yield line  # with zeros before it, it lies behind a page that a dying machine did not write

@@ -5,6 +5,7 @@ from itertools import groupby
 
 from runbundle.models.identity import well_formed
 from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store.base import is_key
 
 INNER = ("eval", "revisions")
 """Folders of a bundle; no run of a tenant is found under these names."""
@@ -16,7 +17,8 @@ def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> I
 
     Keys that are `known`, from an index, are yielded if their folders are still there; they are not looked into.
     """
-    firsts = [first for first in store.list_dirs() if well_formed(first)]
+    # A link in the place of a run is no run, and is named as what it is: it is not for us to pass over in silence.
+    firsts = sorted(first for first in {*store.list_dirs(), *_links(store, "")} if well_formed(first))
     tenants = {key.partition("/")[0] for key in known if "/" in key}
     unknown = [first for first in firsts if first not in known and first not in tenants]
     inside = _inside(store, "") if len(unknown) > _MANY and not isinstance(store, LocalStore) else {}
@@ -24,15 +26,20 @@ def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> I
         if first in known:
             yield first
         elif first in tenants:
-            yield from (f"{first}/{name}" for name in store.list_dirs(first) if name not in INNER)
+            inner = sorted({*store.list_dirs(first), *_links(store, first)} - set(INNER))
+            yield from (f"{first}/{name}" for name in inner)
         elif isinstance(store, LocalStore):
-            inner = [name for name in store.list_dirs(first) if name not in INNER]
+            inner = sorted({*store.list_dirs(first), *_links(store, first)} - set(INNER))
             files = bool(inner) and any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/"))
             yield from (f"{first}/{name}" for name in inner) if inner and not files else (first,)
         else:
             inner, files = (inside or _inside(store, f"{first}/")).get(first, ([], False))
             if inner or files:  # some servers list a folder when its last object has gone
                 yield from (f"{first}/{name}" for name in inner) if not files else (first,)
+
+
+def _links(store: ArtifactStore, prefix: str) -> list[str]:
+    return [name for name, kind in store.odd(prefix, deep=False) if kind == "a link" and is_key(name)]
 
 
 def _inside(store: ArtifactStore, prefix: str) -> dict[str, tuple[list[str], bool]]:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, Generic, TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, first_problem, pointer
-from runbundle.errors import MalformedBundle
+from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, parse_model, parsed_json, pointer
+from runbundle.errors import MalformedBundle, TooLarge
 from runbundle.models.canonical import to_json_bytes
 from runbundle.models.evidence import Evidence, Retrieval
 from runbundle.models.tools import ToolCall, ToolCalls
@@ -56,15 +56,19 @@ class Listing(Generic[M]):
         """Yield the entries. Raises `MalformedBundle` where something is not as the models say, after what was."""
         head = [next(self._lines, b""), next(self._lines, b"")]
         if head != [b"{\n", b'  "%b": [\n' % self._key.encode()]:
-            yield from self._whole(b"".join([*head, *self._lines]))
+            yield from self._whole(self._all(head))
             return
         for first in self._lines:
             if first != b"    {\n":
                 self._rest(first)
                 return
             entry = [first]
+            size = 0
             for line in self._lines:
                 entry.append(line)
+                size += len(line)
+                if size > MAX_LINE_BYTES:
+                    raise TooLarge("has an entry larger than 64 MiB", file=self._path)
                 if line in (b"    }\n", b"    },\n"):
                     break
             data = b"".join(entry).rstrip(b",\n")
@@ -82,12 +86,18 @@ class Listing(Generic[M]):
         if getattr(self.around, self._key):
             raise MalformedBundle(f"has {self._key} twice", file=self._path)
 
+    def _all(self, head: list[bytes]) -> bytes:
+        size, lines = 0, head
+        for line in self._lines:
+            lines.append(line)
+            size += len(line)
+            if size > MAX_LINE_BYTES:
+                raise TooLarge("is larger than 64 MiB, and of another layout than is written", file=self._path)
+        return b"".join(lines)
+
     def _whole(self, data: bytes) -> Iterator[tuple[M, bytes]]:
         found = _model(data, self._path, self._outer)
-        try:
-            value: dict[str, Any] = orjson.loads(data)
-        except orjson.JSONDecodeError as error:  # such as NaN, which pydantic takes
-            raise MalformedBundle(f"is not JSON ({error.msg})", file=self._path, line=error.lineno) from None
+        value: dict[str, Any] = parsed_json(data, self._path)  # raises for NaN, which pydantic takes
         for entry, body in zip(getattr(found, self._key), value[self._key], strict=True):
             yield entry, orjson.dumps(body)
         self.around = found.model_copy(update={self._key: []})
@@ -111,7 +121,4 @@ def each_retrieval(bundle: Bundle) -> Iterator[Retrieval]:
 
 
 def _model(data: bytes, path: str, model: type[M]) -> M:
-    try:
-        return model.model_validate_json(data)
-    except ValidationError as error:
-        raise MalformedBundle(first_problem(error), file=path) from None
+    return parse_model(data, model, path)

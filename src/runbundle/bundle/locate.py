@@ -1,18 +1,22 @@
 """Find a run: by path, by id, by the beginning of its id, or as the last one."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from runbundle.bundle.index import Index, Wanted, index_of
 from runbundle.bundle.keys import list_keys
-from runbundle.bundle.reader import parse_index
-from runbundle.errors import BundleError, KeyNotFound
+from runbundle.bundle.reader import index_bytes, parse_index
+from runbundle.bundle.sniff import is_folder_of_a_bundle, what_file, what_folder
+from runbundle.errors import BundleError, ConfigError, KeyNotFound, OddEntry
 from runbundle.models.bundle import RunIndex
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
 
 LAST = "@last"
+_MOST_CHARS, _SHOWN = 4096, 120
+_BUNDLE = "a bundle is a folder with a run.json in it; a store of them is given as --store"
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,9 @@ def list_runs(store: ArtifactStore) -> Iterator[Entry]:
 
 def _entry(store: ArtifactStore, key: str) -> Entry:
     try:
-        return Entry(key, parse_index(store.get(f"{key}/run.json")), "")
+        return Entry(key, parse_index(index_bytes(store, key)), "")
+    except OddEntry as error:
+        return Entry(key, None, error.message)
     except KeyNotFound:
         return Entry(key, None, "unsealed")
     except BundleError as error:
@@ -43,14 +49,15 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     """Return the store and key of the bundle that `run` names.
 
     `run` is a path of a bundle's folder or of its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly
-    one id, or `@last`. Raises `KeyNotFound` that says what there is.
+    one id, or `@last`. Raises `KeyNotFound` that says what there is, and `ConfigError` for what can name nothing.
     """
+    if not run.strip() or not run.isprintable() or len(run) > _MOST_CHARS:
+        raise ConfigError("a run has to be named", hint="by its id, the beginning of it, a path, or @last")
     path = Path(run)
-    if path.name == "run.json" and path.is_file():
+    if path.name == "run.json" and os.path.isfile(path):  # noqa: PTH113 - false for what is no path
         path = path.parent
-    if ("/" in run or path.is_absolute() or run in (".", "..")) and path.is_dir():
-        path = path.resolve()
-        return LocalStore(path.parent), path.name
+    if ("/" in run or path.is_absolute() or run in (".", "..")) and os.path.isdir(path):  # noqa: PTH112 - likewise
+        return _folder(path)
     if is_key(run) and store.exists(f"{run}/run.json"):
         return store, run  # one look, and no index
     index = index_of(store)
@@ -65,13 +72,21 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
         return store, found[0]
     if found:
         raise KeyNotFound(
-            f"{len(found)} runs begin with {run}", hint=f"such as {', '.join(found[:3])}; give more of it"
+            f"{len(found)} runs begin with {run[:_SHOWN]}", hint=f"such as {', '.join(found[:3])}; give more of it"
         )
-    if path.is_dir():
-        path = path.resolve()
-        return LocalStore(path.parent), path.name
+    if os.path.isdir(path):  # noqa: PTH112
+        return _folder(path)
+    if os.path.lexists(path):
+        raise KeyNotFound(f"{run} is {what_file(path)}; it is no bundle", hint=_BUNDLE)
     hint = f"there are {count} runs in {store.url}; runbundle ls lists them" if count else f"{store.url} holds no runs"
-    raise KeyNotFound(f"there is no run {run}", hint=hint)
+    raise KeyNotFound(f"there is no run {run[:_SHOWN]}", hint=hint)
+
+
+def _folder(path: Path) -> tuple[ArtifactStore, str]:
+    whole = path.resolve()
+    if not is_folder_of_a_bundle(whole):
+        raise KeyNotFound(f"{path} is {what_folder(whole)}; it is no bundle", hint=_BUNDLE)
+    return LocalStore(whole.parent), whole.name
 
 
 def _last(store: ArtifactStore, index: Index) -> str:

@@ -16,7 +16,10 @@ from uuid import uuid4
 import orjson
 
 from runbundle.bundle.spool import LOSSES
+from runbundle.codec.reading import LARGEST
 from runbundle.models.identity import RunKey
+from runbundle.private import make_folder, write
+from runbundle.store.regular import NotRegular, entries_of, folder_below, read_at, refuse_link
 
 _EVERY_S = 1.0
 """How often a process writes its ledger at most, unless it is told to."""
@@ -131,7 +134,8 @@ class Losses:
             }  # fmt: skip
             data = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         with contextlib.suppress(OSError):
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self._folder)
+            refuse_link(self._folder)
             _replace(self._folder / name, data)
             if prune:
                 _prune(self._folder)
@@ -142,19 +146,26 @@ def read_losses(spool: Path) -> list[Loss]:
     found: list[Loss] = []
     for path in _files(spool / LOSSES):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-            if path.stat().st_size <= _MOST_BYTES:
-                found.append(_loss(cast("dict[str, Any]", orjson.loads(path.read_bytes())), path.name))
+            body = orjson.loads(read_at(path, _MOST_BYTES))
+            found.append(_loss(cast("dict[str, Any]", body), path.name))
     return sorted(found, key=lambda loss: (loss.until, loss.file))
 
 
 def _loss(body: dict[str, Any], file: str) -> Loss:
     return Loss(
-        int(body["pid"]), _plain(body["began"]), _plain(body["until"]),
-        {_plain(reason): int(count) for reason, count in body["counts"].items()},
+        _count(body["pid"]), _plain(body["began"]), _plain(body["until"]),
+        {_plain(reason): _count(count) for reason, count in body["counts"].items()},
         {_plain(reason): [_plain(key) for key in keys] for reason, keys in body["runs"].items()},
         {_plain(key): _plain(reason) for key, reason in body["failed"].items()},
         file,
     )  # fmt: skip
+
+
+def _count(value: Any) -> int:
+    """Return a count. Raises `ValueError` for what is none."""
+    if type(value) is not int or not 0 <= value <= LARGEST:
+        raise ValueError("not a count")
+    return value
 
 
 def _plain(text: Any) -> str:
@@ -164,10 +175,8 @@ def _plain(text: Any) -> str:
 
 def _replace(path: Path, data: bytes) -> None:
     scratch = path.with_name(f".{path.name}")
-    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
+        write(scratch, data)
         scratch.replace(path)
     except OSError:
         scratch.unlink(missing_ok=True)
@@ -189,9 +198,10 @@ def _prune(folder: Path) -> None:
 
 def _files(folder: Path) -> list[Path]:
     try:
-        files = [path for path in folder.iterdir() if path.suffix == ".json" and not path.name.startswith(".")]
-        return [path for path in files if path.is_file() and not path.is_symlink()]
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        with folder_below(folder.parent, [folder.name]) as fd:
+            names = sorted(name for name, kind in entries_of(fd) if not kind)
+        return [folder / name for name in names if name.endswith(".json") and not name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError, PermissionError, NotRegular):
         return []
 
 

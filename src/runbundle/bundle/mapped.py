@@ -23,6 +23,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from runbundle.private import create
+
 _FIRST_BYTES = 65_536
 _MOST_AT_ONCE_BYTES = 4_194_304
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE of Linux 5.14: fault pages in as a store would; EFAULT where that faults
@@ -43,7 +45,7 @@ class MappedFile:
 
         With `sync_each` a line is on the disk, and so is the file's name, before `append` returns. `plain`: do not map.
         """
-        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        self.fd = create(path, os.O_RDWR)
         self._space = os.fstat(self.fd).st_size
         self._end, self.whole = end_of_lines(self.fd, self._space)
         self._synced = self._end

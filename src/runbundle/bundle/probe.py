@@ -13,6 +13,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from runbundle.bundle.mapped import sync_folder
+from runbundle.private import create, make_folder, write
 
 LITTLE_BYTES, LITTLE_SHARE = 1 << 30, 0.01
 """Below either of these, free space is called little."""
@@ -60,7 +61,7 @@ def probe(folder: Path) -> Ground:
     What a file system can do is tried once a process for each device; space is looked at every time. Raises nothing.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         device = folder.stat().st_dev
         lacks = _known.get(device)
         if lacks is None:
@@ -87,13 +88,13 @@ def stands_on(spool: Path) -> Ground:
 def _tried(folder: Path) -> frozenset[str]:
     """Try everything. Raises `OSError` if nothing can be written."""
     for left in folder.glob(f"{_SCRATCH}*"):  # of processes that were killed in the middle
-        if time.time() - left.stat().st_mtime > _STALE_S:
+        if time.time() - left.lstat().st_mtime > _STALE_S:
             shutil.rmtree(left, ignore_errors=True)
     scratch = folder / f"{_SCRATCH}{os.getpid()}-{uuid4().hex[:8]}"
-    scratch.mkdir(mode=0o700)
+    make_folder(scratch)
     try:
         file = scratch / "a"
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = create(file, os.O_RDWR)
         try:
             os.write(fd, b"\0")  # a folder on a full disk can still be made
             found = {"locks": _excludes(file, fd), "maps": _maps(fd)}
@@ -148,7 +149,7 @@ def _links(scratch: Path, file: Path) -> bool:
 
 def _renames(scratch: Path, file: Path) -> bool:
     try:
-        (scratch / "b").write_bytes(b"")
+        write(scratch / "b", b"")
         (scratch / "b").replace(file)
         return file.stat().st_size == 0 and not (scratch / "b").exists()
     except OSError:

@@ -50,18 +50,20 @@ def publish(
     wait: bool = False,
     parts: bool = True,
     grace_s: float | None = None,
+    own: str = "",
 ) -> Published | None:
     """Seal a run whose journals lie in `spool`, or make a new revision of its bundle; return where that is.
 
     None if nothing is there. Journals that a process still holds are read as far as they go and stay; with `wait`,
     they are a `StillWritten` instead. Without `parts` a run of which only a part is here, or that is still written
     elsewhere, and of which no bundle is sealed, raises `BegunElsewhere`: sealed by itself a part would take the place
-    of the whole. `grace_s`, if spans are still open: how long was waited for them. Raises `BundleQuarantined`,
+    of the whole. `grace_s`, if spans are still open: how long was waited for them. Of journals whose names do not begin
+    with `own`, which says that this process wrote them, each line is redacted again. Raises `BundleQuarantined`,
     `WriteConflict` and `StoreUnavailable` too; the journals are then still there, or aside.
     """
     directory = folder_of(spool, run)
     try:
-        return _publish_alone(store, spool, run, directory, wait=wait, parts=parts, grace_s=grace_s)
+        return _publish_alone(store, spool, run, directory, wait=wait, parts=parts, grace_s=grace_s, own=own)
     except OSError as error:  # also one that passes: no descriptors or locks are left, a server's file is stale
         raise StoreUnavailable(
             f"cannot work in {spool}: {error.strerror or error}",
@@ -70,7 +72,15 @@ def publish(
 
 
 def _publish_alone(
-    store: ArtifactStore, spool: Path, run: RunKey, directory: Path, *, wait: bool, parts: bool, grace_s: float | None
+    store: ArtifactStore,
+    spool: Path,
+    run: RunKey,
+    directory: Path,
+    *,
+    wait: bool,
+    parts: bool,
+    grace_s: float | None,
+    own: str,
 ) -> Published | None:
     with sole_sealer(directory) as alone, free_files(journal_files(directory) if alone else []) as free:
         every = journal_files(directory) if alone else []
@@ -83,7 +93,7 @@ def _publish_alone(
             raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
         for attempt in range(1, _ATTEMPTS + 1):
             with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
-                published = _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s)
+                published = _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s, own=own)
                 _remove(directory, free)
                 return published
     return None
@@ -98,9 +108,10 @@ def _publish(
     *,
     parts: bool,
     grace_s: float | None,
+    own: str,
 ) -> Published | None:
     with contextlib.closing(Gathered(run, spool)) as gathered:
-        journals = JournalReader(every, live=live)
+        journals = JournalReader(every, live=live, own=own)
         gathered.add(journals)
         if not gathered.anything:
             if gathered.malformed:
@@ -156,16 +167,17 @@ class Recovered(NamedTuple):
     """Whether it failed for now only: the store is away, or something is used up that others give back."""
 
 
-def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = False) -> Recovered:
+def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = False, own: str = "") -> Recovered:
     """Seal a run that its writers left behind: open spans become `interrupted`, a torn last line is counted.
 
     Safe while other runs are written and to call twice, or from two processes at once: a run of which a writer still
     holds a journal is `alive` and left alone, and of two that recover one run one is too late. What came after a seal
     becomes a new revision. A run that was begun elsewhere, of which only a `part` is here, is left to where it was
-    begun unless `parts`. Raises nothing but for a spool that cannot be read.
+    begun unless `parts`. `own` as for `publish`: by default every line is redacted again. Raises nothing but for a
+    spool that cannot be read.
     """
     try:
-        published = publish(store, spool, run, wait=True, parts=parts)
+        published = publish(store, spool, run, wait=True, parts=parts, own=own)
     except StillWritten as error:
         return Recovered(run, "alive", note=error.message)
     except BegunElsewhere as error:

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 import orjson
 from pydantic import BaseModel, ValidationError
 
-from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, UnsupportedVersion
+from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, OddEntry, TooDeep, TooLarge, UnsupportedVersion
 from runbundle.models.bundle import RUN_SCHEMA, ConfigSnapshot, RunIndex
 from runbundle.models.evidence import Evidence
 from runbundle.models.tools import ToolCalls
@@ -16,7 +16,16 @@ from runbundle.store import ArtifactStore
 M = TypeVar("M", bound=BaseModel)
 _TIME = re.compile(r"[0-9]{1,20}")  # not str.isdigit(), which takes superscripts too
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""A longer line of events.jsonl is refused, so that a hostile bundle cannot exhaust memory."""
+"""A longer line of events.jsonl is refused, so that a hostile bundle cannot exhaust memory; so is a longer entry of
+a listing, and any other file that is read whole."""
+MAX_INDEX_BYTES = 16 * 1024 * 1024
+"""A larger run.json is refused."""
+MAX_DEPTH = 96
+"""JSON nested more deeply is refused. What we write stays below: payloads are opened to 64 levels, configurations to
+32, and neither lies deeper than six."""
+_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKETS = bytes.maketrans(b"[]{}", b"()()")
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Bundle:
@@ -32,7 +41,9 @@ class Bundle:
     def open(cls, store: ArtifactStore, key: str) -> "Bundle":
         """Read run.json. Raises `NotSealed`, `MalformedBundle` or `UnsupportedVersion`."""
         try:
-            data = store.get(f"{key}/run.json")
+            data = index_bytes(store, key)
+        except OddEntry:
+            raise
         except KeyNotFound:
             raise NotSealed(
                 f"{key} has no run.json", hint="the run is still being written, or its writer was cut off"
@@ -40,8 +51,8 @@ class Bundle:
         return cls(store, key, parse_index(data), data)
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of one file. Raises `KeyNotFound`."""
-        return self.store.get(f"{self.key}/{path}")
+        """Return the bytes of one file. Raises `KeyNotFound`, and `MalformedBundle` if it is too large for that."""
+        return whole_file(self.store, self.key, path)
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events in order, one line in memory at a time. Raises `MalformedBundle` with file and line."""
@@ -97,6 +108,45 @@ def pointer(index: RunIndex, name: str) -> str | None:
     return None
 
 
+def index_bytes(store: ArtifactStore, key: str, path: str = "run.json") -> bytes:
+    """Return a run.json, at most one byte more of it than it may have; `parse_index` refuses that.
+
+    Raises `KeyNotFound`, or `OddEntry` if it, or the bundle's folder, is no such thing.
+    """
+    return store.get_range(f"{key}/{path}", 0, MAX_INDEX_BYTES + 1)
+
+
+def whole_file(store: ArtifactStore, key: str, path: str) -> bytes:
+    """Return the bytes of a file that is read whole. Raises `KeyNotFound`, and `MalformedBundle` above 64 MiB."""
+    data = store.get_range(f"{key}/{path}", 0, MAX_LINE_BYTES + 1)
+    if len(data) > MAX_LINE_BYTES:
+        raise TooLarge("is larger than 64 MiB", file=path)
+    return data
+
+
+def too_deep(data: bytes) -> bool:
+    """Tell whether JSON is nested more deeply than a bundle may be. Takes no stack, however deep it is."""
+    if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
+        return False
+    rest = _STRINGS.sub(b"", data).translate(_BRACKETS, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):  # each takes away the innermost level
+        rest = rest.replace(b"()", b"")
+    return b"()" in rest or rest.count(b"(") > MAX_DEPTH  # what is cut off is deep only by what it opens
+
+
+def parsed_json(data: bytes, file: str, line: int = 0) -> Any:
+    """Return the value of JSON that came from outside. Raises `MalformedBundle`, or its kind `TooDeep`."""
+    try:
+        value = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if too_deep(data):
+            raise TooDeep(f"is nested more than {MAX_DEPTH} deep", file=file, line=line) from None
+        raise MalformedBundle(f"is not JSON ({error.msg})", file=file, line=line or error.lineno) from None
+    if too_deep(data):
+        raise TooDeep(f"is nested more than {MAX_DEPTH} deep", file=file, line=line)
+    return value
+
+
 def event_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of events.jsonl with their numbers, from 1.
 
@@ -113,10 +163,9 @@ def event_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 def parse_index(data: bytes) -> RunIndex:
     """Read run.json. Raises `MalformedBundle`, or `UnsupportedVersion` for a format of a later version."""
-    try:
-        value = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBundle(f"is not JSON ({error.msg})", file="run.json", line=error.lineno) from None
+    if len(data) > MAX_INDEX_BYTES:
+        raise TooLarge("is larger than 16 MiB", file="run.json")
+    value = parsed_json(data, "run.json")
     said = cast("dict[str, Any]", value).get("schema") if isinstance(value, dict) else None
     if isinstance(said, str) and said.startswith("runbundle/run/v") and said != RUN_SCHEMA:
         raise UnsupportedVersion(f"run.json is in format {said}", hint="install a newer runbundle")
@@ -125,6 +174,8 @@ def parse_index(data: bytes) -> RunIndex:
 
 def parse_model(data: bytes, model: type[M], file: str) -> M:
     """Read one JSON file as a model. Raises `MalformedBundle` that names the field, never its value."""
+    if too_deep(data):
+        raise TooDeep(f"is nested more than {MAX_DEPTH} deep, or no JSON", file=file)
     try:
         return model.model_validate_json(data)
     except ValidationError as error:
@@ -141,13 +192,10 @@ def first_problem(error: ValidationError) -> str:
 def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
     """Read one line of events.jsonl as a dict. Raises `MalformedBundle` with the line's number."""
     if len(line) > MAX_LINE_BYTES:
-        raise MalformedBundle("is longer than 64 MiB", file=file, line=number)
+        raise TooLarge("is longer than 64 MiB", file=file, line=number)
     if not line.endswith(b"\n"):
         raise MalformedBundle("is cut off: no line end", file=file, line=number)
-    try:
-        event = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise MalformedBundle(f"is not JSON ({error.msg})", file=file, line=number) from None
+    event = parsed_json(line, file, number)
     if not isinstance(event, dict):
         raise MalformedBundle("is not a JSON object", file=file, line=number)
     fields = cast("dict[str, Any]", event)
@@ -159,4 +207,6 @@ def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
     for field in ("parent_span_id", "op", "status", "duration_ns", "lane"):
         if not isinstance(fields.get(field), str | None):
             raise MalformedBundle(f"has a {field} that is not text", file=file, line=number)
+    if not _TIME.fullmatch(fields.get("duration_ns") or "0"):
+        raise MalformedBundle("has a duration_ns that is none", file=file, line=number)
     return fields

@@ -72,15 +72,12 @@ class Recorder:
         """`recover`: seal, in the background, runs that dead processes left in the spool."""
         self.store = store
         self.spool = spool
-        self._durability = durability
-        self._limit_bytes = spool_limit_bytes
+        self._durability, self._limit_bytes = durability, spool_limit_bytes
         self._runs: dict[RunKey, _Run] = {}
         self.losses = Losses(spool)
         """What this process could not keep; it is noted in the spool, too."""
-        self._written = 0
-        self._written_bytes = 0
-        self._full_since = 0.0
-        self._look_again_at = 0.0
+        self._written = self._written_bytes = 0
+        self._full_since = self._look_again_at = 0.0
         self._stop = threading.Event()
         plain = "maps" in stands_on(spool).lacks
         self._journal = partial(JournalWriter.of, sync_each=durability == "fsync", plain=plain)
@@ -90,10 +87,14 @@ class Recorder:
         if recover:
             self._sealer.look_for_orphans()
 
+    def write_to(self, store: ArtifactStore, spool: Path) -> None:
+        """Go on with another store and spool, as a check does: not while anything is recorded or sealed."""
+        self.store, self.spool = self._sealer.store, self._sealer.spool = store, spool
+
     def _reset_process(self) -> None:
         self._lock = Mutex()
         self._unsynced: list[tuple[int, Path]] = []
-        self._writer_id = f"{os.getpid()}-{uuid4().hex[:12]}"
+        self._writer_id = self._sealer.own = f"{os.getpid()}-{uuid4().hex[:12]}"
         self._syncing: threading.Thread | None = None
 
     def after_fork(self) -> None:

@@ -7,13 +7,14 @@ from typing import NamedTuple
 import orjson
 
 from runbundle.bundle.locate import Entry, list_runs
-from runbundle.errors import ConfigError, KeyNotFound
+from runbundle.errors import ConfigError, KeyNotFound, OddEntry
 from runbundle.models.canonical import to_json_bytes
 from runbundle.store import ArtifactStore
 
 HOLD = "hold.json"
 """In a bundle's folder, outside its sealed core: while it is there, the bundle is not removed."""
 _GOING = "removing.json"  # what is left of a bundle whose removal was cut off is known by it
+_MOST_HOLD_BYTES = 1_048_576
 _UNITS = {"h": 3600, "d": 86_400, "w": 604_800}
 
 
@@ -22,10 +23,13 @@ class Verdict(NamedTuple):
 
     key: str
     action: str
-    """`remove`, or why not: `recent`, `last`, `held`, `unsealed`, `unreadable`."""
+    """`remove`, or why not: `recent`, `last`, `held`, `unsealed`, `unreadable`, or `odd`: something lies in it that is
+    no file of a store, so that it is not ours alone to remove."""
     ended_at: str = ""
     bytes: int = 0
     """Of the files that run.json lists."""
+    problem: str = ""
+    """What is odd in it, or why it cannot be read."""
 
 
 def parse_age(text: str) -> timedelta:
@@ -51,7 +55,8 @@ def plan(
         if entry.index is None:
             left_over = entry.problem == "unsealed" and store.exists(f"{entry.key}/{_GOING}")
             other = "unsealed" if entry.problem == "unsealed" else "unreadable"
-            verdicts.append(Verdict(entry.key, "remove" if left_over else other))
+            problem = entry.problem if other == "unreadable" else ""
+            verdicts.append(Verdict(entry.key, "remove" if left_over else other, problem=problem))
         else:
             sealed.append((datetime.fromisoformat(entry.index.ended_at), entry))
     sealed.sort(key=lambda found: (found[0], found[1].key), reverse=True)
@@ -61,7 +66,10 @@ def plan(
         action = "last" if place < keep_last else "recent" if ended >= before else "remove"
         if action == "remove" and hold_of(store, entry.key) is not None:
             action = "held"
-        chosen.append(Verdict(entry.key, action, entry.index.ended_at, sum(f.bytes for f in entry.index.files)))
+        odd = next(store.odd(f"{entry.key}/"), None) if action == "remove" else None
+        problem = f"{odd[0]} is {odd[1]}" if odd else ""
+        size = sum(f.bytes for f in entry.index.files)
+        chosen.append(Verdict(entry.key, "odd" if odd else action, entry.index.ended_at, size, problem))
     return chosen + verdicts
 
 
@@ -128,11 +136,11 @@ def release(store: ArtifactStore, key: str) -> None:
 def hold_of(store: ArtifactStore, key: str) -> Hold | None:
     """Return a bundle's hold. One that cannot be read holds all the same."""
     try:
-        data = store.get(f"{key}/{HOLD}")
+        value = orjson.loads(store.get_range(f"{key}/{HOLD}", 0, _MOST_HOLD_BYTES))
+        return Hold(str(value["reason"]), str(value["since"]))
+    except OddEntry as error:
+        return Hold(f"(not readable: {error.message})", "at an unknown time")
     except KeyNotFound:
         return None
-    try:
-        value = orjson.loads(data)
-        return Hold(str(value["reason"]), str(value["since"]))
     except (orjson.JSONDecodeError, KeyError, TypeError):
-        return Hold("(not readable)", "")
+        return Hold("(not readable)", "at an unknown time")

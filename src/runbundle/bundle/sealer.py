@@ -65,22 +65,19 @@ class Sealer:
         """`let_go` closes this process's journal of a run of which spans are still open, and returns how many records
         it wrote; `writing` returns the runs it is writing.
         """
-        self._store = store
-        self._spool = spool
+        self.store, self.spool = store, spool
         self._grace_s = grace_s
-        self._losses = losses
-        self._let_go = let_go
-        self._writing = writing
+        self._losses, self._let_go = losses, let_go
+        self._writing, self.own = writing, ""  # what the names of this process's journals begin with
         self._sweep: Sweep | None = None
         self._parent = 0
         self._due: dict[RunKey, _Due] = {}
         self._orphans: deque[Found] = deque()
-        self._at_work = 0
+        self._at_work, self._closed = 0, False
         self._sealed: deque[str] = deque(maxlen=1000)
         self._failed: dict[RunKey, str] = {}
         self._collided: dict[RunKey, dict[str, int]] = {}
         self._logged_at: dict[str, float] = {}
-        self._closed = False
         self.reset()
 
     def after_fork(self) -> None:
@@ -135,7 +132,7 @@ class Sealer:
 
     def look_for_orphans(self) -> None:
         """Seal, in the background, what writers that are dead have left in the spool: now, and again now and then."""
-        self._sweep = Sweep(self._store, self._spool, self._grace_s + _QUIET_S)
+        self._sweep = Sweep(self.store, self.spool, self._grace_s + _QUIET_S)
         with contextlib.suppress(OSError):
             self._orphans.extend(self._sweep.everything())
         self.wake()
@@ -234,12 +231,13 @@ class Sealer:
             due.records += self._let_go(key)
         try:
             published = publish(
-                self._store,
-                self._spool,
+                self.store,
+                self.spool,
                 key,
                 wait=not (overdue or due.part),
                 parts=not due.part,
                 grace_s=self._grace_s if overdue and not due.part else None,
+                own=self.own,
             )
             self._failed.pop(key, None)
             if published is not None:
@@ -276,7 +274,7 @@ class Sealer:
         """Take note that there are no journals of a run of which this process wrote some: were they sealed, or lost?"""
         if not records or self._has_sealed(key, trace_id):
             return
-        if folder_of(self._spool / QUARANTINE, key).exists():
+        if folder_of(self.spool / QUARANTINE, key).exists():
             self._failed[key] = "another process has put it into quarantine"
             return
         self._losses.count("journal_lost", records, key)
@@ -285,10 +283,10 @@ class Sealer:
 
     def _has_sealed(self, key: RunKey, trace_id: str) -> bool:
         """Tell whether somebody has sealed the run, with that trace in it. Raises `StoreUnavailable`."""
-        places = [key.path] if key.tenant_id else [key.path, *(f"{t}/{key.run_id}" for t in self._store.list_dirs())]
+        places = [key.path] if key.tenant_id else [key.path, *(f"{t}/{key.run_id}" for t in self.store.list_dirs())]
         for place in places:
-            if self._store.exists(f"{place}/run.json"):
-                sealed = Bundle.open(self._store, place).index
+            if self.store.exists(f"{place}/run.json"):
+                sealed = Bundle.open(self.store, place).index
                 if not trace_id or trace_id in sealed.trace_ids:
                     return True
         return False
@@ -311,7 +309,7 @@ class Sealer:
         """Seal what its writers left; of `records` this process knows that they were there."""
         key = orphan.key
         try:
-            found = recover(self._store, self._spool, key, parts=orphan.alone)
+            found = recover(self.store, self.spool, key, parts=orphan.alone, own=self.own)
             if found.outcome == "gone":
                 self._nothing_there(key, records, "")
         except Exception as error:  # noqa: BLE001 - never raise into the application

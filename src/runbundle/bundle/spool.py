@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runbundle.bundle.journal import JournalWriter, journal_files
 from runbundle.models.identity import RunKey, well_formed
+from runbundle.store.regular import NotRegular, entries_of, folder_below
 
 QUARANTINE = ".quarantine"
 """Folder of the spool for runs in which a credential was found; laid out as the spool is."""
@@ -69,7 +70,10 @@ def written_bytes(spool: Path, writer_id: str) -> int:
 
 
 def _names(folder: Path) -> list[str]:
+    """Return the names of the folders in a folder, which may be a link if it is the spool itself."""
     try:
-        return [path.name for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
-    except (FileNotFoundError, NotADirectoryError):
+        with folder_below(folder.parent if folder.name.startswith(_TENANT) else folder,
+                          [folder.name] if folder.name.startswith(_TENANT) else []) as fd:  # fmt: skip
+            return [name for name, kind in entries_of(fd) if kind == "a folder"]
+    except (FileNotFoundError, NotADirectoryError, NotRegular):
         return []

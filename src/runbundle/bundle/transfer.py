@@ -16,11 +16,12 @@ from typing import Any, BinaryIO, Literal, cast
 
 from runbundle.bundle.index import noted
 from runbundle.bundle.keys import list_keys
-from runbundle.bundle.reader import parse_index
-from runbundle.errors import AlreadyExists, BundleError, KeyChanged, KeyNotFound
+from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
+from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
 from runbundle.models.bundle import FileEntry, RunIndex
 from runbundle.models.canonical import sha256_hex
 from runbundle.store import ArtifactStore
+from runbundle.store.url import canonical_url
 
 Outcome = Literal["copied", "present", "updated", "older", "unsealed", "clash", "damaged"]
 Progress = Callable[[str, int, int], None]
@@ -49,6 +50,8 @@ class Copied:
     """Bytes that were sent."""
     problems: list[str] = field(default_factory=list[str])
     """What clashed, or is damaged: file and reason."""
+    left_out: list[str] = field(default_factory=list[str])
+    """What lies in the bundle at the source and is no file of a store, such as a link. It is never copied."""
 
 
 def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Progress | None = None) -> Copied:
@@ -58,14 +61,16 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
     `StoreUnavailable` if either store cannot be used; what was copied until then is not sent again.
     """
     try:
-        data = source.get(f"{key}/run.json")
+        data = index_bytes(source, key)
+    except OddEntry as error:
+        return Copied(key, "damaged", problems=[error.message])
     except KeyNotFound:
         return Copied(key, "unsealed")
     try:
         index = parse_index(data)
     except BundleError as error:
         return Copied(key, "damaged", problems=[error.message])
-    result = Copied(key, "copied")
+    result = Copied(key, "copied", left_out=[f"{p[len(key) + 1 :]} is {kind}" for p, kind in source.odd(f"{key}/")])
     old = _get(target, f"{key}/run.json")
     if old is not None and old != data:
         verdict = _succession(source, target, key, index, data, old)
@@ -101,6 +106,19 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
         result.files, result.bytes = result.files + 1, result.bytes + len(data)
         noted(target, key, data)
     return result
+
+
+def apart(source: ArtifactStore, target: ArtifactStore) -> None:
+    """Raise `ConfigError` if two stores are one, or one lies within the other: a copy would be copied again."""
+    here, there = canonical_url(source.url), canonical_url(target.url)
+    if here == there == "memory://":
+        return
+    inner = [url.partition("?") for url in (here, there)]
+    (one, _, at), (other, _, that) = inner
+    one, other = one.rstrip("/") + "/", other.rstrip("/") + "/"
+    if at == that and (one.startswith(other) or other.startswith(one)):
+        how = "are the same" if one == other else "lie within each other"
+        raise ConfigError(f"the source and the destination {how}", hint="name two stores that have nothing in common")
 
 
 def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[Copied]:
@@ -167,7 +185,7 @@ def _files(source: ArtifactStore, key: str, index: RunIndex) -> tuple[list[str],
     for name in beside:
         if _KEPT.fullmatch(name):
             with contextlib.suppress(BundleError):
-                for entry in parse_index(source.get(f"{key}/{name}")).files:
+                for entry in parse_index(index_bytes(source, key, name)).files:
                     if entry.path in there:
                         listed.setdefault(entry.path, entry)
     return [*listed, *(name for name in beside if name not in listed)], listed
@@ -190,7 +208,7 @@ def _digest(store: ArtifactStore, key: str) -> str:
 
 def _get(store: ArtifactStore, key: str) -> bytes | None:
     try:
-        return store.get(key)
+        return store.get_range(key, 0, MAX_INDEX_BYTES + 1)
     except KeyNotFound:
         return None
 

@@ -4,6 +4,7 @@ Everything in a bundle has passed the redactor. This is for the day on which tha
 credential in it goes into quarantine, where it can be looked into, and not into the store.
 """
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,9 @@ import orjson
 from runbundle.bundle.spool import QUARANTINE, folder_of
 from runbundle.errors import BundleQuarantined
 from runbundle.models.identity import RunKey
+from runbundle.private import make_folder, write
 from runbundle.redaction.detectors.text import format_detector
+from runbundle.store.regular import refuse_link
 
 
 class Hit(NamedTuple):
@@ -47,14 +50,15 @@ def quarantine(spool: Path, run: RunKey, hits: list[Hit]) -> BundleQuarantined:
     """
     directory, aside = folder_of(spool, run), folder_of(spool / QUARANTINE, run)
     for folder in (spool / QUARANTINE, aside.parent):
-        folder.mkdir(mode=0o700, exist_ok=True)
+        make_folder(folder)
+        refuse_link(folder)
     number = 1
-    while aside.exists():
+    while os.path.lexists(aside):
         number += 1
         aside = aside.with_name(f"{directory.name}.{number}")
     directory.rename(aside)
     body = {"code": BundleQuarantined.finding, **run._asdict(), "hits": [hit._asdict() for hit in hits]}
-    (aside / "reason.json").write_bytes(orjson.dumps(body, option=orjson.OPT_INDENT_2))
+    write(aside / "reason.json", orjson.dumps(body, option=orjson.OPT_INDENT_2))
     first = hits[0]
     return BundleQuarantined(
         f"{BundleQuarantined.finding}: {len(hits)} credentials found before publishing, the first by rule"

@@ -24,10 +24,13 @@ import orjson
 from runbundle.bundle.spool import folder_of, run_folders
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
 from runbundle.models.identity import RunKey
+from runbundle.private import create, make_folder
 from runbundle.redaction.given_key import require_key
+from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below, read_at, refuse_link
 
 DEFAULT_TTL_S = 7 * 24 * 3600
 _OPEN_RUNS = 1024
+_MOST_KEY_BYTES = 65_536
 _LENGTH = struct.Struct(">I")
 
 
@@ -69,7 +72,7 @@ class VaultWriter:
         with self._lock:
             path, cipher, number = self._runs.pop(run, None) or self._begin(run)
             sealed = cipher.encrypt(_nonce(number), data, _about(run, path.stem, number))
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            fd = create(path, os.O_WRONLY | os.O_APPEND)
             try:
                 os.write(fd, _LENGTH.pack(len(sealed)) + sealed)
             finally:
@@ -85,12 +88,13 @@ class VaultWriter:
 
     def _begin(self, run: RunKey) -> tuple[Path, Any, int]:
         folder = _folder(self.root, run)
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
+        refuse_link(folder)
         self.root.chmod(0o700)
         writer, key, nonce = uuid4().hex, secrets.token_bytes(32), secrets.token_bytes(12)
         wrapped = nonce + self._wrap.encrypt(nonce, key, _about(run, writer, -1))
         body = {"wrapped": wrapped.hex(), "expires_at": self._clock() + self._ttl_s}
-        fd = os.open(folder / f"{writer}.key", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fd = create(folder / f"{writer}.key")
         try:
             os.write(fd, orjson.dumps(body))
         finally:
@@ -101,7 +105,7 @@ class VaultWriter:
 def read_vault(root: Path, run: RunKey, key: bytes, *, clock: Callable[[], float] = time.time) -> Iterator[Any]:
     """Yield the entries of a run, writer by writer. Raises `KeyNotFound`, or `MalformedBundle` for what was altered."""
     wrap = _cipher(key)
-    keys = sorted(_folder(root, run).glob("*.key"))
+    keys = _keys(_folder(root, run))
     alive = [path for path in keys if _expires_at(path) > clock()]
     if not alive:
         raise KeyNotFound(
@@ -109,7 +113,7 @@ def read_vault(root: Path, run: RunKey, key: bytes, *, clock: Callable[[], float
             hint="content is kept in debug mode only, until it expires",
         )
     for path in alive:
-        wrapped = bytes.fromhex(orjson.loads(path.read_bytes())["wrapped"])
+        wrapped = _wrapped(path)
         data_key = _opened(wrap, wrapped[:12], wrapped[12:], _about(run, path.stem, -1), path)
         yield from _entries(path.with_suffix(".enc"), run, _cipher(data_key))
 
@@ -123,7 +127,7 @@ def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = 
     removed: list[RunKey] = []
     for run in sorted(run_folders(root)):
         folder = folder_of(root, run)
-        keys = list(folder.glob("*.key"))
+        keys = _keys(folder)
         if keys and (everything or all(_expires_at(path) <= clock() for path in keys)):
             for path in keys:
                 path.unlink(missing_ok=True)
@@ -134,6 +138,22 @@ def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = 
     return removed
 
 
+def _keys(folder: Path) -> list[Path]:
+    """Return the keys in a run's folder; none in what is no folder."""
+    try:
+        with folder_below(folder.parent, [folder.name]) as fd:
+            return sorted(folder / name for name, kind in entries_of(fd) if name.endswith(".key") and not kind)
+    except (FileNotFoundError, NotADirectoryError, NotRegular):
+        return []
+
+
+def _wrapped(path: Path) -> bytes:
+    try:
+        return bytes.fromhex(orjson.loads(read_at(path, _MOST_KEY_BYTES))["wrapped"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise MalformedBundle("is no key of the vault", file=path.name) from None
+
+
 def _folder(root: Path, run: RunKey) -> Path:
     if not run.valid:
         raise ConfigError("this is not a run", hint="run and tenant ids have the grammar of a run id")
@@ -141,12 +161,16 @@ def _folder(root: Path, run: RunKey) -> Path:
 
 
 def _entries(path: Path, run: RunKey, cipher: Any) -> Iterator[Any]:
-    if not path.exists():
+    try:
+        file = file_at(path)
+    except FileNotFoundError:
         return
-    with path.open("rb") as file:
-        number = 0
+    except NotRegular as error:
+        raise MalformedBundle(f"is {error.kind}", file=path.name) from None
+    with file:
+        number, room = 0, os.fstat(file.fileno()).st_size
         while len(head := file.read(_LENGTH.size)) == _LENGTH.size:
-            sealed = file.read(_LENGTH.unpack(head)[0])
+            sealed = file.read(min(_LENGTH.unpack(head)[0], room))
             yield orjson.loads(_opened(cipher, _nonce(number), sealed, _about(run, path.stem, number), path))
             number += 1
 
@@ -166,7 +190,7 @@ def _opened(cipher: Any, nonce: bytes, sealed: bytes, about: bytes, path: Path) 
 
 def _expires_at(path: Path) -> float:
     try:
-        return float(orjson.loads(path.read_bytes())["expires_at"])
+        return float(orjson.loads(read_at(path, _MOST_KEY_BYTES))["expires_at"])
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0
 

@@ -9,9 +9,17 @@ from pydantic import BaseModel
 from runbundle.bundle.event_checks import EventChecks, holds_credential
 from runbundle.bundle.integrity import cut_off, is_unchanged, superseded
 from runbundle.bundle.listings import Listing
-from runbundle.bundle.reader import event_lines, parse_event_line, parse_index, parse_model, pointer
+from runbundle.bundle.reader import (
+    event_lines,
+    index_bytes,
+    parse_event_line,
+    parse_index,
+    parse_model,
+    pointer,
+    whole_file,
+)
 from runbundle.bundle.report import Report, finished
-from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, UnsupportedVersion
+from runbundle.errors import KeyNotFound, MalformedBundle, OddEntry, UnsupportedVersion
 from runbundle.models.bundle import ConfigSnapshot, RunIndex
 from runbundle.models.evidence import Evidence, Retrieval
 from runbundle.models.report import VerifyReport
@@ -35,7 +43,10 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
     """
     report = Report()
     try:
-        data = store.get(f"{key}/run.json")
+        data = index_bytes(store, key)
+    except OddEntry as error:
+        report.add("RB230", error.message, file="run.json")
+        return finished(report, key)
     except KeyNotFound:
         report.add("RB105", "there is no run.json", file="run.json")
         return finished(report, key)
@@ -46,7 +57,7 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
         report.add("RB104", error.message, file="run.json")
         return finished(report, key)
     except MalformedBundle as error:
-        report.add("RB101", error.message, file="run.json", line=error.line or None)
+        report.add(error.finding or "RB101", error.message, file="run.json", line=error.line or None)
         return finished(report, key)
     if key.rpartition("/")[2] != index.run_id:
         report.add("RB505", "run.json is of another run than its folder's name says", file="run.json")
@@ -61,6 +72,8 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
         if not extra.startswith(_OUTSIDE_CORE) and extra not in _BESIDE_CORE:
             code = "RB208" if cut_off(extra, index) else "RB203"
             report.add(code, "is not listed in run.json", file=extra)
+    for path, kind in store.odd(f"{key}/"):
+        report.add("RB230", f"is {kind}; it was not opened", file=path[len(key) + 1 :])
     _completeness(index, report)
     if quick:
         return finished(report, index.run_id, quick=True)
@@ -129,7 +142,7 @@ def _tool_calls(
             refused += call.policy.decision in ("blocked", "denied")
             if checks is not None and not checks.has_span(call.trace_id, call.span_id):
                 report.add("RB502", f"call {call.call_id} names a span that is not there", file=path)
-    if "RB102" in report.made:
+    if report.made.keys() & {"RB102", "RB231", "RB232"}:
         return
     if calls != index.counts.tool_calls:
         report.add("RB305", "run.json counts another number of tool calls", file=path)
@@ -156,7 +169,7 @@ def _entries(listing: Listing[M], path: str, index: RunIndex, report: Report) ->
         if getattr(listing.around, "run_id", "") != index.run_id:
             report.add("RB505", "carries the id of another run", file=path)
     except MalformedBundle as error:
-        report.add("RB102", error.message, file=path)
+        report.add(error.finding or "RB102", error.message, file=path)
 
 
 def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks) -> None:
@@ -164,19 +177,19 @@ def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventCheck
         for number, line in event_lines(file):
             try:
                 event = parse_event_line(line, path, number)
-            except BundleError as error:
-                checks.malformed(number, error.message, line)
+            except MalformedBundle as error:
+                checks.malformed(number, error.message, line, code=error.finding or "RB102")
             else:
                 checks.event(number, event, line)
 
 
 def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: Report) -> Any:
-    data = store.get(f"{key}/{path}")
-    _credentials(data, path, report)
     try:
+        data = whole_file(store, key, path)
+        _credentials(data, path, report)
         return parse_model(data, model, path)
     except MalformedBundle as error:
-        report.add("RB102", error.message, file=path)
+        report.add(error.finding or "RB102", error.message, file=path)
         return None
 
 

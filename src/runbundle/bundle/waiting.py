@@ -16,13 +16,16 @@ from runbundle.bundle.journal import JournalReader, is_held, journal_files
 from runbundle.bundle.losses import read_losses
 from runbundle.bundle.mapped import end_of_lines
 from runbundle.bundle.spool import QUARANTINE, folder_of, spooled_runs
+from runbundle.codec.entries import is_time
 from runbundle.codec.journal_lines import parse_line
 from runbundle.models.identity import RunKey
+from runbundle.store.regular import descriptor_at, read_at
 
 State = Literal["live", "waiting", "crashed", "quarantined", "failed"]
 STATES: tuple[State, ...] = get_args(State)
 _LOOK_BYTES = 65_536  # at either end of a journal
 _JOURNALS_LOOKED_INTO = 64
+_MOST_REASON_BYTES = 1_048_576
 
 
 class Unsealed(NamedTuple):
@@ -126,7 +129,7 @@ def contents(run: Unsealed) -> Contents:
 def ends(path: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Return entries of the beginning and of the end of a journal, which may be the same; none if it is gone."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
+        fd = descriptor_at(path)
     except OSError:
         return [], []
     try:
@@ -189,7 +192,7 @@ def _begins(entry: dict[str, Any]) -> bool:
     attributes = entry.get("attributes")
     said: dict[str, Any] = attributes if isinstance(attributes, dict) else {}  # pyright: ignore[reportUnknownVariableType]
     return (
-        isinstance(entry.get("start_ns"), int)
+        is_time(entry.get("start_ns"))
         and entry["k"] in ("start", "span")
         and (entry.get("is_run") is True or said.get("runbundle.op") == "run" or said.get("runbundle.implicit") is True)
     )
@@ -201,14 +204,15 @@ def _entries(piece: bytes) -> list[dict[str, Any]]:
 
 def _true_key(reason: Path, key: RunKey) -> RunKey:
     """Return whose run it is: of several set aside, the folders of the later ones have a number behind."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        said = orjson.loads(reason.read_bytes())
-        return RunKey(str(said.get("tenant_id") or ""), str(said["run_id"]))
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        said = orjson.loads(read_at(reason, _MOST_REASON_BYTES))
+        named = RunKey(str(said.get("tenant_id") or ""), str(said["run_id"]))
+        return named if named.valid else key
     return key
 
 
 def _touched_ns(path: Path) -> int:
     try:
-        return path.stat().st_mtime_ns
+        return path.lstat().st_mtime_ns
     except OSError:
         return 0

@@ -19,7 +19,9 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
     Bundles on hold stay (see runbundle hold), and so does what is not sealed. At least one of --older-than and
     --keep-last is needed.
 
-    Exit code: 0, also if there was nothing to remove.
+    What lies in a bundle and is no file of a store, such as a link, is not followed; such a bundle is named and left.
+
+    Exit codes: 0, also if there was nothing to remove; 1 some bundles cannot be read, or have such things in them.
     """
     from runbundle.bundle.retention import parse_age, plan, remove
     from runbundle.cli.render import plural, size, table
@@ -39,11 +41,16 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
         store.sweep()
         verdicts = [v._replace(action="held") if v.key in kept else v for v in verdicts]
         going = [v for v in going if v.key not in kept]
+    odd = [v for v in verdicts if v.problem]
+    code = 1 if odd else 0
     if format_ == "json":
         print_json({"dry_run": dry_run, "bundles": [v._asdict() for v in verdicts]})
-        return
+        raise click.exceptions.Exit(code)
     if going:
         table(["RUN", "ENDED", "SIZE"], [[v.key, v.ended_at[:19], size(v.bytes)] for v in going], right=(2,))
+    for v in odd:
+        click.echo(f"{v.key}  left as it is: {v.problem}")
     held = sum(v.action == "held" for v in verdicts)
     verb = "would be removed" if dry_run else "removed"
     click.echo(f"{plural(len(going), 'bundle')} {verb}, {size(sum(v.bytes for v in going))}; {held} on hold")
+    raise click.exceptions.Exit(code)

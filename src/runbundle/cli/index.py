@@ -18,7 +18,7 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
     it; what is missing is found by listing, which a local store is asked for only when the time of one of its folders
     has changed. This command looks at every bundle, so it also finds a new revision that nobody has noted.
 
-    Exit code: 0, or 5 if the store cannot be read.
+    Exit codes: 0; 1 some bundles cannot be read; 5 the store cannot be read.
     """
     from runbundle.bundle.index import Wanted, index_of
     from runbundle.cli.render import plural
@@ -27,9 +27,12 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
     index = index_of(store, refresh=True, rebuild=rebuild)
     try:
         runs, unsealed = index.count(Wanted()), index.count(Wanted(status="unsealed"))
+        unreadable = runs - unsealed - index.count(Wanted(sealed=True))
     finally:
         index.close()
     if format_ == "json":
-        print_json({"runs": runs, "unsealed": unsealed})
+        print_json({"runs": runs, "unsealed": unsealed, "unreadable": unreadable})
     else:
-        click.echo(f"{store.url}: {plural(runs, 'run')}, {unsealed} of them unsealed")
+        bad = f", {unreadable} not readable: runbundle ls names them" if unreadable else ""
+        click.echo(f"{store.url}: {plural(runs, 'run')}, {unsealed} of them unsealed{bad}")
+    raise click.exceptions.Exit(1 if unreadable else 0)

@@ -52,7 +52,7 @@ def command(
     What is listed of the store comes from an index, which is completed as far as the store has changed; runbundle
     index --help says how far to trust it. The first search for names may take a while: it reads what no seal has noted.
 
-    Exit code: 0, also if there are none.
+    Exit codes: 0, also if there are none; 1 if some that are listed cannot be read.
     """
     from runbundle.bundle.index import Wanted, index_of
     from runbundle.bundle.losses import read_losses
@@ -81,6 +81,7 @@ def command(
             total = len(rows) or total or index.count(Wanted())
         finally:
             index.close()
+    code = 1 if any(row.problem not in ("", "unsealed") for row in rows) else 0
     if format_ == "json":
         print_json([_as_json(run) for run in waiting] + [
             {"key": r.key, "state": r.problem or "sealed",
@@ -88,7 +89,7 @@ def command(
                 if not r.problem else {})}
             for r in rows
         ])  # fmt: skip
-        return
+        raise click.exceptions.Exit(code)
     _print(waiting, rows)
     if not rows and not waiting:
         such = "such " if total or state != "all" or searched else ""
@@ -106,6 +107,7 @@ def command(
             f"lost: {plural(lost, 'record')} in {len(losses)} process{'es' if len(losses) > 1 else ''};"
             " runbundle doctor says why"
         )
+    raise click.exceptions.Exit(code)
 
 
 def _in_spool(spool: Any, state: str, since: str, text: str, most: int) -> "tuple[list[Unsealed], bool]":

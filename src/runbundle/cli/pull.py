@@ -16,14 +16,16 @@ def command(run: str, source: str, store_url: str, format_: str) -> None:
 
     RUN is a run id of SRC, the beginning of one, or @last. Nothing here is overwritten; see runbundle push --help.
 
-    Exit codes: 0 it is there; 1 it clashes with what is there; 2 no such run; 3 it is not sealed; 4 it is damaged; 5 a
-    store could not be used: do it again, what was sent is not sent again.
+    Exit codes: 0 it is there; 1 it clashes with what is there, or something in it is no file and was left
+    out; 2 no such run; 3 it is not sealed; 4 it is damaged; 5 a store could not be used: do it again, what was sent is
+    not sent again.
     """
     from runbundle.bundle.locate import resolve
-    from runbundle.bundle.transfer import copy
+    from runbundle.bundle.transfer import apart, copy
     from runbundle.cli.transfers import Progress, report
 
     target = open_store(store_url)
     found, key = resolve(open_store(source), run)
+    apart(found, target)
     progress = Progress()
     report((copy(s, key, target, progress=progress) for s in [found]), progress, format_, many=False)

@@ -1,5 +1,6 @@
 """`runbundle recover`."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,7 +29,8 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
 
     RUN is a run's id, or TENANT/ID. Spans that never ended become interrupted, and the bundle says that the run
     crashed. Runs that are still being written are left alone, so is what --all finds of runs that were begun
-    elsewhere. Safe to run twice, and while other runs are recorded. The spool is RUNBUNDLE_SPOOL, else .spool in the
+    elsewhere. What journals say is redacted again, whoever wrote them: what contracts kept stays, credentials do not.
+    Safe to run twice, and while other runs are recorded. The spool is RUNBUNDLE_SPOOL, else .spool in the
     store.
 
     Exit codes: 0 all recovered, or nothing to do; 1 some were not; 2 no such run.
@@ -36,10 +38,12 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     from runbundle.bundle.publish import recover
     from runbundle.bundle.spool import spooled_runs
     from runbundle.cli.render import table
+    from runbundle.redaction.detectors.environment import register_environment
     from runbundle.store.places import spool_of
 
     if everything == bool(runs):
         raise ConfigError("recover takes ids of runs, or --all", hint="runbundle recover --all")
+    register_environment(os.environ)
     store = open_store(store_url)
     spool = spool_of(store)
     known = {key.path: key for key in spooled_runs(spool)}

@@ -74,7 +74,8 @@ def check(app: str | None, format_: str) -> None:
     --app what the application configures is: its bundle, and each exporter of spans and logs that it has, cut off
     from where it sends to for the time of the check. Nothing is sent anywhere and nothing is left behind.
 
-    Exit codes: 0 every sink is clean; 1 a canary came out, or nothing did, where something should.
+    The files that were searched are named. Exit codes: 0 every sink is clean; 1 a canary came out, or nothing did where
+    something should: of bundles, a run.json.
     """
     from runbundle.otel.leak_check import check_application, check_defaults
 
@@ -89,6 +90,8 @@ def check(app: str | None, format_: str) -> None:
             verdict = "clean" if kept == report.channels else "LEAKS"
             click.echo(f"{report.sink:<{width}}  {kept:>2} of {report.channels} channels  "
                        f"{verdict if report.reached else 'nothing came out: not checked'}")  # fmt: skip
+            if report.files:
+                click.echo(f"{'':<{width}}  searched: {', '.join(report.files)}")
             for channel in report.leaked:
                 click.echo(f"{'':<{width}}  - {channel}")
         if not clean:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from runbundle.bundle.reader import Bundle
 
 _TREE_LIMIT = 200
+_FINDINGS_SHOWN = 5
 
 
 @click.command("show", epilog="Example: runbundle show @last --span 3f2a")
@@ -25,12 +26,14 @@ def command(run: str, store_url: str, format_: str, span_id: str | None, all_spa
     """Show one run: what it was, what happened in it, what was withheld and whether anything is missing.
 
     RUN is a path, a run id, the beginning of one, or @last. Of a run that is not sealed its state in the spool is
-    shown. Exit code: 0, 2 if there is no such run or span, 3 if the run is not sealed.
+    shown. If the files are not those that were sealed, that is said first: what is shown may be anybody's.
+
+    Exit codes: 0; 2 there is no such run or span; 3 the run is not sealed; 4 the files are not those that were sealed.
     """
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.reader import Bundle
     from runbundle.cli.show_unsealed import show_unsealed
-    from runbundle.errors import KeyNotFound, NotSealed
+    from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed
 
     store = open_store(store_url)
     try:
@@ -39,6 +42,33 @@ def command(run: str, store_url: str, format_: str, span_id: str | None, all_spa
         if show_unsealed(store, run, as_json=format_ == "json"):
             raise click.exceptions.Exit(3) from None
         raise
+    altered = _altered(bundle, to_stderr=format_ == "json")
+    try:
+        _show(bundle, format_, span_id, all_spans)
+    except MalformedBundle as error:
+        if not altered:
+            raise
+        click.echo(f"error: {error.message}", err=True)
+    if altered:
+        raise click.exceptions.Exit(4)
+
+
+def _altered(bundle: "Bundle", *, to_stderr: bool) -> bool:
+    """Say what of the bundle is not as it was sealed; return whether anything is."""
+    from runbundle.bundle.verify import verify
+
+    found = [f for f in verify(bundle.store, bundle.key, quick=True).findings if f.dimension == "integrity"]
+    wrong = [f for f in found if f.severity == "error"]
+    if wrong:
+        click.echo("WARNING: this bundle is not what was sealed; runbundle verify says more", err=to_stderr)
+    for finding in wrong[:_FINDINGS_SHOWN]:
+        click.echo(f"  {finding.code}  {finding.file or ''}: {finding.message}", err=to_stderr)
+    return bool(wrong)
+
+
+def _show(bundle: "Bundle", format_: str, span_id: str | None, all_spans: bool) -> None:
+    from runbundle.errors import KeyNotFound
+
     if span_id is not None:
         events = bundle.span(span_id)
         if not events:

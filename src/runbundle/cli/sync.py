@@ -16,12 +16,14 @@ def command(source: str, destination: str, format_: str) -> None:
     Nothing in DST is overwritten or removed; see runbundle push --help. Runs that are not sealed are left, and copied
     by a later sync. Runs that are there already are not listed.
 
-    Exit codes: 0 all sealed runs are there; 1 some clash with what is there; 4 some are damaged; 5 a store could not
-    be used: do it again, what was sent is not sent again.
+    Exit codes: 0 all sealed runs are there; 1 some clash with what is there, or hold what is no file and was left
+    out; 4 some are damaged; 5 a store could not be used: do it again, what was sent is not sent again.
     """
-    from runbundle.bundle.transfer import copy_all
+    from runbundle.bundle.transfer import apart, copy_all
     from runbundle.cli.transfers import Progress, report
 
     progress = Progress()
-    results = copy_all(open_store(source), open_store(destination), progress=progress)
+    stores = open_store(source), open_store(destination)
+    apart(*stores)
+    results = copy_all(*stores, progress=progress)
     report(results, progress, format_, many=True)

@@ -53,11 +53,13 @@ def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, man
     seen: list[Any] = []
     for result in _closing(results, progress):
         seen.append(result)
-        if format_ != "json" and (not many or result.outcome != "present"):
+        if format_ != "json" and (not many or result.outcome != "present" or result.left_out):
             sent = f"  {plural(result.files, 'file')}, {size(result.bytes)}" if result.files else ""
             click.echo(f"{result.key}  {_WORDS[result.outcome]}{sent}")
             for problem in result.problems:
                 click.echo(f"  {problem}")
+            for odd in result.left_out:
+                click.echo(f"  left out: {odd}")
     outcomes = [result.outcome for result in seen]
     if format_ == "json":
         documents = [dataclasses.asdict(result) for result in seen]
@@ -65,7 +67,8 @@ def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, man
     elif many:
         counts = ", ".join(f"{outcomes.count(word)} {word}" for word in _WORDS if word in outcomes)
         click.echo(f"{plural(len(seen), 'run')}{': ' if counts else ''}{counts}")
-    code = 4 if "damaged" in outcomes else 1 if "clash" in outcomes else 0
+    odd = any(result.left_out for result in seen)
+    code = 4 if "damaged" in outcomes else 1 if "clash" in outcomes or odd else 0
     raise click.exceptions.Exit(3 if not code and not many and "unsealed" in outcomes else code)
 
 

@@ -18,21 +18,21 @@ def is_entry(entry: dict[str, Any]) -> bool:
         ids = entry["trace_id"] + entry["span_id"]
         if kind == "log":
             return (
-                _is_time(entry["time_ns"])
+                is_time(entry["time_ns"])
                 and _IDS.fullmatch(ids) is not None
                 and _named(entry, "event_name")
                 and type(entry["severity"]) in (int, type(None))
                 and "body" in entry
             )
         parent = entry["parent_span_id"]
-        if len(ids) != 48 or _IDS.fullmatch(ids + parent) is None or not _is_time(entry["start_ns"]):
+        if len(ids) != 48 or _IDS.fullmatch(ids + parent) is None or not is_time(entry["start_ns"]):
             return False
         if kind == "start":
             # What is known at the start of a run's own span is there whole or not at all.
             return type(entry.get("label", "")) is type(entry.get("lane", "")) is str and (
                 "attributes" not in entry or _named(entry, "name")
             )
-        return kind == "span" and _is_time(entry["end_ns"]) and _named(entry, "name") and _is_span(entry)
+        return kind == "span" and is_time(entry["end_ns"]) and _named(entry, "name") and _is_span(entry)
     except (KeyError, TypeError, AttributeError):
         return False
 
@@ -44,29 +44,32 @@ def _is_span(entry: dict[str, Any]) -> bool:
         and type(entry["remote_parent"]) is bool
         and type(entry["scope"]) is dict
         and type(entry["events"]) is type(entry["links"]) is list
-        # Asked first whether there are any: most spans have none, and a generator costs as much as all that is above.
-        and (entry["dropped"] == {} or _are_counts(entry["dropped"]))
+        # A count has the bounds of a time. Asked first whether there are any: most spans have none, and a generator
+        # costs as much as all that is above.
+        and (entry["dropped"] == {} or all(map(is_time, entry["dropped"].values())))
         and (not entry["events"] or all(map(_is_event, entry["events"])))
         and (not entry["links"] or all(map(_is_link, entry["links"])))
     )
 
 
-def _are_counts(dropped: dict[str, Any]) -> bool:
-    return all(type(count) is int for count in dropped.values())
-
-
 def _is_event(event: dict[str, Any]) -> bool:
-    return _is_time(event["time_ns"]) and _named(event, "name")
+    return is_time(event["time_ns"]) and _named(event, "name") and is_time(event.get("dropped", 0))
 
 
 def _is_link(link: dict[str, Any]) -> bool:
     ids = link["trace_id"] + link["span_id"]
-    return len(link["trace_id"]) == 32 and _IDS.fullmatch(ids) is not None and type(link["attributes"]) is dict
+    return (
+        len(link["trace_id"]) == 32
+        and _IDS.fullmatch(ids) is not None
+        and type(link["attributes"]) is dict
+        and is_time(link.get("dropped", 0))
+    )
 
 
 def _named(entry: dict[str, Any], name: str) -> bool:
     return type(entry[name]) is str and type(entry["attributes"]) is dict
 
 
-def _is_time(value: object) -> bool:
+def is_time(value: object) -> bool:
+    """Tell whether a value is a time that a record can have: between 1970 and 2262."""
     return type(value) is int and 0 <= value <= LATEST_NS

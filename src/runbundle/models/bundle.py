@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from runbundle.models.bounds import Count, Finite, Moment, Nanoseconds
+
 RUN_SCHEMA = "runbundle/run/v1"
 CONFIG_SCHEMA = "runbundle/config/v1"
 
@@ -109,7 +111,7 @@ class ResultSummary(Record):
     """Type of the value."""
     digest: str | None = None
     """Keyed digest of the value."""
-    bytes: int | None = None
+    bytes: Count | None = None
     """Its size as JSON."""
     view: Any = None
     """The fields that the policy lets through."""
@@ -120,7 +122,7 @@ class FileEntry(Record):
 
     path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
     """Path within the bundle, `/`-separated."""
-    bytes: int = Field(ge=0)
+    bytes: Count
     """Size."""
     sha256: Sha256
     """Digest of the content."""
@@ -131,21 +133,21 @@ class FileEntry(Record):
 class Counts(Record):
     """How much of what."""
 
-    events: int
+    events: Count
     """Lines of events.jsonl."""
-    spans: int
+    spans: Count
     """Spans."""
-    logs: int
+    logs: Count
     """Log records."""
-    tool_calls: int
+    tool_calls: Count
     """Entries of tool_calls.json."""
-    model_calls: int
+    model_calls: Count
     """Spans of model calls."""
-    retrievals: int
+    retrievals: Count
     """Spans of retrievals."""
-    policy_blocks: int
+    policy_blocks: Count
     """Tool calls that policy refused."""
-    errors: int
+    errors: Count
     """Spans that ended in an error."""
 
 
@@ -165,7 +167,7 @@ class ReceiptTotal(Record):
     """`undeclared`, `content`, `contract:<tool>:<selector>`, …"""
     action: str
     """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`."""
-    count: int
+    count: Count
     """How often, in all spans."""
 
 
@@ -189,23 +191,23 @@ class Completeness(Record):
 
     state: Literal["complete", "crashed", "lossy", "unknown"]
     """`complete` only if nothing is known to be missing."""
-    spans_expected: int | None = None
+    spans_expected: Count | None = None
     """Spans that the run's processes say they started."""
-    spans_seen: int
+    spans_seen: Count
     """Spans that arrived."""
     open_spans: list[str] = Field(default_factory=list[str])
     """Ids of spans that started and never ended."""
     cut_off: list[str] | None = None
     """Ids of spans that a process left open when it died, before the run was resumed: that is all there was."""
-    dropped: dict[str, int] = Field(default_factory=dict[str, int])
+    dropped: dict[str, Count] = Field(default_factory=dict[str, Count])
     """Losses by reason."""
-    late: int = 0
+    late: Count = 0
     """Spans and logs that came after the first seal, and are in this revision."""
-    roots: int = 1
+    roots: Count = 1
     """Spans that claim to be the run; more than one means that two runs shared an id. A resumption does not count."""
-    capture: dict[CaptureWord, int] | None = None
+    capture: dict[CaptureWord, Count] | None = None
     """How many captured values there are by what became of them. Only `whole` and `oversize` ones compare."""
-    grace_s: float | None = None
+    grace_s: Finite | None = None
     """Seconds for which spans that were still open when the run had ended were waited for, in vain."""
 
 
@@ -218,11 +220,11 @@ class RunIndex(Record):
     """The run."""
     name: str | None = None
     """What the run is called."""
-    attempt: int | None = None
+    attempt: Count | None = None
     """Which attempt at its work it is, if it was said to be one: the last of those under this id."""
     case_id: str | None = None
     """The case of a test set that it ran: what pairs a candidate with its baseline."""
-    repeat: int | None = None
+    repeat: Count | None = None
     """Which repetition of the case it is."""
     request_id: str | None = None
     """The request that caused it: kept, or a marker, by policy."""
@@ -240,11 +242,11 @@ class RunIndex(Record):
     """The run that the request claimed to be a part of, without proof: its id, or a keyed digest of the claim."""
     resumed_from: str | None = None
     """The checkpoint from which a run that had been cut off went on under its id."""
-    started_at: str
+    started_at: Moment
     """RFC 3339, nanoseconds, UTC."""
-    ended_at: str
+    ended_at: Moment
     """RFC 3339, nanoseconds, UTC."""
-    duration_ns: str
+    duration_ns: Nanoseconds
     """Nanoseconds, as decimal text."""
     status: RunStatus
     """How it ended."""
@@ -260,7 +262,7 @@ class RunIndex(Record):
     """Every other file of the bundle's core."""
     counts: Counts
     """How many spans, events, calls and errors."""
-    usage: dict[str, int] = Field(default_factory=dict[str, int])
+    usage: dict[str, Count] = Field(default_factory=dict[str, Count])
     """Tokens."""
     trace_ids: list[str]
     """The traces it spans."""
@@ -268,7 +270,7 @@ class RunIndex(Record):
     """By which rules it was redacted."""
     completeness: Completeness
     """What is known to be missing."""
-    revision: int = 1
+    revision: Count = 1
     """1, or higher if data came after the first seal."""
     supersedes: Sha256 | None = None
     """Digest of the run.json that this one replaces."""

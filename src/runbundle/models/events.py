@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from runbundle.models.bounds import Count, Nanoseconds, Whole
 from runbundle.models.bundle import CaptureWord, ErrorSummary, Record
 
 EventType = Literal[
@@ -32,9 +33,9 @@ class LinkRef(Record):
 class Event(Record):
     """Something that happened, in canonical order: (`time_ns`, trace, span, rank of type, position in the span)."""
 
-    seq: int
+    seq: Count
     """From 0, without gaps."""
-    time_ns: str = Field(pattern="^[0-9]{1,20}$")
+    time_ns: Nanoseconds
     """Nanoseconds since 1970, as decimal text."""
     type: EventType
     """What happened. `span.started` is derived from the span, so it is there whether or not the start was seen."""
@@ -66,19 +67,19 @@ class Event(Record):
     """Where an event came from."""
     status: str | None = None
     """On ends: `ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
-    duration_ns: str | None = None
+    duration_ns: Nanoseconds | None = None
     """On `span.ended`: nanoseconds, as decimal text."""
     error: ErrorSummary | None = None
     """On `span.ended`: what went wrong."""
-    redactions: int | None = None
+    redactions: Count | None = None
     """On `span.ended`: how many redactions its receipt counts."""
-    severity: int | None = None
+    severity: Whole | None = None
     """On logs: the severity number of OpenTelemetry."""
     scope: ScopeRef | None = None
     """On `span.ended`: who instrumented it."""
     links: list[LinkRef] | None = None
     """On `span.started`: links to other spans."""
-    dropped: dict[str, int] | None = None
+    dropped: dict[str, Whole] | None = None
     """On `span.ended`: what the SDK's limits discarded."""
     attributes: dict[str, Any]
     """Redacted attributes."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from runbundle.models.bounds import Count, Finite, Whole
 from runbundle.models.bundle import CaptureWord, Record
 
 
@@ -12,7 +13,7 @@ class Query(Record):
 
     digest: str | None = None
     """Keyed digest."""
-    bytes: int | None = None
+    bytes: Count | None = None
     """Size."""
     view: str | None = None
     """The text, if policy lets it through."""
@@ -25,17 +26,17 @@ class Document(Record):
 
     id: str
     """The retriever's id of it."""
-    rank: int
+    rank: Whole
     """1 is the first."""
     uri: str | None = None
     """Where it is, as redaction left it."""
     title: str | None = None
     """Its title, as redaction left it."""
-    score: float | None = None
+    score: Finite | None = None
     """The retriever's score."""
     digest: str | None = None
     """Keyed digest of the content, if the content was given."""
-    bytes: int | None = None
+    bytes: Count | None = None
     """Size of the content."""
     view: str | None = None
     """The content, if policy lets it through."""

@@ -86,6 +86,24 @@ FINDINGS: dict[str, FindingSpec] = {
         " another seal did not touch it. No reader looks at it.",
         "`runbundle recover RUN` removes it if the run's journals are still there; else remove it.",
     ),
+    "RB230": FindingSpec(
+        "something is no regular file", "error", "integrity",
+        "A link, a pipe, a socket, a device, a folder where a file belongs, or a file whose name no writer gives lies"
+        " in the bundle, or on the way to it. It was neither opened nor followed, and it is not copied.",
+        "Find out who put it there, and remove it.",
+    ),
+    "RB231": FindingSpec(
+        "a file is too large to be read", "error", "integrity",
+        "run.json above 16 MiB, a line or an entry above 64 MiB, or another file above 64 MiB that is read whole: no"
+        " writer makes these. It was not read to its end.",
+        "Treat the bundle as altered. Restore the file from a copy.",
+    ),
+    "RB232": FindingSpec(
+        "JSON is nested too deeply", "error", "integrity",
+        "JSON in the bundle is nested more than 96 deep. What is written stays below: payloads are opened to 64 levels,"
+        " configurations to 32, and deeper ones become markers.",
+        "Treat the bundle as altered. Restore the file from a copy.",
+    ),
     "RB301": FindingSpec(
         "spans are missing", "warning", "completeness",
         "Fewer spans arrived than the run's processes say they started.",

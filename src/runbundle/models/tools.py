@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from runbundle.models.bounds import Count, Moment, Nanoseconds, Whole
 from runbundle.models.bundle import CaptureWord, ContractRef, ErrorSummary, Record
 
 
@@ -25,7 +26,7 @@ class Payload(Record):
     """What the contract lets through; null without a contract."""
     digest: str | None = None
     """Keyed digest of the whole, or absent: equal payloads have equal ones. Of an abandoned stream, of what it gave."""
-    bytes: int | None = None
+    bytes: Count | None = None
     """Size of the whole as JSON."""
     capture: CaptureWord = "whole"
     """What became of it before redaction. Digests compare only where this is `whole` or `oversize`."""
@@ -63,9 +64,9 @@ class ToolCall(Record):
     """The span above it."""
     agent: str | None = None
     """The agent that called."""
-    started_at: str
+    started_at: Moment
     """RFC 3339, nanoseconds, UTC."""
-    duration_ns: str
+    duration_ns: Nanoseconds
     """Nanoseconds, as decimal text."""
     status: str
     """`ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
@@ -75,7 +76,7 @@ class ToolCall(Record):
     """What policy said."""
     side_effects: Literal["none", "read", "write", "destructive", "unknown"]
     """From the contract."""
-    attempt: int = 1
+    attempt: Whole = 1
     """1, or higher for a retry."""
     arguments: Payload | None = None
     """What it was called with."""

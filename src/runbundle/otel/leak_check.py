@@ -44,7 +44,9 @@ class SinkReport(NamedTuple):
     leaked: tuple[str, ...]
     """The channels whose canary did."""
     reached: bool
-    """Whether anything came out at all; of a sink that nothing reached nothing was proved."""
+    """Whether anything came out at all, of bundles a run.json; of a sink that nothing reached nothing was proved."""
+    files: tuple[str, ...] = ()
+    """Of a folder, the files that were searched."""
 
 
 class Captured:
@@ -54,6 +56,15 @@ class Captured:
         self._lock = threading.Lock()
         self._bytes: dict[str, bytearray] = {}
         self._channels: dict[str, Sequence[str]] = {}
+        self._files: dict[str, tuple[str, ...]] = {}
+
+    def folder(self, sink: str, channels: Sequence[str], folder: Path) -> None:
+        """Keep what is in a folder in which a run must have been sealed."""
+        self.expect(sink, channels)
+        found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        self._files[sink] = tuple(path.relative_to(folder).as_posix() for path in found)
+        for path in found:
+            self.add(sink, path.name.encode() + b"\n" + path.read_bytes())
 
     def expect(self, sink: str, channels: Sequence[str]) -> None:
         """Name a sink before anything comes out of it."""
@@ -69,7 +80,13 @@ class Captured:
         """Search everything."""
         return [
             SinkReport(
-                sink, len(self._channels[sink]), tuple(found_in(bytes(data), CHANNELS)), bool(data) or sink == _OWN_LOGS
+                sink,
+                len(self._channels[sink]),
+                tuple(found_in(bytes(data), CHANNELS)),
+                any(name.endswith("/run.json") for name in self._files[sink])
+                if sink in self._files
+                else bool(data) or sink == _OWN_LOGS,
+                self._files.get(sink, ()),
             )
             for sink, data in self._bytes.items()
         ]
@@ -111,13 +128,14 @@ def check_application(handle: Handle) -> list[SinkReport]:
     recorder, boundary = handle.recorder, handle.boundary
     store, spool, debug = recorder.store, recorder.spool, boundary.debug
     with tempfile.TemporaryDirectory() as folder, _own_logs(captured):
-        recorder.store, recorder.spool, boundary.debug = LocalStore(folder), Path(folder) / ".spool", None
+        recorder.write_to(LocalStore(folder), Path(folder) / ".spool")
+        boundary.debug = None
         try:
             _plant(handle)
-            captured.expect("bundle and spool", [*_SPANS_ONLY, *LOG_CHANNELS])
-            captured.add("bundle and spool", _all_bytes(Path(folder)))
+            captured.folder("bundle and spool", [*_SPANS_ONLY, *LOG_CHANNELS], Path(folder))
         finally:
-            recorder.store, recorder.spool, boundary.debug = store, spool, debug
+            recorder.write_to(store, spool)
+            boundary.debug = debug
             for function in restore:
                 function()
     return captured.reports()
@@ -134,8 +152,7 @@ def _check_one(captured: Captured, *, otlp: str, protocol: str) -> None:
                            trust_baggage="never") as handle:  # fmt: skip
                 handle.tracer_provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(out=console)))
                 _plant(handle)
-            captured.expect("bundle and spool", CHANNELS)
-            captured.add("bundle and spool", _all_bytes(Path(folder)))
+            captured.folder("bundle and spool", CHANNELS, Path(folder))
             captured.expect("console exporter", SPAN_CHANNELS)
             captured.add("console exporter", console.getvalue().encode())
     finally:
@@ -171,10 +188,6 @@ def _tap(exporter: Any, keep: Callable[[Any], None]) -> Callable[[], None]:
 
     exporter.export = export
     return lambda: exporter.__dict__.pop("export", None)
-
-
-def _all_bytes(folder: Path) -> bytes:
-    return b"\n".join(p.name.encode() + b"\n" + p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file())
 
 
 @contextlib.contextmanager

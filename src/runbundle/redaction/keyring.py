@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbundle.errors import ConfigError
+from runbundle.private import create, make_folder
 
 VARIABLE = "RUNBUNDLE_KEYS"
 KEY_BYTES = 32
@@ -120,7 +121,7 @@ def _make(path: Path) -> bytes:
     for parent in reversed((path.parent, *path.parent.parents)):
         with contextlib.suppress(FileExistsError):
             if not parent.is_dir():
-                parent.mkdir(mode=0o700)
+                make_folder(parent)
     scratch = path.with_name(f".{secrets.token_hex(16)}")
     key = secrets.token_bytes(KEY_BYTES)
     try:
@@ -144,11 +145,10 @@ def _make(path: Path) -> bytes:
 
 
 def _write(path: Path, key: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(fd, "wb") as file:
+    with os.fdopen(create(path), "wb") as file:
         file.write(key)
         file.flush()
-        os.fsync(fd)
+        os.fsync(file.fileno())
 
 
 def _sync(place: Path) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from runbundle.errors import ConfigError, RunStateError, StateCorrupt, StateUnavailable
+from runbundle.private import create, make_folder
 from runbundle.runstate import schema
 
 BUSY_S = 30.0
@@ -130,10 +131,10 @@ def _open(path: Path) -> sqlite3.Connection:
 def _make(path: Path) -> None:
     """Have a file there that is ours alone: the state in it is raw."""
     path = path.resolve()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     with _MAKING:
         try:
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+            os.close(create(path, os.O_RDWR | os.O_EXCL))
         except FileExistsError:
             if not path.is_file():
                 raise OSError(errno.EINVAL, "not a file") from None

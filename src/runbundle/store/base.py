@@ -19,7 +19,8 @@ class ArtifactStore(ABC):
 
     A `put` is whole or absent, never partial, and refuses a key that is taken unless told to overwrite. What was put
     is seen by every `get` and `list` that starts after. Keys are checked by `check_key`: none is ever a way out of
-    the store. Implementations raise `KeyNotFound`, `AlreadyExists` and `StoreUnavailable`, and nothing else.
+    the store. Implementations raise `KeyNotFound` (or its kind `OddEntry`), `AlreadyExists` and `StoreUnavailable`,
+    and nothing else.
     """
 
     @property
@@ -74,6 +75,14 @@ class ArtifactStore(ABC):
     @abstractmethod
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
         """Yield the first segments below `prefix` that have keys below them, sorted."""
+
+    def odd(self, prefix: str = "", *, deep: bool = True) -> Iterator[tuple[str, str]]:  # noqa: ARG002
+        """Yield the paths below `prefix` at which there is something that is no file of a store, and what it is.
+
+        Such as links, pipes, and files whose names are no keys, sorted; none where a backend can have none. Without
+        `deep` only what lies there itself, not in folders of it.
+        """
+        return iter(())
 
     @abstractmethod
     def delete(self, key: str) -> None:

@@ -4,15 +4,23 @@ import contextlib
 import errno
 import fcntl
 import os
-import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
-from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, RunbundleError, StoreUnavailable
-from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of
+from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, OddEntry, RunbundleError, StoreUnavailable
+from runbundle.private import create, make_folder
+from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of, is_key
+from runbundle.store.regular import (
+    NotRegular,
+    entries_of,
+    folder_below,
+    kind_of,
+    open_below,
+    status_below,
+)
 
 _HINTS = {
     errno.ENOSPC: "free some space and try again; nothing was changed",
@@ -23,6 +31,7 @@ _HINTS = {
 }
 _SWEPT_AFTER_S = 86_400
 _ATTEMPTS = 100  # of a put whose folder is removed by a delete, again and again
+_TMP = ".tmp"
 
 
 class LocalStore(ArtifactStore):
@@ -32,7 +41,8 @@ class LocalStore(ArtifactStore):
     between processes. When `put` returns, the bytes and their name survive the loss of power: the file and its folder
     were synced, once each, and every new folder was synced into the one above it by the `put` that made it. Not
     promised: folders above the root, and the lasting effect of `delete`. On disk a key cannot be a folder of other
-    keys too. Names beginning with a dot are not part of the store.
+    keys too. Names beginning with a dot are not part of the store. Below the root no link is followed and nothing but
+    regular files is opened, by no method (see `regular`): whatever else lies under a key is an `OddEntry`.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -49,12 +59,12 @@ class LocalStore(ArtifactStore):
 
     def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
         """Replace what `key` holds if that is `expected`: under a lock on the file that is replaced."""
-        path = self.root / check_key(key)
         with self.open(key) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 # Whoever held the lock before us has put another file in this one's place.
-                if not os.path.samestat(os.fstat(file.fileno()), path.stat()) or file.read() != expected:
+                here = status_below(self.root, key)
+                if not os.path.samestat(os.fstat(file.fileno()), here) or file.read() != expected:
                     raise KeyChanged(f"{key} has changed meanwhile")
             except FileNotFoundError:
                 raise KeyChanged(f"{key} has been deleted meanwhile") from None
@@ -65,33 +75,54 @@ class LocalStore(ArtifactStore):
         self._put(files, overwrite=False)
 
     def _put(self, files: Mapping[str, Body], *, overwrite: bool) -> None:
-        targets = {key: self.root / check_key(key) for key in files}
-        scratch = self.root / ".tmp" / uuid4().hex
+        for key in files:
+            check_key(key)
+        scratch = uuid4().hex
         key = ""
         try:
-            _make_folders(self.root, scratch.parent)
-            for key, data in files.items():
-                try:
-                    _write_synced(scratch, data)
-                    _place(self.root, scratch, targets[key], overwrite=overwrite)
-                finally:
-                    scratch.unlink(missing_ok=True)
-            for folder in {target.parent for target in targets.values()}:
-                with contextlib.suppress(FileNotFoundError):  # deleted already, with its folder
-                    _sync_folder(folder)
-        except AlreadyExists:
+            _make_root(self.root)
+            with folder_below(self.root, [_TMP], make=True) as tmp:
+                for key, data in files.items():
+                    try:
+                        _write_synced(tmp, scratch, data)
+                        self._place(tmp, scratch, key, overwrite=overwrite)
+                    finally:
+                        with contextlib.suppress(FileNotFoundError):
+                            os.unlink(scratch, dir_fd=tmp)
+            for folder in {key.rpartition("/")[0] for key in files}:
+                with (
+                    contextlib.suppress(FileNotFoundError),  # deleted already, with its folder
+                    folder_below(self.root, folder.split("/") if folder else []) as fd,
+                ):
+                    os.fsync(fd)
+        except FileExistsError:
             raise AlreadyExists(f"{key} exists already") from None
         except OSError as error:
-            raise _unavailable(error, f"cannot write {targets[key] if key else self.root}") from error
+            raise _unavailable(error, f"cannot write {self.root / key}") from error
+
+    def _place(self, tmp: int, scratch: str, key: str, *, overwrite: bool) -> None:
+        *folders, name = key.split("/")
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with folder_below(self.root, folders, make=True) as fd:
+                    if overwrite:
+                        os.replace(scratch, name, src_dir_fd=tmp, dst_dir_fd=fd)
+                    else:
+                        os.link(scratch, name, src_dir_fd=tmp, dst_dir_fd=fd, follow_symlinks=False)
+            except FileNotFoundError:  # a delete has just removed the folder, which was empty
+                if attempt == _ATTEMPTS:
+                    raise
+            else:
+                return
 
     def sweep(self) -> int:
         """Remove files of puts that began more than a day ago; a put of this process takes no such time."""
         swept = 0
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(self.root / ".tmp"):
-                if entry.stat().st_mtime < time.time() - _SWEPT_AFTER_S:
-                    with contextlib.suppress(OSError):
-                        Path(entry.path).unlink()
+        with contextlib.suppress(OSError), folder_below(self.root, [_TMP]) as tmp:
+            for name, kind in entries_of(tmp):
+                with contextlib.suppress(OSError):
+                    if not kind and os.stat(name, dir_fd=tmp).st_mtime < time.time() - _SWEPT_AFTER_S:
+                        os.unlink(name, dir_fd=tmp)
                         swept += 1
         return swept
 
@@ -109,99 +140,101 @@ class LocalStore(ArtifactStore):
 
     def open(self, key: str) -> BinaryIO:
         """Return `key` as a file."""
+        with self._reading(check_key(key)):
+            return os.fdopen(open_below(self.root, key), "rb")
+
+    def size(self, key: str) -> int:
+        """Return the size of `key`."""
+        with self._reading(check_key(key)):
+            status = status_below(self.root, key)
+            if kind := kind_of(status.st_mode):
+                raise NotRegular(kind)
+            return status.st_size
+
+    @contextlib.contextmanager
+    def _reading(self, key: str) -> Generator[None]:
         try:
-            return (self.root / check_key(key)).open("rb")
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            yield
+        except NotRegular as error:
+            raise OddEntry(f"{key} is {error.kind}, or lies behind one", hint="only files are opened") from None
+        except (FileNotFoundError, NotADirectoryError):
             raise KeyNotFound(f"nothing is stored under {key}", hint=f"the store is {self.root}") from None
         except OSError as error:
             raise _unavailable(error, f"cannot read {key}") from error
 
-    def size(self, key: str) -> int:
-        """Return the size of `key`."""
-        path = self.root / check_key(key)
-        try:
-            status = path.stat()
-            if stat.S_ISREG(status.st_mode):
-                return status.st_size
-        except (FileNotFoundError, NotADirectoryError):
-            pass
-        except OSError as error:
-            raise _unavailable(error, f"cannot read {key}") from error
-        raise KeyNotFound(f"nothing is stored under {key}", hint=f"the store is {self.root}")
-
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Yield keys, sorted; a folder that vanishes meanwhile is passed over."""
-        folder, _, start = check_prefix(prefix).rpartition("/")
-        yield from sorted(_walk(self.root, folder, start))
+        """Yield keys, sorted; a folder that vanishes meanwhile is passed over, and so is what is no file."""
+        yield from sorted(key for key, kind in self._walk(prefix) if not kind and is_key(key))
 
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
         """Yield the folders below `prefix`."""
-        folder = self.root / check_prefix(prefix) if prefix else self.root
-        try:
-            with os.scandir(folder) as entries:
-                yield from sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise _unavailable(error, f"cannot list {folder}") from error
+        yield from sorted(name for name, kind in self._inside(prefix) if kind == "a folder")
+
+    def odd(self, prefix: str = "", *, deep: bool = True) -> Iterator[tuple[str, str]]:
+        """Yield the paths below `prefix` at which no file of a store lies, and what lies there instead."""
+        found = self._walk(prefix) if deep else ((name, kind) for name, kind in self._inside(prefix))
+        odd = ((key, kind or "a file whose name is no key") for key, kind in found if kind or not is_key(key))
+        yield from sorted((key, kind) for key, kind in odd if deep or kind != "a folder")
 
     def delete(self, key: str) -> None:
-        """Remove `key`, and folders that this empties."""
-        path = self.root / check_key(key)
+        """Remove `key`, and folders that this empties. A link, a pipe or the like is removed as itself."""
+        *folders, name = check_key(key).split("/")
         try:
-            path.unlink()
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            with folder_below(self.root, folders) as fd:
+                os.unlink(name, dir_fd=fd)
+        except NotRegular as error:
+            raise OddEntry(f"{key} lies behind {error.kind}", hint="only files of the store are deleted") from None
+        except IsADirectoryError:
+            raise OddEntry(f"{key} is a folder", hint="only files of the store are deleted") from None
+        except (FileNotFoundError, NotADirectoryError):
             raise KeyNotFound(f"nothing is stored under {key}") from None
         except OSError as error:
-            raise _unavailable(error, f"cannot delete {path}") from error
+            raise _unavailable(error, f"cannot delete {self.root / key}") from error
         with contextlib.suppress(OSError):  # not empty: done
-            for parent in path.parents:
-                if parent == self.root:
-                    break
-                parent.rmdir()
+            while folders:
+                last = folders.pop()
+                with folder_below(self.root, folders) as fd:
+                    os.rmdir(last, dir_fd=fd)
 
-
-def _make_folders(root: Path, folder: Path) -> None:
-    if folder.is_dir():
-        return
-    if folder == root:
-        root.parent.mkdir(parents=True, exist_ok=True)
-    else:
-        _make_folders(root, folder.parent)
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        if folder.is_file():
-            raise
-        return  # another put made it, and syncs it; if a delete has removed it since, `_place` tries again
-    with contextlib.suppress(PermissionError):  # a folder above the root may be writable and not readable
-        _sync_folder(folder.parent)
-
-
-def _place(root: Path, scratch: Path, target: Path, *, overwrite: bool) -> None:
-    for attempt in range(1, _ATTEMPTS + 1):
+    def _inside(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield what is in one folder, dots left out."""
+        parts = check_prefix(prefix).rstrip("/").split("/") if prefix else []
         try:
-            _make_folders(root, target.parent)
-            if overwrite:
-                scratch.replace(target)
-            else:
-                _link(scratch, target)
-        except FileNotFoundError:  # a delete has just removed the folder, which was empty
-            if attempt == _ATTEMPTS:
-                raise
-        else:
+            with folder_below(self.root, parts) as fd:
+                yield from [(name, kind) for name, kind in entries_of(fd) if not name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError, NotRegular):
             return
+        except OSError as error:
+            raise _unavailable(error, f"cannot list {self.root / prefix}") from error
+
+    def _walk(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield all that begins with `prefix` and is no folder, folders of names that are no keys as such."""
+        folder, _, start = check_prefix(prefix).rpartition("/")
+        pending = [folder]
+        while pending:
+            here = pending.pop()
+            for name, kind in self._inside(here):
+                if here == folder and not name.startswith(start):
+                    continue
+                key = f"{here}/{name}" if here else name
+                if kind == "a folder" and is_key(name):
+                    pending.append(key)
+                else:
+                    yield key, kind
 
 
-def _link(scratch: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(scratch)
-    except FileExistsError:
-        raise AlreadyExists("") from None
+def _make_root(root: Path) -> None:
+    if not root.is_dir():
+        try:
+            make_folder(root)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
+        with contextlib.suppress(PermissionError):  # a folder above the root may be writable and not readable
+            _sync_folder(root.parent)
 
 
-def _write_synced(path: Path, data: Body) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+def _write_synced(folder: int, name: str, data: Body) -> None:
+    fd = create(name, dir_fd=folder)
     try:
         for chunk in chunks_of(data):
             view = memoryview(chunk)
@@ -218,26 +251,6 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def _walk(root: Path, folder: str, start: str) -> Iterator[str]:
-    pending = [folder]
-    while pending:
-        here = pending.pop()
-        try:
-            entries = list(os.scandir(root / here))
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        except OSError as error:
-            raise _unavailable(error, f"cannot list {root / here}") from error
-        for entry in entries:
-            if entry.name.startswith(".") or (here == folder and not entry.name.startswith(start)):
-                continue
-            key = f"{here}/{entry.name}" if here else entry.name
-            if entry.is_dir():
-                pending.append(key)
-            else:
-                yield key
 
 
 def _unavailable(error: OSError, what: str) -> RunbundleError:

@@ -8,6 +8,9 @@ import contextlib
 import os
 from pathlib import Path
 
+from runbundle import private
+from runbundle.private import make_folder
+
 
 def read(name: str) -> bytes | None:
     """Return what was kept under `name`, or None."""
@@ -25,11 +28,9 @@ def write(name: str, data: bytes) -> None:
     """Keep `data` under `name`; where that is not possible, the next process builds it again."""
     with contextlib.suppress(OSError, RuntimeError):
         folder = _folder()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(folder)
         scratch = folder / f"{name}.{os.getpid()}"
-        fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
+        private.write(scratch, data)
         scratch.replace(folder / name)
 
 

@@ -1,0 +1,145 @@
+"""A journal's lines redacted once more: a journal is a file, and whoever can write to it may have put anything there.
+
+The contracts, safe keys and safe names of the process that wrote it are not known here, and what they let through must
+come through again: a line that a recorder wrote comes back as it was, byte for byte. So all that does not depend on
+them is applied as ever: known keys, shapes of names, ids and own values, markers and digests, detectors and known
+secrets in every kept text, keys that name a credential. For the rest the most is allowed that a policy could have:
+
+- a payload's view is kept, detectors applied, if its span names a contract; else it is withheld whole;
+- an attribute under an unknown key is kept if it is a number or reads like a name, as a safe key's is;
+- a name of a span or event is kept if it reads like a name.
+
+Not promised: that a line which says nothing but short names in known places was written by a recorder.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, cast, get_args
+
+from runbundle.models.contract import DataHandling, FieldRule, Target, ToolContract
+from runbundle.models.records import LogRecordDict, SpanRecord
+from runbundle.redaction.engine import Redactor
+from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import HIDDEN
+from runbundle.redaction.policy import Policy
+from runbundle.redaction.shapes import allowed, is_name
+
+_NOTHING: dict[str, Any] = {"attributes": {}, "schema_url": ""}
+_SPAN: dict[str, Any] = {
+    "run_id": "", "tenant_id": "", "trace_state": "", "kind": 0, "end_ns": 0, "status_code": 0, "status_message": "",
+    "remote_parent": False, "events": (), "links": (), "dropped": {},
+    "scope": {"name": "", "version": "", "schema_url": "", "attributes": {}},
+}  # fmt: skip
+_LOG: dict[str, Any] = {
+    "run_id": "", "tenant_id": "", "severity_text": "", "dropped": 0, "scope": _SPAN["scope"],
+}  # fmt: skip
+_START = ("k", "trace_id", "span_id", "parent_span_id", "start_ns", "is_run")
+_CONTRACT = ("runbundle.contract.version", "runbundle.contract.sha256", "runbundle.tool.side_effects")
+_TARGETS: tuple[Target, ...] = get_args(Target)
+_DROPPED = frozenset({"attributes", "events", "links"})
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,255}")
+_LABEL = re.compile(r"([a-z]{1,20})(?::(.*))?", re.DOTALL)
+
+
+def redact_again(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return a journal's entry, redacted: one that a recorder wrote comes back as it is. Total on real entries.
+
+    An entry of a kind that is not known comes back as it is; nothing makes anything of it.
+    """
+    kind = entry["k"]
+    if kind == "start":
+        return _start(entry)
+    if kind == "span":
+        record = cast("SpanRecord", {**_SPAN, **entry, "resource": _NOTHING})
+        record["events"] = [{**event, "dropped": event.get("dropped", 0)} for event in record["events"]]
+        record["links"] = [{"trace_state": "", "dropped": 0, **link} for link in record["links"]]  # pyright: ignore[reportUnknownArgumentType]
+        record["dropped"] = {key: count for key, count in record["dropped"].items() if key in _DROPPED}
+        return _as_entry(entry, _span(record), _SPAN)
+    if kind == "log":
+        log = cast("LogRecordDict", {**_LOG, **entry, "resource": _NOTHING})
+        names = _names(log["event_name"])
+        return _as_entry(entry, _redactor(_safe_keys(log["attributes"]), names, "").redact_log(log), _LOG)
+    return entry
+
+
+def _as_entry(entry: dict[str, Any], redacted: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the redacted fields that an entry has, in its order; the resource is a number there."""
+    known = {**redacted, "resource": entry.get("resource", 0)}
+    return {key: known[key] for key in known if key in entry or key not in defaults}
+
+
+def _span(record: SpanRecord) -> SpanRecord:
+    attributes = record["attributes"]
+    events = [event["name"] for event in record["events"]]
+    keys = _safe_keys(attributes, *(part["attributes"] for part in (*record["events"], *record["links"])))
+    stated = attributes.get(_CONTRACT[1])
+    tool = attributes.get("gen_ai.tool.name")
+    contracted = isinstance(tool, str) and is_name(tool) and isinstance(stated, str) and allowed("id", "", stated)
+    redacted = _redactor(keys, _names(record["name"], *events), str(tool) if contracted else "").redact_span(record)
+    if contracted:
+        for was, part in ((attributes, redacted["attributes"]), *_pairs(record, redacted)):
+            _restore(was, part)
+    return redacted
+
+
+def _pairs(record: SpanRecord, redacted: SpanRecord) -> Any:
+    for was, part in zip(record["events"], redacted["events"], strict=False):
+        yield was["attributes"], part["attributes"]
+
+
+def _restore(was: Mapping[str, Any], part: dict[str, Any]) -> None:
+    """Put back what the writer said of its contract, of which ours is none."""
+    for key in _CONTRACT:
+        if isinstance(was.get(key), str) and allowed(cast("Any", SPAN_KEYS[key]), key, was[key]):
+            part[key] = was[key]
+        else:
+            part.pop(key, None)
+
+
+def _start(entry: dict[str, Any]) -> dict[str, Any]:
+    found = {key: entry[key] for key in _START if key in entry}
+    lane, label = entry.get("lane", ""), _LABEL.fullmatch(entry.get("label", ""))
+    if "lane" in entry:
+        found["lane"] = lane if lane == "" or allowed("name", "runbundle.lane", lane) else ""
+    if "label" in entry:
+        named = label is not None and (not label[2] or is_name(label[2]))
+        found["label"] = entry["label"] if named else label[1] if label is not None else ""
+    if "attributes" in entry:
+        redacted = _span(cast("SpanRecord", {**_SPAN, **entry, "events": [], "links": [], "resource": _NOTHING}))
+        found |= {"name": redacted["name"], "attributes": redacted["attributes"]}
+    return found
+
+
+def _safe_keys(*attributes: Mapping[str, Any]) -> frozenset[str]:
+    """Return the unknown keys that a policy may have called safe: such a key is plain, and its value like a name."""
+    return frozenset(
+        key
+        for part in attributes
+        for key, value in part.items()
+        if key not in SPAN_KEYS
+        and not key.startswith(HIDDEN)
+        and _PLAIN_KEY.fullmatch(key)
+        and not sensitive_key(key)
+        and allowed("name", key, value)
+    )
+
+
+def _names(*names: str) -> frozenset[str]:
+    return frozenset(name for name in names if is_name(name) and not sensitive_key(name))
+
+
+@lru_cache(maxsize=512)
+def _redactor(safe_keys: frozenset[str], safe_names: frozenset[str], tool: str) -> Redactor:
+    """Return a redactor under the policy that lets through the most. Its digests are of a key that nobody knows."""
+    rules = {target: tuple(_keep(target, selector) for selector in ("", "/**")) for target in _TARGETS}
+    keep = tuple(rule for of_target in rules.values() for rule in of_target)
+    contracts = {tool: ToolContract(name=tool, data=DataHandling(rules=keep))} if tool else {}
+    return Redactor(
+        Policy(contracts=contracts, safe_keys=safe_keys, safe_names=safe_names, user_id="keep", result=rules["input"])
+    )
+
+
+def _keep(target: Target, selector: str) -> FieldRule:
+    return FieldRule(target=target, selector=selector, data_class="public", action="keep")

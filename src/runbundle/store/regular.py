@@ -1,0 +1,154 @@
+"""The one place that opens what lies in a folder which others can write to: a store, a bundle, a spool, a vault.
+
+Below a root, which may be a link since whoever named it meant it, no link is followed: each folder of the way is opened
+within the one before (`openat`), so that nobody who swaps one for a link meanwhile can lead us out. What is opened is a
+regular file or a folder; a pipe, a socket or a device is refused before it is opened, and nothing is waited for.
+
+Not promised: that a regular file is not also known under another name (a hard link), that it does not change while it
+is read, or that a folder is no mount of another disk.
+"""
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from runbundle.private import make_folder_in
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+_KINDS = (
+    (stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISSOCK, "a socket"),
+)  # fmt: skip
+
+
+class NotRegular(OSError):
+    """What lies there is no regular file, or lies behind a link. It was not opened."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(errno.ELOOP, f"is {kind}, not a file")
+        self.kind = kind
+        """`a link`, `a folder`, `a pipe`, `a socket` or `a device`."""
+
+
+def kind_of(mode: int) -> str:
+    """Return what a file's mode says it is; "" for a regular file."""
+    if stat.S_ISREG(mode):
+        return ""
+    return next((kind for holds, kind in _KINDS if holds(mode)), "a device")
+
+
+@contextlib.contextmanager
+def folder_below(root: Path, parts: Sequence[str], *, make: bool = False) -> Generator[int]:
+    """Open a folder below `root`, part by part; yield its descriptor. `make`: make what is not there, 0700, and sync.
+
+    Raises `FileNotFoundError`, `NotADirectoryError` for a file in the way, and `NotRegular` for a link.
+    """
+    fd = os.open(root, _FOLDER)
+    try:
+        for part in parts:
+            inner = _step(fd, part, make=make)
+            os.close(fd)
+            fd = inner
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _step(fd: int, name: str, *, make: bool) -> int:
+    try:
+        return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+    except FileNotFoundError:
+        if not make:
+            raise
+    except (NotADirectoryError, OSError) as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP) and kind_at(fd, name) == "a link":
+            raise NotRegular("a link") from None
+        raise
+    make_folder_in(fd, name)
+    return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
+
+
+def kind_at(fd: int, name: str) -> str:
+    """Return what lies under a name in an open folder; "" for a regular file. Raises `FileNotFoundError`."""
+    return kind_of(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
+
+
+def open_in(fd: int, name: str, flags: int = os.O_RDONLY) -> int:
+    """Open a regular file that is in an open folder; return its descriptor. Raises `NotRegular`."""
+    kind = kind_at(fd, name)
+    if kind:
+        raise NotRegular(kind)
+    try:
+        file = os.open(name, flags | _FILE, dir_fd=fd)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # put there since we looked
+            raise NotRegular(kind_at(fd, name) or "a link") from None
+        raise
+    kind = kind_of(os.fstat(file).st_mode)
+    if kind:
+        os.close(file)
+        raise NotRegular(kind)
+    return file
+
+
+def open_below(root: Path, path: str, flags: int = os.O_RDONLY) -> int:
+    """Open the regular file at `path`, whose parts are joined by `/`, below `root`; return its descriptor.
+
+    Raises `FileNotFoundError`, `NotADirectoryError`, `NotRegular`, or another `OSError`.
+    """
+    *folders, name = path.split("/")
+    with folder_below(root, folders) as fd:
+        return open_in(fd, name, flags)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise `NotRegular` if a link lies at `path`. It says nothing of the next moment: `folder_below` does."""
+    if path.is_symlink():
+        raise NotRegular("a link")
+
+
+def file_at(path: Path, *, depth: int = 2) -> BinaryIO:
+    """Open a regular file for reading, of whose path the last `depth` parts are others' to choose."""
+    return os.fdopen(descriptor_at(path, depth=depth), "rb")
+
+
+def descriptor_at(path: Path, *, depth: int = 2) -> int:
+    """Open likewise; return the descriptor."""
+    return open_below(Path(*path.parts[:-depth]), "/".join(path.parts[-depth:]))
+
+
+def read_at(path: Path, most_bytes: int, *, depth: int = 2) -> bytes:
+    """Return the bytes of a regular file. Raises `OSError`, also if there are more than `most_bytes`."""
+    with file_at(path, depth=depth) as file:
+        data = file.read(most_bytes + 1)
+    if len(data) > most_bytes:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return data
+
+
+def status_below(root: Path, path: str) -> os.stat_result:
+    """Return what the file system says of a path below `root`, itself not followed either. Raises `OSError`."""
+    *folders, name = path.split("/")
+    with folder_below(root, folders) as fd:
+        return os.stat(name, dir_fd=fd, follow_symlinks=False)
+
+
+def entries_of(fd: int) -> Iterator[tuple[str, str]]:
+    """Yield the names in an open folder, and what each is: "" for a regular file, `a folder`, `a link`, …"""
+    with os.scandir(fd) as entries:
+        for entry in entries:
+            if entry.is_symlink():
+                yield entry.name, "a link"
+            elif entry.is_dir(follow_symlinks=False):
+                yield entry.name, "a folder"
+            elif entry.is_file(follow_symlinks=False):
+                yield entry.name, ""
+            else:
+                try:
+                    yield entry.name, kind_of(entry.stat(follow_symlinks=False).st_mode)
+                except FileNotFoundError:
+                    continue

@@ -1,0 +1,82 @@
+"""What a file is that somebody takes for a bundle is said in one sentence."""
+
+import gzip
+import os
+import zipfile
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from runbundle.bundle.sniff import what_bytes, what_file
+from runbundle.cli.main import group
+from tests.unit.bundle.handmade import files
+
+JSON = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b"},{"spanId":"c"}]}]}]}'
+
+
+def _protobuf() -> bytes:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    for number in range(3):
+        provider.get_tracer("t").start_span(f"s{number}").end()
+    return encode_spans(exporter.get_finished_spans()).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (JSON, "OTLP in JSON (traces, 2 spans)"), (JSON + b"\n" + JSON + b"\n", "a request a line"),
+        (b'{"resourceLogs":[]}', "OTLP in JSON (logs)"), (b'{"resourceMetrics":[]}', "OTLP in JSON (metrics)"),
+        (gzip.compress(JSON), "compressed by gzip: OTLP in JSON (traces, 2 spans)"), (b"", "an empty file"),
+        (b"\x1f\x8bxx", "damaged"), (b"a: b\n", "text"), (b"\x00\x01\x02\xff", "a binary file"),
+        (b"[1]", "JSON of another kind"),
+        (b"{not", "text that is no JSON"), (b"SQLite format 3\0...", "SQLite"),
+        (b"[" * 100_000, "text that is no JSON"),
+        (files()["events.jsonl"], "the events of a bundle"), (files()["tool_calls.json"], "a file of a bundle"),
+    ],
+)  # fmt: skip
+def test_it_is_told_by_its_beginning(data: bytes, said: str) -> None:
+    """By what it holds, whatever its name."""
+    assert said in what_bytes(data)
+
+
+def test_protobuf_is_told() -> None:
+    """With its spans, bare or behind a size as the Collector's file exporter writes it."""
+    data = _protobuf()
+    assert what_bytes(data) == "OTLP in protobuf (traces, 3 spans)"
+    assert what_bytes(len(data).to_bytes(4, "big") + data) == "OTLP in protobuf (traces, 3 spans)"
+    assert what_bytes(gzip.compress(data)) == "compressed by gzip: OTLP in protobuf (traces, 3 spans)"
+
+
+@pytest.mark.parametrize("command", ["verify", "show", "tools", "hold"])
+def test_commands_say_it(tmp_path: Path, command: str) -> None:
+    """With exit code 2, whatever was given; nothing waits for a pipe."""
+    (tmp_path / "o.json").write_bytes(JSON)
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        archive.writestr("r/run.json", "{}")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for given, said in (
+        ("o.json", "OTLP in JSON"), ("b.zip", "a zip archive of 1 bundle"), ("pipe", "a pipe"),
+        ("./folder", "a folder of something else"), ("", "has to be named"), ("  ", "has to be named"),
+        ("a\x00b", "has to be named"), ("x" * 4000, "no run"), ("../..", "is "), ("\udcff", "has to be named"),
+    ):  # fmt: skip
+        result = CliRunner().invoke(group, [command, given])
+        assert result.exit_code == 2, (given, result.output, result.exception)
+        assert said in result.output
+
+
+def test_no_bytes_raise(tmp_path: Path) -> None:
+    """Cut or flipped anywhere, there is a sentence."""
+    for data in (_protobuf(), gzip.compress(JSON), JSON):
+        for at in range(len(data)):
+            assert what_bytes(data[:at])
+            assert what_bytes(data[:at] + bytes([data[at] ^ 0x5A]) + data[at + 1 :])
+    (tmp_path / "x.zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    assert what_file(tmp_path / "x.zip") == "a damaged zip archive"
