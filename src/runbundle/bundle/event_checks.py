@@ -61,13 +61,13 @@ class EventChecks:
         self._add("RB102", message, file=self._file, line=number)
         self._credential(number, line)
 
-    def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
-        """Check one event."""
+    def event(self, number: int, event: dict[str, Any], line: bytes) -> bool:
+        """Check one event; return whether it is one."""
         try:
             Event.model_validate(event)
         except ValidationError as error:
             self.malformed(number, first_problem(error), line)
-            return
+            return False
         time_ns = int(event["time_ns"])
         self._order(number, event, time_ns)
         self._times.line(number, event, time_ns)
@@ -96,6 +96,7 @@ class EventChecks:
                 self._add("RB401", f"{key} is neither marker nor digest", file=self._file, line=number)
         # An escape can hide a format from the bytes: what counts is the text that a reader gets.
         self._credential(number, orjson.dumps(event) if b"\\u" in line or b"\\/" in line else line)
+        return True
 
     def finish(self, index: RunIndex) -> None:
         """Compare what was seen with what run.json says."""

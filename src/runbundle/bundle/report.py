@@ -17,6 +17,7 @@ class Report:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self.made: Counter[str] = Counter()
+        self.notes: list[str] = []
         self.files = 0
         self.bytes = 0
 
@@ -36,6 +37,13 @@ class Report:
 def _finding(code: str, message: str, file: str | None = None, line: int | None = None) -> Finding:
     spec: Any = FINDINGS[code]
     return Finding(code=code, severity=spec.severity, dimension=spec.dimension, message=message, file=file, line=line)
+
+
+LIMITS = (
+    "not shown by a bundle alone: that it was not rewritten as a whole, digests and all; compare the SHA-256 of its"
+    " run.json with one kept elsewhere"
+)
+"""What no check of a single bundle can tell."""
 
 
 def finished(report: Report, run_id: str, *, quick: bool = False) -> VerifyReport:
@@ -59,4 +67,6 @@ def finished(report: Report, run_id: str, *, quick: bool = False) -> VerifyRepor
         findings=report.findings,
         files_checked=report.files,
         bytes_checked=report.bytes,
+        notes=report.notes,
+        limits=LIMITS,
     )
