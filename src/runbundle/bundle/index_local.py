@@ -6,8 +6,8 @@ import time
 
 from runbundle.bundle.index_db import save
 from runbundle.bundle.index_rows import batches, read_row, stamp_of
-from runbundle.bundle.keys import INNER
 from runbundle.errors import StoreUnavailable
+from runbundle.format.layout import FOLDERS
 from runbundle.models.identity import well_formed
 from runbundle.store import LocalStore
 
@@ -102,7 +102,7 @@ def _inside(store: LocalStore, first: str) -> tuple[list[str], bool]:
                     continue
                 if not entry.is_dir():
                     files = True
-                elif entry.name not in INNER:
+                elif entry.name not in FOLDERS:
                     inner.append(entry.name)
     except FileNotFoundError:
         pass

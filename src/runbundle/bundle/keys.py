@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from runbundle.format.layout import FOLDERS
 from runbundle.models.identity import well_formed
 from runbundle.store import ArtifactStore, LocalStore
 
-INNER = ("eval", "revisions")
-"""Folders of a bundle; no run of a tenant is found under these names."""
 _MANY = 50
 
 
@@ -24,9 +23,9 @@ def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> I
         if first in known:
             yield first
         elif first in tenants:
-            yield from (f"{first}/{name}" for name in store.list_dirs(first) if name not in INNER)
+            yield from (f"{first}/{name}" for name in store.list_dirs(first) if name not in FOLDERS)
         elif isinstance(store, LocalStore):
-            inner = [name for name in store.list_dirs(first) if name not in INNER]
+            inner = [name for name in store.list_dirs(first) if name not in FOLDERS]
             files = bool(inner) and any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/"))
             yield from (f"{first}/{name}" for name in inner) if inner and not files else (first,)
         else:
@@ -43,6 +42,6 @@ def _inside(store: ArtifactStore, prefix: str) -> dict[str, tuple[list[str], boo
     found: dict[str, tuple[list[str], bool]] = {}
     for first, keys in groupby(store.list(prefix), lambda key: key.partition("/")[0]):
         rest = [key[len(first) + 1 :] for key in keys if "/" in key]
-        inner = sorted({path.partition("/")[0] for path in rest if "/" in path} - set(INNER))
+        inner = sorted({path.partition("/")[0] for path in rest if "/" in path} - FOLDERS)
         found[first] = (inner, any("/" not in path for path in rest))
     return found

@@ -8,6 +8,7 @@ from runbundle.bundle.index import Index, Wanted, index_of
 from runbundle.bundle.keys import list_keys
 from runbundle.bundle.reader import parse_index
 from runbundle.errors import BundleError, KeyNotFound
+from runbundle.format.layout import RUN
 from runbundle.models.bundle import RunIndex
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
@@ -32,7 +33,7 @@ def list_runs(store: ArtifactStore) -> Iterator[Entry]:
 
 def _entry(store: ArtifactStore, key: str) -> Entry:
     try:
-        return Entry(key, parse_index(store.get(f"{key}/run.json")), "")
+        return Entry(key, parse_index(store.get(f"{key}/{RUN}")), "")
     except KeyNotFound:
         return Entry(key, None, "unsealed")
     except BundleError as error:
@@ -46,12 +47,11 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     one id, or `@last`. Raises `KeyNotFound` that says what there is.
     """
     path = Path(run)
-    if path.name == "run.json" and path.is_file():
+    if path.name == RUN and path.is_file():
         path = path.parent
     if ("/" in run or path.is_absolute() or run in (".", "..")) and path.is_dir():
-        path = path.resolve()
-        return LocalStore(path.parent), path.name
-    if is_key(run) and store.exists(f"{run}/run.json"):
+        return _at(path.resolve())
+    if is_key(run) and store.exists(f"{run}/{RUN}"):
         return store, run  # one look, and no index
     index = index_of(store)
     try:
@@ -68,10 +68,18 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
             f"{len(found)} runs begin with {run}", hint=f"such as {', '.join(found[:3])}; give more of it"
         )
     if path.is_dir():
-        path = path.resolve()
-        return LocalStore(path.parent), path.name
+        return _at(path.resolve())
     hint = f"there are {count} runs in {store.url}; runbundle ls lists them" if count else f"{store.url} holds no runs"
     raise KeyNotFound(f"there is no run {run}", hint=hint)
+
+
+def _at(path: Path) -> tuple[ArtifactStore, str]:
+    """Return the store and key of a bundle's folder: of a tenant's, if the folder above has the tenant's name."""
+    store = LocalStore(path.parent)
+    index = _entry(store, path.name).index
+    if index is not None and index.tenant_id and index.tenant_id == path.parent.name:
+        return LocalStore(path.parent.parent), f"{path.parent.name}/{path.name}"
+    return store, path.name
 
 
 def _last(store: ArtifactStore, index: Index) -> str:

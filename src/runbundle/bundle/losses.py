@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import orjson
 
-from runbundle.bundle.spool import LOSSES
+from runbundle.format.layout import LOSSES
 from runbundle.models.identity import RunKey
 
 _EVERY_S = 1.0

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from runbundle.bundle.reader import Bundle, first_problem
 from runbundle.bundle.sorting import Sorter
 from runbundle.errors import MalformedBundle
+from runbundle.format.layout import EVENTS
 from runbundle.models.events import Event
 from runbundle.redaction.receipt import parse_receipt
 
@@ -30,7 +31,7 @@ def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
             try:
                 Event.model_validate(event)
             except ValidationError as error:
-                raise MalformedBundle(first_problem(error), file="events.jsonl", line=number + 1) from None
+                raise MalformedBundle(first_problem(error), file=EVENTS, line=number + 1) from None
             if event["type"] == "log":
                 yield log_of(event)
             elif is_of_span(event):

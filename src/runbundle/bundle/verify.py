@@ -48,17 +48,17 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
     try:
         index = parse_index(data)
     except UnsupportedVersion as error:
-        report.add("RB104", error.message, file="run.json")
+        report.add("RB104", error.message, file=RUN)
         return finished(report, key)
     except MalformedBundle as error:
-        report.add("RB101", error.message, file="run.json", line=error.line or None)
+        report.add("RB101", error.message, file=RUN, line=error.line or None)
         return finished(report, key)
     if key.rpartition("/")[2] != index.run_id:
         report.add("RB505", "run.json is of another run than its folder's name says", file=RUN)
     elif key != RunKey(index.tenant_id or "", index.run_id).path:
         report.add("RB505", "run.json is of another tenant than the bundle lies under", file=RUN)
     by_rules = own_digest(data, index, report)
-    _credentials(data, "run.json", report)
+    _credentials(data, RUN, report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
     unchanged = {entry.path for entry in index.files if is_unchanged(store, key, entry, present, report)}
     earlier = {entry.path: entry for entry in superseded(store, key, index, report)}
@@ -84,28 +84,28 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
 def _completeness(index: RunIndex, report: Report) -> None:
     said = index.completeness
     if said.spans_expected is None:
-        report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file="run.json")
+        report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file=RUN)
     elif said.spans_expected > said.spans_seen:
         missing = said.spans_expected - said.spans_seen
-        report.add("RB301", f"{missing} of {said.spans_expected} spans never arrived", file="run.json")
+        report.add("RB301", f"{missing} of {said.spans_expected} spans never arrived", file=RUN)
     if said.state == "crashed":
-        report.add("RB304", "the run has no end", file="run.json")
+        report.add("RB304", "the run has no end", file=RUN)
     if said.open_spans:
-        report.add("RB302", f"{len(said.open_spans)} spans never ended", file="run.json")
+        report.add("RB302", f"{len(said.open_spans)} spans never ended", file=RUN)
     if said.dropped.get("collided"):
-        report.add("RB309", f"{said.dropped['collided']} records claim a span that another is", file="run.json")
+        report.add("RB309", f"{said.dropped['collided']} records claim a span that another is", file=RUN)
     dropped = {reason: count for reason, count in said.dropped.items() if count and reason != "collided"}
     if dropped:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(dropped.items()))
-        report.add("RB303", f"records were dropped ({reasons})", file="run.json")
+        report.add("RB303", f"records were dropped ({reasons})", file=RUN)
     if said.roots > 1:
-        report.add("RB306", f"{said.roots} spans claim to be this run", file="run.json")
+        report.add("RB306", f"{said.roots} spans claim to be this run", file=RUN)
     if said.late > 0 and index.revision == 1:
-        report.add("RB308", f"{said.late} records came after the seal", file="run.json")
+        report.add("RB308", f"{said.late} records came after the seal", file=RUN)
     elif said.state != "complete" and not any(code.startswith("RB3") for code in report.made):
-        report.add("RB308", f"its state is {said.state}", file="run.json")
+        report.add("RB308", f"its state is {said.state}", file=RUN)
     if said.spans_seen != index.counts.spans:
-        report.add("RB305", f"{said.spans_seen} spans were seen, {index.counts.spans} counted", file="run.json")
+        report.add("RB305", f"{said.spans_seen} spans were seen, {index.counts.spans} counted", file=RUN)
 
 
 def _contents(
@@ -117,15 +117,15 @@ def _contents(
     """
     config = next((e for e in index.files if e.path == index.config.path), None)
     if config is None or config.sha256 != index.config.sha256:
-        report.add("RB504", "the digest of the configuration is not that of its file", file="run.json")
+        report.add("RB504", "the digest of the configuration is not that of its file", file=RUN)
     elif config.path in unchanged:
         _parsed(store, key, config.path, ConfigSnapshot, report)
     events, calls, evidence = (pointer(index, name) for name in (EVENTS, TOOL_CALLS, EVIDENCE))
     for path, name in ((events, EVENTS), (calls, TOOL_CALLS)):
         if path is None:
-            report.add("RB106", f"run.json does not list {name}", file="run.json")
+            report.add("RB106", f"run.json does not list {name}", file=RUN)
     if evidence is None and index.counts.retrievals:
-        report.add("RB106", "run.json counts retrievals and does not list evidence.json", file="run.json")
+        report.add("RB106", "run.json counts retrievals and does not list evidence.json", file=RUN)
     checks: EventChecks | None = None
     derived: set[str] = set()
     if events in unchanged:
