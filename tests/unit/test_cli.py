@@ -86,7 +86,7 @@ def test_verify_exit_codes(run_id: str, tmp_path: Path) -> None:
     (folder / "run.json").write_bytes(index.replace(b'"spans": 8', b'"spans": 9'))
     edited = call("verify", run_id)
     assert edited.exit_code == 4
-    assert edited.output.splitlines()[-1].startswith("not shown by a bundle alone")
+    assert edited.output.splitlines()[-1].startswith("not proven: ")
     (folder / "run.json").write_bytes(index)
     (folder / "eval").mkdir()
     (folder / "eval" / "gate.json").write_text('{"note": "ghp_' + "a1B2" * 9 + '"}')

@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
-import orjson
 from pydantic import ValidationError
 
 from runbundle.bundle.captures import captures, said_of, summed
 from runbundle.bundle.gather import Gathered
-from runbundle.bundle.listings import write_listing
+from runbundle.bundle.listings import listed, write_listing
 from runbundle.bundle.parts import Maker, Part, part
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
@@ -175,7 +174,7 @@ _KEY = 20 + 32 + 16
 
 def _keyed(span: Span, entry: dict[str, Any]) -> bytes:
     start_ns, trace_id, span_id = span.order
-    return f"{start_ns:020d}{trace_id}{span_id}".encode() + orjson.dumps(entry)
+    return f"{start_ns:020d}{trace_id}{span_id}".encode() + listed(entry)
 
 
 def _unkeyed(lines: Sorter) -> Iterator[bytes]:

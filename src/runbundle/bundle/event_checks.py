@@ -13,7 +13,7 @@ from runbundle.models.events import Event
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_digest, is_marker
-from runbundle.redaction.receipt import Receipt, parse_receipt, totals
+from runbundle.redaction.receipt import Receipt, read_receipt, totals
 
 _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
@@ -88,7 +88,7 @@ class EventChecks:
                 self._mentioned.setdefault(ids, number)
         if ended and "runbundle.redaction" not in event["attributes"] and event.get("status") != "interrupted":
             self._add("RB402", "a span has no receipt of its redaction", file=self._file, line=number)
-        receipt = parse_receipt(event["attributes"].get("runbundle.redaction"))
+        receipt = read_receipt(event["attributes"].get("runbundle.redaction"))
         if receipt is not None and ended:
             self._sum(receipt)
         for key, value in event["attributes"].items():

@@ -21,8 +21,13 @@ M = TypeVar("M", bound=BaseModel)
 _MOST_AROUND_BYTES = 65_536  # what may stand behind the list
 
 
+def listed(entry: dict[str, Any]) -> bytes:
+    """Return an entry as it stands in the file, in one line: with a zero, which JSON never has, for each line end."""
+    return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).replace(b"\n", b"\0")
+
+
 def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[bytes]:
-    """Yield the file in pieces: `entries`, which are JSON objects, under `key`, which sorts before the keys of `rest`.
+    """Yield the file in pieces: `entries`, each `listed`, under `key`, which sorts before the keys of `rest`.
 
     One entry is in memory at a time.
     """
@@ -30,8 +35,7 @@ def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[b
     yield b'{\n  "%b": [' % key.encode()
     end = b"]"
     for number, entry in enumerate(entries):
-        text = orjson.dumps(orjson.loads(entry), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
-        yield (b",\n    " if number else b"\n    ") + text.replace(b"\n", b"\n    ")
+        yield (b",\n    " if number else b"\n    ") + entry.replace(b"\0", b"\n    ")
         end = b"\n  ]"
     yield end + b",\n" + to_json_bytes(rest, indent=True)[2:]
 

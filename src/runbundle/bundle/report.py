@@ -40,8 +40,7 @@ def _finding(code: str, message: str, file: str | None = None, line: int | None 
 
 
 LIMITS = (
-    "not shown by a bundle alone: that it was not rewritten as a whole, digests and all; compare the SHA-256 of its"
-    " run.json with one kept elsewhere"
+    "not proven: that nobody wrote all of it anew, digests included; that takes a digest kept elsewhere, or a signature"
 )
 """What no check of a single bundle can tell."""
 

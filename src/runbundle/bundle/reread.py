@@ -17,7 +17,7 @@ from runbundle.bundle.sorting import Sorter
 from runbundle.errors import MalformedBundle
 from runbundle.format.layout import EVENTS
 from runbundle.models.events import Event
-from runbundle.redaction.receipt import parse_receipt
+from runbundle.redaction.receipt import read_receipt
 
 _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
 _IDS, _BODY = 48, 60
@@ -74,7 +74,7 @@ def _span(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     if started is None or ended is None:
         return None
     attributes: dict[str, Any] = ended["attributes"]
-    if parse_receipt(attributes.get("runbundle.redaction")) is None:
+    if read_receipt(attributes.get("runbundle.redaction")) is None:
         attributes.pop("runbundle.redaction", None)
     entry: dict[str, Any] = {
         "trace_id": started["trace_id"],

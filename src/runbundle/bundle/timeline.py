@@ -15,7 +15,7 @@ from runbundle.codec.dialects import Operation, attributes_of, operation, span_n
 from runbundle.codec.reading import count_of, text_of
 from runbundle.models.bundle import CaptureWord
 from runbundle.models.identity import well_formed
-from runbundle.redaction.receipt import Receipt, trusted_receipt
+from runbundle.redaction.receipt import Receipt, read_trusted
 from runbundle.redaction.shapes import RECEIPT
 
 SEALED, NEW = b"0", b"1"
@@ -66,6 +66,8 @@ class Span(NamedTuple):
     def dropped(self) -> dict[str, int]:
         """What the SDK's limits discarded, of the span and of its events and links."""
         found = dict(self.record["dropped"])
+        if not (self.record["events"] or self.record["links"]):
+            return found
         for kind in ("events", "links"):
             lost = sum(item.get("dropped", 0) for item in self.record[kind])
             if lost:
@@ -100,7 +102,7 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = ended_as(entry) if ended else "interrupted"
-    return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended, status)
+    return Span(entry, op, read_trusted(attributes.get("runbundle.redaction")), ended, status)
 
 
 def ended_as(entry: dict[str, Any]) -> str:
@@ -129,7 +131,7 @@ def bare(span: Span) -> Span:
         **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
-    return Span(record, span.op, trusted_receipt(attributes[RECEIPT]), span.ended, span.status)
+    return Span(record, span.op, read_trusted(attributes[RECEIPT]), span.ended, span.status)
 
 
 def span_lines(

@@ -48,11 +48,11 @@ class File(NamedTuple):
 
 
 BUNDLE = (
-    File(CONFIG, "seal", "the resolved configuration without its secrets", seal="listed"),
-    File(EVENTS, "seal", "everything that happened, a line each", LINES, "listed"),
-    File(EVIDENCE, "seal", "what was retrieved; only if anything was", seal="listed"),
-    File(TOOL_CALLS, "seal", "every tool call", seal="listed"),
-    File(RUN, "seal, last", "the index: who, when, how it went, and the digest of every other file", seal="commit"),
+    File(CONFIG, "seal", "the configuration, without its secrets", seal="listed"),
+    File(EVENTS, "seal", "everything that happened, in order", LINES, "listed"),
+    File(EVIDENCE, "seal", "what was retrieved", seal="listed"),
+    File(TOOL_CALLS, "seal", "every tool call, as its contract allows", seal="listed"),
+    File(RUN, "seal, last", "index: who, when, how it went, and the digest of every other file", seal="commit"),
     File("eval/scorecard.json", "scorers, after the run", "scores"),
     File("eval/gate.json", "gates, after the run", "whether a candidate may pass"),
     File(ATTESTATION, "signers, after the run", "a signed statement about run.json"),
