@@ -16,7 +16,10 @@ demo: $(READY)
 	$(BIN)/runbundle demo
 
 test: check
+	mkdir -p .cache
+	git status --porcelain > .cache/tree || true
 	$(BIN)/python -m pytest
+	git status --porcelain | diff .cache/tree - # the tests leave nothing behind
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests examples

@@ -36,10 +36,11 @@ def _clean_process(
 ) -> Iterator[None]:
     """Run each test in its own directory, without settings of the environment; leave nothing configured.
 
-    Digest keys go to a folder of the test run, its subprocesses' too, and never to the user's.
+    Digest keys and indexes go to a folder of the test run, its subprocesses' too, and never to the user's.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path_factory.getbasetemp() / "keyring"))
+    monkeypatch.setenv("RUNBUNDLE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     for name in (
         "RUNBUNDLE_STORE",
         "RUNBUNDLE_SPOOL",

@@ -84,6 +84,12 @@ def test_verify_exit_codes(run_id: str, tmp_path: Path) -> None:
     (folder / "events.jsonl").write_bytes(data)
     index = (folder / "run.json").read_bytes()
     (folder / "run.json").write_bytes(index.replace(b'"spans": 8', b'"spans": 9'))
+    edited = call("verify", run_id)
+    assert edited.exit_code == 4
+    assert edited.output.splitlines()[-1].startswith("not proven: ")
+    (folder / "run.json").write_bytes(index)
+    (folder / "eval").mkdir()
+    (folder / "eval" / "gate.json").write_text('{"note": "ghp_' + "a1B2" * 9 + '"}')
     assert call("verify", run_id).exit_code == 1
     (folder / "run.json").unlink()
     assert call("verify", run_id).exit_code == 3

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 from runbundle.bundle import index_local
-from runbundle.bundle.index import NAME, Wanted, index_of, noted
+from runbundle.bundle.index import Wanted, index_of, noted
+from runbundle.bundle.index_place import index_file
 from runbundle.bundle.keys import list_keys
 from runbundle.bundle.locate import list_runs, resolve
 from runbundle.cli.main import group
@@ -48,6 +49,13 @@ def keys(store: ArtifactStore, limit: int = -1, **wanted: str) -> list[str]:
         return [row.key for row in index.runs(Wanted(**wanted), limit)]
     finally:
         index.close()
+
+
+def place(store: LocalStore) -> Path:
+    """Return where the index of a store lies."""
+    path = index_file(store)
+    assert path is not None
+    return path
 
 
 def settle(store: LocalStore) -> None:
@@ -144,7 +152,7 @@ def test_a_seal_notes_its_run(store: LocalStore) -> None:
     """The row is there before anybody lists, with the names of tools and agents; a later revision takes its place."""
     data = add(store, "d", 4)
     noted(store, "d", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
-    with sqlite3.connect(store.root / NAME) as db:
+    with sqlite3.connect(place(store)) as db:
         row = db.execute("SELECT key, tools, agents, revision FROM runs").fetchall()
     db.close()
     assert row == [("d", "\nfind_order\nrefund\nweather\n", "\nsupport\n", 1)]
@@ -158,8 +166,8 @@ def test_a_seal_notes_its_run(store: LocalStore) -> None:
 def test_an_index_that_fails_never_fails_a_seal(store: LocalStore) -> None:
     """Neither nonsense nor a folder in its place is raised, and reading goes on without it."""
     noted(store, "d", b"nonsense")
-    (store.root / NAME).unlink(missing_ok=True)
-    (store.root / NAME).mkdir()
+    place(store).unlink(missing_ok=True)
+    place(store).mkdir()
     noted(store, "a", store.get("a/run.json"))
     assert keys(store) == ["acme/c", "b", "a"]
 
@@ -167,12 +175,12 @@ def test_an_index_that_fails_never_fails_a_seal(store: LocalStore) -> None:
 def test_deleting_or_damaging_it_loses_nothing(store: LocalStore) -> None:
     """It is made again, by itself; it is private and no part of the store."""
     keys(store)
-    assert (store.root / NAME).stat().st_mode & 0o777 == 0o600
+    assert place(store).stat().st_mode & 0o777 == 0o600
     for damage in (lambda p: p.unlink(), lambda p: p.write_bytes(b"not a database at all" * 400),
                    lambda p: p.write_bytes(p.read_bytes()[:5000])):  # fmt: skip
-        damage(store.root / NAME)
+        damage(place(store))
         assert keys(store) == ["acme/c", "b", "a"]
-    assert not [key for key in store.list() if "index" in key]
+    assert not [path for path in store.root.rglob("*") if "index" in path.name]
 
 
 def test_filters_and_stable_paging(store: LocalStore) -> None:
@@ -214,7 +222,7 @@ def test_a_store_that_cannot_be_written_is_read(store: LocalStore, monkeypatch: 
 
     monkeypatch.setattr("runbundle.bundle.index_db.create", refused)
     assert keys(store) == ["acme/c", "b", "a"]
-    assert not (store.root / NAME).exists()
+    assert not place(store).exists()
 
 
 def test_two_processes_at_once(store: LocalStore, tmp_path: Path) -> None:
@@ -230,7 +238,7 @@ def test_two_processes_at_once(store: LocalStore, tmp_path: Path) -> None:
     root = str(Path(__file__).parents[2])
     started = [subprocess.Popen([sys.executable, "-c", code, str(store.root), root]) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
-    with sqlite3.connect(store.root / NAME) as db:
+    with sqlite3.connect(place(store)) as db:
         assert db.execute("SELECT count(*) FROM runs").fetchone()[0] == 43
     db.close()
 

@@ -31,7 +31,7 @@ def revised(source: ArtifactStore, target: ArtifactStore) -> None:
     old = target.get(f"{KEY}/run.json")
     said = json.loads(old)
     said |= {"revision": 2, "supersedes": sha256_hex(old)}
-    target.put_all({f"{KEY}/revisions/1/run.json": old, f"{KEY}/revisions/2/note.json": b"{}"})
+    target.put(f"{KEY}/revisions/1/run.json", old)
     target.replace(f"{KEY}/run.json", json.dumps(said).encode(), expected=old)
 
 

@@ -11,7 +11,7 @@ from runbundle.bundle.locate import list_runs, resolve
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
-from runbundle.models.canonical import sha256_hex, to_json_bytes
+from runbundle.models.canonical import sealed_by_itself, sha256_hex, to_json_bytes
 from runbundle.models.findings import FINDINGS
 from runbundle.store import LocalStore
 
@@ -31,7 +31,7 @@ def codes(folder: Path) -> list[str]:
 
 
 def reseal(folder: Path, change: Callable[[dict], None]) -> None:  # type: ignore[type-arg]
-    """Change run.json by a function and bring its digests up to date, as a faulty writer would."""
+    """Change run.json by a function and bring its digests up to date, its own too, as a faulty writer would."""
     index = orjson.loads((folder / "run.json").read_bytes())
     for entry in index["files"]:
         data = (folder / entry["path"]).read_bytes()
@@ -39,7 +39,8 @@ def reseal(folder: Path, change: Callable[[dict], None]) -> None:  # type: ignor
         if entry["path"] == "config.snapshot.json":
             index["config"]["sha256"] = entry["sha256"]
     change(index)
-    (folder / "run.json").write_bytes(to_json_bytes(index, indent=True))
+    index.pop("self_sha256", None)
+    (folder / "run.json").write_bytes(sealed_by_itself(index))
 
 
 def edit_events(folder: Path, old: bytes, new: bytes) -> None:
@@ -147,20 +148,20 @@ def test_a_faulty_writer_is_found_out(bundle: Path) -> None:
 def test_numbers_and_references_must_agree(bundle: Path) -> None:
     """Counts, totals, ids of other runs and dangling spans are found."""
     reseal(bundle, lambda index: index["counts"].update(spans=99))
-    assert codes(bundle) == ["RB305"]
+    assert codes(bundle) == ["RB212", "RB305"]
     reseal(bundle, lambda index: index["counts"].update(spans=8))
     reseal(bundle, lambda index: index["redaction"]["totals"][0].update(count=99))
-    assert codes(bundle) == ["RB404"]
+    assert codes(bundle) == ["RB212", "RB404"]
     calls = (bundle / "tool_calls.json").read_bytes()
     (bundle / "tool_calls.json").write_bytes(calls.replace(b'"span_id": "', b'"span_id": "0', 1))
     reseal(bundle, lambda index: index["config"].update(sha256="0" * 64))
-    assert {"RB502", "RB504"} <= set(codes(bundle))
+    assert {"RB212", "RB504"} <= set(codes(bundle))
     bundle.rename(bundle.parent / "renamed")
     assert "RB505" in codes(bundle.parent / "renamed")
 
 
-def test_incompleteness_is_a_warning_each(bundle: Path) -> None:
-    """Losses that the bundle itself states make it incomplete, not failed."""
+def test_what_is_said_to_be_missing_has_a_finding_each(bundle: Path) -> None:
+    """Each loss that the bundle states; one that its events contradict fails it besides."""
     for change, code in (
         ({"spans_expected": 99}, "RB301"), ({"open_spans": ["a"]}, "RB302"), ({"dropped": {"x": 1}}, "RB303"),
         ({"state": "crashed"}, "RB304"), ({"roots": 2}, "RB306"), ({"spans_expected": None}, "RB307"),
@@ -168,7 +169,7 @@ def test_incompleteness_is_a_warning_each(bundle: Path) -> None:
         saved = (bundle / "run.json").read_bytes()
         reseal(bundle, lambda index, change=change: index["completeness"].update(change))  # type: ignore[misc]
         report = verify(LocalStore(bundle.parent), bundle.name)
-        assert (report.verdict, [f.code for f in report.findings]) == ("incomplete", [code])
+        assert (report.verdict, [f.code for f in report.findings]) == ("failed", [code, "RB212"])
         (bundle / "run.json").write_bytes(saved)
 
 

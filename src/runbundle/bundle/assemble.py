@@ -9,14 +9,15 @@ from pydantic import ValidationError
 from runbundle.bundle.captures import captures, said_of, summed
 from runbundle.bundle.gather import Gathered
 from runbundle.bundle.listings import listed, write_listing
-from runbundle.bundle.parts import Part, part
+from runbundle.bundle.parts import Maker, Part, part
 from runbundle.bundle.sorting import Sorter
 from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
 from runbundle.bundle.tally import Tally
 from runbundle.bundle.timeline import Span, bare, is_log, numbered, run_lines, span_lines
 from runbundle.codec.reading import count_of, json_of, text_of
-from runbundle.models.bundle import CaptureWord, Counts, RunIndex, Versions
-from runbundle.models.canonical import to_json_bytes
+from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
+from runbundle.models.bundle import RULES, CaptureWord, Counts, RunIndex, Versions
+from runbundle.models.canonical import sealed_by_itself, to_json_bytes
 from runbundle.models.identity import RunKey
 from runbundle.redaction.markers import is_marker, marker_parts
 
@@ -47,7 +48,7 @@ class Assembled:
         entries = [
             {"path": at(p.name), "bytes": p.size, "sha256": p.sha256, "media_type": p.media_type} for p in self.parts
         ]
-        config = next(entry for p, entry in zip(self.parts, entries, strict=True) if p.name == "config.snapshot.json")
+        config = next(entry for p, entry in zip(self.parts, entries, strict=True) if p.name == CONFIG)
         # Validated, not merely dumped: a bundle that its own schema refuses must never be sealed.
         checked = RunIndex.model_validate(
             {
@@ -58,7 +59,7 @@ class Assembled:
                 "files": sorted(entries, key=lambda entry: entry["path"]),
             }
         )
-        made = to_json_bytes(checked.model_dump(mode="json", by_alias=True, exclude_none=True), indent=True)
+        made = sealed_by_itself(checked.model_dump(mode="json", by_alias=True, exclude_none=True))
         if not (paths or fields):
             self._made = made
         return made
@@ -70,28 +71,34 @@ class Assembled:
 
 
 def assemble(
-    gathered: Gathered, *, torn: int = 0, sdk_versions: frozenset[str] = frozenset(), grace_s: float | None = None
+    gathered: Gathered,
+    *,
+    torn: int = 0,
+    sdk_versions: frozenset[str] = frozenset(),
+    grace_s: float | None = None,
+    make: Maker = part,
 ) -> Assembled:
     """Assemble the bundle of one run.
 
     `torn`: lines of journals that could not be read. `grace_s`: how long spans that are still open were waited for;
-    None if nothing is waiting any more. The same records give the same bytes, in whatever order and from however many
-    writers they came. Memory does not grow with the run, see `sorting`. Raises `OSError` if the disk is full.
+    None if nothing is waiting any more. `make` makes a file of its pieces. The same records give the same bytes, in
+    whatever order and from however many writers they came. Memory does not grow with the run, see `sorting`. Raises
+    `OSError` if the disk is full.
     """
     tally = Tally(gathered.key.run_id)
     with Sorter(gathered.scratch) as calls, Sorter(gathered.scratch) as found:
         gathered.finish()
         _spread(gathered, tally, calls, found)
         about = _about(tally)
-        parts = [part("config.snapshot.json", [_config(about)], gathered.scratch)]
+        parts = [make(CONFIG, [_config(about)], gathered.scratch)]
         try:
-            parts.append(part("events.jsonl", _numbered(gathered, tally), gathered.scratch))
+            parts.append(make(EVENTS, _numbered(gathered, tally), gathered.scratch))
             of_run = {"run_id": gathered.key.run_id}
             if tally.counts["evidence"]:
                 entries = write_listing("retrievals", _unkeyed(found), **of_run, schema="runbundle/evidence/v1")
-                parts.append(part("evidence.json", entries, gathered.scratch))
+                parts.append(make(EVIDENCE, entries, gathered.scratch))
             entries = write_listing("calls", _unkeyed(calls), **of_run, schema="runbundle/tool_calls/v1")
-            parts.append(part("tool_calls.json", entries, gathered.scratch))
+            parts.append(make(TOOL_CALLS, entries, gathered.scratch))
         except BaseException:
             for made in parts:
                 made.close()
@@ -193,6 +200,7 @@ def _index_of(gathered: Gathered, tally: Tally, about: dict[str, Any], sdk_versi
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
+        "rules": RULES,
         "run_id": gathered.key.run_id,
         **({"tenant_id": gathered.key.tenant_id} if gathered.key.tenant_id else {}),
         **_identity(about),

@@ -13,7 +13,7 @@ from runbundle.models.events import Event
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_digest, is_marker
-from runbundle.redaction.receipt import Receipt, add_totals, parse_receipt
+from runbundle.redaction.receipt import Receipt, add_totals, read_receipt
 
 _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
@@ -61,13 +61,13 @@ class EventChecks:
         self._add(code, message, file=self._file, line=number)
         self._credential(number, line)
 
-    def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
-        """Check one event."""
+    def event(self, number: int, event: dict[str, Any], line: bytes) -> bool:
+        """Check one event; return whether it is one."""
         try:
             Event.model_validate(event)
         except ValidationError as error:
             self.malformed(number, first_problem(error), line)
-            return
+            return False
         time_ns = int(event["time_ns"])
         self._order(number, event, time_ns)
         self._times.line(number, event, time_ns)
@@ -88,7 +88,7 @@ class EventChecks:
                 self._mentioned.setdefault(ids, number)
         if ended and "runbundle.redaction" not in event["attributes"] and event.get("status") != "interrupted":
             self._add("RB402", "a span has no receipt of its redaction", file=self._file, line=number)
-        receipt = parse_receipt(event["attributes"].get("runbundle.redaction"))
+        receipt = read_receipt(event["attributes"].get("runbundle.redaction"))
         if receipt is not None and ended:
             self._sum(receipt)
         for key, value in event["attributes"].items():
@@ -96,6 +96,7 @@ class EventChecks:
                 self._add("RB401", f"{key} is neither marker nor digest", file=self._file, line=number)
         # An escape can hide a format from the bytes: what counts is the text that a reader gets.
         self._credential(number, orjson.dumps(event) if b"\\u" in line or b"\\/" in line else line)
+        return True
 
     def finish(self, index: RunIndex) -> None:
         """Compare what was seen with what run.json says."""

@@ -15,7 +15,7 @@ import orjson
 
 from runbundle.bundle.origins import Origins
 from runbundle.bundle.sorting import Sorter
-from runbundle.bundle.timeline import Span, is_log, is_new, log_line, span_of
+from runbundle.bundle.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
 from runbundle.codec.entries import is_entry
 from runbundle.codec.reading import text_of
 from runbundle.models.identity import RunKey, tenant_of
@@ -163,9 +163,12 @@ class Gathered:
             line = of_span[0]
             self.collided += _other_ends(of_span) if len(of_span) > 1 else 0
             agent = ""
-            if line[_IDS:_KIND] in (_SEALED_END, _END) and b'"status_code":2' in line:
+            # Judged by what events.jsonl says too, so that what is read back comes to the same.
+            if line[_IDS:_KIND] in (_SEALED_END, _END) and (
+                b'"status_code":2' in line or b'"runbundle.status"' in line
+            ):
                 entry = orjson.loads(line[_BODY:])
-                if entry["status_code"] == 2:
+                if ended_as(entry) in FAILED:
                     self._origins.add(len(self.table), entry)
             if b'"gen_ai.agent.name"' in line:
                 agent = text_of(orjson.loads(line[_BODY:]).get("attributes", {}), "gen_ai.agent.name") or ""

@@ -1,8 +1,9 @@
 """The index of a store: what `ls` and `@last` need to know of each bundle, without reading any.
 
 It can always be made again from the bundles, so it is written as it comes, and deleting it loses nothing. A local
-store's is `.index.sqlite` in its root, an object store's lies in objects beside it (`index_objects`); any other
-store is read anew each time.
+store's lies in the user's cache folder (`index_place`), so that nobody who reads a store writes into it; an object
+store's lies in objects beside it (`index_objects`), which seals and `runbundle index` write; any other store is read
+anew each time.
 
 What a reader is promised: no run is missed. A seal notes its run; what it could not note, a reader finds by comparing
 the index with a listing, which a local store is asked for only when the times of its folders have changed (times of
@@ -22,7 +23,8 @@ from typing import Any, TypeVar
 
 import orjson
 
-from runbundle.bundle.index_db import COLUMNS, connect, save
+from runbundle.bundle.index_db import COLUMNS, connect, of_root, save
+from runbundle.bundle.index_place import index_file, root_of
 from runbundle.bundle.index_rows import (
     Row,
     batches,
@@ -40,7 +42,6 @@ from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import Body, is_key
 
 T = TypeVar("T")
-NAME = ".index.sqlite"
 _log = logging.getLogger(__name__)
 
 
@@ -80,8 +81,11 @@ def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body
         if names is not None:
             row = with_names(row, *names)
         if isinstance(store, LocalStore):
-            with contextlib.closing(connect(store.root / NAME)) as db:
-                save(db, [row])
+            path = index_file(store)
+            if path is not None:
+                with contextlib.closing(connect(path)) as db:
+                    of_root(db, root_of(store))
+                    save(db, [row])
         elif _is_object_store(store):
             from runbundle.bundle.index_objects import add_row
 
@@ -193,16 +197,17 @@ class Index:
             save(self._db, _each(self._store, partial(named_row, self._store), batch))
 
 
-def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = False) -> Index:
+def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = False, keep: bool = False) -> Index:
     """Return the index of a store, complete. `refresh` compares every bundle with its row, `rebuild` begins anew.
 
-    Where no index can be kept, as on a read-only disk, it is made in memory. Raises `StoreUnavailable`.
+    Nothing is written into the store or beside it, unless `keep`: then an object store's index is, too. Where none can
+    be kept, as without a home, it is made in memory. Raises `StoreUnavailable`.
     """
     if isinstance(store, LocalStore):
         return Index(store, _local(store, refresh=refresh, rebuild=rebuild))
     db = connect(None)
     if _is_object_store(store):
-        _objects(store, db, refresh=refresh or rebuild)
+        _objects(store, db, refresh=refresh or rebuild, keep=keep)
     else:
         save(db, (read_row(store, key) for key in list_keys(store)))
     return Index(store, db)
@@ -211,9 +216,11 @@ def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = Fal
 def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
     from runbundle.bundle.index_local import complete
 
-    if store.root.is_dir():
+    path = index_file(store) if store.root.is_dir() else None
+    if path is not None:
         try:
-            db = connect(store.root / NAME)
+            db = connect(path)
+            of_root(db, root_of(store))
             if rebuild:
                 with db:
                     db.executescript("DELETE FROM runs; DELETE FROM folders")
@@ -227,7 +234,7 @@ def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connec
     return db
 
 
-def _objects(store: Any, db: sqlite3.Connection, *, refresh: bool) -> None:
+def _objects(store: Any, db: sqlite3.Connection, *, refresh: bool, keep: bool) -> None:
     from runbundle.bundle.index_objects import load_rows, write_pack
 
     known = {} if refresh else {row.key: row for row in load_rows(store)}
@@ -235,8 +242,8 @@ def _objects(store: Any, db: sqlite3.Connection, *, refresh: bool) -> None:
     found = _each(store, partial(read_row, store), sorted(keys - set(known)))
     save(db, [row for key, row in known.items() if key in keys] + found)
     sealed = [row for row in found if not row.problem]
-    if sealed or refresh:
-        with contextlib.suppress(RunbundleError):  # a reader may not be permitted to write
+    if keep and (sealed or refresh):
+        with contextlib.suppress(RunbundleError):  # whoever may not write has read it all the same
             write_pack(store, sealed, instead_of=list(store.beside("index").list()) if refresh else [])
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from runbundle.bundle.index_rows import Row
 from runbundle.private import create
 
-_VERSION = 1
+_VERSION = 2
 COLUMNS = ", ".join(Row._fields)
 
 
@@ -48,8 +48,19 @@ def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
             db.execute("CREATE INDEX IF NOT EXISTS by_problem ON runs (problem) WHERE problem != ''")
             db.execute("CREATE INDEX IF NOT EXISTS by_lack ON runs (key) WHERE tools IS NULL")
             db.execute("CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY, changed INTEGER)")
+            db.execute("CREATE TABLE IF NOT EXISTS root (id TEXT)")
             db.execute(f"PRAGMA user_version = {_VERSION}")
     return db
+
+
+def of_root(db: sqlite3.Connection, root: str) -> None:
+    """Forget everything if the table is of another folder than `root`, which has taken its place under its name."""
+    known = [value for (value,) in db.execute("SELECT id FROM root")]
+    if known != [root]:
+        with db:
+            for table in ("runs", "folders", "root") if known else ("root",):
+                db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of tables
+            db.execute("INSERT INTO root VALUES (?)", [root])
 
 
 def save(db: sqlite3.Connection, rows: Iterable[Row], *, instead: Iterable[str] = ()) -> None:

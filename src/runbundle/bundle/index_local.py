@@ -6,8 +6,8 @@ import time
 
 from runbundle.bundle.index_db import save
 from runbundle.bundle.index_rows import batches, read_row, stamp_of
-from runbundle.bundle.keys import INNER
 from runbundle.errors import StoreUnavailable
+from runbundle.format.layout import FOLDERS
 from runbundle.models.identity import well_formed
 from runbundle.store import LocalStore
 from runbundle.store.base import is_key
@@ -105,7 +105,7 @@ def _inside(store: LocalStore, first: str) -> tuple[list[str], bool]:
                     continue
                 if kind not in ("a folder", "a link"):
                     files = True
-                elif name not in INNER and is_key(name):
+                elif name not in FOLDERS and is_key(name):
                     inner.append(name)
     except (FileNotFoundError, NotRegular):
         pass

@@ -1,8 +1,9 @@
 """The index of an object store: objects beside it, out of the way of its keys, that any reader can do without.
 
-A seal adds one small object, `rows/<name>`. A reader that finds many puts them together in `packs/<digest>`, and then
-removes what it has packed: first written, then removed, so that at every moment each row lies somewhere. Several that
-do so at once write rows twice, which does no harm: of a bundle's rows the one of its highest revision counts.
+A seal adds one small object, `rows/<name>`; one seal in a hundred, and `runbundle index`, put them together in
+`packs/<digest>` and then remove what they have packed: first written, then removed, so that at every moment each row
+lies somewhere. Several that do so at once write rows twice, which does no harm: of a bundle's rows the one of its
+highest revision counts. Who reads writes nothing.
 """
 
 import contextlib
@@ -12,41 +13,46 @@ from concurrent.futures import ThreadPoolExecutor
 import orjson
 
 from runbundle.bundle.index_rows import Row, row_from
-from runbundle.errors import AlreadyExists, KeyNotFound, StoreError, StoreUnavailable
+from runbundle.errors import AlreadyExists, KeyNotFound, StoreUnavailable
 from runbundle.models.canonical import sha256_hex
 from runbundle.store.objects import ObjectStore
 
-_LOOSE = 200  # more rows than this are packed
-_PACKS = 8
+_PACKED_EVERY = 100  # rows, by their names: no seal need know how many there are
 
 
 def add_row(store: ObjectStore, row: Row) -> None:
-    """Add the row of a bundle that was just sealed: one request."""
+    """Add the row of a bundle that was just sealed: one request; now and then all rows are packed."""
     data = orjson.dumps(tuple(row))
+    name = sha256_hex(data)
     with contextlib.suppress(AlreadyExists):
-        store.beside("index").put(f"rows/{sha256_hex(data)}", data)
+        store.beside("index").put(f"rows/{name}", data)
+    if int(name[:8], 16) % _PACKED_EVERY == 0:
+        pack(store)
+
+
+def pack(store: ObjectStore) -> None:
+    """Put all rows together into one object. Raises `KeyNotFound` if somebody else is doing so."""
+    names = list(store.beside("index").list())
+    write_pack(store, _loaded(store, names), instead_of=names)
 
 
 def load_rows(store: ObjectStore) -> list[Row]:
-    """Return all rows; pack them if they lie about in pieces. Some may be of bundles that are gone."""
-    beside = store.beside("index")
+    """Return all rows. Some may be of bundles that are gone."""
     for _ in range(5):
-        names = list(beside.list())
-        try:
-            with ThreadPoolExecutor(8) as pool:
-                bodies = list(pool.map(beside.get, names))
-        except KeyNotFound:
-            continue  # somebody has packed meanwhile: look again
-        rows: dict[str, Row] = {}
-        for name, body in zip(names, bodies, strict=True):
-            for row in _rows_of(name, body):
-                if row.key not in rows or _rank(row) > _rank(rows[row.key]):
-                    rows[row.key] = row
-        if sum(name.startswith("rows/") for name in names) > _LOOSE or len(names) > _LOOSE + _PACKS:
-            with contextlib.suppress(StoreError):  # a reader may not be permitted to write
-                write_pack(store, list(rows.values()), instead_of=names)
-        return list(rows.values())
+        with contextlib.suppress(KeyNotFound):  # somebody has packed meanwhile: look again
+            return _loaded(store, list(store.beside("index").list()))
     raise StoreUnavailable(f"the index of {store.url} changes all the time", hint="try again")
+
+
+def _loaded(store: ObjectStore, names: list[str]) -> list[Row]:
+    with ThreadPoolExecutor(8) as pool:
+        bodies = list(pool.map(store.beside("index").get, names))
+    rows: dict[str, Row] = {}
+    for name, body in zip(names, bodies, strict=True):
+        for row in _rows_of(name, body):
+            if row.key not in rows or _rank(row) > _rank(rows[row.key]):
+                rows[row.key] = row
+    return list(rows.values())
 
 
 def _rows_of(name: str, body: bytes) -> list[Row]:

@@ -9,6 +9,7 @@ import orjson
 
 from runbundle.codec.reading import LARGEST
 from runbundle.errors import BundleError, KeyNotFound, OddEntry
+from runbundle.format.layout import EVENTS, RUN, TOOL_CALLS
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import Body, is_key
 
@@ -112,7 +113,7 @@ def _lines(names: Iterable[str]) -> str:
 
 def names_of(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
     """Return the names of tools and agents from the files of a bundle that is being sealed; None if they are large."""
-    paths = [_path(index, "tool_calls.json"), _path(index, "events.jsonl")]
+    paths = [_path(index, TOOL_CALLS), _path(index, EVENTS)]
     bodies = [files[path] for path in paths if path in files]
     if len(bodies) < 2 or sum(e["bytes"] for e in index["files"] if e["path"] in paths) > _SMALL:
         return None
@@ -123,11 +124,11 @@ def names_of(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[s
 def stored_names(store: ArtifactStore, key: str, index: Mapping[str, Any]) -> tuple[set[str], set[str]]:
     """Return the names of tools and agents of a sealed bundle; reads its tool calls and events."""
     tools, agents = set[str](), set[str]()
-    for name in ("tool_calls.json", "events.jsonl"):
+    for name in (TOOL_CALLS, EVENTS):
         path = _path(index, name)
         try:
             with store.open(f"{key}/{path}") as file:
-                if name == "events.jsonl":
+                if name == EVENTS:
                     agents = _agents(file)
                 else:
                     tools = _tools(file.read())
@@ -155,7 +156,7 @@ def read_row(store: ArtifactStore, key: str) -> Row:
 def named_row(store: ArtifactStore, row: Row) -> Row:
     """Return the row with the names looked up in the bundle."""
     try:
-        return with_names(row, *stored_names(store, row.key, orjson.loads(store.get(f"{row.key}/run.json"))))
+        return with_names(row, *stored_names(store, row.key, orjson.loads(store.get(f"{row.key}/{RUN}"))))
     except (KeyNotFound, orjson.JSONDecodeError):
         return row._replace(tools="\n", agents="\n")
 
@@ -165,7 +166,7 @@ def stamp_of(store: ArtifactStore, key: str) -> str:
     if not isinstance(store, LocalStore):
         return ""
     try:
-        status = Path(f"{store.root}/{key}/run.json").stat()
+        status = Path(f"{store.root}/{key}/{RUN}").stat()
     except OSError:
         return ""
     return f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"

@@ -1,28 +1,55 @@
 """What verify asks of the files as bytes: that each is there and is what was sealed, in every revision."""
 
 import hashlib
+import os
+import stat
 
-from runbundle.bundle.reader import index_bytes, parse_index, pointer
+import orjson
+
+from runbundle.bundle.reader import index_bytes, parse_index
 from runbundle.bundle.report import Report
 from runbundle.errors import BundleError, KeyNotFound
-from runbundle.models.bundle import FileEntry, RunIndex
-from runbundle.models.canonical import sha256_hex
-from runbundle.store import ArtifactStore
+from runbundle.format.layout import RUN, SEALED, file_at, is_folder, kept_run, name_of, revision_of
+from runbundle.models.bundle import RULES, FileEntry, RunIndex
+from runbundle.models.canonical import SELF, self_digest, sha256_hex, to_json_bytes
+from runbundle.store import ArtifactStore, LocalStore
 
 _CHUNK = 1_048_576
 
 
-def cut_off(extra: str, index: RunIndex) -> bool:
-    """Tell whether a seal that was cut off may have left this file: then run.json lists another of its name."""
-    listed = pointer(index, extra)
-    return listed is not None and listed.startswith("revisions/")
+def own_digest(data: bytes, index: RunIndex, report: Report) -> bool:
+    """Compare run.json with the digest that it carries, and its bytes with the canonical ones.
+
+    Return whether it says by which rules it was assembled, and this version knows them.
+    """
+    fields = orjson.loads(data)
+    if index.self_sha256 is None and index.rules is None:
+        report.notes.append("older than this check: run.json carries no digest of itself, and was not derived again")
+        return False
+    try:
+        canonical, digest = to_json_bytes(fields, indent=True), self_digest(fields)
+    except TypeError:  # nested deeper than anything that is written
+        canonical, digest = b"", ""
+    if canonical != data:
+        report.add("RB211", "the same content has other bytes than the canonical ones", file=RUN)
+    if fields.get(SELF) != digest:
+        report.add("RB210", "is not what the digest that it carries says", file=RUN)
+    if index.rules is None or index.rules < 1:
+        report.add("RB212", "names no rules by which it was assembled", file=RUN)
+    elif index.rules > RULES:
+        report.add("RB213", f"was assembled by rules {index.rules}; this version knows those up to {RULES}", file=RUN)
+    else:
+        return True
+    return False
 
 
 def superseded(store: ArtifactStore, key: str, index: RunIndex, report: Report) -> list[FileEntry]:
     """Follow the chain of revisions back to the first; return the files that the earlier ones list."""
     files: list[FileEntry] = []
+    if index.revision < 1 or (index.revision == 1 and index.supersedes is not None):
+        report.add("RB207", f"revision {index.revision} supersedes none", file=RUN)
     while index.revision > 1:
-        path = f"revisions/{index.revision - 1}/run.json"
+        path = kept_run(index.revision - 1)
         try:
             data = index_bytes(store, key, path)
             before = parse_index(data)
@@ -37,8 +64,66 @@ def superseded(store: ArtifactStore, key: str, index: RunIndex, report: Report) 
     return files
 
 
+def unlisted(store: ArtifactStore, key: str, index: RunIndex, data: bytes, extra: set[str], report: Report) -> None:
+    """Judge the files that no run.json lists, `data` being the one in front, by the table of the layout."""
+    for path in sorted(extra):
+        file, number = file_at(path), revision_of(path)
+        if file is None:
+            report.add("RB203", "is not listed in run.json, and no file of a bundle", file=path)
+        elif file.seal == "outside" or (number is not None and path == kept_run(number) and number < index.revision):
+            continue
+        elif number is None:
+            elsewhere = any(name_of(entry.path) == path for entry in index.files)
+            report.add("RB208" if elsewhere else "RB203", "is not listed in run.json", file=path)
+        elif path == kept_run(number) and (number > index.revision or _differs(store, f"{key}/{path}", data)):
+            report.add("RB214", f"is as late as run.json, which is revision {index.revision}, or later", file=path)
+        elif number > index.revision + 1:
+            report.add("RB214", f"is later than run.json, which is revision {index.revision}", file=path)
+        elif number > index.revision or path == kept_run(number):
+            report.add("RB215", f"is of revision {index.revision + 1}, which run.json is not", file=path)
+        else:
+            report.add("RB208", "is not listed in run.json", file=path)
+
+
+def _differs(store: ArtifactStore, key: str, data: bytes) -> bool:
+    try:
+        return store.get(key) != data
+    except KeyNotFound:
+        return True
+
+
+def strays(store: ArtifactStore, key: str, judged: set[str], report: Report) -> None:
+    """Find in a bundle's folder on disk what no listing shows: dot files, odd folders, and what is no regular file.
+
+    Files that are `judged` have a finding of their own if they cannot be read. Other stores have no such things.
+    """
+    if not isinstance(store, LocalStore):
+        return
+    pending = [""]
+    while pending:
+        here = pending.pop()
+        try:
+            with os.scandir(store.root / key / here) as found:
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            path = f"{here}/{entry.name}" if here else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                if is_folder(path):
+                    pending.append(path)
+                else:
+                    report.add("RB203", "is no folder of a bundle", file=path)
+            elif entry.name.startswith("."):
+                report.add("RB203", "begins with a dot, as no file of a bundle does", file=path)
+            elif path not in judged and not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
+                report.add("RB203", "is no regular file", file=path)
+
+
 def is_unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: Report) -> bool:
     """Compare one file with its entry: missing, modified, truncated, torn and grown are told apart."""
+    if name_of(entry.path) not in SEALED or file_at(entry.path) is None:
+        report.add("RB203", "is listed in run.json, and no file that is sealed", file=entry.path)
     if entry.path not in present:
         report.add("RB202", "is listed in run.json and not there", file=entry.path)
         return False

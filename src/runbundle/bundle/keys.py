@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from runbundle.format.layout import FOLDERS
 from runbundle.models.identity import well_formed
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
 
-INNER = ("eval", "revisions")
-"""Folders of a bundle; no run of a tenant is found under these names."""
 _MANY = 50
 
 
@@ -26,10 +25,10 @@ def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> I
         if first in known:
             yield first
         elif first in tenants:
-            inner = sorted({*store.list_dirs(first), *_links(store, first)} - set(INNER))
+            inner = sorted({*store.list_dirs(first), *_links(store, first)} - FOLDERS)
             yield from (f"{first}/{name}" for name in inner)
         elif isinstance(store, LocalStore):
-            inner = sorted({*store.list_dirs(first), *_links(store, first)} - set(INNER))
+            inner = sorted({*store.list_dirs(first), *_links(store, first)} - FOLDERS)
             files = bool(inner) and any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/"))
             yield from (f"{first}/{name}" for name in inner) if inner and not files else (first,)
         else:
@@ -50,6 +49,6 @@ def _inside(store: ArtifactStore, prefix: str) -> dict[str, tuple[list[str], boo
     found: dict[str, tuple[list[str], bool]] = {}
     for first, keys in groupby(store.list(prefix), lambda key: key.partition("/")[0]):
         rest = [key[len(first) + 1 :] for key in keys if "/" in key]
-        inner = sorted({path.partition("/")[0] for path in rest if "/" in path} - set(INNER))
+        inner = sorted({path.partition("/")[0] for path in rest if "/" in path} - FOLDERS)
         found[first] = (inner, any("/" not in path for path in rest))
     return found

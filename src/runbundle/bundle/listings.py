@@ -12,6 +12,7 @@ from pydantic import BaseModel
 
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, parse_model, parsed_json, pointer
 from runbundle.errors import MalformedBundle, TooLarge
+from runbundle.format.layout import EVIDENCE, TOOL_CALLS
 from runbundle.models.canonical import to_json_bytes
 from runbundle.models.evidence import Evidence, Retrieval
 from runbundle.models.tools import ToolCall, ToolCalls
@@ -106,16 +107,16 @@ class Listing(Generic[M]):
 
 def each_tool_call(bundle: Bundle) -> Iterator[ToolCall]:
     """Yield a bundle's tool calls, one in memory at a time. Raises `MalformedBundle`."""
-    path = bundle.path("tool_calls.json")
+    path = bundle.path(TOOL_CALLS)
     with bundle.store.open(f"{bundle.key}/{path}") as file:
         yield from (call for call, _ in Listing(file, path, "calls", ToolCalls, ToolCall))
 
 
 def each_retrieval(bundle: Bundle) -> Iterator[Retrieval]:
     """Yield a bundle's retrievals, one in memory at a time; none if it has no evidence. Raises `MalformedBundle`."""
-    if pointer(bundle.index, "evidence.json") is None:
+    if pointer(bundle.index, EVIDENCE) is None:
         return
-    path = bundle.path("evidence.json")
+    path = bundle.path(EVIDENCE)
     with bundle.store.open(f"{bundle.key}/{path}") as file:
         yield from (retrieval for retrieval, _ in Listing(file, path, "retrievals", Evidence, Retrieval))
 

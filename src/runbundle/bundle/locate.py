@@ -10,6 +10,7 @@ from runbundle.bundle.keys import list_keys
 from runbundle.bundle.reader import index_bytes, parse_index
 from runbundle.bundle.sniff import is_folder_of_a_bundle, what_file, what_folder
 from runbundle.errors import BundleError, ConfigError, KeyNotFound, OddEntry
+from runbundle.format.layout import RUN
 from runbundle.models.bundle import RunIndex
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
@@ -54,11 +55,11 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     if not run.strip() or not run.isprintable() or len(run) > _MOST_CHARS:
         raise ConfigError("a run has to be named", hint="by its id, the beginning of it, a path, or @last")
     path = Path(run)
-    if path.name == "run.json" and os.path.isfile(path):  # noqa: PTH113 - false for what is no path
+    if path.name == RUN and os.path.isfile(path):  # noqa: PTH113 - false for what is no path
         path = path.parent
     if ("/" in run or path.is_absolute() or run in (".", "..")) and os.path.isdir(path):  # noqa: PTH112 - likewise
         return _folder(path)
-    if is_key(run) and store.exists(f"{run}/run.json"):
+    if is_key(run) and store.exists(f"{run}/{RUN}"):
         return store, run  # one look, and no index
     index = index_of(store)
     try:
@@ -83,10 +84,15 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
 
 
 def _folder(path: Path) -> tuple[ArtifactStore, str]:
+    """Return the store and key of a bundle's folder: of a tenant's, if the folder above has the tenant's name."""
     whole = path.resolve()
     if not is_folder_of_a_bundle(whole):
         raise KeyNotFound(f"{path} is {what_folder(whole)}; it is no bundle", hint=_BUNDLE)
-    return LocalStore(whole.parent), whole.name
+    store = LocalStore(whole.parent)
+    index = _entry(store, whole.name).index
+    if index is not None and index.tenant_id and index.tenant_id == whole.parent.name:
+        return LocalStore(whole.parent.parent), f"{whole.parent.name}/{whole.name}"
+    return store, whole.name
 
 
 def _last(store: ArtifactStore, index: Index) -> str:

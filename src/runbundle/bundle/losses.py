@@ -15,8 +15,8 @@ from uuid import uuid4
 
 import orjson
 
-from runbundle.bundle.spool import LOSSES
 from runbundle.codec.reading import LARGEST
+from runbundle.format.layout import LOSSES
 from runbundle.models.identity import RunKey
 from runbundle.private import make_folder, write
 from runbundle.store.regular import NotRegular, entries_of, folder_below, read_at, refuse_link

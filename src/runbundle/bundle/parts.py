@@ -2,14 +2,14 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from runbundle.format.layout import media_type_of
 from runbundle.store.base import Body
 
 MEMORY_BYTES = 1_048_576
-_MEDIA_TYPES = {".json": "application/json", ".jsonl": "application/x-ndjson"}
 
 
 class Part(NamedTuple):
@@ -24,7 +24,7 @@ class Part(NamedTuple):
     @property
     def media_type(self) -> str:
         """As run.json states it."""
-        return _MEDIA_TYPES[self.name[self.name.rindex(".") :]]
+        return media_type_of(self.name)
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the content, cut at ends of lines, some 64 KiB at a time where it lies on disk."""
@@ -39,6 +39,10 @@ class Part(NamedTuple):
         """Give the file back."""
         if not isinstance(self.body, bytes):
             self.body.close()
+
+
+Maker = Callable[[str, Iterable[bytes], Path], Part]
+"""Makes a file of its name and its pieces; the folder is for what memory does not hold."""
 
 
 def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
@@ -59,3 +63,12 @@ def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
     body = file.read()
     file.close()
     return Part(name, body, size, digest.hexdigest())
+
+
+def digested(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:  # noqa: ARG001 - a `Maker`
+    """Return what a file that consists of `pieces` would be, without its content."""
+    digest, size = hashlib.sha256(), 0
+    for piece in pieces:
+        digest.update(piece)
+        size += len(piece)
+    return Part(name, b"", size, digest.hexdigest())

@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, OddEntry, TooDeep, TooLarge, UnsupportedVersion
+from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS
 from runbundle.models.bundle import RUN_SCHEMA, ConfigSnapshot, RunIndex
 from runbundle.models.evidence import Evidence
 from runbundle.models.tools import ToolCalls
@@ -56,7 +57,7 @@ class Bundle:
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield the events in order, one line in memory at a time. Raises `MalformedBundle` with file and line."""
-        path = self.path("events.jsonl")
+        path = self.path(EVENTS)
         with self.store.open(f"{self.key}/{path}") as file:
             for number, line in event_lines(file):
                 yield parse_event_line(line, path, number)
@@ -76,13 +77,13 @@ class Bundle:
 
     def tool_calls(self) -> ToolCalls:
         """Return the tool calls, all of them; `listings.Listing` reads a file of any length."""
-        return self._parsed("tool_calls.json", ToolCalls)
+        return self._parsed(TOOL_CALLS, ToolCalls)
 
     def evidence(self) -> Evidence | None:
         """Return the evidence, or None if nothing was retrieved."""
-        if pointer(self.index, "evidence.json") is None:
+        if pointer(self.index, EVIDENCE) is None:
             return None
-        return self._parsed("evidence.json", Evidence)
+        return self._parsed(EVIDENCE, Evidence)
 
     def config(self) -> ConfigSnapshot:
         """Return the configuration."""
@@ -169,7 +170,7 @@ def parse_index(data: bytes) -> RunIndex:
     said = cast("dict[str, Any]", value).get("schema") if isinstance(value, dict) else None
     if isinstance(said, str) and said.startswith("runbundle/run/v") and said != RUN_SCHEMA:
         raise UnsupportedVersion(f"run.json is in format {said}", hint="install a newer runbundle")
-    return parse_model(data, RunIndex, "run.json")
+    return parse_model(data, RunIndex, RUN)
 
 
 def parse_model(data: bytes, model: type[M], file: str) -> M:

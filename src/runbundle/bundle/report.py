@@ -17,6 +17,7 @@ class Report:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self.made: Counter[str] = Counter()
+        self.notes: list[str] = []
         self.files = 0
         self.bytes = 0
 
@@ -36,6 +37,12 @@ class Report:
 def _finding(code: str, message: str, file: str | None = None, line: int | None = None) -> Finding:
     spec: Any = FINDINGS[code]
     return Finding(code=code, severity=spec.severity, dimension=spec.dimension, message=message, file=file, line=line)
+
+
+LIMITS = (
+    "not proven: that nobody wrote all of it anew, digests included; that takes a digest kept elsewhere, or a signature"
+)
+"""What no check of a single bundle can tell."""
 
 
 def finished(report: Report, run_id: str, *, quick: bool = False) -> VerifyReport:
@@ -59,4 +66,6 @@ def finished(report: Report, run_id: str, *, quick: bool = False) -> VerifyRepor
         findings=report.findings,
         files_checked=report.files,
         bytes_checked=report.bytes,
+        notes=report.notes,
+        limits=LIMITS,
     )

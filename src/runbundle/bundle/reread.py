@@ -4,7 +4,7 @@ This is what a new revision is made of, so no journal need be kept after a seal:
 the same files again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from runbundle.bundle.reader import Bundle, first_problem
 from runbundle.bundle.sorting import Sorter
 from runbundle.errors import MalformedBundle
+from runbundle.format.layout import EVENTS
 from runbundle.models.events import Event
-from runbundle.redaction.receipt import parse_receipt
+from runbundle.redaction.receipt import read_receipt
 
 _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
 _IDS, _BODY = 48, 60
@@ -30,20 +31,35 @@ def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
             try:
                 Event.model_validate(event)
             except ValidationError as error:
-                raise MalformedBundle(first_problem(error), file="events.jsonl", line=number + 1) from None
+                raise MalformedBundle(first_problem(error), file=EVENTS, line=number + 1) from None
             if event["type"] == "log":
-                yield _log(event)
-            elif not event["type"].startswith("run."):
-                place = f"{event['trace_id']}{event['span_id']}{number:012d}"
-                lines.add(place.encode() + orjson.dumps(event))
-        for _, of_span in groupby(lines, key=lambda line: line[:_IDS]):
-            entry = _span([orjson.loads(line[_BODY:]) for line in of_span])
-            if entry is not None:
-                entry.setdefault("scope", {})["schema_url"] = "" if semconv == "gen-ai" else semconv
-                yield entry
+                yield log_of(event)
+            elif is_of_span(event):
+                lines.add(placed(event, number, orjson.dumps(event)))
+        yield from spans_of(lines, semconv)
 
 
-def _log(event: dict[str, Any]) -> dict[str, Any]:
+def is_of_span(event: dict[str, Any]) -> bool:
+    """Tell whether a span is read back from an event: lines of logs stand alone, those of the run say nothing more."""
+    return event["type"] != "log" and not event["type"].startswith("run.")
+
+
+def placed(event: dict[str, Any], number: int, line: bytes) -> bytes:
+    """Return the line of an event, without its end, so that those of a span stand together and in their order."""
+    return b"%b%012d%b" % (f"{event['trace_id']}{event['span_id']}".encode(), number, line)
+
+
+def spans_of(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
+    """Yield the entries of spans from the lines of their events, `placed` and sorted."""
+    for _, of_span in groupby(lines, key=lambda line: line[:_IDS]):
+        entry = _span([orjson.loads(line[_BODY:]) for line in of_span])
+        if entry is not None:
+            entry.setdefault("scope", {})["schema_url"] = "" if semconv == "gen-ai" else semconv
+            yield entry
+
+
+def log_of(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the entry of a log record."""
     name = event["name"]
     return {
         "k": "log", "trace_id": event["trace_id"], "span_id": event["span_id"], "time_ns": int(event["time_ns"]),
@@ -58,7 +74,7 @@ def _span(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     if started is None or ended is None:
         return None
     attributes: dict[str, Any] = ended["attributes"]
-    if parse_receipt(attributes.get("runbundle.redaction")) is None:
+    if read_receipt(attributes.get("runbundle.redaction")) is None:
         attributes.pop("runbundle.redaction", None)
     entry: dict[str, Any] = {
         "trace_id": started["trace_id"],

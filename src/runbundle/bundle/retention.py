@@ -8,12 +8,10 @@ import orjson
 
 from runbundle.bundle.locate import Entry, list_runs
 from runbundle.errors import ConfigError, KeyNotFound, OddEntry
+from runbundle.format.layout import HOLD, REMOVING, RUN
 from runbundle.models.canonical import to_json_bytes
 from runbundle.store import ArtifactStore
 
-HOLD = "hold.json"
-"""In a bundle's folder, outside its sealed core: while it is there, the bundle is not removed."""
-_GOING = "removing.json"  # what is left of a bundle whose removal was cut off is known by it
 _MOST_HOLD_BYTES = 1_048_576
 _UNITS = {"h": 3600, "d": 86_400, "w": 604_800}
 
@@ -53,7 +51,7 @@ def plan(
     verdicts: list[Verdict] = []
     for entry in list_runs(store):
         if entry.index is None:
-            left_over = entry.problem == "unsealed" and store.exists(f"{entry.key}/{_GOING}")
+            left_over = entry.problem == "unsealed" and store.exists(f"{entry.key}/{REMOVING}")
             other = "unsealed" if entry.problem == "unsealed" else "unreadable"
             problem = entry.problem if other == "unreadable" else ""
             verdicts.append(Verdict(entry.key, "remove" if left_over else other, problem=problem))
@@ -81,22 +79,22 @@ def remove(store: ArtifactStore, key: str) -> bool:
     """
     if hold_of(store, key) is not None:
         return False
-    store.put(f"{key}/{_GOING}", to_json_bytes({"schema": "runbundle/removing/v1"}), overwrite=True)
+    store.put(f"{key}/{REMOVING}", to_json_bytes({"schema": "runbundle/removing/v1"}), overwrite=True)
     if hold_of(store, key) is not None:  # put on hold since: whoever did so looks for the file just written
         with contextlib.suppress(KeyNotFound):
-            store.delete(f"{key}/{_GOING}")
+            store.delete(f"{key}/{REMOVING}")
         return False
     # Listed before: what a late seal puts there from now on is not ours to delete.
-    names = [name for name in store.list(f"{key}/") if name != f"{key}/{_GOING}"]
+    names = [name for name in store.list(f"{key}/") if name != f"{key}/{REMOVING}"]
     with contextlib.suppress(KeyNotFound):
-        store.delete(f"{key}/run.json")
+        store.delete(f"{key}/{RUN}")
     for name in names:
-        if name == f"{key}/run.json":
+        if name == f"{key}/{RUN}":
             continue
         with contextlib.suppress(KeyNotFound):
             store.delete(name)
     with contextlib.suppress(KeyNotFound):
-        store.delete(f"{key}/{_GOING}")
+        store.delete(f"{key}/{REMOVING}")
     return True
 
 
@@ -114,14 +112,14 @@ def hold(store: ArtifactStore, key: str, reason: str, *, now: datetime | None = 
     A hold that is there stays as it is. It binds this library, not whoever may delete files; a store that locks
     objects does that.
     """
-    if not store.exists(f"{key}/run.json"):
+    if not store.exists(f"{key}/{RUN}"):
         raise KeyNotFound(f"{key} is not a sealed bundle", hint="runbundle ls lists them")
     found = hold_of(store, key)
     if found is None:
         found = Hold(reason, (now or datetime.now(UTC)).isoformat(timespec="seconds").replace("+00:00", "Z"))
         body = {"schema": "runbundle/hold/v1", **found._asdict()}
         store.put(f"{key}/{HOLD}", to_json_bytes(body, indent=True))
-        if store.exists(f"{key}/{_GOING}") or not store.exists(f"{key}/run.json"):
+        if store.exists(f"{key}/{REMOVING}") or not store.exists(f"{key}/{RUN}"):
             with contextlib.suppress(KeyNotFound):
                 release(store, key)
             raise KeyNotFound(f"{key} is being removed", hint="runbundle ls tells whether it is still there")

@@ -13,6 +13,7 @@ from runbundle.bundle.assemble import Assembled
 from runbundle.bundle.parts import Part
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
+from runbundle.format.layout import REVISIONS, RUN, SEALED, file_at, kept_run, name_of
 from runbundle.models.canonical import sha256_hex
 from runbundle.store import ArtifactStore
 
@@ -43,26 +44,27 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
     said: dict[str, Any] = {"completeness": completeness}
     if index.revision == 1:
         _tidy(store, over)
-    same = {(_name(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}
+    same = {(name_of(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}
     if same and completeness["dropped"].get("collided", 0) <= index.completeness.dropped.get("collided", 0):
         # The same records, of a seal that was cut off before their journals were removed.
         return Sealed(over.key, over.index_bytes)
     number = index.revision
-    paths = _placed(store, over.key, bundle, f"revisions/{number + 1}/", over)
-    kept = f"{over.key}/revisions/{number}/run.json"
+    paths = _placed(store, over.key, bundle, f"{REVISIONS}/{number + 1}/", over)
+    kept = f"{over.key}/{kept_run(number)}"
     with contextlib.suppress(AlreadyExists):
         store.put(kept, over.index_bytes)
     said |= {"revision": number + 1, "supersedes": sha256_hex(over.index_bytes)}
     revised = bundle.index(paths, **said)
     try:
-        store.replace(f"{over.key}/run.json", revised, expected=over.index_bytes)
+        store.replace(f"{over.key}/{RUN}", revised, expected=over.index_bytes)
     except (KeyChanged, KeyNotFound):
         raise _conflict(bundle) from None
+    _tidy_revision(store, over.key, number + 1, set(paths.values()))
     return Sealed(over.key, revised)
 
 
 def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
-    if store.exists(f"{bundle.key}/run.json"):
+    if store.exists(f"{bundle.key}/{RUN}"):
         raise _conflict(bundle)
     names = {f"{bundle.key}/{part.name}": part.body for part in bundle.parts}
     paths: dict[str, str] = {}
@@ -72,7 +74,7 @@ def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
         paths = _placed(store, bundle.key, bundle, "", None)
     index = bundle.index(paths)
     try:
-        store.put(f"{bundle.key}/run.json", index)
+        store.put(f"{bundle.key}/{RUN}", index)
     except AlreadyExists:
         raise _conflict(bundle) from None
     if paths:
@@ -82,14 +84,14 @@ def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
 
 def _placed(store: ArtifactStore, key: str, bundle: Assembled, folder: str, over: Bundle | None) -> dict[str, str]:
     """Store each file where nothing else is, unless the revision before has it already; return where each lies."""
-    before = {(_name(e.path), e.sha256): e.path for e in over.index.files} if over else {}
+    before = {(name_of(e.path), e.sha256): e.path for e in over.index.files} if over else {}
     paths: dict[str, str] = {}
     for part in bundle.parts:
         if (part.name, part.sha256) in before:
             paths[part.name] = before[part.name, part.sha256]
             continue
         # The second place is for a name that a seal has taken which was cut off, or is at work: its digest is its own.
-        for path in (f"{folder}{part.name}", f"{folder or 'revisions/1/'}{part.sha256[:16]}/{part.name}"):
+        for path in (f"{folder}{part.name}", f"{folder or f'{REVISIONS}/1/'}{part.sha256[:16]}/{part.name}"):
             try:
                 store.put(f"{key}/{path}", part.body)
             except AlreadyExists:
@@ -113,14 +115,20 @@ def _holds(store: ArtifactStore, key: str, part: Part) -> bool:
 def _tidy(store: ArtifactStore, sealed: Bundle) -> None:
     """Remove what a seal that was cut off has left beside a first revision: nobody can seal it any more."""
     listed = {entry.path for entry in sealed.index.files}
-    for name in ("config.snapshot.json", "events.jsonl", "evidence.json", "tool_calls.json"):
+    for name in SEALED:
         if name not in listed and store.exists(f"{sealed.key}/{name}"):
             with contextlib.suppress(KeyNotFound):
                 store.delete(f"{sealed.key}/{name}")
 
 
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
+def _tidy_revision(store: ArtifactStore, key: str, number: int, listed: set[str]) -> None:
+    """Remove what a seal of this revision that was cut off, or was too late, has left: run.json is another's now."""
+    for path in list(store.list(f"{key}/{REVISIONS}/{number}/")):
+        name = path[len(key) + 1 :]
+        file = file_at(name)
+        if name not in listed and file is not None and file.seal == "listed":
+            with contextlib.suppress(KeyNotFound):
+                store.delete(path)
 
 
 def _conflict(bundle: Assembled) -> WriteConflict:

@@ -15,9 +15,10 @@ from runbundle.bundle.flushed import FlushResult
 from runbundle.bundle.losses import Losses
 from runbundle.bundle.publish import BegunElsewhere, Published, StillWritten, publish, recover
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.spool import QUARANTINE, folder_of
+from runbundle.bundle.spool import folder_of
 from runbundle.bundle.sweep import Found, Sweep
 from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
+from runbundle.format.layout import QUARANTINE
 from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore
 

@@ -9,13 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbundle.bundle.journal import JournalWriter, journal_files
+from runbundle.format.layout import QUARANTINE
 from runbundle.models.identity import RunKey, well_formed
 from runbundle.store.regular import NotRegular, entries_of, folder_below
 
-QUARANTINE = ".quarantine"
-"""Folder of the spool for runs in which a credential was found; laid out as the spool is."""
-LOSSES = ".losses"
-"""Folder of the spool for what processes have counted as lost."""
 _TENANT = "@"
 
 

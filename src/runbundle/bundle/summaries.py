@@ -80,9 +80,9 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     else:
         view = json_of(value)
     notes = [
-        {"path": note.path, "rule": note.rule, "action": note.action}
-        for note in span.receipt.notes
-        if note.path == kind or note.path.startswith(f"{kind}/")
+        {"path": path, "rule": rule, "action": action}
+        for path, rule, action in span.receipt.each()
+        if path.startswith(kind) and path[len(kind) : len(kind) + 1] in ("", "/")
     ]
     if word not in DIGESTED:
         digest = size = None

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import orjson
 
 from runbundle.codec.dialects import Operation, attributes_of, operation, span_name
-from runbundle.codec.reading import text_of
+from runbundle.codec.reading import count_of, text_of
 from runbundle.models.bundle import CaptureWord
-from runbundle.redaction.receipt import Receipt, trusted_receipt
+from runbundle.models.identity import well_formed
+from runbundle.redaction.receipt import Receipt, read_trusted
 from runbundle.redaction.shapes import RECEIPT
 
 SEALED, NEW = b"0", b"1"
@@ -25,6 +26,8 @@ _RANK = {
 }  # fmt: skip
 _PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
+FAILED = ("error", "blocked", "cancelled")
+"""Statuses of spans that ended with an error."""
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
 _JOINED = ("signed", "trace", "token", "any")
 _EVENT_TYPES = {
@@ -63,6 +66,8 @@ class Span(NamedTuple):
     def dropped(self) -> dict[str, int]:
         """What the SDK's limits discarded, of the span and of its events and links."""
         found = dict(self.record["dropped"])
+        if not (self.record["events"] or self.record["links"]):
+            return found
         for kind in ("events", "links"):
             items = self.record[kind]
             lost = sum(item.get("dropped", 0) for item in items) if items else 0
@@ -72,7 +77,7 @@ class Span(NamedTuple):
 
     def error(self, began: str = "") -> dict[str, Any] | None:
         """The error it ended with, if any: type, message as redacted, and the span where it began, if given."""
-        if self.status not in ("error", "blocked", "cancelled"):
+        if self.status not in FAILED:
             return None
         raised: list[dict[str, Any]] = [e["attributes"] for e in self.record["events"] if e["name"] == "exception"]
         last: dict[str, Any] = raised[-1] if raised else {}
@@ -97,22 +102,37 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
         entry["events"].sort(key=itemgetter("time_ns"))
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
-    status = _STATUS.get(entry["status_code"], "unset") if ended else "interrupted"
-    if ended and attributes.get("runbundle.status") in _STATED:
-        status = attributes["runbundle.status"]
-    return Span(entry, op, trusted_receipt(attributes.get("runbundle.redaction")), ended, status)
+    status = ended_as(entry) if ended else "interrupted"
+    return Span(entry, op, read_trusted(attributes.get("runbundle.redaction")), ended, status)
+
+
+def ended_as(entry: dict[str, Any]) -> str:
+    """Return the status with which the span of an entry ended: the one that it states, else its code's."""
+    stated = entry["attributes"].get("runbundle.status")
+    return stated if stated in _STATED else _STATUS.get(entry["status_code"], "unset")
 
 
 def bare(span: Span) -> Span:
-    """Return of a span what no content can spoil: ids, times, kind of work and status."""
-    attributes = {RECEIPT: '{"n":[["span","failed","drop"]]}'}
-    if span.op == "run":
-        attributes["runbundle.op"] = "run"
+    """Return of a span what no content can spoil: ids, times, kind of work, status, and its part in the run.
+
+    Each is stated as events.jsonl can state it: what is read back from there comes to the same.
+    """
+    attributes: dict[str, Any] = {RECEIPT: '{"n":[["span","failed","drop"]]}', **attributes_of(span.op)}
+    if span.status in _STATED:
+        attributes["runbundle.status"] = span.status
+    if span.attributes.get("runbundle.implicit") is True:
+        attributes["runbundle.implicit"] = True
+    if "runbundle.spans.started" in span.attributes:
+        attributes["runbundle.spans.started"] = count_of(span.attributes, "runbundle.spans.started")
+    for key in ("runbundle.run.id", "runbundle.tenant.id"):
+        said = span.attributes.get(key)
+        if isinstance(said, str) and well_formed(said):
+            attributes[key] = said
     record: dict[str, Any] = {
         **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
-    return Span(record, span.op, trusted_receipt(attributes[RECEIPT]), span.ended, span.status)
+    return Span(record, span.op, read_trusted(attributes[RECEIPT]), span.ended, span.status)
 
 
 def span_lines(

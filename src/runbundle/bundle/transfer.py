@@ -2,13 +2,13 @@
 
 Nothing at the destination is overwritten. What is there with the same bytes is not sent again; what is there with
 other bytes is a clash, which is reported before anything is written. Every file is checked against run.json on its
-way: a damaged bundle is not spread.
+way: a damaged bundle is not spread. Which files go along is said by the table of the layout; a legal hold does, and
+one that is at the destination already stays as it is. What is no file of a bundle stays behind.
 """
 
 import contextlib
 import hashlib
 import io
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
@@ -18,6 +18,7 @@ from runbundle.bundle.index import noted
 from runbundle.bundle.keys import list_keys
 from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
 from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
+from runbundle.format.layout import HOLD, REMOVING, RUN, file_at, revision_of
 from runbundle.models.bundle import FileEntry, RunIndex
 from runbundle.models.canonical import sha256_hex
 from runbundle.store import ArtifactStore
@@ -27,9 +28,6 @@ Outcome = Literal["copied", "present", "updated", "older", "unsealed", "clash", 
 Progress = Callable[[str, int, int], None]
 """Called with a run's key, the bytes of it that are done, and how many there are."""
 
-_BESIDE = ("eval/", "revisions/")
-_KEPT = re.compile(r"revisions/[0-9]+/run\.json")
-_ATTESTATION = "attestation.dsse.json"
 _CHUNK = 1_048_576
 _IN_MEMORY = 16 * 1024 * 1024  # a larger file waits on disk until its digest is known
 
@@ -71,35 +69,37 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
     except BundleError as error:
         return Copied(key, "damaged", problems=[error.message])
     result = Copied(key, "copied", left_out=[f"{p[len(key) + 1 :]} is {kind}" for p, kind in source.odd(f"{key}/")])
-    old = _get(target, f"{key}/run.json")
+    old = _get(target, f"{key}/{RUN}")
     if old is not None and old != data:
         verdict = _succession(source, target, key, index, data, old)
         if verdict == "older":
-            return Copied(key, "older")
+            return _with_hold(source, target, key, Copied(key, "older"))
         if verdict == "clash":
             return Copied(key, "clash", problems=["run.json: another run is sealed under this id"])
         result.outcome = "updated"
     names, listed = _files(source, key, index)
     there = {name[len(key) + 1 :] for name in target.list(f"{key}/")}
     # What the same run.json commits to was checked when it was copied; nothing commits to the rest.
-    doubtful = [name for name in names if name in there and not (old == data and name in listed)]
+    doubtful = [name for name in names if name in there and not (old == data and name in listed) and not _merged(name)]
     result.problems = [f"{name}: other bytes are there" for name in doubtful
                        if not _same(source, target, f"{key}/{name}", listed.get(name))]  # fmt: skip
     if result.problems:
         result.outcome = "clash"
-        return result
+        return _with_hold(source, target, key, result) if old == data else result
     _send(source, target, key, [name for name in names if name not in there], listed, result, progress)
     if result.problems:
         return result
     try:
         if old is None:
-            target.put(f"{key}/run.json", data)
+            target.put(f"{key}/{RUN}", data)
         elif old != data:
-            target.replace(f"{key}/run.json", data, expected=old)
+            target.replace(f"{key}/{RUN}", data, expected=old)
     except (AlreadyExists, KeyChanged):
-        if _get(target, f"{key}/run.json") != data:
+        if _get(target, f"{key}/{RUN}") != data:
             result.outcome, result.problems = "clash", ["run.json: another writer was faster"]
             return result
+    if any(map(_merged, names)) and not _stays(target, key, result):
+        return result
     if old == data and not result.files:
         result.outcome = "present"
     elif old != data:
@@ -119,6 +119,31 @@ def apart(source: ArtifactStore, target: ArtifactStore) -> None:
     if at == that and (one.startswith(other) or other.startswith(one)):
         how = "are the same" if one == other else "lie within each other"
         raise ConfigError(f"the source and the destination {how}", hint="name two stores that have nothing in common")
+
+
+def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: Copied) -> Copied:
+    """Take a hold along to a bundle that otherwise stays as it is."""
+    data = _get(source, f"{key}/{HOLD}")
+    if data is not None and not target.exists(f"{key}/{HOLD}"):
+        with contextlib.suppress(AlreadyExists):
+            target.put(f"{key}/{HOLD}", data)
+            result.files, result.bytes = result.files + 1, result.bytes + len(data)
+        _stays(target, key, result)
+    return result
+
+
+def _stays(target: ArtifactStore, key: str, result: Copied) -> bool:
+    """Tell whether no removal can have passed over a hold that was just put there: each leaves a mark first."""
+    if target.exists(f"{key}/{REMOVING}"):
+        result.outcome = "clash"
+        result.problems.append(f"{HOLD}: the bundle is being removed there")
+        return False
+    return True
+
+
+def _merged(name: str) -> bool:
+    kind = file_at(name)
+    return kind is not None and kind.merged
 
 
 def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[Copied]:
@@ -146,7 +171,7 @@ def _send(
             try:
                 target.put(f"{key}/{name}", cast("BinaryIO", counted))
             except AlreadyExists:  # since we looked
-                if not _same(source, target, f"{key}/{name}", listed.get(name)):
+                if not _merged(name) and not _same(source, target, f"{key}/{name}", listed.get(name)):
                     result.outcome = "clash"
                     result.problems.append(f"{name}: another writer was faster")
                     return
@@ -176,14 +201,15 @@ def _checked(source: ArtifactStore, key: str, name: str, entry: FileEntry | None
 def _files(source: ArtifactStore, key: str, index: RunIndex) -> tuple[list[str], dict[str, FileEntry]]:
     """Return the files to copy, and the entries of those that a run.json lists.
 
-    Those are the files of this revision, those of earlier ones that are kept, and what lies beside: evaluations,
-    revisions, an attestation.
+    Those are the files of this revision, those of earlier ones that are kept, and what lies beside and is copied by
+    the table of the layout.
     """
     there = [name[len(key) + 1 :] for name in source.list(f"{key}/")]
-    beside = [name for name in there if name.startswith(_BESIDE) or name == _ATTESTATION]
+    kinds = {name: file_at(name) for name in there}
+    beside = [name for name, kind in kinds.items() if kind and kind.copied and kind.seal in ("outside", "chained")]
     listed = {entry.path: entry for entry in index.files}
     for name in beside:
-        if _KEPT.fullmatch(name):
+        if revision_of(name) is not None:
             with contextlib.suppress(BundleError):
                 for entry in parse_index(index_bytes(source, key, name)).files:
                     if entry.path in there:
@@ -233,7 +259,7 @@ def _came_after(store: ArtifactStore, key: str, newer: RunIndex, older: RunIndex
     digest = sha256_hex(data)
     if newer.supersedes == digest:
         return True
-    kept = _get(store, f"{key}/revisions/{older.revision}/run.json")
+    kept = _get(store, f"{key}/revisions/{older.revision}/{RUN}")
     return kept is not None and sha256_hex(kept) == digest
 
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 import orjson
 
-from runbundle.bundle.spool import QUARANTINE, folder_of
+from runbundle.bundle.spool import folder_of
 from runbundle.errors import BundleQuarantined
+from runbundle.format.layout import QUARANTINE
 from runbundle.models.identity import RunKey
 from runbundle.private import make_folder, write
 from runbundle.redaction.detectors.text import format_detector

@@ -1,5 +1,6 @@
 """Verify a bundle: everything it says of itself, checked against its bytes. The result is a value."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -7,9 +8,10 @@ import orjson
 from pydantic import BaseModel
 
 from runbundle.bundle.event_checks import EventChecks, holds_credential
-from runbundle.bundle.integrity import cut_off, is_unchanged, superseded
+from runbundle.bundle.integrity import is_unchanged, own_digest, strays, superseded, unlisted
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import (
+    Bundle,
     event_lines,
     index_bytes,
     parse_event_line,
@@ -18,17 +20,20 @@ from runbundle.bundle.reader import (
     pointer,
     whole_file,
 )
+from runbundle.bundle.rederive import Rederivation
 from runbundle.bundle.report import Report, finished
-from runbundle.errors import KeyNotFound, MalformedBundle, OddEntry, UnsupportedVersion
+from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, OddEntry, UnsupportedVersion
+from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS, file_at
 from runbundle.models.bundle import ConfigSnapshot, RunIndex
 from runbundle.models.evidence import Evidence, Retrieval
+from runbundle.models.identity import RunKey
 from runbundle.models.report import VerifyReport
 from runbundle.models.tools import ToolCall, ToolCalls
+from runbundle.redaction.floor import has_credential
 from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)
-_OUTSIDE_CORE = ("eval/", "revisions/")
-_BESIDE_CORE = ("attestation.dsse.json", "hold.json", "removing.json")
+_MOST_SEARCHED_BYTES = 64 * 1024 * 1024
 
 
 def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyReport:
@@ -38,8 +43,9 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
     `unchanged` at best. Takes little more than the digests do.
 
     Bad bundles give findings, never exceptions; only a store that cannot be read raises (`StoreUnavailable`).
-    `verified` means: sealed, whole, unchanged since the seal, consistent, and nothing known to be missing. It does not
-    mean that nobody could have written another run.json with other digests: that takes a signature.
+    `verified` means: sealed, whole, unchanged since the seal, nothing known to be missing, and all that run.json,
+    tool_calls.json and evidence.json say follows from events.jsonl, but for the fields that `derived` calls guarded. It
+    does not mean that nobody wrote all of it anew, digests and all: that takes a signature.
     """
     report = Report()
     try:
@@ -48,87 +54,103 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
         report.add("RB230", error.message, file="run.json")
         return finished(report, key)
     except KeyNotFound:
-        report.add("RB105", "there is no run.json", file="run.json")
+        report.add("RB105", "there is no run.json", file=RUN)
         return finished(report, key)
     report.files, report.bytes = 1, len(data)
     try:
         index = parse_index(data)
     except UnsupportedVersion as error:
-        report.add("RB104", error.message, file="run.json")
+        report.add("RB104", error.message, file=RUN)
         return finished(report, key)
     except MalformedBundle as error:
         report.add(error.finding or "RB101", error.message, file="run.json", line=error.line or None)
         return finished(report, key)
     if key.rpartition("/")[2] != index.run_id:
-        report.add("RB505", "run.json is of another run than its folder's name says", file="run.json")
-    _credentials(data, "run.json", report)
+        report.add("RB505", "run.json is of another run than its folder's name says", file=RUN)
+    elif key != RunKey(index.tenant_id or "", index.run_id).path:
+        report.add("RB505", "run.json is of another tenant than the bundle lies under", file=RUN)
+    by_rules = own_digest(data, index, report)
+    _credentials(data, RUN, report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
     unchanged = {entry.path for entry in index.files if is_unchanged(store, key, entry, present, report)}
     earlier = {entry.path: entry for entry in superseded(store, key, index, report)}
     for entry in earlier.values():
         if entry.path not in unchanged:
             is_unchanged(store, key, entry, present, report)
-    for extra in sorted(present - {entry.path for entry in index.files} - set(earlier) - {"run.json"}):
-        if not extra.startswith(_OUTSIDE_CORE) and extra not in _BESIDE_CORE:
-            code = "RB208" if cut_off(extra, index) else "RB203"
-            report.add(code, "is not listed in run.json", file=extra)
+    extra = present - {entry.path for entry in index.files} - set(earlier) - {RUN}
+    unlisted(store, key, index, data, extra, report)
+    strays(store, key, {path for path in present if path not in extra or file_at(path) is None}, report)
     for path, kind in store.odd(f"{key}/"):
         report.add("RB230", f"is {kind}; it was not opened", file=path[len(key) + 1 :])
     _completeness(index, report)
     if quick:
         return finished(report, index.run_id, quick=True)
-    _contents(store, key, index, unchanged, report)
+    with contextlib.ExitStack() as held:
+        again = (
+            held.enter_context(contextlib.closing(Rederivation(Bundle(store, key, index, data)))) if by_rules else None
+        )
+        _contents(store, key, index, unchanged, again, report)
+    for path in sorted(extra):
+        _searched(store, key, path, report)
     return finished(report, index.run_id)
 
 
 def _completeness(index: RunIndex, report: Report) -> None:
     said = index.completeness
     if said.spans_expected is None:
-        report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file="run.json")
+        report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file=RUN)
     elif said.spans_expected > said.spans_seen:
         missing = said.spans_expected - said.spans_seen
-        report.add("RB301", f"{missing} of {said.spans_expected} spans never arrived", file="run.json")
+        report.add("RB301", f"{missing} of {said.spans_expected} spans never arrived", file=RUN)
     if said.state == "crashed":
-        report.add("RB304", "the run has no end", file="run.json")
+        report.add("RB304", "the run has no end", file=RUN)
     if said.open_spans:
-        report.add("RB302", f"{len(said.open_spans)} spans never ended", file="run.json")
+        report.add("RB302", f"{len(said.open_spans)} spans never ended", file=RUN)
     if said.dropped.get("collided"):
-        report.add("RB309", f"{said.dropped['collided']} records claim a span that another is", file="run.json")
+        report.add("RB309", f"{said.dropped['collided']} records claim a span that another is", file=RUN)
     dropped = {reason: count for reason, count in said.dropped.items() if count and reason != "collided"}
     if dropped:
         reasons = ", ".join(f"{reason}: {count}" for reason, count in sorted(dropped.items()))
-        report.add("RB303", f"records were dropped ({reasons})", file="run.json")
+        report.add("RB303", f"records were dropped ({reasons})", file=RUN)
     if said.roots > 1:
-        report.add("RB306", f"{said.roots} spans claim to be this run", file="run.json")
+        report.add("RB306", f"{said.roots} spans claim to be this run", file=RUN)
     if said.late > 0 and index.revision == 1:
-        report.add("RB308", f"{said.late} records came after the seal", file="run.json")
+        report.add("RB308", f"{said.late} records came after the seal", file=RUN)
     elif said.state != "complete" and not any(code.startswith("RB3") for code in report.made):
-        report.add("RB308", f"its state is {said.state}", file="run.json")
+        report.add("RB308", f"its state is {said.state}", file=RUN)
     if said.spans_seen != index.counts.spans:
-        report.add("RB305", f"{said.spans_seen} spans were seen, {index.counts.spans} counted", file="run.json")
+        report.add("RB305", f"{said.spans_seen} spans were seen, {index.counts.spans} counted", file=RUN)
 
 
-def _contents(store: ArtifactStore, key: str, index: RunIndex, unchanged: set[str], report: Report) -> None:
-    """Check what the files say. A file that is damaged has its finding already and is not read further."""
+def _contents(
+    store: ArtifactStore, key: str, index: RunIndex, unchanged: set[str], again: Rederivation | None, report: Report
+) -> None:
+    """Check what the files say. A file that is damaged has its finding already and is not read further.
+
+    With `again`, what the events come to is compared with the other files; one that is exactly that needs no look.
+    """
     config = next((e for e in index.files if e.path == index.config.path), None)
     if config is None or config.sha256 != index.config.sha256:
-        report.add("RB504", "the digest of the configuration is not that of its file", file="run.json")
+        report.add("RB504", "the digest of the configuration is not that of its file", file=RUN)
     elif config.path in unchanged:
         _parsed(store, key, config.path, ConfigSnapshot, report)
-    events, calls, evidence = (pointer(index, name) for name in ("events.jsonl", "tool_calls.json", "evidence.json"))
-    for path, name in ((events, "events.jsonl"), (calls, "tool_calls.json")):
+    events, calls, evidence = (pointer(index, name) for name in (EVENTS, TOOL_CALLS, EVIDENCE))
+    for path, name in ((events, EVENTS), (calls, TOOL_CALLS)):
         if path is None:
-            report.add("RB106", f"run.json does not list {name}", file="run.json")
+            report.add("RB106", f"run.json does not list {name}", file=RUN)
     if evidence is None and index.counts.retrievals:
-        report.add("RB106", "run.json counts retrievals and does not list evidence.json", file="run.json")
+        report.add("RB106", "run.json counts retrievals and does not list evidence.json", file=RUN)
     checks: EventChecks | None = None
+    derived: set[str] = set()
     if events in unchanged:
         checks = EventChecks(report.add, events)
-        _stream_events(store, key, events, checks)
+        whole = _stream_events(store, key, events, checks, again)
         checks.finish(index)
-    if calls in unchanged:
+        if again is not None and whole:
+            derived = again.compare(unchanged, report.add)
+    if calls in unchanged and TOOL_CALLS not in derived:
         _tool_calls(store, key, calls, index, checks, report)
-    if evidence in unchanged:
+    if evidence in unchanged and EVIDENCE not in derived:
         _evidence(store, key, evidence, index, checks, report)
 
 
@@ -172,15 +194,23 @@ def _entries(listing: Listing[M], path: str, index: RunIndex, report: Report) ->
         report.add(error.finding or "RB102", error.message, file=path)
 
 
-def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks) -> None:
+def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks, again: Rederivation | None) -> bool:
+    """Check the events, line by line; return whether each is one."""
+    whole = True
     with store.open(f"{key}/{path}") as file:
         for number, line in event_lines(file):
             try:
                 event = parse_event_line(line, path, number)
-            except MalformedBundle as error:
-                checks.malformed(number, error.message, line, code=error.finding or "RB102")
+            except BundleError as error:
+                code = error.finding if isinstance(error, MalformedBundle) else ""
+                checks.malformed(number, error.message, line, code=code or "RB102")
+                whole = False
             else:
-                checks.event(number, event, line)
+                if not checks.event(number, event, line):
+                    whole = False
+                elif again is not None:
+                    again.event(number, event, line)
+    return whole
 
 
 def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: Report) -> Any:
@@ -191,6 +221,26 @@ def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: Repor
     except MalformedBundle as error:
         report.add(error.finding or "RB102", error.message, file=path)
         return None
+
+
+def _searched(store: ArtifactStore, key: str, path: str, report: Report) -> None:
+    """Search a file outside the seal for credentials; as text, if it is no JSON."""
+    file = file_at(path)
+    if file is not None and not file.searched:
+        return
+    try:
+        with store.open(f"{key}/{path}") as stream:
+            data = stream.read(_MOST_SEARCHED_BYTES)
+    except KeyNotFound:  # it has a finding, or is gone
+        return
+    report.files += 1
+    report.bytes += len(data)
+    try:
+        leaks = holds_credential(orjson.loads(data))
+    except orjson.JSONDecodeError:
+        leaks = has_credential(data.decode("utf-8", "replace"))
+    if leaks:
+        report.add("RB403", "something looks like a credential", file=path)
 
 
 def _credentials(data: bytes, path: str, report: Report) -> None:

@@ -15,9 +15,10 @@ import orjson
 from runbundle.bundle.journal import JournalReader, is_held, journal_files
 from runbundle.bundle.losses import read_losses
 from runbundle.bundle.mapped import end_of_lines
-from runbundle.bundle.spool import QUARANTINE, folder_of, spooled_runs
+from runbundle.bundle.spool import folder_of, spooled_runs
 from runbundle.codec.entries import is_time
 from runbundle.codec.journal_lines import parse_line
+from runbundle.format.layout import QUARANTINE
 from runbundle.models.identity import RunKey
 from runbundle.store.regular import descriptor_at, read_at
 

@@ -45,14 +45,9 @@ def command(store_url: str, format_: str) -> None:
 
 def _print_files(store: "ArtifactStore", key: str) -> None:
     from runbundle.cli.render import size
+    from runbundle.format.layout import file_at
 
-    notes = {
-        "run.json": "index: who, when, how it went, and the digest of every other file",
-        "config.snapshot.json": "the configuration, without its secrets",
-        "events.jsonl": "everything that happened, in order",
-        "evidence.json": "what was retrieved",
-        "tool_calls.json": "every tool call, as its contract allows",
-    }
     for path in store.list(f"{key}/"):
         name = path[len(key) + 1 :]
-        click.echo(f"  {name:<22} {size(store.size(path)):>9}  {notes.get(name, '')}".rstrip())
+        file = file_at(name)
+        click.echo(f"  {name:<22} {size(store.size(path)):>9}  {file.what if file else ''}".rstrip())

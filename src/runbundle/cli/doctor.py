@@ -1,12 +1,14 @@
 """`runbundle doctor`."""
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import click
 
 from runbundle.cli.options import call_app, format_option, open_store, print_json, reports_errors, store_option
-from runbundle.errors import StoreError
+from runbundle.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from runbundle.otel.doctor import Diagnosis
@@ -56,12 +58,28 @@ def command(store_url: str, format_: str, app: str | None) -> None:
 def _store_findings(store_url: str) -> "list[Diagnosis]":
     from runbundle.models.findings import FINDINGS
     from runbundle.otel.doctor import Diagnosis
+    from runbundle.store import LocalStore
 
-    key = f"doctor-{uuid4().hex}/trial"
     try:
         store = open_store(store_url)
-        store.put(key, b"")
-        store.delete(key)
+        if isinstance(store, LocalStore):
+            _require_writable(store.root)
+        else:  # a server is the only one who knows
+            key = f"doctor-{uuid4().hex}/trial"
+            store.put(key, b"")
+            store.delete(key)
     except StoreError as error:
         return [Diagnosis("RB904", "error", error.message, error.hint or FINDINGS["RB904"].what_to_do)]
     return []
+
+
+def _require_writable(root: Path) -> None:
+    """Raise `StoreUnavailable` if a store's folder, or the one in which it would be made, cannot be written.
+
+    What a reader looks at stays as it is, and a folder that does not exist is not made.
+    """
+    place = next(place for place in (root, *root.parents) if place.exists())
+    if not place.is_dir():
+        raise StoreUnavailable(f"cannot write {root}: {place} is no folder", hint="name another place with --store")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise StoreUnavailable(f"cannot write {root}", hint="let this user write there, or name another with --store")

@@ -1,6 +1,5 @@
 """What `runbundle doctor` finds in and under the spool."""
 
-import contextlib
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -39,11 +38,8 @@ def spool_findings(store_url: str, *, writable: bool) -> "list[Diagnosis]":
     except StoreError:
         return []  # said already
     spool = spool_of(store)
-    there = spool.is_dir()
-    ground = probe(spool)
-    if not there:
-        with contextlib.suppress(OSError):
-            spool.rmdir()
+    # Nothing is made that was not there: a spool to come stands on what is there above it.
+    ground = probe(next(place for place in (spool, *spool.absolute().parents) if place.exists()))
     found = _of_ground(ground if writable else ground._replace(error=""), spool)
     root: Path | None = getattr(store, "root", None)
     if root is not None and root.is_dir() and spool.is_dir() and root.stat().st_dev != spool.stat().st_dev:
@@ -90,8 +86,8 @@ def _of_waiting(spool: Path) -> "list[Diagnosis]":
 def _of_losses(spool: Path) -> "list[Diagnosis]":
     """Return what processes have noted as lost, the latest first."""
     from runbundle.bundle.losses import read_losses
-    from runbundle.bundle.spool import LOSSES
     from runbundle.cli.render import plural
+    from runbundle.format.layout import LOSSES
 
     losses = [loss for loss in reversed(read_losses(spool)) if loss.total]
     found: list[Diagnosis] = []

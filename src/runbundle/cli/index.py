@@ -13,10 +13,11 @@ from runbundle.cli.options import format_option, open_store, print_json, reports
 def command(rebuild: bool, store_url: str, format_: str) -> None:
     """Complete the index of a store, or make it again.
 
-    The index is what ls and @last read instead of every bundle: .index.sqlite in the root of a local store, a few
-    objects beside an object store. It is no part of the store, and can be deleted without loss. Every seal adds to
-    it; what is missing is found by listing, which a local store is asked for only when the time of one of its folders
-    has changed. This command looks at every bundle, so it also finds a new revision that nobody has noted.
+    The index is what ls and @last read instead of every bundle: of a local store a file in your cache folder
+    (RUNBUNDLE_CACHE, else ~/.cache/runbundle), of an object store a few objects beside it. It is no part of the store,
+    and can be deleted without loss. Every seal adds to it; what is missing is found by listing, which a local store is
+    asked for only when the time of one of its folders has changed. This command looks at every bundle, so it also finds
+    a new revision that nobody has noted. Into an object store it writes what it found; no other reader does.
 
     Exit codes: 0; 1 some bundles cannot be read; 5 the store cannot be read.
     """
@@ -24,7 +25,7 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
     from runbundle.cli.render import plural
 
     store = open_store(store_url)
-    index = index_of(store, refresh=True, rebuild=rebuild)
+    index = index_of(store, refresh=True, rebuild=rebuild, keep=True)
     try:
         runs, unsealed = index.count(Wanted()), index.count(Wanted(status="unsealed"))
         unreadable = runs - unsealed - index.count(Wanted(sealed=True))

@@ -61,6 +61,9 @@ def print_report(report: "VerifyReport") -> None:
     click.echo(f"{plural(report.files_checked, 'file')}, {size(report.bytes_checked)} checked")
     if report.findings:
         click.echo(f"next: runbundle explain {report.findings[0].code}")
+    for text in (*report.notes, report.limits):
+        if text:
+            click.echo(text)
 
 
 def _junit(report: "VerifyReport") -> str:

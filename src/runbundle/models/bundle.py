@@ -8,6 +8,9 @@ from runbundle.models.bounds import Count, Finite, Moment, Nanoseconds
 
 RUN_SCHEMA = "runbundle/run/v1"
 CONFIG_SCHEMA = "runbundle/config/v1"
+RULES = 1
+"""Version of the rules by which run.json, tool_calls.json and evidence.json follow from events.jsonl. A change of what
+the same events come to is a new one; a change that old bundles agree with is none."""
 
 RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting"]
 CaptureWord = Literal["whole", "cut", "not_consumed", "abandoned", "oversize", "unserialisable"]
@@ -216,6 +219,10 @@ class RunIndex(Record):
 
     schema_: Literal["runbundle/run/v1"] = Field(default=RUN_SCHEMA, alias="schema")
     """Format and version."""
+    rules: int | None = None
+    """Version of the rules it was assembled by; absent in bundles that are older than the field."""
+    self_sha256: Sha256 | None = None
+    """Digest of run.json's canonical bytes without this field; absent in bundles that are older than the field."""
     run_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
     """The run."""
     name: str | None = None

@@ -86,6 +86,42 @@ FINDINGS: dict[str, FindingSpec] = {
         " another seal did not touch it. No reader looks at it.",
         "`runbundle recover RUN` removes it if the run's journals are still there; else remove it.",
     ),
+    "RB210": FindingSpec(
+        "run.json was modified", "error", "integrity",
+        "run.json carries the SHA-256 of all that it says besides (self_sha256), and that is another.",
+        "Treat the bundle as altered. Restore run.json from a copy that verifies.",
+    ),
+    "RB211": FindingSpec(
+        "bytes are not canonical", "error", "integrity",
+        "Equal content has equal bytes in a bundle: sorted keys, one layout, no key twice. A file has other bytes, so"
+        " something else than a seal has written it.",
+        "Treat the bundle as altered. An editor or a formatter is the usual cause; restore the file from a copy.",
+    ),
+    "RB212": FindingSpec(
+        "a file says something else than the events", "error", "integrity",
+        "What run.json, tool_calls.json and evidence.json say follows from events.jsonl. It was derived again by the"
+        " rules that run.json names, and came out differently; the message names the fields.",
+        "Treat the bundle as altered. If it comes straight from a seal, report it with versions.runbundle: then it is a"
+        " defect of the writer.",
+    ),
+    "RB213": FindingSpec(
+        "it was assembled by unknown rules", "warning", "integrity",
+        "run.json names a version of the rules of assembly that this version of runbundle does not know, so nothing"
+        " could be derived again.",
+        "Install a newer runbundle.",
+    ),
+    "RB214": FindingSpec(
+        "run.json is older than what lies beside it", "error", "integrity",
+        "Under revisions/ lies a run.json, or a file, of a later revision than the run.json in front. No seal leaves"
+        " that: run.json was put back to an earlier state.",
+        "Treat the bundle as altered. Restore the run.json of the latest revision from a copy.",
+    ),
+    "RB215": FindingSpec(
+        "a further revision was begun, or taken back", "warning", "integrity",
+        "Files of the next revision lie under revisions/. A seal of late data was cut off before it replaced run.json;"
+        " or run.json was put back to the one before, which looks alike.",
+        "`runbundle recover RUN` finishes a seal whose journals are still there. Else compare run.json with a copy.",
+    ),
     "RB230": FindingSpec(
         "something is no regular file", "error", "integrity",
         "A link, a pipe, a socket, a device, a folder where a file belongs, or a file whose name no writer gives lies"

@@ -5,13 +5,12 @@ import re
 from typing import NamedTuple
 
 from runbundle.errors import ConfigError
+from runbundle.format.layout import FOLDERS
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 # Names of devices, with or without an extension, and names that end in a dot: Windows opens something else for them.
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
 _WINDOWS = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
-_FOLDERS = frozenset({"eval", "revisions", "parts"})
-"""Folders of a bundle: a tenant's run of such a name would be taken for one."""
 
 
 class RunKey(NamedTuple):
@@ -56,7 +55,7 @@ def well_formed(text: str) -> bool:
 
 def valid_run_id(text: str) -> bool:
     """Tell whether `text` may name a new run or tenant: the grammar, and no name that a file system reserves."""
-    return well_formed(text) and _WINDOWS.fullmatch(text) is None and text not in _FOLDERS
+    return well_formed(text) and _WINDOWS.fullmatch(text) is None and text not in FOLDERS
 
 
 def require_run_id(text: str, what: str = "run id") -> str:

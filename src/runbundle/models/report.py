@@ -45,3 +45,7 @@ class VerifyReport(Record):
     """Files read, run.json included."""
     bytes_checked: int
     """Bytes read."""
+    notes: list[str] = Field(default_factory=list[str])
+    """What is no fault of the bundle and ought to be known, such as that it is older than a check."""
+    limits: str = ""
+    """What no check of a single bundle can tell."""

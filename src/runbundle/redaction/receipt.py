@@ -1,6 +1,7 @@
 """The receipt of a redaction: what was done, where and by which rule; never what was there."""
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
@@ -9,6 +10,7 @@ NOTES_LIMIT = 100
 """Notes kept one by one; further ones are only counted, by rule and action."""
 
 _MOST_COUNTED = 2**31 - 1
+_SHARED_CHARS = 1024
 
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
 _SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
@@ -45,6 +47,10 @@ class Receipt:
     def notes(self) -> list[Note]:
         """The notes, in the order in which they were made."""
         return [Note(*note) for note in self._notes]
+
+    def each(self) -> list[tuple[str, str, str]]:
+        """Return the same as plain tuples, not copied: path, rule, action."""
+        return self._notes
 
     def count(self) -> int:
         """Return how many redactions this is a receipt for."""
@@ -107,3 +113,23 @@ def add_totals(counts: dict[tuple[str, str], int], receipt: Receipt) -> None:
     for key, count in receipt.more.items():
         rule, _, action = key.partition("|")
         counts[rule, action] = counts.get((rule, action), 0) + count
+
+
+@lru_cache(maxsize=1024)
+def _known(text: str) -> Receipt | None:
+    return parse_receipt(text)
+
+
+@lru_cache(maxsize=1024)
+def _trusted(text: str) -> Receipt:
+    return trusted_receipt(text)
+
+
+def read_receipt(text: object) -> Receipt | None:
+    """As `parse_receipt`, for who only reads: spans of one kind mostly have one receipt, which they then share."""
+    return _known(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else parse_receipt(text)
+
+
+def read_trusted(text: object) -> Receipt:
+    """As `trusted_receipt`, for who only reads: see `read_receipt`."""
+    return _trusted(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else trusted_receipt(text)

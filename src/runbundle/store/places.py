@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from runbundle.format.layout import SPOOL, STATE, VAULT
 from runbundle.store.base import ArtifactStore
 
 DEFAULT_STORE = ".runbundle"
@@ -11,7 +12,7 @@ DEFAULT_STORE = ".runbundle"
 
 def spool_of(store: ArtifactStore) -> Path:
     """Return where a store's journals lie: `RUNBUNDLE_SPOOL`, else inside a local store, else the working directory."""
-    return _beside(store, "RUNBUNDLE_SPOOL", ".spool")
+    return _beside(store, "RUNBUNDLE_SPOOL", SPOOL)
 
 
 def vault_of(store: ArtifactStore) -> Path:
@@ -19,7 +20,7 @@ def vault_of(store: ArtifactStore) -> Path:
 
     The name begins with a dot, so that no key of the store leads there.
     """
-    return _beside(store, "RUNBUNDLE_VAULT", ".vault")
+    return _beside(store, "RUNBUNDLE_VAULT", VAULT)
 
 
 def run_state_of(store: ArtifactStore) -> Path:
@@ -27,7 +28,7 @@ def run_state_of(store: ArtifactStore) -> Path:
 
     The name of its folder begins with a dot, so that no key of the store leads there.
     """
-    return _beside(store, "RUNBUNDLE_STATE", ".state") / "runbundle.sqlite"
+    return _beside(store, "RUNBUNDLE_STATE", STATE) / "runbundle.sqlite"
 
 
 def _beside(store: ArtifactStore, variable: str, name: str) -> Path:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle.index import NAME, Wanted, index_of
+from runbundle.bundle.index import Wanted, index_of
+from runbundle.bundle.index_place import index_file
 from runbundle.bundle.index_rows import Row, row_from
 from runbundle.bundle.locate import resolve
 from runbundle.bundle.retention import plan
@@ -42,11 +43,17 @@ def store(tmp_path: Path) -> LocalStore:
     return made
 
 
+def _index(store: LocalStore) -> Path:
+    found = index_file(store)
+    assert found is not None
+    return found
+
+
 @pytest.mark.parametrize("junk", JUNK, ids=[str(n) for n in range(len(JUNK))])
 @pytest.mark.parametrize("column", Row._fields)
 def test_no_value_of_any_column_raises_or_removes(store: LocalStore, column: str, junk: Any) -> None:
     """It is told from a row that we wrote and read again, or it concerns the listing alone."""
-    with sqlite3.connect(store.root / NAME) as db:
+    with sqlite3.connect(_index(store)) as db:
         db.execute(f"UPDATE OR IGNORE runs SET {column} = ? WHERE key = 'b'", [junk])
     db.close()
     for command in ("ls", "ls --tool x", "show @last", "gc --keep-last 3", "ls --format json", "index", "hold b"):
@@ -57,7 +64,7 @@ def test_no_value_of_any_column_raises_or_removes(store: LocalStore, column: str
 
 def test_a_row_that_is_none_has_the_index_made_again(store: LocalStore) -> None:
     """From the bundles, which are all there."""
-    with sqlite3.connect(store.root / NAME) as db:
+    with sqlite3.connect(_index(store)) as db:
         db.execute("UPDATE runs SET status = 5 WHERE key = 'b'")
     db.close()
     index = index_of(store)
@@ -67,7 +74,7 @@ def test_a_row_that_is_none_has_the_index_made_again(store: LocalStore) -> None:
 
 def test_the_last_run_is_what_bundles_say(store: LocalStore) -> None:
     """A row may say what it likes of when its run began."""
-    with sqlite3.connect(store.root / NAME) as db:
+    with sqlite3.connect(_index(store)) as db:
         db.execute("UPDATE runs SET started_at = '2099-01-01T00:00:00.000000000Z' WHERE key = 'a'")
     db.close()
     assert resolve(store, "@last")[1] == "c"
@@ -77,7 +84,7 @@ def test_a_row_of_nothing_leads_nowhere(store: LocalStore, tmp_path: Path) -> No
     """A key that is no key is not looked up, and nothing is removed by a row alone."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "run.json").write_text("{}")
-    with sqlite3.connect(store.root / NAME) as db:
+    with sqlite3.connect(_index(store)) as db:
         db.execute("UPDATE runs SET key = '../outside', run_id = 'zz' WHERE key = 'a'")
     db.close()
     with pytest.raises(KeyNotFound):
@@ -89,7 +96,7 @@ def test_a_row_of_nothing_leads_nowhere(store: LocalStore, tmp_path: Path) -> No
 def test_an_index_that_is_no_file_is_not_opened(store: LocalStore, tmp_path: Path) -> None:
     """A link, or a pipe: the store is read instead."""
     for make in (lambda at: at.symlink_to(tmp_path / "elsewhere"), os.mkfifo, os.mkdir):
-        at = store.root / NAME
+        at = _index(store)
         at.unlink(missing_ok=True)
         make(at)
         index = index_of(store)

@@ -53,6 +53,6 @@ def test_folders_are_0700_and_files_0600(tmp_path: Path, umask: str) -> None:
     assert done.returncode == 0, done.stderr
     found = {path.relative_to(tmp_path): path.lstat().st_mode & 0o777 for path in tmp_path.rglob("*")}
     names = {path.name for path in found}
-    assert {"run.json", ".index.sqlite", ".spool", ".vault", ".losses", ".quarantine", "reason.json", "x"} <= names
+    assert {"run.json", ".spool", ".vault", ".losses", ".quarantine", "reason.json", "x"} <= names
     for path, mode in found.items():
         assert mode == (0o700 if (tmp_path / path).is_dir() else 0o600), (path, oct(mode))

@@ -1,4 +1,5 @@
-"""What takes long to build, kept in the user's cache directory: `$XDG_CACHE_HOME/runbundle`, else `~/.cache/runbundle`.
+"""What takes long to build, kept in the user's cache folder: `RUNBUNDLE_CACHE`, else `$XDG_CACHE_HOME/runbundle`, else
+`~/.cache/runbundle`.
 
 The folder is 0700 and its files 0600; a file that another user owns or may write is not believed, since rules that
 somebody else has chosen would let through what they like. Nothing that was redacted is ever kept here.
@@ -15,7 +16,7 @@ from runbundle.private import make_folder
 def read(name: str) -> bytes | None:
     """Return what was kept under `name`, or None."""
     try:
-        path = _folder() / name
+        path = folder() / name
         status = path.stat()
         if status.st_uid == os.getuid() and not status.st_mode & 0o077:
             return path.read_bytes()
@@ -27,12 +28,17 @@ def read(name: str) -> bytes | None:
 def write(name: str, data: bytes) -> None:
     """Keep `data` under `name`; where that is not possible, the next process builds it again."""
     with contextlib.suppress(OSError, RuntimeError):
-        folder = _folder()
-        make_folder(folder)
-        scratch = folder / f"{name}.{os.getpid()}"
+        place = folder()
+        make_folder(place)
+        scratch = place / f"{name}.{os.getpid()}"
         private.write(scratch, data)
-        scratch.replace(folder / name)
+        scratch.replace(place / name)
 
 
-def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "runbundle"
+def folder() -> Path:
+    """Return the user's cache folder for what is ours. Raises `RuntimeError` if there is no home."""
+    named = os.environ.get("RUNBUNDLE_CACHE", "").strip()
+    if named:
+        return Path(named).expanduser().absolute()
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".cache") / "runbundle"

@@ -1,0 +1,76 @@
+"""What of a bundle follows from its events, field by field, and what only the seal knew.
+
+`verify` assembles a bundle again from its events.jsonl (`rederive`). A field that is derived must come out as it
+stands there. A field that is guarded is taken as it stands: the digest that run.json carries of itself is all that
+holds it, which tells damage, and no edit after which somebody has made that digest again.
+"""
+
+from typing import NamedTuple
+
+from runbundle.format.layout import EVIDENCE, RUN, TOOL_CALLS
+
+
+class Guarded(NamedTuple):
+    """A field that cannot be derived."""
+
+    why: str
+    also: str = ""
+    """What else is asked of it."""
+
+
+_RUN = """
+    schema rules run_id name attempt case_id repeat request_id tenant_id user_id session_id
+    parent_run.run_id parent_run.span_id children.run_id children.span_id children.name claimed resumed_from
+    started_at ended_at duration_ns status error.type error.message error.span_id config.path config.sha256
+    versions.ai_agents versions.runbundle versions.engine.name versions.engine.version versions.git.commit
+    versions.git.dirty versions.python versions.providers versions.models
+    result.kind result.digest result.bytes result.view files.path files.bytes files.sha256 files.media_type
+    counts.events counts.spans counts.logs counts.tool_calls counts.model_calls counts.retrievals
+    counts.policy_blocks counts.errors usage trace_ids redaction.policy redaction.contracts.version
+    redaction.contracts.sha256 redaction.key_id redaction.totals.rule redaction.totals.action redaction.totals.count
+    redaction.content_mode completeness.state completeness.spans_expected completeness.spans_seen
+    completeness.open_spans completeness.cut_off completeness.dropped completeness.roots completeness.capture
+    determinism
+"""
+_CALLS = """
+    schema run_id calls.call_id calls.tool calls.contract.version calls.contract.sha256 calls.trace_id calls.span_id
+    calls.parent_span_id calls.agent calls.started_at calls.duration_ns calls.status calls.error.type
+    calls.error.message calls.error.span_id calls.policy.decision calls.policy.rule calls.policy.reason
+    calls.side_effects calls.attempt
+    calls.arguments.view calls.arguments.digest calls.arguments.bytes calls.arguments.capture calls.arguments.chunked
+    calls.arguments.redactions.path calls.arguments.redactions.rule calls.arguments.redactions.action
+    calls.result.view calls.result.digest calls.result.bytes calls.result.capture calls.result.chunked
+    calls.result.redactions.path calls.result.redactions.rule calls.result.redactions.action
+"""
+_EVIDENCE = """
+    schema run_id retrievals.trace_id retrievals.span_id retrievals.retriever
+    retrievals.query.digest retrievals.query.bytes retrievals.query.view retrievals.query.capture
+    retrievals.documents.id retrievals.documents.rank retrievals.documents.uri retrievals.documents.title
+    retrievals.documents.score retrievals.documents.digest retrievals.documents.bytes retrievals.documents.view
+    retrievals.documents.capture retrievals.documents.cited_by
+"""
+DERIVED: dict[str, frozenset[str]] = {
+    RUN: frozenset(_RUN.split()),
+    TOOL_CALLS: frozenset(_CALLS.split()),
+    EVIDENCE: frozenset(_EVIDENCE.split()),
+}
+"""Fields that follow from events.jsonl by the rules of the version that `rules` names, by file."""
+
+TORN, MALFORMED, COLLIDED = "torn_lines", "malformed_records", "collided"
+GUARDED: dict[str, dict[str, Guarded]] = {
+    RUN: {
+        "self_sha256": Guarded("it is the guard", "it is the digest of all the rest"),
+        f"completeness.dropped.{TORN}": Guarded("lines of a journal that could not be read left no event"),
+        f"completeness.dropped.{MALFORMED}": Guarded("records that none writes left no event, or less of one"),
+        f"completeness.dropped.{COLLIDED}": Guarded("the other records that claimed a span left no event"),
+        "completeness.late": Guarded("what came after the first seal looks like the rest", "0 in the first revision"),
+        "completeness.grace_s": Guarded("how long was waited left no event", "absent where no span is open"),
+        "versions.otel_sdk": Guarded("it is of the resource, which is no event", "derived if the run's span has it"),
+        "versions.semconv": Guarded("the schema URL of a scope is in no event"),
+        "revision": Guarded("a bundle does not show how often it was sealed", "the revisions before it are kept"),
+        "supersedes": Guarded("it is of the revision before", "it is the digest of the run.json that is kept of that"),
+    },
+    TOOL_CALLS: {},
+    EVIDENCE: {},
+}
+"""Fields of which the events say nothing, or not enough, by file; with why, and what is asked of them all the same."""

@@ -1,0 +1,196 @@
+"""Assemble a bundle again from its own events, and compare: what verify does instead of believing run.json.
+
+The rules are those of the seal, which is called for it, so there is no second opinion on them. See `derived` for what
+this holds, and what it cannot.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, cast
+
+import orjson
+
+from runbundle.bundle.assemble import Assembled, assemble
+from runbundle.bundle.derived import COLLIDED, DERIVED, GUARDED, MALFORMED, TORN
+from runbundle.bundle.event_checks import holds_credential
+from runbundle.bundle.gather import Gathered
+from runbundle.bundle.parts import Part, digested, part
+from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, event_lines
+from runbundle.bundle.reread import is_of_span, log_of, placed, spans_of
+from runbundle.bundle.sorting import Sorter
+from runbundle.bundle.timeline import numbered
+from runbundle.errors import StoreUnavailable
+from runbundle.format.layout import EVENTS, RUN, name_of
+from runbundle.models.bundle import FileEntry
+from runbundle.models.canonical import SELF
+from runbundle.models.events import Event
+from runbundle.models.identity import RunKey
+from runbundle.redaction.floor import has_credential
+
+Add = Callable[..., None]
+_MOST_NAMED = 8  # fields, in one finding
+_FIELD_NAMES = frozenset(Event.model_fields).union(
+    word for fields in (*DERIVED.values(), *GUARDED.values()) for path in fields for word in path.split(".")
+)
+
+
+class Rederivation:
+    """A bundle that is assembled again while its events are read. Close it after use; raises `StoreUnavailable`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._held = contextlib.ExitStack()
+        with _scratch_errors():
+            self._scratch = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="runbundle-")))
+        self._lines = self._held.enter_context(Sorter(self._scratch))
+        run = RunKey("", bundle.index.run_id)
+        self._gathered = self._held.enter_context(contextlib.closing(Gathered(run, self._scratch)))
+        self._leaking: set[str] = set()
+
+    def close(self) -> None:
+        """Give memory and disk back."""
+        self._held.close()
+
+    def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
+        """Take up an event that fits its model, and its line."""
+        with _scratch_errors():
+            if is_of_span(event):
+                self._lines.add(placed(event, number, line[:-1]))
+            elif event["type"] == "log":
+                self._gathered.add([log_of(event)])
+
+    def compare(self, unchanged: set[str], add: Add) -> set[str]:
+        """Add a finding for each file that says something else than the events; return names of those that agree.
+
+        `unchanged`: paths of files that are what run.json lists; of the others nothing more is asked.
+        """
+        try:
+            return self._derived(unchanged, add)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - of events that fit their models and are hostile all the same
+            add("RB212", f"nothing can be derived from its events ({type(error).__name__})", file=RUN)
+            return set()
+
+    def _derived(self, unchanged: set[str], add: Add) -> set[str]:
+        index = self._bundle.index
+        dropped = index.completeness.dropped
+        with _scratch_errors():
+            self._gathered.add(spans_of(self._lines, index.versions.semconv))
+            self._gathered.malformed += max(0, dropped.get(MALFORMED, 0))
+            self._gathered.collided = max(0, dropped.get(COLLIDED, 0))
+            made = assemble(
+                self._gathered,
+                torn=max(0, dropped.get(TORN, 0)),
+                sdk_versions=frozenset({index.versions.otel_sdk or ""} - {""}),
+                grace_s=index.completeness.grace_s,
+                make=self._made,
+            )
+            with contextlib.closing(made):
+                return self._compared(made, unchanged, add)
+
+    def _compared(self, made: Assembled, unchanged: set[str], add: Add) -> set[str]:
+        index = self._bundle.index
+        listed = {name_of(entry.path): entry for entry in index.files}
+        same: set[str] = set()
+        for number, again in enumerate(made.parts):
+            entry = listed.get(again.name)
+            if entry is None:
+                continue  # run.json does not list it, which shows below
+            if (again.size, again.sha256) == (entry.bytes, entry.sha256):
+                same.add(again.name)
+                if again.name in self._leaking:
+                    add("RB403", "something looks like a credential", file=entry.path)
+            else:
+                if entry.path in unchanged:
+                    self._differs(again, entry, add)
+                made.parts[number] = again._replace(size=entry.bytes, sha256=entry.sha256)
+        late = max(0, index.completeness.late) if index.revision > 1 else 0
+        said: dict[str, Any] = {"completeness": {**made.completeness, "late": late}, "revision": index.revision}
+        if index.supersedes is not None and index.revision > 1:
+            said["supersedes"] = index.supersedes
+        stored = orjson.loads(self._bundle.index_bytes)
+        again_index = orjson.loads(made.index({name: entry.path for name, entry in listed.items()}, **said))
+        found = [path for path in differences(stored, again_index) if path != SELF]
+        if found:
+            add("RB212", f"the events say otherwise of {_named(found)}", file=RUN)
+        return same
+
+    def _made(self, name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
+        """Make a file again, on the way search it for credentials; of events.jsonl, whose lines were, make no copy."""
+        return digested(name, pieces, scratch) if name == EVENTS else part(name, self._searched(name, pieces), scratch)
+
+    def _searched(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            if name not in self._leaking and (b"\\" in piece or has_credential(piece.decode("utf-8", "replace"))):
+                # An escape may hide one; and a key beside its marker may look like one: each text by itself.
+                with contextlib.suppress(ValueError):  # what stands around a list is no JSON, and of our making
+                    if holds_credential(orjson.loads(piece.lstrip(b",\n "))):
+                        self._leaking.add(name)
+            yield piece
+
+    def _differs(self, again: Part, entry: FileEntry, add: Add) -> None:
+        with self._bundle.store.open(f"{self._bundle.key}/{entry.path}") as file:
+            if again.name == EVENTS:
+                made = (numbered(line, seq) for seq, line in enumerate(self._gathered.timeline()))
+                stored = (line for _, line in event_lines(file))
+                for number, (ours, theirs) in enumerate(zip_longest(made, stored, fillvalue=b""), 1):
+                    if ours != theirs:
+                        add(*_difference(theirs, ours), file=entry.path, line=number)
+                        return
+            elif max(again.size, entry.bytes) > MAX_LINE_BYTES:
+                add("RB212", "the events say otherwise", file=entry.path)
+            else:
+                add(*_difference(file.read(), b"".join(again.pieces())), file=entry.path)
+
+
+def _difference(theirs: bytes, ours: bytes) -> tuple[str, str]:
+    """Return the code and the message of the finding about bytes that are not what was made again."""
+    try:
+        said, made = orjson.loads(theirs), orjson.loads(ours)
+    except orjson.JSONDecodeError:
+        return "RB212", "the other lines come to another end of it"
+    found = differences(said, made)
+    if not found:
+        return "RB211", "the same content has other bytes than the canonical ones"
+    return "RB212", f"the events say otherwise of {_named(found)}"
+
+
+def differences(said: Any, made: Any, path: str = "") -> list[str]:
+    """Return the paths at which two JSON values differ; of lists of unlike length the path is theirs."""
+    if type(said) is not type(made):
+        return [path]
+    if isinstance(said, dict):
+        one, other = cast("dict[str, Any]", said), cast("dict[str, Any]", made)
+        below = [(name, one.get(name, _ABSENT), other.get(name, _ABSENT)) for name in sorted({*one, *other})]
+    elif isinstance(said, list):
+        first, second = cast("list[Any]", said), cast("list[Any]", made)
+        if len(first) != len(second):
+            return [path]
+        below = [(str(n), *pair) for n, pair in enumerate(zip(first, second, strict=True))]
+    else:
+        return [] if said == made else [path]
+    return [where for name, a, b in below for where in differences(a, b, f"{path}.{name}" if path else name)]
+
+
+_ABSENT = object()
+
+
+def _named(found: list[str]) -> str:
+    """Return the first of some paths, as far as their words are names of fields: other keys may hold anything."""
+    words = [".".join(word if word in _FIELD_NAMES or word.isdigit() else "?" for word in p.split(".")) for p in found]
+    more = len(words) - _MOST_NAMED
+    return ", ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+@contextlib.contextmanager
+def _scratch_errors() -> Generator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnavailable(
+            f"cannot work in {tempfile.gettempdir()}: {error.strerror or error}", hint="TMPDIR names another folder"
+        ) from error

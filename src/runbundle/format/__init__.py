@@ -1,0 +1,1 @@
+"""What the format is, as data: nothing here reads or writes."""
