@@ -16,7 +16,7 @@ demo: $(READY)
 	$(BIN)/runbundle demo
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.clean_tree $(BIN)/python -m pytest
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests examples
