@@ -16,10 +16,7 @@ demo: $(READY)
 	$(BIN)/runbundle demo
 
 test: check
-	mkdir -p .cache
-	git status --porcelain > .cache/tree || true
-	$(BIN)/python -m pytest
-	git status --porcelain | diff .cache/tree - # the tests leave nothing behind
+	$(BIN)/python -m tests.clean_tree $(BIN)/python -m pytest
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests examples

@@ -14,6 +14,7 @@ from runbundle.format.layout import RUN
 from runbundle.models.bundle import RunIndex
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
+from runbundle.store.url import require_there
 
 LAST = "@last"
 _MOST_CHARS, _SHOWN = 4096, 120
@@ -59,6 +60,8 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
         path = path.parent
     if ("/" in run or path.is_absolute() or run in (".", "..")) and os.path.isdir(path):  # noqa: PTH112 - likewise
         return _folder(path)
+    if not os.path.lexists(path) or run == LAST:
+        require_there(store)
     if is_key(run) and store.exists(f"{run}/{RUN}"):
         return store, run  # one look, and no index
     index = index_of(store)

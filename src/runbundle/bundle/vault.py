@@ -21,6 +21,7 @@ from uuid import uuid4
 
 import orjson
 
+from runbundle import settings
 from runbundle.bundle.spool import folder_of, run_folders
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
 from runbundle.models.identity import RunKey
@@ -39,10 +40,11 @@ def vault_key(environment: Mapping[str, str] = os.environ) -> bytes:
 
     Raises `ConfigError` if there is none, or a weak one.
     """
-    given = environment.get("RUNBUNDLE_VAULT_KEY", "").encode()
-    if not given and environment.get("RUNBUNDLE_VAULT_KEY_FILE"):
+    given = settings.variable("RUNBUNDLE_VAULT_KEY", environment).encode()
+    named = settings.variable("RUNBUNDLE_VAULT_KEY_FILE", environment)
+    if not given and named:
         try:
-            given = Path(environment["RUNBUNDLE_VAULT_KEY_FILE"]).read_bytes().strip()
+            given = Path(named).read_bytes().strip()
         except OSError as error:
             raise ConfigError(f"RUNBUNDLE_VAULT_KEY_FILE cannot be read: {error.strerror}") from None
     if not given:

@@ -2,7 +2,7 @@
 
 import click
 
-from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
 from runbundle.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
 
     if age is None and keep_last == 0:
         raise ConfigError("gc needs --older-than or --keep-last", hint="runbundle gc --older-than 30d --dry-run")
-    store = open_store(store_url)
+    store = read_store(store_url)
     verdicts = plan(store, older_than=parse_age(age) if age else None, keep_last=keep_last)
     going = [v for v in verdicts if v.action == "remove"]
     if not dry_run:

@@ -2,7 +2,7 @@
 
 import click
 
-from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
 
 
 @click.command("index", epilog="Example: runbundle index --rebuild --store ./.runbundle")
@@ -24,7 +24,7 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
     from runbundle.bundle.index import Wanted, index_of
     from runbundle.cli.render import plural
 
-    store = open_store(store_url)
+    store = read_store(store_url)
     index = index_of(store, refresh=True, rebuild=rebuild, keep=True)
     try:
         runs, unsealed = index.count(Wanted()), index.count(Wanted(status="unsealed"))

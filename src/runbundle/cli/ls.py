@@ -58,6 +58,7 @@ def command(
     from runbundle.bundle.losses import read_losses
     from runbundle.cli.render import plural
     from runbundle.store.places import spool_of
+    from runbundle.store.url import require_there
 
     store = open_store(store_url)
     spool = spool_of(store)
@@ -72,6 +73,8 @@ def command(
         sealed=state == "sealed",
     )  # fmt: skip
     rows, more, total = [], 0, len(waiting)
+    if state in ("sealed", "unsealed") or not spool.is_dir():
+        require_there(store)
     if state in ("all", "sealed", "unsealed"):
         index = index_of(store, refresh=refresh)
         try:

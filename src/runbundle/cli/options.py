@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runbundle.errors import ConfigError, ContractError, KeyNotFound, RunbundleError
+from runbundle.settings import ARGUMENTS
 
 if TYPE_CHECKING:
     from runbundle.store import ArtifactStore
@@ -22,7 +23,7 @@ store_option = click.option(
     show_default=True,
     show_envvar=True,
     metavar="URL",
-    help="Where the bundles are: a path, or a URL such as s3://bucket/prefix.",
+    help=f"{ARGUMENTS['store'].about} Such as s3://bucket/prefix.",
 )
 run_argument = click.argument("run", metavar="RUN")
 
@@ -40,6 +41,15 @@ def open_store(url: str) -> "ArtifactStore":
     from runbundle.store import from_url
 
     return from_url(url)
+
+
+def read_store(url: str) -> "ArtifactStore":
+    """Return the store of `--store` for reading. Raises `StoreUnavailable` if it is not there."""
+    from runbundle.store.url import require_there
+
+    store = open_store(url)
+    require_there(store)
+    return store
 
 
 def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:

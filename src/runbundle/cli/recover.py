@@ -40,12 +40,15 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     from runbundle.cli.render import table
     from runbundle.redaction.detectors.environment import register_environment
     from runbundle.store.places import spool_of
+    from runbundle.store.url import require_there
 
     if everything == bool(runs):
         raise ConfigError("recover takes ids of runs, or --all", hint="runbundle recover --all")
     register_environment(os.environ)
     store = open_store(store_url)
     spool = spool_of(store)
+    if not spool.is_dir():
+        require_there(store)
     known = {key.path: key for key in spooled_runs(spool)}
     for run in runs:
         if run not in known:

@@ -33,12 +33,12 @@ def command(run: str, store_url: str, format_: str, span_id: str | None, all_spa
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.reader import Bundle
     from runbundle.cli.show_unsealed import show_unsealed
-    from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed
+    from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, StoreUnavailable
 
     store = open_store(store_url)
     try:
         bundle = Bundle.open(*resolve(store, run))
-    except (KeyNotFound, NotSealed):
+    except (KeyNotFound, NotSealed, StoreUnavailable):
         if show_unsealed(store, run, as_json=format_ == "json"):
             raise click.exceptions.Exit(3) from None
         raise

@@ -2,7 +2,7 @@
 
 import click
 
-from runbundle.cli.options import format_option, open_store, reports_errors
+from runbundle.cli.options import format_option, open_store, read_store, reports_errors
 
 
 @click.command("sync", epilog="Example: runbundle sync ./.runbundle s3://bucket/runs")
@@ -23,7 +23,7 @@ def command(source: str, destination: str, format_: str) -> None:
     from runbundle.cli.transfers import Progress, report
 
     progress = Progress()
-    stores = open_store(source), open_store(destination)
+    stores = read_store(source), open_store(destination)
     apart(*stores)
     results = copy_all(*stores, progress=progress)
     report(results, progress, format_, many=True)

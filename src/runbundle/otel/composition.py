@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from runbundle import settings
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel.digest_key import digest_key
 from runbundle.redaction.contracts import by_name
@@ -120,12 +121,12 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _store_of_environment() -> str:
-    return os.environ.get("RUNBUNDLE_STORE", "").strip() or DEFAULT_STORE
+    return settings.variable("RUNBUNDLE_STORE") or DEFAULT_STORE
 
 
 def _each(contracts: Contracts) -> list[Any]:
     if contracts is None or isinstance(contracts, str):
-        return [p for p in (contracts or os.environ.get("RUNBUNDLE_CONTRACTS", "")).split(os.pathsep) if p]
+        return [p for p in contracts.split(os.pathsep) if p] if contracts else settings.variables("RUNBUNDLE_CONTRACTS")
     return list(contracts)
 
 

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from opentelemetry import _logs as otel_logs
 from opentelemetry import trace
@@ -12,6 +12,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from runbundle import settings
 from runbundle.bundle.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
 from runbundle.errors import ConfigError
 from runbundle.models.contract import FieldRule, ToolContract
@@ -97,10 +98,7 @@ def configure(
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
     """
-    if durability not in get_args(Durability):
-        raise ConfigError(f"durability {durability!r} is not known", hint=f"one of {', '.join(get_args(Durability))}")
-    if trust_baggage not in get_args(Trust):
-        raise ConfigError(f"trust_baggage {trust_baggage!r} is not known", hint=f"one of {', '.join(get_args(Trust))}")
+    settings.check(locals())
     if decider is not None and not callable(decider):
         raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
     arguments = {k: tuple(v) if k in ("safe_keys", "safe_names", "result") else v for k, v in locals().items()}
@@ -168,6 +166,7 @@ def configure(
             switch.take_logging(loggers)
         active.set_handle(handle)
         notices.note_configured(at_exit)
+        notices.say_unknown_variables()
         return handle
 
 

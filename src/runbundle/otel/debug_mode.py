@@ -5,6 +5,7 @@ import os
 import weakref
 from pathlib import Path
 
+from runbundle import settings
 from runbundle.bundle.vault import DEFAULT_TTL_S, VaultWriter, purge, vault_key
 from runbundle.errors import ConfigError
 from runbundle.models.identity import RunKey
@@ -44,7 +45,7 @@ def debug_vault(redactor: Redactor, root: Path, ttl_s: float = DEFAULT_TTL_S) ->
 
     Raises `ConfigError` unless the environment agrees with the code: the flag, and a key.
     """
-    if os.environ.get(FLAG, "").strip().lower() not in ("1", "true", "yes"):
+    if not settings.flag(FLAG):
         raise ConfigError(
             'content_mode="debug" needs the environment to agree', hint=f"set {FLAG}=1, and RUNBUNDLE_VAULT_KEY"
         )

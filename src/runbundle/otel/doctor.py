@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
+from runbundle import settings
 from runbundle.models.findings import FINDINGS
 from runbundle.otel import active, notices, switch
 from runbundle.otel.digest_key import key_standing
@@ -32,7 +33,10 @@ class Diagnosis(NamedTuple):
 
 def diagnose_environment() -> list[Diagnosis]:
     """Look at the `OTEL_*` variables that decide what is exported and sampled."""
-    found: list[Diagnosis] = []
+    found = [
+        _diagnosis("RB920", f"nobody reads {name}{f': did you mean {near}?' if near else ''}")
+        for name, near in settings.unknown_variables()
+    ]
     for variable, group in _GROUPS.items():
         names = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
         known = {"none", *(point.name for point in entry_points(group=group))}

@@ -8,6 +8,7 @@ from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportRes
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
+from runbundle import settings
 from runbundle.models.identity import NO_RUN
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
@@ -79,7 +80,8 @@ class BundleSpanExporter(SpanExporter):
     batch processor kept; `configure()` sees more, and is to be preferred.
     """
 
-    def __init__(self, store: str | None = None, contracts: str | None = None, **_: Any) -> None:
+    def __init__(self, store: str | None = None, contracts: str | None = None, **unknown: Any) -> None:
+        settings.refuse_unknown(unknown, ("store", "contracts"))
         self._sink: BundleSink | None = shared_sink(store, contracts)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -107,7 +109,8 @@ class BundleLogExporter(LogRecordExporter):
     comes after a run was sealed is added to its bundle as late.
     """
 
-    def __init__(self, store: str | None = None, contracts: str | None = None, **_: Any) -> None:
+    def __init__(self, store: str | None = None, contracts: str | None = None, **unknown: Any) -> None:
+        settings.refuse_unknown(unknown, ("store", "contracts"))
         self._sink: BundleSink | None = shared_sink(store, contracts)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:

@@ -18,6 +18,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor, SpanExportResult
 
+from runbundle import settings
 from runbundle.otel import active
 from runbundle.otel.canaries import (
     CHANNELS,
@@ -163,8 +164,7 @@ def _check_one(captured: Captured, *, otlp: str, protocol: str) -> None:
 
 
 def _contracts() -> list[Any]:
-    named = [p for p in os.environ.get("RUNBUNDLE_CONTRACTS", "").split(os.pathsep) if p]
-    return [*named, CONTRACT]
+    return [*settings.variables("RUNBUNDLE_CONTRACTS"), CONTRACT]
 
 
 def _plant(handle: Handle) -> None:

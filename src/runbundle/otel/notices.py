@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from opentelemetry import trace
 
+from runbundle import settings
 from runbundle.otel import switch
 from runbundle.otel.exporters import BundleSpanExporter
 from runbundle.otel.processors import exporter_of, innermost, processors_of
@@ -26,6 +27,14 @@ _PARENT_BASED = re.compile(
 )
 _SAYABLE = re.compile(r"[A-Za-z]{1,40}(?:\{[A-Za-z0-9_.:{}]{0,60})?")
 _RATIO = re.compile(r"TraceIdRatioBased\{1(?:\.0*)?\}")
+
+
+def say_unknown_variables() -> None:
+    """Say which `RUNBUNDLE_*` variables nobody reads: each may be a misspelt one."""
+    for name, near in settings.unknown_variables():
+        _log.warning(
+            "RB920: nobody reads %s%s; runbundle explain RB920", name, f": did you mean {near}?" if near else ""
+        )
 
 
 # -- sampling -------------------------------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runbundle import settings
 from runbundle.errors import ConfigError
 
 MIN_BYTES = 16
@@ -53,10 +53,10 @@ def digest_key_given(given: GivenKey | None) -> bytes | None:
         if callable(given):
             return require_key(_called(given), "the digest key that the callable returned")
         raise ConfigError(f"{what} is of type {type(given).__name__}", hint="give bytes, a path or a callable")
-    text = os.environ.get("RUNBUNDLE_REDACTION_KEY", "")
+    text = settings.variable("RUNBUNDLE_REDACTION_KEY")
     if text:
         return require_key(text.encode("utf-8", "surrogateescape").strip(), "RUNBUNDLE_REDACTION_KEY")
-    name = os.environ.get("RUNBUNDLE_REDACTION_KEY_FILE", "").strip()
+    name = settings.variable("RUNBUNDLE_REDACTION_KEY_FILE")
     if name:
         what = "the file that RUNBUNDLE_REDACTION_KEY_FILE names"
         return require_key(_read(name, what), f"the key in {what}")

@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from runbundle import settings
 from runbundle.errors import ConfigError
 from runbundle.private import create, make_folder
 
@@ -41,7 +42,7 @@ def folder() -> Path:
     That is `XDG_CONFIG_HOME` if it is absolute, as its specification asks, else `~/.config`. Raises `RuntimeError`
     if there is no home directory.
     """
-    named = os.environ.get(VARIABLE, "").strip()
+    named = settings.variable(VARIABLE)
     if named:
         return Path(named).expanduser().absolute()
     base = Path(os.environ.get("XDG_CONFIG_HOME", ""))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from runbundle.errors import ConfigError
+from runbundle.settings import nearest
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
@@ -122,7 +123,9 @@ def settings_of(url: str) -> Settings:
                 raise ConfigError("the URL of a store holds no credential: it is shown in output", hint=where)
             known = ", ".join(sorted(o for o in _OPTIONS if _ONLY_FOR.get(o, parts.scheme) == parts.scheme))
             shown = name if re.fullmatch(r"[\w-]{1,40}", name) else "an option"
-            raise ConfigError(f"{shown} is not an option of {parts.scheme}:// URLs", hint=f"there are {known}")
+            near = nearest(name, known.split(", "))
+            meant = f"did you mean {near}? " if near else ""
+            raise ConfigError(f"{shown} is not an option of {parts.scheme}:// URLs", hint=f"{meant}there are {known}")
         if _ONLY_FOR.get(name, parts.scheme) != parts.scheme:
             raise ConfigError(f"{name} is an option of {_ONLY_FOR[name]}:// URLs only")
         if name in options:

@@ -1,8 +1,8 @@
 """What lies beside a store and is no part of it: the spool of journals, the vault of debug mode, the run state."""
 
-import os
 from pathlib import Path
 
+from runbundle import settings
 from runbundle.format.layout import SPOOL, STATE, VAULT
 from runbundle.store.base import ArtifactStore
 
@@ -32,6 +32,6 @@ def run_state_of(store: ArtifactStore) -> Path:
 
 
 def _beside(store: ArtifactStore, variable: str, name: str) -> Path:
-    named = os.environ.get(variable, "").strip()
+    named = settings.variable(variable)
     root = getattr(store, "root", None)
     return Path(named) if named else Path(root or DEFAULT_STORE) / name

@@ -1,13 +1,21 @@
 """Stores by URL."""
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from runbundle.errors import ConfigError
+from runbundle.errors import ConfigError, StoreUnavailable
+from runbundle.settings import nearest
 from runbundle.store.base import ArtifactStore
 from runbundle.store.local import LocalStore
 from runbundle.store.memory import MemoryStore
+
+_EXAMPLES = {
+    "file": "file:///var/lib/runbundle", "memory": "memory://", "s3": "s3://bucket/prefix", "gs": "gs://bucket/prefix",
+    "az": "az://container/prefix",
+}  # fmt: skip
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 
 
 def from_url(url: str) -> ArtifactStore:
@@ -16,23 +24,47 @@ def from_url(url: str) -> ArtifactStore:
     Nothing is created, and no server is asked, yet. Object stores need the extra `objects`; their options are those of
     `runbundle.store.object_urls.Settings`, as in `s3://bucket/prefix?endpoint=https://s3.example.com&timeout_s=10`.
     """
+    if not url.strip() or "\0" in url:
+        raise ConfigError("the store has no name", hint="give a path, or a URL such as s3://bucket/prefix")
     if "://" not in url:
-        return LocalStore(url)
-    parts = urlsplit(url)
+        return LocalStore(_checked_path(url))
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigError("this is not a URL of a store", hint="as in s3://bucket/prefix") from None
+    if parts.scheme in ("file", "memory") and (parts.query or parts.fragment):
+        raise ConfigError(f"{parts.scheme}:// URLs have no options", hint=f"as in {_EXAMPLES[parts.scheme]}")
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost") or not parts.path:
             raise ConfigError("a file URL has three slashes and no host", hint="as in file:///var/lib/runbundle")
-        return LocalStore(unquote(parts.path))
+        return LocalStore(_checked_path(unquote(parts.path)))
     if parts.scheme == "memory":
         return MemoryStore()
     if parts.scheme in ("s3", "gs", "az"):
         from runbundle.store.objects import ObjectStore
 
         return ObjectStore.from_url(url)
+    known = nearest(parts.scheme, _EXAMPLES)
+    near = f"did you mean {known}://? " if known else ""
     raise ConfigError(
         f"no store for URLs that begin with {parts.scheme}://",
-        hint="give a path, or a URL that begins with file://, memory://, s3://, gs:// or az://",
+        hint=f"{near}give a path, or a URL that begins with file://, memory://, s3://, gs:// or az://",
     )
+
+
+def _checked_path(path: str) -> str:
+    """Return a path if a store may be there. Raises `ConfigError` for a URL that lacks a slash, and for an archive."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/?(?!/)", path)
+    near = nearest(scheme[1].lower(), _EXAMPLES) if scheme else ""
+    if scheme and near and not os.path.isdir(path):  # noqa: PTH112 - false for what is no path
+        rest = path[scheme.end() :].lstrip("/")
+        shown = (
+            f"{near}://{'/' if near == 'file' else ''}{rest}" if re.fullmatch(r"[\w./-]{0,100}", rest) else f"{near}://"
+        )
+        raise ConfigError("the URL of the store lacks a slash", hint=f"did you mean {shown}?")
+    if path.lower().endswith(_ARCHIVES) and not os.path.isdir(path):  # noqa: PTH112
+        raise ConfigError("a store is a folder, and this names an archive", hint="name a folder, or unpack it first")
+    return path
 
 
 def local_root(url: str) -> Path | None:
@@ -40,6 +72,15 @@ def local_root(url: str) -> Path | None:
     if "://" in url and not url.startswith("file://"):
         return None
     return Path(os.path.realpath(unquote(urlsplit(url).path) if "://" in url else url))
+
+
+def require_there(store: ArtifactStore) -> None:
+    """Raise `StoreUnavailable` if a store to be read is not there: it is not the same as one that is empty."""
+    if isinstance(store, LocalStore) and not store.root.is_dir():
+        what = "is no folder" if store.root.exists() else "is not there"
+        raise StoreUnavailable(
+            f"the store {store.root} {what}", hint="name it with --store or RUNBUNDLE_STORE; runbundle demo makes one"
+        )
 
 
 def canonical_url(url: str) -> str:

@@ -48,10 +48,15 @@ def test_folders_are_0700_and_files_0600(tmp_path: Path, umask: str) -> None:
                    "XDG_CACHE_HOME": str(tmp_path / "cache"), "RUNBUNDLE_KEYS": str(tmp_path / "keys")}  # fmt: skip
     if umask in ("777", "277") and os.geteuid() != 0:
         pytest.skip("what we ourselves may not open is for root only")
+    (tmp_path / "cache").mkdir(mode=0o700)
     done = subprocess.run([sys.executable, "-c", _WORK, umask], cwd=tmp_path, env=environment, capture_output=True,
                           text=True, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    found = {path.relative_to(tmp_path): path.lstat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    found = {
+        path.relative_to(tmp_path): path.lstat().st_mode & 0o777
+        for path in tmp_path.rglob("*")
+        if "kingfisher" not in path.parts
+    }  # fmt: skip - which a library of others makes for itself
     names = {path.name for path in found}
     assert {"run.json", ".spool", ".vault", ".losses", ".quarantine", "reason.json", "x"} <= names
     for path, mode in found.items():

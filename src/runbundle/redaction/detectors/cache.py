@@ -9,7 +9,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from runbundle import private
+from runbundle import private, settings
 from runbundle.private import make_folder
 
 
@@ -37,7 +37,7 @@ def write(name: str, data: bytes) -> None:
 
 def folder() -> Path:
     """Return the user's cache folder for what is ours. Raises `RuntimeError` if there is no home."""
-    named = os.environ.get("RUNBUNDLE_CACHE", "").strip()
+    named = settings.variable("RUNBUNDLE_CACHE")
     if named:
         return Path(named).expanduser().absolute()
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))

@@ -1,0 +1,206 @@
+"""All settings: arguments of `configure()` and `RUNBUNDLE_*` variables, what each may be, and one way to check them.
+
+From this table come the errors, the help of the command line and the table in the README. A variable that is empty is
+not set. Messages name what is wrong and the nearest thing that is right; of what was given they repeat words alone.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from runbundle.errors import ConfigError
+
+_WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,40}")
+PREFIX = "RUNBUNDLE_"
+
+
+class Setting(NamedTuple):
+    """One setting."""
+
+    argument: str
+    """Of `configure()`; "" for a variable alone."""
+    variable: str
+    """Of the environment; "" for an argument alone."""
+    kind: Literal[
+        "choice", "flag", "number", "whole", "endpoint", "path", "store", "paths", "secret", "object", "texts"
+    ]
+    default: str
+    """As the table says it."""
+    about: str
+    """One sentence."""
+    choices: tuple[str, ...] = ()
+    least: float = 0
+    """Of a number."""
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("store", "RUNBUNDLE_STORE", "store", ".runbundle", "Where bundles go: a path, or a URL of a store."),
+    Setting("contracts", "RUNBUNDLE_CONTRACTS", "paths", "none", "Files of tool contracts, joined by `:`."),
+    Setting("key", "RUNBUNDLE_REDACTION_KEY", "secret", "one kept for this user", "The key of the digests."),
+    Setting("", "RUNBUNDLE_REDACTION_KEY_FILE", "path", "none", "A file that holds the key of the digests."),
+    Setting("", "RUNBUNDLE_KEYS", "path", "~/.config/runbundle/keys", "Where keys are kept that nobody gave."),
+    Setting("spool", "RUNBUNDLE_SPOOL", "path", ".spool in the store", "Where journals lie until the seal."),
+    Setting("", "RUNBUNDLE_VAULT", "path", ".vault in the store", "Where debug mode keeps raw content, encrypted."),
+    Setting("", "RUNBUNDLE_VAULT_KEY", "secret", "none", "The key of the vault."),
+    Setting("", "RUNBUNDLE_VAULT_KEY_FILE", "path", "none", "A file that holds the key of the vault."),
+    Setting("", "RUNBUNDLE_STATE", "path", ".state in the store", "The folder of the run state."),
+    Setting("", "RUNBUNDLE_CACHE", "path", "~/.cache/runbundle", "The index of local stores, and compiled rules."),
+    Setting("", "RUNBUNDLE_DEBUG_CONTENT", "flag", "0", "Whether `content_mode=\"debug\"` may keep raw content."),
+    Setting("content_mode", "", "choice", "digest", "Whether raw content is kept in the vault.", ("digest", "debug")),
+    Setting("vault_ttl_s", "", "number", "604800", "How long the vault keeps what it has, in seconds."),
+    Setting("otlp", "", "endpoint", "False", "Forward by OTLP: True, or the URL of an endpoint."),
+    Setting("user_id", "", "choice", "hash", "What becomes of user ids.", ("keep", "hash", "drop")),
+    Setting("raw_exporters", "", "choice", "refuse", "Whether exporters may see raw spans.", ("refuse", "allow")),
+    Setting("durability", "", "choice", "os", "What a record survives.", ("os", "fsync-batch", "fsync")),
+    Setting("trust_baggage", "", "choice", "signed", "Which claims of requests are believed.",
+            ("signed", "any", "never")),
+    Setting("grace_s", "", "number", "2.0", "How long an ended run waits for open spans, in seconds."),
+    Setting("spool_limit_bytes", "", "whole", "4294967296", "How much may wait for its seal, in bytes.", (), 1),
+    Setting("recover", "", "flag", "True", "Whether runs of dead processes are sealed in the background."),
+    Setting("set_global", "", "flag", "True", "Whether providers built here become the global ones."),
+    Setting("safe_keys", "", "texts", "()", "Attribute keys of your own that may be kept."),
+    Setting("safe_names", "", "texts", "()", "Span and event names of your own that may be kept."),
+    Setting("result", "", "object", "()", "Which fields of a run's result are kept."),
+    Setting("decider", "", "object", "None", "Who decides about calls that need approval."),
+    Setting("resource", "", "object", "None", "Attributes of a provider that is built here."),
+    Setting("tracer_provider", "", "object", "None", "A tracer provider to attach to."),
+)  # fmt: skip
+"""Every setting, in the order of the README's table."""
+
+VARIABLES = {setting.variable: setting for setting in SETTINGS if setting.variable}
+ARGUMENTS = {setting.argument: setting for setting in SETTINGS if setting.argument}
+_TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
+
+
+def variable(name: str, environment: Mapping[str, str] | None = None) -> str:
+    """Return what a `RUNBUNDLE_*` variable says, checked; "" if it is not set. Raises `ConfigError`."""
+    setting = VARIABLES[name]
+    text = (os.environ if environment is None else environment).get(name, "")
+    text = text if setting.kind == "secret" else text.strip()
+    if text and setting.kind == "flag" and text.lower() not in (*_TRUE, *_FALSE):
+        raise _wrong(name, text, (*_TRUE, *_FALSE))
+    return text
+
+
+def flag(name: str) -> bool:
+    """Return whether a variable switches something on. Raises `ConfigError` for what is neither yes nor no."""
+    return variable(name).lower() in _TRUE
+
+
+def variables(name: str) -> list[str]:
+    """Return the parts of a variable that lists paths."""
+    return [part for part in variable(name).split(os.pathsep) if part]
+
+
+def check(arguments: Mapping[str, Any]) -> None:
+    """Check arguments of `configure()`, each by its setting. Raises `ConfigError` that says what is nearest to it."""
+    for name, value in arguments.items():
+        if name in ARGUMENTS:
+            _CHECKS.get(ARGUMENTS[name].kind, _any)(ARGUMENTS[name], value)
+
+
+def refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
+    """Raise `ConfigError` for keywords that nobody takes."""
+    for name in given:
+        near = nearest(name, known)
+        raise ConfigError(f"there is no option {_shown(name)}", hint=f"did you mean {near}?" if near else "")
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[tuple[str, str]]:
+    """Return the `RUNBUNDLE_*` variables that nobody reads, each with the nearest that is read, or ""."""
+    found = sorted(os.environ if environment is None else environment)
+    return [(name, nearest(name, VARIABLES)) for name in found if name.startswith(PREFIX) and name not in VARIABLES]
+
+
+def nearest(text: str, known: Any) -> str:
+    """Return the word that is most like `text`, or nothing."""
+    from difflib import get_close_matches  # where something is wrong, and nowhere else
+
+    return next(iter(get_close_matches(text, list(known), 1, 0.5)), "")
+
+
+def table() -> str:
+    """Return the table of the README."""
+    rows = ["| argument | variable | default | |", "|---|---|---|---|"]
+    for setting in SETTINGS:
+        choices = f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""
+        names = (
+            f"`{setting.argument}`" if setting.argument else "",
+            f"`{setting.variable}`" if setting.variable else "",
+        )
+        rows.append(f"| {names[0]} | {names[1]} | {setting.default} | {setting.about}{choices} |")
+    return "\n".join(rows) + "\n"
+
+
+def _wrong(name: str, value: Any, choices: tuple[str, ...]) -> ConfigError:
+    near = nearest(value.lower(), choices) if isinstance(value, str) else ""
+    hint = f"did you mean {near!r}? " if near else ""
+    return ConfigError(f"{name} is {_shown(value)}", hint=f"{hint}it is one of {', '.join(choices)}")
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return repr(value) if _WORD.fullmatch(value) else "something else"
+    return repr(value) if isinstance(value, bool | int | float | None) else f"a {type(value).__name__}"
+
+
+def _choice(setting: Setting, value: Any) -> None:
+    if value not in setting.choices:
+        raise _wrong(setting.argument, value, setting.choices)
+
+
+def _flag(setting: Setting, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is True or False")
+
+
+def _number(setting: Setting, value: Any) -> None:
+    whole = setting.kind == "whole"
+    fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    if not fits or not math.isfinite(value) or value < setting.least or value > 2**63 - 1:
+        kind = "a whole number" if whole else "a number"
+        near = f", such as {setting.default}"
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint=f"it is {kind} from {setting.least:g}{near}")
+
+
+def _endpoint(setting: Setting, value: Any) -> None:
+    if isinstance(value, bool):
+        return
+    parts = urlsplit(value) if isinstance(value, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.-]{1,80}(:\d{1,5})?", value)
+        hint = f"did you mean 'http://{value}'?" if plain else "as in 'http://localhost:4318', or True"
+        raise ConfigError(f"{setting.argument} is no URL of an endpoint", hint=hint)
+
+
+def _texts(setting: Setting, value: Any) -> None:
+    if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a list of texts")
+
+
+def _path(setting: Setting, value: Any) -> None:
+    if value is not None and not isinstance(value, str | os.PathLike):
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a path")
+
+
+def _store(setting: Setting, value: Any) -> None:
+    if value is not None and not isinstance(value, str | os.PathLike) and not hasattr(value, "url"):
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a path, a URL or a store")
+
+
+def _paths(setting: Setting, value: Any) -> None:
+    if isinstance(value, str | bytes | os.PathLike):
+        raise ConfigError(f"{setting.argument} is one text", hint=f"it is a list, as in {setting.argument}=[...]")
+
+
+def _any(setting: Setting, value: Any) -> None:  # noqa: ARG001 - whoever takes it checks it
+    return
+
+
+_CHECKS: dict[str, Callable[[Setting, Any], None]] = {
+    "choice": _choice, "flag": _flag, "number": _number, "whole": _number, "endpoint": _endpoint, "texts": _texts,
+    "path": _path, "paths": _paths, "store": _store,
+}  # fmt: skip

@@ -1,0 +1,142 @@
+"""Options are checked where they are given, by one table, from which the README's is made."""
+
+import inspect
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+import runbundle
+from runbundle import settings
+from runbundle.cli.main import group
+from runbundle.errors import ConfigError
+from runbundle.otel.exporters import BundleSpanExporter
+from runbundle.store import from_url
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_table_is_what_configure_takes() -> None:
+    """Every argument has a row, with the default that it has, and no row is of another."""
+    parameters = inspect.signature(runbundle.configure).parameters
+    assert set(parameters) == set(settings.ARGUMENTS)
+    for name, setting in settings.ARGUMENTS.items():
+        if setting.kind in ("choice", "flag", "number", "whole"):
+            assert (
+                str(parameters[name].default) == setting.default or float(setting.default) == parameters[name].default
+            )
+
+
+def test_the_readme_has_the_table() -> None:
+    """As it is made from the settings."""
+    assert settings.table() in (ROOT / "README.md").read_text()
+
+
+def test_every_variable_is_read_through_the_table() -> None:
+    """No other module asks the environment for one of ours, and every name in the sources is one."""
+    for path in sorted((ROOT / "src" / "runbundle").rglob("*.py")):
+        text = path.read_text()
+        assert not re.search(r"environ(?:\.get\(|\[)\s*\"RUNBUNDLE_", text), path
+        named = set(re.findall(r"RUNBUNDLE_[A-Z_]*[A-Z]", text))
+        assert named <= set(settings.VARIABLES), (path, named - set(settings.VARIABLES))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"content_mode": "full"}, "one of digest, debug"), ({"user_id": "show"}, "one of keep, hash, drop"),
+        ({"durability": "fsynk"}, "did you mean 'fsync'"), ({"trust_baggage": "Signed"}, "did you mean 'signed'"),
+        ({"otlp": "localhost:4317"}, "did you mean 'http://localhost:4317'"), ({"otlp": "grpc://x:1"}, "as in"),
+        ({"otlp": ""}, "as in"), ({"otlp": 4317}, "as in"), ({"otlp": "http://"}, "as in"),
+        ({"grace_s": "2"}, "a number from 0"), ({"grace_s": -1}, "a number"), ({"grace_s": float("nan")}, "a number"),
+        ({"grace_s": float("inf")}, "a number"), ({"grace_s": True}, "a number"), ({"vault_ttl_s": None}, "a number"),
+        ({"spool_limit_bytes": 0}, "from 1"), ({"spool_limit_bytes": 1.5}, "a whole number"),
+        ({"spool_limit_bytes": 10**30}, "a whole number"), ({"recover": "yes"}, "True or False"),
+        ({"set_global": 1}, "True or False"), ({"safe_keys": "app.kind"}, "a list"), ({"safe_names": [1]}, "a list"),
+        ({"contracts": "c.yaml"}, "a list"), ({"spool": 3}, "a path"), ({"store": 3}, "a path, a URL or a store"),
+        ({"raw_exporters": True}, "one of refuse, allow"), ({"user_id": []}, "one of"), ({"decider": 5}, "function"),
+    ],
+)  # fmt: skip
+def test_what_is_not_valid_is_refused_with_what_is(arguments: dict[str, Any], said: str) -> None:
+    """By `configure()`, before anything is made."""
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        runbundle.configure(**arguments)
+    assert not Path(".runbundle").exists()
+
+
+def test_a_secret_is_not_repeated() -> None:
+    """What was given where a word belongs may be anything."""
+    with pytest.raises(ConfigError) as raised:
+        runbundle.configure(user_id="sk-live 1234567890abcdef\n")  # type: ignore[arg-type]
+    assert "1234567890" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("s3:/x", "did you mean s3://x"), ("s3:x", "did you mean s3://x"), ("file:/x", "did you mean file:///x"),
+        ("s4://x", "did you mean s3"), ("fille:///x", "did you mean file"), ("ftp://x", "no store"),
+        ("file:///x?a=1", "no options"), ("memory://?a=1", "no options"), ("s3://b?endpiont=x", "mean endpoint"),
+        ("runs.zip", "archive"), ("file:///x/runs.tar.gz", "archive"), ("", "no name"), (" ", "no name"),
+        ("a\0b", "no name"), ("s3://[x", "not a URL"),
+    ],
+)  # fmt: skip
+def test_a_store_that_cannot_be_one_is_refused(url: str, said: str) -> None:
+    """Wherever it is given."""
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        from_url(url)
+    if url.strip() and "\0" not in url:
+        result = CliRunner().invoke(group, ["ls", "--store", url])
+        assert (result.exit_code, said in result.output) == (2, True)
+
+
+def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
+    """What is there as a folder is one, whatever it is called."""
+    (tmp_path / "runs.zip").mkdir()
+    assert list(from_url(str(tmp_path / "runs.zip")).list()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["ls", "ls --state sealed", "show x", "show @last", "tools x", "verify x", "gc --older-than 1h", "hold x", "index",
+     "push x t", "recover --all", "debug show x"],
+)  # fmt: skip
+def test_a_store_that_is_not_there_is_said(command: str) -> None:
+    """With exit code 5, and it is not made."""
+    for name in ("none", "file"):
+        Path("file").write_text("")
+        result = CliRunner().invoke(group, [*command.split(), "--store", name])
+        assert (result.exit_code, "the store" in result.output) == (5, True), result.output
+        assert "is not there" in result.output or "is no folder" in result.output
+    assert not Path("none").exists()
+    assert CliRunner().invoke(group, ["sync", "none", "t"]).exit_code == 5
+    assert CliRunner().invoke(group, ["pull", "x", "none", "--store", "t"]).exit_code == 5
+
+
+def test_a_misspelt_variable_is_named(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """By a warning of `configure()`, and by `doctor`, with the one that is nearest."""
+    monkeypatch.setenv("RUNBUNDLE_STOR", "x")
+    with caplog.at_level(logging.WARNING, "runbundle"):
+        runbundle.configure(store="memory://")
+    assert [r.message for r in caplog.records if "RB920" in r.message] == [
+        "RB920: nobody reads RUNBUNDLE_STOR: did you mean RUNBUNDLE_STORE?; runbundle explain RB920"
+    ]
+    found = CliRunner().invoke(group, ["doctor", "--store", "s"])
+    assert "RUNBUNDLE_STOR: did you mean RUNBUNDLE_STORE?" in found.output
+    assert found.exit_code == 1
+
+
+def test_a_flag_of_the_environment_is_yes_or_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anything else is refused where it is read."""
+    monkeypatch.setenv("RUNBUNDLE_DEBUG_CONTENT", "maybe")
+    with pytest.raises(ConfigError, match="one of 1, true, yes"):
+        runbundle.configure(store="s", content_mode="debug")
+
+
+def test_an_unknown_keyword_of_the_exporter_is_refused() -> None:
+    """It would be a setting that is not what was meant."""
+    with pytest.raises(ConfigError, match="did you mean contracts"):
+        BundleSpanExporter(store="memory://", contract="x")
