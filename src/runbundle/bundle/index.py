@@ -31,7 +31,7 @@ from runbundle.store.base import Body
 
 T = TypeVar("T")
 NAME = ".index.sqlite"
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("runbundle")
 
 
 @dataclasses.dataclass(frozen=True)

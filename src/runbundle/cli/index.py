@@ -3,6 +3,7 @@
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.printing import say
 
 
 @click.command("index", epilog="Example: runbundle index --rebuild --store ./.runbundle")
@@ -32,4 +33,4 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
     if format_ == "json":
         print_json({"runs": runs, "unsealed": unsealed})
     else:
-        click.echo(f"{store.url}: {plural(runs, 'run')}, {unsealed} of them unsealed")
+        say(f"{store.url}: {plural(runs, 'run')}, {unsealed} of them unsealed")

@@ -39,6 +39,7 @@ class Sealer:
 
     def sealed_head(self, record: CheckpointRecord) -> CheckpointRecord:
         """Return a checkpoint with its head sealed; the head vouches for all other columns."""
+        checks.metadata_json(record.metadata)
         return replace(record, head=self._seal(record.head, _about_head(record), _NOTED))
 
     def sealed_slot(self, record: CheckpointRecord, name: str, slot: Payload) -> Payload:
@@ -74,6 +75,7 @@ class Sealer:
     def sealed_run(self, run: RunRecord) -> RunRecord:
         """Return a run with its payload sealed, or with one that says that it has none."""
         checks.check_run(run)
+        checks.metadata_json(run.metadata)
         payload = run.payload or Payload(_NOTHING, b"")
         return replace(run, payload=self._seal(payload, self._about_run(run), _NOTED))
 
