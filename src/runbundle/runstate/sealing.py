@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, cast
 
 import orjson
@@ -173,9 +174,10 @@ def _row(row: Row) -> bytes:
 
 
 def _numbered(value: Any) -> Any:
-    """Return JSON with its whole numbers as text: a database may give 100000 for 1e5."""
+    """Return JSON with its numbers as text: a database may give 100000 for 1e5, by the digits that were written."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return ["number", str(int(value)) if value == value // 1 else repr(value)]
+        whole = isinstance(value, int) or value.is_integer()
+        return ["number", str(int(Decimal(repr(value)))) if whole else repr(value)]
     if isinstance(value, Mapping):
         return {str(key): _numbered(part) for key, part in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
