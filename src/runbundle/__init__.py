@@ -9,6 +9,7 @@ Importing this module does no work; each name is loaded when it is first used, s
 OpenTelemetry.
 """
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,14 @@ if TYPE_CHECKING:
         contracts_from_tools,
     )
     from runbundle.redaction.detectors.known import register_secret
+
+
+def _on_one_line(record: logging.LogRecord) -> bool:
+    """Let a log message through, with what it quotes made visible: ids, claims and errors come from outside."""
+    return import_module("runbundle.models.printable").on_one_line(record)
+
+
+logging.getLogger("runbundle").addFilter(_on_one_line)
 
 _PLACES = {
     "runbundle.bundle.flushed": ["FlushResult"],

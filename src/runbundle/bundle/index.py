@@ -42,7 +42,7 @@ from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import Body, is_key
 
 T = TypeVar("T")
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("runbundle")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from runbundle.cli.options import format_option, print_json, reports_errors
+from runbundle.cli.printing import say
+from runbundle.models.printable import printable_json
 
 if TYPE_CHECKING:
     from runbundle.models.contract import Target, ToolContract
@@ -51,11 +53,11 @@ def lint(files: tuple[str, ...], format_: str) -> None:
                 ["CODE", "TOOL", "PATH", "MESSAGE"],
                 [[item["code"], item["tool"], item["path"], item["message"]] for item in found],
             )
-            click.echo()
+            say()
         for code, count in sorted(Counter(item["code"] for item in found).items()):
             hint = next(item["hint"] for item in found if item["code"] == code)
-            click.echo(f"{code} ({count}): {hint}")
-        click.echo(f"{plural(len(contracts), 'contract')}, {plural(warnings, 'warning')}")
+            say(f"{code} ({count}): {hint}")
+        say(f"{plural(len(contracts), 'contract')}, {plural(warnings, 'warning')}")
     if warnings:
         raise click.exceptions.Exit(1)
 
@@ -102,8 +104,9 @@ def explain(tool: str, payload: str, files: tuple[str, ...], target: "Target", f
         ["PATH", "ACTION", "CLASS", "DECIDED BY"],
         [[row.path or "(whole)", row.action, row.data_class, _decided_by(row)] for row in rows],
     )
-    click.echo("\nWhat is recorded:")
-    click.echo(orjson.dumps(redacted, option=orjson.OPT_INDENT_2).decode())
+    say()
+    say("What is recorded:")
+    click.echo(printable_json(orjson.dumps(redacted, option=orjson.OPT_INDENT_2).decode()))
 
 
 @command.command("init", epilog="Example: runbundle contracts init --from tools.json > contracts.json")
@@ -136,7 +139,7 @@ def init(source: str, tool: str | None, format_: str) -> None:
         parse_contract(proposal, where=str(proposal["name"]))
     print_json({"contracts": proposals})
     if format_ == "human":
-        click.echo("next: give rules to what is to be kept, then runbundle contracts lint FILE", err=True)
+        say("next: give rules to what is to be kept, then runbundle contracts lint FILE", err=True)
 
 
 def _severity(code: str, information: frozenset[str]) -> str:

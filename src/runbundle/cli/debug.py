@@ -3,6 +3,7 @@
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+from runbundle.cli.printing import say
 
 
 @click.group("debug", epilog="Example: runbundle debug show @last")
@@ -35,15 +36,15 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
     try:
         entries = [e for e in read_vault(vault_of(store), whose, vault_key()) if e["span_id"].startswith(span_id)]
     except MalformedBundle as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         raise click.exceptions.Exit(4) from None
     if format_ == "json":
         print_json({"run_id": run_id, "tenant_id": tenant_id, "spans": entries})
         return
     for entry in entries:
-        click.echo(f"{entry['span_id']}  {entry['name']}")
+        say(f"{entry['span_id']}  {entry['name']}")
         for key, value in sorted(entry["attributes"].items()):
-            click.echo(f"  {key}: {value}")
+            say(f"  {key}: {value}")
 
 
 @command.command("purge", epilog="Example: runbundle debug purge --all")
@@ -57,4 +58,4 @@ def purge_(everything: bool, store_url: str) -> None:
 
     root = vault_of(open_store(store_url))
     removed = purge(root, everything=everything)
-    click.echo(f"{len(removed)} run{'' if len(removed) == 1 else 's'} removed from {root}")
+    say(f"{len(removed)} run{'' if len(removed) == 1 else 's'} removed from {root}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.printing import say
 
 if TYPE_CHECKING:
     from runbundle.store import ArtifactStore
@@ -35,11 +36,12 @@ def command(store_url: str, format_: str) -> None:
     if format_ == "json":
         print_json({"bundle": place, "run_id": report.run_id, "verdict": report.verdict})
     else:
-        click.echo(f"A support agent has run. Its bundle: {place}\n")
+        say(f"A support agent has run. Its bundle: {place}")
+        say()
         _print_files(store, key)
-        click.echo()
+        say()
         print_report(report)
-        click.echo("next: runbundle show @last" + ("" if store_url == ".runbundle" else f" --store {store_url}"))
+        say("next: runbundle show @last" + ("" if store_url == ".runbundle" else f" --store {store_url}"))
     raise click.exceptions.Exit(exit_code(report))
 
 
@@ -50,4 +52,4 @@ def _print_files(store: "ArtifactStore", key: str) -> None:
     for path in store.list(f"{key}/"):
         name = path[len(key) + 1 :]
         file = file_at(name)
-        click.echo(f"  {name:<22} {size(store.size(path)):>9}  {file.what if file else ''}".rstrip())
+        say(f"  {name:<22} {size(store.size(path)):>9}  {file.what if file else ''}".rstrip())

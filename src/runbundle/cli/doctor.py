@@ -8,6 +8,7 @@ from uuid import uuid4
 import click
 
 from runbundle.cli.options import call_app, format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.printing import say
 from runbundle.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def command(store_url: str, format_: str, app: str | None) -> None:
     else:
         for finding in found:
             note = "note: " if finding.severity == "note" else ""
-            click.echo(f"{finding.code}  {note}{finding.message}")
-            click.echo(f"       {finding.hint}")
+            say(f"{finding.code}  {note}{finding.message}")
+            say(f"       {finding.hint}")
         if not key_findings:
-            click.echo(key)
+            say(key)
         looked = "environment, store, spool" + (", tracer provider" if app else "")
-        click.echo(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
+        say(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
         if app is None:
-            click.echo("next: runbundle doctor --app MODULE:CALLABLE looks at an application's exporters and sampler")
+            say("next: runbundle doctor --app MODULE:CALLABLE looks at an application's exporters and sampler")
     raise click.exceptions.Exit(1 if any(finding.severity != "note" for finding in found) else 0)
 
 

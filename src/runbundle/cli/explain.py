@@ -5,6 +5,7 @@ import textwrap
 import click
 
 from runbundle.cli.options import format_option, print_json, reports_errors
+from runbundle.cli.printing import say
 
 
 @click.command("explain", epilog="Example: runbundle explain RB201")
@@ -22,7 +23,7 @@ def command(code: str | None, format_: str) -> None:
             print_json({name: spec._asdict() for name, spec in FINDINGS.items()})
             return
         for name, spec in FINDINGS.items():
-            click.echo(f"{name}  {spec.dimension:<13} {spec.title}")
+            say(f"{name}  {spec.dimension:<13} {spec.title}")
         return
     spec = FINDINGS.get(code.upper())
     if spec is None:
@@ -30,6 +31,8 @@ def command(code: str | None, format_: str) -> None:
     if format_ == "json":
         print_json({"code": code.upper(), **spec._asdict()})
         return
-    click.echo(f"{code.upper()}: {spec.title} ({spec.severity}, {spec.dimension})\n")
-    click.echo(textwrap.fill(spec.why, min(width(), 100)))
-    click.echo("\n" + textwrap.fill(f"What to do: {spec.what_to_do}", min(width(), 100)))
+    say(f"{code.upper()}: {spec.title} ({spec.severity}, {spec.dimension})")
+    for text in (spec.why, f"What to do: {spec.what_to_do}"):
+        say()
+        for line in textwrap.wrap(text, min(width(), 100)):
+            say(line)

@@ -3,6 +3,7 @@
 import click
 
 from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
+from runbundle.cli.printing import say
 from runbundle.errors import ConfigError
 
 
@@ -37,7 +38,7 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
             if not remove(store, verdict.key):
                 kept.add(verdict.key)
             if number % 100 == 0:
-                click.echo(f"removed {number} of {len(going)}", err=True)
+                say(f"removed {number} of {len(going)}", err=True)
         store.sweep()
         verdicts = [v._replace(action="held") if v.key in kept else v for v in verdicts]
         going = [v for v in going if v.key not in kept]
@@ -49,8 +50,8 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
     if going:
         table(["RUN", "ENDED", "SIZE"], [[v.key, v.ended_at[:19], size(v.bytes)] for v in going], right=(2,))
     for v in odd:
-        click.echo(f"{v.key}  left as it is: {v.problem}")
+        say(f"{v.key}  left as it is: {v.problem}")
     held = sum(v.action == "held" for v in verdicts)
     verb = "would be removed" if dry_run else "removed"
-    click.echo(f"{plural(len(going), 'bundle')} {verb}, {size(sum(v.bytes for v in going))}; {held} on hold")
+    say(f"{plural(len(going), 'bundle')} {verb}, {size(sum(v.bytes for v in going))}; {held} on hold")
     raise click.exceptions.Exit(code)

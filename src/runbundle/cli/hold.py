@@ -3,6 +3,7 @@
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+from runbundle.cli.printing import say
 from runbundle.errors import ConfigError
 
 
@@ -35,7 +36,7 @@ def command(run: str, reason: str | None, let_go: bool, store_url: str, format_:
     if format_ == "json":
         print_json({"run": key, "hold": found._asdict() if found else None})
     elif found:
-        click.echo(f"{key} is on hold since {found.since}: {found.reason}")
+        say(f"{key} is on hold since {found.since}: {found.reason}")
     else:
-        click.echo(f"{key} is not on hold.")
+        say(f"{key} is not on hold.")
     raise click.exceptions.Exit(0 if found or let_go else 1)

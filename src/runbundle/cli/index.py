@@ -3,6 +3,7 @@
 import click
 
 from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
+from runbundle.cli.printing import say
 
 
 @click.command("index", epilog="Example: runbundle index --rebuild --store ./.runbundle")
@@ -35,5 +36,5 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
         print_json({"runs": runs, "unsealed": unsealed, "unreadable": unreadable})
     else:
         bad = f", {unreadable} not readable: runbundle ls names them" if unreadable else ""
-        click.echo(f"{store.url}: {plural(runs, 'run')}, {unsealed} of them unsealed{bad}")
+        say(f"{store.url}: {plural(runs, 'run')}, {unsealed} of them unsealed{bad}")
     raise click.exceptions.Exit(1 if unreadable else 0)

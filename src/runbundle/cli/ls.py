@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.printing import say
 from runbundle.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,17 +97,17 @@ def command(
     _print(waiting, rows)
     if not rows and not waiting:
         such = "such " if total or state != "all" or searched else ""
-        click.echo(f"{store.url} holds no {such}runs.")
+        say(f"{store.url} holds no {such}runs.")
         if not such:
-            click.echo("next: runbundle demo")
+            say("next: runbundle demo")
     if more:
-        click.echo(f"{plural(more, 'older run')} not shown; see --limit, or --after {rows[-1].key}")
+        say(f"{plural(more, 'older run')} not shown; see --limit, or --after {rows[-1].key}")
     if more_wait:
-        click.echo("more runs in the spool not shown; runbundle doctor counts them, --state and --limit show them")
+        say("more runs in the spool not shown; runbundle doctor counts them, --state and --limit show them")
     losses = [loss for loss in read_losses(spool) if loss.total]
     if losses and state == "all" and not after:
         lost = sum(loss.total for loss in losses)
-        click.echo(
+        say(
             f"lost: {plural(lost, 'record')} in {len(losses)} process{'es' if len(losses) > 1 else ''};"
             " runbundle doctor says why"
         )

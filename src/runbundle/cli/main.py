@@ -6,6 +6,8 @@ from importlib import import_module
 
 import click
 
+from runbundle.cli.printing import say
+
 _COMMANDS = {
     "demo": "Run a small offline agent and verify the bundle it leaves.",
     "ls": "List the runs of a store.",
@@ -55,6 +57,15 @@ def group() -> None:
     """The flight recorder for AI agents: read and check run bundles."""
 
 
+def _show(error: click.ClickException) -> None:
+    """Print an error as click does, but for what it quotes: what was typed, or what a script took from a store."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+        click.echo(f"Try '{context.command_path} --help' for help.\n", err=True)
+    say(f"Error: {error.format_message()}", err=True)
+
+
 def main() -> None:
     """Run the command line; the exit code says how it went (see `runbundle COMMAND --help`)."""
     try:
@@ -66,7 +77,7 @@ def main() -> None:
         click.echo("interrupted", err=True)
         code = 130
     except click.ClickException as error:
-        error.show()
+        _show(error)
         code = 2
     except BrokenPipeError:
         # The reader has left, as in `runbundle ls | head`. Python would complain at exit when it flushes.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runbundle.cli.printing import json_text, say
 from runbundle.errors import ConfigError, ContractError, KeyNotFound, RunbundleError
 from runbundle.settings import ARGUMENTS
 
@@ -61,20 +62,18 @@ def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
             return function(*args, **kwargs)
         except RunbundleError as error:
             if kwargs.get("format_") == "json":
-                from runbundle.models.canonical import to_json_bytes
-
                 body = {"error": {"code": error.code, "message": error.message, "hint": error.hint}}
-                click.echo(to_json_bytes(body), err=True, nl=False)
+                click.echo(json_text(body), err=True, nl=False)
             else:
-                click.echo(f"error: {error.message}", err=True)
+                say(f"error: {error.message}", err=True)
                 if error.hint:
-                    click.echo(f"hint: {error.hint}", err=True)
+                    say(f"hint: {error.hint}", err=True)
             usage = isinstance(error, ConfigError | ContractError | KeyNotFound)
             raise click.exceptions.Exit(2 if usage else 5) from None
         except BrokenPipeError:
             raise
         except OSError as error:
-            click.echo(f"error: {error.strerror or type(error).__name__}", err=True)
+            say(f"error: {error.strerror or type(error).__name__}", err=True)
             raise click.exceptions.Exit(5) from None
 
     return call
@@ -82,9 +81,7 @@ def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def print_json(value: Any) -> None:
     """Print one JSON document."""
-    from runbundle.models.canonical import to_json_bytes
-
-    sys.stdout.write(to_json_bytes(value, indent=True).decode())
+    sys.stdout.write(json_text(value, indent=True))
 
 
 def call_app(app: str) -> Any:

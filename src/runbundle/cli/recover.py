@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.printing import say
 from runbundle.errors import ConfigError, KeyNotFound
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     elif results:
         table(["RUN", "OUTCOME", ""], [[r.run.path, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results])
         if any(result.key for result in results):
-            click.echo("next: runbundle verify RUN says what is missing")
+            say("next: runbundle verify RUN says what is missing")
     else:
-        click.echo(f"Nothing to recover in {spool}.")
+        say(f"Nothing to recover in {spool}.")
     left = [r for r in results if r.outcome in ("failed", "part") or (r.outcome == "alive" and not everything)]
     raise click.exceptions.Exit(1 if left else 0)
 

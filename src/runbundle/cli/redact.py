@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import click
 
 from runbundle.cli.options import call_app, format_option, print_json, reports_errors
+from runbundle.cli.printing import say
 from runbundle.errors import ConfigError
+from runbundle.models.printable import printable
 
 if TYPE_CHECKING:
     from runbundle.otel.configure import Handle
@@ -58,7 +60,7 @@ def text(format_: str) -> None:
             sink.write(_plain(block))
         sink.flush()
     if bad:
-        click.echo(f'error: {bad} lines are not objects with a text; each must be like {{"text": "…"}}', err=True)
+        say(f'error: {bad} lines are not objects with a text; each must be like {{"text": "…"}}', err=True)
         raise click.exceptions.Exit(1)
 
 
@@ -88,14 +90,14 @@ def check(app: str | None, format_: str) -> None:
         for report in reports:
             kept = report.channels - len(report.leaked)
             verdict = "clean" if kept == report.channels else "LEAKS"
-            click.echo(f"{report.sink:<{width}}  {kept:>2} of {report.channels} channels  "
+            say(f"{report.sink:<{width}}  {kept:>2} of {report.channels} channels  "
                        f"{verdict if report.reached else 'nothing came out: not checked'}")  # fmt: skip
             if report.files:
-                click.echo(f"{'':<{width}}  searched: {', '.join(report.files)}")
+                say(f"{'':<{width}}  searched: {', '.join(report.files)}")
             for channel in report.leaked:
-                click.echo(f"{'':<{width}}  - {channel}")
+                say(f"{'':<{width}}  - {channel}")
         if not clean:
-            click.echo("next: runbundle doctor names the processors that are handed raw spans; runbundle explain RB901")
+            say("next: runbundle doctor names the processors that are handed raw spans; runbundle explain RB901")
     raise click.exceptions.Exit(0 if clean else 1)
 
 
@@ -136,7 +138,10 @@ def _blocks(source: BinaryIO) -> Iterator[bytes]:
 
 def _plain(block: bytes) -> bytes:
     # Bytes that are not UTF-8 go through untouched, each as a character of its own.
-    return _detector().redact(block.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+    text = _detector().redact(block.decode("utf-8", "surrogateescape"))
+    if sys.stdout.isatty():  # for reading; whoever pipes it gets what came in
+        text = "\n".join("\t".join(printable(part) for part in line.split("\t")) for line in text.split("\n"))
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _record(line: bytes, sink: BinaryIO) -> bool:

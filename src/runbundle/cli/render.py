@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 import click
 
+from runbundle.models.printable import printable
+
 _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abandoned": "yellow",
            "waiting": "cyan", "failed": "red", "verified": "green",
            "unchanged": "green", "incomplete": "yellow", "ok": "green"}  # fmt: skip
@@ -19,6 +21,7 @@ def width() -> int:
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
     """Print a table. Columns given in `right` are right-aligned; what does not fit is cut with `…`, never wrapped."""
+    rows = [[printable(str(cell)) for cell in row] for row in rows]
     if sys.stdout.isatty():
         _rich_table(headings, rows, right)
         return
@@ -57,8 +60,15 @@ def word(text: str) -> str:
     return click.style(text, fg=colour) if colour and sys.stdout.isatty() else text
 
 
+def cut(text: str) -> str:
+    """Return one line of text that fits the width."""
+    text = printable(text)
+    return text if len(text) <= width() else text[: width() - 1] + "…"
+
+
 def line(left: str, right: str) -> str:
     """Return `left` and, at the right edge, `right`; `left` is cut if both do not fit."""
+    left, right = printable(left), printable(right)
     room = width() - len(right) - 2
     return f"{_fit(left, room, right=False)}  {right}".rstrip()
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+from runbundle.cli.printing import say
 
 if TYPE_CHECKING:
     from runbundle.bundle.reader import Bundle
@@ -48,7 +49,7 @@ def command(run: str, store_url: str, format_: str, span_id: str | None, all_spa
     except MalformedBundle as error:
         if not altered:
             raise
-        click.echo(f"error: {error.message}", err=True)
+        say(f"error: {error.message}", err=True)
     if altered:
         raise click.exceptions.Exit(4)
 
@@ -60,9 +61,9 @@ def _altered(bundle: "Bundle", *, to_stderr: bool) -> bool:
     found = [f for f in verify(bundle.store, bundle.key, quick=True).findings if f.dimension == "integrity"]
     wrong = [f for f in found if f.severity == "error"]
     if wrong:
-        click.echo("WARNING: this bundle is not what was sealed; runbundle verify says more", err=to_stderr)
+        say("WARNING: this bundle is not what was sealed; runbundle verify says more", err=to_stderr)
     for finding in wrong[:_FINDINGS_SHOWN]:
-        click.echo(f"  {finding.code}  {finding.file or ''}: {finding.message}", err=to_stderr)
+        say(f"  {finding.code}  {finding.file or ''}: {finding.message}", err=to_stderr)
     return bool(wrong)
 
 
@@ -87,18 +88,16 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
     from itertools import islice
 
     from runbundle.bundle.listings import each_retrieval, each_tool_call
-    from runbundle.cli.render import duration, moment, plural, size, word
+    from runbundle.cli.render import duration, moment, plural, size
     from runbundle.cli.tools import print_calls
 
     index = bundle.index
-    click.echo(f"run       {index.run_id}   {word(index.status)}")
+    say(f"run       {index.run_id}   ", index.status)
     if index.name or index.attempt or index.case_id:
         case = f"case {index.case_id}" + (f", repetition {index.repeat}" if index.repeat is not None else "")
         attempt = f"attempt {index.attempt}" if index.attempt else ""
-        click.echo(
-            "name      " + ", ".join(part for part in (index.name, case if index.case_id else "", attempt) if part)
-        )
-    click.echo(f"when      {moment(index.started_at)}, for {duration(index.duration_ns)}")
+        say("name      " + ", ".join(part for part in (index.name, case if index.case_id else "", attempt) if part))
+    say(f"when      {moment(index.started_at)}, for {duration(index.duration_ns)}")
     for label, value in (
         ("request", index.request_id), ("tenant", index.tenant_id), ("session", index.session_id),
         ("user", index.user_id), ("inside", index.parent_run.run_id if index.parent_run else None),
@@ -106,42 +105,45 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
         ("tokens", ", ".join(f"{v} {k.removesuffix('_tokens')}" for k, v in index.usage.items())),
     ):  # fmt: skip
         if value:
-            click.echo(f"{label:<9} {value}")
+            say(f"{label:<9} {value}")
     if index.versions.git:
         changed = " with local changes" if index.versions.git.dirty else ""
-        click.echo(f"code      {index.versions.git.commit[:12]}{changed}")
+        say(f"code      {index.versions.git.commit[:12]}{changed}")
     if index.result:
-        click.echo(f"result    {index.result.kind}, {size(index.result.bytes)}")
+        say(f"result    {index.result.kind}, {size(index.result.bytes)}")
     if index.error:
-        click.echo(f"error     {index.error.type}, in span {index.error.span_id}")
-    click.echo()
+        say(f"error     {index.error.type}, in span {index.error.span_id}")
+    say()
     last = _print_tree(bundle, limit)
     calls = list(islice(each_tool_call(bundle), limit))
     if calls:
-        click.echo()
+        say()
         print_calls(calls)
     if index.counts.tool_calls > len(calls):
-        click.echo(f"… {plural(index.counts.tool_calls - len(calls), 'more call')}; --all shows them")
+        say(f"… {plural(index.counts.tool_calls - len(calls), 'more call')}; --all shows them")
     if index.children:
-        click.echo()
+        say()
         _print_children(bundle, limit)
     found = [len(retrieval.documents) for retrieval in each_retrieval(bundle)]
     if found:
-        click.echo(f"\nevidence  {plural(sum(found), 'document')} in {plural(len(found), 'retrieval')}")
+        say()
+        say(f"evidence  {plural(sum(found), 'document')} in {plural(len(found), 'retrieval')}")
     redacted = sum(total.count for total in index.redaction.totals)
-    click.echo(f"\nwithheld  {plural(redacted, 'value')}; prompts and outputs are digests only")
+    say()
+    say(f"withheld  {plural(redacted, 'value')}; prompts and outputs are digests only")
     if index.redaction.content_mode == "debug":
-        click.echo("WARNING   debug mode: raw content lies encrypted in the vault; see runbundle debug")
+        say("WARNING   debug mode: raw content lies encrypted in the vault; see runbundle debug")
     state, said = index.completeness.state, index.completeness
     # More than expected are those of a process that died before it could say how many there were.
     some = said.spans_expected is not None and said.spans_expected >= said.spans_seen
     expected = f" of {said.spans_expected}" if some else ""
-    click.echo(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")
+    say(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")
     if index.resumed_from:
-        click.echo(f"resumed   from {index.resumed_from}; {plural(len(said.cut_off or []), 'span')} cut off before")
+        say(f"resumed   from {index.resumed_from}; {plural(len(said.cut_off or []), 'span')} cut off before")
     if last:
         short = index.run_id[:8]
-        click.echo(f"\nnext: runbundle verify {short}; runbundle show {short} --span {last[:6]}")
+        say()
+        say(f"next: runbundle verify {short}; runbundle show {short} --span {last[:6]}")
 
 
 def _print_children(bundle: "Bundle", limit: int | None) -> None:
@@ -158,9 +160,9 @@ def _print_children(bundle: "Bundle", limit: int | None) -> None:
             ended, took = index.status, duration(index.duration_ns)
         except RunbundleError:
             ended, took = "not in this store", "-"
-        click.echo(line(f"child     {child.name or 'run'}  {child.run_id}", f"{ended}  {took:>9}"))
+        say(line(f"child     {child.name or 'run'}  {child.run_id}", f"{ended}  {took:>9}"))
     if len(children) > len(children[:limit]):
-        click.echo(f"… {len(children) - len(children[:limit])} more children; --all shows them")
+        say(f"… {len(children) - len(children[:limit])} more children; --all shows them")
 
 
 def _print_tree(bundle: "Bundle", limit: int | None) -> str:
@@ -181,7 +183,7 @@ def _print_tree(bundle: "Bundle", limit: int | None) -> str:
         took = duration(span.get("duration_ns") or 0)
         room, digits = (24, 16) if width() >= 90 else (0, 6)
         right = f"{', '.join(notes):>{room}}  {took:>9}  {span['id'][:digits]}"
-        click.echo(line(f"{prefix}{branch}{name}", right))
+        say(line(f"{prefix}{branch}{name}", right))
         shown += 1
         last = span["id"]
         below = children.get(key, [])
@@ -190,7 +192,7 @@ def _print_tree(bundle: "Bundle", limit: int | None) -> str:
             stack.append((child, inner[:120], "└─ " if number == 0 else "├─ "))
     more = bundle.index.counts.spans - shown
     if more > 0:
-        click.echo(f"… {plural(more, 'more span')}; --all shows them")
+        say(f"… {plural(more, 'more span')}; --all shows them")
     return error or last
 
 
@@ -218,20 +220,20 @@ def _tree(
 
 
 def _print_span(events: list[dict[str, Any]]) -> None:
-    from runbundle.cli.render import duration, width
+    from runbundle.cli.render import cut, duration
 
     start = int(events[0]["time_ns"])
-    click.echo(f"span      {events[0]['span_id']} in trace {events[0]['trace_id']}")
+    say(f"span      {events[0]['span_id']} in trace {events[0]['trace_id']}")
     if events[0].get("lane"):
-        click.echo(f"lane      {events[0]['lane']}")
+        say(f"lane      {events[0]['lane']}")
     for event in events:
         after = duration(int(event["time_ns"]) - start)
         said = [f"{k}={event[k]}" for k in ("status",) if event.get(k)]
-        click.echo(f"\n+{after}  {event['type']}  {event['name']}  {' '.join(said)}".rstrip())
+        say()
+        say(f"+{after}  {event['type']}  {event['name']}  {' '.join(said)}".rstrip())
         for key, value in sorted(event["attributes"].items()):
             if key != "runbundle.redaction":
-                text = f"    {key} = {value}"
-                click.echo(text if len(text) <= width() else text[: width() - 1] + "…")
+                say(cut(f"    {key} = {value}"))
         receipt = event["attributes"].get("runbundle.redaction")
         if receipt:
             _print_receipt(receipt)
@@ -243,8 +245,8 @@ def _print_receipt(text: str) -> None:
     receipt = parse_receipt(text)
     if receipt is None or not receipt.count():
         return
-    click.echo("    withheld:")
+    say("    withheld:")
     for note in receipt.notes:
-        click.echo(f"      {note.action:<8} {note.path}  ({note.rule})")
+        say(f"      {note.action:<8} {note.path}  ({note.rule})")
     for key, count in receipt.more.items():
-        click.echo(f"      … {count} more by {key}")
+        say(f"      … {count} more by {key}")

@@ -3,9 +3,8 @@
 import time
 from typing import TYPE_CHECKING
 
-import click
-
 from runbundle.cli.options import print_json
+from runbundle.cli.printing import say
 from runbundle.errors import KeyNotFound
 
 if TYPE_CHECKING:
@@ -53,22 +52,23 @@ def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
 
 
 def _print(run: "Unsealed", spans: int, logs: int, opened: list[str], torn: int) -> None:
-    from runbundle.cli.render import age, instant, moment, plural, word
+    from runbundle.cli.render import age, instant, moment, plural
 
     now = time.time_ns()
-    click.echo(f"run       {run.key.run_id}   {word(run.state)}, not sealed")
-    click.echo(f"since     {moment(instant(run.since_ns))}, for {age(now - run.since_ns)}")
+    say(f"run       {run.key.run_id}   ", run.state, ", not sealed")
+    say(f"since     {moment(instant(run.since_ns))}, for {age(now - run.since_ns)}")
     for label, value in (
         ("tenant", run.key.tenant_id), ("name", run.name),
         ("started", moment(instant(run.started_ns)) if run.started_ns else "elsewhere"), ("why", run.note),
     ):  # fmt: skip
         if value:
-            click.echo(f"{label:<9} {value}")
-    click.echo(f"so far    {plural(spans, 'span')}, {plural(logs, 'log record')}")
+            say(f"{label:<9} {value}")
+    say(f"so far    {plural(spans, 'span')}, {plural(logs, 'log record')}")
     if opened:
         more = f", and {len(opened) - _OPEN_SHOWN} more" if len(opened) > _OPEN_SHOWN else ""
-        click.echo(f"open      {', '.join(opened[:_OPEN_SHOWN])}{more}")
+        say(f"open      {', '.join(opened[:_OPEN_SHOWN])}{more}")
     if torn:
-        click.echo(f"damaged   {plural(torn, 'line')}")
-    click.echo(f"where     {run.folder}")
-    click.echo(f"\nnext: {_NEXT['part' if run.part else run.state].format(run=run.key.path)}")
+        say(f"damaged   {plural(torn, 'line')}")
+    say(f"where     {run.folder}")
+    say()
+    say(f"next: {_NEXT['part' if run.part else run.state].format(run=run.key.path)}")

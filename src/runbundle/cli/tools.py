@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+from runbundle.cli.printing import say
 
 if TYPE_CHECKING:
     from runbundle.models.tools import ToolCall
@@ -36,14 +37,15 @@ def command(run: str, store_url: str, format_: str, every: bool) -> None:
         return
     calls = list(islice(each_tool_call(bundle), None if every else _LIMIT))
     if not calls:
-        click.echo("No tool was called.")
+        say("No tool was called.")
         return
     print_calls(calls)
     for call in calls:
         _print_payloads(call)
     more = bundle.index.counts.tool_calls - len(calls)
     if more > 0:
-        click.echo(f"\n… {plural(more, 'more call')}; --all shows them")
+        say()
+        say(f"… {plural(more, 'more call')}; --all shows them")
 
 
 def print_calls(calls: "list[ToolCall]") -> None:
@@ -73,9 +75,11 @@ def print_calls(calls: "list[ToolCall]") -> None:
 def _print_payloads(call: "ToolCall") -> None:
     import orjson
 
-    from runbundle.cli.render import width
+    from runbundle.cli.render import cut
 
-    click.echo(f"\n{call.tool}  {call.call_id}")
+    say()
+
+    say(f"{call.tool}  {call.call_id}")
     for name, payload in (("arguments", call.arguments), ("result", call.result)):
         if payload is None:
             continue
@@ -83,7 +87,6 @@ def _print_payloads(call: "ToolCall") -> None:
             view = "withheld: the tool has no contract" if call.contract is None else "withheld"
         else:
             view = payload.view if isinstance(payload.view, str) else orjson.dumps(payload.view).decode()
-        text = f"  {name:<9}  {view}"
-        click.echo(text if len(text) <= width() else text[: width() - 1] + "…")
+        say(cut(f"  {name:<9}  {view}"))
     if call.error:
-        click.echo(f"  error      {call.error.type}")
+        say(f"  error      {call.error.type}")

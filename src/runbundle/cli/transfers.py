@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from runbundle.cli.options import print_json
+from runbundle.cli.printing import say
+from runbundle.models.printable import printable
 
 if TYPE_CHECKING:
     from runbundle.bundle.transfer import Copied
@@ -37,7 +39,7 @@ class Progress:
         terminal = sys.stderr.isatty()
         self._next = now + (0.2 if terminal else 10)
         self._drawn = terminal
-        click.echo(f"\r\x1b[K{key}: " if terminal else f"{key}: ", nl=False, err=True)
+        click.echo(("\r\x1b[K" if terminal else "") + f"{printable(key)}: ", nl=False, err=True)
         click.echo(f"{size(done)} of {size(total)}", nl=not terminal, err=True)
 
     def close(self) -> None:
@@ -55,18 +57,18 @@ def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, man
         seen.append(result)
         if format_ != "json" and (not many or result.outcome != "present" or result.left_out):
             sent = f"  {plural(result.files, 'file')}, {size(result.bytes)}" if result.files else ""
-            click.echo(f"{result.key}  {_WORDS[result.outcome]}{sent}")
+            say(f"{result.key}  {_WORDS[result.outcome]}{sent}")
             for problem in result.problems:
-                click.echo(f"  {problem}")
+                say(f"  {problem}")
             for odd in result.left_out:
-                click.echo(f"  left out: {odd}")
+                say(f"  left out: {odd}")
     outcomes = [result.outcome for result in seen]
     if format_ == "json":
         documents = [dataclasses.asdict(result) for result in seen]
         print_json({"runs": documents} if many else documents[0])
     elif many:
         counts = ", ".join(f"{outcomes.count(word)} {word}" for word in _WORDS if word in outcomes)
-        click.echo(f"{plural(len(seen), 'run')}{': ' if counts else ''}{counts}")
+        say(f"{plural(len(seen), 'run')}{': ' if counts else ''}{counts}")
     odd = any(result.left_out for result in seen)
     code = 4 if "damaged" in outcomes else 1 if "clash" in outcomes or odd else 0
     raise click.exceptions.Exit(3 if not code and not many and "unsealed" in outcomes else code)

@@ -1,11 +1,11 @@
 """`runbundle verify`."""
 
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape, quoteattr
 
 import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
+from runbundle.cli.printing import github, say, xml_attribute, xml_text
 
 if TYPE_CHECKING:
     from runbundle.models.report import VerifyReport
@@ -34,7 +34,7 @@ def command(run: str, store_url: str, format_: str, quick: bool) -> None:
     elif format_ == "github":
         for finding in report.findings:
             level = "error" if finding.severity == "error" else "warning"
-            click.echo(f"::{level} title={finding.code}::{finding.file or ''} {finding.message}")
+            click.echo(github(level, finding.code, f"{finding.file or ''} {finding.message}"))
     else:
         print_report(report)
     raise click.exceptions.Exit(exit_code(report))
@@ -49,32 +49,31 @@ def exit_code(report: "VerifyReport") -> int:
 
 def print_report(report: "VerifyReport") -> None:
     """Print a report for people."""
-    from runbundle.cli.render import plural, size, width, word
+    from runbundle.cli.render import cut, plural, size
 
-    click.echo(f"{report.run_id}  {word(report.verdict)}")
+    say(f"{report.run_id}  ", report.verdict)
     for dimension, outcome in report.dimensions.items():
-        click.echo(f"  {dimension:<13} {outcome}")
+        say(f"  {dimension:<13} {outcome}")
     for finding in report.findings:
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file or ""
-        text = f"  {finding.code}  {place}: {finding.message}"
-        click.echo(text if len(text) <= width() else text[: width() - 1] + "…")
-    click.echo(f"{plural(report.files_checked, 'file')}, {size(report.bytes_checked)} checked")
+        say(cut(f"  {finding.code}  {place}: {finding.message}"))
+    say(f"{plural(report.files_checked, 'file')}, {size(report.bytes_checked)} checked")
     if report.findings:
-        click.echo(f"next: runbundle explain {report.findings[0].code}")
+        say(f"next: runbundle explain {report.findings[0].code}")
     for text in (*report.notes, report.limits):
         if text:
-            click.echo(text)
+            say(text)
 
 
 def _junit(report: "VerifyReport") -> str:
     cases: list[str] = []
     for dimension in report.dimensions:
         found = [f for f in report.findings if f.dimension == dimension]
-        inner = "".join(f"<failure message={quoteattr(f.code)}>{escape(f.message)}</failure>" for f in found)
+        inner = "".join(f"<failure message={xml_attribute(f.code)}>{xml_text(f.message)}</failure>" for f in found)
         cases.append(f'  <testcase classname="runbundle.verify" name="{dimension}">{inner}</testcase>\n')
     failed = sum(outcome not in ("pass", "skipped") for outcome in report.dimensions.values())
     return (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f'<testsuite name={quoteattr(report.run_id)} tests="{len(cases)}" failures="{failed}">\n'
+        f'<testsuite name={xml_attribute(report.run_id)} tests="{len(cases)}" failures="{failed}">\n'
         f"{''.join(cases)}</testsuite>\n"
     )

@@ -10,6 +10,7 @@ its thread, is read. What cannot be found out: that a thread with its note, or t
 removed; who holds a lease; and of rows that were written before there were notes, anything but their payloads.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,8 @@ from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 from runbundle.runstate.sealing import Sealer
+
+_log = logging.getLogger("runbundle")
 
 
 class EncryptedRunStore(RunStore):
@@ -33,6 +36,10 @@ class EncryptedRunStore(RunStore):
         self._notes = noting is not None
         self._sealer = sealer if noting is not None else Sealer(self.tenant, key, times=False)
         self._behind = noting or store
+        if noting is None:
+            _log.warning(
+                "%s keeps no notes: of run state in it, rows that are put back are not told", type(store).__name__
+            )
 
     def for_tenant(self, tenant: str) -> "EncryptedRunStore":
         """Return a store under the same key that speaks for another tenant."""

@@ -5,6 +5,7 @@ import logging
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any, cast
 
 import orjson
@@ -39,6 +40,7 @@ class Sealer:
 
     def sealed_head(self, record: CheckpointRecord) -> CheckpointRecord:
         """Return a checkpoint with its head sealed; the head vouches for all other columns."""
+        checks.metadata_json(record.metadata)
         return replace(record, head=self._seal(record.head, _about_head(record), _NOTED))
 
     def sealed_slot(self, record: CheckpointRecord, name: str, slot: Payload) -> Payload:
@@ -74,6 +76,7 @@ class Sealer:
     def sealed_run(self, run: RunRecord) -> RunRecord:
         """Return a run with its payload sealed, or with one that says that it has none."""
         checks.check_run(run)
+        checks.metadata_json(run.metadata)
         payload = run.payload or Payload(_NOTHING, b"")
         return replace(run, payload=self._seal(payload, self._about_run(run), _NOTED))
 
@@ -171,9 +174,10 @@ def _row(row: Row) -> bytes:
 
 
 def _numbered(value: Any) -> Any:
-    """Return JSON with its whole numbers as text: a database may give 100000 for 1e5."""
+    """Return JSON with its numbers as text: a database may give 100000 for 1e5, by the digits that were written."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return ["number", str(int(value)) if value == value // 1 else repr(value)]
+        whole = isinstance(value, int) or value.is_integer()
+        return ["number", str(int(Decimal(repr(value)))) if whole else repr(value)]
     if isinstance(value, Mapping):
         return {str(key): _numbered(part) for key, part in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, list | tuple):

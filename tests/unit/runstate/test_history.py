@@ -17,6 +17,7 @@ from runbundle.runstate import (
     CheckpointRecord,
     EncryptedRunStore,
     Payload,
+    PostgresRunStore,
     RunRecord,
     RunState,
     RunStore,
@@ -332,3 +333,42 @@ def test_a_damaged_column_is_never_another_error(path: Path, kind: str, where: i
                 old = value.encode("utf-8", "surrogateescape") if isinstance(value, str) else value
                 cast = "CAST(? AS TEXT)" if isinstance(value, str) else "?"
                 connection.execute(f"UPDATE runbundle_{table} SET {column} = {cast} WHERE rowid = ?", (old, rowid))
+
+
+def test_a_store_that_keeps_no_notes_still_vouches_for_its_columns(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one of somebody else's; what that leaves open is said."""
+    monkeypatch.setattr(SqliteRunStore, "guarded", lambda self, guard: None)
+    with opened(path) as store:
+        assert "keeps no notes" in caplog.text
+        fill(store)
+        read_all(store)
+        store.copy_thread("t", "u")
+        for name in ("a step", "a parent", "a run's status", "a run's revision"):
+            with opened(path.with_name(name)) as other:
+                fill(other)
+                change(path.with_name(name), ALTERED[name])
+                with pytest.raises(StateCorrupt):
+                    read_all(other)
+
+
+@pytest.mark.parametrize(
+    "name", ["a run's metadata", "when a run was updated", "one in the middle", "a write", "the notes"]
+)
+def test_it_is_told_in_postgresql_too(postgres_url: str, name: str) -> None:
+    """Numbers come back from there in another form, and are the same numbers."""
+    import psycopg
+
+    with EncryptedRunStore(PostgresRunStore(postgres_url), KEY) as store:
+        fill(store)
+        store.copy_thread("t", "u")
+        numbers = {"a": 1e5, "b": 2.0**60, "c": [1e22, -0.0, 0.1, 2**63], "d": 1.5e300, "e": 5e-324}
+        store.update_run(RunRecord("t/run", "t", metadata=numbers, revision=2))
+        found = store.get_run("t/run").metadata
+        assert {key: float(found[key]) for key in "abde"} == {key: numbers[key] for key in "abde"}
+        read_all(store)
+        with psycopg.connect(postgres_url, autocommit=True) as connection:
+            connection.execute(ALTERED[name])
+        with pytest.raises(StateCorrupt):
+            read_all(store)

@@ -1,0 +1,61 @@
+"""How commands print: nothing that came from a run or a store reaches a terminal or a CI system as it is."""
+
+from typing import Any, cast
+from xml.sax.saxutils import escape, quoteattr
+
+import click
+
+from runbundle.models.printable import printable, printable_json
+
+
+def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) -> None:
+    """Print one line: text, then a word of status, which is coloured on a terminal, then more text."""
+    if status:
+        from runbundle.cli.render import word
+
+        click.echo(f"{printable(text)}{word(printable(status))}{printable(rest)}", err=err)
+    else:
+        click.echo(printable(text), err=err)
+
+
+def json_text(value: Any, *, indent: bool = False) -> str:
+    """Return one JSON document, in which what would be obeyed is an escape; a lone surrogate is text that shows one."""
+    from runbundle.models.canonical import to_json_bytes
+
+    try:
+        data = to_json_bytes(value, indent=indent)
+    except TypeError:
+        data = to_json_bytes(_whole(value), indent=indent)
+    return printable_json(data.decode())
+
+
+def github(level: str, title: str, message: str) -> str:
+    """Return an annotation of GitHub Actions, by its rules: `%` and the ends of lines, and in the title `:` and `,`."""
+    named = _github(title).replace(":", "%3A").replace(",", "%2C")
+    return f"::{level} title={named}::{_github(message)}"
+
+
+def xml_text(text: str) -> str:
+    """Return text for an element of XML, which can hold no control characters at all."""
+    return escape(printable(text))
+
+
+def xml_attribute(text: str) -> str:
+    """Return a value for an attribute of XML, in quotes."""
+    return quoteattr(printable(text))
+
+
+def _github(text: str) -> str:
+    # Ends of lines first: they have a form of their own there. What else would be obeyed is escaped as everywhere.
+    data = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(data)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_whole(key): _whole(part) for key, part in cast("dict[Any, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_whole(part) for part in cast("list[Any]", value)]
+    return value
