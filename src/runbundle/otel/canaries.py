@@ -99,7 +99,11 @@ def plant_logs(provider: LoggerProvider) -> None:
         severity_number=SeverityNumber.WARN,
         severity_text=canary("log severity text"),
         event_name=canary("log event name"),
-        attributes={"note": canary("log attribute"), canary("log attribute key"): [canary("log list item")]},
+        attributes={
+            "gen_ai.system": "probe",
+            "note": canary("log attribute"),
+            canary("log attribute key"): [canary("log list item")],
+        },
         exception=ValueError(canary("log exception message")),
     )
 

@@ -7,8 +7,9 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from runbundle.errors import ConfigError
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel.digest_key import digest_key
 from runbundle.redaction.contracts import by_name
@@ -17,6 +18,7 @@ from runbundle.redaction.detectors.environment import register_environment
 from runbundle.redaction.detectors.text import default_detector
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.given_key import GivenKey
+from runbundle.redaction.globs import checked_keys, checked_names
 from runbundle.redaction.policy import Policy
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.places import DEFAULT_STORE
@@ -26,6 +28,17 @@ if TYPE_CHECKING:
 
 Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
 """Contracts, mappings, or paths of files; one text is a list of paths, as the environment has it."""
+
+
+Redacted = Literal["agents", "all"]
+"""What is redacted for other sinks than bundles: the telemetry of agents, or all."""
+
+
+def redacts_all(redact: Redacted) -> bool:
+    """Tell whether all telemetry is redacted for other sinks. Raises `ConfigError` for a word that there is not."""
+    if redact not in get_args(Redacted):
+        raise ConfigError(f"redact {redact!r} is not known", hint=f"one of {', '.join(get_args(Redacted))}")
+    return redact == "all"
 
 
 class Composition(NamedTuple):
@@ -66,8 +79,8 @@ def composed(
         digester=digester,
         key_origin=origin,
         key_path=path,
-        safe_keys=frozenset(safe_keys),
-        safe_names=frozenset(safe_names),
+        safe_keys=checked_keys(safe_keys),
+        safe_names=checked_names(safe_names),
         user_id=user_id,
         result=tuple(result),
     )

@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle.models.identity import NO_RUN
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
-from runbundle.otel.composition import composed
+from runbundle.otel.composition import Redacted, composed, redacts_all
+from runbundle.otel.guests import is_guest, shown_span
 from runbundle.otel.spans import SpanCodec
 from runbundle.redaction.engine import Redactor
 
@@ -19,11 +20,13 @@ from runbundle.redaction.engine import Redactor
 class RedactingSpanExporter(SpanExporter):
     """Redacts spans in front of another exporter: for providers whose processors are not ours to wrap.
 
-    Raw spans wait in the batch processor's queue before they reach it; what `inner` sends is redacted.
+    Raw spans wait in the batch processor's queue before they reach it; what `inner` sends is redacted. `redact` is as
+    for `configure()`: by default spans that are none of an agent's pass as they are, but for secrets.
     """
 
-    def __init__(self, inner: SpanExporter, redactor: Redactor | None = None) -> None:
+    def __init__(self, inner: SpanExporter, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
         self._inner = inner
+        self._all = redacts_all(redact)
         self._redactor = redactor or composed().redactor
         self._codec = SpanCodec()
 
@@ -31,7 +34,9 @@ class RedactingSpanExporter(SpanExporter):
         """Redact and pass on. A batch that cannot be redacted is not sent."""
         try:
             redacted = [
-                self._codec.to_span(span, self._redactor.redact_span(self._codec.to_record(span, NO_RUN)))
+                shown_span(span)
+                if not self._all and is_guest(span)
+                else self._codec.to_span(span, self._redactor.redact_span(self._codec.to_record(span, NO_RUN)))
                 for span in spans
             ]
         except Exception:  # noqa: BLE001 - fail closed
@@ -48,10 +53,10 @@ class RedactingSpanExporter(SpanExporter):
 
 
 class RedactingSpanProcessor(SpanProcessor):
-    """Redacts spans in front of another processor."""
+    """Redacts spans in front of another processor; `redact` is as for `configure()`."""
 
-    def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None) -> None:
-        self._boundary = BoundarySpanProcessor(redactor or composed().redactor)
+    def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
+        self._boundary = BoundarySpanProcessor(redactor or composed().redactor, redacts_all=redacts_all(redact))
         self._boundary.add_span_processor(inner)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
