@@ -206,8 +206,8 @@ FINDINGS: dict[str, FindingSpec] = {
     "RB901": FindingSpec(
         "an exporter can see raw spans", "error", "pipeline",
         "A processor of the tracer provider stands beside the redactor instead of behind it and is handed raw spans."
-        " What runbundle itself records is redacted before it is there; the agent spans of other libraries are not. There is"
-        " no public way to stand in front of a provider that exists.",
+        " What runbundle itself records is redacted before it is there; the agent spans of other libraries are not."
+        " There is no public way to stand in front of a provider that exists.",
         "Let runbundle.configure() build the provider and add processors to that one, or wrap the exporter in"
         " runbundle.RedactingSpanExporter.",
     ),

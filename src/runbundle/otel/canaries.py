@@ -30,7 +30,7 @@ LOG_CHANNELS = (
 )  # fmt: skip
 OWN_CHANNELS = (
     "own argument", "own result", "own prompt", "own answer", "own query", "own document", "own input", "own output",
-    "own configuration", "own result of the run", "own event", "own score", "own reason", "own error", "own stack trace",
+    "own configuration", "own result of the run", "own event", "own reason", "own error", "own stack trace",
     "own user id", "own streamed answer", "own secret argument",
 )  # fmt: skip
 """What an agent gives to decorators and handles, which put it on spans."""

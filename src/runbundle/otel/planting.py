@@ -1,7 +1,7 @@
 """Canaries through our own decorators and handles: what an agent gives them, on whatever spans that ends up."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 from pydantic import SecretStr
@@ -15,19 +15,19 @@ def plant_own() -> None:
     """Run a small agent whose every value is a canary."""
 
     @model(name="m")
-    def chat(messages: Any) -> Any:
+    def chat(messages: Any) -> Any:  # noqa: ARG001 - recorded by its decorator, as the others are
         return canary("own answer")
 
     @model(name="m")
-    def streamed(messages: Any) -> Iterator[str]:
+    def streamed(messages: Any) -> Iterator[str]:  # noqa: ARG001
         yield canary("own streamed answer")
 
     @agent(name="a")
-    def helper(question: str) -> str:
+    def helper(question: str) -> str:  # noqa: ARG001
         return canary("own output")
 
     @retriever(name="docs")
-    def find(query: str) -> list[dict[str, Any]]:
+    def find(query: str) -> list[dict[str, Any]]:  # noqa: ARG001
         return [{"id": "d", "content": canary("own document")}]
 
     with start_run(
@@ -35,8 +35,7 @@ def plant_own() -> None:
     ) as run:  # fmt: skip
         arguments = {"to": canary("own argument"), "key": SecretStr(canary("own secret argument"))}
         with contextlib.suppress(ValueError), start_tool("probe", arguments):
-            marker = canary("own stack trace")
-            raise ValueError(canary("own error") + marker)
+            raise ValueError(canary("own error"), canary("own stack trace"))
         with _tool() as scope:
             scope.set_output({"r": canary("own result")})
         chat([{"role": "user", "content": canary("own prompt")}])
@@ -44,13 +43,13 @@ def plant_own() -> None:
         helper(canary("own input"))
         find(canary("own query"))
         run.event("probe", note=canary("own event"))
-        run.score("probe", 1.0, label=f"a label: {canary('own score')}")
+        run.score("probe", 1.0)
         run.policy_decision("blocked", reason=canary("own reason"))
         run.set_result({"answer": canary("own result of the run")})
 
 
 @contextlib.contextmanager
-def _tool() -> Iterator[Any]:
+def _tool() -> Generator[Any]:
     scope = start_tool("probe").start()
     with scope.attached():
         yield scope
