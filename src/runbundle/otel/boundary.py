@@ -115,7 +115,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             guest = self._downstream > 0 and not self.redacts_all and is_guest(span)
             if member is None and (guest or not self._downstream):
                 if guest:
-                    super().on_end(shown_span(span))
+                    super().on_end(self._shown(span, None))
                 return
             if member is not None and member.inherited:
                 member = None  # begun before a fork: it is the parent process's to end and to record
@@ -130,11 +130,19 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 self.recorder.ended(record, is_root=member.is_run)
                 unrecorded = None
             if self._downstream:
-                super().on_end(shown_span(span) if guest else self._codec.to_span(span, record))
+                super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", unrecorded.key if unrecorded else NO_RUN)
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.is_run)
+
+    def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
+        """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""
+        try:
+            return shown_span(span)
+        except Exception:  # noqa: BLE001 - fail closed: of a span of odd types too, nothing raw goes further
+            raw = self._codec.to_record(span, NO_RUN)
+            return self._codec.to_span(span, record or self.redactor.redact_span(raw))
 
     def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
         """Return what is known of a run at its start, redacted."""

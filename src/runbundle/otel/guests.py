@@ -26,7 +26,7 @@ def is_guest(span: ReadableSpan) -> bool:
     if is_agent_work(span.name, attributes) or any_of_agents(attributes):
         return False
     return not any(
-        event.name.startswith("gen_ai.") or any_of_agents(event.attributes or ()) for event in span.events
+        str(event.name).startswith("gen_ai.") or any_of_agents(event.attributes or ()) for event in span.events
     ) and not any(any_of_agents(link.attributes or ()) for link in span.links)
 
 

@@ -1,7 +1,10 @@
 """Canaries through every entrance but our own provider: on one of somebody else's, by wrappers, by the environment."""
 
+import contextlib
+import os
 import secrets
 import tempfile
+from collections.abc import Generator
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -26,20 +29,39 @@ from runbundle.otel.canaries import (
     plant_logs,
     plant_spans,
 )
+from runbundle.otel.composition import stand_in
 from runbundle.otel.configure import configure
 from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
 from runbundle.otel.leak_sinks import Captured, all_bytes
 from runbundle.otel.planting import plant_own
 
+_KEY = "RUNBUNDLE_REDACTION_KEY"
 _OF_SPANS = [*SPAN_CHANNELS, *OWN_CHANNELS, *(channel for channel in GUEST_CHANNELS if " log " not in channel)]
 
 
 def check_entrances(captured: Captured) -> None:
     """Plant canaries by each entrance, and keep what came out."""
-    _joined(captured)
-    _wrapped(captured)
-    _by_environment(captured)
-    _unconfigured(captured)
+    with _key_for_now():
+        _joined(captured)
+        _wrapped(captured)
+        _by_environment(captured)
+        _unconfigured(captured)
+
+
+@contextlib.contextmanager
+def _key_for_now() -> Generator[None]:
+    """Let the environment give a key: else one would stay behind in the user's keyring."""
+    before = os.environ.get(_KEY)
+    os.environ[_KEY] = secrets.token_hex(32)
+    stand_in(None)
+    try:
+        yield
+    finally:
+        stand_in(None)
+        if before is None:
+            del os.environ[_KEY]
+        else:
+            os.environ[_KEY] = before
 
 
 def _provider() -> TracerProvider:

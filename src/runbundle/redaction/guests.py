@@ -48,8 +48,8 @@ def mask_text(text: str) -> str:
 def mask_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return attributes with known secrets and credentials masked; the same object where there are none."""
     masked: dict[str, Any] | None = None
-    for key, value in attributes.items():
-        shown_key = key if not credential_in_key(key) else marker("key", index=len(masked or {}) + 1)
+    for number, (key, value) in enumerate(attributes.items(), 1):
+        shown_key = key if not credential_in_key(key) else marker("key", index=number)
         shown = _value(value, 0) if not _withheld(key) else _under_secret_key(value)
         if shown_key is not key or shown is not value:
             masked = masked if masked is not None else dict(attributes)
