@@ -139,7 +139,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
         """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""
         try:
-            return shown_span(span)
+            return shown_span(self._codec, span)
         except Exception:  # noqa: BLE001 - fail closed: of a span of odd types too, nothing raw goes further
             raw = self._codec.to_record(span, NO_RUN)
             return self._codec.to_span(span, record or self.redactor.redact_span(raw))

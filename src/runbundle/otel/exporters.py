@@ -48,7 +48,7 @@ class RedactingSpanExporter(SpanExporter):
         try:
             redactor = self._redactor
             redacted = [
-                shown_span(span)
+                shown_span(self._codec, span)
                 if not self._all and is_guest(span)
                 else self._codec.to_span(span, redactor.redact_span(self._codec.to_record(span, NO_RUN)))
                 for span in spans

@@ -12,10 +12,12 @@ from opentelemetry.sdk._logs import ReadWriteLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import Link, SpanContext, Status, TraceState
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from runbundle.codec.dialects import is_agent_work
-from runbundle.otel.spans import bounded_list
+from runbundle.models.identity import NO_RUN
+from runbundle.models.records import LATEST_NS
+from runbundle.otel.spans import SpanCodec, bounded_list
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.guests import any_of_agents, mask_attributes, mask_text, mask_value
 
@@ -37,8 +39,10 @@ def is_guest_log(record: ReadWriteLogRecord) -> bool:
     return not (str(name).startswith(("gen_ai.", "runbundle.")) or any_of_agents(log.attributes or ()))
 
 
-def shown_span(span: ReadableSpan) -> ReadableSpan:
-    """Return a span of somebody else's with its secrets masked; the span itself where it has none."""
+def shown_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:
+    """Return a span of somebody else's with its secrets masked; the span itself where it has none, and no odd types."""
+    # What no exporter could write would cost it a batch.
+    span = given if _is_typed(given) else codec.to_span(given, codec.to_record(given, NO_RUN))
     name, attributes = mask_text(span.name), _attributes(span.attributes)
     events, links = [_event(event) for event in span.events], [_link(link) for link in span.links]
     status, scope, resource = _status(span.status), _scope(span.instrumentation_scope), _resource(span.resource)
@@ -69,6 +73,17 @@ def shown_span(span: ReadableSpan) -> ReadableSpan:
         start_time=span.start_time,
         end_time=span.end_time,
         instrumentation_scope=scope,
+    )
+
+
+def _is_typed(span: ReadableSpan) -> bool:
+    times = (span.start_time, span.end_time, *(event.timestamp for event in span.events))
+    texts = (span.name, *(event.name for event in span.events))
+    return (
+        all(type(time_ns) is int and 0 <= time_ns <= LATEST_NS for time_ns in times)
+        and all(type(text) is str and text.isascii() for text in texts)
+        and span.kind.__class__ is SpanKind
+        and span.status.status_code.__class__ is StatusCode
     )
 
 
