@@ -7,8 +7,8 @@ not set. Messages name what is wrong and the nearest thing that is right; of wha
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from runbundle.errors import ConfigError
@@ -53,6 +53,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("vault_ttl_s", "", "number", "604800", "How long the vault keeps what it has, in seconds."),
     Setting("otlp", "", "endpoint", "False", "Forward by OTLP: True, or the URL of an endpoint."),
     Setting("user_id", "", "choice", "hash", "What becomes of user ids.", ("keep", "hash", "drop")),
+    Setting("redact", "", "choice", "agents", "What other sinks than bundles see redacted.", ("agents", "all")),
     Setting("raw_exporters", "", "choice", "refuse", "Whether exporters may see raw spans.", ("refuse", "allow")),
     Setting("durability", "", "choice", "os", "What a record survives.", ("os", "fsync-batch", "fsync")),
     Setting("trust_baggage", "", "choice", "signed", "Which claims of requests are believed.",
@@ -177,7 +178,9 @@ def _endpoint(setting: Setting, value: Any) -> None:
 
 
 def _texts(setting: Setting, value: Any) -> None:
-    if isinstance(value, str) or not all(isinstance(item, str) and item for item in value):
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a list of texts")
+    if not all(isinstance(item, str) and item for item in cast("Iterable[Any]", value)):
         raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a list of texts")
 
 

@@ -23,6 +23,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel.exporters import BundleLogExporter, BundleSpanExporter
 from runbundle.store import LocalStore
+from tests.conftest import sealed
 
 SECRET = "plum-walrus-kettle-41"
 KEEPS = {"name": "note", "data": {"rules": [{"selector": "/text", "action": "keep"}]}}
@@ -114,6 +115,25 @@ def test_the_same_value_has_the_same_digest_whichever_way_it_comes_in(tmp_path: 
         del os.environ["RUNBUNDLE_STORE"]
     assert len(found) == 1
     assert ":h2:" in found.pop()
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda inner: SimpleSpanProcessor(runbundle.RedactingSpanExporter(inner)),
+    lambda inner: runbundle.RedactingSpanProcessor(SimpleSpanProcessor(inner)),
+], ids=["exporter", "processor"])  # fmt: skip
+def test_a_wrapper_goes_by_the_contracts_and_the_key_of_the_configuration(
+    wrap: Callable[..., Any], configured: Callable[..., runbundle.Handle]
+) -> None:
+    """Though it was made before it: what is sent is what the bundle has."""
+    memory, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(wrap(memory))
+    handle = configured(tracer_provider=provider, contracts=[KEEPS])
+    with runbundle.start_run("r"), runbundle.start_tool("note", {"text": "kept", "to": "ada@example.org"}):
+        pass
+    call = sealed(handle).tool_calls().calls[0]
+    sent = dict(memory.get_finished_spans()[0].attributes or {})
+    assert json.loads(str(sent["gen_ai.tool.call.arguments"])) == call.arguments.view
+    assert sent["runbundle.tool.arguments.digest"] == call.arguments.digest
 
 
 # -- the environment's exporters ---------------------------------------------------------------------------------------

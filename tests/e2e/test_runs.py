@@ -325,15 +325,17 @@ def test_configuration_is_kept_without_its_secrets(configured: Configured, confi
     assert b"hush" not in first.read("config.snapshot.json") + first.read("events.jsonl")
 
 
-def test_exporters_that_see_raw_spans_are_refused_or_named(
+def test_exporters_that_see_raw_spans_are_named_or_refused(
     configured: Configured, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """One registered before is an error that says what to do, or a warning if allowed; one added later an error log."""
+    """One registered before is named in a warning, or refused if all is to be redacted; one added later is an error."""
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))
     with pytest.raises(runbundle.ConfigError, match=r"RB901.*SimpleSpanProcessor with InMemorySpanExporter"):
-        configured(tracer_provider=provider)
-    handle = configured(tracer_provider=provider, raw_exporters="allow")
+        configured(tracer_provider=provider, redact="all")
+    configured(tracer_provider=provider, redact="all", raw_exporters="allow").shutdown()
+    caplog.clear()
+    handle = configured(tracer_provider=provider)
     assert [r.levelname for r in caplog.records if "RB901" in r.message] == ["WARNING"]
     handle.flush()
     provider.add_span_processor(SimpleSpanProcessor(InMemorySpanExporter()))

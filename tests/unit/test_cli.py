@@ -178,11 +178,17 @@ def test_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     assert codes() == (0, [])
     assert codes("--app", "appy:good") == (0, [])
-    assert codes("--app", "appy:wrapped") == (0, ["RB903"])  # a note: it goes by its callers' flag
+    # Notes: nothing there writes a bundle, and it goes by its callers' flag.
+    assert codes("--app", "appy:wrapped") == (0, ["RB912", "RB903"])
     assert codes("--app", "appy:raw") == (1, ["RB901", "RB903"])
     assert codes("--app", "appy:none") == (1, ["RB906", "RB903"])
     assert codes(OTEL_TRACES_EXPORTER="runbundel") == (1, ["RB902"])
     assert codes(OTEL_TRACES_EXPORTER="runbundle,otlp") == (1, ["RB905"])
+    assert codes(OTEL_TRACES_EXPORTER="runbundle", OTEL_LOGS_EXPORTER="runbundle") == (0, [])
+    assert codes(OTEL_LOGS_EXPORTER="runbundle") == (1, ["RB912"])
+    assert codes(OTEL_TRACES_EXPORTER="otlp") == (0, ["RB912"])
+    assert codes(OTEL_SDK_DISABLED="true") == (1, ["RB912"])
+    assert codes(OTEL_TRACES_SAMPLER="no_such", OTEL_PROPAGATORS="tracecontext,no_such")[1].count("RB902") == 2
     assert codes(OTEL_TRACES_SAMPLER="traceidratio") == (0, [])  # of everything
     assert codes(OTEL_TRACES_SAMPLER="traceidratio", OTEL_TRACES_SAMPLER_ARG="0.1") == (1, ["RB903"])
     assert codes("--store", "appy.py/x") == (1, ["RB904"])

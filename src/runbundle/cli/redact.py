@@ -72,9 +72,11 @@ def check(app: str | None, format_: str) -> None:
     """Plant a canary in every channel of spans and logs, and look for them in everything that comes out.
 
     Without --app this installation is checked with the contracts of RUNBUNDLE_CONTRACTS: bundle and spool, OTLP over
-    HTTP and gRPC to servers started for the purpose, a console exporter, and this library's own log messages. With
-    --app what the application configures is: its bundle, and each exporter of spans and logs that it has, cut off
-    from where it sends to for the time of the check. Nothing is sent anywhere and nothing is left behind.
+    HTTP and gRPC to servers started for the purpose, a console exporter, this library's own log messages, and every
+    other entrance: a provider that was joined, the wrappers, what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER load, a
+    program that configures nothing. In the spans of an agent no canary may come out; in those of others no known
+    secret. With --app what the application configures is: its bundle, and each exporter of spans and logs that it has,
+    cut off from where it sends to for the time of the check. Nothing is sent anywhere and nothing is left behind.
 
     The files that were searched are named. Exit codes: 0 every sink is clean; 1 a canary came out, or nothing did where
     something should: of bundles, a run.json.

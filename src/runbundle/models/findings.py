@@ -259,14 +259,16 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "RB901": FindingSpec(
         "an exporter can see raw spans", "error", "pipeline",
-        "A processor of the tracer provider stands beside the redactor instead of behind it and is handed raw spans.",
+        "A processor of the tracer provider stands beside the redactor instead of behind it and is handed raw spans."
+        " What runbundle itself records is redacted before it is there; the agent spans of other libraries are not."
+        " There is no public way to stand in front of a provider that exists.",
         "Let runbundle.configure() build the provider and add processors to that one, or wrap the exporter in"
         " runbundle.RedactingSpanExporter.",
     ),
     "RB902": FindingSpec(
-        "an exporter did not load", "error", "pipeline",
-        "OTEL_TRACES_EXPORTER or OTEL_LOGS_EXPORTER names an exporter that is not installed. The SDK logs this and runs"
-        " on without telemetry.",
+        "what the environment names did not load", "error", "pipeline",
+        "OTEL_TRACES_EXPORTER, OTEL_LOGS_EXPORTER, OTEL_TRACES_SAMPLER or another variable names something that is not"
+        " installed, or that fails when it is loaded. The SDK logs this and runs on without telemetry.",
         "Install the package that provides it, or correct the name.",
     ),
     "RB903": FindingSpec(
@@ -322,6 +324,11 @@ FINDINGS: dict[str, FindingSpec] = {
         "little space is left", "warning", "pipeline",
         "Less than 1 GiB or 1 % of the disk is left. When it is full, records are dropped and counted.",
         "Free some space; `runbundle gc` removes old bundles. RUNBUNDLE_SPOOL moves the spool.",
+    ),
+    "RB912": FindingSpec(
+        "nothing will write a bundle", "warning", "pipeline",
+        "Spans are exported or redacted, and nothing that makes bundles of them is part of the set-up.",
+        "Call runbundle.configure() in the program, or set OTEL_TRACES_EXPORTER=runbundle.",
     ),
     "RB920": FindingSpec(
         "a variable is read by nobody", "warning", "pipeline",

@@ -1,6 +1,7 @@
 """The one piece of process-wide state: which configuration the decorators write to."""
 
 import contextlib
+from collections.abc import Generator
 from typing import TYPE_CHECKING
 
 from opentelemetry import trace
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 _handle: "Handle | None" = None
 _said_unconfigured = False
+_lent: Tracer | None = None
 
 
 def get() -> "Handle | None":
@@ -27,7 +29,18 @@ def set_handle(handle: "Handle | None") -> None:
 
 def tracer() -> Tracer:
     """Return the tracer of the active configuration, else one of the global provider (which may record nothing)."""
-    return _handle.tracer if _handle is not None else _tracer_of_nobody()
+    return _handle.tracer if _handle is not None else _lent or _tracer_of_nobody()
+
+
+@contextlib.contextmanager
+def lent(tracer: Tracer) -> Generator[None]:
+    """Let decorated code write to a tracer within the block, where nothing is configured: for checks."""
+    global _lent
+    before, _lent = _lent, tracer
+    try:
+        yield
+    finally:
+        _lent = before
 
 
 def _tracer_of_nobody() -> Tracer:

@@ -20,6 +20,7 @@ from runbundle.models.records import SpanRecord
 from runbundle.otel.beside import Beside, beside_in
 from runbundle.otel.claims import RUN_ID_KEY
 from runbundle.otel.debug_mode import DebugVault
+from runbundle.otel.guests import is_guest, shown_span
 from runbundle.otel.joining import Trust
 from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import Member, Membership
@@ -34,6 +35,8 @@ _log = logging.getLogger("runbundle")
 class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     """Redacts every ended span, records it if it is part of a run, and hands it on.
 
+    A span that is none of an agent's is handed on as it is, but for secrets; in the bundle it is redacted like all.
+
     Never raises into the application, whatever redactor, recorder or downstream processors do. Start-time calls go
     downstream with the live span, which processors that set attributes need; one that exports live spans at their
     start is outside the boundary, and `runbundle doctor` cannot know it.
@@ -47,6 +50,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         *,
         carrier_keys: tuple[bytes, ...] = (),
         trust_baggage: Trust = "signed",
+        redacts_all: bool = False,
     ) -> None:
         """`carrier_keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
         super().__init__()
@@ -62,6 +66,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Whether that is the end of the process: what daemon threads still end until then is journalled."""
         self.whole = False
         """Whether the provider is one of ours, which cuts no value."""
+        self.redacts_all = redacts_all
+        """Whether spans that are none of an agent's are redacted for other sinks, too."""
         self.cut_to: int | None = None
         """Where a provider of somebody else cuts the values of span attributes, if that is known."""
         self._codec = SpanCodec()
@@ -99,14 +105,17 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             self._guarded_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Redact, record, hand on."""
+        """Redact, record, hand on: what is none of an agent's as it is, but for secrets, unless all is redacted."""
         unrecorded: Member | None = None
         if self.closed and not self.at_exit:
             return
         try:
             context = identity(span)
             member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
-            if member is None and not self._downstream:
+            guest = self._downstream > 0 and not self.redacts_all and is_guest(span)
+            if member is None and (guest or not self._downstream):
+                if guest:
+                    super().on_end(self._shown(span, None))
                 return
             if member is not None and member.inherited:
                 member = None  # begun before a fork: it is the parent process's to end and to record
@@ -121,11 +130,19 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 self.recorder.ended(record, is_root=member.is_run)
                 unrecorded = None
             if self._downstream:
-                super().on_end(self._codec.to_span(span, record))
+                super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", unrecorded.key if unrecorded else NO_RUN)
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.is_run)
+
+    def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
+        """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""
+        try:
+            return shown_span(self._codec, span)
+        except Exception:  # noqa: BLE001 - fail closed: of a span of odd types too, nothing raw goes further
+            raw = self._codec.to_record(span, NO_RUN)
+            return self._codec.to_span(span, record or self.redactor.redact_span(raw))
 
     def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
         """Return what is known of a run at its start, redacted."""

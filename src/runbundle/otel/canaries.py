@@ -28,7 +28,20 @@ LOG_CHANNELS = (
     "log body", "log severity text", "log event name", "log attribute", "log attribute key", "log list item",
     "log exception message", "log scope name",
 )  # fmt: skip
-CHANNELS = SPAN_CHANNELS + LOG_CHANNELS
+OWN_CHANNELS = (
+    "own argument", "own result", "own prompt", "own answer", "own query", "own document", "own input", "own output",
+    "own configuration", "own result of the run", "own event", "own reason", "own error", "own stack trace",
+    "own user id", "own streamed answer", "own secret argument",
+)  # fmt: skip
+"""What an agent gives to decorators and handles, which put it on spans."""
+GUEST_CHANNELS = (
+    "their span name", "their attribute", "their url", "their sql", "their header", "their attribute key",
+    "their list item", "their nested map", "their bytes", "their link", "their event name", "their event attribute",
+    "their exception", "their status", "their scope", "their trace state", "their log body", "their log attribute",
+    "their log exception",
+)  # fmt: skip
+"""Known secrets in spans and logs that are none of an agent's."""
+CHANNELS = SPAN_CHANNELS + LOG_CHANNELS + OWN_CHANNELS + GUEST_CHANNELS
 CONTRACT = {"name": "kept", "data": {"rules": [{"selector": "/q", "action": "keep"}]}}
 """The contract of the tool whose payloads hold the two contracted channels."""
 
@@ -41,6 +54,43 @@ def canary(channel: str) -> str:
 
 RESOURCE = {"service.name": "leak-check", "secret.note": canary("resource attribute")}
 """Attributes of a resource with a canary, for a provider that is built for the purpose."""
+
+
+def known_secrets() -> tuple[str, ...]:
+    """Return the canaries that are to be known secrets: what may be in the spans of others is nothing else."""
+    return tuple(canary(channel) for channel in GUEST_CHANNELS)
+
+
+def plant_guests(provider: TracerProvider, loggers: LoggerProvider | None = None) -> None:
+    """Emit a span, and a log record, as a web framework would, with a known secret in every channel."""
+    state = TraceState([("v", canary("their trace state"))])
+    linked = SpanContext(7, 7, is_remote=True, trace_state=state)
+    tracer = provider.get_tracer("web", "1", None, {"note": canary("their scope")})
+    span = tracer.start_span(
+        f"GET /{canary('their span name')}",
+        links=[Link(linked, {"note": canary("their link")})],
+        attributes={
+            "http.request.method": "GET",
+            "note": f"a note with {canary('their attribute')}",
+            "url.full": f"https://host/p?q=1&sig={canary('their url')}",
+            "db.statement": f"select '{canary('their sql')}'",
+            "http.request.header.authorization": [f"Bearer {canary('their header')}"],
+            canary("their attribute key"): 1,
+            "items": ["a", canary("their list item")],
+            "deep": {"inner": [{"leaf": canary("their nested map")}]},
+            "raw": canary("their bytes").encode(),
+        },
+    )
+    span.add_event(canary("their event name"), {"detail": canary("their event attribute")})
+    span.record_exception(ValueError(canary("their exception")))
+    span.set_status(Status(StatusCode.ERROR, canary("their status")))
+    span.end()
+    if loggers is not None:
+        loggers.get_logger("web").emit(
+            body=f"said {canary('their log body')}",
+            attributes={"note": canary("their log attribute")},
+            exception=ValueError(canary("their log exception")),
+        )
 
 
 def plant_spans(provider: TracerProvider) -> None:
@@ -99,7 +149,11 @@ def plant_logs(provider: LoggerProvider) -> None:
         severity_number=SeverityNumber.WARN,
         severity_text=canary("log severity text"),
         event_name=canary("log event name"),
-        attributes={"note": canary("log attribute"), canary("log attribute key"): [canary("log list item")]},
+        attributes={
+            "gen_ai.system": "probe",
+            "note": canary("log attribute"),
+            canary("log attribute key"): [canary("log list item")],
+        },
         exception=ValueError(canary("log exception message")),
     )
 

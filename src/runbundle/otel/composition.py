@@ -18,6 +18,7 @@ from runbundle.redaction.detectors.environment import register_environment
 from runbundle.redaction.detectors.text import default_detector
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.given_key import GivenKey
+from runbundle.redaction.globs import checked_keys, checked_names
 from runbundle.redaction.policy import Policy
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.places import DEFAULT_STORE
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
 
 Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
 """Contracts, mappings, or paths of files; one text is a list of paths, as the environment has it."""
+
+
+Redacted = Literal["agents", "all"]
+"""What is redacted for other sinks than bundles: the telemetry of agents, or all."""
+
+
+def redacts_all(redact: Redacted) -> bool:
+    """Tell whether all telemetry is redacted for other sinks. Raises `ConfigError` for a word that there is not."""
+    settings.check({"redact": redact})
+    return redact == "all"
 
 
 class Composition(NamedTuple):
@@ -67,8 +78,8 @@ def composed(
         digester=digester,
         key_origin=origin,
         key_path=path,
-        safe_keys=frozenset(safe_keys),
-        safe_names=frozenset(safe_names),
+        safe_keys=checked_keys(safe_keys),
+        safe_names=checked_names(safe_names),
         user_id=user_id,
         result=tuple(result),
     )

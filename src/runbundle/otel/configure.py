@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from opentelemetry import _logs as otel_logs
 from opentelemetry import trace
@@ -19,7 +19,7 @@ from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel import active, notices, switch
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
-from runbundle.otel.composition import composed, opened
+from runbundle.otel.composition import Redacted, composed, opened, redacts_all
 from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
 from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.handle import Handle, at_exit
@@ -36,6 +36,7 @@ __all__ = ["Handle", "configure"]
 
 _log = logging.getLogger("runbundle")
 _lock = threading.Lock()
+_SEVERAL = frozenset({"contracts", "safe_keys", "safe_names", "result"})
 
 
 def configure(
@@ -50,6 +51,7 @@ def configure(
     user_id: Literal["keep", "hash", "drop"] = "hash",
     result: Iterable[FieldRule] = (),
     decider: Decider | None = None,
+    redact: Redacted = "agents",
     raw_exporters: Literal["refuse", "allow"] = "refuse",
     content_mode: Literal["digest", "debug"] = "digest",
     vault_ttl_s: float = DEFAULT_TTL_S,
@@ -68,29 +70,34 @@ def configure(
     paths of JSON or YAML files; default `RUNBUNDLE_CONTRACTS`. `tracer_provider`: one to attach to; by default the
     global one if the application has set one that takes span processors, else one is built, which records every run
     whatever its sampler says, and whole, whatever the limits of the environment: both decide only what is forwarded. A
-    global logger provider is joined, or built, likewise. An existing tracer provider whose processors are handed raw
-    spans is refused with `ConfigError`, unless `raw_exporters="allow"`: they then go on seeing them, and a warning says
-    so. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider. `otlp`: forward
-    redacted spans and logs by OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`;
-    `OTEL_EXPORTER_OTLP_PROTOCOL` chooses `http/protobuf` (default) or `grpc`. `key`: key of the digests, of 16 bytes or
-    more, or the path of a file that holds it, or a callable that returns it; default `RUNBUNDLE_REDACTION_KEY`, else
-    the file of `RUNBUNDLE_REDACTION_KEY_FILE`, else one that is made on first use and kept for this user and store in
+    global logger provider is joined, or built, likewise. On an existing tracer provider, what runbundle itself puts on
+    spans is redacted before it is there; exporters that stand on it see the agent spans of other libraries raw, and a
+    warning names them. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider.
+    `redact`: whose telemetry is redacted for what stands behind the boundary (exporters added to a provider that was
+    built here, and `otlp`). With `agents` that of agents: spans and log records that are read as agent work, or have
+    content of it. All others pass as they are, but for known secrets and what detectors find in them. With `all`
+    everything is, and an existing provider whose exporters see raw spans is refused with `ConfigError`, unless
+    `raw_exporters="allow"`. In bundles everything is redacted in any case. `otlp`: forward redacted spans and logs by
+    OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`; `OTEL_EXPORTER_OTLP_PROTOCOL` chooses
+    `http/protobuf` (default) or `grpc`. `key`: key of the digests, of 16 bytes or more, or the path of a file that
+    holds it, or a callable that returns it; default `RUNBUNDLE_REDACTION_KEY`, else the file of
+    `RUNBUNDLE_REDACTION_KEY_FILE`, else one that is made on first use and kept for this user and store in
     `RUNBUNDLE_KEYS`, else `~/.config/runbundle/keys`. Digests join where it is the same. `safe_keys` and `safe_names`:
-    attribute keys and span names of your own that may be kept. `user_id`: what happens to user ids. `result`: which
-    fields of a run's result are kept. `decider`: decides about calls of tools whose contract says `require_approval`: a
-    callable that is given a `ToolCall` and returns a `Decision` or a bool; by default such calls are refused. It is
-    asked by `@tool` and `start_tool()` only, and one that raises denies. A contract's `deny` is final. No policy is
-    enforced before `configure()`, nor after `shutdown()`: the contracts are not known then. `content_mode="debug"`,
-    with `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the environment, writes raw content to an encrypted
-    vault beside the store, for `vault_ttl_s` seconds; never to a bundle nor over OTLP. `spool`: where journals lie
-    until the seal. `grace_s`: how long a run whose root has ended waits for spans still open, here or in other
-    processes. `durability`: what a record survives once its span's `end()` has returned: with `os` the death of the
-    process, with `fsync-batch` that of the machine after a tenth of a second, with `fsync` at once.
-    `spool_limit_bytes`: how much may wait for its seal before records are held up, for half a second, and then dropped
-    and counted. `recover`: seal in the background the runs that dead processes have left in the spool. `resource`:
-    attributes of a provider built here. `set_global`: make the providers built here the global ones, unless others were
-    set before. A provider that is set later is refused by OpenTelemetry, which an error log then explains: with
-    `False` it is not. `trust_baggage`: which claims, in the headers of a request, of being a part of a run are
+    attribute keys and span names of your own that may be kept, a `*` in them standing for anything. `user_id`: what
+    happens to user ids. `result`: which fields of a run's result are kept. `decider`: decides about calls of tools
+    whose contract says `require_approval`: a callable that is given a `ToolCall` and returns a `Decision` or a bool; by
+    default such calls are refused. It is asked by `@tool` and `start_tool()` only, and one that raises denies. A
+    contract's `deny` is final. No policy is enforced before `configure()`, nor after `shutdown()`: the contracts are
+    not known then. `content_mode="debug"`, with `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the
+    environment, writes raw content to an encrypted vault beside the store, for `vault_ttl_s` seconds; never to a bundle
+    nor over OTLP. `spool`: where journals lie until the seal. `grace_s`: how long a run whose root has ended waits for
+    spans still open, here or in other processes. `durability`: what a record survives once its span's `end()` has
+    returned: with `os` the death of the process, with `fsync-batch` that of the machine after a tenth of a second, with
+    `fsync` at once. `spool_limit_bytes`: how much may wait for its seal before records are held up, for half a second,
+    and then dropped and counted. `recover`: seal in the background the runs that dead processes have left in the spool.
+    `resource`: attributes of a provider built here. `set_global`: make the providers built here the global ones, unless
+    others were set before. A provider that is set later is refused by OpenTelemetry, which an error log then explains:
+    with `False` it is not. `trust_baggage`: which claims, in the headers of a request, of being a part of a run are
     believed: those `signed` by a process with the same key (`carrier()`), `any`, also the plain entries
     `runbundle.run.id` of older versions, or `never`. What is not believed is recorded as a run of its own that names
     the claim.
@@ -98,11 +105,11 @@ def configure(
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
     """
-    settings.check(locals())
+    arguments = {k: _once(v) if k in _SEVERAL else v for k, v in locals().items()}
+    settings.check(arguments)
+    everything = redacts_all(redact)
     if decider is not None and not callable(decider):
         raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
-    arguments = {k: tuple(v) if k in ("safe_keys", "safe_names", "result") else v for k, v in locals().items()}
-    arguments["contracts"] = None if contracts is None else tuple(contracts)
     with _lock:
         handle = active.get()
         if handle is not None:
@@ -132,14 +139,16 @@ def configure(
         )
         believes = "keyring" if trust_baggage == "never" else policy.key_origin  # it needs no other
         keys = carrier_keys(artifact_store.url, policy.digester, believes)
-        boundary = BoundarySpanProcessor(redactor, recorder, debug, carrier_keys=keys, trust_baggage=trust_baggage)
-        logs = BoundaryLogProcessor(redactor, recorder, boundary.membership)
+        boundary = BoundarySpanProcessor(
+            redactor, recorder, debug, carrier_keys=keys, trust_baggage=trust_baggage, redacts_all=everything
+        )
+        logs = BoundaryLogProcessor(redactor, recorder, boundary.membership, redacts_all=everything)
         theirs = _theirs(tracer_provider)
         if theirs is None:
             provider = build_tracer_provider(boundary, resource or {})
             boundary.whole = True
         else:
-            _mind_raw_exporters(theirs, allow=raw_exporters == "allow")
+            _mind_raw_exporters(theirs, refuse=everything and raw_exporters != "allow")
             notices.say_sampling(theirs)
             boundary.cut_to = value_limit_of(theirs)
             provider = theirs
@@ -170,6 +179,11 @@ def configure(
         return handle
 
 
+def _once(value: Any) -> Any:
+    """Return what can be iterated over only once, as a generator can, as what can be more often."""
+    return value if isinstance(value, str | bytes) or not isinstance(value, Iterable) else tuple(cast("Any", value))
+
+
 def _theirs(given: TracerProvider | None) -> TracerProvider | None:
     """Return the provider to attach to, if somebody has built one. It is known by what it can do, as a proxy can."""
     provider: Any = trace.get_tracer_provider() if given is None else given
@@ -193,14 +207,18 @@ def _loggers(boundary: BoundaryLogProcessor, provider: TracerProvider) -> tuple[
     return build_logger_provider(boundary, resource if isinstance(resource, Resource) else Resource.create()), True
 
 
-def _mind_raw_exporters(provider: TracerProvider, *, allow: bool) -> None:
-    """Refuse a provider that shows raw spans to others, or warn of it."""
+def _mind_raw_exporters(provider: TracerProvider, *, refuse: bool) -> None:
+    """Say, of a provider that shows raw spans to others, to whom; or refuse it."""
     raw = raw_processors(provider)
-    if raw and not allow:
+    if raw and refuse:
         raise ConfigError(
             f"RB901: the tracer provider has processors that are handed raw spans: {', '.join(raw)}",
             hint="let configure() build the provider and add them to it, wrap their exporters in"
-            ' RedactingSpanExporter, or say raw_exporters="allow"',
+            ' RedactingSpanExporter, or leave redact="all" out',
         )
     if raw:
-        _log.warning("RB901: handed raw spans, as allowed: %s; runbundle explain RB901", ", ".join(raw))
+        _log.warning(
+            "RB901: handed raw spans: %s; what runbundle records itself is redacted for them, the agent spans of other"
+            " libraries are not; runbundle explain RB901",
+            ", ".join(raw),
+        )

@@ -6,12 +6,14 @@ passes; the span ends when the stream does. Any other iterator is handed on unto
 
 import functools
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from runbundle.errors import ConfigError
+from runbundle.models.contract import FieldRule
 from runbundle.otel.approval import given_to
 from runbundle.otel.capture import arguments_of
+from runbundle.otel.declaring import ContractGiven, declare_tool
 from runbundle.otel.given import kind_of, text_of
 from runbundle.otel.run_handle import current_run
 from runbundle.otel.scopes import (
@@ -76,14 +78,41 @@ def step(function: Any = None, /, *, name: str = "") -> Any:
 @overload
 def tool(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
-def tool(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
-def tool(function: Any = None, /, *, name: str = "") -> Any:
+def tool(
+    *, name: str = "", contract: ContractGiven | None = None, keep: Iterable[str | FieldRule] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def tool(
+    function: Any = None,
+    /,
+    *,
+    name: str = "",
+    contract: ContractGiven | None = None,
+    keep: Iterable[str | FieldRule] = (),
+) -> Any:
     """Record each call as a tool call: arguments and result as far as the tool's contract lets them through.
+
+    `contract` is the tool's contract: a `ToolContract`, a mapping, whose name may be left out, or the path of a file.
+    `keep` are selectors of fields that are kept, such as `"/city"`: of an argument where they begin with the name of
+    one, else of the result; `"input:/city"` and `"output:/city"` say which. What `Sensitive` annotations of parameters
+    and of the result declare is withheld whatever `contract` and `keep` say. These hold for every configuration of the
+    process, made before or after. A contract for the same tool that is given to `configure()` takes the place of
+    `contract` and `keep`; what annotations withhold is withheld in it too, unless it is stricter. Raises
+    `ContractError` for a contract that is wrong.
 
     Before the function runs, the policy of the tool's contract is enforced: a call that is denied, or needs an
     approval that the decider of `configure()` does not give, raises `PolicyBlocked` instead, a generator's at its
     first item. Contracts are known from `configure()` until its handle is shut down; outside of that every call runs.
     """
+    if function is None:
+        return lambda f: _tool_of(f, name, contract, keep)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
+    return _tool_of(function, name, contract, keep)
+
+
+def _tool_of(function: Any, name: str, contract: ContractGiven | None, keep: Iterable[str | FieldRule]) -> Any:
+    """Decorate a function as a tool, and declare its contract."""
+    inner: Any = function.__func__ if isinstance(function, staticmethod | classmethod) else function  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if callable(inner):
+        name = declare_tool(inner, _name(inner), name, contract, tuple(keep) if not isinstance(keep, str) else (keep,))
 
     def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
         return start_tool(name or _name(f), arguments_of(f, a, k)).deciding_on(lambda: given_to(f, a, k))

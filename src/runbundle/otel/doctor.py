@@ -1,6 +1,7 @@
 """What `runbundle doctor` looks at: the environment, and the tracer provider that an application has set up."""
 
 import os
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any, NamedTuple
 
@@ -11,14 +12,20 @@ from runbundle import settings
 from runbundle.models.findings import FINDINGS
 from runbundle.otel import active, notices, switch
 from runbundle.otel.digest_key import key_standing
-from runbundle.otel.processors import innermost, is_safe, processors_of, raw_processors
+from runbundle.otel.processors import innermost, is_safe, processors_of, raw_processors, writes_bundles
 
 _GROUPS = {
     "OTEL_TRACES_EXPORTER": "opentelemetry_traces_exporter",
     "OTEL_LOGS_EXPORTER": "opentelemetry_logs_exporter",
+    "OTEL_METRICS_EXPORTER": "opentelemetry_metrics_exporter",
+    "OTEL_TRACES_SAMPLER": "opentelemetry_traces_sampler",
+    "OTEL_PROPAGATORS": "opentelemetry_propagator",
+    "OTEL_PYTHON_ID_GENERATOR": "opentelemetry_id_generator",
 }
+"""What each variable names: entry points of a group."""
 _KNOWN_SAMPLERS = ("always_on", "parentbased_always_on")
 _RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
+_BY_ENVIRONMENT = "start the program with opentelemetry-instrument, which reads the OTEL_* variables"
 
 
 class Diagnosis(NamedTuple):
@@ -32,26 +39,70 @@ class Diagnosis(NamedTuple):
 
 
 def diagnose_environment() -> list[Diagnosis]:
-    """Look at the `OTEL_*` variables that decide what is exported and sampled."""
+    """Look at the `RUNBUNDLE_*` variables and at the `OTEL_*` ones, and load what those name."""
     found = [
         _diagnosis("RB920", f"nobody reads {name}{f': did you mean {near}?' if near else ''}")
         for name, near in settings.unknown_variables()
     ]
-    for variable, group in _GROUPS.items():
-        names = [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
-        known = {"none", *(point.name for point in entry_points(group=group))}
-        found += [
-            _diagnosis("RB902", f"{variable} names {name!r}, which is not installed")
-            for name in names
-            if name not in known
-        ]
-        if variable == "OTEL_TRACES_EXPORTER" and "runbundle" in names and set(names) - {"runbundle", "none"}:
-            found.append(_diagnosis("RB905", f"{variable} lists {', '.join(names)}"))
+    found += [_diagnosis("RB902", why) for variable in _GROUPS for why in _not_loaded(variable)]
+    traces, logs = _named("OTEL_TRACES_EXPORTER"), _named("OTEL_LOGS_EXPORTER")
+    if "runbundle" in traces and set(traces) - {"runbundle", "none"}:
+        found.append(
+            _diagnosis(
+                "RB905",
+                f"OTEL_TRACES_EXPORTER lists {', '.join(traces)}",
+                hint="Name runbundle alone, and let a Collector or configure(otlp=True) in the program's code forward"
+                " redacted spans; decorators redact their own content for the others already.",
+            )
+        )
+    if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        found.append(
+            _diagnosis("RB912", "OTEL_SDK_DISABLED switches OpenTelemetry off", hint="Unset OTEL_SDK_DISABLED.")
+        )
+    elif "runbundle" in logs and "runbundle" not in traces:
+        found.append(
+            _diagnosis(
+                "RB912",
+                "OTEL_LOGS_EXPORTER names runbundle and OTEL_TRACES_EXPORTER does not: spans tell what is a run",
+                hint="Set OTEL_TRACES_EXPORTER=runbundle too, or neither and call runbundle.configure().",
+            )
+        )
+    elif traces and "runbundle" not in traces and not found:
+        found.append(
+            _diagnosis(
+                "RB912",
+                f"OTEL_TRACES_EXPORTER lists {', '.join(traces)}: only a program that calls"
+                " runbundle.configure() writes bundles",
+                "note",
+                hint="Set OTEL_TRACES_EXPORTER=runbundle for those that do not.",
+            )
+        )
     if _samples_less():
         name = os.environ["OTEL_TRACES_SAMPLER"].strip()
         said = f"OTEL_TRACES_SAMPLER is {name}: a provider that configure() builds records every run nevertheless"
         found.append(_diagnosis("RB903", f"{said}, one of the application's own does not"))
     return found
+
+
+def _named(variable: str) -> list[str]:
+    return [name.strip() for name in os.environ.get(variable, "").split(",") if name.strip()]
+
+
+def _not_loaded(variable: str) -> Iterator[str]:
+    """Yield why names that a variable lists do not load: where one does not, the SDK goes without all telemetry."""
+    for name in _named(variable):
+        if variable == "OTEL_TRACES_SAMPLER":
+            name = name.lower()
+        if name == "none":
+            continue
+        point = next(iter(entry_points(group=_GROUPS[variable], name=name)), None)
+        if point is None:
+            yield f"{variable} names {name!r}, which is not installed"
+            continue
+        try:
+            point.load()
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with somebody's package is the finding
+            yield f"{variable} names {name!r}, which does not load: {type(error).__name__}"
 
 
 def diagnose_key(store: str) -> tuple[str, list[Diagnosis]]:
@@ -79,12 +130,16 @@ def diagnose_provider(provider: Any = None) -> list[Diagnosis]:
         provider = handle.tracer_provider if handle is not None else trace.get_tracer_provider()
     notices.expect_nothing()
     if not isinstance(innermost(provider), TracerProvider):
-        return [_diagnosis("RB906", "no tracer provider of the SDK has been set up")]
+        by_environment = "runbundle" in _named("OTEL_TRACES_EXPORTER")
+        hint = f"OTEL_TRACES_EXPORTER names runbundle: {_BY_ENVIRONMENT}." if by_environment else ""
+        return [_diagnosis("RB906", "no tracer provider of the SDK has been set up", hint=hint)]
     found: list[Diagnosis] = []
     processors = processors_of(provider)
     found += [_diagnosis("RB901", f"{name} is handed raw spans") for name in raw_processors(provider)]
     if not any(is_safe(processor) for processor in processors):
         found.append(_diagnosis("RB906", "no redactor or bundle exporter is attached to the provider"))
+    elif not any(writes_bundles(processor) for processor in processors):
+        found.append(_diagnosis("RB912", "the provider's exporters are redacted, and none of them writes", "note"))
     keeps, description = notices.sampling_of(provider)
     if keeps == "some":
         found.append(_diagnosis("RB903", f"the sampler is {description}"))
@@ -97,6 +152,6 @@ def diagnose_provider(provider: Any = None) -> list[Diagnosis]:
     return found
 
 
-def _diagnosis(code: str, message: str, severity: str = "") -> Diagnosis:
+def _diagnosis(code: str, message: str, severity: str = "", *, hint: str = "") -> Diagnosis:
     spec = FINDINGS[code]
-    return Diagnosis(code, severity or spec.severity, message, spec.what_to_do)
+    return Diagnosis(code, severity or spec.severity, message, hint or spec.what_to_do)

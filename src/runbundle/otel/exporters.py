@@ -10,29 +10,48 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from runbundle import settings
 from runbundle.models.identity import NO_RUN
+from runbundle.otel import active
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
-from runbundle.otel.composition import composed
+from runbundle.otel.composition import Redacted, composed, redacts_all
+from runbundle.otel.guests import is_guest, shown_span
 from runbundle.otel.spans import SpanCodec
 from runbundle.redaction.engine import Redactor
+
+
+def _followed(own: Redactor) -> Redactor:
+    """Return the redactor of the configuration that is active, whose contracts and key hold; else one's own."""
+    handle = active.get()
+    return own if handle is None else handle.redactor_at_source
 
 
 class RedactingSpanExporter(SpanExporter):
     """Redacts spans in front of another exporter: for providers whose processors are not ours to wrap.
 
-    Raw spans wait in the batch processor's queue before they reach it; what `inner` sends is redacted.
+    Raw spans wait in the batch processor's queue before they reach it; what `inner` sends is redacted. By default it
+    goes by what `configure()` was given, while that is active, else by the environment. `redact` is as for
+    `configure()`: by default spans that are none of an agent's pass as they are, but for secrets.
     """
 
-    def __init__(self, inner: SpanExporter, redactor: Redactor | None = None) -> None:
+    def __init__(self, inner: SpanExporter, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
         self._inner = inner
-        self._redactor = redactor or composed().redactor
+        self._all = redacts_all(redact)
+        self._given = redactor or composed().redactor
+        self._follows = redactor is None
         self._codec = SpanCodec()
+
+    @property
+    def _redactor(self) -> Redactor:
+        return _followed(self._given) if self._follows else self._given
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Redact and pass on. A batch that cannot be redacted is not sent."""
         try:
+            redactor = self._redactor
             redacted = [
-                self._codec.to_span(span, self._redactor.redact_span(self._codec.to_record(span, NO_RUN)))
+                shown_span(self._codec, span)
+                if not self._all and is_guest(span)
+                else self._codec.to_span(span, redactor.redact_span(self._codec.to_record(span, NO_RUN)))
                 for span in spans
             ]
         except Exception:  # noqa: BLE001 - fail closed
@@ -49,10 +68,12 @@ class RedactingSpanExporter(SpanExporter):
 
 
 class RedactingSpanProcessor(SpanProcessor):
-    """Redacts spans in front of another processor."""
+    """Redacts spans in front of another processor; `redact` is as for `configure()`."""
 
-    def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None) -> None:
-        self._boundary = BoundarySpanProcessor(redactor or composed().redactor)
+    def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
+        self._given = redactor or composed().redactor
+        self._follows = redactor is None
+        self._boundary = BoundarySpanProcessor(self._given, redacts_all=redacts_all(redact))
         self._boundary.add_span_processor(inner)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
@@ -61,6 +82,8 @@ class RedactingSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Pass the redacted span on."""
+        if self._follows:
+            self._boundary.redactor = _followed(self._given)
         self._boundary.on_end(span)
 
     def shutdown(self) -> None:

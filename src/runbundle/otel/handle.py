@@ -29,8 +29,8 @@ _log = logging.getLogger("runbundle")
 class Handle:
     """A running configuration. A context manager: leaving it flushes and shuts down.
 
-    `tracer_provider` and `logger_provider` are where instrumentations are pointed at; everything their processors
-    see is redacted, if the provider is one that `configure()` built.
+    `tracer_provider` and `logger_provider` are where instrumentations are pointed at. What their processors see of
+    agents is redacted, and what they see of others is without its secrets, if `configure()` built the provider.
     """
 
     def __init__(

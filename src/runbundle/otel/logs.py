@@ -17,6 +17,7 @@ from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import log_record, time_of
 from runbundle.models.identity import NO_RUN, RunKey
 from runbundle.models.records import LogRecordDict
+from runbundle.otel.guests import is_guest_log, shown_log
 from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import Membership
 from runbundle.otel.spans import SpanCodec, to_scope
@@ -26,11 +27,14 @@ from runbundle.redaction.engine import Redactor
 class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
     """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
 
-    def __init__(self, redactor: Redactor, recorder: Recorder | None, membership: Membership) -> None:
+    def __init__(
+        self, redactor: Redactor, recorder: Recorder | None, membership: Membership, *, redacts_all: bool = False
+    ) -> None:
         super().__init__()
         self._redactor = redactor
         self._recorder = recorder
         self._membership = membership
+        self._redacts_all = redacts_all
         self.closed = False
         """Whether records pass by unseen: a provider of somebody else outlives us."""
         self.at_exit = False
@@ -53,11 +57,18 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
             if run is None:
                 library = log_record.instrumentation_scope
                 self._membership.outside.log(library.name if library is not None else "")
-            redacted = self._redactor.redact_log(raw_log(self._codec, log_record, run.key if run else NO_RUN))
-            if run is not None and self._recorder is not None:
-                self._recorder.logged(redacted)
-            if self._downstream:
-                super().on_emit(self._copy(log_record, redacted))
+            guest = self._downstream > 0 and not self._redacts_all and is_guest_log(log_record)
+            recorded = run is not None and self._recorder is not None
+            if not recorded and not self._downstream:
+                return
+            if recorded or not guest:
+                redacted = self._redactor.redact_log(raw_log(self._codec, log_record, run.key if run else NO_RUN))
+                if run is not None and self._recorder is not None:
+                    self._recorder.logged(redacted)
+                if self._downstream and not guest:
+                    super().on_emit(self._copy(log_record, redacted))
+            if guest:
+                super().on_emit(shown_log(log_record))
         except Exception:  # noqa: BLE001 - never raise into the application; the record is withheld, and counted
             if self._recorder is not None:
                 self._recorder.count_dropped("boundary_log", run=run.key if run else NO_RUN)

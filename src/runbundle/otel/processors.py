@@ -83,6 +83,13 @@ def is_safe(processor: Any) -> bool:
     return isinstance(processor, _SAFE_PROCESSORS) or isinstance(exporter_of(processor), _SAFE_EXPORTERS)
 
 
+def writes_bundles(processor: Any) -> bool:
+    """Tell whether bundles are made of what a processor is handed."""
+    if isinstance(processor, BoundarySpanProcessor):
+        return processor.recorder is not None
+    return isinstance(exporter_of(processor), BundleSpanExporter)
+
+
 def raw_processors(provider: Any) -> list[str]:
     """Return descriptions of the processors of a provider that are handed raw spans."""
     return [described(p) for p in processors_of(provider) if not is_safe(p)]

@@ -16,6 +16,7 @@ from runbundle.models.records import (
 )
 from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.globs import key_matcher, name_matcher
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.redaction.markers import HIDDEN, canonical, is_marker, marker
 from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
@@ -55,6 +56,7 @@ class Redactor:
         self._nobody = Tenant(policy.digester)
         self._tenants: dict[str, Tenant] = {}
         self._kinds: dict[str, Kind] = {**dict.fromkeys(policy.safe_keys, cast("Kind", "name")), **SPAN_KEYS}
+        self._safe_key, self._safe_name = key_matcher(policy.safe_keys), name_matcher(policy.safe_names)
         self._resources: dict[int, tuple[ResourceRecord, ResourceRecord]] = {}
         self._values = Values(policy)
         self._taint = Taint()
@@ -151,11 +153,14 @@ class Redactor:
             }
 
     def _event_name(self, name: str) -> bool:
-        return name in _EVENT_NAMES or name in self.policy.safe_names or standard_event(name)
+        return name in _EVENT_NAMES or self._declared(name) or standard_event(name)
+
+    def _declared(self, name: str) -> bool:
+        return name in self.policy.safe_names or self._safe_name(name)
 
     def span_name(self, name: str, attributes: Attributes, receipt: Receipt | None = None) -> str:
         """Return `name` if it follows from the redacted attributes or is declared safe, else a marker."""
-        if name in self.policy.safe_names:
+        if self._declared(name):
             return name
         head, derived = derived_names(attributes)
         if name in derived:
@@ -198,7 +203,9 @@ class Redactor:
         if known is None or known[0] is not resource:
             kept: Attributes = {}
             for key, value in resource["attributes"].items():
-                kind = RESOURCE_KEYS.get(key) or ("name" if key in self.policy.safe_keys else None)
+                kind = RESOURCE_KEYS.get(key) or (
+                    "name" if key in self.policy.safe_keys or self._safe_key(key) else None
+                )
                 if kind is not None and allowed(kind, key, value):
                     kept[key] = value
             redacted: ResourceRecord = {"attributes": kept, "schema_url": schema_url(resource["schema_url"])}
@@ -225,6 +232,9 @@ class Redactor:
                     kept[key] = value
                     continue
             elif kind is None:
+                if self._safe_key(key) and (allowed("name", key, value) or is_marker(value)):
+                    kept[key] = value
+                    continue
                 self._undeclared(kept, key, value, work, path)
                 continue
             elif kind == "own":

@@ -30,6 +30,10 @@ SPAN_KEYS: dict[str, Kind] = {
         "messaging.operation.type messaging.destination.name mcp.method.name mcp.protocol.version",
         "otel.scope.name otel.scope.version otel.status_code code.function.name http.flavor http.scheme thread.name",
         "model_name agent_name",
+        # What the conventions called them before, and most instrumentations still do.
+        "http.method http.host http.server_name net.peer.name net.host.name net.transport net.protocol.name",
+        "net.protocol.version db.name db.operation db.sql.table messaging.destination messaging.operation",
+        "code.function code.namespace",
     ),
     **_table(
         "id",
@@ -47,7 +51,8 @@ SPAN_KEYS: dict[str, Kind] = {
         "gen_ai.aggregated_usage.input_tokens gen_ai.aggregated_usage.output_tokens gen_ai.retrieval.top_k",
         "gen_ai.conversation.compacted http.response.status_code http.status_code http.request.resend_count",
         "http.request.body.size http.response.body.size rpc.grpc.status_code server.port code.line.number thread.id",
-        "exception.escaped rpc.response.status_code",
+        "exception.escaped rpc.response.status_code net.peer.port net.host.port http.request_content_length",
+        "http.response_content_length db.redis.database_index code.lineno",
     ),
     **_table(
         "content",
@@ -55,7 +60,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "gen_ai.retrieval.query.text gen_ai.retrieval.documents gen_ai.evaluation.explanation",
         "gen_ai.request.stop_sequences url.full url.path url.query http.url http.target db.statement db.query.text",
         "exception.message final_result model_request_parameters logfire.msg logfire.json_schema user_agent.original",
-        "mcp.resource.uri code.file.path",
+        "mcp.resource.uri code.file.path http.user_agent code.filepath",
     ),
     **_table(
         "messages",

@@ -12,7 +12,7 @@ import orjson
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
 
-RULES_VERSION = "2"
+RULES_VERSION = "3"
 """Changes whenever the built-in tables decide differently, so that a bundle's policy digest does too."""
 
 KeyOrigin = Literal["explicit", "keyring", "process"]

@@ -1,0 +1,79 @@
+"""Names of an application's own that may be kept: written out, or with `*` for anything."""
+
+import re
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from runbundle.errors import ConfigError
+from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.shapes import is_name
+
+_NAMED = frozenset({"name", "id", "number"})
+
+
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Return what tells whether a text matches one of the patterns that have a `*`. Judgements are remembered."""
+    globs = [re.escape(pattern).replace(r"\*", ".*") for pattern in sorted(patterns) if "*" in pattern]
+    if not globs:
+        return lambda _: False
+    match = re.compile("|".join(f"(?:{glob})" for glob in globs), re.DOTALL).fullmatch
+
+    @lru_cache(maxsize=4096)
+    def matches(text: str) -> bool:
+        return match(text) is not None
+
+    return matches
+
+
+def key_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Return what tells whether a key is matched; of a pattern with a `*` no key that names a credential is."""
+    matches = matcher(patterns)
+    return lambda key: matches(key) and is_name(key) and not sensitive_key(key)
+
+
+def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+    """Return what tells whether a name is matched; by a pattern with a `*` only one that reads like a name is."""
+    matches = matcher(patterns)
+    return lambda name: matches(name) and is_name(name)
+
+
+def checked_keys(patterns: Iterable[str]) -> frozenset[str]:
+    """Return the keys and patterns of keys that may be kept.
+
+    Raises `ConfigError` for one that can never match, or that would have no effect: a known key of content is redacted
+    by its kind, whatever is said of it.
+    """
+    found = _checked(patterns, "safe_keys")
+    for pattern in found:
+        kind = SPAN_KEYS.get(pattern)
+        if kind is not None and kind not in _NAMED:
+            raise ConfigError(
+                f"safe_keys: {pattern!r} is a known key of content, which is never kept",
+                hint="a tool's payload is kept by its contract, a run's result by result=",
+            )
+    return found
+
+
+def checked_names(patterns: Iterable[str]) -> frozenset[str]:
+    """Return the names and patterns of names that may be kept. Raises `ConfigError` for one that can never match."""
+    return _checked(patterns, "safe_names")
+
+
+def _checked(patterns: Iterable[str], option: str) -> frozenset[str]:
+    found = frozenset(patterns)
+    for pattern in found:
+        if not isinstance(pattern, str) or not pattern.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(
+                f"{option}: {pattern!r} can never match: it is no name", hint="give texts such as 'app.*'"
+            )
+        if "*" in pattern:
+            rest = pattern.replace("*", "")
+            if not rest.strip("./: "):
+                raise ConfigError(f"{option}: {pattern!r} names everything", hint="begin it with a name, as in 'app.*'")
+            if not is_name(rest) or sensitive_key(rest):
+                raise ConfigError(
+                    f"{option}: {pattern!r} can never match: what a pattern keeps is a name without a credential",
+                    hint="a pattern has letters, digits and ._-/:, and a '*' for anything",
+                )
+    return found

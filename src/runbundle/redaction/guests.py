@@ -1,0 +1,106 @@
+"""Other people's telemetry: what tells it from an agent's, and the secrets that are masked in it all the same."""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, cast
+
+from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.receipt import Receipt
+
+_FAMILIES = (
+    "gen_ai.", "runbundle.", "llm.", "traceloop.", "openinference.", "pydantic_ai.", "mcp.", "ai.", "langchain.",
+    "langgraph.", "langsmith.", "langfuse.", "mlflow.", "crewai.", "agno.", "smolagents.", "haystack.", "litellm.",
+    "autogen.", "strands.", "event_loop.", "anthropic.", "openai.", "cohere.", "agent.", "tool.", "tool_",
+    "retrieval.", "embedding.", "reranker.", "input.value", "output.value", "input.mime_type", "output.mime_type",
+    "graph.node.", "jsonrpc.",
+)  # fmt: skip
+_OF_THE_WEB = frozenset(
+    {
+        "url.full", "url.path", "url.query", "http.url", "http.target", "http.user_agent", "db.statement",
+        "db.query.text", "exception.message", "user_agent.original", "code.file.path", "code.filepath", "logfire.msg",
+        "logfire.json_schema",
+    }
+)  # fmt: skip
+"""Content that spans of servers and databases have, too."""
+_CONTENT = frozenset({"content", "messages", "arguments", "result", "config"})
+_MAX_DEPTH = 64
+
+
+@lru_cache(maxsize=8192)
+def of_agents(key: str) -> bool:
+    """Tell whether an attribute key is one that only an agent's telemetry has."""
+    return key.startswith(_FAMILIES) or (SPAN_KEYS.get(key) in _CONTENT and key not in _OF_THE_WEB)
+
+
+def any_of_agents(keys: Iterable[Any]) -> bool:
+    """Tell whether any of some keys is one that only an agent's telemetry has."""
+    return any(of_agents(key) for key in keys if key.__class__ is str)
+
+
+def mask_text(text: str) -> str:
+    """Return a text of somebody else's with known secrets and credentials masked, else as it is."""
+    return redact_text(text, Receipt(), "")
+
+
+def mask_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return attributes with known secrets and credentials masked; the same object where there are none."""
+    masked: dict[str, Any] | None = None
+    for number, (key, value) in enumerate(attributes.items(), 1):
+        shown_key = key if not credential_in_key(key) else marker("key", index=number)
+        shown = _value(value, 0) if not _withheld(key) else _under_secret_key(value)
+        if shown_key is not key or shown is not value:
+            masked = masked if masked is not None else dict(attributes)
+            if shown_key is not key:
+                del masked[key]
+            masked[shown_key] = shown
+    return attributes if masked is None else masked
+
+
+def mask_value(value: Any) -> Any:
+    """Return the body of a log record of somebody else's, with known secrets and credentials masked."""
+    return _value(value, 0)
+
+
+def _withheld(key: str) -> bool:
+    return key not in SPAN_KEYS and sensitive_key(key)
+
+
+def _under_secret_key(value: Any) -> Any:
+    """Mask everything but what says only whether something was set."""
+    if value is None or isinstance(value, bool) or value == "" or is_marker(value):
+        return value
+    if isinstance(value, list | tuple):
+        return tuple(_under_secret_key(item) for item in cast("list[Any]", value))
+    return marker("credential")
+
+
+def _value(value: Any, depth: int) -> Any:
+    if type(value) is str:
+        shown = redact_text(value, Receipt(), "")
+        return value if shown == value else shown
+    if value is None or type(value) is bool:
+        return value
+    if type(value) in (int, float):
+        return marker("credential") if is_known_number(value) else value
+    if depth > _MAX_DEPTH:
+        return marker("oversize")
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "replace")
+        return value if mask_text(text) == text else marker("credential")
+    if isinstance(value, Mapping):
+        given = {str(key): item for key, item in cast("Mapping[Any, Any]", value).items()}
+        shown = {
+            key if not credential_in_key(key) else marker("key", index=number): (
+                _under_secret_key(item) if sensitive_key(key) else _value(item, depth + 1)
+            )
+            for number, (key, item) in enumerate(given.items(), 1)
+        }
+        return cast("Any", value) if all(shown.get(key) is item for key, item in given.items()) else shown
+    if isinstance(value, list | tuple):
+        items = cast("list[Any]", value)
+        new = [_value(item, depth + 1) for item in items]
+        return items if all(a is b for a, b in zip(new, items, strict=True)) else tuple(new)
+    return value
