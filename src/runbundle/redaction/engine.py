@@ -13,7 +13,7 @@ from runbundle.models.records import (
     SpanRecord,
 )
 from runbundle.redaction.captured import CAPTURE, parse_capture
-from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.credential_words import credential_key, is_credential
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.redaction.markers import HIDDEN, canonical, is_marker, marker
 from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
@@ -273,11 +273,12 @@ class Redactor:
         if hidden is None:
             digest = tenant.digest("key", key.encode("utf-8", "replace"))
             hidden = _remember(tenant.hidden_keys, key, HIDDEN + digest[12:24])
-        if is_marker(value) and not sensitive_key(key):
+        if is_marker(value) and credential_key(key) != "strong":
             kept[hidden] = value  # it says what became of the value: a digest of it would be one of nothing
             return
-        work.receipt.add(f"{path}.{hidden}", "undeclared", "mask" if sensitive_key(key) else "digest")
-        if sensitive_key(key):
+        credential = is_credential(key, value)
+        work.receipt.add(f"{path}.{hidden}", "undeclared", "mask" if credential else "digest")
+        if credential:
             kept[hidden] = marker("credential")
         else:
             data = canonical(value)

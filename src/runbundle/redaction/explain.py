@@ -12,8 +12,9 @@ import orjson
 from runbundle.errors import ContractError
 from runbundle.models.contract import Action, FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.labelled import labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import is_digest, is_marker, marker
-from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules
+from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, labelled
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.selectors import State, advance, best_rule, leads_on, names
 
@@ -92,7 +93,10 @@ def _walk(
             items = cast("list[Any]", value)
             if not items:
                 yield _empty(path)
+            labels = labels_of_list(items)
             for index, item in enumerate(items):
+                if index in labels:
+                    item = labelled(item, labels[index], advance(state, str(index)), rule, Receipt(), path)
                 yield from _walk(item, rules, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
             return
         if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
@@ -120,6 +124,7 @@ def _walk_map(
     if not value:
         yield _empty(path)
     kept_below = rule is not None and not _withholds(rule)
+    labels = labels_of_map(value)
     for index, (key, item) in enumerate(value.items(), 1):
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names(state, name) or name in rules.known_keys or is_marker(name)
@@ -135,6 +140,8 @@ def _walk_map(
         # A key that nobody named goes with its value.
         gone = not known and decides is not None and decides.effective_action == "drop"
         shown = marker("key", index=index) if gone else name
+        if key in labels:
+            item = labelled(item, labels[key], below, rule, Receipt(), path)
         yield from _walk(item, rules, below, rule, path + selector_of((shown,)), depth + 1)
 
 
@@ -143,18 +150,21 @@ def _whole(value: Any, cause: _Cause, path: str) -> Iterator[Explained]:
     if is_marker(value) or is_digest(value):
         yield Explained(path, "", "undeclared", "keep", "redacted already")
     elif cause.action in ("keep", "truncate"):
-        yield from _kept(value, cause, path, 0)
+        yield from _kept(value, without_labelled(value, Receipt(), path), cause, path, 0)
     else:
         yield from _withheld(value, cause, path, 0)
 
 
-def _kept(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explained]:
+def _kept(value: Any, clean: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explained]:
+    """Explain a value that a rule keeps; `clean` is the value without what has a credential's name beside it."""
     if isinstance(value, int | float) and is_known_number(value):
         yield _row(path, cause, "mask", "it is a known secret")
+    elif is_marker(clean) and not is_marker(value):
+        yield _row(path, cause, "mask", "a name beside it says that it is a credential")
     elif value is None or isinstance(value, bool | int | float):
         yield _row(path, cause, "keep")
     elif isinstance(value, str):
-        if not is_marker(value) and redact_text(value, Receipt(), path) != value:
+        if not is_marker(value) and redact_text(clean, Receipt(), path) != value:
             yield _row(path, cause, "mask", "holds a credential, or text that is not UTF-8")
         elif cause.limit is not None and len(value) > cause.limit and not is_marker(value):
             yield _row(path, cause, "truncate")
@@ -163,10 +173,10 @@ def _kept(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explaine
     elif depth <= MAX_DEPTH and isinstance(value, Mapping) and value:
         for index, (key, item) in enumerate(cast("Mapping[Any, Any]", value).items()):
             name = marker("key", index=index + 1) if credential_in_key(str(key)) else str(key)
-            yield from _kept(item, cause, f"{path}{selector_of((name,))}", depth + 1)
+            yield from _kept(item, clean[key], cause, f"{path}{selector_of((name,))}", depth + 1)
     elif depth <= MAX_DEPTH and isinstance(value, list | tuple) and value:
         for index, item in enumerate(cast("list[Any]", value)):
-            yield from _kept(item, cause, f"{path}/{index}", depth + 1)
+            yield from _kept(item, clean[index], cause, f"{path}/{index}", depth + 1)
     elif depth <= MAX_DEPTH and isinstance(value, Mapping | list | tuple):
         yield _row(path, cause, "keep")
     else:

@@ -13,6 +13,7 @@ from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
+from runbundle.redaction.credential_words import FLOOR_WORDS
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.markers import blanked
 
@@ -39,20 +40,12 @@ _FORMATS = (
     r"|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\."
     r"|(?i:bearer|basic)[ +][A-Za-z0-9._~+/=-]{12,}"
     r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
-    r"|(?i:password|passwd|secret|token|api_?key)\"?\s*[:=]\s*\"?[^\s\"]{6,}"
+    rf"|(?i:{'|'.join(FLOOR_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
 )
 _CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
 _SHORT_CREDENTIAL = re.compile(_FORMATS, re.ASCII)
 _SHORT = 64
-
-_SENSITIVE_KEY = re.compile(
-    r"pass(?:word|wd|phrase)|secret|credential|api[-_.]?key|apikey|access[-_.]?key|private[-_.]?key|signing[-_.]?key"
-    r"|encryption[-_.]?key|authorization|auth[-_.]?header|cookie|session[-_.]?(?:id|key)?$|(?:^|[-_.])token$"
-    r"|(?:access|refresh|auth|bearer|id|csrf|security|bot|api)[-_.]?token|connection[-_.]?string|dsn$|jwt|passcode|pin$",
-    re.IGNORECASE,
-)
-
 
 def has_credential(text: str) -> bool:
     """Tell whether `text` contains something in the public format of a credential. Linear in its length."""
@@ -89,12 +82,6 @@ def safe_name(text: str) -> bool:
 def safe_identifier(text: str) -> bool:
     """Tell whether `text` may be kept where an id belongs; ids are random, so only shape and formats are judged."""
     return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
-
-
-@lru_cache(maxsize=_CACHE)
-def sensitive_key(key: str) -> bool:
-    """Tell whether a key's name says that its value is a credential."""
-    return _SENSITIVE_KEY.search(key[-256:]) is not None
 
 
 def _drawn_at_random(token: str) -> bool:

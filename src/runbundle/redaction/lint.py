@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from runbundle.models.contract import FieldRule, Target, ToolContract
+from runbundle.redaction.credential_words import credential_key, holds_below
 from runbundle.redaction.explain import MAX_STEPS, Place, deciding_rule, schema_places, selector_of
-from runbundle.redaction.floor import safe_name, sensitive_key
+from runbundle.redaction.floor import safe_name
 from runbundle.redaction.selectors import compile_rules
 
 INFORMATION = frozenset({"RC106"})
@@ -82,7 +83,7 @@ def _schemas(contract: ToolContract) -> Iterator[LintWarning]:
             rule = deciding_rule(root, path)
             scalar = any(_is_scalar(node) for node in nodes) and contract.data.undeclared_scalars == "keep"
             kept = scalar if rule is None else rule.effective_action in ("keep", "truncate")
-            if kept and path and sensitive_key(path[-1]):
+            if kept and path and credential_key(path[-1]) == "strong":
                 yield LintWarning(
                     "RC102", where + selector_of(path), f"is named like a credential, but {_reason(rule)}",
                     "give it a rule of its own with data_class credential",
@@ -134,7 +135,8 @@ def credential_rules(schema: Mapping[str, Any], target: Target = "input") -> lis
     for place in schema_places(schema):
         path = place.path
         above = any(path[: len(other)] == other for other in paths)
-        if path and not above and sensitive_key(path[-1]):
+        named = path and credential_key(path[-1]) == "strong"
+        if named and not above and (holds_below(path[-1]) or not _has_parts(place.node)):
             paths.append(path)
     return [{"selector": selector_of(path), "target": target, "data_class": "credential"} for path in paths]
 

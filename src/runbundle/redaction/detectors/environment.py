@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.credential_words import is_credential
 
+_PLACES = frozenset({"PWD", "OLDPWD"})
 _HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS")
 
 
 def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
     """Return the values of variables whose names say that they hold a credential, and of OTLP headers."""
-    found = [value for name, value in environment.items() if sensitive_key(name)]
+    found = [value for name, value in environment.items() if name not in _PLACES and is_credential(name, value)]
     for name in _HEADERS:
         for entry in environment.get(name, "").split(","):
             value = unquote(entry.partition("=")[2].strip())

@@ -31,6 +31,12 @@ def is_known_number(value: float) -> bool:
     return abs(value) >= _SHORTEST_KNOWN and bool(KNOWN.find(str(value)))
 
 
+def rule_of(text: str) -> str:
+    """Return the format or the rule by which a text that is withheld would be known by itself; "" if by none."""
+    found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)
+    return found[0].rule if len(found) == 1 and found[0].end - found[0].start == len(text) else ""
+
+
 def redact_text(text: str, receipt: Receipt, path: str) -> str:
     """Return `text` with its credentials masked, noted by rule. Neither contract nor option switches this off.
 

@@ -19,7 +19,9 @@ from runbundle.redaction.detectors.vendors import VENDOR_RULES
 from runbundle.redaction.markers import MARKER, blanked, marker
 
 MASK = marker("credential")
-_DEPTH = 2
+DECODING_DEPTH = 3
+"""How often a text is decoded to look into it: escapes, percent and base64 encoding, JSON in text. What decodes still
+after that is masked unseen."""
 _BASE64_CHARS = 5_600
 """Longer runs are content (a picture, a sound) and not looked into: 4 KB of bytes are 5,462 characters."""
 _STANDARD = bytes.maketrans(b"-_", b"+/")
@@ -89,9 +91,9 @@ class Detector:
 
     def hits(self, text: str) -> list[Found]:
         """Return what is found in `text` as it stands, without looking behind encodings: for text that was redacted."""
-        if next(self._views(text, _DEPTH), None) is None:
+        if next(self._views(text, DECODING_DEPTH), None) is None:
             return []  # nearly always, so what is written by ourselves is blanked out after
-        return _merged(self._views(blanked(text, "\0"), _DEPTH))
+        return _merged(self._views(blanked(text, "\0"), DECODING_DEPTH))
 
     def redact(self, text: str) -> str:
         """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
@@ -108,7 +110,7 @@ class Detector:
             yield Found(*match)
         for start, end in self._known.find(text):
             yield Found(start, end, "known-secret")
-        if depth < _DEPTH:
+        if depth < DECODING_DEPTH:
             runs = _base64_runs(data)
             yield from self._encoded(data, runs, depth)
             for pattern, new in _rewritings(text, data, broken=_broken(data, runs)):
