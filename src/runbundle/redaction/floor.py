@@ -13,9 +13,10 @@ from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
-from runbundle.redaction.credential_words import FLOOR_WORDS
+from runbundle.redaction.credential_words import FLOOR_WORDS, credential_key, names_another
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.markers import blanked
+from runbundle.redaction.names import names_a_person
 
 # Names, ids and keys repeat: of a service's spans nearly all have been judged before. A judgement costs 5 to 10 µs, a
 # look-up 0.1 µs. The caches hold at most four times 8,192 short strings.
@@ -73,7 +74,7 @@ def _short_has_credential(text: str) -> bool:
 @lru_cache(maxsize=_CACHE)
 def safe_name(text: str) -> bool:
     """Tell whether `text` may be kept where a short, low-cardinality name belongs."""
-    if _NAME.fullmatch(text) is None or has_credential(text):
+    if _NAME.fullmatch(text) is None or has_credential(text) or names_a_person(text) or _says_a_credential(text):
         return False
     return not any(_drawn_at_random(token.group()) for token in _RUN.finditer(text))
 
@@ -82,6 +83,18 @@ def safe_name(text: str) -> bool:
 def safe_identifier(text: str) -> bool:
     """Tell whether `text` may be kept where an id belongs; ids are random, so only shape and formats are judged."""
     return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
+
+
+_SAID = re.compile(r"([A-Za-z_-]{2,40})(?: is)?[ =:]{1,3}(\S{6,})")
+
+
+def _says_a_credential(text: str) -> bool:
+    """Tell whether a word in `text` names a credential and what follows it is one: `password Tr0ub4dor`."""
+    return any(
+        credential_key(said[1]) != "" and not said[2].isalpha() and any(map(str.isdigit, said[2]))
+        and not names_another(said[1])
+        for said in _SAID.finditer(text)
+    )  # fmt: skip
 
 
 def _drawn_at_random(token: str) -> bool:

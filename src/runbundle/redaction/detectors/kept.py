@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from runbundle.redaction.detectors.known import KNOWN, MIN_CHARS
+from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_values import MIN_CHARS
 from runbundle.redaction.detectors.text import MASK, Found, default_detector, masked
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.receipt import Receipt
