@@ -180,6 +180,8 @@ class RedactionSummary(Record):
     """Which key the digests were made with; not the key."""
     totals: list[ReceiptTotal] = Field(default_factory=list[ReceiptTotal])
     """Sum of all receipts."""
+    masked: dict[str, int] | None = None
+    """Credentials that were still found in the bundle when it was sealed, and masked there, by rule."""
     content_mode: Literal["digest", "debug"] = "digest"
     """Whether prompts and outputs are digests only."""
 

@@ -7,6 +7,7 @@ that reads like a word passes them.
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -53,17 +54,30 @@ def has_credential(text: str) -> bool:
     return _short_has_credential(text) if len(text) <= _CACHED_CHARS else _has_credential(text)
 
 
+def has_credential_format(text: str) -> bool:
+    """Tell the same by the formats alone, whatever this process knows: for bundles that others made."""
+    return _found(text, _in_format)
+
+
 def _has_credential(text: str) -> bool:
-    if not _searched(text):
+    return _found(text, _searched)
+
+
+def _found(text: str, search: Callable[[str], bool]) -> bool:
+    if not search(text):
         return False  # nearly all text: what is written by ourselves need not be found in it
     # Quotes, since the word before a marker or a digest is no key to it, nor to what comes after it.
     rest = blanked(text, '"')
-    return rest is text or _searched(rest)
+    return rest is text or search(rest)
+
+
+def _in_format(text: str) -> bool:
+    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
+    return pattern.search(text) is not None
 
 
 def _searched(text: str) -> bool:
-    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
-    return pattern.search(text) is not None or bool(KNOWN.find(text))
+    return _in_format(text) or bool(KNOWN.find(text))
 
 
 @lru_cache(maxsize=_CACHE)
