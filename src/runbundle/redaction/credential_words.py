@@ -80,7 +80,7 @@ _WHOLE: dict[str, Strength] = {
     ),
 }  # fmt: skip
 """Keys, and endings of keys, that are judged as a whole."""
-TEXT_WORDS = sorted((PASSWORDS | SECRETS | ENDINGS) - _words("pin cookie pat cvv cvc mnemonic psk csrf xsrf"))
+TEXT_WORDS = sorted(filter(str.isascii, (PASSWORDS | SECRETS | ENDINGS) - _words("pin cookie pat cvv cvc mnemonic psk csrf xsrf")))
 """Words that are telling in text, too, with a value behind them."""
 
 FLOOR_WORDS = ("password", "passwd", "secret", "token", "api_?key")

@@ -7,7 +7,6 @@ that reads like a word passes them.
 """
 
 import re
-from collections.abc import Callable
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -56,28 +55,20 @@ def has_credential(text: str) -> bool:
 
 def has_credential_format(text: str) -> bool:
     """Tell the same by the formats alone, whatever this process knows: for bundles that others made."""
-    return _found(text, _in_format)
+    return _CREDENTIAL.search(text) is not None and _CREDENTIAL.search(blanked(text, '"')) is not None
 
 
 def _has_credential(text: str) -> bool:
-    return _found(text, _searched)
-
-
-def _found(text: str, search: Callable[[str], bool]) -> bool:
-    if not search(text):
+    if not _searched(text):
         return False  # nearly all text: what is written by ourselves need not be found in it
     # Quotes, since the word before a marker or a digest is no key to it, nor to what comes after it.
     rest = blanked(text, '"')
-    return rest is text or search(rest)
-
-
-def _in_format(text: str) -> bool:
-    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
-    return pattern.search(text) is not None
+    return rest is text or _searched(rest)
 
 
 def _searched(text: str) -> bool:
-    return _in_format(text) or bool(KNOWN.find(text))
+    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
+    return pattern.search(text) is not None or bool(KNOWN.find(text))
 
 
 @lru_cache(maxsize=_CACHE)
