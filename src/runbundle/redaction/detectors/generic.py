@@ -30,6 +30,8 @@ _KEYWORDS = (
 )  # fmt: skip
 _SEPARATOR = r"\s{0,5}(?:=>|[:?+.]?=|\|\||!={1,2}|={2,3}|[:=,(]{1,3})\s{0,5}"
 _QUOTE = r"\\{0,3}[\"'`]"
+_BARE = r"([^\s\"'`,;&<>()\\]{6,512}|[^\s\"'`,;&<>()\\]{1,5}[\"'`,;&<>()\\][A-Za-z0-9])"
+"""A value without quotes, or its beginning up to a sign in it."""
 _TYPE = r"(?:\s(?:string|str|text))?"
 
 _PLACEHOLDER = re.compile(
@@ -195,7 +197,7 @@ GENERIC_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "key-value-unquoted",
-        rf"(?i)(?:{_WORD})[\w.-]{{0,30}}\s{{0,3}}(?:=>|:=|=|:)\s{{0,5}}([^\s\"'`,;&<>()\\]{{1,512}})",
+        rf"(?i)(?:{_WORD})[\w.-]{{0,30}}\s{{0,3}}(?:=>|:=|=|:)\s{{0,5}}{_BARE}",
         _KEYWORDS, _valued, False, value_end,
     ),
     Rule(
@@ -253,7 +255,7 @@ GENERIC_RULES: tuple[Rule, ...] = (
     Rule(
         "camel-case-key",
         rf"[a-z0-9](?:Password|Passwd|Secret|Token|Credential|Key|Auth|Pwd)(?:[A-Z]\w{{0,20}})?{_TYPE}[\"']?{_SEPARATOR}"
-        rf"(?:{_QUOTE})?([^\s\"'`,;&<>()\\]{{1,512}})",
+        rf"(?:{_QUOTE})?{_BARE}",
         _KEYWORDS, _valued, False, value_end,
     ),
     Rule(
