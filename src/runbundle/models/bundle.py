@@ -164,7 +164,7 @@ class ReceiptTotal(Record):
     rule: str
     """`undeclared`, `content`, `contract:<tool>:<selector>`, …"""
     action: str
-    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`."""
+    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`; `found`: it was redacted before, elsewhere."""
     count: int
     """How often, in all spans."""
 

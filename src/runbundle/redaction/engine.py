@@ -15,11 +15,12 @@ from runbundle.models.records import (
 from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.credential_words import credential_key, is_credential
 from runbundle.redaction.detectors.kept import is_known_number
+from runbundle.redaction.foreign import count_markers, receipt_of
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.redaction.markers import HIDDEN, SMALL, canonical, is_marker, marker, told_size
 from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
 from runbundle.redaction.policy import Policy
-from runbundle.redaction.receipt import Receipt, parse_receipt
+from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.shapes import RECEIPT, allowed, is_flag, is_name, kept_trace_state, schema_url, standard_event
 from runbundle.redaction.taint import Table, Taint
 from runbundle.redaction.text import derived_names
@@ -86,11 +87,15 @@ class Redactor:
 
     def _span(self, record: SpanRecord) -> SpanRecord:
         raw = record["attributes"]
-        receipt = parse_receipt(raw.get(RECEIPT)) or Receipt()
         tool = raw.get("gen_ai.tool.name")
         tool = tool if isinstance(tool, str) and is_name(tool, "gen_ai.tool.name") else ""
         tenant_id = record.get("tenant_id", "")
         tenant = self._tenant(tenant_id)
+        receipt, new = receipt_of(raw.get(RECEIPT), tenant.digest.key_id)
+        if new:
+            count_markers(raw, tenant.digest.key_id, receipt)
+            for event in record["events"]:
+                count_markers(event["attributes"], tenant.digest.key_id, receipt)
         work = Work(receipt, tool, self._taint.table(tenant_id, record["run_id"]), tenant, [])
         attributes = self._attributes(raw, work, "attributes")
         redacted: SpanRecord = {
@@ -113,10 +118,12 @@ class Redactor:
     def redact_log(self, record: LogRecordDict) -> LogRecordDict:
         """Return the redacted log record. Total, as `redact_span` is; the input is not modified."""
         try:
-            receipt = parse_receipt(record["attributes"].get(RECEIPT)) or Receipt()
             name, body = record["event_name"], record["body"]
             tenant_id = record.get("tenant_id", "")
             tenant = self._tenant(tenant_id)
+            receipt, new = receipt_of(record["attributes"].get(RECEIPT), tenant.digest.key_id)
+            if new:
+                count_markers(record["attributes"], tenant.digest.key_id, receipt)
             work = Work(receipt, "", self._taint.table(tenant_id, record["run_id"]), tenant, [])
             attributes = self._attributes(record["attributes"], work, "attributes")
             redacted: LogRecordDict = {

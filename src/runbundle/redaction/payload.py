@@ -124,7 +124,7 @@ def _walk_map(
                 # What a payload is mostly made of: its key and its value go, with one note for both.
                 result[name] = _UNDECLARED
                 if walk.taint is not None:
-                    remember(walk.taint, item, "undeclared")
+                    remember(walk.taint, item, "undeclared", str(key))
                 continue
         where = f"{path}/{escape(name)}"
         below = advance(state, name)
@@ -154,7 +154,7 @@ def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path
         return _keep(without_labelled(value, walk.receipt, path), walk, note, limit, path, 0)
     walk.receipt.add(path, note, action)
     if walk.taint is not None:
-        remember(walk.taint, value, data_class)
+        remember(walk.taint, value, data_class, path.rpartition("/")[2])
     if action == "drop":
         return _GONE
     if action == "hash":
