@@ -57,14 +57,14 @@ def test_a_credential_in_a_value_is_masked_in_place_and_stated(
     assert bundle.index.redaction.masked == {"github-token": 1}
     report = verify(bundle.store, bundle.key)
     assert [finding.code for finding in report.findings] == ["RB413"]
-    written = b"".join(p.read_bytes() for p in (tmp_path / "store").rglob("*") if p.is_file() and ".spool" not in p.parts)
+    written = b"".join(
+        p.read_bytes() for p in (tmp_path / "store").rglob("*") if p.is_file() and ".spool" not in p.parts
+    )
     assert CANARY.encode() not in written
     assert b'"gen_ai.response.id":"[REDACTED:credential]"' in written
 
 
-def test_a_revision_goes_on_saying_it(
-    configured: Configured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_revision_goes_on_saying_it(configured: Configured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was masked in the first seal is no less leaked by the second."""
     run_with_a_hole(configured, monkeypatch)
     with runbundle.start_run("r", run_id="holed"):
@@ -81,7 +81,9 @@ def test_a_payload_keeps_its_form_when_it_is_masked(tmp_path: Path, configured: 
     rules = [{"selector": "", "action": "keep"}]
     handle = configured(contracts=[{"name": "find", "data": {"rules": rules}}])
     with runbundle.start_run("r", config={"n": [71234567812345]}):
-        with runbundle.start_tool("find", {"q": "say teal-otter-bridge now", "n": 71234567812345, "d": {"teal-otter-bridge": 1}}):
+        with runbundle.start_tool(
+            "find", {"q": "say teal-otter-bridge now", "n": 71234567812345, "d": {"teal-otter-bridge": 1}}
+        ):
             pass
         # Known only after it was recorded.
         runbundle.register_secret("teal-otter-bridge", 71234567812345)
@@ -101,9 +103,14 @@ def test_a_payload_keeps_its_form_when_it_is_masked(tmp_path: Path, configured: 
 def test_nobody_can_stop_a_run_from_being_stored_by_a_secret_of_their_choice(configured: Configured) -> None:
     """Words of the format, parts of them, media types, dates, another's tenant: all runs are sealed and hold."""
     handle = configured()
-    words = ["application/json", "runbundle/run/v1", "span.started", "an.start", "2026-11-27", "trace_id", "acme-tenant-1",
-             "tool_calls.json", "ools.json", "complete", '"status":"ok"', "[REDACTED:content", "runbundle.redaction"]  # fmt: skip
-    with runbundle.start_run("r", tenant_id="evil"), runbundle.start_tool("login", {"p": [SecretStr(w) for w in words]}):
+    words = [
+        "application/json", "runbundle/run/v1", "span.started", "an.start", "2026-11-27", "trace_id", "acme-tenant-1",
+        "tool_calls.json", "ools.json", "complete", '"status":"ok"', "[REDACTED:content", "runbundle.redaction",
+    ]  # fmt: skip
+    with (
+        runbundle.start_run("r", tenant_id="evil"),
+        runbundle.start_tool("login", {"p": [SecretStr(w) for w in words]}),
+    ):
         pass
     with runbundle.start_run("r", tenant_id="acme-tenant-1"), runbundle.start_tool("find", {"q": 1}):
         pass

@@ -17,7 +17,10 @@ def test_different_ways_have_different_paths_however_long(ways: list[list[str]])
     """A path over the limit keeps its head and ends in what stands for the rest; none is like another."""
     paths = {tuple(way): functools.reduce(below, way, "run:r") for way in ways}
     assert len(set(paths.values())) == len(paths)
-    assert all(len(path) <= LANE_LIMIT and path.startswith("run:r") and is_name(path, "runbundle.lane") for path in paths.values())
+    assert all(
+        len(path) <= LANE_LIMIT and path.startswith("run:r") and is_name(path, "runbundle.lane")
+        for path in paths.values()
+    )
 
 
 def test_the_ranks_of_a_name_are_counted_apart() -> None:

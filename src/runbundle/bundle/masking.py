@@ -19,11 +19,12 @@ from runbundle.redaction.detectors.text import MASK, format_detector, masked
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_marker, marker
 
-_FORMAT = frozenset(
-    "schema run_id tenant_id trace_id span_id parent_span_id time_ns type op joined capture source status duration_ns"
-    " started_at ended_at redactions severity links dropped digest bytes side_effects decision cited_by rank sha256 path"
-    " media_type files counts usage trace_ids redaction completeness supersedes config contract".split()
-)
+_FORMAT = frozenset({
+    "schema", "run_id", "tenant_id", "trace_id", "span_id", "parent_span_id", "time_ns", "type", "op", "joined",
+    "capture", "source", "status", "duration_ns", "started_at", "ended_at", "redactions", "severity", "links",
+    "dropped", "digest", "bytes", "side_effects", "decision", "cited_by", "rank", "sha256", "path", "media_type",
+    "files", "counts", "usage", "trace_ids", "redaction", "completeness", "supersedes", "config", "contract",
+})  # fmt: skip
 """Keys of the format, outside of data, whose values are its own."""
 _DATA = frozenset({"attributes", "view"})
 """Keys below which everything is data, but for what a redactor writes about it."""
@@ -34,8 +35,8 @@ _SOURCES = ("config.snapshot.json", "events.jsonl")
 def mask(bundle: Assembled, scratch: Path, before: Mapping[str, int]) -> Counter[str]:
     """Mask the credentials in the values of a bundle's files; return how many there were, by rule.
 
-    Files that hold none stay as they are. Sizes and digests are made again, and run.json says how many were masked, with
-    those of the revision `before`.
+    Files that hold none stay as they are. Sizes and digests are made again, and run.json says how many were masked,
+    with those of the revision `before`.
     """
     found: dict[str, Counter[str]] = {}
     for place, made in enumerate(bundle.parts):

@@ -21,7 +21,6 @@ from runbundle.errors import BundleQuarantined
 from runbundle.models.identity import RunKey
 from runbundle.redaction.detectors.text import format_detector
 
-
 _log = logging.getLogger("runbundle")
 
 
@@ -52,7 +51,8 @@ def search(files: Iterable[tuple[str, Iterable[bytes]]]) -> list[Hit]:
 def pass_tripwire(bundle: Assembled, spool: Path, scratch: Path, run: RunKey, over: Bundle | None) -> int:
     """Search a bundle and mask what is found in its values; return how many that were.
 
-    `over` is the revision before, which may have had some, too. Raises `BundleQuarantined` for a credential in a place that cannot be masked; the run's journals are aside then.
+    `over` is the revision before, which may have had some, too. Raises `BundleQuarantined` for a credential in a
+    place that cannot be masked; the run's journals are aside then.
     """
     before = (over.index.redaction.masked if over else None) or {}
     if not (before or _search(bundle)):

@@ -164,7 +164,8 @@ class ReceiptTotal(Record):
     rule: str
     """`undeclared`, `content`, `contract:<tool>:<selector>`, …"""
     action: str
-    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`; `found`: it was redacted before, elsewhere."""
+    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`; `found`: it was redacted before,
+    elsewhere."""
     count: int
     """How often, in all spans."""
 

@@ -11,6 +11,9 @@ from runbundle.models.findings import FINDINGS
 from runbundle.otel import active, notices, switch
 from runbundle.otel.digest_key import key_standing
 from runbundle.otel.processors import innermost, is_safe, processors_of, raw_processors
+from runbundle.redaction.detectors.environment import is_environment_secret
+from runbundle.redaction.detectors.known import WHY
+from runbundle.redaction.detectors.known_values import refusal
 
 _GROUPS = {
     "OTEL_TRACES_EXPORTER": "opentelemetry_traces_exporter",
@@ -47,6 +50,16 @@ def diagnose_environment() -> list[Diagnosis]:
         name = os.environ["OTEL_TRACES_SAMPLER"].strip()
         said = f"OTEL_TRACES_SAMPLER is {name}: a provider that configure() builds records every run nevertheless"
         found.append(_diagnosis("RB903", f"{said}, one of the application's own does not"))
+    return found
+
+
+def diagnose_secrets() -> list[Diagnosis]:
+    """Look for variables that hold credentials by their names and whose values cannot be known secrets."""
+    found: list[Diagnosis] = []
+    for name, value in sorted(os.environ.items()):
+        why = refusal(value.strip()) if is_environment_secret(name, value) else ""
+        if why:
+            found.append(_diagnosis("RB414", f"the value of {name} is not masked where it turns up: {WHY[why]}"))
     return found
 
 

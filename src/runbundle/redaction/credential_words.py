@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from functools import lru_cache
+from itertools import pairwise
 from typing import Literal
 
 Strength = Literal["", "weak", "strong"]
@@ -23,40 +24,45 @@ PASSWORDS = _words("password passwd passphrase passcode pwd pswd passwort kennwo
 """What a person types, whatever comes after it in a key."""
 SECRETS = _words("secret credential cred apikey secretkey accesskey privatekey passkey")
 """The same, of machines."""
-ENDINGS = _words("pass pw token auth authorization cookie jwt dsn pin otp totp pat bearer salt csrf xsrf cvv cvc mnemonic psk")
+ENDINGS = _words(
+    "pass pw token auth authorization cookie jwt dsn pin otp totp pat bearer salt csrf xsrf cvv cvc mnemonic psk"
+)
 """Credentials if they are the last word of a key."""
 _GLUED = ("password", "passwd", "passphrase", "secret", "apikey", "accesskey", "secretkey", "privatekey", "credentials",
           "token", "sessid", "sessionid", "connectionstring")  # fmt: skip
 """How a word ends that is made of several without a sign between them: `dbpassword`, `PHPSESSID`."""
 
 KEY_OF = _words(
-    "api app access account acct private priv secret signing sign encryption encrypt enc decryption master shared service"
-    " storage session client consumer license licence admin auth write read subscription integration webhook deploy user"
-    " project developer personal rest server bot ssh db root hmac jwt cookie aes rsa ec dsa ecdsa ed25519 pgp gpg tls ssl"
-    " wrapping kek dek cek product activation recovery security crypto cipher mac seed wallet bearer oauth function"
-    " functions host wifi wpa preshared machine system service_role anon bootstrap registration provisioning cluster"
+    "api app access account acct private priv secret signing sign encryption encrypt enc decryption master shared"
+    " service storage session client consumer license licence admin auth write read subscription integration"
+    " webhook deploy user project developer personal rest server bot ssh db root hmac jwt cookie aes rsa ec dsa"
+    " ecdsa ed25519 pgp gpg tls ssl wrapping kek dek cek product activation recovery security crypto cipher mac"
+    " seed wallet bearer oauth function functions host wifi wpa preshared machine system service_role anon"
+    " bootstrap registration provisioning cluster"
 )
 """Whose key, secret, token, pass or pin it is."""
 _NO_KEY_OF = _words(
-    "public pub primary foreign sort partition range hash row cache idempotency idempotent dedup dedupe deduplication group"
-    " object s3 lookup map dict json unique natural surrogate composite index routing message event record entity i18n"
-    " translation locale config field column attribute property label tag search query order issue parent child business"
-    " trace span sorting filter answer registry option setting shortcut hot arrow test storage_object blob bucket metric"
+    "public pub primary foreign sort partition range hash row cache idempotency idempotent dedup dedupe"
+    " deduplication group object s3 lookup map dict json unique natural surrogate composite index routing message"
+    " event record entity i18n translation locale config field column attribute property label tag search query"
+    " order issue parent child business trace span sorting filter answer registry option setting shortcut hot arrow"
+    " test storage_object blob bucket metric"
 )
 _NO_TOKEN_OF = _words(
-    "max min input output num n total prompt completion stop eos bos pad unk special cls sep mask next page nextpage prev"
-    " previous continuation pagination sync resume cancellation cancel new_line start end context reasoning cached budget"
-    " used remaining generated text word sub begin image audio thinking"
+    "max min input output num n total prompt completion stop eos bos pad unk special cls sep mask next page"
+    " nextpage prev previous continuation pagination sync resume cancellation cancel new_line start end context"
+    " reasoning cached budget used remaining generated text word sub begin image audio thinking"
 )
 _ABOUT = _words(
-    "id ids uuid guid count counts counter length len size type kind name names url uri path paths file filename dir folder"
-    " directory expires expire expiry expiration expired ttl age created updated changed modified at on date time timeout"
-    " version algorithm alg format policy policies rule rules hint hints status state enabled disabled required valid"
-    " validated limit limits usage used rate ratio price cost budget strength field fields column prefix suffix arn issuer"
-    " provider providers method methods scheme schemes endpoint server store manager digest fingerprint index position"
-    " rotation rotated class encoding bits scope scopes present set exists sock socket cmd command env var source backend"
-    " mode reset resets attempts attempt retries link page max min number per window buffer overflow bucket holder owner"
-    " label labels placeholder error errors message description template prompt tokens completion model models"
+    "id ids uuid guid count counts counter length len size type kind name names url uri path paths file filename"
+    " dir folder directory expires expire expiry expiration expired ttl age created updated changed modified at on"
+    " date time timeout version algorithm alg format policy policies rule rules hint hints status state enabled"
+    " disabled required valid validated limit limits usage used rate ratio price cost budget strength field fields"
+    " column prefix suffix arn issuer provider providers method methods scheme schemes endpoint server store"
+    " manager digest fingerprint index position rotation rotated class encoding bits scope scopes present set"
+    " exists sock socket cmd command env var source backend mode reset resets attempts attempt retries link page"
+    " max min number per window buffer overflow bucket holder owner label labels placeholder error errors message"
+    " description template prompt tokens completion model models"
 )
 """What a last word makes of the words before it: a thing about the credential, not the credential."""
 _SAME = _words(
@@ -68,19 +74,24 @@ _SAME = _words(
 _WHOLE: dict[str, Strength] = {
     **dict.fromkeys(
         (
-            "access key id", "connection string", "conn str", "conn string", "connection str", "set cookie", "seed phrase",
+            "access key id", "connection string", "conn str", "conn string", "connection str", "set cookie", "seed"
+            " phrase",
             "recovery phrase", "recovery code", "recovery codes", "backup code", "backup codes", "security code",
             "verification code", "access code", "auth code", "authorization code", "otp code", "pin code", "totp seed",
-            "session key", "mot de passe", "secret id", "x csrf", "pass code", "pass word", "pass phrase", "password hash",
+            "session key", "mot de passe", "secret id", "x csrf", "pass code", "pass word",
+            "pass phrase", "password hash",
         ),
         "strong",
     ),
     **dict.fromkeys(
-        ("key", "keys", "tokens", "seed", "session", "session id", "sid", "license", "licence", "sig", "webhook"), "weak",
+        ("key", "keys", "tokens", "seed", "session", "session id", "sid", "license", "licence", "sig", "webhook"),
+        "weak",
     ),
 }  # fmt: skip
 """Keys, and endings of keys, that are judged as a whole."""
-TEXT_WORDS = sorted(filter(str.isascii, (PASSWORDS | SECRETS | ENDINGS) - _words("pin cookie pat cvv cvc mnemonic psk csrf xsrf")))
+TEXT_WORDS = sorted(
+    filter(str.isascii, (PASSWORDS | SECRETS | ENDINGS) - _words("pin cookie pat cvv cvc mnemonic psk csrf xsrf"))
+)
 """Words that are telling in text, too, with a value behind them."""
 
 FLOOR_WORDS = ("password", "passwd", "secret", "token", "api_?key")
@@ -103,7 +114,7 @@ def credential_key(key: str) -> Strength:
     last, before = words[-1], words[-2] if len(words) > 1 else ""
     if last in _ABOUT and not (last == "tokens" and before not in _NO_TOKEN_OF):
         return ""
-    single = last[:-1] if last.endswith("s") and last not in ("pass",) else last
+    single = last[:-1] if last.endswith("s") and last != "pass" else last
     if single == "token":
         if before in _NO_TOKEN_OF:
             return ""
@@ -116,7 +127,7 @@ def credential_key(key: str) -> Strength:
         return "strong"
     if any(word in PASSWORDS or word in SECRETS or word.removesuffix("s") in SECRETS for word in words):
         return "strong"
-    return "strong" if any(b in KEY_OF and k == "key" for b, k in zip(words, words[1:], strict=False)) else ""
+    return "strong" if any(b in KEY_OF and k == "key" for b, k in pairwise(words)) else ""
 
 
 def _split(key: str) -> list[str]:
@@ -165,7 +176,8 @@ def holds_below(key: str) -> bool:
 
 
 _SMALL = 1000
-_SCHEMES = _words("basic bearer digest oauth oauth2 oidc saml jwt token apikey api_key none null true false ntlm negotiate"
+_SCHEMES = _words("basic bearer digest oauth oauth2 oidc saml jwt token apikey api_key none null true false ntlm"
+                  " negotiate"
                   " iam mtls auto required optional")  # fmt: skip
 
 
@@ -184,8 +196,8 @@ _FLAT = re.compile(
 
 
 def looks_drawn(text: str) -> bool:
-    """Tell whether a text reads as nothing but a credential: mixed characters, no words, no number, date, id or path."""
-    if not 8 <= len(text) <= 512 or " " in text.strip() or _FLAT.fullmatch(text) is not None:
+    """Tell whether a text reads as nothing but a credential: mixed characters, no word, number, date, id or path."""
+    if not 8 <= len(text) <= 512 or " " in text.strip() or "[REDACTED:" in text or _FLAT.fullmatch(text) is not None:
         return False
     kinds = sum((
         any(c.islower() for c in text), any(c.isupper() for c in text), any(c.isdigit() for c in text),

@@ -58,7 +58,11 @@ class DebugContent:
             rules = self._rules.get((tool, SPAN_KEYS.get(key, "")))
             if rules is not None:
                 value = redact_payload(value, rules, self._digest, Receipt(), key)
-            kept[_clean(key)] = marker("credential") if is_credential(key, value) and key not in SPAN_KEYS else _clean(without_labelled(value, Receipt(), ""))
+            kept[_clean(key)] = (
+                marker("credential")
+                if is_credential(key, value) and key not in SPAN_KEYS
+                else _clean(without_labelled(value, Receipt(), ""))
+            )
         return kept
 
 
@@ -79,9 +83,7 @@ def _clean(value: Any, depth: int = 0) -> Any:
         return _clean(value.decode("utf-8", "replace"), depth)
     if isinstance(value, Mapping) and depth < _DEPTH:
         fields = cast("Mapping[Any, Any]", value)
-        return {
-            _clean(str(k)): _clean(v, depth + 1) for k, v in fields.items()
-        }
+        return {_clean(str(k)): _clean(v, depth + 1) for k, v in fields.items()}
     if isinstance(value, list | tuple) and depth < _DEPTH:
         return [_clean(item, depth + 1) for item in cast("list[Any]", value)]
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):

@@ -3,6 +3,7 @@
 Nothing here says what a value is.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
@@ -51,14 +52,31 @@ class _Cause(NamedTuple):
         return self.rule.max_chars if self.rule and self.action == "truncate" else None
 
 
-def explain(contract: ToolContract, payload: Any, target: Target = "input") -> list[Explained]:
+def explain(contract: ToolContract, payload: Any, target: Target = "input", *, named: bool = False) -> list[Explained]:
     """Explain what `redact_payload` does to each value of a payload, in the payload's order.
 
     Values are scalars and empty containers, and inside text that is opened as JSON the same. Nothing that is said
-    contains a value or a key that the contract would not keep.
+    contains a value, nor a key that the contract would not keep; if `named`, all keys but those that are credentials.
     """
     rules = compile_payload_rules(contract, target)
+    if named:
+        keys = frozenset(key for key in _keys_in(payload) if not credential_in_key(key))
+        return list(_walk(payload, rules._replace(shown_keys=keys), rules.root, None, "", 0))
     return list(_walk(payload, rules, rules.root, None, "", 0))
+
+
+def _keys_in(payload: Any) -> Iterator[str]:
+    pending: list[Any] = [payload]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Mapping):
+            yield from map(str, cast("Mapping[Any, Any]", item))
+            pending += cast("Mapping[Any, Any]", item).values()
+        elif isinstance(item, list | tuple):
+            pending += cast("list[Any]", item)
+        elif isinstance(item, str) and item[:1] in ("{", "["):
+            with contextlib.suppress(orjson.JSONDecodeError):
+                pending.append(orjson.loads(item.encode("utf-8", "replace")))
 
 
 def deciding_rule(state: State, path: tuple[str, ...]) -> FieldRule | None:
@@ -83,7 +101,7 @@ def _walk(
     own = best_rule(state)
     rule = own or inherited
     if depth > MAX_DEPTH:
-        yield from _whole(value, _Cause(None, "mask", f"nested deeper than {MAX_DEPTH}", rules.known_keys), path)
+        yield from _whole(value, _Cause(None, "mask", f"nested deeper than {MAX_DEPTH}", _nameable(rules)), path)
         return
     if leads_on(state, withheld=_withholds(rule)):
         if isinstance(value, Mapping):
@@ -114,7 +132,7 @@ def _walk(
         action, why = rules.scalars, "no rule names it (undeclared_scalars)"
     else:
         action, why = rules.undeclared, "no rule names it"
-    yield from _whole(value, _Cause(rule, action, why, rules.known_keys), path)
+    yield from _whole(value, _Cause(rule, action, why, _nameable(rules)), path)
 
 
 def _walk_map(
@@ -132,17 +150,23 @@ def _walk_map(
             hidden += 1
             name = marker("key", index=hidden)
             if rule is None and rules.masks_undeclared and not advance(state, name):
-                cause = _Cause(None, "mask", "neither a rule nor the schema names its key", rules.known_keys)
-                yield from _withheld(item, cause, f"{path}/{name}", depth)
+                cause = _Cause(None, "mask", "neither a rule nor the schema names its key", _nameable(rules))
+                at = key if key in rules.shown_keys else name
+                yield from _withheld(item, cause, path + selector_of((at,)), depth)
                 continue
         below = advance(state, name)
         decides = best_rule(below) or rule
         # A key that nobody named goes with its value.
         gone = not known and decides is not None and decides.effective_action == "drop"
         shown = marker("key", index=index) if gone else name
+        shown = key if key in rules.shown_keys else shown
         if key in labels:
             item = labelled(item, labels[key], below, rule, Receipt(), path)
         yield from _walk(item, rules, below, rule, path + selector_of((shown,)), depth + 1)
+
+
+def _nameable(rules: PayloadRules) -> frozenset[str]:
+    return rules.known_keys | rules.shown_keys if rules.shown_keys else rules.known_keys
 
 
 def _whole(value: Any, cause: _Cause, path: str) -> Iterator[Explained]:
@@ -172,7 +196,8 @@ def _kept(value: Any, clean: Any, cause: _Cause, path: str, depth: int) -> Itera
             yield _row(path, cause, "keep")
     elif depth <= MAX_DEPTH and isinstance(value, Mapping) and value:
         for index, (key, item) in enumerate(cast("Mapping[Any, Any]", value).items()):
-            name = marker("key", index=index + 1) if credential_in_key(str(key)) else str(key)
+            hides = credential_in_key(str(key)) and str(key) not in cause.known
+            name = marker("key", index=index + 1) if hides else str(key)
             yield from _kept(item, clean[key], cause, f"{path}{selector_of((name,))}", depth + 1)
     elif depth <= MAX_DEPTH and isinstance(value, list | tuple) and value:
         for index, item in enumerate(cast("list[Any]", value)):

@@ -48,6 +48,7 @@ _CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberT
 _SHORT_CREDENTIAL = re.compile(_FORMATS, re.ASCII)
 _SHORT = 64
 
+
 def has_credential(text: str) -> bool:
     """Tell whether `text` contains something in the public format of a credential. Linear in its length."""
     return _short_has_credential(text) if len(text) <= _CACHED_CHARS else _has_credential(text)

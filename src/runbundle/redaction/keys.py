@@ -1,15 +1,26 @@
 """The attribute keys that this library knows, and what each may hold.
 
-Four kinds: `name` (short, low-cardinality text; `names` says how short), `id` (an opaque identifier), `number` (numbers and booleans), and
-`content` (free text: its key stays, its value becomes a marker). A key in none of the tables is undeclared: neither
-it nor its value is kept. Names are from the OpenTelemetry registry; the GenAI ones have moved to a repository of
-their own and are vendored here as plain strings, since their Python constants are deprecated.
+Four kinds: `name` (short, low-cardinality text; `names` says how short), `id` (an opaque identifier), `number` (numbers
+and booleans), and `content` (free text: its key stays, its value becomes a marker). A key in none of the tables is
+undeclared: neither it nor its value is kept. Names are from the OpenTelemetry registry; the GenAI ones have moved to a
+repository of their own and are vendored here as plain strings, since their Python constants are deprecated.
 """
 
 from typing import Literal
 
 Kind = Literal[
-    "name", "id", "number", "content", "config", "messages", "arguments", "result", "own", "stack", "user", "free_id",
+    "name",
+    "id",
+    "number",
+    "content",
+    "config",
+    "messages",
+    "arguments",
+    "result",
+    "own",
+    "stack",
+    "user",
+    "free_id",
     "flag",
 ]
 

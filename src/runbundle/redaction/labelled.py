@@ -1,7 +1,7 @@
 """Credentials by what stands beside them in structure: under a key, in a pair of name and value, after a header's name.
 
-Text has rules for the same (`detectors.generic`); both go by the table of `credential_words`. JSON in text is opened, as
-often as `DECODING_DEPTH` says.
+Text has rules for the same (`detectors.generic`); both go by the table of `credential_words`. JSON in text is opened,
+as often as `DECODING_DEPTH` says.
 """
 
 import re
@@ -17,12 +17,18 @@ from runbundle.redaction.detectors.text import DECODING_DEPTH, MASK
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.receipt import Receipt
 
-_NAMES = frozenset(
-    "name key header field k n param parameter attribute variable var property option setting label env".split()
-)
-_VALUES = frozenset("value values v val data content text default string_value stringvalue secret raw current".split())
+_NAMES = frozenset({
+    "name", "key", "header", "field", "k", "n", "param", "parameter", "attribute", "variable", "var", "property",
+    "option", "setting", "label", "env",
+})  # fmt: skip
+_VALUES = frozenset({
+    "value", "values", "v", "val", "data", "content", "text", "default", "string_value", "stringvalue", "secret",
+    "raw", "current",
+})  # fmt: skip
 _NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9_.:-]{0,63}")
-_FIELDS = frozenset("username user email login name id url host type role".split())
+_FIELDS = frozenset({
+    "username", "user", "email", "login", "name", "id", "url", "host", "type", "role",
+})  # fmt: skip
 _MOST_FIELDS = 32
 """An object with more is no pair of a name and a value."""
 
@@ -35,6 +41,7 @@ Labels = Mapping[Any, str]
 """By key or index of a container: the name that says that what is there is a credential."""
 
 _NONE: Labels = {}
+_GONE = object()
 
 
 def labels_of_map(value: Mapping[Any, Any]) -> Labels:
@@ -120,7 +127,9 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
         for index, item in enumerate(items):
             if item is None or item.__class__ is bool:
                 continue
-            inner = without_labelled(item, receipt, f"{path}/{index}", label or labels.get(index, ""), depth + 1, opened)
+            inner = without_labelled(
+                item, receipt, f"{path}/{index}", label or labels.get(index, ""), depth + 1, opened
+            )
             if inner is not item:
                 changed = list(items) if changed is None else changed
                 changed[index] = inner
@@ -134,20 +143,25 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
 def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opened: int) -> str:
     if is_marker(value):
         return value
-    if label and is_credential(label, value):
+    inner = _opened(value) if value[:1] in _OPENING and len(value) > 1 else _GONE
+    # What is JSON is judged by what is in it, unless the label leaves no doubt.
+    if label and (inner is _GONE or credential_key(label) == "strong") and is_credential(label, value):
         receipt.add(path, f"detector:{rule_of(value) or 'credential-key'}", "mask")
         return MASK
-    if value[:1] not in _OPENING or len(value) < 2:
-        return value
-    try:
-        inner = orjson.loads(value.encode("utf-8", "replace"))
-    except orjson.JSONDecodeError:
+    if inner is _GONE:
         return value
     if opened >= DECODING_DEPTH:
         receipt.add(path, "detector:encoded-too-deep", "mask")
         return MASK
     made = without_labelled(inner, receipt, path, label, depth + 1, opened + 1)
     return value if made is inner else orjson.dumps(made).decode()
+
+
+def _opened(text: str) -> Any:
+    try:
+        return orjson.loads(text.encode("utf-8", "replace"))
+    except orjson.JSONDecodeError:
+        return _GONE
 
 
 def escape(step: Any) -> str:

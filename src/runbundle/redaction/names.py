@@ -52,7 +52,7 @@ def names_a_person(text: str) -> bool:
     """
     if "@" in text and (_MAIL.search(text) is not None or _USER_INFO.search(text) is not None):
         return True
-    if sum(c.isdigit() for c in text) < 7:
+    if sum(c.isdigit() for c in text) < 6:
         return False
     return any(_counts(found) for pattern in _NUMBERS for found in pattern.finditer(text)) or any(
         _is_card(found[0]) for found in _GROUPED.finditer(text)

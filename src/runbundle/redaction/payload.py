@@ -34,6 +34,8 @@ class PayloadRules(NamedTuple):
     """Whether the contract has a rule for the target at all."""
     masks_undeclared: bool
     """Whether everything that no rule names is masked, numbers too."""
+    shown_keys: frozenset[str] = frozenset()
+    """Keys that an explanation may name; redaction knows nothing of them."""
 
 
 def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRules:
@@ -84,7 +86,9 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
             labels = labels_of_list(cast("list[Any]", value))
             for index, item in enumerate(cast("list[Any]", value)):
                 if index in labels:
-                    item = labelled(item, labels[index], advance(state, str(index)), rule, walk.receipt, f"{path}/{index}")
+                    item = labelled(
+                        item, labels[index], advance(state, str(index)), rule, walk.receipt, f"{path}/{index}"
+                    )
                 kept = _walk(item, walk, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
                 items.append(marker(rule.data_class if rule else "undeclared") if kept is _GONE else kept)
             return items
@@ -183,7 +187,7 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
         kept: dict[str, Any] = {}
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = str(key)
-            if credential_in_key(name):
+            if name not in walk.rules.known_keys and credential_in_key(name):
                 walk.receipt.add(path, "floor", "floor")
                 name = marker("key", index=len(kept) + 1)
             kept[name] = _keep(item, walk, note, limit, f"{path}/{escape(name)}", depth + 1)

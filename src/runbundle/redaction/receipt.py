@@ -80,9 +80,10 @@ def parse_receipt(text: object) -> Receipt | None:
         return None
     try:
         body = orjson.loads(text)
-        receipt = Receipt(body.get("by", ""))
-        if receipt.by and not (isinstance(receipt.by, str) and _KEY_ID.fullmatch(receipt.by)):
+        by = body.get("by", "")
+        if by != "" and _KEY_ID.fullmatch(by) is None:
             return None
+        receipt = Receipt(by)
         for path, rule, action in body["n"]:
             if not (_SAFE_PATH.fullmatch(path) and _SAFE_RULE.fullmatch(rule) and action in _ACTIONS):
                 return None

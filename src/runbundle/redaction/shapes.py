@@ -9,6 +9,7 @@ import orjson
 from runbundle.models.identity import valid_run_id
 from runbundle.models.records import COERCED, COERCED_WORDS
 from runbundle.redaction.captured import CAPTURE, parse_capture
+from runbundle.redaction.detectors.kept import is_known_number
 from runbundle.redaction.floor import safe_identifier, safe_name
 from runbundle.redaction.keys import Kind
 from runbundle.redaction.markers import is_digest
@@ -17,7 +18,8 @@ from runbundle.redaction.names import BLANKS, longest_name, names_a_person
 from runbundle.redaction.receipt import parse_receipt
 
 RECEIPT = "runbundle.redaction"
-_LONG_NUMBER = 100_000_000
+_LONG_NUMBER = 10_000_000
+"""A number below it is neither a known secret nor a person's."""
 _SPAWNED = re.compile(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
 CLAIMED = "runbundle.claimed.run.id"
 """What somebody else says whose run it is: kept only if it could be a run's id."""
@@ -43,7 +45,7 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
             return len(value) <= 256 and safe_identifier(value) and (key != CLAIMED or valid_run_id(value))
         return kind == "own" and own_value(key, value)
     if isinstance(value, bool | int | float):
-        if kind == "name" and abs(value) >= _LONG_NUMBER and names_a_person(str(value)):
+        if abs(value) >= _LONG_NUMBER and (is_known_number(value) or (kind == "name" and names_a_person(str(value)))):
             return False
         return kind in ("name", "number", "id") or (kind == "own" and key.endswith(".bytes"))
     if isinstance(value, list | tuple) and kind in ("name", "number", "id"):

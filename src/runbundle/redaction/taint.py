@@ -2,10 +2,10 @@
 
 An agent passes values on: what a tool was given as `/email` stands in the answer of the next one as text. A table for
 each run remembers what contracts withheld; views of later payloads, results and messages are searched for it, whatever
-the case of letters: texts of 8 characters and more that are no single word, numbers of 6 digits and more as a whole, and
-of names the words of 4 letters and more as whole words. A name is what a key calls so (`name`, `surname`, `author`, …),
-or personal data of two to four capitalised words. The table is bounded, what it forgets is counted in the receipt, and
-it knows only what came before: a span that has been recorded is not recorded again.
+the case of letters: texts of 8 characters and more that are no single word, numbers of 6 digits and more as a whole,
+and of names the words of 4 letters and more as whole words. A name is what a key calls so (`name`, `surname`,
+`author`, …), or personal data of two to four capitalised words. The table is bounded, what it forgets is counted in
+the receipt, and it knows only what came before: a span that has been recorded is not recorded again.
 """
 
 import os
@@ -29,9 +29,12 @@ _OPENED = 4096
 _LEFT = 4096
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _NAME = re.compile(r"[A-Z][^\W\d_A-Z]+(?:[ '-]+[A-Z][^\W\d_]*\.?){1,3}")
+_NAME_OF = (
+    "first|last|full|given|family|middle|maiden|display|nick|sur|fore|customer|client|patient|contact|person|employee|user"
+    "|account|holder|owner|recipient|sender|traveller|passenger|guest|member"
+)
 _NAME_KEY = re.compile(
-    r"(?i)(?:^|[a-z_. -])(?:(?:first|last|full|given|family|middle|maiden|display|nick|sur|fore|customer|client|patient|contact"
-    r"|person|employee|user|account|holder|owner|recipient|sender|traveller|passenger|guest|member)[_ -]?name|surname)s?$"
+    rf"(?i)(?:^|[a-z_. -])(?:(?:{_NAME_OF})[_ -]?name|surname)s?$"
     r"|^(?:name|author|contact|person|customer|patient|recipient|employee|passenger|guest|owner|who)$"
 )
 

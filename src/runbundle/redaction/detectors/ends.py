@@ -49,16 +49,12 @@ def header_end(data: bytes, start: int, end: int) -> int:
     """Return the end of a header's value: of cookies and of a scheme with fields, the last of them."""
     before = data[max(0, start - 40) : start].lower()
     if b"cookie" in before:
-        more = _MORE_COOKIES.match(data, _cookie(data, start, end))
+        at = data.find(b";", start, end)
+        more = _MORE_COOKIES.match(data, end if at < 0 else at)
         return more.end() if more else end
     if b"authorization" in before and (fields := _FIELDS.match(data, start)):
         return max(end, fields.end())
     return value_end(data, start, end)
-
-
-def _cookie(data: bytes, start: int, end: int) -> int:
-    at = data.find(b";", start, end)
-    return end if at < 0 else at
 
 
 def query_end(data: bytes, start: int, end: int) -> int:
@@ -69,7 +65,7 @@ def query_end(data: bytes, start: int, end: int) -> int:
     return found.end() if found else end
 
 
-def userinfo_end(data: bytes, start: int, end: int) -> int:
+def userinfo_end(data: bytes, _start: int, end: int) -> int:
     """Return the end of user information: at the last `@` before the host."""
     at = _AUTHORITY.match(data, end + 1)
     while at is not None:

@@ -11,9 +11,14 @@ _HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "
 
 def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
     """Return the values of variables whose names say that they hold a credential, and of OTLP headers."""
-    found = [value for name, value in environment.items() if name not in _PLACES and is_credential(name, value)]
+    found = [value for name, value in environment.items() if is_environment_secret(name, value)]
     for name in _HEADERS:
         for entry in environment.get(name, "").split(","):
             value = unquote(entry.partition("=")[2].strip())
             found += [value, value.rpartition(" ")[2]]  # `Bearer x` is said in full and hides x
     return found
+
+
+def is_environment_secret(name: str, value: str) -> bool:
+    """Tell whether a variable holds a credential: by its name, which for some asks the value. `PWD` is a folder."""
+    return name not in _PLACES and is_credential(name, value)

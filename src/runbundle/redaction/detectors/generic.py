@@ -19,8 +19,10 @@ from runbundle.redaction.detectors.ends import (
 )
 from runbundle.redaction.detectors.rules import Rule
 
-_OF = "|".join(sorted(KEY_OF - {"write", "read", "user"}) + ["write", "read", "user"])
-_WORD = rf"{'|'.join(TEXT_WORDS)}|creds|(?:{_OF})[ _.-]?(?:key|secret|token|pass|pin|pwd)|connection[ _-]?string|webhook"
+_OF = "|".join(sorted(KEY_OF))
+_WORD = (
+    rf"{'|'.join(TEXT_WORDS)}|creds|(?:{_OF})[ _.-]?(?:key|secret|token|pass|pin|pwd)|connection[ _-]?string|webhook"
+)
 _STRONG = r"pass(?:word|wd|phrase)|secret|api[_-]?key|private[_-]?key|access[_-]?key"
 _TYPED = "|".join(sorted(PASSWORDS | {"secret"}))
 _NEAR = r"secret|token|key|passw(?:or)?d|passphrase|access|auth|pwd|cred|api|bearer|oauth|jwt|license|webhook"
@@ -202,7 +204,8 @@ GENERIC_RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "labelled-line",
-        rf"(?im)^[ \t>*\"'-]{{0,8}}(?:[\w.-]{{1,30}}[ _.-])?(?:{_TYPED})[ \t]{{0,3}}[:=][ \t]{{0,3}}([^\s][^\r\n]{{3,100}})$",
+        rf"(?im)^[ \t>*\"'-]{{0,8}}(?:[\w.-]{{1,30}}[ _.-])?(?:{_TYPED})[ \t]{{0,3}}[:=][ \t]{{0,3}}"
+        r"([^\s][^\r\n]{3,100})$",
         _KEYWORDS, _labelled_line, False,
     ),
     Rule(
@@ -259,7 +262,8 @@ GENERIC_RULES: tuple[Rule, ...] = (
         _KEYWORDS, _valued, False, value_end,
     ),
     Rule(
-        "xml-element", rf"(?i)<[\w.:-]{{0,40}}(?:{_WORD})[\w.-]{{0,20}}>\s{{0,10}}([^\s<>][^\r\n]{{0,200}}?)\s{{0,10}}</",
+        "xml-element",
+        rf"(?i)<[\w.:-]{{0,40}}(?:{_WORD})[\w.-]{{0,20}}>\s{{0,10}}([^\s<>][^\r\n]{{0,200}}?)\s{{0,10}}</",
         ("</",), _valued, False,
     ),
 )  # fmt: skip

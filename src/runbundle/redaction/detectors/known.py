@@ -16,8 +16,6 @@ from typing import Any, NamedTuple
 
 from runbundle.redaction.detectors.known_values import MIN_CHARS, forms, leaves, refusal
 
-
-
 LIMIT = 4096
 """How many values are known at most."""
 _RECENT = 16
@@ -103,7 +101,8 @@ class KnownSecrets:
                 at = text.find(form, at + 1)
         for part in self._parts:
             for index, at, _ in part.automaton.find_matches_as_indexes(text, overlapping=True):
-                for form in part.begun[index]:
+                begun: list[str] = part.begun[index]
+                for form in begun:
                     if text.startswith(form, at):
                         found.append((at, at + len(form)))
                         break
@@ -182,7 +181,7 @@ KNOWN = KnownSecrets()
 os.register_at_fork(after_in_child=KNOWN.after_fork)
 
 _said: set[str] = set()
-_WHY = {"short": f"shorter than {MIN_CHARS} characters", "word": "a word", "format": "a word of the bundle's format"}
+WHY = {"short": f"shorter than {MIN_CHARS} characters", "word": "a word", "format": "a word of the bundle's format"}
 
 
 def register_secret(*values: object) -> None:
@@ -194,6 +193,6 @@ def register_secret(*values: object) -> None:
     before = KNOWN.refused.copy()
     KNOWN.register(*values)
     for why in KNOWN.refused - before:
-        if why in _WHY and why not in _said:
+        if why in WHY and why not in _said:
             _said.add(why)
-            _log.warning("a value was not registered as a secret: it is %s", _WHY[why])
+            _log.warning("a value was not registered as a secret: it is %s", WHY[why])

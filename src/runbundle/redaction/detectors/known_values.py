@@ -20,15 +20,17 @@ _DATE = re.compile(
     r"|\d{1,2}:\d{2}:\d{2}[\d.,]*|[A-Z][a-z]{2},? \d{1,2} [A-Z][a-z]{2} \d{4}[ \d:]*(?:GMT|UTC|Z)?"
 )
 _MEDIA_TYPE = re.compile(
-    r"(?:application|audio|chemical|font|image|message|model|multipart|text|video)/[A-Za-z0-9.+*-]+(?:; ?[a-z]+=[\w.-]+)?"
+    r"(?:application|audio|chemical|font|image|message|model|multipart|text|video)/[A-Za-z0-9.+*-]+"
+    r"(?:; ?[a-z]+=[\w.-]+)?"
 )
 _WRITTEN = (
-    "execute_tool invoke_agent create_agent text_completion generate_content invoke_workflow embeddings run.json"
-    " events.jsonl tool_calls.json evidence.json config.snapshot.json attestation.dsse.json scorecard.json gate.json"
-    " no-contract undeclared unserialisable content-mode openai.chat known-secret runbundle.event runbundle.child"
-    " runbundle.evidence runbundle.score runbundle.result runbundle.usage interrupted incomplete not_consumed"
-    " 00000000000000000000000000000000 0000000000000000 https://opentelemetry.io/schemas/"
-).split()
+    "execute_tool", "invoke_agent", "create_agent", "text_completion", "generate_content", "invoke_workflow",
+    "embeddings", "run.json", "events.jsonl", "tool_calls.json", "evidence.json", "config.snapshot.json",
+    "attestation.dsse.json", "scorecard.json", "gate.json", "no-contract", "undeclared", "unserialisable",
+    "content-mode", "openai.chat", "known-secret", "runbundle.event", "runbundle.child", "runbundle.evidence",
+    "runbundle.score", "runbundle.result", "runbundle.usage", "interrupted", "incomplete", "not_consumed",
+    "00000000000000000000000000000000", "0000000000000000", "https://opentelemetry.io/schemas/",
+)  # fmt: skip
 
 
 def leaves(value: object) -> Iterable[str]:
@@ -43,7 +45,7 @@ def leaves(value: object) -> Iterable[str]:
             opened.add(id(item))
         try:
             inner, texts = _parts(item)
-        except Exception:  # noqa: BLE001, S112 - a mapping that raises, a class that lies: what is beside it is registered
+        except Exception:  # noqa: BLE001, S112 - a mapping that raises, a class that lies: others are read
             continue
         pending += inner
         yield from texts

@@ -26,9 +26,10 @@ _BASE64_CHARS = 5_600
 """Longer runs are content (a picture, a sound) and not looked into: 4 KB of bytes are 5,462 characters."""
 TOO_DEEP = "encoded-too-deep"
 _CONTEXT = (
-    "url-userinfo url-login curl-user url-query header xml-element command-line key-value-quoted key-phrase-quoted"
-    " key-value-unquoted camel-case-key authorization prefixed-token labelled-line key-near-random"
-).split()
+    "url-userinfo", "url-login", "curl-user", "url-query", "header", "xml-element", "command-line",
+    "key-value-quoted", "key-phrase-quoted", "key-value-unquoted", "camel-case-key", "authorization",
+    "prefixed-token", "labelled-line", "key-near-random",
+)  # fmt: skip
 """The rules of context, the more telling ones first."""
 _RANKS: dict[str, int] = {
     "known-secret": 0,
