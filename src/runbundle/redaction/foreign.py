@@ -32,13 +32,14 @@ def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
 def count_markers(attributes: Mapping[str, Any], key_id: str, receipt: Receipt) -> None:
     """Count the foreign markers in attributes that no redactor has seen yet."""
     found = 0
-    for key, value in attributes.items():
+    for value in attributes.values():
         if value.__class__ is str:
             if "[REDACTED:" in value:
                 found += _foreign(value, key_id)
-        elif value.__class__ in (list, tuple):
+        elif value.__class__ is list or value.__class__ is tuple:
             found += sum(_foreign(v, key_id) for v in cast("list[Any]", value) if v.__class__ is str)
-        found += key.startswith(HIDDEN)
+    if HIDDEN in "".join(attributes):
+        found += sum(key.startswith(HIDDEN) for key in attributes)
     if found:
         receipt.count_more("foreign:marker", "found", found)
 

@@ -109,11 +109,10 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
         labels = labels_of_map(fields)
         made: dict[Any, Any] | None = None
         for key, item in fields.items():
-            if item is None or item.__class__ is bool:
+            named = label or labels.get(key, "")
+            if not named and _is_plain(item):
                 continue
-            inner = without_labelled(
-                item, receipt, f"{path}/{escape(key)}", label or labels.get(key, ""), depth + 1, opened
-            )
+            inner = without_labelled(item, receipt, f"{path}/{escape(key)}", named, depth + 1, opened)
             if inner is not item:
                 made = dict(fields) if made is None else made
                 made[key] = inner
@@ -125,11 +124,10 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
         labels = labels_of_list(items)
         changed: list[Any] | None = None
         for index, item in enumerate(items):
-            if item is None or item.__class__ is bool:
+            named = label or labels.get(index, "")
+            if not named and _is_plain(item):
                 continue
-            inner = without_labelled(
-                item, receipt, f"{path}/{index}", label or labels.get(index, ""), depth + 1, opened
-            )
+            inner = without_labelled(item, receipt, f"{path}/{index}", named, depth + 1, opened)
             if inner is not item:
                 changed = list(items) if changed is None else changed
                 changed[index] = inner
@@ -138,6 +136,12 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
         receipt.add(path, "detector:credential-key", "mask")
         return MASK
     return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value without a label needs no look: a number, or text that is no JSON."""
+    kind = value.__class__
+    return (kind is str and value[:1] not in _OPENING) or kind is int or kind is float or kind is bool or value is None
 
 
 def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opened: int) -> str:

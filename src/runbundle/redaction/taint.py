@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, cast
 
 from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_marker, marker
@@ -25,6 +26,8 @@ VALUES = 512
 """Texts that are remembered of one run; further ones are not."""
 MIN_CHARS, MAX_CHARS = 8, 512
 MIN_DIGITS = 6
+_SMALLEST = 10 ** (MIN_DIGITS - 1)
+_NAME_CHARS = 128
 _OPENED = 4096
 _LEFT = 4096
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -123,32 +126,55 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 def remember(table: Table, value: Any, data_class: str, key: str = "") -> None:
     """Note what is in a value that was withheld under `key`: what is long enough, no mere word, or of a name."""
     known = table.classes
-    pending: list[tuple[Any, str]] = [(value, key)]
+    pending: list[Any] = [value]
     seen, opened = set[str](), set[int]()
+    if key and _is_name_key(key):
+        _remember_name(table, value, data_class)
+    personal = data_class in ("personal", "special")
     while pending and len(seen) < VALUES and len(opened) < _OPENED:
-        item, under = pending.pop()
+        item = pending.pop()
         if item.__class__ is str:
-            if len(item) > MAX_CHARS or item in seen:
+            if item in seen or not MIN_DIGITS <= len(item) <= MAX_CHARS:
                 continue
             seen.add(item)
-            if _is_name(item, under, data_class):
-                for word in _WORD.findall(item):
-                    _add(table, table.words, word.lower(), data_class)
-            if item.isdecimal() and len(item) >= MIN_DIGITS and len(set(item)) > 2:
-                _add(table, table.numbers, item, data_class)
-            if len(item) >= MIN_CHARS and _telling(item):
+            if item.isdecimal():
+                _add_number(table, item, data_class)
+            elif personal and _NAME.fullmatch(item):
+                _remember_name(table, item, data_class)
+            if len(item) >= MIN_CHARS and item not in known and _telling(item):
                 _add(table, known, item, data_class)
         elif item.__class__ is int or item.__class__ is float:
-            digits = str(abs(item))
-            if len(digits) >= MIN_DIGITS and len(set(digits)) > 2:
-                _add(table, table.numbers, digits, data_class)
+            if item >= _SMALLEST or item <= -_SMALLEST:
+                _add_number(table, str(abs(item)), data_class)
         elif isinstance(item, Mapping | list | tuple) and id(cast("object", item)) not in opened:
             opened.add(id(cast("object", item)))  # a value may contain itself
-            if isinstance(item, Mapping):
-                pending += [(inner, str(name)) for name, inner in cast("Mapping[Any, Any]", item).items()]
-            else:
-                pending += [(inner, under) for inner in cast("list[Any]", item)]
+            if not isinstance(item, Mapping):
+                pending += cast("list[Any]", item)
+                continue
+            fields = cast("Mapping[Any, Any]", item)
+            pending += fields.values()
+            for name, inner in fields.items():
+                if name.__class__ is str and _is_name_key(name):
+                    _remember_name(table, inner, data_class)
     table.forgotten += len(pending)
+
+
+@lru_cache(maxsize=4096)
+def _is_name_key(key: str) -> bool:
+    return len(key) <= 64 and _NAME_KEY.search(key) is not None
+
+
+def _remember_name(table: Table, value: Any, data_class: str) -> None:
+    texts = cast("list[Any]", value)[:VALUES] if isinstance(value, list | tuple) else [value]
+    for text in texts:
+        if text.__class__ is str and len(text) <= _NAME_CHARS and not any(map(str.isdigit, text)):
+            for word in _WORD.findall(text):
+                _add(table, table.words, word.lower(), data_class)
+
+
+def _add_number(table: Table, digits: str, data_class: str) -> None:
+    if len(set(digits)) > 2:
+        _add(table, table.numbers, digits, data_class)
 
 
 def _add(table: Table, into: dict[str, str], text: str, data_class: str) -> None:
@@ -158,12 +184,6 @@ def _add(table: Table, into: dict[str, str], text: str, data_class: str) -> None
         into[text] = data_class
     else:
         table.forgotten += 1
-
-
-def _is_name(text: str, key: str, data_class: str) -> bool:
-    if _NAME_KEY.search(key) is not None:
-        return len(text) <= 128 and not any(map(str.isdigit, text))
-    return data_class in ("personal", "special") and _NAME.fullmatch(text) is not None
 
 
 def scrub(value: Any, table: Table, receipt: Receipt, path: str) -> Any:
