@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runbundle.models.identity import RunKey
 from runbundle.redaction.detectors.generic import GENERIC_RULES
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher
@@ -122,9 +123,10 @@ def cost_of_a_span() -> tuple[float, float, float]:
     }).end()  # fmt: skip
     spans = exporter.get_finished_spans()
     redactor, codec = Redactor(Policy(contracts=by_name(CONTRACTS))), SpanCodec()
-    record = codec.to_record(spans[0], "run")
+    run = RunKey("", "run")
+    record = codec.to_record(spans[0], run)
     return (
-        per_call(lambda: codec.to_record(spans[0], "run")),
+        per_call(lambda: codec.to_record(spans[0], run)),
         per_call(lambda: redactor.redact_span(record)),
         per_call(lambda: encode_spans(spans).SerializeToString()),
     )

@@ -58,7 +58,7 @@ def test_listed_keys_hold_no_content(first: str) -> None:
     """What the Collector keeps of a span, event or log record is a name, an id or a number to the library too."""
     keys = listed(first)
     assert keys
-    assert {key: SPAN_KEYS.get(key) for key in keys if SPAN_KEYS.get(key) not in ("name", "id", "number")} == {}
+    assert {key: SPAN_KEYS.get(key) for key in keys if SPAN_KEYS.get(key) not in ("name", "id", "number", "flag")} == {}
 
 
 def test_listed_resource_keys_are_the_librarys() -> None:

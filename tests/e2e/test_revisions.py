@@ -207,7 +207,7 @@ def test_records_that_are_sealed_already_change_nothing(configured: Configured, 
     spool.mkdir()
     for name, data in saved.items():
         (spool / name).write_bytes(data)
-    assert publish(handle.store, spool.parent, RunKey("", "once")) == ("once", {})
+    assert publish(handle.store, spool.parent, RunKey("", "once")) == ("once", {}, 0)
     assert Bundle.open(handle.store, "once").index_bytes == before.index_bytes
     assert spooled_runs(spool.parent) == []
 

@@ -17,7 +17,10 @@ def test_different_ways_have_different_paths_however_long(ways: list[list[str]])
     """A path over the limit keeps its head and ends in what stands for the rest; none is like another."""
     paths = {tuple(way): functools.reduce(below, way, "run:r") for way in ways}
     assert len(set(paths.values())) == len(paths)
-    assert all(len(path) <= LANE_LIMIT and path.startswith("run:r") and is_name(path) for path in paths.values())
+    assert all(
+        len(path) <= LANE_LIMIT and path.startswith("run:r") and is_name(path, "runbundle.lane")
+        for path in paths.values()
+    )
 
 
 def test_the_ranks_of_a_name_are_counted_apart() -> None:
@@ -33,7 +36,7 @@ def test_the_ranks_of_a_name_are_counted_apart() -> None:
 def test_any_name_of_a_function_gives_a_part_that_may_be_kept(name: str) -> None:
     """What is no name is replaced by a digest, the same each time, in which there is nothing of it."""
     part = segment(name)
-    assert is_name(part)
+    assert is_name(part, "runbundle.lane")
     assert own_value("runbundle.effect", f"main/{part}#0:7")
     assert segment(name) == part
 

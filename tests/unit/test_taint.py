@@ -98,6 +98,47 @@ def test_the_tables_are_bounded() -> None:
     assert tables.table("", "") is not tables.table("", "")
 
 
+def test_case_numbers_and_parts_of_a_name_are_known_again() -> None:
+    """Words of a name as whole words, numbers as a whole, as text or not; nothing shorter and no part of a word."""
+    table = taint.Table()
+    withheld = {"email": "Ada@Example.org", "customer_name": "Alice M. Johnson", "account": 48213377, "age": 42}
+    taint.remember(table, withheld, "personal")
+    view = {
+        "note": "ALICE wrote from ada@example.ORG; johnson's no. 48213377, not 482133771, is 42; malice, Alicetown",
+        "n": [48213377, 42],
+        "alice": 1,
+    }
+    mask = "[REDACTED:personal]"
+    assert taint.scrub(view, table, Receipt(), "arguments") == {
+        "note": f"{mask} wrote from {mask}; {mask}'s no. {mask}, not 482133771, is 42; malice, Alicetown",
+        "n": [mask, 42],
+        mask: 1,
+    }
+
+
+def test_words_taint_only_where_they_are_a_persons() -> None:
+    """Under a key for names, or personal data of capitalised words: not the words of other texts."""
+    table = taint.Table()
+    taint.remember(table, {"note": "some Words here", "title": "Grand Central"}, "content")
+    taint.remember(table, "Grace Hopper", "personal", "who_it_was")
+    assert set(table.words) == {"grace", "hopper"}
+    assert taint.scrub("some words, grand and central", table, Receipt(), "r") == "some words, grand and central"
+
+
+def test_what_is_forgotten_is_counted_in_the_next_receipt() -> None:
+    """Values beyond the 512th of a run, and all those of a run that was silent longest; each once."""
+    tables = taint.Taint()
+    taint.remember(tables.table("", "first"), [f"value-{n:05}" for n in range(2 * taint.VALUES)], "personal")
+    receipt = Receipt()
+    taint.scrub("x", tables.table("", "first"), receipt, "r")
+    assert receipt.more == {"taint:forgotten|drop": taint.VALUES}
+    for n in range(taint.RUNS):
+        tables.table("", f"run-{n}")
+    for expected in (2 * taint.VALUES, 2 * taint.VALUES):
+        taint.scrub("x", tables.table("", "first"), receipt, "r")
+        assert receipt.more == {"taint:forgotten|drop": expected}
+
+
 def test_a_value_that_contains_itself_ends() -> None:
     """Nothing that JSON holds does, but a caller may hand over anything."""
     loop: list[Any] = ["abcd-1234"]

@@ -64,6 +64,15 @@ class Assembled:
             self._made = made
         return made
 
+    @property
+    def said(self) -> dict[str, Any]:
+        """What run.json says of the run, without its files and its completeness."""
+        return self._index
+
+    def say(self, index: dict[str, Any]) -> None:
+        """Let run.json say something else of the run."""
+        self._index, self._made = index, b""
+
     def close(self) -> None:
         """Give the files back."""
         for made in self.parts:

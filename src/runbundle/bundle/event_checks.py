@@ -10,7 +10,7 @@ from runbundle.bundle.reader import first_problem
 from runbundle.bundle.time_checks import TimeChecks
 from runbundle.models.bundle import RunIndex
 from runbundle.models.events import Event
-from runbundle.redaction.floor import has_credential
+from runbundle.redaction.floor import has_credential_format
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_digest, is_marker
 from runbundle.redaction.receipt import Receipt, add_totals, read_receipt
@@ -126,7 +126,7 @@ class EventChecks:
             self._add("RB404", "the receipts of the spans do not add up to the totals of run.json", file=self._file)
 
     def _credential(self, number: int, line: bytes) -> None:
-        if has_credential(line.decode("utf-8", "replace")):
+        if has_credential_format(line.decode("utf-8", "replace")):
             self._add("RB403", "something looks like a credential", file=self._file, line=number)
 
     def _order(self, number: int, event: dict[str, Any], time_ns: int) -> None:
@@ -182,7 +182,7 @@ def holds_credential(value: Any) -> bool:
         elif isinstance(here, list):
             pending += cast("list[Any]", here)
     # All in one search, with what no format goes on over between them; what that finds, each text must confirm.
-    return has_credential(_APART.join(texts)) and any(map(has_credential, texts))
+    return has_credential_format(_APART.join(texts)) and any(map(has_credential_format, texts))
 
 
 def _ids(trace_id: str, span_id: str) -> bytes:

@@ -25,9 +25,12 @@ class FlushResult:
     """Runs that somebody else's sampler kept from being recorded, since the start of the process."""
     collided: dict[str, int] = field(default_factory=dict[str, int])
     """Claims to an identity that another has, by kind: `run_begun_twice`, `span_id`. Since the start of the process."""
+    masked: dict[str, int] = field(default_factory=dict[str, int])
+    """Key of a bundle to credentials that were found in it when it was sealed, and masked: the redactor has a hole."""
     refused: dict[str, int] = field(default_factory=dict[str, int])
     """Spans and logs that an exporter which we built could not deliver, by reason. They are in their bundles."""
 
     def __bool__(self) -> bool:
-        """Whether nothing failed, is pending, was lost, unsampled, refused, or collides."""
-        return not (self.failed or self.pending or self.dropped or self.unsampled or self.collided or self.refused)
+        """Whether nothing failed, is pending, was lost, unsampled, refused, masked at the seal, or collides."""
+        bad = self.failed, self.pending, self.dropped, self.unsampled, self.collided, self.refused, self.masked
+        return not any(bad)

@@ -13,7 +13,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.reread import entries_of
 from runbundle.bundle.seal import seal
 from runbundle.bundle.spool import folder_of
-from runbundle.bundle.tripwire import quarantine, search
+from runbundle.bundle.tripwire import pass_tripwire
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
 from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore
@@ -40,6 +40,8 @@ class Published(NamedTuple):
     """Where its bundle is."""
     collided: dict[str, int]
     """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
+    masked: int = 0
+    """Credentials that the tripwire found in its values and masked."""
 
 
 def publish(
@@ -132,12 +134,10 @@ def _publish(
             raise BegunElsewhere("it was begun elsewhere; its beginning is not in this spool")
         bundle = assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=grace_s)
         with contextlib.closing(bundle):
-            hits = search([*((p.name, p.pieces()) for p in bundle.parts), ("run.json", [bundle.index()])])
-            if hits:
-                raise quarantine(spool, run, hits)
+            masked = pass_tripwire(bundle, spool, gathered.scratch, run, over)
             sealed = seal(store, bundle, over)
             noted(store, sealed.key, sealed.run_json, {part.name: part.body for part in bundle.parts})
-            return Published(sealed.key, bundle.collided)
+            return Published(sealed.key, bundle.collided, masked)
 
 
 def _sealed(store: ArtifactStore, run: RunKey) -> Bundle | None:

@@ -78,13 +78,14 @@ class Sealer:
         self._sealed: deque[str] = deque(maxlen=1000)
         self._failed: dict[RunKey, str] = {}
         self._collided: dict[RunKey, dict[str, int]] = {}
+        self._masked: dict[str, int] = {}
         self._logged_at: dict[str, float] = {}
         self.reset()
 
     def after_fork(self) -> None:
         """Start afresh in a forked child: the parent's runs are the parent's. It sweeps for as long as it lives."""
         self._parent = os.getppid()
-        self._failed, self._collided = {}, {}
+        self._failed, self._collided, self._masked = {}, {}, {}
         self._sealed.clear()
         self.reset()
 
@@ -293,6 +294,8 @@ class Sealer:
         return False
 
     def _note_collisions(self, run: RunKey, published: Published) -> None:
+        if published.masked:
+            self._masked[published.key] = published.masked
         if published.collided:
             self._collided[run] = published.collided
             for kind, count in self._collisions().items():
@@ -370,8 +373,9 @@ class Sealer:
             result = FlushResult(
                 list(self._sealed), {key.path: reason for key, reason in self._failed.items()}, len(self._waiting())
             )
-            result.collided = dict(self._collisions())
+            result.collided, result.masked = dict(self._collisions()), dict(self._masked)
             if take:
+                self._masked.clear()
                 self._sealed.clear()
                 self._failed.clear()
             return result

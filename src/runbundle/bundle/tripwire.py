@@ -1,9 +1,12 @@
 """The tripwire: the final bytes of a bundle are searched for credentials before any of them is published.
 
-Everything in a bundle has passed the redactor. This is for the day on which that had a hole: a bundle with a
-credential in it goes into quarantine, where it can be looked into, and not into the store.
+Everything in a bundle has passed the redactor. This is for the day on which that had a hole: a credential in a value is
+masked where it stands, and the bundle and `flush()` say so. One that cannot be masked, since it stands in the format's
+own text, as in the run's id, keeps the bundle from the store: it goes into quarantine, where it can be looked into. A
+known secret does not: anybody can make one that equals a word or an id of the format.
 """
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +14,9 @@ from typing import NamedTuple
 
 import orjson
 
+from runbundle.bundle.assemble import Assembled
+from runbundle.bundle.masking import mask
+from runbundle.bundle.reader import Bundle
 from runbundle.bundle.spool import folder_of
 from runbundle.errors import BundleQuarantined
 from runbundle.format.layout import QUARANTINE
@@ -18,6 +24,8 @@ from runbundle.models.identity import RunKey
 from runbundle.private import make_folder, write
 from runbundle.redaction.detectors.text import format_detector
 from runbundle.store.regular import refuse_link
+
+_log = logging.getLogger("runbundle")
 
 
 class Hit(NamedTuple):
@@ -42,6 +50,30 @@ def search(files: Iterable[tuple[str, Iterable[bytes]]]) -> list[Hit]:
             hits += [Hit(name, before + text.count("\n", 0, f.start) + 1, f.rule) for f in format_detector().hits(text)]
             before += text.count("\n")
     return hits
+
+
+def pass_tripwire(bundle: Assembled, spool: Path, scratch: Path, run: RunKey, over: Bundle | None) -> int:
+    """Search a bundle and mask what is found in its values; return how many that were.
+
+    `over` is the revision before, which may have had some, too. Raises `BundleQuarantined` for a credential in a
+    place that cannot be masked; the run's journals are aside then.
+    """
+    before = (over.index.redaction.masked if over else None) or {}
+    if not (before or _search(bundle)):
+        return 0
+    found = mask(bundle, scratch, before)
+    left = [hit for hit in _search(bundle) if hit.rule != "known-secret"]
+    if left:
+        raise quarantine(spool, run, left)
+    masked = found.total()
+    if masked:
+        rules = ", ".join(f"{rule}: {count}" for rule, count in sorted(found.items()))
+        _log.critical("run %s: RB413: %d credentials were masked when it was sealed (%s)", run.path, masked, rules)
+    return masked
+
+
+def _search(bundle: Assembled) -> list[Hit]:
+    return search([*((made.name, made.pieces()) for made in bundle.parts), ("run.json", [bundle.index()])])
 
 
 def quarantine(spool: Path, run: RunKey, hits: list[Hit]) -> BundleQuarantined:

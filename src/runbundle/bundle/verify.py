@@ -96,6 +96,9 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
 
 
 def _completeness(index: RunIndex, report: Report) -> None:
+    if index.redaction.masked:
+        rules = ", ".join(f"{rule}: {count}" for rule, count in sorted(index.redaction.masked.items()))
+        report.add("RB413", f"credentials were masked when it was sealed ({rules})", file="run.json")
     said = index.completeness
     if said.spans_expected is None:
         report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file=RUN)

@@ -30,8 +30,8 @@ def command() -> None:
 def lint(files: tuple[str, ...], format_: str) -> None:
     """Look for mistakes in files of contracts: what keeps too much, repeats another rule, or is not checked.
 
-    Codes are RC101 to RC106. RC106 only tells which properties no rule names; it is no warning. Exit codes: 0 no
-    warnings, 1 warnings, 2 a file is missing or holds no contracts.
+    Codes are RC101 to RC107; `runbundle explain` has each. RC106 only tells which properties no rule names; it is no
+    warning. Exit codes: 0 no warnings, 1 warnings, 2 a file is missing or holds no contracts.
     """
     from runbundle.cli.render import plural, table
     from runbundle.redaction.contracts import load_contracts
@@ -80,9 +80,10 @@ def lint(files: tuple[str, ...], format_: str) -> None:
 def explain(tool: str, payload: str, files: tuple[str, ...], target: "Target", format_: str) -> None:
     """Show which rule of a contract decides each value of a payload, and what is left of the payload.
 
-    TOOL is the name of a tool. PAYLOAD is a file with one JSON value, or - for standard input. What is withheld is
-    not printed. Digests are made with a key that is thrown away. Exit codes: 0; 2 for an unknown tool, a file that is
-    missing or not JSON.
+    TOOL is the name of a tool. PAYLOAD is a file with one JSON value, or - for standard input. Values that are withheld
+    are not printed; the names of fields are, for the file is yours, but for those that are credentials themselves.
+    Digests are made with a key that is thrown away. Exit codes: 0; 2 for an unknown tool, a file that is missing or
+    not JSON.
     """
     import orjson
 
@@ -94,7 +95,7 @@ def explain(tool: str, payload: str, files: tuple[str, ...], target: "Target", f
 
     contract = _contract_of(tool, files)
     value = _parse_one(_read(payload), payload)
-    rows = explained(contract, value, target)
+    rows = explained(contract, value, target, named=True)
     rules = compile_payload_rules(contract, target)
     redacted = redact_payload(value, rules, Digester(), Receipt(), {"input": "arguments"}.get(target, target))
     if format_ == "json":

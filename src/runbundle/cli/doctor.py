@@ -32,11 +32,17 @@ def command(store_url: str, format_: str, app: str | None) -> None:
     provider, too. Exit code: 0 if all is well, or there are only notes; 1 otherwise.
     """
     from runbundle.cli.doctor_spool import spool_findings
-    from runbundle.otel.doctor import diagnose_environment, diagnose_key, diagnose_provider
+    from runbundle.otel.doctor import diagnose_environment, diagnose_key, diagnose_provider, diagnose_secrets
 
     key, key_findings = diagnose_key(store_url)
     store = _store_findings(store_url)
-    found = diagnose_environment() + store + spool_findings(store_url, writable=not store) + key_findings
+    found = (
+        diagnose_environment()
+        + diagnose_secrets()
+        + store
+        + spool_findings(store_url, writable=not store)
+        + key_findings
+    )
     if app is not None:
         returned = call_app(app)
         found += diagnose_provider(getattr(returned, "tracer_provider", returned))

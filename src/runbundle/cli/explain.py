@@ -13,25 +13,27 @@ from runbundle.cli.printing import say
 @format_option()
 @reports_errors
 def command(code: str | None, format_: str) -> None:
-    """Explain a finding code; without one, list all."""
+    """Explain a code of a finding or of `contracts lint`, or a rule that a receipt names; without one, list all."""
     from runbundle.cli.render import width
     from runbundle.errors import ConfigError
     from runbundle.models.findings import FINDINGS
+    from runbundle.models.rules import RULES, rule_spec
 
     if code is None:
         if format_ == "json":
-            print_json({name: spec._asdict() for name, spec in FINDINGS.items()})
+            print_json({name: spec._asdict() for name, spec in {**FINDINGS, **RULES}.items()})
             return
-        for name, spec in FINDINGS.items():
+        for name, spec in {**FINDINGS, **RULES}.items():
             say(f"{name}  {spec.dimension:<13} {spec.title}")
         return
-    spec = FINDINGS.get(code.upper())
+    name = code.upper() if code.upper() in {**FINDINGS, **RULES} else code
+    spec = FINDINGS.get(name) or rule_spec(name)
     if spec is None:
         raise ConfigError(f"there is no code {code}", hint="runbundle explain lists all")
     if format_ == "json":
-        print_json({"code": code.upper(), **spec._asdict()})
+        print_json({"code": name, **spec._asdict()})
         return
-    say(f"{code.upper()}: {spec.title} ({spec.severity}, {spec.dimension})")
+    say(f"{name}: {spec.title} ({spec.severity}, {spec.dimension})")
     for text in (spec.why, f"What to do: {spec.what_to_do}"):
         say()
         for line in textwrap.wrap(text, min(width(), 100)):

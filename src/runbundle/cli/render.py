@@ -101,10 +101,15 @@ def age(nanoseconds: int) -> str:
     return f"{seconds} s"
 
 
+_SMALL = 63
+
+
 def size(count: int | None) -> str:
     """Return a size in bytes: `812 B`, `1.4 kB`."""
     if count is None:
         return "-"
+    if count == _SMALL:
+        return "<64 B"  # what a field says of any size below it
     value = float(count)
     for unit in ("B", "kB", "MB"):
         if value < 1000:

@@ -169,7 +169,8 @@ class ReceiptTotal(Record):
     rule: str
     """`undeclared`, `content`, `contract:<tool>:<selector>`, …"""
     action: str
-    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`."""
+    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`; `found`: it was redacted before,
+    elsewhere."""
     count: Count
     """How often, in all spans."""
 
@@ -185,6 +186,8 @@ class RedactionSummary(Record):
     """Which key the digests were made with; not the key."""
     totals: list[ReceiptTotal] = Field(default_factory=list[ReceiptTotal])
     """Sum of all receipts."""
+    masked: dict[str, int] | None = None
+    """Credentials that were still found in the bundle when it was sealed, and masked there, by rule."""
     content_mode: Literal["digest", "debug"] = "digest"
     """Whether prompts and outputs are digests only."""
 

@@ -221,11 +221,25 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "RB407": FindingSpec(
         "a bundle was quarantined", "error", "redaction",
-        "Before a bundle was published its bytes were searched, and a credential was found that should have been"
-        " redacted. Nothing was written to the store; the run's records lie in .quarantine in the spool, with a"
-        " reason.json that says where and by which rule.",
+        "Before a bundle was published its bytes were searched, and a credential was found where it cannot be"
+        " masked, as in the run's id. Nothing was written to the store; the run's records lie in .quarantine in the"
+        " spool, with a reason.json that says where and by which rule.",
         "Revoke the credential. Add a rule to the contract that let it through, or report a hole in the redactor."
         " Delete the folder when it has been looked into.",
+    ),
+    "RB413": FindingSpec(
+        "credentials were masked when the bundle was sealed", "warning", "redaction",
+        "Before the bundle was published its values were searched, and credentials were found that the redactor had let"
+        " through. They were masked in place; run.json counts them by rule in redaction.masked.",
+        "Revoke them: what was forwarded elsewhere was not searched. Add a rule to the contract that let them through,"
+        " register the value with register_secret(), or report a hole in the redactor.",
+    ),
+    "RB414": FindingSpec(
+        "a secret of the environment is not known", "note", "redaction",
+        "A variable holds a credential by its name, and its value cannot be told from ordinary text: it is short, a"
+        " word, a date, a media type or a word of the format. Values that are known are masked wherever they turn up;"
+        " this one is only where a rule or a key beside it says so.",
+        "Use a longer value, or rename the variable if it holds no secret.",
     ),
     "RB501": FindingSpec(
         "a parent span is unknown", "error", "references",

@@ -42,7 +42,11 @@ def start(name: str, context: Context, kind: SpanKind, attributes: dict[str, Any
     if _owns(handle):
         return active.tracer().start_span(name, context, kind, attributes, links)
     plain = {key: value for key, value in attributes.items() if _is_plain(key, value)}
-    shown = name if name in derived_names(plain)[1] else redactor_at_source(handle).span_name(name, plain)
+    shown = (
+        name
+        if name in derived_names(plain)[1]
+        else redactor_at_source(handle).shown_name(name, plain, tenant_of(plain.get(TENANT_ID_KEY)))
+    )
     beside = None
     if handle is not None:
         beside = Beside(name, attributes)

@@ -13,6 +13,9 @@ from runbundle.models.findings import FINDINGS
 from runbundle.otel import active, notices, switch
 from runbundle.otel.digest_key import key_standing
 from runbundle.otel.processors import innermost, is_safe, processors_of, raw_processors, writes_bundles
+from runbundle.redaction.detectors.environment import is_environment_secret
+from runbundle.redaction.detectors.known import WHY
+from runbundle.redaction.detectors.known_values import refusal
 
 _GROUPS = {
     "OTEL_TRACES_EXPORTER": "opentelemetry_traces_exporter",
@@ -103,6 +106,16 @@ def _not_loaded(variable: str) -> Iterator[str]:
             point.load()
         except Exception as error:  # noqa: BLE001 - whatever is wrong with somebody's package is the finding
             yield f"{variable} names {name!r}, which does not load: {type(error).__name__}"
+
+
+def diagnose_secrets() -> list[Diagnosis]:
+    """Look for variables that hold credentials by their names and whose values cannot be known secrets."""
+    found: list[Diagnosis] = []
+    for name, value in sorted(os.environ.items()):
+        why = refusal(value.strip()) if is_environment_secret(name, value) else ""
+        if why:
+            found.append(_diagnosis("RB414", f"the value of {name} is not masked where it turns up: {WHY[why]}"))
+    return found
 
 
 def diagnose_key(store: str) -> tuple[str, list[Diagnosis]]:

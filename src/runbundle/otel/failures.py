@@ -8,9 +8,9 @@ from opentelemetry.trace import Span, Status, StatusCode
 from pydantic import ValidationError
 
 from runbundle.otel.at_source import add_event, record_exception, set_attributes
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.shapes import is_name
 
-_MEMBERS, _MEMBER_CHARS = 8, 64
+_MEMBERS = 4
 
 
 def is_failure(error: BaseException | None) -> bool:
@@ -28,16 +28,19 @@ def is_cancellation(error: BaseException) -> bool:
 def type_name(error: BaseException) -> str:
     """Return the exception's type; of a group with the types of its members: `ExceptionGroup[KeyError, ValueError]`.
 
-    Groups within are looked through. Members are sorted, each is named once, and of those beyond eight the number
-    is given. It is a name that redaction keeps: a member whose type is not one is called `Exception`.
+    Groups within are looked through. Members are sorted, each is named once; of those that a name has no room for the
+    number is given. It is a name that redaction keeps: a member whose type is not one is called `Exception`.
     """
     name = type(error).__qualname__
     if not isinstance(error, BaseExceptionGroup):
-        return name
+        return name if is_name(name) else type(error).__name__
     types: list[str] = sorted({_short(type(one).__qualname__) for one in _members(cast("Any", error))})
-    more = [f"+{len(types) - _MEMBERS}"] if len(types) > _MEMBERS else []
-    named = f"{_short(name)}[{', '.join(types[:_MEMBERS] + more)}]"
-    return named if len(named) <= 256 and safe_name(named) else f"{_short(name)}[+{len(types)}]"
+    named = f"{_short(name)}[+{len(types)}]"
+    for shown in range(1, min(len(types), _MEMBERS) + 1):
+        more = [f"+{len(types) - shown}"] if len(types) > shown else []
+        longer = f"{_short(name)}[{', '.join(types[:shown] + more)}]"
+        named = longer if is_name(longer) else named
+    return named
 
 
 def record(span: Span, error: BaseException) -> None:
@@ -62,7 +65,7 @@ def _members(error: BaseException) -> Iterator[BaseException]:
 
 
 def _short(name: str) -> str:
-    return name if len(name) <= _MEMBER_CHARS and safe_name(name) else "Exception"
+    return name if is_name(name) else "Exception"
 
 
 def _without_inputs(error: BaseException) -> dict[str, str] | None:

@@ -19,8 +19,8 @@ from typing import Any, cast, get_args
 
 from runbundle.models.contract import DataHandling, FieldRule, Target, ToolContract
 from runbundle.models.records import LogRecordDict, SpanRecord
+from runbundle.redaction.credential_words import credential_key, is_credential
 from runbundle.redaction.engine import Redactor
-from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import HIDDEN
 from runbundle.redaction.policy import Policy
@@ -121,13 +121,13 @@ def _safe_keys(*attributes: Mapping[str, Any]) -> frozenset[str]:
         if key not in SPAN_KEYS
         and not key.startswith(HIDDEN)
         and _PLAIN_KEY.fullmatch(key)
-        and not sensitive_key(key)
+        and not is_credential(key, value)
         and allowed("name", key, value)
     )
 
 
 def _names(*names: str) -> frozenset[str]:
-    return frozenset(name for name in names if is_name(name) and not sensitive_key(name))
+    return frozenset(name for name in names if is_name(name) and credential_key(name) != "strong")
 
 
 @lru_cache(maxsize=512)

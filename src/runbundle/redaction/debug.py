@@ -11,9 +11,10 @@ import orjson
 
 from runbundle.models.contract import DataHandling, FieldRule, ToolContract
 from runbundle.models.records import SpanRecord
+from runbundle.redaction.credential_words import is_credential
 from runbundle.redaction.detectors.text import format_detector
-from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.redaction.labelled import without_labelled
 from runbundle.redaction.markers import marker
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
@@ -57,7 +58,11 @@ class DebugContent:
             rules = self._rules.get((tool, SPAN_KEYS.get(key, "")))
             if rules is not None:
                 value = redact_payload(value, rules, self._digest, Receipt(), key)
-            kept[_clean(key)] = marker("credential") if sensitive_key(key) and key not in SPAN_KEYS else _clean(value)
+            kept[_clean(key)] = (
+                marker("credential")
+                if is_credential(key, value) and key not in SPAN_KEYS
+                else _clean(without_labelled(value, Receipt(), ""))
+            )
         return kept
 
 
@@ -78,12 +83,7 @@ def _clean(value: Any, depth: int = 0) -> Any:
         return _clean(value.decode("utf-8", "replace"), depth)
     if isinstance(value, Mapping) and depth < _DEPTH:
         fields = cast("Mapping[Any, Any]", value)
-        return {
-            _clean(str(k)): marker("credential")
-            if sensitive_key(str(k)) and v is not None and not isinstance(v, bool)
-            else _clean(v, depth + 1)
-            for k, v in fields.items()
-        }
+        return {_clean(str(k)): _clean(v, depth + 1) for k, v in fields.items()}
     if isinstance(value, list | tuple) and depth < _DEPTH:
         return [_clean(item, depth + 1) for item in cast("list[Any]", value)]
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):

@@ -15,14 +15,16 @@ from runbundle.models.records import (
     SpanRecord,
 )
 from runbundle.redaction.captured import CAPTURE, parse_capture
-from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.credential_words import credential_key, is_credential
+from runbundle.redaction.detectors.kept import is_known_number
+from runbundle.redaction.foreign import count_markers, receipt_of
 from runbundle.redaction.globs import key_matcher, name_matcher
 from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
-from runbundle.redaction.markers import HIDDEN, canonical, is_marker, marker
+from runbundle.redaction.markers import HIDDEN, SMALL, canonical, is_marker, marker, told_size
 from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
 from runbundle.redaction.policy import Policy
-from runbundle.redaction.receipt import Receipt, parse_receipt
-from runbundle.redaction.shapes import RECEIPT, allowed, is_name, kept_trace_state, schema_url, standard_event
+from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.shapes import RECEIPT, allowed, is_flag, is_name, kept_trace_state, schema_url, standard_event
 from runbundle.redaction.taint import Table, Taint
 from runbundle.redaction.text import derived_names
 from runbundle.redaction.values import Tenant, Values, Work
@@ -57,7 +59,6 @@ class Redactor:
         self._tenants: dict[str, Tenant] = {}
         self._kinds: dict[str, Kind] = {**dict.fromkeys(policy.safe_keys, cast("Kind", "name")), **SPAN_KEYS}
         self._safe_key, self._safe_name = key_matcher(policy.safe_keys), name_matcher(policy.safe_names)
-        self._resources: dict[int, tuple[ResourceRecord, ResourceRecord]] = {}
         self._values = Values(policy)
         self._taint = Taint()
 
@@ -96,23 +97,27 @@ class Redactor:
 
     def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
         raw = record["attributes"]
-        receipt = parse_receipt(raw.get(RECEIPT)) or Receipt()
         tool = raw.get("gen_ai.tool.name")
-        tool = tool if isinstance(tool, str) and is_name(tool) else ""
+        tool = tool if isinstance(tool, str) and is_name(tool, "gen_ai.tool.name") else ""
         tenant_id = record.get("tenant_id", "")
         tenant = self._tenant(tenant_id)
+        receipt, new = receipt_of(raw.get(RECEIPT), tenant.digest.key_id)
+        if new:
+            count_markers(raw, tenant.digest.key_id, receipt)
+            for event in record["events"]:
+                count_markers(event["attributes"], tenant.digest.key_id, receipt)
         work = Work(receipt, tool, self._taint.table(tenant_id, record["run_id"]), tenant, [])
         attributes = self._attributes(raw, work, "attributes")
         redacted: SpanRecord = {
             **record,
-            "name": self.span_name(record["name"], attributes, receipt),
+            "name": self.span_name(record["name"], attributes, work),
             "trace_state": kept_trace_state(record["trace_state"]),
             "attributes": attributes,
             "events": [self._event(e, work, f"events[{i}]") for i, e in enumerate(record["events"], first_event)],
             "links": [self._link(link, work, f"links[{i}]") for i, link in enumerate(record["links"])],
             "status_message": self._values.message(record["status_message"], work, "status"),
             "scope": self._scope(record["scope"], tenant),
-            "resource": self._resource(record["resource"]),
+            "resource": self._resource(record["resource"], tenant),
         }
         self._values.finish(work)
         if redacted["trace_state"] != record["trace_state"]:
@@ -123,20 +128,22 @@ class Redactor:
     def redact_log(self, record: LogRecordDict) -> LogRecordDict:
         """Return the redacted log record. Total, as `redact_span` is; the input is not modified."""
         try:
-            receipt = parse_receipt(record["attributes"].get(RECEIPT)) or Receipt()
             name, body = record["event_name"], record["body"]
             tenant_id = record.get("tenant_id", "")
             tenant = self._tenant(tenant_id)
+            receipt, new = receipt_of(record["attributes"].get(RECEIPT), tenant.digest.key_id)
+            if new:
+                count_markers(record["attributes"], tenant.digest.key_id, receipt)
             work = Work(receipt, "", self._taint.table(tenant_id, record["run_id"]), tenant, [])
             attributes = self._attributes(record["attributes"], work, "attributes")
             redacted: LogRecordDict = {
                 **record,
-                "event_name": name if not name or self._event_name(name) else marker("name"),
+                "event_name": name if not name or self._event_name(name) else self._hidden_name(name, tenant),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
                 "body": None if body is None else self._values.content("body", body, work, ""),
                 "attributes": attributes,
                 "scope": self._scope(record["scope"], tenant),
-                "resource": self._resource(record["resource"]),
+                "resource": self._resource(record["resource"], tenant),
             }
             self._values.finish(work)
             attributes[RECEIPT] = receipt.to_text()
@@ -158,24 +165,37 @@ class Redactor:
     def _declared(self, name: str) -> bool:
         return name in self.policy.safe_names or self._safe_name(name)
 
-    def span_name(self, name: str, attributes: Attributes, receipt: Receipt | None = None) -> str:
-        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker."""
+    def span_name(self, name: str, attributes: Attributes, work: Work) -> str:
+        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker with a digest."""
         if self._declared(name):
             return name
         head, derived = derived_names(attributes)
         if name in derived:
             return name
-        hidden = f"{head} {marker('name')}" if head else marker("name")
-        if name != hidden and receipt is not None:
-            receipt.add("name", "undeclared", "mask")
-        return hidden
+        rest = name.removeprefix(head).removeprefix(" ") if head else name
+        if is_marker(rest) and name == (f"{head} {rest}" if head else rest):
+            return name
+        work.receipt.add("name", "undeclared", "mask")
+        hidden = self._hidden_name(name, work.tenant)
+        return f"{head} {hidden}" if head else hidden
+
+    def shown_name(self, name: str, attributes: Attributes, tenant_id: str) -> str:
+        """Return what `span_name` makes of a name, for a span that is not redacted here."""
+        return self.span_name(name, attributes, Work(Receipt(), "", Table(), self._tenant(tenant_id), []))
+
+    def _hidden_name(self, name: str, tenant: Tenant) -> str:
+        """Return what stands for a name that is none: a digest with a size."""
+        if is_marker(name):
+            return name
+        data = name.encode("utf-8", "replace")
+        return marker("name", digest=tenant.digest("name", data), size=len(data))
 
     def _event(self, event: EventRecord, work: Work, path: str) -> EventRecord:
         name = event["name"]
         if not self._event_name(name):
             if not is_marker(name):
                 work.receipt.add(f"{path}.name", "undeclared", "mask")
-            name = marker("name")
+            name = self._hidden_name(name, work.tenant)
         attributes = self._attributes(event["attributes"], work, f"{path}.attributes")
         return {"name": name, "time_ns": event["time_ns"], "attributes": attributes, "dropped": event["dropped"]}
 
@@ -189,27 +209,34 @@ class Redactor:
         if known is None or known[0] is not scope:
             work = Work(Receipt(), "", Table(), tenant, [])
             redacted: ScopeRecord = {
-                "name": scope["name"] if not scope["name"] or is_name(scope["name"]) else marker("name"),
-                "version": scope["version"] if not scope["version"] or is_name(scope["version"]) else marker("name"),
+                "name": self._name(scope["name"], tenant),
+                "version": self._name(scope["version"], tenant),
                 "schema_url": schema_url(scope["schema_url"]),
                 "attributes": self._attributes(scope["attributes"], work, "scope.attributes"),
             }
             known = _remember(tenant.scopes, id(scope), (scope, redacted))
         return known[1]
 
-    def _resource(self, resource: ResourceRecord) -> ResourceRecord:
+    def _name(self, name: str, tenant: Tenant) -> str:
+        return name if not name or is_name(name) else self._hidden_name(name, tenant)
+
+    def _resource(self, resource: ResourceRecord, tenant: Tenant) -> ResourceRecord:
         """Return the resource with the attributes that name a service, a process or a place; no others."""
-        known = self._resources.get(id(resource))
+        known = tenant.resources.get(id(resource))
         if known is None or known[0] is not resource:
             kept: Attributes = {}
             for key, value in resource["attributes"].items():
                 kind = RESOURCE_KEYS.get(key) or (
                     "name" if key in self.policy.safe_keys or self._safe_key(key) else None
                 )
-                if kind is not None and allowed(kind, key, value):
+                if kind is None:
+                    continue
+                if allowed(kind, key, value) or is_marker(value):
                     kept[key] = value
+                elif value.__class__ is str and kind != "own":
+                    kept[key] = self._hidden_name(value, tenant)
             redacted: ResourceRecord = {"attributes": kept, "schema_url": schema_url(resource["schema_url"])}
-            known = _remember(self._resources, id(resource), (resource, redacted))
+            known = _remember(tenant.resources, id(resource), (resource, redacted))
         return known[1]
 
     # -- attributes ----------------------------------------------------------------------------------------------
@@ -229,18 +256,28 @@ class Redactor:
                     continue
             elif kind == "number":
                 if value.__class__ in (int, float, bool):
-                    kept[key] = value
+                    if not (value >= 10_000_000 or value <= -10_000_000) or not is_known_number(value):
+                        kept[key] = value
+                        continue
+                    work.receipt.add(f"{path}.{key}", "detector:known-secret", "mask")
+                    kept[key] = marker("credential")
                     continue
             elif kind is None:
-                if self._safe_key(key) and (allowed("name", key, value) or is_marker(value)):
+                if self._safe_key(key) and (
+                    is_marker(value) or (allowed("name", key, value) and not is_credential(key, value))
+                ):
                     kept[key] = value
                     continue
                 self._undeclared(kept, key, value, work, path)
                 continue
             elif kind == "own":
                 if allowed(kind, key, value):
-                    kept[key] = value
+                    kept[key] = told_size(value) if value.__class__ is int and value < SMALL else value
                 continue
+            elif kind == "flag":
+                if is_flag(value):
+                    kept[key] = value
+                    continue
             elif kind in ("arguments", "result"):
                 values.payload(kept, kind, value, work)
                 continue
@@ -291,11 +328,12 @@ class Redactor:
         if hidden is None:
             digest = tenant.digest("key", key.encode("utf-8", "replace"))
             hidden = _remember(tenant.hidden_keys, key, HIDDEN + digest[12:24])
-        if is_marker(value) and not sensitive_key(key):
+        if is_marker(value) and credential_key(key) != "strong":
             kept[hidden] = value  # it says what became of the value: a digest of it would be one of nothing
             return
-        work.receipt.add(f"{path}.{hidden}", "undeclared", "mask" if sensitive_key(key) else "digest")
-        if sensitive_key(key):
+        credential = is_credential(key, value)
+        work.receipt.add(f"{path}.{hidden}", "undeclared", "mask" if credential else "digest")
+        if credential:
             kept[hidden] = marker("credential")
         else:
             data = canonical(value)

@@ -3,6 +3,7 @@
 Nothing here says what a value is.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote
@@ -12,8 +13,9 @@ import orjson
 from runbundle.errors import ContractError
 from runbundle.models.contract import Action, FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.labelled import labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import is_digest, is_marker, marker
-from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules
+from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, labelled
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.selectors import State, advance, best_rule, leads_on, names
 
@@ -50,14 +52,31 @@ class _Cause(NamedTuple):
         return self.rule.max_chars if self.rule and self.action == "truncate" else None
 
 
-def explain(contract: ToolContract, payload: Any, target: Target = "input") -> list[Explained]:
+def explain(contract: ToolContract, payload: Any, target: Target = "input", *, named: bool = False) -> list[Explained]:
     """Explain what `redact_payload` does to each value of a payload, in the payload's order.
 
     Values are scalars and empty containers, and inside text that is opened as JSON the same. Nothing that is said
-    contains a value or a key that the contract would not keep.
+    contains a value, nor a key that the contract would not keep; if `named`, all keys but those that are credentials.
     """
     rules = compile_payload_rules(contract, target)
+    if named:
+        keys = frozenset(key for key in _keys_in(payload) if not credential_in_key(key))
+        return list(_walk(payload, rules._replace(shown_keys=keys), rules.root, None, "", 0))
     return list(_walk(payload, rules, rules.root, None, "", 0))
+
+
+def _keys_in(payload: Any) -> Iterator[str]:
+    pending: list[Any] = [payload]
+    while pending:
+        item = pending.pop()
+        if isinstance(item, Mapping):
+            yield from map(str, cast("Mapping[Any, Any]", item))
+            pending += cast("Mapping[Any, Any]", item).values()
+        elif isinstance(item, list | tuple):
+            pending += cast("list[Any]", item)
+        elif isinstance(item, str) and item[:1] in ("{", "["):
+            with contextlib.suppress(orjson.JSONDecodeError):
+                pending.append(orjson.loads(item.encode("utf-8", "replace")))
 
 
 def deciding_rule(state: State, path: tuple[str, ...]) -> FieldRule | None:
@@ -82,7 +101,7 @@ def _walk(
     own = best_rule(state)
     rule = own or inherited
     if depth > MAX_DEPTH:
-        yield from _whole(value, _Cause(None, "mask", f"nested deeper than {MAX_DEPTH}", rules.known_keys), path)
+        yield from _whole(value, _Cause(None, "mask", f"nested deeper than {MAX_DEPTH}", _nameable(rules)), path)
         return
     if leads_on(state, withheld=_withholds(rule)):
         if isinstance(value, Mapping):
@@ -92,7 +111,10 @@ def _walk(
             items = cast("list[Any]", value)
             if not items:
                 yield _empty(path)
+            labels = labels_of_list(items)
             for index, item in enumerate(items):
+                if index in labels:
+                    item = labelled(item, labels[index], advance(state, str(index)), rule, Receipt(), path)
                 yield from _walk(item, rules, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
             return
         if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
@@ -110,7 +132,7 @@ def _walk(
         action, why = rules.scalars, "no rule names it (undeclared_scalars)"
     else:
         action, why = rules.undeclared, "no rule names it"
-    yield from _whole(value, _Cause(rule, action, why, rules.known_keys), path)
+    yield from _whole(value, _Cause(rule, action, why, _nameable(rules)), path)
 
 
 def _walk_map(
@@ -120,6 +142,7 @@ def _walk_map(
     if not value:
         yield _empty(path)
     kept_below = rule is not None and not _withholds(rule)
+    labels = labels_of_map(value)
     for index, (key, item) in enumerate(value.items(), 1):
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names(state, name) or name in rules.known_keys or is_marker(name)
@@ -127,15 +150,23 @@ def _walk_map(
             hidden += 1
             name = marker("key", index=hidden)
             if rule is None and rules.masks_undeclared and not advance(state, name):
-                cause = _Cause(None, "mask", "neither a rule nor the schema names its key", rules.known_keys)
-                yield from _withheld(item, cause, f"{path}/{name}", depth)
+                cause = _Cause(None, "mask", "neither a rule nor the schema names its key", _nameable(rules))
+                at = key if key in rules.shown_keys else name
+                yield from _withheld(item, cause, path + selector_of((at,)), depth)
                 continue
         below = advance(state, name)
         decides = best_rule(below) or rule
         # A key that nobody named goes with its value.
         gone = not known and decides is not None and decides.effective_action == "drop"
         shown = marker("key", index=index) if gone else name
+        shown = key if key in rules.shown_keys else shown
+        if key in labels:
+            item = labelled(item, labels[key], below, rule, Receipt(), path)
         yield from _walk(item, rules, below, rule, path + selector_of((shown,)), depth + 1)
+
+
+def _nameable(rules: PayloadRules) -> frozenset[str]:
+    return rules.known_keys | rules.shown_keys if rules.shown_keys else rules.known_keys
 
 
 def _whole(value: Any, cause: _Cause, path: str) -> Iterator[Explained]:
@@ -143,18 +174,21 @@ def _whole(value: Any, cause: _Cause, path: str) -> Iterator[Explained]:
     if is_marker(value) or is_digest(value):
         yield Explained(path, "", "undeclared", "keep", "redacted already")
     elif cause.action in ("keep", "truncate"):
-        yield from _kept(value, cause, path, 0)
+        yield from _kept(value, without_labelled(value, Receipt(), path), cause, path, 0)
     else:
         yield from _withheld(value, cause, path, 0)
 
 
-def _kept(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explained]:
+def _kept(value: Any, clean: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explained]:
+    """Explain a value that a rule keeps; `clean` is the value without what has a credential's name beside it."""
     if isinstance(value, int | float) and is_known_number(value):
         yield _row(path, cause, "mask", "it is a known secret")
+    elif is_marker(clean) and not is_marker(value):
+        yield _row(path, cause, "mask", "a name beside it says that it is a credential")
     elif value is None or isinstance(value, bool | int | float):
         yield _row(path, cause, "keep")
     elif isinstance(value, str):
-        if not is_marker(value) and redact_text(value, Receipt(), path) != value:
+        if not is_marker(value) and redact_text(clean, Receipt(), path) != value:
             yield _row(path, cause, "mask", "holds a credential, or text that is not UTF-8")
         elif cause.limit is not None and len(value) > cause.limit and not is_marker(value):
             yield _row(path, cause, "truncate")
@@ -162,11 +196,12 @@ def _kept(value: Any, cause: _Cause, path: str, depth: int) -> Iterator[Explaine
             yield _row(path, cause, "keep")
     elif depth <= MAX_DEPTH and isinstance(value, Mapping) and value:
         for index, (key, item) in enumerate(cast("Mapping[Any, Any]", value).items()):
-            name = marker("key", index=index + 1) if credential_in_key(str(key)) else str(key)
-            yield from _kept(item, cause, f"{path}{selector_of((name,))}", depth + 1)
+            hides = credential_in_key(str(key)) and str(key) not in cause.known
+            name = marker("key", index=index + 1) if hides else str(key)
+            yield from _kept(item, clean[key], cause, f"{path}{selector_of((name,))}", depth + 1)
     elif depth <= MAX_DEPTH and isinstance(value, list | tuple) and value:
         for index, item in enumerate(cast("list[Any]", value)):
-            yield from _kept(item, cause, f"{path}/{index}", depth + 1)
+            yield from _kept(item, clean[index], cause, f"{path}/{index}", depth + 1)
     elif depth <= MAX_DEPTH and isinstance(value, Mapping | list | tuple):
         yield _row(path, cause, "keep")
     else:

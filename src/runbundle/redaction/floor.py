@@ -13,8 +13,10 @@ from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
+from runbundle.redaction.credential_words import FLOOR_WORDS, credential_key, names_another
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.markers import blanked
+from runbundle.redaction.names import names_a_person
 
 # Names, ids and keys repeat: of a service's spans nearly all have been judged before. A judgement costs 5 to 10 µs, a
 # look-up 0.1 µs. The caches hold at most four times 8,192 short strings.
@@ -39,24 +41,22 @@ _FORMATS = (
     r"|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\."
     r"|(?i:bearer|basic)[ +][A-Za-z0-9._~+/=-]{12,}"
     r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
-    r"|(?i:password|passwd|secret|token|api_?key)\"?\s*[:=]\s*\"?[^\s\"]{6,}"
+    rf"|(?i:{'|'.join(FLOOR_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
 )
 _CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
 _SHORT_CREDENTIAL = re.compile(_FORMATS, re.ASCII)
 _SHORT = 64
 
-_SENSITIVE_KEY = re.compile(
-    r"pass(?:word|wd|phrase)|secret|credential|api[-_.]?key|apikey|access[-_.]?key|private[-_.]?key|signing[-_.]?key"
-    r"|encryption[-_.]?key|authorization|auth[-_.]?header|cookie|session[-_.]?(?:id|key)?$|(?:^|[-_.])token$"
-    r"|(?:access|refresh|auth|bearer|id|csrf|security|bot|api)[-_.]?token|connection[-_.]?string|dsn$|jwt|passcode|pin$",
-    re.IGNORECASE,
-)
-
 
 def has_credential(text: str) -> bool:
     """Tell whether `text` contains something in the public format of a credential. Linear in its length."""
     return _short_has_credential(text) if len(text) <= _CACHED_CHARS else _has_credential(text)
+
+
+def has_credential_format(text: str) -> bool:
+    """Tell the same by the formats alone, whatever this process knows: for bundles that others made."""
+    return _CREDENTIAL.search(text) is not None and _CREDENTIAL.search(blanked(text, '"')) is not None
 
 
 def _has_credential(text: str) -> bool:
@@ -80,7 +80,7 @@ def _short_has_credential(text: str) -> bool:
 @lru_cache(maxsize=_CACHE)
 def safe_name(text: str) -> bool:
     """Tell whether `text` may be kept where a short, low-cardinality name belongs."""
-    if _NAME.fullmatch(text) is None or has_credential(text):
+    if _NAME.fullmatch(text) is None or has_credential(text) or names_a_person(text) or _says_a_credential(text):
         return False
     return not any(_drawn_at_random(token.group()) for token in _RUN.finditer(text))
 
@@ -91,10 +91,16 @@ def safe_identifier(text: str) -> bool:
     return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
 
 
-@lru_cache(maxsize=_CACHE)
-def sensitive_key(key: str) -> bool:
-    """Tell whether a key's name says that its value is a credential."""
-    return _SENSITIVE_KEY.search(key[-256:]) is not None
+_SAID = re.compile(r"([A-Za-z_-]{2,40})(?: is)?[ =:]{1,3}(\S{6,})")
+
+
+def _says_a_credential(text: str) -> bool:
+    """Tell whether a word in `text` names a credential and what follows it is one: `password Tr0ub4dor`."""
+    return any(
+        credential_key(said[1]) != "" and not said[2].isalpha() and any(map(str.isdigit, said[2]))
+        and not names_another(said[1])
+        for said in _SAID.finditer(text)
+    )  # fmt: skip
 
 
 def _drawn_at_random(token: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from runbundle.errors import ConfigError
-from runbundle.redaction.floor import sensitive_key
+from runbundle.redaction.credential_words import credential_key
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.shapes import is_name
 
@@ -29,7 +29,7 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
 def key_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     """Return what tells whether a key is matched; of a pattern with a `*` no key that names a credential is."""
     matches = matcher(patterns)
-    return lambda key: matches(key) and is_name(key) and not sensitive_key(key)
+    return lambda key: matches(key) and is_name(key) and credential_key(key) != "strong"
 
 
 def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
@@ -71,7 +71,7 @@ def _checked(patterns: Iterable[str], option: str) -> frozenset[str]:
             rest = pattern.replace("*", "")
             if not rest.strip("./: "):
                 raise ConfigError(f"{option}: {pattern!r} names everything", hint="begin it with a name, as in 'app.*'")
-            if not is_name(rest) or sensitive_key(rest):
+            if not is_name(rest) or credential_key(rest) == "strong":
                 raise ConfigError(
                     f"{option}: {pattern!r} can never match: what a pattern keeps is a name without a credential",
                     hint="a pattern has letters, digits and ._-/:, and a '*' for anything",

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
+from runbundle.redaction.credential_words import is_credential
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.floor import sensitive_key
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.receipt import Receipt
@@ -50,7 +50,7 @@ def mask_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     masked: dict[str, Any] | None = None
     for number, (key, value) in enumerate(attributes.items(), 1):
         shown_key = key if not credential_in_key(key) else marker("key", index=number)
-        shown = _value(value, 0) if not _withheld(key) else _under_secret_key(value)
+        shown = _value(value, 0) if not _withheld(key, value) else _under_secret_key(value)
         if shown_key is not key or shown is not value:
             masked = masked if masked is not None else dict(attributes)
             if shown_key is not key:
@@ -64,8 +64,8 @@ def mask_value(value: Any) -> Any:
     return _value(value, 0)
 
 
-def _withheld(key: str) -> bool:
-    return key not in SPAN_KEYS and sensitive_key(key)
+def _withheld(key: str, value: Any) -> bool:
+    return key not in SPAN_KEYS and is_credential(key, value)
 
 
 def _under_secret_key(value: Any) -> Any:
@@ -94,7 +94,7 @@ def _value(value: Any, depth: int) -> Any:
         given = {str(key): item for key, item in cast("Mapping[Any, Any]", value).items()}
         shown = {
             key if not credential_in_key(key) else marker("key", index=number): (
-                _under_secret_key(item) if sensitive_key(key) else _value(item, depth + 1)
+                _under_secret_key(item) if is_credential(key, item) else _value(item, depth + 1)
             )
             for number, (key, item) in enumerate(given.items(), 1)
         }

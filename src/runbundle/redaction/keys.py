@@ -1,15 +1,27 @@
 """The attribute keys that this library knows, and what each may hold.
 
-Four kinds: `name` (short, low-cardinality text), `id` (an opaque identifier), `number` (numbers and booleans), and
-`content` (free text: its key stays, its value becomes a marker). A key in none of the tables is undeclared: neither
-it nor its value is kept. Names are from the OpenTelemetry registry; the GenAI ones have moved to a repository of
-their own and are vendored here as plain strings, since their Python constants are deprecated.
+Four kinds: `name` (short, low-cardinality text; `names` says how short), `id` (an opaque identifier), `number` (numbers
+and booleans), and `content` (free text: its key stays, its value becomes a marker). A key in none of the tables is
+undeclared: neither it nor its value is kept. Names are from the OpenTelemetry registry; the GenAI ones have moved to a
+repository of their own and are vendored here as plain strings, since their Python constants are deprecated.
 """
 
 from typing import Literal
 
 Kind = Literal[
-    "name", "id", "number", "content", "config", "messages", "arguments", "result", "own", "stack", "user", "free_id"
+    "name",
+    "id",
+    "number",
+    "content",
+    "config",
+    "messages",
+    "arguments",
+    "result",
+    "own",
+    "stack",
+    "user",
+    "free_id",
+    "flag",
 ]
 
 
@@ -51,7 +63,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "gen_ai.aggregated_usage.input_tokens gen_ai.aggregated_usage.output_tokens gen_ai.retrieval.top_k",
         "gen_ai.conversation.compacted http.response.status_code http.status_code http.request.resend_count",
         "http.request.body.size http.response.body.size rpc.grpc.status_code server.port code.line.number thread.id",
-        "exception.escaped rpc.response.status_code net.peer.port net.host.port http.request_content_length",
+        "rpc.response.status_code net.peer.port net.host.port http.request_content_length",
         "http.response_content_length db.redis.database_index code.lineno",
     ),
     **_table(
@@ -72,6 +84,7 @@ SPAN_KEYS: dict[str, Kind] = {
     "tool_arguments": "arguments",
     "tool_response": "result",
     "exception.stacktrace": "stack",
+    "exception.escaped": "flag",
     "runbundle.config": "config",
     "runbundle.user.id": "user",
     "runbundle.request.id": "free_id",

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from runbundle.models.contract import FieldRule, Target, ToolContract
+from runbundle.redaction.credential_words import credential_key, holds_below
 from runbundle.redaction.explain import MAX_STEPS, Place, deciding_rule, schema_places, selector_of
-from runbundle.redaction.floor import safe_name, sensitive_key
-from runbundle.redaction.selectors import compile_rules
+from runbundle.redaction.floor import safe_name
+from runbundle.redaction.selectors import advance, advance_anywhere, best_rule, compile_rules
 
 INFORMATION = frozenset({"RC106"})
 """Codes that say how things are, not that something is wrong."""
@@ -32,7 +33,8 @@ def lint(contract: ToolContract) -> list[LintWarning]:
 
     RC101 a rule that repeats a selector; RC102 a property named like a credential that is kept; RC103 a rule that
     keeps everything; RC104 output rules without an output schema; RC105 a destructive tool that always runs; RC106
-    (information) properties that no rule names. Raises `ContractError` if a schema is none.
+    (information) properties that no rule names; RC107 a rule that names no place of its schema.
+    Raises `ContractError` if a schema is none.
     """
     return [*_rules(contract), *_policy(contract), *_schemas(contract)]
 
@@ -77,12 +79,14 @@ def _schemas(contract: ToolContract) -> Iterator[LintWarning]:
         ("output", "output_schema", contract.output_schema or {}),
     ):
         root = compile_rules(rule for rule in contract.data.rules if rule.target == target)
+        if schema:
+            yield from _unmatched(contract, target, where, list(schema_places(schema, where)))
         unnamed: list[str] = []
         for path, nodes in _by_path(schema_places(schema, where)).items():
             rule = deciding_rule(root, path)
             scalar = any(_is_scalar(node) for node in nodes) and contract.data.undeclared_scalars == "keep"
             kept = scalar if rule is None else rule.effective_action in ("keep", "truncate")
-            if kept and path and sensitive_key(path[-1]):
+            if kept and path and credential_key(path[-1]) == "strong":
                 yield LintWarning(
                     "RC102", where + selector_of(path), f"is named like a credential, but {_reason(rule)}",
                     "give it a rule of its own with data_class credential",
@@ -95,6 +99,40 @@ def _schemas(contract: ToolContract) -> Iterator[LintWarning]:
                 "RC106", where, f"no rule names {len(unnamed)} of the properties: {listed}",
                 f"they will be withheld ({contract.data.undeclared}); to keep one, give it a rule",
             )  # fmt: skip
+
+
+def _unmatched(contract: ToolContract, target: str, where: str, places: list[Place]) -> Iterator[LintWarning]:
+    for index, rule in enumerate(contract.data.rules):
+        if rule.target == target and not any(_may_match(rule, place) for place in places):
+            yield LintWarning(
+                "RC107", f"data.rules[{index}]", f"the selector {rule.selector!r} names no place in {where}",
+                "correct the selector, or remove the rule: as it is, it decides nothing",
+            )  # fmt: skip
+
+
+def _may_match(rule: FieldRule, place: Place) -> bool:
+    """Tell whether a rule names a place of the schema, or one that the schema leaves open below it."""
+    state = compile_rules([rule])
+    for step in place.path:
+        state = advance_anywhere(state) if step == "*" else advance(state, step)
+    return bool(state) and (best_rule(state) is not None or (place.ends or _is_open(place.node)))
+
+
+def _is_open(node: Mapping[str, Any]) -> bool:
+    closed = (
+        "properties",
+        "items",
+        "prefixItems",
+        "patternProperties",
+        "additionalProperties",
+        "anyOf",
+        "oneOf",
+        "allOf",
+        "$ref",
+    )
+    scalar = node.get("type") in ("string", "integer", "number", "boolean", "null") or "enum" in node or "const" in node
+    # Text that is said to hold JSON is opened: a rule may lead into it.
+    return not any(key in node for key in closed) and (not scalar or "contentMediaType" in node)
 
 
 def _by_path(places: Iterable[Place]) -> dict[tuple[str, ...], list[Mapping[str, Any]]]:
@@ -134,7 +172,8 @@ def credential_rules(schema: Mapping[str, Any], target: Target = "input") -> lis
     for place in schema_places(schema):
         path = place.path
         above = any(path[: len(other)] == other for other in paths)
-        if path and not above and sensitive_key(path[-1]):
+        named = path and credential_key(path[-1]) == "strong"
+        if named and not above and (holds_below(path[-1]) or not _has_parts(place.node)):
             paths.append(path)
     return [{"selector": selector_of(path), "target": target, "data_class": "credential"} for path in paths]
 

@@ -18,6 +18,8 @@ from runbundle.redaction.uncommon import is_uncommon_number, uncommon
 CLASSES = (
     "undeclared|content|credential|personal|special|financial|internal|public|key|name|error|oversize|unserialisable"
 )
+SMALL = 64
+"""Of a size below this many bytes only that is said."""
 ROLES = "system|user|assistant|tool|developer|model|function"
 DIGEST = r"(?:h2:[0-9a-f]{8}:[a-z2-7]{26}|h1:[0-9a-f]{8}:[A-Z2-7]{26})"
 """The grammar of digests. The second form is read and never written: bundles sealed earlier hold it."""
@@ -29,7 +31,7 @@ _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _SHIFTS = range(120, -1, -10)
 
 MARKER = re.compile(
-    rf"\[REDACTED:(?:{CLASSES})(?::{DIGEST})?(?::bytes=\d{{1,15}})?(?::roles=(?:{ROLES})(?:\+(?:{ROLES})){{0,7}})?"
+    rf"\[REDACTED:(?:{CLASSES})(?::{DIGEST})?(?::bytes=(?:\d{{1,15}}|<{SMALL}))?(?::roles=(?:{ROLES})(?:\+(?:{ROLES})){{0,7}})?"
     rf"(?::last=.{{1,4}})?(?::\d{{1,4}})?\]"
 )
 """The grammar of markers."""
@@ -110,7 +112,7 @@ def marker(
     if digest:
         text += ":" + digest
     if size is not None:
-        text += f":bytes={size}"
+        text += f":bytes={size}" if size >= SMALL else f":bytes=<{SMALL}"
     if roles:
         text += ":roles=" + "+".join(roles[:8])
     if index is not None:
@@ -131,8 +133,16 @@ def is_digest(value: Any) -> bool:
 def marker_parts(value: str) -> tuple[str, int | None]:
     """Return the digest (or "") and the size (or None) that a marker carries."""
     digest = _DIGEST.search(value)
-    size = re.search(r":bytes=(\d{1,15})", value)
-    return digest.group() if digest else "", int(size.group(1)) if size else None
+    size = re.search(r":bytes=(?:(\d{1,15})|<)", value)
+    return digest.group() if digest else "", told_size(int(size.group(1) or 0)) if size else None
+
+
+def told_size(size: int) -> int:
+    """Return what a field says of a size: of one below 64 bytes 63, whatever it is.
+
+    Smaller ones tell values apart that a digest keeps secret: `true` and `false`, a PIN and none. A marker says `<64`.
+    """
+    return max(size, SMALL - 1)
 
 
 def marker_roles(value: str) -> tuple[str, ...]:

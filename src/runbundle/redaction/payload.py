@@ -8,6 +8,7 @@ import orjson
 
 from runbundle.models.contract import Action, FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.labelled import escape, labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.selectors import State, advance, best_rule, compile_rules, leads_on, names
@@ -33,6 +34,8 @@ class PayloadRules(NamedTuple):
     """Whether the contract has a rule for the target at all."""
     masks_undeclared: bool
     """Whether everything that no rule names is masked, numbers too."""
+    shown_keys: frozenset[str] = frozenset()
+    """Keys that an explanation may name; redaction knows nothing of them."""
 
 
 def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRules:
@@ -80,7 +83,12 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
             return _walk_map(cast("Mapping[Any, Any]", value), walk, state, rule, path, depth)
         if isinstance(value, list | tuple):
             items: list[Any] = []
+            labels = labels_of_list(cast("list[Any]", value))
             for index, item in enumerate(cast("list[Any]", value)):
+                if index in labels:
+                    item = labelled(
+                        item, labels[index], advance(state, str(index)), rule, walk.receipt, f"{path}/{index}"
+                    )
                 kept = _walk(item, walk, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
                 items.append(marker(rule.data_class if rule else "undeclared") if kept is _GONE else kept)
             return items
@@ -108,6 +116,7 @@ def _walk_map(
     result: dict[str, Any] = {}
     hidden = 0
     kept_below = rule is not None and rule.effective_action in ("keep", "truncate")
+    labels = labels_of_map(value)
     for key, item in value.items():
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names(state, name) or name in walk.rules.known_keys or is_marker(name)
@@ -119,12 +128,23 @@ def _walk_map(
                 # What a payload is mostly made of: its key and its value go, with one note for both.
                 result[name] = _UNDECLARED
                 if walk.taint is not None:
-                    remember(walk.taint, item, "undeclared")
+                    remember(walk.taint, item, "undeclared", str(key))
                 continue
-        kept = _walk(item, walk, advance(state, name), rule, f"{path}/{_escape(name)}", depth + 1)
+        where = f"{path}/{escape(name)}"
+        below = advance(state, name)
+        if key in labels:
+            item = labelled(item, labels[key], below, rule, walk.receipt, where)
+        kept = _walk(item, walk, below, rule, where, depth + 1)
         if kept is not _GONE:
             result[name] = kept
     return result
+
+
+def labelled(value: Any, label: str, state: State, inherited: FieldRule | None, receipt: Receipt, path: str) -> Any:
+    """Return a value that has a credential's name beside it: without what is one, where a rule would keep it."""
+    rule = best_rule(state) or inherited
+    kept = rule is not None and rule.effective_action in ("keep", "truncate")
+    return without_labelled(value, receipt, path, label) if kept else value
 
 
 def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path: str) -> Any:
@@ -135,10 +155,10 @@ def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path
     data_class = rule.data_class if rule else "undeclared"
     if action in ("keep", "truncate"):
         limit = rule.max_chars if rule and action == "truncate" else None
-        return _keep(value, walk, note, limit, path, 0)
+        return _keep(without_labelled(value, walk.receipt, path), walk, note, limit, path, 0)
     walk.receipt.add(path, note, action)
     if walk.taint is not None:
-        remember(walk.taint, value, data_class)
+        remember(walk.taint, value, data_class, path.rpartition("/")[2])
     if action == "drop":
         return _GONE
     if action == "hash":
@@ -167,10 +187,10 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
         kept: dict[str, Any] = {}
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = str(key)
-            if credential_in_key(name):
+            if name not in walk.rules.known_keys and credential_in_key(name):
                 walk.receipt.add(path, "floor", "floor")
                 name = marker("key", index=len(kept) + 1)
-            kept[name] = _keep(item, walk, note, limit, f"{path}/{_escape(name)}", depth + 1)
+            kept[name] = _keep(item, walk, note, limit, f"{path}/{escape(name)}", depth + 1)
         return kept
     if depth <= MAX_DEPTH and isinstance(value, list | tuple):
         return [
@@ -203,11 +223,6 @@ def _named(tool: str, selector: str | None) -> str:
         return f"contract:{tool}:undeclared"
     safe = "".join(c if (c.isalnum() and c.isascii()) or c in "_.*/-" else "_" for c in selector)
     return f"contract:{tool}:{safe or '/'}"[:160]
-
-
-@lru_cache(maxsize=4096)
-def _escape(step: str) -> str:
-    return "".join(c if (c.isalnum() and c.isascii()) or c in "_-[]:.~" else "_" for c in step[:64])
 
 
 def _property_names(schema: Any, depth: int = 0) -> set[str]:

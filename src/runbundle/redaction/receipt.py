@@ -14,7 +14,8 @@ _SHARED_CHARS = 1024
 
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
 _SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
-_ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten"})
+_KEY_ID = re.compile(r"[0-9a-f]{8}")
+_ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten", "found"})
 
 
 class Note(NamedTuple):
@@ -28,9 +29,11 @@ class Note(NamedTuple):
 class Receipt:
     """Notes collected while one record is redacted. Not shared between threads."""
 
-    __slots__ = ("_notes", "more")
+    __slots__ = ("_notes", "by", "more")
 
-    def __init__(self) -> None:
+    def __init__(self, by: str = "") -> None:
+        self.by = by
+        """The name of the key under which its redactor made digests; of another's it says nothing that is ours."""
         # Plain tuples: orjson writes them as they are, and this runs for every span.
         self._notes: list[tuple[str, str, str]] = []
         self.more: dict[str, int] = {}
@@ -44,6 +47,11 @@ class Receipt:
             self.more[key] = self.more.get(key, 0) + 1
 
     @property
+    def failed(self) -> bool:
+        """Whether it is of a record whose redaction failed: such a one is written without a key."""
+        return len(self._notes) == 1 and self._notes[0][1:] == ("failed", "drop")
+
+    @property
     def notes(self) -> list[Note]:
         """The notes, in the order in which they were made."""
         return [Note(*note) for note in self._notes]
@@ -51,6 +59,11 @@ class Receipt:
     def each(self) -> list[tuple[str, str, str]]:
         """Return the same as plain tuples, not copied: path, rule, action."""
         return self._notes
+
+    def count_more(self, rule: str, action: str, times: int) -> None:
+        """Note that something was done so often, wherever."""
+        key = f"{rule}|{action}"
+        self.more[key] = min(self.more.get(key, 0) + times, _MOST_COUNTED)
 
     def count(self) -> int:
         """Return how many redactions this is a receipt for."""
@@ -61,6 +74,8 @@ class Receipt:
         body: dict[str, object] = {"n": self._notes}
         if self.more:
             body["more"] = self.more
+        if self.by:
+            body["by"] = self.by
         return orjson.dumps(body).decode()
 
 
@@ -70,7 +85,10 @@ def parse_receipt(text: object) -> Receipt | None:
         return None
     try:
         body = orjson.loads(text)
-        receipt = Receipt()
+        by = body.get("by", "")
+        if by != "" and _KEY_ID.fullmatch(by) is None:
+            return None
+        receipt = Receipt(by)
         for path, rule, action in body["n"]:
             if not (_SAFE_PATH.fullmatch(path) and _SAFE_RULE.fullmatch(rule) and action in _ACTIONS):
                 return None
@@ -82,7 +100,7 @@ def parse_receipt(text: object) -> Receipt | None:
             receipt.more[key] = count
     except (orjson.JSONDecodeError, TypeError, ValueError, KeyError, AttributeError):
         return None
-    if receipt.count() - sum(receipt.more.values()) > NOTES_LIMIT or set(body) - {"n", "more"}:
+    if receipt.count() - sum(receipt.more.values()) > NOTES_LIMIT or set(body) - {"n", "more", "by"}:
         return None
     return receipt
 

@@ -61,6 +61,17 @@ def advance(state: State, step: str) -> State:
     return _reach(reached)
 
 
+def advance_anywhere(state: State) -> State:
+    """Return the state one step further down, at any key or index."""
+    reached: list[Node] = []
+    for node in state:
+        if node.loops:
+            reached.append(node)
+        reached += node.children.values()
+        reached += [node.star] if node.star is not None else []
+    return _reach(reached)
+
+
 def best_rule(state: State) -> FieldRule | None:
     """Return the rule that decides at this node, or None if none names it."""
     best: Node | None = None

@@ -9,32 +9,44 @@ import orjson
 from runbundle.models.identity import valid_run_id
 from runbundle.models.records import COERCED, COERCED_WORDS
 from runbundle.redaction.captured import CAPTURE, parse_capture
+from runbundle.redaction.detectors.kept import is_known_number
 from runbundle.redaction.floor import safe_identifier, safe_name
 from runbundle.redaction.keys import Kind
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import MESSAGES, parse_messages
+from runbundle.redaction.names import BLANKS, longest_name, names_a_person
 from runbundle.redaction.receipt import parse_receipt
 
 RECEIPT = "runbundle.redaction"
+_LONG_NUMBER = 10_000_000
+"""A number below it is neither a known secret nor a person's."""
 _SPAWNED = re.compile(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
 CLAIMED = "runbundle.claimed.run.id"
 """What somebody else says whose run it is: kept only if it could be a run's id."""
 
 
-def is_name(text: str) -> bool:
-    """Tell whether `text` is short and reads like a name."""
-    return len(text) <= 256 and safe_name(text)
+def is_name(text: str, key: str = "") -> bool:
+    """Tell whether `text` may be kept as a name under `key`; without one, as any name."""
+    return len(text) <= longest_name(key) and text.count(" ") <= BLANKS and safe_name(text)
+
+
+def is_flag(value: Any) -> bool:
+    """Tell whether `value` is a boolean, or one as text, as Python's SDK writes it."""
+    return value.__class__ is bool or (value.__class__ is str and value in ("True", "False", "true", "false"))
 
 
 def allowed(kind: Kind, key: str, value: Any) -> bool:
     """Tell whether a value has the shape that its key promises."""
     if value.__class__ is str:
         if kind == "name":
-            return len(value) <= 256 and safe_name(value)
+            # As `is_name`: an agent that calls itself ends spans on the last frames of the stack.
+            return len(value) <= longest_name(key) and value.count(" ") <= BLANKS and safe_name(value)
         if kind == "id":
             return len(value) <= 256 and safe_identifier(value) and (key != CLAIMED or valid_run_id(value))
         return kind == "own" and own_value(key, value)
     if isinstance(value, bool | int | float):
+        if abs(value) >= _LONG_NUMBER and (is_known_number(value) or (kind == "name" and names_a_person(str(value)))):
+            return False
         return kind in ("name", "number", "id") or (kind == "own" and key.endswith(".bytes"))
     if isinstance(value, list | tuple) and kind in ("name", "number", "id"):
         items = cast("list[Any]", value)

@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.models.contract import DataHandling, ToolContract
-from runbundle.models.records import Attributes, ScopeRecord
+from runbundle.models.records import Attributes, ResourceRecord, ScopeRecord
 from runbundle.redaction.captured import DIGESTED, Said, capture_text
 from runbundle.redaction.configuration import redact_configuration
 from runbundle.redaction.keys import SPAN_KEYS
-from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker, marker_roles
+from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker, marker_roles, told_size
 from runbundle.redaction.messages import described, roles_of
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
@@ -33,7 +33,7 @@ _NAMES_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
 class Tenant:
     """What depends on the key of one tenant: its digester, and what was worked out with it."""
 
-    __slots__ = ("digest", "hidden_keys", "scopes")
+    __slots__ = ("digest", "hidden_keys", "resources", "scopes")
 
     def __init__(self, digest: Digester) -> None:
         self.digest = digest
@@ -41,6 +41,7 @@ class Tenant:
         # By identity, with the object itself so that its id cannot be reused: a process has a handful of each, and the
         # edges hand the same object for every span.
         self.scopes: dict[int, tuple[ScopeRecord, ScopeRecord]] = {}
+        self.resources: dict[int, tuple[ResourceRecord, ResourceRecord]] = {}
 
 
 class Work(NamedTuple):
@@ -100,7 +101,8 @@ class Values:
             kind = SPAN_KEYS.get(key)
             domain = _payload_domain(work.tool, kind) if kind in ("arguments", "result") else "content"
             digest, _ = _whole(work.tenant.digest, domain, "", one) if one.sha256 else (one.digest, one.size)
-            found[key] = one._replace(sha256="", digest=digest)
+            size = one.size if one.size is None else told_size(one.size)
+            found[key] = one._replace(sha256="", digest=digest, size=size)
         return capture_text(found)
 
     def message(self, value: Any, work: Work, path: str) -> str:
@@ -213,7 +215,7 @@ def _of_payload(kept: Attributes, kind: str, data: Any, work: Work, said: Said |
         digest, size = _whole(work.tenant.digest, _payload_domain(work.tool, kind), data, said)
         if not digest:
             return "", None
-        kept[names[0]], kept[names[1]] = digest, size
+        kept[names[0]], kept[names[1]] = digest, size if size is None else told_size(size)
     return kept[names[0]], kept.get(names[1])
 
 

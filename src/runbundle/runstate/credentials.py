@@ -4,13 +4,17 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, cast
 
+from runbundle.redaction.credential_words import credential_key
 from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.floor import sensitive_key
 
 MASK = "[REDACTED]"
 _HOLDERS = {dict, list}
 _LONGEST_NAME = 256
 _MOST = 2000  # values that are looked at: a node waits for it
+
+
+def _names_one(name: str) -> bool:
+    return credential_key(name) == "strong"
 
 
 def sensitive_parts(value: Any) -> list[Any]:
@@ -25,7 +29,7 @@ def sensitive_parts(value: Any) -> list[Any]:
             pending += [part for part in pairs.values() if type(part) in _HOLDERS]
         elif type(item) is list:
             parts = cast("list[Any]", item)
-            if len(parts) == 2 and type(parts[0]) is str and len(parts[0]) <= _LONGEST_NAME and sensitive_key(parts[0]):
+            if len(parts) == 2 and type(parts[0]) is str and len(parts[0]) <= _LONGEST_NAME and _names_one(parts[0]):
                 found.append(parts[1])
             pending += [part for part in parts if type(part) in _HOLDERS]
     return found
@@ -34,7 +38,7 @@ def sensitive_parts(value: Any) -> list[Any]:
 def masked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Return metadata, which is never encrypted, but for what stands under names of credentials; have that known."""
     KNOWN.register(*sensitive_parts(metadata))
-    return {name: MASK if sensitive_key(name) else value for name, value in metadata.items()}
+    return {name: MASK if _names_one(name) else value for name, value in metadata.items()}
 
 
 def holds_secret(value: Any) -> bool:
@@ -81,8 +85,8 @@ def learn(value: Any) -> None:
 
 
 def _under_names(pairs: Mapping[Any, Any]) -> list[Any]:
-    found = [part for key, part in pairs.items() if isinstance(key, str) and sensitive_key(key)]
+    found = [part for key, part in pairs.items() if isinstance(key, str) and _names_one(key)]
     name = pairs.get("name", pairs.get("key"))
-    if isinstance(name, str) and sensitive_key(name):
+    if isinstance(name, str) and _names_one(name):
         found.append(pairs.get("value"))
     return found

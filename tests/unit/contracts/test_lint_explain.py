@@ -1,6 +1,8 @@
 """What lint finds, that explain agrees with the redactor, and what a proposal holds."""
 
+import re
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -8,8 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbundle import redaction
 from runbundle.models.contract import DataHandling, FieldRule, ToolContract, parse_contract
+from runbundle.models.rules import rule_spec
+from runbundle.redaction.detectors.generic import GENERIC_RULES
 from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.vendors import VENDOR_RULES
 from runbundle.redaction.explain import explain
 from runbundle.redaction.lint import lint, propose
 from runbundle.redaction.markers import Digester
@@ -245,3 +251,59 @@ def test_explain_knows_what_the_detectors_withhold() -> None:
         ("/[REDACTED:key:1]", "keep"), ("/n", "mask"), ("/deep/[REDACTED:key:1]", "keep"),
     ]  # fmt: skip
     assert key not in str(rows)
+
+
+@pytest.mark.parametrize(
+    ("selector", "matches"),
+    [
+        ("/q", True), ("", True), ("/**/id", True), ("/items/*/id", True), ("/items/0/id", True),
+        ("/free/any/thing", True),
+        ("/**/pin", True), ("/*", True), ("/items/*/id/deeper", False), ("/q/deeper", False), ("/choice/c", False),
+    ],
+)  # fmt: skip
+def test_a_rule_that_names_no_place_of_the_schema_is_reported(selector: str, matches: bool) -> None:
+    """Where the schema is open below a place, a rule may still match there."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "q": {"type": "string"},
+            "items": {"type": "array", "items": {"$ref": "#/$defs/item"}},
+            "free": {"type": "object"},
+            "choice": {
+                "anyOf": [{"type": "object", "properties": {"a": {}, "b": {"type": "string"}}}, {"type": "null"}]
+            },
+        },
+        "$defs": {"item": {"type": "object", "properties": {"id": {"type": "integer"}}}},
+    }
+    made = ToolContract(
+        name="t", input_schema=schema, data=DataHandling(rules=(FieldRule(selector=selector, data_class="personal"),))
+    )
+    assert ("RC107" in {warning.code for warning in lint(made)}) == (not matches)
+
+
+def test_a_wildcard_that_leads_nowhere_in_a_closed_schema_is_reported() -> None:
+    """`**` reaches all places, and none of them is called so."""
+    schema = {"type": "object", "properties": {"q": {"type": "string"}}}
+    rules = (FieldRule(selector="/**/pin", data_class="special"),)
+    made = ToolContract(name="t", input_schema=schema, data=DataHandling(rules=rules))
+    assert "RC107" in {warning.code for warning in lint(made)}
+
+
+def test_every_code_and_rule_that_is_named_can_be_explained() -> None:
+    """Of lint, of receipts, of every detector, of contracts."""
+    named = [f"RC10{n}" for n in range(1, 8)]
+    named += [f"detector:{rule.id}" for rule in (*VENDOR_RULES, *GENERIC_RULES)]
+    named += ["contract:find:/a", "contract:find:undeclared", "config:key", "no-contract", "floor", "taint:forgotten"]
+    source = "".join(path.read_text() for path in Path(redaction.__path__[0]).rglob("*.py"))
+    named += re.findall(r"(?:receipt|Receipt\(\))\.add\([^,]+(?:\([^)]*\))?, \"([a-z_:-]+)\"", source)
+    assert len(named) > 150
+    assert [name for name in named if rule_spec(name) is None] == []
+
+
+def test_names_of_fields_are_shown_to_whoever_owns_the_file() -> None:
+    """But for one that is a credential itself; without it, as they are recorded."""
+    secret = "ghp_" + "Zq7Xw2Vt" * 4
+    payload = {"note": "x", "deep": [{"city": 1}], secret: 2}
+    shown = [row.path for row in explain(contract(), payload, named=True)]
+    assert shown == ["/note", "/deep/0/city", "/[REDACTED:key:3]"]
+    assert "note" not in repr(explain(contract(), payload))

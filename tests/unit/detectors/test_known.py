@@ -3,6 +3,7 @@
 import base64
 import json
 import secrets
+import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 
 from runbundle.models.contract import parse_contract
 from runbundle.redaction.configuration import redact_configuration
+from runbundle.redaction.detectors import known as known_module
 from runbundle.redaction.detectors.environment import secrets_of_environment
-from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
+from runbundle.redaction.detectors.known import KNOWN, LIMIT, KnownSecrets, register_secret
 from runbundle.redaction.floor import safe_name
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payload import compile_payload_rules, redact_payload
@@ -130,3 +132,76 @@ def test_a_random_digest_key_is_known_in_the_forms_it_would_be_written_in(proces
     for key in (root, digester.subkey("carrier")):
         assert process_known.find(f"key {key.hex()}")
         assert process_known.find(f"key {base64.b64encode(key).decode()}")
+
+
+def test_values_are_found_whenever_they_were_registered(known: KnownSecrets) -> None:
+    """One by one with searches in between, and many at once: none is missed at any moment."""
+    values = [f"{secrets.token_urlsafe(12)}.{n}" for n in range(600)]
+    for n, value in enumerate(values[:300]):
+        known.register(value)
+        assert known.find(f"it is {value}, no?") == [(6, 6 + len(value))]
+        earlier = values[n // 2]
+        assert known.find(base64.b64encode(f"xy{earlier}z".encode()).decode())
+    known.register(*values[300:])
+    for _ in range(2):
+        assert all(known.find(f"-{value}-") == [(1, 1 + len(value))] for value in values)
+        assert known.find("nothing of the kind") == []
+
+
+def test_registering_costs_little(known: KnownSecrets) -> None:
+    """It happens on the agent's path: at most 50 µs a value, however many there are."""
+    values = [secrets.token_urlsafe(24) for _ in range(2000)]
+    known.register("the first value of all")
+    best = float("inf")
+    for part in range(0, 2000, 500):
+        started = time.process_time()
+        for value in values[part : part + 500]:
+            known.register(value)
+        best = min(best, time.process_time() - started)
+    assert best / 500 < 50e-6
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("short", "short"), ("production", "word"), ("1111111111", "word"), ("application/json", "format"),
+        ("text/html; charset=utf-8", "format"), ("2026-11-27", "format"), ("2026-11-27T10:00:00Z", "format"),
+        ("20261127", "format"), ("span.started", "format"), ("runbundle/run/v1", "format"), ("tool_calls", "format"),
+        ("gen_ai.tool.name", "format"), ("parent_span_id", "format"), ("events.jsonl", "format"),
+        ("interrupted", "word"),
+    ],
+)  # fmt: skip
+def test_what_bundles_are_written_with_is_no_secret(known: KnownSecrets, value: str, why: str) -> None:
+    """Words of the format, media types, dates; it is counted why."""
+    assert known.register(value) == 0
+    assert known.refused == {why: 1}
+
+
+def test_beyond_the_limit_values_are_counted_and_it_is_said(
+    known: KnownSecrets, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once, not for each of them."""
+    known.register(*(f"value-number-{n}" for n in range(LIMIT + 3)))
+    known.register("one-more-value-1")
+    assert (len(known), known.refused) == (LIMIT, {"limit": 4})
+    assert len([r for r in caplog.records if str(LIMIT) in r.getMessage()]) == 1
+
+
+def test_numbers_are_known_by_their_digits(known: KnownSecrets) -> None:
+    """Of eight and more; booleans and small numbers are none."""
+    assert known.register(12345678, [98765432.5], {"n": 31415926535}, True, 42) == 3
+    for text in ("12345678", "98765432.5", "31415926535"):
+        assert known.find(f"n={text};")
+
+
+def test_what_is_not_registered_is_said_once(process_known: KnownSecrets, caplog: pytest.LogCaptureFixture) -> None:
+    """With the reason, and without the value."""
+    known_module._said.clear()  # pyright: ignore[reportPrivateUsage]
+    for _ in range(2):
+        register_secret("image/png")
+        register_secret("tiny")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "format" in said[0]
+    assert "8 characters" in said[1]
+    assert "tiny" not in caplog.text

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from urllib.parse import unquote
 
+from runbundle.redaction.credential_words import is_credential
 from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.floor import sensitive_key
 
+_PLACES = frozenset({"PWD", "OLDPWD"})
 _HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS")
 
 
 def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
     """Return the values of variables whose names say that they hold a credential, and of OTLP headers."""
-    found = [value for name, value in environment.items() if sensitive_key(name)]
+    found = [value for name, value in environment.items() if is_environment_secret(name, value)]
     for name in _HEADERS:
         for entry in environment.get(name, "").split(","):
             value = unquote(entry.partition("=")[2].strip())
@@ -22,3 +23,8 @@ def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
 def register_environment(environment: Mapping[str, str]) -> None:
     """Register the secrets of an environment as known ones."""
     KNOWN.register(*secrets_of_environment(environment))
+
+
+def is_environment_secret(name: str, value: str) -> bool:
+    """Tell whether a variable holds a credential: by its name, which for some asks the value. `PWD` is a folder."""
+    return name not in _PLACES and is_credential(name, value)

@@ -8,27 +8,36 @@ import math
 import re
 from collections import Counter
 
+from runbundle.redaction.credential_words import KEY_OF, PASSWORDS, TEXT_WORDS, names_another
+from runbundle.redaction.detectors.ends import (
+    LONGEST_VALUE,
+    header_end,
+    is_closed,
+    query_end,
+    userinfo_end,
+    value_end,
+)
 from runbundle.redaction.detectors.rules import Rule
 
+_OF = "|".join(sorted(KEY_OF))
 _WORD = (
-    r"pass(?:word|wd|phrase|code)?|pwd|pw|secret|token|credentials?|creds|auth(?:orization|entication)?"
-    r"|(?:api|app|access|account|acct|private|secret|signing|encryption|encrypt|master|shared|service|storage|session"
-    r"|client|consumer|license|admin|auth|write|read|subscription|integration|webhook|deploy|user|project|developer"
-    r"|personal|rest|server|bot|ssh|db|root|hmac|jwt|cookie)[ _.-]?(?:key|secret|token|pass|pin|pwd)"
-    r"|apikey|secretkey|accesskey|bearer|jwt|dsn|connection[ _-]?string|webhook|otp|salt"
+    rf"{'|'.join(TEXT_WORDS)}|creds|(?:{_OF})[ _.-]?(?:key|secret|token|pass|pin|pwd)|connection[ _-]?string|webhook"
 )
 _STRONG = r"pass(?:word|wd|phrase)|secret|api[_-]?key|private[_-]?key|access[_-]?key"
+_TYPED = "|".join(sorted(PASSWORDS | {"secret"}))
 _NEAR = r"secret|token|key|passw(?:or)?d|passphrase|access|auth|pwd|cred|api|bearer|oauth|jwt|license|webhook"
 _KEYWORDS = (
     "pass", "pwd", "pw", "secret", "token", "cred", "auth", "key", "bearer", "jwt", "dsn", "connection", "webhook",
-    "pin", "otp", "salt",
+    "pin", "otp", "salt", "kennwort", "senha", "contrase", "mdp", "pswd",
 )  # fmt: skip
 _SEPARATOR = r"\s{0,5}(?:=>|[:?+.]?=|\|\||!={1,2}|={2,3}|[:=,(]{1,3})\s{0,5}"
 _QUOTE = r"\\{0,3}[\"'`]"
+_BARE = r"([^\s\"'`,;&<>()\\]{6,512}|[^\s\"'`,;&<>()\\]{1,5}[\"'`,;&<>()\\][A-Za-z0-9])"
+"""A value without quotes, or its beginning up to a sign in it."""
 _TYPE = r"(?:\s(?:string|str|text))?"
 
 _PLACEHOLDER = re.compile(
-    rb"(?i)[<\[({].*[>\])}]|\$[a-z_{(].*|%[a-z_]+%|\{\{.*|x+|\*+"
+    rb"(?i)[<\[({][^0-9]*[0-9]{0,2}[^0-9]*[>\])}]|\$(?:[a-z_]\w*|[{(].*)|%[a-z_]+%|\{\{.*|x+|\*+"
     rb"|(?:your|my|the|some|insert|enter|put|add|replace)[-_ ].*"
     rb"|.*(?:placeholder|redacted|change_?me|not_?set|undefined).*|true|false|null|none|nil|yes|no|str(?:ing)?|int|bytes"
     rb"|object|bearer|basic|tokens?|secrets?|passw(?:or)?d|api[_-]?key|required|optional|default|os\.(?:environ|getenv).*"
@@ -49,11 +58,13 @@ _ID_KEY = re.compile(
     rb"|index|url|uri|path|created|expires?(?:_(?:at|in))?"
     rb"|signature)[\"'`\\]{0,4}\s{0,5}[:=>,|]{1,3}[\s\"'`\\]{0,6}$"
 )
+_KEY_BEFORE = re.compile(rb"([A-Za-z][A-Za-z0-9_.-]{1,50})[\"'`\\\])]{0,4}\s{0,5}[:=>]{1,3}[\s\"'`\\]{0,6}$")
 _CONSTANT = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
 _PATH = re.compile(rb"(?i)[a-z]{4,}/|[a-z]+-[a-z]+/")
 _TOKEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+/=-")
+_PORT = re.compile(rb"[^:]*:[0-9]{1,5}(?:/|$)")
 _LONGEST = 200
-_LONGEST_WORD = 512
+_SHORTEST = 6
 
 
 def entropy(text: bytes) -> float:
@@ -64,13 +75,19 @@ def entropy(text: bytes) -> float:
 def _plausible(data: bytes, start: int, end: int) -> bool:
     """What a key that names a credential may be hiding: anything but a placeholder, a reference or an id."""
     value = data[start:end]
-    return len(value) > _LONGEST_WORD or (
+    return len(value) > LONGEST_VALUE or (
         len(set(value)) > 3
         and _CONSTANT.fullmatch(value) is None
         and _PLACEHOLDER.fullmatch(value) is None
         and _PROTOCOL_ID.fullmatch(value) is None
         and _ID_KEY.search(data, max(0, start - 60), start) is None
+        and not _of_another(data, start)
     )
+
+
+def _of_another(data: bytes, start: int) -> bool:
+    key = _KEY_BEFORE.search(data, max(0, start - 60), start)
+    return key is not None and names_another(key[1].decode())
 
 
 def _unquoted(data: bytes, start: int, end: int) -> bool:
@@ -135,22 +152,61 @@ def _prefixed(data: bytes, start: int, end: int) -> bool:
     )
 
 
+def _quoted(data: bytes, start: int, end: int) -> bool:
+    """A value in quotes: no blanks in it, and the quote behind it; where that was cut off, it must look like one."""
+    value = data[start:end]
+    if len(value) < 4 or any(c in b" \t\r\n" for c in value):
+        return False
+    return _plausible(data, start, end) if is_closed(data, start, end) else _unquoted(data, start, end)
+
+
+def _phrase(data: bytes, start: int, end: int) -> bool:
+    return end - start >= 6 and is_closed(data, start, end) and _plausible(data, start, end)
+
+
+def _valued(data: bytes, start: int, end: int) -> bool:
+    return end - start >= _SHORTEST and _unquoted(data, start, end)
+
+
+def _queried(data: bytes, start: int, end: int) -> bool:
+    return end - start >= _SHORTEST and _plausible(data, start, end)
+
+
+def _labelled_line(data: bytes, start: int, end: int) -> bool:
+    """A line that is a label and its value, which has blanks: one word of it at least is none."""
+    words = data[start:end].split()
+    mixed = any(len(w) >= 4 and any(48 <= c <= 57 for c in w) and any(chr(c).isalpha() for c in w) for w in words)
+    return mixed and 2 <= len(words) <= 3 and not any(w.endswith((b":", b"=")) or b"=" in w[1:-1] for w in words)
+
+
+def _login(data: bytes, start: int, end: int) -> bool:
+    """User information: not a port with a path in which there is an `@`."""
+    value = data[start:end]
+    return _PORT.match(value) is None and _userinfo(data, start, end)
+
+
 GENERIC_RULES: tuple[Rule, ...] = (
     Rule(
         "key-value-quoted",
         rf"(?i)(?:{_WORD})[\w.-]{{0,30}}{_TYPE}(?:\\{{0,3}}[\"'`\])])*{_SEPARATOR}\(?[a-z@$]{{0,2}}"
-        rf"{_QUOTE}([^\s\"'`\\]{{4,512}}){_QUOTE}",
-        _KEYWORDS, _plausible, False,
+        rf"{_QUOTE}([^\s\"'`\\]{{1,512}})",
+        _KEYWORDS, _quoted, False, value_end,
     ),
     Rule(
         "key-phrase-quoted",
-        rf"(?i)(?:{_STRONG})(?:[\"'`])?\s{{0,5}}(?:=>|:?=|:)\s{{0,5}}(?:\"([^\"\\\r\n]{{6,128}})\"|'([^'\\\r\n]{{6,128}})')",
-        _KEYWORDS, _plausible, False,
+        rf"(?i)(?:{_STRONG})(?:{_QUOTE})?\s{{0,5}}(?:=>|:?=|:)\s{{0,5}}{_QUOTE}([^\s\"'`\\][^\"'`\\\r\n]{{0,127}})",
+        _KEYWORDS, _phrase, False, value_end,
     ),
     Rule(
         "key-value-unquoted",
-        rf"(?i)(?:{_WORD})[\w.-]{{0,30}}\s{{0,3}}(?:=>|:=|=|:)\s{{0,5}}([^\s\"'`,;&<>()\\]{{6,512}})",
-        _KEYWORDS, _unquoted, False,
+        rf"(?i)(?:{_WORD})[\w.-]{{0,30}}\s{{0,3}}(?:=>|:=|=|:)\s{{0,5}}{_BARE}",
+        _KEYWORDS, _valued, False, value_end,
+    ),
+    Rule(
+        "labelled-line",
+        rf"(?im)^[ \t>*\"'-]{{0,8}}(?:[\w.-]{{1,30}}[ _.-])?(?:{_TYPED})[ \t]{{0,3}}[:=][ \t]{{0,3}}"
+        r"([^\s][^\r\n]{3,100})$",
+        _KEYWORDS, _labelled_line, False,
     ),
     Rule(
         "key-near-random",
@@ -163,14 +219,18 @@ GENERIC_RULES: tuple[Rule, ...] = (
         ("_",), _prefixed, False,
     ),
     Rule(
-        "url-userinfo", r"[A-Za-z0-9]://([^\s/?#\"'<>@\\]{1,256})@[^\s\"'<>]", ("://",), _userinfo, False
+        "url-userinfo", r"[A-Za-z0-9]://([^\s/?#\"'<>@\\]{1,256})@[^\s\"'<>]", ("://",), _userinfo, False, userinfo_end,
+    ),
+    Rule(
+        "url-login", r"[A-Za-z0-9]://([^\s/?#\"'<>@:\\]{1,64}:[^\s/\"'<>@][^\s\"'<>@]{0,100})@[A-Za-z0-9]", ("://",),
+        _login, False, userinfo_end,
     ),
     Rule(
         "url-query",
         r"(?i)(?:[?&;#]|%3f|%26)(?:access_?token|auth|auth_?token|api_?key|apikey|key|token|secret|client_secret|password|passwd"
         r"|pwd|sig|signature|code|x-amz-(?:signature|credential|security-token)|x-goog-signature|session|sid|jwt|id_token"
-        r"|refresh_token|awsaccesskeyid|googleaccessid)(?:=|%3d)([^\s&#\"'<>\\;%]{6,})",
-        ("?", "&", "#", ";", "%3f", "%26"), _plausible, False,
+        r"|refresh_token|awsaccesskeyid|googleaccessid)(?:=|%3d)([^\s&#\"'<>\\;]+)",
+        ("?", "&", "#", ";", "%3f", "%26"), _queried, False, query_end,
     ),
     Rule(
         "authorization",
@@ -181,14 +241,14 @@ GENERIC_RULES: tuple[Rule, ...] = (
     Rule(
         "header",
         r"(?i)(?:x-[a-z-]{0,30}(?:key|token|auth|secret)|authorization|proxy-authorization|set-cookie|cookie|x-csrf-token"
-        rf"|private-token)(?:{_QUOTE})?\s{{0,3}}[:=,]\s{{0,3}}(?:{_QUOTE})?(?:(?:basic|bearer|token)\s)?([^\s\"'`\\,<>]{{8,}})",
-        ("x-", "authorization", "cookie", "private-token"), _unquoted, False,
+        rf"|private-token)(?:{_QUOTE})?\s{{0,3}}[:=,]\s{{0,3}}(?:{_QUOTE})?(?:(?:basic|bearer|token|digest|negotiate|splunk|apikey)\s)?([^\s\"'`\\,<>]{{8,}})",
+        ("x-", "authorization", "cookie", "private-token"), _unquoted, False, header_end,
     ),
     Rule(
         "command-line",
-        r"(?i)\s--?(?:[a-z-]{0,30}(?:password|passwd|pass|token|secret|key|auth|credentials?|pw|pwd))(?:[\s=]|\\t){1,3}"
-        r"[\"']?([^\s\"'\\<>]{6,512})",
-        ("-",), _unquoted, False,
+        r"(?i)(?:^|[\s\"'\[,])--?(?:[a-z-]{0,30}(?:password|passwd|pass|token|secret|key|auth|credentials?|pw|pwd))(?:[\s=]|\\t){1,3}"
+        r"[\"']?([^\s\"'\\<>]{1,512})",
+        ("-",), _valued, False, value_end,
     ),
     Rule(
         "curl-user",
@@ -198,12 +258,13 @@ GENERIC_RULES: tuple[Rule, ...] = (
     Rule(
         "camel-case-key",
         rf"[a-z0-9](?:Password|Passwd|Secret|Token|Credential|Key|Auth|Pwd)(?:[A-Z]\w{{0,20}})?{_TYPE}[\"']?{_SEPARATOR}"
-        rf"(?:{_QUOTE})?([^\s\"'`,;&<>()\\]{{6,512}})",
-        _KEYWORDS, _unquoted, False,
+        rf"(?:{_QUOTE})?{_BARE}",
+        _KEYWORDS, _valued, False, value_end,
     ),
     Rule(
-        "xml-element", rf"(?i)<[\w.:-]{{0,40}}(?:{_WORD})[\w.-]{{0,20}}>\s{{0,10}}([^\s<>]{{6,512}})\s{{0,10}}</",
-        ("</",), _unquoted, False,
+        "xml-element",
+        rf"(?i)<[\w.:-]{{0,40}}(?:{_WORD})[\w.-]{{0,20}}>\s{{0,10}}([^\s<>][^\r\n]{{0,200}}?)\s{{0,10}}</",
+        ("</",), _valued, False,
     ),
 )  # fmt: skip
 """Rules by context."""

@@ -2,7 +2,8 @@
 
 from functools import lru_cache
 
-from runbundle.redaction.detectors.known import KNOWN, MIN_CHARS
+from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_values import MIN_CHARS
 from runbundle.redaction.detectors.text import MASK, Found, default_detector, masked
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.receipt import Receipt
@@ -29,6 +30,12 @@ KNOWN.on_change(_found_in_short.cache_clear)
 def is_known_number(value: float) -> bool:
     """Tell whether a number is a known secret: a PIN, an account number, a numeric key."""
     return abs(value) >= _SHORTEST_KNOWN and bool(KNOWN.find(str(value)))
+
+
+def rule_of(text: str) -> str:
+    """Return the format or the rule by which a text that is withheld would be known by itself; "" if by none."""
+    found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)
+    return found[0].rule if len(found) == 1 and found[0].end - found[0].start == len(text) else ""
 
 
 def redact_text(text: str, receipt: Receipt, path: str) -> str:

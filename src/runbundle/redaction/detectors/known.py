@@ -2,20 +2,40 @@
 
 The most precise detector there is. Values come from environment variables whose names say so, from `SecretStr` seen
 in configurations and arguments, from the headers of the OTLP exporter, and from `register_secret()`.
+
+Registering is cheap, for it happens on the agent's path: what was added is searched for one by one, and put into an
+automaton when there is more of it. An automaton knows the beginnings of all forms alone, which keeps it small.
 """
 
-import base64
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, cast
-from urllib.parse import quote, quote_plus
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, cast
 
-import orjson
+from runbundle.redaction.detectors.known_values import MIN_CHARS, forms, leaves, refusal
 
-MIN_CHARS = 8
-"""Shorter values are not registered: they would be found in ordinary text."""
-_LIMIT = 4096
+LIMIT = 4096
+"""How many values are known at most."""
+_RECENT = 16
+"""Values that are searched for one by one."""
+_BEGINNING = 5
+_FEW = 128
+"""Beginnings for which the faster, larger kind of automaton is built: 230 MB/s instead of 140."""
+_QUIET = 256
+"""So many searches after the last new value, all values are in one automaton."""
+
+_log = logging.getLogger("runbundle")
+
+
+class _Part(NamedTuple):
+    """The forms of some values, and the automaton of their beginnings."""
+
+    automaton: Any
+    begun: list[list[str]]
+    """By beginning: the forms, longest first."""
+    forms: list[str]
 
 
 class KnownSecrets:
@@ -23,10 +43,17 @@ class KnownSecrets:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._values: dict[str, None] = {}
-        self._forms: dict[str, None] = {}
-        self._automaton: Any = None
         self._changed: list[Callable[[], None]] = []
+        self._forget()
+
+    def _forget(self) -> None:
+        self._values: dict[str, None] = {}
+        self._pending: list[Iterable[str]] = []
+        self._recent: tuple[str, ...] = ()
+        self._parts: tuple[_Part, ...] = ()
+        self._quiet = 0
+        self.refused: Counter[str] = Counter()
+        """How many values were passed over, by reason: `short`, `word`, `format`, `limit`."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -35,34 +62,71 @@ class KnownSecrets:
         return f"<KnownSecrets: {len(self)}>"
 
     def register(self, *values: object, as_is: bool = False) -> int:
-        """Add values; of JSON its leaves, of several lines each line too. Return how many were new.
-
-        Values below 8 characters and plain words are passed over, and so are those beyond the 4,096th. `as_is`: look
-        for them as they are, and not in the encodings that there are of them.
+        """Add values; of JSON its leaves, of several lines each line too, of a number its digits. Return how many were
+        new. What `known_values.refusal` names, and what comes after the 4,096th, is passed over and counted. `as_is`:
+        look for them as they are, and not for the encodings that there are of them.
         """
+        new = 0
+        full = False
         with self._lock:
-            new = [v for value in values for v in _leaves(value) if v not in self._values]
-            new = [v for v in dict.fromkeys(new) if _worth_hiding(v)][: _LIMIT - len(self._values)]
-            for value in new:
-                self._forms.update(dict.fromkeys((value,) if as_is else _forms(value)))
-                self._values[value] = None
+            for value in values:
+                for text in leaves(value):
+                    if text in self._values:
+                        continue
+                    why = refusal(text) or ("limit" if len(self._values) >= LIMIT else "")
+                    if why:
+                        full = full or (why == "limit" and not self.refused["limit"])
+                        self.refused[why] += bool(text)
+                        continue
+                    self._values[text] = None
+                    self._pending.append((text,) if as_is else forms(text))
+                    new += 1
             if new:
-                from ahocorasick_rs import AhoCorasick, MatchKind  # not needed to read a bundle
-
-                self._automaton = AhoCorasick(list(self._forms), matchkind=MatchKind.LeftmostLongest)
                 self._tell()
-        return len(new)
+        if full:
+            _log.error("%d secrets are known; further ones are not, and are not masked where they turn up", LIMIT)
+        return new
 
     def find(self, text: str) -> list[tuple[int, int]]:
-        """Return where known secrets are in `text`, the longest where several begin at one place."""
-        automaton = self._automaton
-        if automaton is None:
+        """Return where known secrets are in `text`, in order and apart from each other."""
+        if not self._values:
             return []
-        try:
-            found = automaton.find_matches_as_indexes(text)
-        except UnicodeEncodeError:  # a lone surrogate; what stands in its place is one character, too
-            found = automaton.find_matches_as_indexes(text.encode("utf-8", "replace").decode())
-        return [(match[1], match[2]) for match in found]
+        if self._pending or (self._quiet > _QUIET and (self._recent or len(self._parts) > 1)):
+            self._build()
+        self._quiet += 1
+        if not text.isascii():
+            text = _writable(text)
+        found: list[tuple[int, int]] = []
+        for form in self._recent:
+            at = text.find(form)
+            while at >= 0:
+                found.append((at, at + len(form)))
+                at = text.find(form, at + 1)
+        for part in self._parts:
+            for index, at, _ in part.automaton.find_matches_as_indexes(text, overlapping=True):
+                for form in part.begun[cast("int", index)]:
+                    if text.startswith(form, at):
+                        found.append((at, at + len(form)))
+                        break
+        return _united(found) if len(found) > 1 else found
+
+    def _build(self) -> None:
+        with self._lock:
+            if not self._pending:
+                every = [form for part in self._parts for form in part.forms]
+                self._parts, self._recent = (_part([*every, *self._recent]),), ()
+            pending = list(dict.fromkeys(form for value in self._pending for form in value))
+            if len(self._pending) + len(self._recent) // 6 <= _RECENT:
+                self._recent = (*self._recent, *pending)
+            else:
+                batch, parts = [*self._recent, *pending], list(self._parts)
+                while parts and len(parts[-1].forms) <= 2 * len(batch):
+                    batch += parts.pop().forms
+                # The new part stands before what it replaces is gone: no search misses a value in between.
+                self._parts = (*parts, _part(batch))
+                self._recent = ()
+            self._pending.clear()
+            self._quiet = 0
 
     def on_change(self, function: Callable[[], None]) -> None:
         """Call `function` whenever values were added or forgotten: what was judged without them is out of date."""
@@ -75,12 +139,43 @@ class KnownSecrets:
     def clear(self) -> None:
         """Forget all values, for tests."""
         with self._lock:
-            self._values, self._forms, self._automaton = {}, {}, None
+            self._forget()
             self._tell()
 
     def after_fork(self) -> None:
         """Take a new lock in a forked child: whoever may have held the old one is not there."""
         self._lock = threading.Lock()
+
+
+def _part(texts: list[str]) -> _Part:
+    from ahocorasick_rs import AhoCorasick, Implementation  # not needed to read a bundle
+
+    by_beginning: dict[str, list[str]] = {}
+    for form in texts:
+        by_beginning.setdefault(form[:_BEGINNING], []).append(form)
+    for same in by_beginning.values():
+        same.sort(key=len, reverse=True)
+    kind = Implementation.DFA if len(by_beginning) <= _FEW else Implementation.ContiguousNFA
+    automaton = AhoCorasick(list(by_beginning), implementation=kind, store_patterns=False)
+    return _Part(automaton, list(by_beginning.values()), texts)
+
+
+def _writable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate; what stands in its place is one character, too
+        return text.encode("utf-8", "replace").decode()
+    return text
+
+
+def _united(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    united: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if united and start < united[-1][1]:
+            united[-1] = (united[-1][0], max(united[-1][1], end))
+        else:
+            united.append((start, end))
+    return united
 
 
 KNOWN = KnownSecrets()
@@ -89,74 +184,19 @@ KNOWN = KnownSecrets()
 
 os.register_at_fork(after_in_child=KNOWN.after_fork)
 
+_said: set[str] = set()
+WHY = {"short": f"shorter than {MIN_CHARS} characters", "word": "a word", "format": "a word of the bundle's format"}
+
 
 def register_secret(*values: object) -> None:
-    """Keep these exact values out of everything that is recorded from now on, in this process."""
+    """Keep these exact values, texts or numbers, out of everything that is recorded from now on, in this process.
+
+    What cannot be told from ordinary text is not registered, and that is logged once: values shorter than 8 characters,
+    words, dates, media types, words of the bundle's format. So is what comes after the 4,096th.
+    """
+    before = KNOWN.refused.copy()
     KNOWN.register(*values)
-
-
-def _leaves(value: object) -> Iterable[str]:
-    pending: list[object] = [value]
-    opened: set[int] = set()
-    while pending and len(opened) < _LIMIT:
-        item = pending.pop()
-        if type(item) is not str:
-            if id(item) in opened:  # a value may contain itself
-                continue
-            opened.add(id(item))
-        try:
-            inner, texts = _parts(item)
-        except Exception:  # noqa: BLE001, S112 - a mapping that raises, a class that lies: what is beside it is registered
-            continue
-        pending += inner
-        yield from texts
-
-
-def _parts(item: Any) -> tuple[list[object], list[str]]:
-    """Return what is in a value, and the texts that it is; by its type, since what it says of itself may raise."""
-    kind = cast("Any", type(item))
-    if issubclass(kind, bytes | bytearray):
-        return [bytes(item).decode("utf-8", "replace")], []
-    if issubclass(kind, Mapping):
-        return list(item.values()), []
-    for base in (list, tuple, set, frozenset):
-        if issubclass(kind, base):
-            return list(cast("Any", base).__iter__(item)), []
-    if not issubclass(kind, str):
-        return [], []
-    text = str.__str__(item).encode("utf-8", "replace").decode().strip()  # the environment may hold any bytes
-    if text[:1] in ("{", "["):
-        try:
-            # Of JSON the leaves: the text as a whole would have masked map keys and brackets.
-            return [orjson.loads(text)], []
-        except orjson.JSONDecodeError:
-            pass
-    return [], [text, *([line.strip() for line in text.splitlines()] if "\n" in text else [])]
-
-
-def _worth_hiding(value: str) -> bool:
-    return len(value) >= MIN_CHARS and len(set(value)) > 3 and not (value.isalpha() and len(value) < 16)
-
-
-def _forms(value: str) -> Iterable[str]:
-    data = value.encode("utf-8", "replace")
-    escaped = orjson.dumps(value.encode("utf-8", "replace").decode()).decode()[1:-1]
-    yield from (
-        value,
-        escaped,
-        escaped.replace("\\", "\\\\").replace('"', '\\"'),
-        quote(value, safe=""),
-        quote(value),
-        quote_plus(value),
-    )
-    yield from (data.hex(), data.hex().upper())
-    for shift in range(3):
-        # What base64 makes of the value depends on where in a group of three bytes it begins; the characters at
-        # either end that also depend on its neighbours are left out.
-        padded = bytes(shift) + data
-        whole = len(padded) // 3 * 3
-        start = -(-shift * 8 // 6)
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            core = encode(padded[:whole]).decode()[start:]
-            if len(core) >= MIN_CHARS:
-                yield core
+    for why in KNOWN.refused - before:
+        if why in WHY and why not in _said:
+            _said.add(why)
+            _log.warning("a value was not registered as a secret: it is %s", WHY[why])

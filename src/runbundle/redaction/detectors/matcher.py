@@ -38,7 +38,10 @@ class Matcher:
                 pattern = self._patterns[index] = compiled(rule.pattern)
             covered = 0
             for found in pattern.finditer(data):
-                start, end = _trimmed(data, *_secret(found))
+                start, end = _secret(found)
+                if rule.ends is not None:
+                    end = rule.ends(data, start, end)
+                start, end = _trimmed(data, start, end)
                 # What the rule has covered by widening is not widened again, or a long token would cost its square.
                 if end <= max(start, covered) or (rule.accept is not None and not rule.accept(data, start, end)):
                     continue

@@ -18,3 +18,5 @@ class Rule(NamedTuple):
     """A second judgement on `data[start:end]`, for rules that go by context and not by format."""
     widen: bool = True
     """Whether the whole token around a match goes: a format that is cut short would leave its tail."""
+    ends: Callable[[bytes, int, int], int] | None = None
+    """Where the value ends whose beginning `data[start:end]` is: a rule of context goes on to there."""

@@ -19,9 +19,26 @@ from runbundle.redaction.detectors.vendors import VENDOR_RULES
 from runbundle.redaction.markers import MARKER, blanked, marker
 
 MASK = marker("credential")
-_DEPTH = 2
+DECODING_DEPTH = 3
+"""How often a text is decoded to look into it: escapes, percent and base64 encoding, JSON in text. What decodes still
+after that is masked unseen."""
 _BASE64_CHARS = 5_600
 """Longer runs are content (a picture, a sound) and not looked into: 4 KB of bytes are 5,462 characters."""
+TOO_DEEP = "encoded-too-deep"
+_CONTEXT = (
+    "url-userinfo", "url-login", "curl-user", "url-query", "header", "xml-element", "command-line",
+    "key-value-quoted", "key-phrase-quoted", "key-value-unquoted", "camel-case-key", "authorization",
+    "prefixed-token", "labelled-line", "key-near-random",
+)  # fmt: skip
+"""The rules of context, the more telling ones first."""
+_RANKS: dict[str, int] = {
+    "known-secret": 0,
+    **{rule.id: 99 - min(98, max(map(len, rule.keywords))) for rule in VENDOR_RULES},
+    "prefix": 150,
+    **{rule: 200 + place for place, rule in enumerate(_CONTEXT)},
+    TOO_DEEP: 300,
+}
+"""By rule, 0 is the most specific. A format with a longer word of its own is the more particular one."""
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _LINE_ENDS = str.maketrans("\t\r\n", "   ")
 _PASSES = 4
@@ -89,9 +106,10 @@ class Detector:
 
     def hits(self, text: str) -> list[Found]:
         """Return what is found in `text` as it stands, without looking behind encodings: for text that was redacted."""
-        if next(self._views(text, _DEPTH), None) is None:
+        if next(self._plain(text, text.encode("ascii", "replace")), None) is None:
             return []  # nearly always, so what is written by ourselves is blanked out after
-        return _merged(self._views(blanked(text, "\0"), _DEPTH))
+        text = blanked(text, "\0")
+        return _merged(self._plain(text, text.encode("ascii", "replace")))
 
     def redact(self, text: str) -> str:
         """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
@@ -104,12 +122,11 @@ class Detector:
     def _views(self, text: str, depth: int) -> Iterator[Found]:
         # Every character that is not ASCII becomes one byte, so places in both are the same.
         data = text.encode("ascii", "replace")
-        for match in self._matcher.matches(data):
-            yield Found(*match)
-        for start, end in self._known.find(text):
-            yield Found(start, end, "known-secret")
-        if depth < _DEPTH:
-            runs = _base64_runs(data)
+        yield from self._plain(text, data)
+        runs = _base64_runs(data)
+        if depth >= DECODING_DEPTH:
+            yield from _still_encoded(data, runs)
+        else:
             yield from self._encoded(data, runs, depth)
             for pattern, new in _rewritings(text, data, broken=_broken(data, runs)):
                 for start, end in _windows(pattern, text, _AROUND):
@@ -125,12 +142,19 @@ class Detector:
                             begin -= 1
                         yield Found(begin, stop, found.rule)
 
+    def _plain(self, text: str, data: bytes) -> Iterator[Found]:
+        for match in self._matcher.matches(data):
+            yield Found(*match)
+        for start, end in self._known.find(text):
+            yield Found(start, end, "known-secret")
+
     def _encoded(self, data: bytes, runs: list[tuple[int, int]], depth: int) -> Iterator[Found]:
         for start, end in runs:
             inner = _decoded(data, start, end)
-            found = next(self._views(inner, depth + 1), None) if inner else None
-            if found is not None:
-                yield Found(start, end + len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"=")), found.rule)
+            rules = [found.rule for found in self._views(inner, depth + 1)] if inner else []
+            if rules:
+                padding = len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"="))
+                yield Found(start, end + padding, min(rules, key=_specificity))
 
 
 def default_detector() -> Detector:
@@ -239,18 +263,31 @@ def _decoded(data: bytes, start: int, end: int) -> str:
     return text if text.isascii() and text.translate(_LINE_ENDS).isprintable() else ""
 
 
+def _still_encoded(data: bytes, runs: list[tuple[int, int]]) -> Iterator[Found]:
+    """Find what would be decoded once more, where nobody looks any further: it goes unseen."""
+    for start, end in runs:
+        if _decoded(data, start, end):
+            yield Found(start, end, TOO_DEEP)
+    if (b"%" in data or b"\\" in data or b"&" in data) and _HAS_ESCAPES.search(data):
+        for match in _ESCAPES.finditer(data.decode("ascii")):
+            yield Found(match.start(), match.end(), TOO_DEEP)
+
+
+def _specificity(rule: str) -> int:
+    """Return how little else a rule would match; lower is more specific."""
+    return _RANKS.get(rule, 100)
+
+
 def _merged(spans: Iterable[Found | Match]) -> list[Found]:
-    """Unite what overlaps; the rule is that of the longest part."""
+    """Unite what overlaps; the rule is the most specific of them."""
     merged: list[Found] = []
-    longest = 0
     for start, end, rule in sorted(spans, key=lambda s: (s[0], -s[1], s[2])):
         if merged and start < merged[-1].end:
             last = merged[-1]
-            merged[-1] = Found(last.start, max(last.end, end), rule if end - start > longest else last.rule)
-            longest = max(longest, end - start)
+            named = rule if _specificity(rule) < _specificity(last.rule) else last.rule
+            merged[-1] = Found(last.start, max(last.end, end), named)
         else:
             merged.append(Found(start, end, rule))
-            longest = end - start
     return merged
 
 

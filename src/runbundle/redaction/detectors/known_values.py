@@ -1,0 +1,137 @@
+"""What may become a known secret, and the forms in which one is written."""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, cast, get_args
+from urllib.parse import quote, quote_plus
+
+import orjson
+
+MIN_CHARS = 8
+"""Shorter values are not registered: they would be found in ordinary text."""
+_OPENED = 4096
+_SMALLEST_NUMBER = 10 ** (MIN_CHARS - 1)
+
+_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
+_DATE = re.compile(
+    r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?:[T ]?[\d:.,]*(?:Z|[+-]\d{2}:?\d{2})?)?"
+    r"|\d{1,2}:\d{2}:\d{2}[\d.,]*|[A-Z][a-z]{2},? \d{1,2} [A-Z][a-z]{2} \d{4}[ \d:]*(?:GMT|UTC|Z)?"
+)
+_MEDIA_TYPE = re.compile(
+    r"(?:application|audio|chemical|font|image|message|model|multipart|text|video)/[A-Za-z0-9.+*-]+"
+    r"(?:; ?[a-z]+=[\w.-]+)?"
+)
+_WRITTEN = (
+    "execute_tool", "invoke_agent", "create_agent", "text_completion", "generate_content", "invoke_workflow",
+    "embeddings", "run.json", "events.jsonl", "tool_calls.json", "evidence.json", "config.snapshot.json",
+    "attestation.dsse.json", "scorecard.json", "gate.json", "no-contract", "undeclared", "unserialisable",
+    "content-mode", "openai.chat", "known-secret", "runbundle.event", "runbundle.child", "runbundle.evidence",
+    "runbundle.score", "runbundle.result", "runbundle.usage", "interrupted", "incomplete", "not_consumed",
+    "00000000000000000000000000000000", "0000000000000000", "https://opentelemetry.io/schemas/",
+)  # fmt: skip
+
+
+def leaves(value: object) -> Iterable[str]:
+    """Yield the texts in a value: of JSON its leaves, of several lines each line too, of a number its digits. Total."""
+    pending: list[object] = [value]
+    opened: set[int] = set()
+    while pending and len(opened) < _OPENED:
+        item = pending.pop()
+        if type(item) is not str:
+            if id(item) in opened:  # a value may contain itself
+                continue
+            opened.add(id(item))
+        try:
+            inner, texts = _parts(item)
+        except Exception:  # noqa: BLE001, S112 - a mapping that raises, a class that lies: others are read
+            continue
+        pending += inner
+        yield from texts
+
+
+def _parts(item: Any) -> tuple[list[object], list[str]]:
+    """Return what is in a value, and the texts that it is; by its type, since what it says of itself may raise."""
+    kind = cast("Any", type(item))
+    if issubclass(kind, bytes | bytearray):
+        return [bytes(item).decode("utf-8", "replace")], []
+    if issubclass(kind, Mapping):
+        return list(item.values()), []
+    for base in (list, tuple, set, frozenset):
+        if issubclass(kind, base):
+            return list(cast("Any", base).__iter__(item)), []
+    if kind is int or kind is float:
+        return [], [str(item)] if abs(item) >= _SMALLEST_NUMBER else []
+    if not issubclass(kind, str):
+        return [], []
+    text = str.__str__(item).encode("utf-8", "replace").decode().strip()  # the environment may hold any bytes
+    if text[:1] in ("{", "["):
+        try:
+            # Of JSON the leaves: the text as a whole would have masked map keys and brackets.
+            return [orjson.loads(text)], []
+        except orjson.JSONDecodeError:
+            pass
+    return [], [text, *([line.strip() for line in text.splitlines()] if "\n" in text else [])]
+
+
+def refusal(value: str) -> str:
+    """Return why a value may not be a known secret, or "": it would be found where it is none.
+
+    `short`, `word`, or `format`: a word that bundles are written with, a media type, a date.
+    """
+    if len(value) < MIN_CHARS:
+        return "short"
+    if len(set(value)) <= 3 or (value.isalpha() and len(value) < 16):
+        return "word"
+    if value in _words_of_the_format() or _DATE.fullmatch(value) or _MEDIA_TYPE.fullmatch(value):
+        return "format"
+    return ""
+
+
+@cache
+def _words_of_the_format() -> frozenset[str]:
+    """Return the keys and the fixed values of bundles and records."""
+    from runbundle.models import bundle, events, evidence, findings, tools
+    from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS
+
+    found: set[str] = {*SPAN_KEYS, *RESOURCE_KEYS, *findings.FINDINGS, *_WRITTEN}
+    for module in (bundle, events, evidence, tools):
+        for model in vars(module).values():
+            if isinstance(model, type) and issubclass(model, bundle.Record):
+                for name, field in model.model_fields.items():
+                    found |= {name, *_literals(field.annotation)}
+    return frozenset(found)
+
+
+def _literals(annotation: Any) -> set[str]:
+    found: set[str] = set()
+    for part in get_args(annotation):
+        found |= {part} if isinstance(part, str) else _literals(part)
+    return found
+
+
+def forms(value: str) -> Iterable[str]:
+    """Yield the forms in which `value` is written: as it is, escaped, in percent encoding, hex, and base64."""
+    yield value
+    data = value.encode("utf-8", "replace")
+    if _PLAIN.fullmatch(value) is None:
+        escaped = orjson.dumps(data.decode()).decode()[1:-1]
+        yield from (
+            escaped,
+            escaped.replace("\\", "\\\\").replace('"', '\\"'),
+            quote(value, safe=""),
+            quote(value),
+            quote_plus(value),
+        )
+    digits = data.hex()
+    yield from (digits, digits.upper())
+    for shift in range(3):
+        # What base64 makes of the value depends on where in a group of three bytes it begins; the characters at
+        # either end that also depend on its neighbours are left out.
+        padded = bytes(shift) + data
+        core = base64.b64encode(padded[: len(padded) // 3 * 3]).decode()[-(-shift * 8 // 6) :]
+        if len(core) >= MIN_CHARS:
+            yield core
+            if "+" in core or "/" in core:
+                yield core.replace("+", "-").replace("/", "_")

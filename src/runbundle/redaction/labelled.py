@@ -1,0 +1,178 @@
+"""Credentials by what stands beside them in structure: under a key, in a pair of name and value, after a header's name.
+
+Text has rules for the same (`detectors.generic`); both go by the table of `credential_words`. JSON in text is opened,
+as often as `DECODING_DEPTH` says.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import orjson
+
+from runbundle.redaction.credential_words import credential_key, holds_below, is_credential
+from runbundle.redaction.detectors.kept import rule_of
+from runbundle.redaction.detectors.text import DECODING_DEPTH, MASK
+from runbundle.redaction.markers import is_marker
+from runbundle.redaction.receipt import Receipt
+
+_NAMES = frozenset({
+    "name", "key", "header", "field", "k", "n", "param", "parameter", "attribute", "variable", "var", "property",
+    "option", "setting", "label", "env",
+})  # fmt: skip
+_VALUES = frozenset({
+    "value", "values", "v", "val", "data", "content", "text", "default", "string_value", "stringvalue", "secret",
+    "raw", "current",
+})  # fmt: skip
+_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9_.:-]{0,63}")
+_FIELDS = frozenset({
+    "username", "user", "email", "login", "name", "id", "url", "host", "type", "role",
+})  # fmt: skip
+_MOST_FIELDS = 32
+"""An object with more is no pair of a name and a value."""
+
+MAX_DEPTH = 64
+"""What is nested more deeply is not kept by anybody."""
+
+_OPENING = frozenset('{["')
+
+Labels = Mapping[Any, str]
+"""By key or index of a container: the name that says that what is there is a credential."""
+
+_NONE: Labels = {}
+_GONE = object()
+
+
+def labels_of_map(value: Mapping[Any, Any]) -> Labels:
+    """Return which fields of an object are credentials: by their keys, or as the value beside a name."""
+    found: dict[Any, str] | None = None
+    named = ""
+    for key, item in value.items():
+        if key.__class__ is not str:
+            continue
+        if credential_key(key):
+            found = {} if found is None else found
+            found[key] = key
+        if item.__class__ is str and len(item) <= 64 and key.lower() in _NAMES and credential_key(item):
+            named = item
+    if named and len(value) <= _MOST_FIELDS:
+        found = {} if found is None else found
+        for key in value:
+            if key.__class__ is str and key.lower() in _VALUES:
+                found.setdefault(key, named)
+    return _NONE if found is None else found
+
+
+def labels_of_list(items: Sequence[Any]) -> Labels:
+    """Return which items of a list are credentials: the second of a pair, or what follows a header or an option."""
+    if len(items) < 2:
+        return _NONE
+    first = items[0]
+    found: dict[Any, str] = {}
+    if first.__class__ is str and len(items) % 2 == 0 and _are_names(items):
+        for index in range(0, len(items), 2):
+            if credential_key(items[index]) and not (len(items) == 2 and _is_field(items[1])):
+                found[index + 1] = items[index]
+    elif first.__class__ is str or items[-2].__class__ is str:
+        for index, item in enumerate(items[:-1]):
+            if item.__class__ is str and item[:1] == "-" and _NAME.fullmatch(item) and credential_key(item):
+                following = items[index + 1]
+                if not (following.__class__ is str and following[:2] == "--"):
+                    found[index + 1] = item
+    return found or _NONE
+
+
+def _are_names(items: Sequence[Any]) -> bool:
+    return all(item.__class__ is str and _NAME.fullmatch(item) for item in items[::2])
+
+
+def _is_field(item: Any) -> bool:
+    return item.__class__ is str and (item.lower() in _FIELDS or (item.isalpha() and bool(credential_key(item))))
+
+
+def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", depth: int = 0, opened: int = 0) -> Any:
+    """Return a value that is about to be kept with a marker for each credential in it that has a name beside it.
+
+    `label` is the name beside the value itself. What stays is the structure, and whether something was set. A text that
+    is JSON still when it was opened `DECODING_DEPTH` times goes whole. The value is not modified, and returned as it is
+    if nothing is found.
+    """
+    kind = value.__class__
+    if kind is str:
+        return _text(value, receipt, path, label, depth, opened)
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[Any, Any]", value)
+        if depth > MAX_DEPTH:
+            return fields
+        label = label if label and holds_below(label) else ""
+        labels = labels_of_map(fields)
+        made: dict[Any, Any] | None = None
+        for key, item in fields.items():
+            named = label or labels.get(key, "")
+            if not named and _is_plain(item):
+                continue
+            inner = without_labelled(item, receipt, f"{path}/{escape(key)}", named, depth + 1, opened)
+            if inner is not item:
+                made = dict(fields) if made is None else made
+                made[key] = inner
+        return fields if made is None else made
+    if isinstance(value, list | tuple):
+        items = cast("list[Any]", value)
+        if depth > MAX_DEPTH:
+            return items
+        labels = labels_of_list(items)
+        changed: list[Any] | None = None
+        for index, item in enumerate(items):
+            named = label or labels.get(index, "")
+            if not named and _is_plain(item):
+                continue
+            inner = without_labelled(item, receipt, f"{path}/{index}", named, depth + 1, opened)
+            if inner is not item:
+                changed = list(items) if changed is None else changed
+                changed[index] = inner
+        return items if changed is None else changed
+    if label and is_credential(label, value):
+        receipt.add(path, "detector:credential-key", "mask")
+        return MASK
+    return value
+
+
+def _is_plain(value: Any) -> bool:
+    """Tell whether a value without a label needs no look: a number, or text that is no JSON."""
+    kind = value.__class__
+    return (kind is str and value[:1] not in _OPENING) or kind is int or kind is float or kind is bool or value is None
+
+
+def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opened: int) -> str:
+    if is_marker(value):
+        return value
+    inner = _opened(value) if value[:1] in _OPENING and len(value) > 1 else _GONE
+    # What is JSON is judged by what is in it, unless the label leaves no doubt.
+    if label and (inner is _GONE or credential_key(label) == "strong") and is_credential(label, value):
+        receipt.add(path, f"detector:{rule_of(value) or 'credential-key'}", "mask")
+        return MASK
+    if inner is _GONE:
+        return value
+    if opened >= DECODING_DEPTH:
+        receipt.add(path, "detector:encoded-too-deep", "mask")
+        return MASK
+    made = without_labelled(inner, receipt, path, label, depth + 1, opened + 1)
+    return value if made is inner else orjson.dumps(made).decode()
+
+
+def _opened(text: str) -> Any:
+    try:
+        return orjson.loads(text.encode("utf-8", "replace"))
+    except orjson.JSONDecodeError:
+        return _GONE
+
+
+def escape(step: Any) -> str:
+    """Return a key as a step of a path in a receipt."""
+    return _escaped(step if step.__class__ is str else str(step))
+
+
+@lru_cache(maxsize=4096)
+def _escaped(step: str) -> str:
+    return "".join(c if (c.isalnum() and c.isascii()) or c in "_-[]:.~" else "_" for c in step[:64])
