@@ -164,15 +164,20 @@ def _said_by(span: Span) -> Mapping[str, Any]:
 
 
 def _beside(span: Span) -> Beside | None:
+    """Return where to keep what a live span is given and does not show; None for one that no bundle will have."""
     handle = active.get()
-    return handle.boundary.membership.beside(span) if handle is not None else None
+    member = handle.boundary.membership.member_of(span) if handle is not None else None
+    if member is not None and member.beside is None:
+        member.beside = Beside()
+    return member.beside if member is not None else None
 
 
 def _run_of(span: Span) -> RunKey:
     """Return whose span it is, since digests differ by tenant."""
     handle = active.get()
     if handle is not None:
-        return handle.boundary.membership.run_of(span) or NO_RUN
+        member = handle.boundary.membership.member_of(span)
+        return member.key if member is not None else NO_RUN
     said = _said_by(span)
     return RunKey(tenant_of(said.get(TENANT_ID_KEY)), str(said.get(RUN_ID_KEY, "")))
 

@@ -166,19 +166,10 @@ class Membership:
             self._live[ids] = member
         return member
 
-    def beside(self, span: trace.Span) -> Beside | None:
-        """Return where to keep what a live span is given and does not show; None for one that is in no run."""
+    def member_of(self, span: trace.Span) -> Member | None:
+        """Return what is known of a live span; None for one that is in no run."""
         own = span.get_span_context()
-        member = self._live.get((own.trace_id, own.span_id))
-        if member is not None and member.beside is None:
-            member.beside = Beside()
-        return member.beside if member is not None else None
-
-    def run_of(self, span: trace.Span) -> RunKey | None:
-        """Return the run of a live span."""
-        own = span.get_span_context()
-        member = self._live.get((own.trace_id, own.span_id))
-        return member.key if member is not None else None
+        return self._live.get((own.trace_id, own.span_id))
 
     def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
         """Take an ended span out of the table."""
