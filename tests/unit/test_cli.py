@@ -112,7 +112,8 @@ def test_json_is_one_document_and_errors_are_json_too(run_id: str) -> None:
 
 
 def test_an_empty_store_is_an_empty_list() -> None:
-    """No runs is not an error."""
+    """No runs is not an error, where there is a store."""
+    Path(".runbundle").mkdir()
     assert json.loads(call("ls", "--format", "json").stdout) == []
     assert "runbundle demo" in call("ls").output
 

@@ -184,6 +184,6 @@ def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = Fal
         return Recovered(run, "part", note=error.message)
     except RunbundleError as error:
         return Recovered(run, "failed", note=str(error), again=isinstance(error, StoreUnavailable))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:  # a defect of the assembler
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:  # a defect of the assembler
         return Recovered(run, "failed", note=f"its records cannot be assembled ({type(error).__name__})")
     return Recovered(run, "recovered", published.key) if published else Recovered(run, "gone")

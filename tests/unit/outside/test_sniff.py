@@ -57,6 +57,7 @@ def test_protobuf_is_told() -> None:
 @pytest.mark.parametrize("command", ["verify", "show", "tools", "hold"])
 def test_commands_say_it(tmp_path: Path, command: str) -> None:
     """With exit code 2, whatever was given; nothing waits for a pipe."""
+    (tmp_path / ".runbundle").mkdir()
     (tmp_path / "o.json").write_bytes(JSON)
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("r/run.json", "{}")
