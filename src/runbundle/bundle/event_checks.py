@@ -13,7 +13,7 @@ from runbundle.models.events import Event
 from runbundle.redaction.floor import has_credential
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_digest, is_marker
-from runbundle.redaction.receipt import Receipt, read_receipt, totals
+from runbundle.redaction.receipt import Receipt, read_receipt
 
 _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
@@ -164,7 +164,7 @@ class EventChecks:
         return None if ids in self._spans else ids
 
     def _sum(self, receipt: Receipt) -> None:
-        for key, count in totals([receipt]).items():
+        for key, count in receipt.totals().items():
             self._totals[key] = self._totals.get(key, 0) + count
 
 

@@ -141,6 +141,20 @@ def first_problem(error: ValidationError) -> str:
 
 def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
     """Read one line of events.jsonl as a dict. Raises `MalformedBundle` with the line's number."""
+    fields = parse_object_line(line, file, number)
+    for field in ("time_ns", "type", "trace_id", "span_id", "name"):
+        if not isinstance(fields.get(field), str):
+            raise MalformedBundle(f"has no {field}", file=file, line=number)
+    if not isinstance(fields.get("attributes"), dict) or not _TIME.fullmatch(fields["time_ns"]):
+        raise MalformedBundle("is not an event", file=file, line=number)
+    for field in ("parent_span_id", "op", "status", "duration_ns", "lane"):
+        if not isinstance(fields.get(field), str | None):
+            raise MalformedBundle(f"has a {field} that is not text", file=file, line=number)
+    return fields
+
+
+def parse_object_line(line: bytes, file: str, number: int) -> dict[str, Any]:
+    """Read one line as a JSON object, for who holds it against its model anyway. Raises `MalformedBundle`."""
     if len(line) > MAX_LINE_BYTES:
         raise MalformedBundle("is longer than 64 MiB", file=file, line=number)
     if not line.endswith(b"\n"):
@@ -151,13 +165,4 @@ def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
         raise MalformedBundle(f"is not JSON ({error.msg})", file=file, line=number) from None
     if not isinstance(event, dict):
         raise MalformedBundle("is not a JSON object", file=file, line=number)
-    fields = cast("dict[str, Any]", event)
-    for field in ("time_ns", "type", "trace_id", "span_id", "name"):
-        if not isinstance(fields.get(field), str):
-            raise MalformedBundle(f"has no {field}", file=file, line=number)
-    if not isinstance(fields.get("attributes"), dict) or not _TIME.fullmatch(fields["time_ns"]):
-        raise MalformedBundle("is not an event", file=file, line=number)
-    for field in ("parent_span_id", "op", "status", "duration_ns", "lane"):
-        if not isinstance(fields.get(field), str | None):
-            raise MalformedBundle(f"has a {field} that is not text", file=file, line=number)
-    return fields
+    return cast("dict[str, Any]", event)

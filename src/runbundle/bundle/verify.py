@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from runbundle.bundle.event_checks import EventChecks, holds_credential
 from runbundle.bundle.integrity import is_unchanged, own_digest, strays, superseded, unlisted
 from runbundle.bundle.listings import Listing
-from runbundle.bundle.reader import Bundle, event_lines, parse_event_line, parse_index, parse_model, pointer
+from runbundle.bundle.reader import Bundle, event_lines, parse_index, parse_model, parse_object_line, pointer
 from runbundle.bundle.rederive import Rederivation
 from runbundle.bundle.report import Report, finished
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, UnsupportedVersion
@@ -186,7 +186,7 @@ def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventCheck
     with store.open(f"{key}/{path}") as file:
         for number, line in event_lines(file):
             try:
-                event = parse_event_line(line, path, number)
+                event = parse_object_line(line, path, number)
             except BundleError as error:
                 checks.malformed(number, error.message, line)
                 whole = False

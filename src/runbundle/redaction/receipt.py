@@ -29,11 +29,12 @@ class Note(NamedTuple):
 class Receipt:
     """Notes collected while one record is redacted. Not shared between threads."""
 
-    __slots__ = ("_notes", "more")
+    __slots__ = ("_notes", "_totals", "more")
 
     def __init__(self) -> None:
         # Plain tuples: orjson writes them as they are, and this runs for every span.
         self._notes: list[tuple[str, str, str]] = []
+        self._totals: dict[tuple[str, str], int] | None = None
         self.more: dict[str, int] = {}
 
     def add(self, path: str, rule: str, action: str) -> None:
@@ -52,6 +53,12 @@ class Receipt:
     def each(self) -> list[tuple[str, str, str]]:
         """Return the same as plain tuples, not copied: path, rule, action."""
         return self._notes
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return how often each (rule, action) was applied, added up once: of a receipt to which nothing is added."""
+        if self._totals is None:
+            self._totals = totals([self])
+        return self._totals
 
     def count(self) -> int:
         """Return how many redactions this is a receipt for."""
