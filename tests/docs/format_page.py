@@ -61,8 +61,9 @@ def page() -> str:
         "run.json, tool_calls.json, evidence.json and config.snapshot.json follow from events.jsonl by the rules whose"
         " version run.json names (`rules`). `verify` assembles them again and compares. Of the fields below the events"
         " say nothing, or not enough: `self_sha256`, the digest of run.json's canonical bytes without it, is all that"
-        " holds them. It tells damage, and no edit after which somebody made it again. A bundle that was rewritten as a"
-        " whole is told only by a digest kept elsewhere, or a signature.",
+        " holds them. It tells damage, and no edit after which somebody made it again. A bundle rewritten as a whole"
+        " is told only by a digest kept elsewhere, or a signature. One without `rules` and `self_sha256` is taken"
+        " for one that was sealed before they existed, and the report says so.",
         "",
         "| file | guarded field | why | asked all the same |",
         "|---|---|---|---|",

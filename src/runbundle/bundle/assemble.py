@@ -59,7 +59,9 @@ class Assembled:
                 "files": sorted(entries, key=lambda entry: entry["path"]),
             }
         )
-        made = sealed_by_itself(checked.model_dump(mode="json", by_alias=True, exclude_none=True))
+        said = checked.model_dump(mode="json", by_alias=True, exclude_none=True)
+        # What names no rules was assembled before there were any, and stays as it was.
+        made = sealed_by_itself(said) if "rules" in said else to_json_bytes(said, indent=True)
         if not (paths or fields):
             self._made = made
         return made

@@ -13,7 +13,7 @@ from runbundle.models.events import Event
 from runbundle.redaction.floor import has_credential_format
 from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_digest, is_marker
-from runbundle.redaction.receipt import Receipt, add_totals, read_receipt
+from runbundle.redaction.receipt import Receipt, read_receipt
 
 _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
@@ -164,7 +164,8 @@ class EventChecks:
         return None if ids in self._spans else ids
 
     def _sum(self, receipt: Receipt) -> None:
-        add_totals(self._totals, receipt)
+        for key, count in receipt.totals().items():
+            self._totals[key] = self._totals.get(key, 0) + count
 
 
 def holds_credential(value: Any) -> bool:

@@ -2,8 +2,8 @@
 
 It can always be made again from the bundles, so it is written as it comes, and deleting it loses nothing. A local
 store's lies in the user's cache folder (`index_place`), so that nobody who reads a store writes into it; an object
-store's lies in objects beside it (`index_objects`), which seals and `runbundle index` write; any other store is read
-anew each time.
+store's lies in objects beside it (`index_objects`), which seals and `runbundle index` write, and what was read of them
+there too; any other store is read anew each time.
 
 What a reader is promised: no run is missed. A seal notes its run; what it could not note, a reader finds by comparing
 the index with a listing, which a local store is asked for only when the times of its folders have changed (times of
@@ -205,11 +205,10 @@ def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = Fal
     """
     if isinstance(store, LocalStore):
         return Index(store, _local(store, refresh=refresh, rebuild=rebuild))
-    db = connect(None)
     if _is_object_store(store):
-        _objects(store, db, refresh=refresh or rebuild, keep=keep)
-    else:
-        save(db, (read_row(store, key) for key in list_keys(store)))
+        return Index(store, _objects(store, refresh=refresh or rebuild, keep=keep))
+    db = connect(None)
+    save(db, (read_row(store, key) for key in list_keys(store)))
     return Index(store, db)
 
 
@@ -234,17 +233,45 @@ def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connec
     return db
 
 
-def _objects(store: Any, db: sqlite3.Connection, *, refresh: bool, keep: bool) -> None:
-    from runbundle.bundle.index_objects import load_rows, write_pack
+def _objects(store: Any, *, refresh: bool, keep: bool) -> sqlite3.Connection:
+    from runbundle.bundle.index_objects import write_pack
 
-    known = {} if refresh else {row.key: row for row in load_rows(store)}
-    keys = set(list_keys(store, known=frozenset(known)))
-    found = _each(store, partial(read_row, store), sorted(keys - set(known)))
-    save(db, [row for key, row in known.items() if key in keys] + found)
+    path = index_file(store)
+    try:
+        db = connect(path)
+        found = _completed(store, db, refresh=refresh)
+    except (sqlite3.Error, OSError):
+        _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
+        db = connect(None)
+        found = _completed(store, db, refresh=refresh)
     sealed = [row for row in found if not row.problem]
     if keep and (sealed or refresh):
         with contextlib.suppress(RunbundleError):  # whoever may not write has read it all the same
             write_pack(store, sealed, instead_of=list(store.beside("index").list()) if refresh else [])
+    return db
+
+
+def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
+    """Bring the table of an object store up to date; return the rows of bundles that were read for it."""
+    from runbundle.bundle.index_objects import new_rows
+
+    if refresh:
+        with db:
+            db.executescript("DELETE FROM runs; DELETE FROM loaded")
+    else:
+        names, rows = new_rows(store, {name for (name,) in db.execute("SELECT name FROM loaded")})
+        save(db, rows)
+        with db:
+            db.execute("DELETE FROM loaded")
+            db.executemany("INSERT OR REPLACE INTO loaded VALUES (?)", [(name,) for name in names])
+    every: dict[str, str] = dict(db.execute("SELECT key, problem FROM runs"))
+    known = {key for key, problem in every.items() if not problem}
+    keys = set(list_keys(store, known=frozenset(known)))
+    found = _each(store, partial(read_row, store), sorted(keys - known))
+    with db:
+        db.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in every if key not in keys])
+    save(db, found, instead=[row.key for row in found])
+    return found
 
 
 def _each(store: ArtifactStore, work: Callable[[T], Row], items: Sequence[T]) -> list[Row]:

@@ -49,6 +49,7 @@ def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
             db.execute("CREATE INDEX IF NOT EXISTS by_lack ON runs (key) WHERE tools IS NULL")
             db.execute("CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY, changed INTEGER)")
             db.execute("CREATE TABLE IF NOT EXISTS root (id TEXT)")
+            db.execute("CREATE TABLE IF NOT EXISTS loaded (name TEXT PRIMARY KEY)")
             db.execute(f"PRAGMA user_version = {_VERSION}")
     return db
 

@@ -8,6 +8,7 @@ highest revision counts. Who reads writes nothing.
 
 import contextlib
 import gzip
+from collections.abc import Container
 from concurrent.futures import ThreadPoolExecutor
 
 import orjson
@@ -38,9 +39,15 @@ def pack(store: ObjectStore) -> None:
 
 def load_rows(store: ObjectStore) -> list[Row]:
     """Return all rows. Some may be of bundles that are gone."""
+    return new_rows(store, ())[1]
+
+
+def new_rows(store: ObjectStore, seen: Container[str]) -> tuple[list[str], list[Row]]:
+    """Return the names of all objects of the index, and the rows in those that were not `seen`: none ever changes."""
     for _ in range(5):
+        names = list(store.beside("index").list())
         with contextlib.suppress(KeyNotFound):  # somebody has packed meanwhile: look again
-            return _loaded(store, list(store.beside("index").list()))
+            return names, _loaded(store, [name for name in names if name not in seen])
     raise StoreUnavailable(f"the index of {store.url} changes all the time", hint="try again")
 
 

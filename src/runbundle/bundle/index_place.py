@@ -1,4 +1,4 @@
-"""Where the index of a local store lies: in the user's cache folder, so that who reads a store writes nothing into it.
+"""Where the index of a store is kept for a user: in a cache folder, so that who reads a store writes nothing into it.
 
 Below that folder it is `index/`, a file a store, named by a digest of the store's URL. Anything there may be deleted at
 any time.
@@ -11,14 +11,14 @@ from pathlib import Path
 
 from runbundle.private import make_folder
 from runbundle.redaction.detectors.cache import folder
-from runbundle.store import LocalStore
+from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.url import canonical_url
 
 _MOST_KEPT = 200
 """Files of stores that were used last; those of others are removed when a new one is made."""
 
 
-def index_file(store: LocalStore) -> Path | None:
+def index_file(store: ArtifactStore) -> Path | None:
     """Return where the index of a store lies, in a folder that is there; None if there is no place for it."""
     try:
         place = folder() / "index"

@@ -65,7 +65,13 @@ def superseded(store: ArtifactStore, key: str, index: RunIndex, report: Report) 
 
 
 def unlisted(store: ArtifactStore, key: str, index: RunIndex, data: bytes, extra: set[str], report: Report) -> None:
-    """Judge the files that no run.json lists, `data` being the one in front, by the table of the layout."""
+    """Judge the files that no run.json lists, `data` being the one in front, by the table of the layout.
+
+    A seal that was cut off before it replaced run.json, and a run.json that was put back, look alike: a warning.
+    """
+    for entry in index.files:
+        if (revision_of(entry.path) or 0) > index.revision:
+            report.add("RB214", f"is later than run.json, which is revision {index.revision}", file=entry.path)
     for path in sorted(extra):
         file, number = file_at(path), revision_of(path)
         if file is None:

@@ -192,14 +192,7 @@ def first_problem(error: ValidationError) -> str:
 
 def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
     """Read one line of events.jsonl as a dict. Raises `MalformedBundle` with the line's number."""
-    if len(line) > MAX_LINE_BYTES:
-        raise TooLarge("is longer than 64 MiB", file=file, line=number)
-    if not line.endswith(b"\n"):
-        raise MalformedBundle("is cut off: no line end", file=file, line=number)
-    event = parsed_json(line, file, number)
-    if not isinstance(event, dict):
-        raise MalformedBundle("is not a JSON object", file=file, line=number)
-    fields = cast("dict[str, Any]", event)
+    fields = parse_object_line(line, file, number)
     for field in ("time_ns", "type", "trace_id", "span_id", "name"):
         if not isinstance(fields.get(field), str):
             raise MalformedBundle(f"has no {field}", file=file, line=number)
@@ -211,3 +204,15 @@ def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
     if not _TIME.fullmatch(fields.get("duration_ns") or "0"):
         raise MalformedBundle("has a duration_ns that is none", file=file, line=number)
     return fields
+
+
+def parse_object_line(line: bytes, file: str, number: int) -> dict[str, Any]:
+    """Read one line as a JSON object, for who holds it against its model anyway. Raises `MalformedBundle`."""
+    if len(line) > MAX_LINE_BYTES:
+        raise TooLarge("is longer than 64 MiB", file=file, line=number)
+    if not line.endswith(b"\n"):
+        raise MalformedBundle("is cut off: no line end", file=file, line=number)
+    event = parsed_json(line, file, number)
+    if not isinstance(event, dict):
+        raise MalformedBundle("is not a JSON object", file=file, line=number)
+    return cast("dict[str, Any]", event)

@@ -5,6 +5,7 @@ this holds, and what it cannot.
 """
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator
 from itertools import zip_longest
@@ -43,11 +44,10 @@ class Rederivation:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._held = contextlib.ExitStack()
-        with _scratch_errors():
-            self._scratch = Path(self._held.enter_context(tempfile.TemporaryDirectory(prefix="runbundle-")))
-        self._lines = self._held.enter_context(Sorter(self._scratch))
+        scratch = Path(_scratch())
+        self._lines = self._held.enter_context(Sorter(scratch))
         run = RunKey("", bundle.index.run_id)
-        self._gathered = self._held.enter_context(contextlib.closing(Gathered(run, self._scratch)))
+        self._gathered = self._held.enter_context(contextlib.closing(Gathered(run, scratch)))
         self._leaking: set[str] = set()
 
     def close(self) -> None:
@@ -186,11 +186,19 @@ def _named(found: list[str]) -> str:
     return ", ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
+def _scratch() -> str:
+    """Return where a long run's lines lie, in files without names; of a short one nothing is written anywhere."""
+    try:
+        return tempfile.gettempdir()
+    except OSError:  # none can be written, which is said when it is needed
+        return os.devnull
+
+
 @contextlib.contextmanager
 def _scratch_errors() -> Generator[None]:
     try:
         yield
     except OSError as error:
         raise StoreUnavailable(
-            f"cannot work in {tempfile.gettempdir()}: {error.strerror or error}", hint="TMPDIR names another folder"
+            f"cannot work in {_scratch()}: {error.strerror or error}", hint="TMPDIR names another folder"
         ) from error

@@ -67,7 +67,8 @@ def _policy(span: Span) -> dict[str, Any]:
 def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     attributes = span.attributes
     key = "gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result"
-    value, word = attributes.get(key), words_of(attributes).get(key, "whole")
+    value, said = attributes.get(key), said_of(attributes).get(key)
+    word = said.word if said is not None else "whole"
     if value is None:  # such as a stream that was handed on: there was a value, and nobody saw it
         return None if word == "whole" else {"view": None, "capture": word, "redactions": []}
     digest = text_of(attributes, f"runbundle.tool.{kind}.digest")
@@ -86,7 +87,6 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     ]
     if word not in DIGESTED:
         digest = size = None
-    said = said_of(attributes).get(key)
     chunked = {"chunked": True} if said is not None and said.chunked else {}
     return {"view": view, "digest": digest, "bytes": size, "capture": word, **chunked, "redactions": notes}
 

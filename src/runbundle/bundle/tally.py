@@ -11,7 +11,6 @@ from runbundle.bundle.timeline import Span, parent_missing
 from runbundle.codec.reading import LARGEST, count_of, text_of, whole_of
 from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.markers import is_marker
-from runbundle.redaction.receipt import add_totals
 
 _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
 _LOST = {"runbundle.spans.dropped": "journal", "runbundle.spans.unfollowed": "live_spans"}
@@ -63,7 +62,8 @@ class Tally:
         self.last_ns = record["end_ns"] if self.last_ns is None else max(self.last_ns, record["end_ns"])
         if not span.ended:
             self._open.append((record["start_ns"], record["span_id"]))
-        add_totals(self.redactions, span.receipt)
+        for of_rule, count in span.receipt.totals().items():
+            self.redactions[of_rule] += count
         self._about(span, attributes)
         self._usages(span, attributes)
         self._losses(span, attributes, parent_here=parent_here)

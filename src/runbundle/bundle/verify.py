@@ -14,9 +14,9 @@ from runbundle.bundle.reader import (
     Bundle,
     event_lines,
     index_bytes,
-    parse_event_line,
     parse_index,
     parse_model,
+    parse_object_line,
     pointer,
     whole_file,
 )
@@ -203,7 +203,7 @@ def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventCheck
     with store.open(f"{key}/{path}") as file:
         for number, line in event_lines(file):
             try:
-                event = parse_event_line(line, path, number)
+                event = parse_object_line(line, path, number)
             except BundleError as error:
                 code = error.finding if isinstance(error, MalformedBundle) else ""
                 checks.malformed(number, error.message, line, code=code or "RB102")

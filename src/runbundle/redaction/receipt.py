@@ -29,13 +29,14 @@ class Note(NamedTuple):
 class Receipt:
     """Notes collected while one record is redacted. Not shared between threads."""
 
-    __slots__ = ("_notes", "by", "more")
+    __slots__ = ("_notes", "_totals", "by", "more")
 
     def __init__(self, by: str = "") -> None:
         self.by = by
         """The name of the key under which its redactor made digests; of another's it says nothing that is ours."""
         # Plain tuples: orjson writes them as they are, and this runs for every span.
         self._notes: list[tuple[str, str, str]] = []
+        self._totals: dict[tuple[str, str], int] | None = None
         self.more: dict[str, int] = {}
 
     def add(self, path: str, rule: str, action: str) -> None:
@@ -64,6 +65,17 @@ class Receipt:
         """Note that something was done so often, wherever."""
         key = f"{rule}|{action}"
         self.more[key] = min(self.more.get(key, 0) + times, _MOST_COUNTED)
+
+    def totals(self) -> dict[tuple[str, str], int]:
+        """Return how often each (rule, action) was applied, added up once: of a receipt to which nothing is added."""
+        if self._totals is None:
+            counts = self._totals = dict[tuple[str, str], int]()
+            for _, rule, action in self._notes:
+                counts[rule, action] = counts.get((rule, action), 0) + 1
+            for key, count in self.more.items():
+                rule, _, action = key.partition("|")
+                counts[rule, action] = counts.get((rule, action), 0) + count
+        return self._totals
 
     def count(self) -> int:
         """Return how many redactions this is a receipt for."""
@@ -122,15 +134,6 @@ def trusted_receipt(text: object) -> Receipt:
             return parse_receipt(text) or Receipt()
         receipt._notes = notes  # pyright: ignore[reportPrivateUsage]
     return receipt
-
-
-def add_totals(counts: dict[tuple[str, str], int], receipt: Receipt) -> None:
-    """Add to `counts` how often each (rule, action) was applied."""
-    for _, rule, action in receipt._notes:  # pyright: ignore[reportPrivateUsage]
-        counts[rule, action] = counts.get((rule, action), 0) + 1
-    for key, count in receipt.more.items():
-        rule, _, action = key.partition("|")
-        counts[rule, action] = counts.get((rule, action), 0) + count
 
 
 @lru_cache(maxsize=1024)
