@@ -182,9 +182,9 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "RB414": FindingSpec(
         "a secret of the environment is not known", "warning", "redaction",
-        "A variable holds a credential by its name, and its value cannot be told from ordinary text: it is short, a word,"
-        " a date, a media type or a word of the format. Values that are known are masked wherever they turn up; this one"
-        " is only where a rule or a key beside it says so.",
+        "A variable holds a credential by its name, and its value cannot be told from ordinary text: it is short, a"
+        " word, a date, a media type or a word of the format. Values that are known are masked wherever they turn up;"
+        " this one is only where a rule or a key beside it says so.",
         "Use a longer value, or rename the variable if it holds no secret.",
     ),
     "RB501": FindingSpec(

@@ -12,7 +12,7 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from runbundle.redaction.detectors.known_values import MIN_CHARS, forms, leaves, refusal
 
@@ -100,9 +100,9 @@ class KnownSecrets:
                 found.append((at, at + len(form)))
                 at = text.find(form, at + 1)
         for part in self._parts:
-            for index, at, _ in part.automaton.find_matches_as_indexes(text, overlapping=True):
-                begun: list[str] = part.begun[index]
-                for form in begun:
+            hits = cast("list[tuple[int, int, int]]", part.automaton.find_matches_as_indexes(text, overlapping=True))
+            for index, at, _ in hits:
+                for form in part.begun[index]:
                     if text.startswith(form, at):
                         found.append((at, at + len(form)))
                         break
