@@ -184,7 +184,9 @@ def test_a_full_disk_under_the_journal_is_counted_and_stated(
     bundle = Bundle.open(handle.store, result.sealed[0])
     lost = result.dropped["journal"]
     assert lost >= 4
-    assert [c.tool for c in bundle.tool_calls().calls] == ["before", *["lost"] * (8 - lost), "after"]
+    calls = bundle.tool_calls().calls
+    # Of a call whose end was lost its start may be there, so that it is one that was interrupted.
+    assert [c.tool for c in calls if c.status != "interrupted"] == ["before", *["lost"] * (8 - lost), "after"]
     assert bundle.index.completeness.state == "lossy"
     assert bundle.index.completeness.dropped["journal"] == lost
     assert verify(bundle.store, bundle.key).verdict == "incomplete"

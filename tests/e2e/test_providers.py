@@ -388,7 +388,7 @@ def test_a_span_is_what_it_began_as_whatever_is_evicted(configured: Configured) 
             trace.get_current_span().set_attribute(f"k{number}", number)
     bundle = sealed(handle)
     call = bundle.tool_calls().calls[0]
-    assert (call.tool, call.call_id, call.arguments.bytes) == ("find", "call_1", 7)
+    assert (call.tool, call.call_id, call.arguments.bytes) == ("find", "call_1", 63)
     assert bundle.index.completeness.dropped == {"sdk_limit_attributes": 72}
 
 

@@ -235,7 +235,7 @@ FINDINGS: dict[str, FindingSpec] = {
         " register the value with register_secret(), or report a hole in the redactor.",
     ),
     "RB414": FindingSpec(
-        "a secret of the environment is not known", "note", "redaction",
+        "a secret of the environment is not known", "warning", "redaction",
         "A variable holds a credential by its name, and its value cannot be told from ordinary text: it is short, a"
         " word, a date, a media type or a word of the format. Values that are known are masked wherever they turn up;"
         " this one is only where a rule or a key beside it says so.",

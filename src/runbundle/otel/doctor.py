@@ -114,7 +114,9 @@ def diagnose_secrets() -> list[Diagnosis]:
     for name, value in sorted(os.environ.items()):
         why = refusal(value.strip()) if is_environment_secret(name, value) else ""
         if why:
-            found.append(_diagnosis("RB414", f"the value of {name} is not masked where it turns up: {WHY[why]}"))
+            found.append(
+                _diagnosis("RB414", f"the value of {name} is not masked where it turns up: {WHY[why]}", "note")
+            )
     return found
 
 

@@ -141,13 +141,13 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
 def _is_plain(value: Any) -> bool:
     """Tell whether a value without a label needs no look: a number, or text that is no JSON."""
     kind = value.__class__
-    return (kind is str and value[:1] not in _OPENING) or kind is int or kind is float or kind is bool or value is None
+    return (kind is str and not _may_open(value)) or kind is int or kind is float or kind is bool or value is None
 
 
 def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opened: int) -> str:
     if is_marker(value):
         return value
-    inner = _opened(value) if value[:1] in _OPENING and len(value) > 1 else _GONE
+    inner = _opened(value) if _may_open(value) else _GONE
     # What is JSON is judged by what is in it, unless the label leaves no doubt.
     if label and (inner is _GONE or credential_key(label) == "strong") and is_credential(label, value):
         receipt.add(path, f"detector:{rule_of(value) or 'credential-key'}", "mask")
@@ -159,6 +159,11 @@ def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opene
         return MASK
     made = without_labelled(inner, receipt, path, label, depth + 1, opened + 1)
     return value if made is inner else orjson.dumps(made).decode()
+
+
+def _may_open(text: str) -> bool:
+    first = text[:1]
+    return first in _OPENING or (first.isspace() and text.lstrip()[:1] in _OPENING)
 
 
 def _opened(text: str) -> Any:

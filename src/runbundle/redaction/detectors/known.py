@@ -103,8 +103,9 @@ class KnownSecrets:
                 found.append((at, at + len(form)))
                 at = text.find(form, at + 1)
         for part in self._parts:
-            for index, at, _ in part.automaton.find_matches_as_indexes(text, overlapping=True):
-                for form in part.begun[cast("int", index)]:
+            hits = cast("list[tuple[int, int, int]]", part.automaton.find_matches_as_indexes(text, overlapping=True))
+            for index, at, _ in hits:
+                for form in part.begun[index]:
                     if text.startswith(form, at):
                         found.append((at, at + len(form)))
                         break
