@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
 from runbundle.cli.demo_agent import CONFIG, CONTRACTS, answer
-from runbundle.otel import scopes
+from runbundle.otel import at_source, scopes
 from runbundle.testing import FakeClock, SequentialIds
 
 
@@ -24,7 +24,7 @@ def make(store: Path) -> str:
     scopes.versions_text = lambda: '{"python":"3.11.0","runbundle":"0.1.0"}'  # type: ignore[assignment]
     import opentelemetry.sdk.trace as sdk_trace
 
-    sdk_trace.time_ns = FakeClock()  # type: ignore[attr-defined]
+    sdk_trace.time_ns = at_source.time_ns = FakeClock()  # type: ignore[attr-defined]
     try:
         provider = TracerProvider(
             id_generator=SequentialIds(), resource=Resource({"service.name": "golden"}), shutdown_on_exit=False
@@ -38,7 +38,7 @@ def make(store: Path) -> str:
             return handle.flush().sealed[0]
     finally:
         scopes.new_call_id, scopes.versions_text = saved[0], saved[1]
-        sdk_trace.time_ns = time.time_ns  # type: ignore[attr-defined]
+        sdk_trace.time_ns = at_source.time_ns = time.time_ns  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -187,6 +187,7 @@ def test_runs_are_found_by_every_name(bundle: Path) -> None:
     store.put("aa2/run.json", b"")
     with pytest.raises(runbundle.KeyNotFound, match="2 runs begin with aa"):
         resolve(store, "aa")
+    (bundle.parent / "empty").mkdir()
     with pytest.raises(runbundle.KeyNotFound, match="no sealed run"):
         resolve(LocalStore(bundle.parent / "empty"), "@last")
 

@@ -67,6 +67,7 @@ GUARDED: dict[str, dict[str, Guarded]] = {
         "completeness.grace_s": Guarded("how long was waited left no event", "absent where no span is open"),
         "versions.otel_sdk": Guarded("it is of the resource, which is no event", "derived if the run's span has it"),
         "versions.semconv": Guarded("the schema URL of a scope is in no event"),
+        "redaction.masked": Guarded("what was masked before the seal left no event"),
         "revision": Guarded("a bundle does not show how often it was sealed", "the revisions before it are kept"),
         "supersedes": Guarded("it is of the revision before", "it is the digest of the run.json that is kept of that"),
     },

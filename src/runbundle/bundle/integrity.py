@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import stat
 
 import orjson
 
@@ -98,11 +97,11 @@ def _differs(store: ArtifactStore, key: str, data: bytes) -> bool:
         return True
 
 
-def strays(store: ArtifactStore, key: str, judged: set[str], report: Report) -> None:
-    """Find in a bundle's folder on disk what no listing shows: dot files, odd folders, and what is no regular file.
-
-    Files that are `judged` have a finding of their own if they cannot be read. Other stores have no such things.
-    """
+def strays(store: ArtifactStore, key: str, report: Report) -> None:
+    """Find in a bundle's folder what no listing shows: what is no regular file, dot files, and odd folders."""
+    odd = {path[len(key) + 1 :]: kind for path, kind in store.odd(f"{key}/")}
+    for path, kind in odd.items():
+        report.add("RB230", f"is {kind}; it was not opened", file=path)
     if not isinstance(store, LocalStore):
         return
     pending = [""]
@@ -115,15 +114,15 @@ def strays(store: ArtifactStore, key: str, judged: set[str], report: Report) -> 
             continue
         for entry in entries:
             path = f"{here}/{entry.name}" if here else entry.name
-            if entry.is_dir(follow_symlinks=False):
-                if is_folder(path):
-                    pending.append(path)
-                else:
-                    report.add("RB203", "is no folder of a bundle", file=path)
-            elif entry.name.startswith("."):
-                report.add("RB203", "begins with a dot, as no file of a bundle does", file=path)
-            elif path not in judged and not stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode):
-                report.add("RB203", "is no regular file", file=path)
+            if any(name == path or name.startswith(f"{path}/") for name in odd):
+                continue  # said already
+            if not entry.is_dir(follow_symlinks=False):
+                if entry.name.startswith("."):
+                    report.add("RB203", "begins with a dot, as no file of a bundle does", file=path)
+            elif is_folder(path):
+                pending.append(path)
+            else:
+                report.add("RB203", "is no folder of a bundle", file=path)
 
 
 def is_unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: Report) -> bool:

@@ -79,9 +79,7 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
             is_unchanged(store, key, entry, present, report)
     extra = present - {entry.path for entry in index.files} - set(earlier) - {RUN}
     unlisted(store, key, index, data, extra, report)
-    strays(store, key, {path for path in present if path not in extra or file_at(path) is None}, report)
-    for path, kind in store.odd(f"{key}/"):
-        report.add("RB230", f"is {kind}; it was not opened", file=path[len(key) + 1 :])
+    strays(store, key, report)
     _completeness(index, report)
     if quick:
         return finished(report, index.run_id, quick=True)

@@ -4,8 +4,8 @@ Without a boundary nobody would redact it later: before `configure()` and after 
 somebody else has built, whose exporters are handed what is on the span. A span that is not recording costs nothing.
 """
 
-import time
 from collections.abc import Mapping, Sequence
+from time import time_ns
 from typing import TYPE_CHECKING, Any, cast
 
 from opentelemetry.context import Context
@@ -96,7 +96,7 @@ def add_event(span: Span, name: str, attributes: Mapping[str, Any]) -> None:
         return
     if not span.is_recording():
         return
-    now, beside, said = time.time_ns(), _beside(span), _said_by(span)
+    now, beside, said = time_ns(), _beside(span), _said_by(span)
     given: EventRecord = {"name": name, "time_ns": now, "attributes": dict(attributes), "dropped": 0}
     number = len(getattr(span, "events", ()))
     record = _record(span, {key: said[key] for key in _ABOUT if key in said}, [given])

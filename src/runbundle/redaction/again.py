@@ -22,9 +22,10 @@ from runbundle.models.records import LogRecordDict, SpanRecord
 from runbundle.redaction.credential_words import credential_key, is_credential
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.keys import SPAN_KEYS
-from runbundle.redaction.markers import HIDDEN
+from runbundle.redaction.markers import HIDDEN, Digester
 from runbundle.redaction.policy import Policy
-from runbundle.redaction.shapes import allowed, is_name
+from runbundle.redaction.receipt import parse_receipt
+from runbundle.redaction.shapes import RECEIPT, allowed, is_name
 
 _NOTHING: dict[str, Any] = {"attributes": {}, "schema_url": ""}
 _SPAN: dict[str, Any] = {
@@ -60,7 +61,9 @@ def redact_again(entry: dict[str, Any]) -> dict[str, Any]:
     if kind == "log":
         log = cast("LogRecordDict", {**_LOG, **entry, "resource": _NOTHING})
         names = _names(log["event_name"])
-        return _as_entry(entry, _redactor(_safe_keys(log["attributes"]), names, "").redact_log(log), _LOG)
+        return _as_entry(
+            entry, _redactor(_safe_keys(log["attributes"]), names, "", _by(log["attributes"])).redact_log(log), _LOG
+        )
     return entry
 
 
@@ -77,7 +80,8 @@ def _span(record: SpanRecord) -> SpanRecord:
     stated = attributes.get(_CONTRACT[1])
     tool = attributes.get("gen_ai.tool.name")
     contracted = isinstance(tool, str) and is_name(tool) and isinstance(stated, str) and allowed("id", "", stated)
-    redacted = _redactor(keys, _names(record["name"], *events), str(tool) if contracted else "").redact_span(record)
+    names = _names(record["name"], *events)
+    redacted = _redactor(keys, names, str(tool) if contracted else "", _by(attributes)).redact_span(record)
     if contracted:
         for was, part in ((attributes, redacted["attributes"]), *_pairs(record, redacted)):
             _restore(was, part)
@@ -130,14 +134,38 @@ def _names(*names: str) -> frozenset[str]:
     return frozenset(name for name in names if is_name(name) and credential_key(name) != "strong")
 
 
+def _by(attributes: Mapping[str, Any]) -> str:
+    """Return the name of the key under which an entry says that it was redacted."""
+    receipt = parse_receipt(attributes.get(RECEIPT))
+    return receipt.by if receipt is not None else ""
+
+
+class _Writers(Digester):
+    """Makes digests of a key that nobody knows, and takes what was redacted under the writer's key for its own."""
+
+    def __init__(self, key_id: str) -> None:
+        super().__init__()
+        self.key_id = key_id or self.key_id
+
+    def for_tenant(self, tenant: str) -> Digester:  # noqa: ARG002 - an entry is of one tenant
+        return self
+
+
 @lru_cache(maxsize=512)
-def _redactor(safe_keys: frozenset[str], safe_names: frozenset[str], tool: str) -> Redactor:
-    """Return a redactor under the policy that lets through the most. Its digests are of a key that nobody knows."""
+def _redactor(safe_keys: frozenset[str], safe_names: frozenset[str], tool: str, key_id: str) -> Redactor:
+    """Return a redactor under the policy that lets through the most, for entries of a writer with such a key."""
     rules = {target: tuple(_keep(target, selector) for selector in ("", "/**")) for target in _TARGETS}
     keep = tuple(rule for of_target in rules.values() for rule in of_target)
     contracts = {tool: ToolContract(name=tool, data=DataHandling(rules=keep))} if tool else {}
     return Redactor(
-        Policy(contracts=contracts, safe_keys=safe_keys, safe_names=safe_names, user_id="keep", result=rules["input"])
+        Policy(
+            contracts=contracts,
+            digester=_Writers(key_id),
+            safe_keys=safe_keys,
+            safe_names=safe_names,
+            user_id="keep",
+            result=rules["input"],
+        )
     )
 
 

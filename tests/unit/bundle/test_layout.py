@@ -94,7 +94,7 @@ def test_what_is_no_file_of_a_bundle_is_found_and_stays_behind(store: LocalStore
     (folder / "empty").rmdir()
     (folder / "eval").mkdir()
     (folder / "eval" / "gate.json").symlink_to(folder / RUN)
-    assert codes(store) == {"RB203"}
+    assert codes(store) == {"RB230"}
     (folder / "eval" / "gate.json").unlink()
     (folder / "eval" / "more.txt").write_text("x")
     target = MemoryStore()

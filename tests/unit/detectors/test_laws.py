@@ -92,6 +92,7 @@ def test_every_rule_compiles() -> None:
 
 def test_rules_of_the_package_are_kept_for_the_next_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the user's cache, for the user alone; a file that others may write is not believed."""
+    monkeypatch.delenv("RUNBUNDLE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = kingfisher_rules()
     kept = next((tmp_path / "runbundle").glob("kingfisher-*.json"))
