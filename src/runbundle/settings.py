@@ -178,10 +178,14 @@ def _endpoint(setting: Setting, value: Any) -> None:
 
 
 def _texts(setting: Setting, value: Any) -> None:
-    if isinstance(value, str) or not isinstance(value, Iterable):
+    if isinstance(value, str):
+        raise ConfigError(f"{setting.argument} is one text", hint=f"give a list of them: {setting.argument}=[...]")
+    if not isinstance(value, Iterable):
         raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a list of texts")
-    if not all(isinstance(item, str) and item for item in cast("Iterable[Any]", value)):
-        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a list of texts")
+    for item in cast("Iterable[Any]", value):
+        if not isinstance(item, str) or not item:
+            text = f"{setting.argument}: {_shown(item)} can never match"
+            raise ConfigError(text, hint="it is a list of texts, none of them empty")
 
 
 def _path(setting: Setting, value: Any) -> None:

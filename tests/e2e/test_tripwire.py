@@ -137,7 +137,7 @@ def test_a_credential_where_it_cannot_be_masked_keeps_the_bundle_from_the_store(
     reason = orjson.loads((aside / "reason.json").read_bytes())
     assert reason["code"] == "RB407"
     assert {hit["rule"] for hit in reason["hits"]} == {"github-token"}
-    assert {hit["file"] for hit in reason["hits"]} == {"run.json"}
+    assert {hit["file"] for hit in reason["hits"]} == {"events.jsonl", "run.json"}
     assert CANARY not in (aside / "reason.json").read_text()
     assert len(list(aside.glob("*.jsonl"))) == 1
 

@@ -112,6 +112,8 @@ class Rederivation:
         said: dict[str, Any] = {"completeness": {**made.completeness, "late": late}, "revision": index.revision}
         if index.supersedes is not None and index.revision > 1:
             said["supersedes"] = index.supersedes
+        if index.redaction.masked is not None:
+            made.say({**made.said, "redaction": {**made.said["redaction"], "masked": index.redaction.masked}})
         stored = orjson.loads(self._bundle.index_bytes)
         again_index = orjson.loads(made.index({name: entry.path for name, entry in listed.items()}, **said))
         found = [path for path in differences(stored, again_index) if path != SELF]

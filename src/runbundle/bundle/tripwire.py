@@ -8,15 +8,14 @@ known secret does not: anybody can make one that equals a word or an id of the f
 
 import logging
 import os
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import orjson
 
 from runbundle.bundle.assemble import Assembled
-from runbundle.bundle.masking import mask
-from runbundle.bundle.reader import Bundle
 from runbundle.bundle.spool import folder_of
 from runbundle.errors import BundleQuarantined
 from runbundle.format.layout import QUARANTINE
@@ -52,27 +51,20 @@ def search(files: Iterable[tuple[str, Iterable[bytes]]]) -> list[Hit]:
     return hits
 
 
-def pass_tripwire(bundle: Assembled, spool: Path, scratch: Path, run: RunKey, over: Bundle | None) -> int:
-    """Search a bundle and mask what is found in its values; return how many that were.
-
-    `over` is the revision before, which may have had some, too. Raises `BundleQuarantined` for a credential in a
-    place that cannot be masked; the run's journals are aside then.
-    """
-    before = (over.index.redaction.masked if over else None) or {}
-    if not (before or _search(bundle)):
-        return 0
-    found = mask(bundle, scratch, before)
-    left = [hit for hit in _search(bundle) if hit.rule != "known-secret"]
-    if left:
-        raise quarantine(spool, run, left)
-    masked = found.total()
-    if masked:
+def state_masked(bundle: Assembled, found: Counter[str], before: Mapping[str, int] | None) -> None:
+    """Let run.json say how many credentials were masked, by rule, with those of the revision `before`; log it."""
+    total = found + Counter(before or {})
+    if total:
+        about = bundle.said
+        bundle.say({**about, "redaction": {**about["redaction"], "masked": dict(sorted(total.items()))}})
+    if found:
         rules = ", ".join(f"{rule}: {count}" for rule, count in sorted(found.items()))
-        _log.critical("run %s: RB413: %d credentials were masked when it was sealed (%s)", run.path, masked, rules)
-    return masked
+        text = "run %s: RB413: %d credentials were masked when it was sealed (%s)"
+        _log.critical(text, bundle.run.path, found.total(), rules)
 
 
-def _search(bundle: Assembled) -> list[Hit]:
+def search_bundle(bundle: Assembled) -> list[Hit]:
+    """Return what looks like a credential in a bundle that is not published yet."""
     return search([*((made.name, made.pieces()) for made in bundle.parts), ("run.json", [bundle.index()])])
 
 

@@ -60,10 +60,9 @@ def redact_again(entry: dict[str, Any]) -> dict[str, Any]:
         return _as_entry(entry, _span(record), _SPAN)
     if kind == "log":
         log = cast("LogRecordDict", {**_LOG, **entry, "resource": _NOTHING})
-        names = _names(log["event_name"])
-        return _as_entry(
-            entry, _redactor(_safe_keys(log["attributes"]), names, "", _by(log["attributes"])).redact_log(log), _LOG
-        )
+        attributes, names = log["attributes"], _names(log["event_name"])
+        redactor = _redactor(_safe_keys(attributes), names, "", _by(attributes))
+        return _as_entry(entry, redactor.redact_log(log), _LOG)
     return entry
 
 

@@ -10,8 +10,8 @@ from runbundle.models.identity import valid_run_id
 from runbundle.models.records import COERCED, COERCED_WORDS
 from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.detectors.kept import is_known_number
-from runbundle.redaction.floor import safe_identifier, safe_name
-from runbundle.redaction.keys import Kind
+from runbundle.redaction.floor import has_credential_format, safe_identifier, safe_name
+from runbundle.redaction.keys import NAMES_RUNS, Kind
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import MESSAGES, parse_messages
 from runbundle.redaction.names import BLANKS, longest_name, names_a_person
@@ -41,6 +41,8 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
         if kind == "name":
             # As `is_name`: an agent that calls itself ends spans on the last frames of the stack.
             return len(value) <= longest_name(key) and value.count(" ") <= BLANKS and safe_name(value)
+        if key in NAMES_RUNS:
+            return valid_run_id(value) and not has_credential_format(value)
         if kind == "id":
             return len(value) <= 256 and safe_identifier(value) and (key != CLAIMED or valid_run_id(value))
         return kind == "own" and own_value(key, value)

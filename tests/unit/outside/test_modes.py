@@ -35,7 +35,8 @@ from runbundle.bundle.tripwire import Hit, quarantine
 from runbundle.models.identity import RunKey
 from pathlib import Path
 spool = Path("deep/er/store/.spool")
-(spool / "q").mkdir(mode=0o700)
+(spool / "q").mkdir()
+(spool / "q").chmod(0o700)
 quarantine(spool, RunKey("", "q"), [Hit("f", 1, "r")])
 os._exit(0)
 """
