@@ -26,7 +26,8 @@ _FORMAT = frozenset({
 def masked_entries(entries: Iterable[dict[str, Any]], hits: Counter[str]) -> Iterator[dict[str, Any]]:
     """Yield the entries of journals with the credentials in their values masked; count them in `hits`, by rule.
 
-    What a run's span said at its start it mostly says again at its end: those at starts count where there are no others.
+    What a run's span said at its start it mostly says again at its end: those at starts count where there are no
+    others.
     """
     at_starts: Counter[str] = Counter()
     for entry in entries:

@@ -140,15 +140,7 @@ RESOURCE_KEYS: dict[str, Kind] = {
     "runbundle.versions": "own",
 }
 """Keys of resource attributes."""
-NAMES_RUNS = frozenset(
-    [
-        "runbundle.run.id",
-        "runbundle.tenant.id",
-        "runbundle.parent.run.id",
-        "runbundle.child.run.id",
-        "runbundle.resumed.from",
-    ]
-)
-"""Keys whose values name runs. A known secret is not masked there: anybody can register one that equals such a name, and
-under another name a record is another's, or nobody's. What looks like a credential by its format keeps the bundle from
-the store."""
+NAMES_RUNS = frozenset({"runbundle.run.id", "runbundle.tenant.id", "runbundle.parent.run.id", "runbundle.child.run.id"})
+"""Keys whose values name runs. A known secret is not masked there: anybody can register one that equals such a name,
+and under another name a record is another's, or nobody's. What looks like a credential by its format keeps the bundle
+from the store."""
