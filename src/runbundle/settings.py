@@ -1,6 +1,6 @@
 """All settings: arguments of `configure()` and `RUNBUNDLE_*` variables, what each may be, and one way to check them.
 
-From this table come the errors, the help of the command line and the table in the README. A variable that is empty is
+From this table come the errors, the help of the command line and the table in docs/settings.md. A variable that is empty is
 not set. Messages name what is wrong and the nearest thing that is right; of what was given they repeat words alone.
 """
 
@@ -69,7 +69,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("resource", "", "object", "None", "Attributes of a provider that is built here."),
     Setting("tracer_provider", "", "object", "None", "A tracer provider to attach to."),
 )  # fmt: skip
-"""Every setting, in the order of the README's table."""
+"""Every setting, in the order of the table in docs/settings.md."""
 
 VARIABLES = {setting.variable: setting for setting in SETTINGS if setting.variable}
 ARGUMENTS = {setting.argument: setting for setting in SETTINGS if setting.argument}
@@ -124,7 +124,7 @@ def nearest(text: str, known: Any) -> str:
 
 
 def table() -> str:
-    """Return the table of the README."""
+    """Return the table in docs/settings.md."""
     rows = ["| argument | variable | default | |", "|---|---|---|---|"]
     for setting in SETTINGS:
         choices = f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""

@@ -30,9 +30,9 @@ def test_the_table_is_what_configure_takes() -> None:
             )
 
 
-def test_the_readme_has_the_table() -> None:
+def test_the_page_of_settings_has_the_table() -> None:
     """As it is made from the settings."""
-    assert settings.table() in (ROOT / "README.md").read_text()
+    assert settings.table() in (ROOT / "docs" / "settings.md").read_text()
 
 
 def test_every_variable_is_read_through_the_table() -> None:

@@ -8,6 +8,8 @@ assembler reads files of other writers as far as they go, and removes only those
 import contextlib
 import fcntl
 import os
+import threading
+import time
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,32 +189,44 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
             except (FileNotFoundError, NotRegular):
                 continue
             held.append(_hold(fd))
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if _is_still_at(path, fd):
-                    free.append(path)
+            if _lock_taken(fd) and _is_still_at(path, fd):
+                free.append(path)
         yield free
     finally:
         for fd in held:
             _let_go(fd)
 
 
+def _lock_taken(fd: int) -> bool:
+    """Take the lock of a journal, if it is free; one that is held by who only asks (`is_held`) is free in a moment."""
+    for pause_s in (0.0005, 0.002, 0.0):
+        try:
+            with _asking:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(pause_s)
+        else:
+            return True
+    return False
+
+
 def is_held(path: Path) -> bool:
     """Tell whether somebody holds a journal, or seals the run whose folder this is. False if it is gone.
 
-    To ask, the lock is taken for a microsecond: a sealer that comes just then takes the journal for a live one, once.
+    To ask, the lock is taken for a microsecond. A sealer of this process waits for that; one of another tries again.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False
     _hold(fd)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        _let_go(fd)
+    with _asking:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            _let_go(fd)
     return False
 
 
@@ -237,6 +251,7 @@ def sole_sealer(directory: Path) -> Generator[bool]:
 
 
 _held: set[int] = set()
+_asking = threading.Lock()
 
 
 def _hold(fd: int) -> int:
@@ -257,6 +272,8 @@ def _let_go(fd: int) -> None:
 
 
 def _after_fork_in_child() -> None:
+    global _asking
+    _asking = threading.Lock()
     for fd in _held:
         with contextlib.suppress(OSError):
             os.close(fd)

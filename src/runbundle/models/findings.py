@@ -348,7 +348,7 @@ FINDINGS: dict[str, FindingSpec] = {
         "a variable is read by nobody", "warning", "pipeline",
         "The environment has a variable that begins with RUNBUNDLE_ and is none of ours: mostly a misspelt one, whose"
         " setting then is not what was meant.",
-        "Correct its name, or remove it. The README lists all that are read.",
+        "Correct its name, or remove it. docs/settings.md lists all that are read.",
     ),
 }  # fmt: skip
 """By code: RB1xx structure, RB2xx integrity, RB3xx completeness, RB4xx redaction, RB5xx references, RB9xx pipeline."""
