@@ -1,6 +1,6 @@
 """All settings: arguments of `configure()` and `RUNBUNDLE_*` variables, what each may be, and one way to check them.
 
-From this table come the errors, the help of the command line and the table in docs/settings.md. A variable that is empty is
+From this table come the errors, the help of the command line and docs/settings.md. A variable that is empty is
 not set. Messages name what is wrong and the nearest thing that is right; of what was given they repeat words alone.
 """
 
