@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from runbundle.cli.redact import command
+from runbundle.cli.commands.redact import command
 
 KEY = "ghp_" + "a1B2c3D4" * 4
 

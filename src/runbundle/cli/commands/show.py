@@ -33,7 +33,7 @@ def command(run: str, store_url: str, format_: str, span_id: str | None, all_spa
     """
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.reader import Bundle
-    from runbundle.cli.show_unsealed import show_unsealed
+    from runbundle.cli.commands.show_unsealed import show_unsealed
     from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, StoreUnavailable
 
     store = open_store(store_url)
@@ -88,8 +88,8 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
     from itertools import islice
 
     from runbundle.bundle.listings import each_retrieval, each_tool_call
+    from runbundle.cli.commands.tools import print_calls
     from runbundle.cli.render import duration, moment, plural, size
-    from runbundle.cli.tools import print_calls
 
     index = bundle.index
     say(f"run       {index.run_id}   ", index.status)

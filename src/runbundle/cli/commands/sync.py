@@ -20,7 +20,7 @@ def command(source: str, destination: str, format_: str) -> None:
     out; 4 some are damaged; 5 a store could not be used: do it again, what was sent is not sent again.
     """
     from runbundle.bundle.transfer import apart, copy_all
-    from runbundle.cli.transfers import Progress, report
+    from runbundle.cli.commands.transfers import Progress, report
 
     progress = Progress()
     stores = read_store(source), open_store(destination)

@@ -21,8 +21,8 @@ def command(store_url: str, format_: str) -> None:
     Exit code: that of the verification.
     """
     from runbundle.bundle.verify import verify
+    from runbundle.cli.commands.verify import exit_code, print_report
     from runbundle.cli.demo_agent import record
-    from runbundle.cli.verify import exit_code, print_report
     from runbundle.errors import StoreUnavailable
 
     store = open_store(store_url)

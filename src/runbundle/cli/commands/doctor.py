@@ -31,7 +31,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
     and what processes have noted there as lost; with --app at the processors, exporters and sampler of the tracer
     provider, too. Exit code: 0 if all is well, or there are only notes; 1 otherwise.
     """
-    from runbundle.cli.doctor_spool import spool_findings
+    from runbundle.cli.commands.doctor_spool import spool_findings
     from runbundle.otel.doctor import diagnose_environment, diagnose_key, diagnose_provider, diagnose_secrets
 
     key, key_findings = diagnose_key(store_url)

@@ -22,7 +22,7 @@ def command(run: str, source: str, store_url: str, format_: str) -> None:
     """
     from runbundle.bundle.locate import resolve
     from runbundle.bundle.transfer import apart, copy
-    from runbundle.cli.transfers import Progress, report
+    from runbundle.cli.commands.transfers import Progress, report
 
     target = open_store(store_url)
     found, key = resolve(open_store(source), run)
