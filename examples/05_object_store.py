@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 
 import runbundle
-from runbundle.bundle.transfer import copy
+from runbundle.bundle.custody.transfer import copy
 from runbundle.bundle.verify import verify
 from runbundle.store import from_url
 

@@ -14,7 +14,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runbundle.bundle.flushed import FlushResult
     from runbundle.errors import (
         AlreadyExists,
         BundleError,
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
         start_tool,
     )
     from runbundle.otel.threads import carrier, continue_run, in_context
+    from runbundle.recording.results import FlushResult
     from runbundle.redaction.contracts import load_contracts
     from runbundle.redaction.derive import (
         Sensitive,
@@ -66,7 +66,7 @@ def _on_one_line(record: logging.LogRecord) -> bool:
 logging.getLogger("runbundle").addFilter(_on_one_line)
 
 _PLACES = {
-    "runbundle.bundle.flushed": ["FlushResult"],
+    "runbundle.recording.results": ["FlushResult"],
     "runbundle.errors": [
         "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyChanged",
         "KeyNotFound", "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import runbundle
-from runbundle.bundle.journal import JournalWriter, journal_files
-from runbundle.bundle.publish import publish
 from runbundle.bundle.verify import verify
-from runbundle.codec.journal_lines import start_line
+from runbundle.journal.lines import start_line
+from runbundle.journal.writer import JournalWriter, journal_files
 from runbundle.models.identity import RunKey
+from runbundle.recording.publish import publish
 from runbundle.store import LocalStore
 
 RUN = "long"
@@ -49,7 +49,7 @@ def write_journal(directory: Path, spans: int) -> None:
 
 def _recorded() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a tool span and a run span, as the boundary redacts them."""
-    from runbundle.bundle.journal import JournalReader
+    from runbundle.journal.writer import JournalReader
 
     with tempfile.TemporaryDirectory() as folder:
         handle = runbundle.configure(store=folder, key=b"a key for benchmarks", grace_s=60)

@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from runbundle.bundle.index import Wanted, index_of, noted
-from runbundle.bundle.index_place import index_file
+from runbundle.bundle.catalog.index import Wanted, index_of, noted
+from runbundle.bundle.catalog.place import index_file
 from runbundle.store import LocalStore, from_url
 from tests.servers import BUCKET, KEYS, Proxy, Seaweed
 

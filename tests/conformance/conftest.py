@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from runbundle.store.objects import ObjectStore
+from runbundle.store.objects.store import ObjectStore
 from tests.servers import BUCKET, KEYS, Proxy, Seaweed
 
 

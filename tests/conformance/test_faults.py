@@ -2,7 +2,7 @@
 
 import pytest
 
-from runbundle.bundle.transfer import copy
+from runbundle.bundle.custody.transfer import copy
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
 from runbundle.store import MemoryStore

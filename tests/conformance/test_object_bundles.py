@@ -9,21 +9,21 @@ from pathlib import Path
 import orjson
 import pytest
 
-from runbundle.bundle import index_objects
-from runbundle.bundle.assemble import Assembled
-from runbundle.bundle.index import Wanted, index_of, noted
-from runbundle.bundle.index_rows import Row
-from runbundle.bundle.keys import list_keys
-from runbundle.bundle.locate import resolve
-from runbundle.bundle.parts import Part
+from runbundle.bundle.assembly.assemble import Assembled
+from runbundle.bundle.assembly.parts import Part
+from runbundle.bundle.catalog import objects as index_objects
+from runbundle.bundle.catalog.index import Wanted, index_of, noted
+from runbundle.bundle.catalog.keys import list_keys
+from runbundle.bundle.catalog.locate import resolve
+from runbundle.bundle.catalog.rows import Row
+from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.seal import seal
-from runbundle.bundle.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyNotFound, StoreUnavailable
 from runbundle.models.canonical import sha256_hex
 from runbundle.models.identity import RunKey
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
-from runbundle.store.objects import ObjectStore
+from runbundle.store.objects.store import ObjectStore
 from runbundle.testing import FaultyStore
 from tests.conformance.conftest import s3_url
 from tests.servers import Proxy, Seaweed

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runbundle.bundle.locate import list_keys
+from runbundle.bundle.catalog.locate import list_keys
 from runbundle.store import LocalStore
 from tests.crash.harness import Teller, Told, check
 from tests.crash.programs import begin, one_run

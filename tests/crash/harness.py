@@ -27,13 +27,13 @@ from typing import Any
 from opentelemetry import trace
 
 import runbundle
-from runbundle.bundle import mapped
-from runbundle.bundle.locate import list_keys
-from runbundle.bundle.publish import recover
+from runbundle.bundle.catalog.locate import list_keys
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.spool import folder_of, spooled_runs
 from runbundle.bundle.verify import verify
+from runbundle.journal import mapped
+from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.otel.scopes import SpanScope
+from runbundle.recording.publish import recover
 from runbundle.redaction.detectors.text import default_detector, format_detector
 from runbundle.store import ArtifactStore, LocalStore
 

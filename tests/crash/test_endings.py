@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runbundle.bundle.spool import spooled_runs
+from runbundle.journal.spool import spooled_runs
 from runbundle.models.identity import RunKey
 from tests.crash.harness import Seen, Told, check
 

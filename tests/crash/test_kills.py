@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 import runbundle
-from runbundle.bundle import mapped, sealer
-from runbundle.bundle.publish import recover
-from runbundle.bundle.spool import spooled_runs
+from runbundle.journal import mapped
+from runbundle.journal.spool import spooled_runs
 from runbundle.models.identity import RunKey
+from runbundle.recording import sealer
+from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
 from tests.crash.harness import Child, Plan, Points, Teller, Told, check, kill_points, where
 from tests.crash.programs import begin, endless, one_run, whole

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 
 import runbundle
-from runbundle.bundle import mapped, sealer
-from runbundle.bundle.journal import JournalReader, JournalWriter, free_files, sole_sealer
-from runbundle.bundle.publish import recover
-from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
-from runbundle.codec.journal_lines import start_line
+from runbundle.journal import mapped
+from runbundle.journal.lines import start_line
+from runbundle.journal.spool import spooled_runs
+from runbundle.journal.writer import JournalReader, JournalWriter, free_files, sole_sealer
 from runbundle.models.identity import RunKey
+from runbundle.recording import sealer
+from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
 from tests.conftest import headers_from
 from tests.crash.harness import KEY, Child, Teller, Told, active_handle, check, look

@@ -11,12 +11,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from runbundle.bundle.journal import JournalWriter, journal_files
-from runbundle.bundle.publish import BegunElsewhere, StillWritten, publish, recover
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.codec.journal_lines import start_line
+from runbundle.journal.lines import start_line
+from runbundle.journal.writer import JournalWriter, journal_files
 from runbundle.models.identity import RunKey
+from runbundle.recording.publish import BegunElsewhere, StillWritten, publish, recover
 from runbundle.store import LocalStore
 from tests.crash.harness import look, never_failed, true
 

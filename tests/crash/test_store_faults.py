@@ -7,11 +7,11 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from runbundle.bundle.publish import recover
-from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
+from runbundle.journal.spool import spooled_runs
 from runbundle.models.identity import RunKey
+from runbundle.recording.publish import recover
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body
 from tests.crash.harness import Told, look, never_failed, true

@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from runbundle.bundle.locate import list_runs
+from runbundle.bundle.catalog.locate import list_runs
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.store import LocalStore

@@ -169,7 +169,7 @@ def test_a_full_disk_under_the_journal_is_counted_and_stated(
         real(fd, start, length)
 
     monkeypatch.setattr(os, "posix_fallocate", allocate)
-    monkeypatch.setattr("runbundle.bundle.mapped._FIRST_BYTES", 4096)
+    monkeypatch.setattr("runbundle.journal.mapped._FIRST_BYTES", 4096)
     with runbundle.start_run("r"):
         with runbundle.start_tool("before"):
             pass

@@ -13,13 +13,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 import runbundle
-from runbundle.bundle import recorder, sealer
-from runbundle.bundle.mapped import MappedFile
-from runbundle.bundle.publish import recover
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.spool import spooled_runs
+from runbundle.journal.mapped import MappedFile
+from runbundle.journal.spool import spooled_runs
 from runbundle.models.identity import RunKey
 from runbundle.otel import membership
+from runbundle.recording import recorder, sealer
+from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed
 
@@ -306,8 +306,8 @@ def test_a_run_that_is_open_at_the_end_is_sealed_as_cut_off(configured: Configur
 
 def test_a_journal_that_an_assembler_reads_is_not_written_to(tmp_path: Path) -> None:
     """A writer that comes back meanwhile takes another file; nothing it writes is removed with the first."""
-    from runbundle.bundle.journal import JournalReader, JournalWriter, free_files, journal_files
-    from runbundle.codec.journal_lines import start_line
+    from runbundle.journal.lines import start_line
+    from runbundle.journal.writer import JournalReader, JournalWriter, free_files, journal_files
 
     folder = tmp_path / "run"
     line = start_line("0" * 32, "1" * 16, "", 1, "")

@@ -18,10 +18,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import runbundle
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.sealer import FlushResult
 from runbundle.cli.main import group
 from runbundle.errors import StoreUnavailable
 from runbundle.models.bundle import RunIndex
+from runbundle.recording.sealer import FlushResult
 from runbundle.store import LocalStore
 
 Configured = Callable[..., runbundle.Handle]

@@ -14,15 +14,15 @@ import pytest
 from click.testing import CliRunner
 
 import runbundle
-from runbundle.bundle import publish, sealer, sweep
-from runbundle.bundle.losses import read_losses
-from runbundle.bundle.publish import recover
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
+from runbundle.journal.spool import spooled_runs
 from runbundle.models.identity import RunKey
 from runbundle.models.records import SpanRecord
+from runbundle.recording import publish, sealer, sweep
+from runbundle.recording.losses import read_losses
+from runbundle.recording.publish import recover
 
 Configured = Callable[..., runbundle.Handle]
 
@@ -355,7 +355,7 @@ def test_configure_says_what_the_ground_lacks(
     configured: Configured, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """And records all the same: without maps by plain writes."""
-    from runbundle.bundle import probe
+    from runbundle.recording import probe
 
     monkeypatch.setattr(probe, "_known", {})
     monkeypatch.setattr(probe, "_maps", lambda fd: False)

@@ -12,12 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 import runbundle
-from runbundle.bundle.publish import recover
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
+from runbundle.journal.spool import spooled_runs
 from runbundle.models.identity import RunKey
+from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
 from tests.conftest import headers_from
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 
 import runbundle
-from runbundle.bundle.assemble import assemble
-from runbundle.bundle.gather import Gathered
-from runbundle.bundle.publish import publish
+from runbundle.bundle.assembly.assemble import assemble
+from runbundle.bundle.assembly.gather import Gathered
+from runbundle.bundle.assembly.reread import entries_of
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.reread import entries_of
-from runbundle.bundle.spool import spooled_runs
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyChanged, StoreUnavailable
+from runbundle.journal.spool import spooled_runs
 from runbundle.models.identity import RunKey
+from runbundle.recording.publish import publish
 from runbundle.store import LocalStore, MemoryStore
 from tests.conftest import all_bytes, sealed
 

@@ -414,7 +414,7 @@ def test_the_environment_alone_is_enough(tmp_path: Path) -> None:
         f"exec(open({str(script)!r}).read())"
     )
     subprocess.run([sys.executable, "-c", loader], env=environment, check=True)
-    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.catalog.locate import resolve
     from runbundle.store import LocalStore
 
     bundle = Bundle.open(*resolve(LocalStore(tmp_path / "s"), "@last"))
@@ -424,9 +424,9 @@ def test_the_environment_alone_is_enough(tmp_path: Path) -> None:
 
 def test_order_and_number_of_writers_do_not_matter(configured: Configured, tmp_path: Path) -> None:
     """The same records in another order, from two writers and twice, give the same bytes."""
-    from runbundle.bundle.assemble import assemble
-    from runbundle.bundle.gather import Gathered
-    from runbundle.bundle.journal import JournalReader
+    from runbundle.bundle.assembly.assemble import assemble
+    from runbundle.bundle.assembly.gather import Gathered
+    from runbundle.journal.writer import JournalReader
 
     def made(*paths: Path) -> tuple[dict[str, object], bytes]:
         gathered = Gathered(RunKey("", "same"), tmp_path)

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle import index_local
-from runbundle.bundle.index import Wanted, index_of, noted
-from runbundle.bundle.index_place import index_file
-from runbundle.bundle.keys import list_keys
-from runbundle.bundle.locate import list_runs, resolve
+from runbundle.bundle.catalog import local as index_local
+from runbundle.bundle.catalog.index import Wanted, index_of, noted
+from runbundle.bundle.catalog.keys import list_keys
+from runbundle.bundle.catalog.locate import list_runs, resolve
+from runbundle.bundle.catalog.place import index_file
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
@@ -220,7 +220,7 @@ def test_a_store_that_cannot_be_written_is_read(store: LocalStore, monkeypatch: 
     def refused(path: Any, *arguments: Any) -> int:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("runbundle.bundle.index_db.create", refused)
+    monkeypatch.setattr("runbundle.bundle.catalog.database.create", refused)
     assert keys(store) == ["acme/c", "b", "a"]
     assert not place(store).exists()
 

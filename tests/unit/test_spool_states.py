@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 import runbundle
-from runbundle.bundle import probe as ground
-from runbundle.bundle.journal import JournalWriter
-from runbundle.bundle.losses import Losses
-from runbundle.bundle.probe import Ground, probe
-from runbundle.bundle.spool import folder_of
-from runbundle.bundle.waiting import unsealed_runs
 from runbundle.cli.main import group
-from runbundle.codec.journal_lines import start_line
+from runbundle.journal.lines import start_line
+from runbundle.journal.spool import folder_of
+from runbundle.journal.writer import JournalWriter
 from runbundle.models.identity import RunKey
+from runbundle.recording import probe as ground
+from runbundle.recording.losses import Losses
+from runbundle.recording.probe import Ground, probe
+from runbundle.recording.waiting import unsealed_runs
 
 _TRACE, _SPAN = "a" * 32, "b" * 16
 _RESOURCE: Any = {"attributes": {}, "schema_url": ""}

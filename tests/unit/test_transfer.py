@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle.transfer import copy, copy_all
+from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.errors import StoreUnavailable

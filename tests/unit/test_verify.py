@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 import runbundle
-from runbundle.bundle.locate import list_runs, resolve
+from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record

@@ -14,15 +14,15 @@ from typing import Any, cast
 
 import orjson
 
-from runbundle.bundle.assemble import Assembled, assemble
+from runbundle.bundle.assembly.assemble import Assembled, assemble
+from runbundle.bundle.assembly.gather import Gathered
+from runbundle.bundle.assembly.parts import Part, digested, part
+from runbundle.bundle.assembly.reread import is_of_span, log_of, placed, spans_of
+from runbundle.bundle.assembly.sorting import Sorter
+from runbundle.bundle.assembly.timeline import numbered
 from runbundle.bundle.derived import COLLIDED, DERIVED, GUARDED, MALFORMED, TORN
 from runbundle.bundle.event_checks import holds_credential
-from runbundle.bundle.gather import Gathered
-from runbundle.bundle.parts import Part, digested, part
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, event_lines
-from runbundle.bundle.reread import is_of_span, log_of, placed, spans_of
-from runbundle.bundle.sorting import Sorter
-from runbundle.bundle.timeline import numbered
 from runbundle.errors import StoreUnavailable
 from runbundle.format.layout import EVENTS, RUN, name_of
 from runbundle.models.bundle import FileEntry

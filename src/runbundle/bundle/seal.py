@@ -9,8 +9,8 @@ import contextlib
 import hashlib
 from typing import Any, NamedTuple
 
-from runbundle.bundle.assemble import Assembled
-from runbundle.bundle.parts import Part
+from runbundle.bundle.assembly.assemble import Assembled
+from runbundle.bundle.assembly.parts import Part
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
 from runbundle.format.layout import REVISIONS, RUN, SEALED, file_at, kept_run, name_of

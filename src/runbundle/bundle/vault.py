@@ -22,8 +22,8 @@ from uuid import uuid4
 import orjson
 
 from runbundle import settings
-from runbundle.bundle.spool import folder_of, run_folders
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
+from runbundle.journal.spool import folder_of, run_folders
 from runbundle.models.identity import RunKey
 from runbundle.private import create, make_folder
 from runbundle.redaction.given_key import require_key

@@ -7,7 +7,7 @@ import runbundle
 from runbundle.errors import PolicyBlocked
 
 if TYPE_CHECKING:
-    from runbundle.bundle.flushed import FlushResult
+    from runbundle.recording.results import FlushResult
     from runbundle.store import ArtifactStore
 
 CONTRACTS: list[dict[str, Any]] = [

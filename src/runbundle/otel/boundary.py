@@ -13,7 +13,6 @@ from typing import Any
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
-from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.models.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.models.records import SpanRecord
@@ -26,6 +25,7 @@ from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
+from runbundle.recording.recorder import Recorder
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import marker
 

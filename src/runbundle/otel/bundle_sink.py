@@ -14,7 +14,6 @@ from typing import Any
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
-from runbundle.bundle.recorder import Recorder
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.codec.dialects import is_agent_work
 from runbundle.models.identity import RunKey, tenant_of
@@ -22,6 +21,7 @@ from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, run_of_trace
 from runbundle.otel.composition import composed, opened, stand_in
 from runbundle.otel.logs import raw_log
 from runbundle.otel.spans import SpanCodec, identity
+from runbundle.recording.recorder import Recorder
 from runbundle.store.places import spool_of
 from runbundle.store.url import canonical_url
 

@@ -7,10 +7,10 @@ from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 
-from runbundle.bundle.mutex import Mutex
 from runbundle.models.identity import RunKey, valid_run_id
 from runbundle.otel.joining import ENTRY, Trust, claimed_run, sender_of
 from runbundle.otel.spawning import RunLanes
+from runbundle.process.mutex import Mutex
 
 RUN_ID_KEY = "runbundle.run.id"
 """Attribute key. As a baggage entry it is a claim that nothing proves."""

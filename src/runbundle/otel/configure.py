@@ -13,7 +13,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle import settings
-from runbundle.bundle.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
 from runbundle.errors import ConfigError
 from runbundle.models.contract import FieldRule, ToolContract
 from runbundle.otel import active, notices, switch
@@ -28,6 +27,7 @@ from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.processors import raw_processors, value_limit_of
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
+from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
 from runbundle.redaction.given_key import GivenKey
 from runbundle.store import ArtifactStore
 from runbundle.store.places import spool_of, vault_of

@@ -11,8 +11,6 @@ from typing import Any, Self
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
-from runbundle.bundle.recorder import Recorder
-from runbundle.bundle.sealer import FlushResult
 from runbundle.otel import active, notices, switch
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
@@ -20,6 +18,8 @@ from runbundle.otel.composition import stand_in
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
 from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.processors import raw_processors
+from runbundle.recording.recorder import Recorder
+from runbundle.recording.sealer import FlushResult
 from runbundle.redaction.declared import DECLARED
 from runbundle.store import ArtifactStore
 

@@ -18,7 +18,6 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanContext
 
-from runbundle.bundle.mutex import Mutex
 from runbundle.codec.coerce import hex_id
 from runbundle.codec.dialects import Operation, is_agent_work
 from runbundle.models.identity import RunKey, tenant_of, valid_run_id
@@ -32,6 +31,7 @@ from runbundle.otel.outside import Outside
 from runbundle.otel.run_context import RUN
 from runbundle.otel.spans import identity
 from runbundle.otel.spawning import RunLanes
+from runbundle.process.mutex import Mutex
 from runbundle.redaction.floor import safe_name
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})

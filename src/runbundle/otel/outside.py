@@ -1,6 +1,6 @@
 """How much was seen that is in no run, and whose it was; and how many runs nobody sees."""
 
-from runbundle.bundle.mutex import Mutex
+from runbundle.process.mutex import Mutex
 from runbundle.redaction.floor import safe_name
 
 _MAX_SCOPES = 256

@@ -22,7 +22,7 @@ def from_url(url: str) -> ArtifactStore:
     """Return the store that `url` names: a path, `file:///path`, `memory://`, or `s3://`, `gs://`, `az://`.
 
     Nothing is created, and no server is asked, yet. Object stores need the extra `objects`; their options are those of
-    `runbundle.store.object_urls.Settings`, as in `s3://bucket/prefix?endpoint=https://s3.example.com&timeout_s=10`.
+    `runbundle.store.objects.urls.Settings`, as in `s3://bucket/prefix?endpoint=https://s3.example.com&timeout_s=10`.
     """
     if not url.strip() or "\0" in url:
         raise ConfigError("the store has no name", hint="give a path, or a URL such as s3://bucket/prefix")
@@ -41,7 +41,7 @@ def from_url(url: str) -> ArtifactStore:
     if parts.scheme == "memory":
         return MemoryStore()
     if parts.scheme in ("s3", "gs", "az"):
-        from runbundle.store.objects import ObjectStore
+        from runbundle.store.objects.store import ObjectStore
 
         return ObjectStore.from_url(url)
     known = nearest(parts.scheme, _EXAMPLES)
@@ -92,7 +92,7 @@ def canonical_url(url: str) -> str:
     if root is not None:
         return root.as_uri()
     if urlsplit(url).scheme in ("s3", "gs", "az"):
-        from runbundle.store.object_urls import settings_of
+        from runbundle.store.objects.urls import settings_of
 
         return settings_of(url).place
     return url

@@ -8,9 +8,9 @@ import pytest
 from opentelemetry import trace
 
 import runbundle
+from runbundle.bundle.assembly.reread import entries_of
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.reread import entries_of
 from runbundle.errors import MalformedBundle
 from runbundle.models.tools import ToolCall, ToolCalls
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from runbundle.bundle import mapped
-from runbundle.bundle.journal import JournalReader, JournalWriter
-from runbundle.bundle.mapped import FileCut, MappedFile
+from runbundle.journal import mapped
+from runbundle.journal.mapped import FileCut, MappedFile
+from runbundle.journal.writer import JournalReader, JournalWriter
 from runbundle.models.records import ResourceRecord
 
 _RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}

@@ -18,7 +18,7 @@ def test_force_flush_takes_no_failure_away_from_flush(
     def failing(*_: object, **__: object) -> None:
         raise ValueError
 
-    monkeypatch.setattr("runbundle.bundle.sealer.publish", failing)
+    monkeypatch.setattr("runbundle.recording.sealer.publish", failing)
     with runbundle.start_run("r", run_id="lost"):
         pass
     assert not handle.tracer_provider.force_flush()

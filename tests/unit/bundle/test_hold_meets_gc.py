@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import runbundle
-from runbundle.bundle.retention import hold, remove
+from runbundle.bundle.custody.retention import hold, remove
 from runbundle.errors import KeyNotFound
 from runbundle.store import LocalStore
 from runbundle.store.base import Body

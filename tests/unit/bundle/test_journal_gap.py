@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from runbundle.bundle.journal import JournalReader
-from runbundle.codec.journal_lines import start_line
+from runbundle.journal.lines import start_line
+from runbundle.journal.writer import JournalReader
 
 
 def test_a_gap_of_zeros_does_not_hide_what_follows(tmp_path: Path) -> None:

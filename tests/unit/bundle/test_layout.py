@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 import runbundle
-from runbundle.bundle.keys import list_keys
-from runbundle.bundle.publish import publish
-from runbundle.bundle.retention import hold, hold_of, plan, release, remove
-from runbundle.bundle.transfer import copy, copy_all
+from runbundle.bundle.catalog.keys import list_keys
+from runbundle.bundle.custody.retention import hold, hold_of, plan, release, remove
+from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
 from runbundle.format.layout import BESIDE, BUNDLE, FOLDERS, HOLD, RUN, SEALED, File, file_at, is_folder, media_type_of
 from runbundle.models.bundle import RunIndex
 from runbundle.models.identity import RunKey, valid_run_id
+from runbundle.recording.publish import publish
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from tests.unit.test_index import keys
 
@@ -129,7 +129,7 @@ def test_a_later_revision_beside_run_json_is_found(tmp_path: Path) -> None:
 
 def test_a_bundle_lies_where_it_says(tmp_path: Path) -> None:
     """Under another tenant, under none, or under another id it is a finding; its path tells its tenant."""
-    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.catalog.locate import resolve
 
     store = LocalStore(tmp_path / "s")
     with runbundle.configure(store=store, key=b"a key for tests only") as handle:

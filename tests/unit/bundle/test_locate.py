@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runbundle.bundle.locate import list_runs, resolve
+from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.errors import KeyNotFound
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from tests.unit.bundle.handmade import KEY, build

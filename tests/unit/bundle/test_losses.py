@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 import pytest
 
-from runbundle.bundle import losses
-from runbundle.bundle.losses import Losses, read_losses
 from runbundle.models.identity import RunKey
+from runbundle.recording import losses
+from runbundle.recording.losses import Losses, read_losses
 
 R = RunKey("", "r")
 

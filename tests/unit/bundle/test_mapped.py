@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from runbundle.bundle.journal import JournalReader, JournalWriter
-from runbundle.bundle.mapped import MappedFile
-from runbundle.codec.journal_lines import start_line
+from runbundle.journal.lines import start_line
+from runbundle.journal.mapped import MappedFile
+from runbundle.journal.writer import JournalReader, JournalWriter
 
 LINE = start_line("a" * 32, "b" * 16, "", 1, "")
 

@@ -3,7 +3,7 @@
 import threading
 import time
 
-from runbundle.bundle.mutex import Mutex
+from runbundle.process.mutex import Mutex
 
 
 def test_one_at_a_time() -> None:

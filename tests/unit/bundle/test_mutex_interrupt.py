@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from runbundle.bundle.mutex import Mutex
+from runbundle.process.mutex import Mutex
 
 
 class _Interrupt(BaseException):

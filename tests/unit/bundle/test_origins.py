@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.bundle.origins import Origins
+from runbundle.bundle.assembly.origins import Origins
 
 
 def entry(kind: str, end_ns: int, line: int = 0) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import runbundle
-from runbundle.bundle import recorder
+from runbundle.recording import recorder
 
 
 def test_no_descriptor_left_costs_no_run(

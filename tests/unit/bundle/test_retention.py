@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from runbundle import ConfigError, KeyNotFound, StoreUnavailable
-from runbundle.bundle.retention import hold, hold_of, parse_age, plan, release, remove
+from runbundle.bundle.custody.retention import hold, hold_of, parse_age, plan, release, remove
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 import runbundle
-from runbundle.bundle.recorder import Recorder
+from runbundle.recording.recorder import Recorder
 
 
 def test_a_full_spool_is_not_looked_through_at_each_record(

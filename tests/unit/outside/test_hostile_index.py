@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle.index import Wanted, index_of
-from runbundle.bundle.index_place import index_file
-from runbundle.bundle.index_rows import Row, row_from
-from runbundle.bundle.locate import resolve
-from runbundle.bundle.retention import plan
+from runbundle.bundle.catalog.index import Wanted, index_of
+from runbundle.bundle.catalog.locate import resolve
+from runbundle.bundle.catalog.place import index_file
+from runbundle.bundle.catalog.rows import Row, row_from
+from runbundle.bundle.custody.retention import plan
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
 from runbundle.store import LocalStore

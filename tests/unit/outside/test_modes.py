@@ -31,7 +31,7 @@ try:
 except Exception:
     pass
 cache.write("x", b"y")
-from runbundle.bundle.tripwire import Hit, quarantine
+from runbundle.recording.tripwire import Hit, quarantine
 from runbundle.models.identity import RunKey
 from pathlib import Path
 spool = Path("deep/er/store/.spool")

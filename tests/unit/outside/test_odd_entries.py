@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle.locate import list_runs
-from runbundle.bundle.retention import hold_of, plan, release, remove
-from runbundle.bundle.transfer import copy, copy_all
+from runbundle.bundle.catalog.locate import list_runs
+from runbundle.bundle.custody.retention import hold_of, plan, release, remove
+from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound, OddEntry

@@ -23,7 +23,7 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
     Needs the vault's key in RUNBUNDLE_VAULT_KEY or RUNBUNDLE_VAULT_KEY_FILE. Mind who can see the terminal and its
     history. Exit codes: 0 done, 2 no such run or no key, 4 the vault was altered or is under another key.
     """
-    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.vault import read_vault, vault_key
     from runbundle.errors import MalformedBundle
     from runbundle.models.identity import RunKey

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from runbundle.cli.options import open_store
 
 if TYPE_CHECKING:
-    from runbundle.bundle.probe import Ground
-    from runbundle.bundle.waiting import Unsealed
     from runbundle.otel.doctor import Diagnosis
+    from runbundle.recording.probe import Ground
+    from runbundle.recording.waiting import Unsealed
 
 _LOSSES_SHOWN = 20
 _MEANS = {
@@ -29,8 +29,8 @@ def spool_findings(store_url: str, *, writable: bool) -> "list[Diagnosis]":
 
     If it is not, nothing is said of a spool that is not either: it mostly lies in it.
     """
-    from runbundle.bundle.probe import probe
     from runbundle.errors import StoreError
+    from runbundle.recording.probe import probe
     from runbundle.store.places import spool_of
 
     try:
@@ -63,8 +63,8 @@ def _of_space(ground: "Ground", folder: Path) -> "list[Diagnosis]":
 
 def _of_waiting(spool: Path) -> "list[Diagnosis]":
     """Return one finding for each state in which there are runs."""
-    from runbundle.bundle.waiting import unsealed_runs
     from runbundle.cli.render import age, plural
+    from runbundle.recording.waiting import unsealed_runs
 
     by_state: dict[str, list[Unsealed]] = defaultdict(list)
     for run in unsealed_runs(spool):
@@ -85,9 +85,9 @@ def _of_waiting(spool: Path) -> "list[Diagnosis]":
 
 def _of_losses(spool: Path) -> "list[Diagnosis]":
     """Return what processes have noted as lost, the latest first."""
-    from runbundle.bundle.losses import read_losses
     from runbundle.cli.render import plural
     from runbundle.format.layout import LOSSES
+    from runbundle.recording.losses import read_losses
 
     losses = [loss for loss in reversed(read_losses(spool)) if loss.total]
     found: list[Diagnosis] = []

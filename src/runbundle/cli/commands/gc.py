@@ -24,7 +24,7 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
 
     Exit codes: 0, also if there was nothing to remove; 1 some bundles cannot be read, or have such things in them.
     """
-    from runbundle.bundle.retention import parse_age, plan, remove
+    from runbundle.bundle.custody.retention import parse_age, plan, remove
     from runbundle.cli.render import plural, size, table
 
     if age is None and keep_last == 0:

@@ -22,8 +22,8 @@ def command(run: str, reason: str | None, let_go: bool, store_url: str, format_:
 
     Exit codes: 0 done, or it is held; 1 it is not held.
     """
-    from runbundle.bundle import retention
-    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.catalog.locate import resolve
+    from runbundle.bundle.custody import retention
 
     if let_go and reason is not None:
         raise ConfigError("--reason and --release exclude each other", hint="give one of them")

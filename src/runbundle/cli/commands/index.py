@@ -22,7 +22,7 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
 
     Exit codes: 0; 1 some bundles cannot be read; 5 the store cannot be read.
     """
-    from runbundle.bundle.index import Wanted, index_of
+    from runbundle.bundle.catalog.index import Wanted, index_of
     from runbundle.cli.render import plural
 
     store = read_store(store_url)

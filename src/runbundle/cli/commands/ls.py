@@ -13,7 +13,7 @@ from runbundle.cli.printing import say
 from runbundle.errors import ConfigError
 
 if TYPE_CHECKING:
-    from runbundle.bundle.waiting import Unsealed
+    from runbundle.recording.waiting import Unsealed
 
 _STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting", "unsealed")
 _STATES = ("sealed", "unsealed", "live", "waiting", "crashed", "quarantined", "failed", "all")
@@ -55,9 +55,9 @@ def command(
 
     Exit codes: 0, also if there are none; 1 if some that are listed cannot be read.
     """
-    from runbundle.bundle.index import Wanted, index_of
-    from runbundle.bundle.losses import read_losses
+    from runbundle.bundle.catalog.index import Wanted, index_of
     from runbundle.cli.render import plural
+    from runbundle.recording.losses import read_losses
     from runbundle.store.places import spool_of
     from runbundle.store.url import require_there
 
@@ -117,8 +117,8 @@ def command(
 def _in_spool(spool: Any, state: str, since: str, text: str, most: int) -> "tuple[list[Unsealed], bool]":
     from itertools import islice
 
-    from runbundle.bundle.waiting import unsealed_runs
     from runbundle.cli.render import instant
+    from runbundle.recording.waiting import unsealed_runs
 
     found = (
         run

@@ -20,8 +20,8 @@ def command(run: str, source: str, store_url: str, format_: str) -> None:
     out; 2 no such run; 3 it is not sealed; 4 it is damaged; 5 a store could not be used: do it again, what was sent is
     not sent again.
     """
-    from runbundle.bundle.locate import resolve
-    from runbundle.bundle.transfer import apart, copy
+    from runbundle.bundle.catalog.locate import resolve
+    from runbundle.bundle.custody.transfer import apart, copy
     from runbundle.cli.commands.transfers import Progress, report
 
     target = open_store(store_url)

@@ -10,7 +10,7 @@ from runbundle.cli.printing import say
 from runbundle.errors import ConfigError, KeyNotFound
 
 if TYPE_CHECKING:
-    from runbundle.bundle.publish import Recovered
+    from runbundle.recording.publish import Recovered
 
 _OUTCOMES = {
     "recovered": "sealed as far as it was recorded",
@@ -36,9 +36,9 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
 
     Exit codes: 0 all recovered, or nothing to do; 1 some were not; 2 no such run.
     """
-    from runbundle.bundle.publish import recover
-    from runbundle.bundle.spool import spooled_runs
     from runbundle.cli.render import table
+    from runbundle.journal.spool import spooled_runs
+    from runbundle.recording.publish import recover
     from runbundle.redaction.detectors.environment import register_environment
     from runbundle.store.places import spool_of
     from runbundle.store.url import require_there

@@ -31,7 +31,7 @@ def command(run: str, store_url: str, format_: str, span_id: str | None, all_spa
 
     Exit codes: 0; 2 there is no such run or span; 3 the run is not sealed; 4 the files are not those that were sealed.
     """
-    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.reader import Bundle
     from runbundle.cli.commands.show_unsealed import show_unsealed
     from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, StoreUnavailable

@@ -8,7 +8,7 @@ from runbundle.cli.printing import say
 from runbundle.errors import KeyNotFound
 
 if TYPE_CHECKING:
-    from runbundle.bundle.waiting import Unsealed
+    from runbundle.recording.waiting import Unsealed
     from runbundle.store import ArtifactStore
 
 _OPEN_SHOWN = 20
@@ -27,8 +27,8 @@ def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
 
     Raises `KeyNotFound` if it means several.
     """
-    from runbundle.bundle.waiting import contents, unsealed_named
     from runbundle.cli.render import instant
+    from runbundle.recording.waiting import contents, unsealed_named
     from runbundle.store.places import spool_of
 
     found = unsealed_named(spool_of(store), name)

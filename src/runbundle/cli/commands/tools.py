@@ -26,8 +26,8 @@ def command(run: str, store_url: str, format_: str, every: bool) -> None:
     """
     from itertools import islice
 
+    from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.listings import each_tool_call
-    from runbundle.bundle.locate import resolve
     from runbundle.bundle.reader import Bundle
     from runbundle.cli.render import plural
 

@@ -13,7 +13,7 @@ from runbundle.cli.printing import say
 from runbundle.models.printable import printable
 
 if TYPE_CHECKING:
-    from runbundle.bundle.transfer import Copied
+    from runbundle.bundle.custody.transfer import Copied
 
 _WORDS = {
     "copied": "copied", "present": "was there already", "updated": "replaced by its newer revision",

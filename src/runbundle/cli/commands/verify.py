@@ -23,7 +23,7 @@ def command(run: str, store_url: str, format_: str, quick: bool) -> None:
     RUN is a path, a run id, the beginning of one, or @last. Exit code: 0 verified (or, with --quick, unchanged),
     3 incomplete (unchanged, but something is known to be missing), 4 integrity failed, 1 any other finding.
     """
-    from runbundle.bundle.locate import resolve
+    from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.verify import verify
 
     report = verify(*resolve(open_store(store_url), run), quick=quick)

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from runbundle.bundle.flushed import FlushResult
-from runbundle.bundle.losses import Losses
-from runbundle.bundle.publish import BegunElsewhere, Published, StillWritten, publish, recover
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.spool import folder_of
-from runbundle.bundle.sweep import Found, Sweep
 from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
 from runbundle.format.layout import QUARANTINE
+from runbundle.journal.spool import folder_of
 from runbundle.models.identity import RunKey
+from runbundle.recording.losses import Losses
+from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish, recover
+from runbundle.recording.results import FlushResult
+from runbundle.recording.sweep import Found, Sweep
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")

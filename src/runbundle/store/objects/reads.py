@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from runbundle.errors import KeyChanged, StoreUnavailable
-from runbundle.store.object_errors import status_of, translated
+from runbundle.store.objects.errors import status_of, translated
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client

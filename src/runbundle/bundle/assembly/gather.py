@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.bundle.origins import Origins
-from runbundle.bundle.sorting import Sorter
-from runbundle.bundle.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
-from runbundle.codec.entries import is_entry
+from runbundle.bundle.assembly.origins import Origins
+from runbundle.bundle.assembly.sorting import Sorter
+from runbundle.bundle.assembly.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
 from runbundle.codec.reading import text_of
+from runbundle.journal.entries import is_entry
 from runbundle.models.identity import RunKey, tenant_of
 
 _SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"

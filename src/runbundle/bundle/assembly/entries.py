@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from runbundle.bundle.captures import said_of, words_of
-from runbundle.bundle.timeline import Span
+from runbundle.bundle.assembly.captures import said_of, words_of
+from runbundle.bundle.assembly.timeline import Span
 from runbundle.codec.reading import json_of, number_of, text_of, whole_of
 from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts

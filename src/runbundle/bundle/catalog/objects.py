@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 
-from runbundle.bundle.index_rows import Row, row_from
+from runbundle.bundle.catalog.rows import Row, row_from
 from runbundle.errors import AlreadyExists, KeyNotFound, StoreUnavailable
 from runbundle.models.canonical import sha256_hex
-from runbundle.store.objects import ObjectStore
+from runbundle.store.objects.store import ObjectStore
 
 _PACKED_EVERY = 100  # rows, by their names: no seal need know how many there are
 

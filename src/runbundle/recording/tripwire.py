@@ -15,10 +15,10 @@ from typing import NamedTuple
 
 import orjson
 
-from runbundle.bundle.assemble import Assembled
-from runbundle.bundle.spool import folder_of
+from runbundle.bundle.assembly.assemble import Assembled
 from runbundle.errors import BundleQuarantined
 from runbundle.format.layout import QUARANTINE
+from runbundle.journal.spool import folder_of
 from runbundle.models.identity import RunKey
 from runbundle.private import make_folder, write
 from runbundle.redaction.detectors.text import format_detector

@@ -12,14 +12,14 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
-from runbundle.bundle.journal import JournalReader, is_held, journal_files
-from runbundle.bundle.losses import read_losses
-from runbundle.bundle.mapped import end_of_lines
-from runbundle.bundle.spool import folder_of, spooled_runs
-from runbundle.codec.entries import is_time
-from runbundle.codec.journal_lines import parse_line
 from runbundle.format.layout import QUARANTINE
+from runbundle.journal.entries import is_time
+from runbundle.journal.lines import parse_line
+from runbundle.journal.mapped import end_of_lines
+from runbundle.journal.spool import folder_of, spooled_runs
+from runbundle.journal.writer import JournalReader, is_held, journal_files
 from runbundle.models.identity import RunKey
+from runbundle.recording.losses import read_losses
 from runbundle.store.regular import descriptor_at, read_at
 
 State = Literal["live", "waiting", "crashed", "quarantined", "failed"]

@@ -14,10 +14,10 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runbundle.bundle.mapped import MappedFile
-from runbundle.codec.entries import is_entry
-from runbundle.codec.journal_lines import parse_line, record_line, resource_line
 from runbundle.codec.reading import text_of
+from runbundle.journal.entries import is_entry
+from runbundle.journal.lines import parse_line, record_line, resource_line
+from runbundle.journal.mapped import MappedFile
 from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
 from runbundle.private import make_folder
 from runbundle.redaction.again import redact_again

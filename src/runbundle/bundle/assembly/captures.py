@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runbundle.bundle.timeline import Span
+from runbundle.bundle.assembly.timeline import Span
 from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.captured import CAPTURE, Said, parse_capture, worst
 

@@ -23,9 +23,10 @@ from typing import Any, TypeVar
 
 import orjson
 
-from runbundle.bundle.index_db import COLUMNS, connect, of_root, save
-from runbundle.bundle.index_place import index_file, root_of
-from runbundle.bundle.index_rows import (
+from runbundle.bundle.catalog.database import COLUMNS, connect, of_root, save
+from runbundle.bundle.catalog.keys import list_keys
+from runbundle.bundle.catalog.place import index_file, root_of
+from runbundle.bundle.catalog.rows import (
     Row,
     batches,
     named_row,
@@ -36,7 +37,6 @@ from runbundle.bundle.index_rows import (
     stamp_of,
     with_names,
 )
-from runbundle.bundle.keys import list_keys
 from runbundle.errors import KeyNotFound, RunbundleError
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import Body, is_key
@@ -87,7 +87,7 @@ def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body
                     of_root(db, root_of(store))
                     save(db, [row])
         elif _is_object_store(store):
-            from runbundle.bundle.index_objects import add_row
+            from runbundle.bundle.catalog.objects import add_row
 
             add_row(store, row)  # pyright: ignore[reportArgumentType]
     except Exception:  # noqa: BLE001 - the bundle is sealed; an index is a convenience
@@ -213,7 +213,7 @@ def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = Fal
 
 
 def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
-    from runbundle.bundle.index_local import complete
+    from runbundle.bundle.catalog.local import complete
 
     path = index_file(store) if store.root.is_dir() else None
     if path is not None:
@@ -234,7 +234,7 @@ def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connec
 
 
 def _objects(store: Any, *, refresh: bool, keep: bool) -> sqlite3.Connection:
-    from runbundle.bundle.index_objects import write_pack
+    from runbundle.bundle.catalog.objects import write_pack
 
     path = index_file(store)
     try:
@@ -253,7 +253,7 @@ def _objects(store: Any, *, refresh: bool, keep: bool) -> sqlite3.Connection:
 
 def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
     """Bring the table of an object store up to date; return the rows of bundles that were read for it."""
-    from runbundle.bundle.index_objects import new_rows
+    from runbundle.bundle.catalog.objects import new_rows
 
     if refresh:
         with db:

@@ -10,11 +10,11 @@ from collections.abc import Container
 from pathlib import Path
 from typing import NamedTuple
 
-from runbundle.bundle.journal import is_held, journal_files
-from runbundle.bundle.spool import folder_of, spooled_runs
-from runbundle.bundle.waiting import touched_ns
 from runbundle.errors import RunbundleError
+from runbundle.journal.spool import folder_of, spooled_runs
+from runbundle.journal.writer import is_held, journal_files
 from runbundle.models.identity import RunKey
+from runbundle.recording.waiting import touched_ns
 from runbundle.store import ArtifactStore
 
 SWEEP_EVERY_S = 2.5

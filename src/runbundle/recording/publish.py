@@ -6,18 +6,18 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from runbundle.bundle.assemble import assemble
-from runbundle.bundle.gather import Gathered
-from runbundle.bundle.index import noted
-from runbundle.bundle.journal import JournalReader, free_files, journal_files, sole_sealer
-from runbundle.bundle.masking import masked_entries
+from runbundle.bundle.assembly.assemble import assemble
+from runbundle.bundle.assembly.gather import Gathered
+from runbundle.bundle.assembly.reread import entries_of
+from runbundle.bundle.catalog.index import noted
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.reread import entries_of
 from runbundle.bundle.seal import seal
-from runbundle.bundle.spool import folder_of
-from runbundle.bundle.tripwire import quarantine, search_bundle, state_masked
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
+from runbundle.journal.spool import folder_of
+from runbundle.journal.writer import JournalReader, free_files, journal_files, sole_sealer
 from runbundle.models.identity import RunKey
+from runbundle.recording.masking import masked_entries
+from runbundle.recording.tripwire import quarantine, search_bundle, state_masked
 from runbundle.store import ArtifactStore
 
 _ATTEMPTS = 5  # of a seal that others on other machines are faster with

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.reader import Bundle, first_problem
-from runbundle.bundle.sorting import Sorter
 from runbundle.errors import MalformedBundle
 from runbundle.format.layout import EVENTS
 from runbundle.models.events import Event

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, StoreUnavailable
 from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of, is_key
-from runbundle.store.object_errors import status_of, translated, worth_another_try
-from runbundle.store.object_reads import PART_BYTES, Reader, Stream
-from runbundle.store.object_urls import Settings, settings_of
+from runbundle.store.objects.errors import status_of, translated, worth_another_try
+from runbundle.store.objects.reads import PART_BYTES, Reader, Stream
+from runbundle.store.objects.urls import Settings, settings_of
 
 MULTIPART_BYTES = 16 * 1024 * 1024
 """A file larger than this is sent in parts. Below it, a put is one request, and the file is held in memory."""

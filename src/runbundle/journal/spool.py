@@ -8,8 +8,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from runbundle.bundle.journal import JournalWriter, journal_files
 from runbundle.format.layout import QUARANTINE
+from runbundle.journal.writer import JournalWriter, journal_files
 from runbundle.models.identity import RunKey, well_formed
 from runbundle.store.regular import NotRegular, entries_of, folder_below
 

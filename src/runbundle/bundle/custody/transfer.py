@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Literal, cast
 
-from runbundle.bundle.index import noted
-from runbundle.bundle.keys import list_keys
+from runbundle.bundle.catalog.index import noted
+from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
 from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
 from runbundle.format.layout import HOLD, REMOVING, RUN, file_at, revision_of

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from runbundle.bundle.index_rows import Row
+from runbundle.bundle.catalog.rows import Row
 from runbundle.private import create
 
 _VERSION = 2

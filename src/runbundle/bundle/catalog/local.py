@@ -4,8 +4,8 @@ import os
 import sqlite3
 import time
 
-from runbundle.bundle.index_db import save
-from runbundle.bundle.index_rows import batches, read_row, stamp_of
+from runbundle.bundle.catalog.database import save
+from runbundle.bundle.catalog.rows import batches, read_row, stamp_of
 from runbundle.errors import StoreUnavailable
 from runbundle.format.layout import FOLDERS
 from runbundle.models.identity import well_formed

@@ -6,14 +6,14 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
-from runbundle.bundle.captures import captures, said_of, summed
-from runbundle.bundle.gather import Gathered
+from runbundle.bundle.assembly.captures import captures, said_of, summed
+from runbundle.bundle.assembly.entries import retrieval, rfc3339, tool_call
+from runbundle.bundle.assembly.gather import Gathered
+from runbundle.bundle.assembly.parts import Maker, Part, part
+from runbundle.bundle.assembly.sorting import Sorter
+from runbundle.bundle.assembly.tally import Tally
+from runbundle.bundle.assembly.timeline import Span, bare, is_log, numbered, run_lines, span_lines
 from runbundle.bundle.listings import listed, write_listing
-from runbundle.bundle.parts import Maker, Part, part
-from runbundle.bundle.sorting import Sorter
-from runbundle.bundle.summaries import retrieval, rfc3339, tool_call
-from runbundle.bundle.tally import Tally
-from runbundle.bundle.timeline import Span, bare, is_log, numbered, run_lines, span_lines
 from runbundle.codec.reading import count_of, json_of, text_of
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
 from runbundle.models.bundle import RULES, CaptureWord, Counts, RunIndex, Versions

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import orjson
 
-from runbundle.bundle.locate import Entry, list_runs
+from runbundle.bundle.catalog.locate import Entry, list_runs
 from runbundle.errors import ConfigError, KeyNotFound, OddEntry
 from runbundle.format.layout import HOLD, REMOVING, RUN
 from runbundle.models.canonical import to_json_bytes

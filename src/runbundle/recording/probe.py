@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from runbundle.bundle.mapped import sync_folder
+from runbundle.journal.mapped import sync_folder
 from runbundle.private import create, make_folder, write
 
 LITTLE_BYTES, LITTLE_SHARE = 1 << 30, 0.01

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from runbundle.bundle.timeline import Span, parent_missing
+from runbundle.bundle.assembly.timeline import Span, parent_missing
 from runbundle.codec.reading import LARGEST, count_of, text_of, whole_of
 from runbundle.models.bundle import CaptureWord
 from runbundle.redaction.markers import is_marker

@@ -1,0 +1,1 @@
+"""Which bundles a store holds."""

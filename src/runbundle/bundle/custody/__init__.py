@@ -1,0 +1,1 @@
+"""What happens to a bundle after its seal: it is held, removed, copied."""

@@ -1,0 +1,1 @@
+"""From an accepted record to a published bundle."""

@@ -1,0 +1,1 @@
+"""Stores in S3, Google Cloud Storage and Azure."""
