@@ -19,7 +19,8 @@ from typing import Any
 import runbundle
 from runbundle.bundle.verify import verify
 from runbundle.journal.lines import start_line
-from runbundle.journal.writer import JournalWriter, journal_files
+from runbundle.journal.reader import journal_files
+from runbundle.journal.writer import JournalWriter
 from runbundle.models.identity import RunKey
 from runbundle.recording.publish import publish
 from runbundle.store import LocalStore
@@ -49,7 +50,7 @@ def write_journal(directory: Path, spans: int) -> None:
 
 def _recorded() -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a tool span and a run span, as the boundary redacts them."""
-    from runbundle.journal.writer import JournalReader
+    from runbundle.journal.reader import JournalReader
 
     with tempfile.TemporaryDirectory() as folder:
         handle = runbundle.configure(store=folder, key=b"a key for benchmarks", grace_s=60)

@@ -18,8 +18,10 @@ import runbundle
 from runbundle.bundle.verify import verify
 from runbundle.journal import mapped
 from runbundle.journal.lines import start_line
+from runbundle.journal.locks import free_files, sole_sealer
+from runbundle.journal.reader import JournalReader
 from runbundle.journal.spool import spooled_runs
-from runbundle.journal.writer import JournalReader, JournalWriter, free_files, sole_sealer
+from runbundle.journal.writer import JournalWriter
 from runbundle.models.identity import RunKey
 from runbundle.recording import sealer
 from runbundle.recording.publish import recover

@@ -307,7 +307,9 @@ def test_a_run_that_is_open_at_the_end_is_sealed_as_cut_off(configured: Configur
 def test_a_journal_that_an_assembler_reads_is_not_written_to(tmp_path: Path) -> None:
     """A writer that comes back meanwhile takes another file; nothing it writes is removed with the first."""
     from runbundle.journal.lines import start_line
-    from runbundle.journal.writer import JournalReader, JournalWriter, free_files, journal_files
+    from runbundle.journal.locks import free_files
+    from runbundle.journal.reader import JournalReader, journal_files
+    from runbundle.journal.writer import JournalWriter
 
     folder = tmp_path / "run"
     line = start_line("0" * 32, "1" * 16, "", 1, "")

@@ -426,7 +426,7 @@ def test_order_and_number_of_writers_do_not_matter(configured: Configured, tmp_p
     """The same records in another order, from two writers and twice, give the same bytes."""
     from runbundle.bundle.assembly.assemble import assemble
     from runbundle.bundle.assembly.gather import Gathered
-    from runbundle.journal.writer import JournalReader
+    from runbundle.journal.reader import JournalReader
 
     def made(*paths: Path) -> tuple[dict[str, object], bytes]:
         gathered = Gathered(RunKey("", "same"), tmp_path)

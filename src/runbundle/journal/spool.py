@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runbundle.format.layout import QUARANTINE
-from runbundle.journal.writer import JournalWriter, journal_files
+from runbundle.journal.reader import journal_files
+from runbundle.journal.writer import JournalWriter
 from runbundle.models.identity import RunKey, well_formed
 from runbundle.store.regular import NotRegular, entries_of, folder_below
 

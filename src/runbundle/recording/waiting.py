@@ -15,9 +15,10 @@ import orjson
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.entries import is_time
 from runbundle.journal.lines import parse_line
+from runbundle.journal.locks import is_held
 from runbundle.journal.mapped import end_of_lines
+from runbundle.journal.reader import JournalReader, journal_files
 from runbundle.journal.spool import folder_of, spooled_runs
-from runbundle.journal.writer import JournalReader, is_held, journal_files
 from runbundle.models.identity import RunKey
 from runbundle.recording.losses import read_losses
 from runbundle.store.regular import descriptor_at, read_at

@@ -10,7 +10,8 @@ import pytest
 
 from runbundle.journal import mapped
 from runbundle.journal.mapped import FileCut, MappedFile
-from runbundle.journal.writer import JournalReader, JournalWriter
+from runbundle.journal.reader import JournalReader
+from runbundle.journal.writer import JournalWriter
 from runbundle.models.records import ResourceRecord
 
 _RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}

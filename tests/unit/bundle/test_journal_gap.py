@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from runbundle.journal.lines import start_line
-from runbundle.journal.writer import JournalReader
+from runbundle.journal.reader import JournalReader
 
 
 def test_a_gap_of_zeros_does_not_hide_what_follows(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from runbundle.journal.lines import start_line
 from runbundle.journal.mapped import MappedFile
-from runbundle.journal.writer import JournalReader, JournalWriter
+from runbundle.journal.reader import JournalReader
+from runbundle.journal.writer import JournalWriter
 
 LINE = start_line("a" * 32, "b" * 16, "", 1, "")
 
