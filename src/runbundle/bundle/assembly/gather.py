@@ -16,6 +16,7 @@ import orjson
 from runbundle.bundle.assembly.origins import Origins
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
+from runbundle.codec.dialects import attributes_of
 from runbundle.codec.reading import text_of
 from runbundle.journal.entries import is_entry
 from runbundle.models.identity import RunKey, tenant_of
@@ -170,8 +171,10 @@ class Gathered:
                 entry = orjson.loads(line[_BODY:])
                 if ended_as(entry) in FAILED:
                     self._origins.add(len(self.table), entry)
-            if b'"gen_ai.agent.name"' in line:
-                agent = text_of(orjson.loads(line[_BODY:]).get("attributes", {}), "gen_ai.agent.name") or ""
+            if b'"gen_ai.agent.name"' in line or b'"label":"agent:' in line:
+                entry = orjson.loads(line[_BODY:])
+                known = {**attributes_of(entry.get("label", "")), **entry.get("attributes", {})}
+                agent = text_of(known, "gen_ai.agent.name") or ""
             self.table.append(ids, line[_PARENT], agent)
             if self._sealed and line[_IDS:_KIND] == _END:
                 self.late += 1
