@@ -349,17 +349,23 @@ class Dumped2:
         return {"value": self.value}
 
 
-@pytest.mark.parametrize("name", [n for n in VALUES if n not in ("complex", "great number", "tuple")])
+def _written_by_langgraph(name: str) -> tuple[str, bytes] | None:
+    try:
+        return JsonPlusSerializer().dumps_typed(VALUES[name])
+    except Exception:
+        return None  # it does not write such a value
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in VALUES if n not in ("complex", "great number", "tuple") and _written_by_langgraph(n)]
+)
 def test_what_langgraph_wrote_is_read(name: str, caplog: Any) -> None:
     """And what this package wrote as LangGraph does: each value comes as LangGraph gives it, or as what it was."""
     value = VALUES[name]
-    theirs = JsonPlusSerializer()
+    written = _written_by_langgraph(name)
+    assert written is not None
     with caplog.at_level(logging.CRITICAL):
-        try:
-            written = theirs.dumps_typed(value)
-            expected = theirs.loads_typed(written)
-        except Exception:
-            pytest.skip("LangGraph does not write it")
+        expected = JsonPlusSerializer().loads_typed(written)
         found = StateSerializer().loads_typed(written)
     assert found in (expected, value)
 
