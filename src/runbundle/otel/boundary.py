@@ -25,6 +25,7 @@ from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import Member, Membership
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
+from runbundle.process.complaints import Complaints
 from runbundle.recording.recorder import Recorder
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import marker
@@ -72,7 +73,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Where a provider of somebody else cuts the values of span attributes, if that is known."""
         self._codec = SpanCodec()
         self._downstream = 0
-        self._logged_at = 0.0
+        self._complaints = Complaints()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Put a processor behind the boundary."""
@@ -227,11 +228,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def _failed(self, where: str, run: RunKey = NO_RUN) -> None:
         if self.recorder is not None:
             self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}", run=run)
-        now = time.monotonic()
-        if now - self._logged_at > 30 or not self._logged_at:
-            self._logged_at = now
-            # No traceback: it would quote the value that could not be handled.
-            _log.error("a span was not processed (%s); it is counted and withheld", where)
+        self._complaints.complain("boundary", f"a span was not processed ({where}); it is counted and withheld")
 
     def shutdown(self) -> None:
         """Seal what has ended, then shut down everything downstream: a bundle does not wait for a backend."""

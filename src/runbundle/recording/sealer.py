@@ -16,6 +16,7 @@ from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
 from runbundle.models.identity import RunKey
+from runbundle.process.complaints import Complaints
 from runbundle.recording.losses import Losses
 from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish, recover
 from runbundle.recording.results import FlushResult
@@ -79,7 +80,7 @@ class Sealer:
         self._failed: dict[RunKey, str] = {}
         self._collided: dict[RunKey, dict[str, int]] = {}
         self._masked: dict[str, int] = {}
-        self._logged_at: dict[str, float] = {}
+        self.complain = Complaints().complain
         self.reset()
 
     def after_fork(self) -> None:
@@ -340,13 +341,6 @@ class Sealer:
         if self._sweep is not None:
             self._sweep.tried(key)
         self._fail(key, reason)
-
-    def complain(self, topic: str, message: str, *, level: int = logging.ERROR) -> None:
-        """Log, at most once in a while for each topic."""
-        now = time.monotonic()
-        if now - self._logged_at.get(topic, -30.0) >= 30.0:
-            self._logged_at[topic] = now
-            _log.log(level, "%s", message)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
