@@ -17,9 +17,9 @@ from runbundle import AlreadyExists, ConfigError, KeyNotFound, StoreUnavailable
 from runbundle.bundle.catalog.index import noted
 from runbundle.errors import KeyChanged
 from runbundle.store import ArtifactStore, from_url
+from runbundle.store.objects import reads as object_reads
+from runbundle.store.objects import store as objects
 from runbundle.store.objects.store import ObjectStore
-from runbundle.store.objects.store import reads as object_reads
-from runbundle.store.objects.store import store as objects
 from runbundle.testing import StoreTests
 from tests.conformance.conftest import s3_url
 from tests.conformance.test_object_bundles import FILES, INDEX, KEY, seal_golden
