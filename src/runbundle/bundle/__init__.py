@@ -1,1 +1,1 @@
-"""Bundles: journal, assemble, seal; locate, read, verify."""
+"""A sealed bundle: read, sealed, found, kept, copied and verified."""

@@ -1,1 +1,1 @@
-"""Records and bytes: journal lines, and the attribute dialects that different instrumentations speak."""
+"""The typed edge for what comes in: records of declared types, and what instrumentations mean by their attributes."""
