@@ -9,7 +9,7 @@ from runbundle.store import LocalStore
 from tests.conftest import all_bytes
 from tests.golden.make_bundle import make
 
-V1 = LocalStore(Path(__file__).parent / "v1")
+V1, RULES_1 = (LocalStore(Path(__file__).parent / name) for name in ("v1", "v1-rules-1"))
 V1_SHA256 = "77548a0b3daa02fb4fedb4b9a82b4ac80082babaeb832e51462628055e42a73f"
 
 
@@ -17,6 +17,17 @@ def test_v1_is_unchanged_and_verified() -> None:
     """The bundle in the repository is the one that was sealed, and this version verifies it."""
     assert sha256_hex(V1.get("golden-v1/run.json")) == V1_SHA256
     assert verify(V1, "golden-v1").findings == []
+
+
+RULES_1_SHA256 = "1887b2a3589bc747aa8f44b418531b9cf65a0bfaa7ebe1962a3988158d21e115"
+
+
+def test_what_the_first_rules_made_is_made_by_them_still() -> None:
+    """`verify` derives it again: a change of what follows from events takes another version of the rules."""
+    assert sha256_hex(RULES_1.get("golden-v1/run.json")) == RULES_1_SHA256
+    assert Bundle.open(RULES_1, "golden-v1").index.rules == 1
+    report = verify(RULES_1, "golden-v1")
+    assert (report.findings, report.notes) == ([], [])
 
 
 def test_v1_is_read_whole() -> None:
