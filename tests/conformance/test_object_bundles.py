@@ -142,10 +142,15 @@ def test_an_object_store_is_listed_from_its_index(calm_proxy: Proxy) -> None:
     index.close()
 
 
+def _row(key: str) -> Row:
+    said = {"started_at": "2026-11-27T00:00:00.000000000Z", "duration_ns": "1", "status": "ok", "state": "complete"}
+    return Row(key, key, revision=1, **said)
+
+
 def test_many_rows_are_packed_and_nothing_is_lost_when_two_do_it(s3_store: ObjectStore) -> None:
     """Loose rows become one object; several at once, readers, and a new row meanwhile, leave every row."""
     for number in range(30):
-        index_objects.add_row(s3_store, Row(f"run{number}", f"run{number}", revision=1, started_at=f"2026-{number:02}"))
+        index_objects.add_row(s3_store, _row(f"run{number}"))
     names = list(s3_store.beside("index").list())
     assert len(index_objects.load_rows(s3_store)) == 30
     assert list(s3_store.beside("index").list()) == names  # who reads writes nothing
@@ -157,7 +162,7 @@ def test_many_rows_are_packed_and_nothing_is_lost_when_two_do_it(s3_store: Objec
 
     threads = [threading.Thread(target=pack) for _ in range(4)]
     threads += [threading.Thread(target=lambda: found.append(len(index_objects.load_rows(s3_store)))) for _ in range(2)]
-    threads.append(threading.Thread(target=index_objects.add_row, args=(s3_store, Row("new", "new", revision=1))))
+    threads.append(threading.Thread(target=index_objects.add_row, args=(s3_store, _row("new"))))
     for thread in threads:
         thread.start()
     for thread in threads:
