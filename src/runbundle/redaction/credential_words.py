@@ -13,6 +13,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
+from runbundle.redaction.markers import blanked
+
 Strength = Literal["", "weak", "strong"]
 
 
@@ -131,6 +133,8 @@ def credential_key(key: str) -> Strength:
 
 
 def _split(key: str) -> list[str]:
+    if "[REDACTED:" in key:
+        key = blanked(key, " ")  # a marker names a class, such as `credential`, and is no word of the key
     words = [part.lower() for part in _PARTS.findall(key)]
     while len(words) > 1 and words[-1].isdigit():
         words.pop()

@@ -106,7 +106,8 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
     kept = _apply(value, walk, rule, rule.effective_action, path)
     if kept != value and isinstance(kept, str) and kept[:1] in ("{", "[") and not is_marker(kept) and not withheld:
         # With what stood in the way masked it may be JSON now, and would be opened the next time.
-        return _walk(kept, walk, state, inherited, path, depth + 1) if leads_on(state, withheld=False) else kept
+        opens = leads_on(state, withheld=False)
+        return _walk(kept, walk, state, inherited, path, depth + 1) if opens else _apply(kept, walk, rule, "keep", path)
     return kept
 
 
