@@ -187,6 +187,9 @@ def test_a_full_disk_under_the_journal_is_counted_and_stated(
     calls = bundle.tool_calls().calls
     # Of a call whose end was lost its start may be there, so that it is one that was interrupted.
     assert [c.tool for c in calls if c.status != "interrupted"] == ["before", *["lost"] * (8 - lost), "after"]
+    cut = [c.tool for c in calls if c.status == "interrupted"]
+    assert set(cut) <= {"lost"}
+    assert len(cut) <= lost  # each is one of the ends that are counted
     assert bundle.index.completeness.state == "lossy"
     assert bundle.index.completeness.dropped["journal"] == lost
     assert verify(bundle.store, bundle.key).verdict == "incomplete"
