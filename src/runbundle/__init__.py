@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         UnsupportedVersion,
         WriteConflict,
     )
-    from runbundle.models.contract import DataHandling, FieldRule, ToolContract
+    from runbundle.format.contract import DataHandling, FieldRule, ToolContract
     from runbundle.otel.approval import Decision, ToolCall
     from runbundle.otel.configure import Handle, configure
     from runbundle.otel.decorators import agent, model, retriever, run, step, tool
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
 def _on_one_line(record: logging.LogRecord) -> bool:
     """Let a log message through, with what it quotes made visible: ids, claims and errors come from outside."""
-    return import_module("runbundle.models.printable").on_one_line(record)
+    return import_module("runbundle.format.printable").on_one_line(record)
 
 
 logging.getLogger("runbundle").addFilter(_on_one_line)
@@ -72,7 +72,7 @@ _PLACES = {
         "KeyNotFound", "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",
         "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
-    "runbundle.models.contract": ["DataHandling", "FieldRule", "ToolContract"],
+    "runbundle.format.contract": ["DataHandling", "FieldRule", "ToolContract"],
     "runbundle.otel.approval": ["Decision", "ToolCall"],
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.decorators": ["agent", "model", "retriever", "run", "step", "tool"],

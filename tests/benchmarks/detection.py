@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runbundle.models.identity import RunKey
+from runbundle.format.identity import RunKey
 from runbundle.redaction.detectors.generic import GENERIC_RULES
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher

@@ -18,10 +18,10 @@ from typing import Any
 
 import runbundle
 from runbundle.bundle.verify import verify
+from runbundle.format.identity import RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.identity import RunKey
 from runbundle.recording.publish import publish
 from runbundle.store import LocalStore
 

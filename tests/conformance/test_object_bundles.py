@@ -20,8 +20,8 @@ from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.seal import seal
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyNotFound, StoreUnavailable
-from runbundle.models.canonical import sha256_hex
-from runbundle.models.identity import RunKey
+from runbundle.format.canonical import sha256_hex
+from runbundle.format.identity import RunKey
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.objects.store import ObjectStore
 from runbundle.testing import FaultyStore

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.identity import RunKey
 from tests.crash.harness import Seen, Told, check
 
 REPOSITORY = Path(__file__).parents[2]

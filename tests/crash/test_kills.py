@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import runbundle
+from runbundle.format.identity import RunKey
 from runbundle.journal import mapped
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.identity import RunKey
 from runbundle.recording import sealer
 from runbundle.recording.publish import recover
 from runbundle.store import LocalStore

@@ -16,13 +16,13 @@ import pytest
 
 import runbundle
 from runbundle.bundle.verify import verify
+from runbundle.format.identity import RunKey
 from runbundle.journal import mapped
 from runbundle.journal.lines import start_line
 from runbundle.journal.locks import free_files, sole_sealer
 from runbundle.journal.reader import JournalReader
 from runbundle.journal.spool import spooled_runs
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.identity import RunKey
 from runbundle.recording import sealer
 from runbundle.recording.publish import recover
 from runbundle.store import LocalStore

@@ -13,10 +13,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.format.identity import RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.identity import RunKey
 from runbundle.recording.publish import BegunElsewhere, StillWritten, publish, recover
 from runbundle.store import LocalStore
 from tests.crash.harness import look, never_failed, true

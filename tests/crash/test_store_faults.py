@@ -9,8 +9,8 @@ import pytest
 
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
+from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.identity import RunKey
 from runbundle.recording.publish import recover
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body

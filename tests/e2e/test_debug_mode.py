@@ -14,7 +14,7 @@ import runbundle
 from runbundle.bundle.vault import read_vault, vault_key
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
-from runbundle.models.identity import RunKey
+from runbundle.format.identity import RunKey
 from tests.conftest import all_bytes, sealed
 
 Configured = Callable[..., runbundle.Handle]

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 import runbundle
 from runbundle.bundle.reader import Bundle
+from runbundle.format.identity import RunKey
 from runbundle.journal.mapped import MappedFile
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.identity import RunKey
 from runbundle.otel import membership
 from runbundle.recording import recorder, sealer
 from runbundle.recording.publish import recover

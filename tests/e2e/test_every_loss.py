@@ -20,7 +20,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.cli.main import group
 from runbundle.errors import StoreUnavailable
-from runbundle.models.bundle import RunIndex
+from runbundle.format.run import RunIndex
 from runbundle.recording.sealer import FlushResult
 from runbundle.store import LocalStore
 

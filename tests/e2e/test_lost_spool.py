@@ -17,12 +17,12 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
+from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.identity import RunKey
-from runbundle.models.records import SpanRecord
 from runbundle.recording import publish, sealer, sweep
 from runbundle.recording.losses import read_losses
 from runbundle.recording.publish import recover
+from runbundle.signals.records import SpanRecord
 
 Configured = Callable[..., runbundle.Handle]
 

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 import runbundle
 from runbundle import Decision, PolicyBlocked, ToolCall, tool
 from runbundle.bundle.verify import verify
-from runbundle.models.tools import PolicyOutcome
+from runbundle.format.tool_calls import PolicyOutcome
 from tests.conftest import all_bytes, sealed
 
 Configured = Callable[..., runbundle.Handle]

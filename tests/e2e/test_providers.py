@@ -22,8 +22,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRat
 
 import runbundle
 from runbundle.bundle.reader import Bundle
-from runbundle.models.records import SpanRecord
 from runbundle.otel.doctor import diagnose_provider
+from runbundle.signals.records import SpanRecord
 from tests.conftest import sealed
 
 Configured = Callable[..., runbundle.Handle]

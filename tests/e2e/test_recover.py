@@ -15,8 +15,8 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
+from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.identity import RunKey
 from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
 from tests.conftest import headers_from

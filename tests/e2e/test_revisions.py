@@ -19,8 +19,8 @@ from runbundle.bundle.assembly.reread import entries_of
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyChanged, StoreUnavailable
+from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.identity import RunKey
 from runbundle.recording.publish import publish
 from runbundle.store import LocalStore, MemoryStore
 from tests.conftest import all_bytes, sealed

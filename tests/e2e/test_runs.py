@@ -23,8 +23,8 @@ import runbundle
 from runbundle import agent, current_run, model, retriever, run, step, tool
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.models.identity import RunKey
-from runbundle.models.schemas import json_schema
+from runbundle.format.identity import RunKey
+from runbundle.format.schemas import json_schema
 from tests.conftest import KEY, sealed
 
 Configured = Callable[..., runbundle.Handle]

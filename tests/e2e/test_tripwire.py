@@ -12,10 +12,10 @@ from pydantic import SecretStr
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.models.records import SpanRecord
 from runbundle.otel import active
 from runbundle.recording.results import FlushResult
 from runbundle.recording.tripwire import search
+from runbundle.signals.records import SpanRecord
 from runbundle.store import LocalStore
 
 Configured = Callable[..., runbundle.Handle]

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.models.identity import RunKey, tenant_of, valid_run_id
+from runbundle.format.identity import RunKey, tenant_of, valid_run_id
 from tests.conftest import sealed
 
 Configured = Callable[..., runbundle.Handle]

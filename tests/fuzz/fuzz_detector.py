@@ -17,7 +17,7 @@ except ImportError:
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
-from runbundle.models.contract import ToolContract
+from runbundle.format.contract import ToolContract
 from runbundle.redaction.detectors.text import default_detector, masked
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payload import compile_payload_rules, redact_payload

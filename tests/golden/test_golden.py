@@ -4,7 +4,7 @@ from pathlib import Path
 
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.models.canonical import sha256_hex
+from runbundle.format.canonical import sha256_hex
 from runbundle.store import LocalStore
 from tests.conftest import all_bytes
 from tests.golden.make_bundle import make

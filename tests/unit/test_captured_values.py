@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.models.contract import parse_contract
+from runbundle.format.contract import parse_contract
 from runbundle.redaction.captured import WORDS
 from runbundle.redaction.engine import Redactor
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import Digester, canonical, is_digest, marker_parts
 from runbundle.redaction.messages import described
 from runbundle.redaction.policy import Policy
+from runbundle.signals.keys import SPAN_KEYS
 from tests.unit.test_redaction_laws import keys, record, values
 
 CONTRACT = parse_contract({"name": "t", "data": {"rules": [{"selector": "/a", "action": "keep"}]}})

@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from runbundle.cli.demo_agent import record
 from runbundle.cli.main import _COMMANDS, group
-from runbundle.models.findings import FINDINGS
-from runbundle.models.schemas import SCHEMAS
+from runbundle.format.findings import FINDINGS
+from runbundle.format.schemas import SCHEMAS
 from runbundle.store import LocalStore
 
 

@@ -13,11 +13,11 @@ import pytest
 
 from runbundle.bundle.vault import vault_key
 from runbundle.errors import ConfigError
+from runbundle.keyring import given_key, kept_keys
+from runbundle.keyring.given_key import digest_key_given, require_key, stretched
 from runbundle.otel.composition import composed
 from runbundle.otel.digest_key import digest_key, key_standing
-from runbundle.redaction import given_key, keyring
 from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.given_key import digest_key_given, require_key, stretched
 from runbundle.redaction.markers import Digester
 from runbundle.runstate.sealed import EncryptedRunStore
 from runbundle.store import LocalStore
@@ -160,17 +160,17 @@ def test_the_folder_is_where_configuration_lies(tmp_path: Path, monkeypatch: pyt
     """The variable, else XDG's if that is absolute, else below the home directory."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("RUNBUNDLE_KEYS", "~/mine")
-    assert keyring.folder() == tmp_path / "mine"
+    assert kept_keys.folder() == tmp_path / "mine"
     monkeypatch.delenv("RUNBUNDLE_KEYS")
     monkeypatch.setenv("XDG_CONFIG_HOME", "/etc/xdg-config")
-    assert keyring.folder() == Path("/etc/xdg-config/runbundle/keys")
+    assert kept_keys.folder() == Path("/etc/xdg-config/runbundle/keys")
     monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
-    assert keyring.folder() == tmp_path / ".config" / "runbundle" / "keys"
+    assert kept_keys.folder() == tmp_path / ".config" / "runbundle" / "keys"
 
 
 def _key(start: Any, out: Any) -> None:
     start.wait()
-    out.put(keyring.key_of("file:///raced").key)
+    out.put(kept_keys.key_of("file:///raced").key)
 
 
 @pytest.mark.parametrize("links", [True, False])
@@ -229,7 +229,7 @@ def test_a_key_file_that_is_not_as_it_was_made_is_refused(
 ) -> None:
     """Named, and not quoted; nothing hangs, and no other key is taken in its place."""
     keys.mkdir(parents=True)
-    path = keyring.path_of(canonical_url(str(tmp_path / "store")))
+    path = kept_keys.path_of(canonical_url(str(tmp_path / "store")))
     lay(path)
     for ask in (lambda: digest_key(str(tmp_path / "store")), lambda: key_standing(str(tmp_path / "store"))):
         with pytest.raises(ConfigError, match=why) as caught:
@@ -242,10 +242,10 @@ def test_a_key_file_that_is_not_as_it_was_made_is_refused(
 def test_a_key_file_of_another_user_is_refused(keys: Path) -> None:
     """Whoever put it there knows it."""
     keys.mkdir(parents=True)
-    _written(b"s" * 32, 0o600)(keyring.path_of("x"))
-    os.chown(keyring.path_of("x"), 12345, 12345)
+    _written(b"s" * 32, 0o600)(kept_keys.path_of("x"))
+    os.chown(kept_keys.path_of("x"), 12345, 12345)
     with pytest.raises(ConfigError, match="another user"):
-        keyring.key_of("x")
+        kept_keys.key_of("x")
 
 
 def test_where_no_key_can_be_kept_the_process_has_one_and_says_so_once(
@@ -266,7 +266,7 @@ def test_where_no_key_can_be_kept_the_process_has_one_and_says_so_once(
     assert key_standing(places[0]).fault
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / "keys"))
     with monkeypatch.context() as patch:
-        patch.setattr(keyring, "_write", full)
+        patch.setattr(kept_keys, "_write", full)
         found += [digest_key(places[1])]
     monkeypatch.delenv("RUNBUNDLE_KEYS")
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.models.contract import parse_contract
+from runbundle.format.contract import parse_contract
 from runbundle.redaction.configuration import redact_configuration
 from runbundle.redaction.credential_words import credential_key
 from runbundle.redaction.detectors.environment import secrets_of_environment

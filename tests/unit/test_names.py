@@ -6,14 +6,14 @@ import orjson
 import pytest
 
 import runbundle
-from runbundle.models.records import SpanRecord
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.engine import Redactor
-from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS
 from runbundle.redaction.markers import Digester, is_marker, marker, marker_parts
 from runbundle.redaction.names import BLANKS, CHARS, LONGER, longest_name, names_a_person
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import parse_receipt
+from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
+from runbundle.signals.records import SpanRecord
 from tests.unit.test_redaction_laws import record
 from tests.unit.test_taint import CONTRACTS
 

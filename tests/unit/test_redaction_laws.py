@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.models.contract import DataHandling, FieldRule, ToolContract, parse_contract
-from runbundle.models.records import SpanRecord
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract, parse_contract
 from runbundle.redaction.configuration import redact_configuration
 from runbundle.redaction.detectors.text import MASK
 from runbundle.redaction.engine import Redactor
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.records import SpanRecord
 
 CONTRACT = ToolContract(
     name="probe",

@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 
 import runbundle
 from runbundle.cli.main import group
+from runbundle.format.identity import RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.spool import folder_of
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.identity import RunKey
 from runbundle.recording import probe as ground
 from runbundle.recording.losses import Losses
 from runbundle.recording.probe import Ground, probe

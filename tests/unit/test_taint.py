@@ -4,13 +4,13 @@ from typing import Any
 
 import orjson
 
-from runbundle.models.records import SpanRecord
 from runbundle.redaction import taint
 from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals.records import SpanRecord
 
 CONTRACTS = by_name(
     [

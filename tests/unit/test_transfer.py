@@ -11,7 +11,7 @@ from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.errors import StoreUnavailable
-from runbundle.models.canonical import sha256_hex
+from runbundle.format.canonical import sha256_hex
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.testing import Fault, FaultyStore
 from tests.unit.test_index import keys

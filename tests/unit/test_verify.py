@@ -11,8 +11,8 @@ from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
-from runbundle.models.canonical import sealed_by_itself, sha256_hex, to_json_bytes
-from runbundle.models.findings import FINDINGS
+from runbundle.format.canonical import sealed_by_itself, sha256_hex, to_json_bytes
+from runbundle.format.findings import FINDINGS
 from runbundle.store import LocalStore
 
 

@@ -8,12 +8,12 @@ from pydantic import ValidationError
 
 from runbundle.bundle.reader import first_problem
 from runbundle.bundle.time_checks import TimeChecks
-from runbundle.models.bundle import RunIndex
-from runbundle.models.events import Event
+from runbundle.format.events import Event
+from runbundle.format.run import RunIndex
 from runbundle.redaction.floor import has_credential_format
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_digest, is_marker
 from runbundle.redaction.receipt import Receipt, read_receipt
+from runbundle.signals.keys import SPAN_KEYS
 
 _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,

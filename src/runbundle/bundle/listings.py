@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, parse_model, parsed_json, pointer
 from runbundle.errors import MalformedBundle, TooLarge
+from runbundle.format.canonical import to_json_bytes
+from runbundle.format.evidence import Evidence, Retrieval
 from runbundle.format.layout import EVIDENCE, TOOL_CALLS
-from runbundle.models.canonical import to_json_bytes
-from runbundle.models.evidence import Evidence, Retrieval
-from runbundle.models.tools import ToolCall, ToolCalls
+from runbundle.format.tool_calls import ToolCall, ToolCalls
 
 M = TypeVar("M", bound=BaseModel)
 _BREAK = b"\x01"

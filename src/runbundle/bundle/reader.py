@@ -8,10 +8,10 @@ import orjson
 from pydantic import BaseModel, ValidationError
 
 from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, OddEntry, TooDeep, TooLarge, UnsupportedVersion
+from runbundle.format.evidence import Evidence
 from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS
-from runbundle.models.bundle import RUN_SCHEMA, ConfigSnapshot, RunIndex
-from runbundle.models.evidence import Evidence
-from runbundle.models.tools import ToolCalls
+from runbundle.format.run import RUN_SCHEMA, ConfigSnapshot, RunIndex
+from runbundle.format.tool_calls import ToolCalls
 from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)

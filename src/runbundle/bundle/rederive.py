@@ -24,11 +24,11 @@ from runbundle.bundle.derived import COLLIDED, DERIVED, GUARDED, MALFORMED, TORN
 from runbundle.bundle.event_checks import holds_credential
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, event_lines
 from runbundle.errors import StoreUnavailable
+from runbundle.format.canonical import SELF
+from runbundle.format.events import Event
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, RUN, name_of
-from runbundle.models.bundle import FileEntry
-from runbundle.models.canonical import SELF
-from runbundle.models.events import Event
-from runbundle.models.identity import RunKey
+from runbundle.format.run import FileEntry
 from runbundle.redaction.floor import has_credential
 
 Add = Callable[..., None]

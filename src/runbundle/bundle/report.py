@@ -3,8 +3,8 @@
 from collections import Counter
 from typing import Any, Literal
 
-from runbundle.models.findings import FINDINGS
-from runbundle.models.report import Dimension, Finding, Verdict, VerifyReport
+from runbundle.format.findings import FINDINGS
+from runbundle.format.verify_report import Dimension, Finding, Verdict, VerifyReport
 
 DIMENSIONS: tuple[Dimension, ...] = ("structure", "integrity", "completeness", "redaction", "references")
 _QUICK: tuple[Dimension, ...] = ("integrity", "completeness")

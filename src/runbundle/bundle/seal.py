@@ -13,8 +13,8 @@ from runbundle.bundle.assembly.assemble import Assembled
 from runbundle.bundle.assembly.parts import Part
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
+from runbundle.format.canonical import sha256_hex
 from runbundle.format.layout import REVISIONS, RUN, SEALED, file_at, kept_run, name_of
-from runbundle.models.canonical import sha256_hex
 from runbundle.store import ArtifactStore
 
 

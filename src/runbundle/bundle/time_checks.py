@@ -4,8 +4,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from runbundle.models.bundle import RunIndex
-from runbundle.models.records import COERCED, COERCED_WORDS, REPLACED
+from runbundle.format.run import RunIndex
+from runbundle.signals.records import COERCED, COERCED_WORDS, REPLACED
 
 Add = Callable[..., None]
 

@@ -23,10 +23,10 @@ import orjson
 
 from runbundle import settings
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
+from runbundle.format.identity import RunKey
 from runbundle.journal.spool import folder_of, run_folders
-from runbundle.models.identity import RunKey
-from runbundle.private import create, make_folder
-from runbundle.redaction.given_key import require_key
+from runbundle.keyring.given_key import require_key
+from runbundle.process.disk import create, make_folder
 from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below, read_at, refuse_link
 
 DEFAULT_TTL_S = 7 * 24 * 3600

@@ -23,12 +23,12 @@ from runbundle.bundle.reader import (
 from runbundle.bundle.rederive import Rederivation
 from runbundle.bundle.report import Report, finished
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, OddEntry, UnsupportedVersion
+from runbundle.format.evidence import Evidence, Retrieval
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS, file_at
-from runbundle.models.bundle import ConfigSnapshot, RunIndex
-from runbundle.models.evidence import Evidence, Retrieval
-from runbundle.models.identity import RunKey
-from runbundle.models.report import VerifyReport
-from runbundle.models.tools import ToolCall, ToolCalls
+from runbundle.format.run import ConfigSnapshot, RunIndex
+from runbundle.format.tool_calls import ToolCall, ToolCalls
+from runbundle.format.verify_report import VerifyReport
 from runbundle.redaction.floor import has_credential
 from runbundle.store import ArtifactStore
 

@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import click
 
-from runbundle.models.printable import printable, printable_json
+from runbundle.format.printable import printable, printable_json
 
 
 def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) -> None:
@@ -20,7 +20,7 @@ def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) 
 
 def json_text(value: Any, *, indent: bool = False) -> str:
     """Return one JSON document, in which what would be obeyed is an escape; a lone surrogate is text that shows one."""
-    from runbundle.models.canonical import to_json_bytes
+    from runbundle.format.canonical import to_json_bytes
 
     try:
         data = to_json_bytes(value, indent=indent)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from runbundle.models.records import COERCED, COERCED_WORDS, LATEST_NS, Attributes, LogRecordDict, SpanRecord
 from runbundle.redaction.markers import marker
+from runbundle.signals.records import COERCED, COERCED_WORDS, LATEST_NS, Attributes, LogRecordDict, SpanRecord
 
 MAX_DEPTH = 64
 """Deeper values of attributes become a marker: it is as deep as payloads are opened."""

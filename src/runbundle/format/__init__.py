@@ -1,1 +1,1 @@
-"""What the format is, as data: nothing here reads or writes."""
+"""The format, version 1: the model of each file, the findings and the layout. Nothing here reads or writes."""

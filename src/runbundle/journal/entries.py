@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from runbundle.models.records import LATEST_NS
+from runbundle.signals.records import LATEST_NS
 
 _IDS = re.compile(r"[0-9a-f]{48}(?:[0-9a-f]{16})?")
 

@@ -10,7 +10,7 @@ from zlib import crc32
 
 import orjson
 
-from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
+from runbundle.signals.records import LogRecordDict, ResourceRecord, SpanRecord
 
 
 def start_line(

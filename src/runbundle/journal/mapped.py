@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from runbundle.private import create
+from runbundle.process.disk import create
 
 _FIRST_BYTES = 65_536
 _MOST_AT_ONCE_BYTES = 4_194_304

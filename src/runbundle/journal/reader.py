@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runbundle.codec.reading import text_of
 from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.redaction.again import redact_again
 from runbundle.redaction.shapes import is_name
+from runbundle.signals.reading import text_of
 from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below
 
 MAX_LINE_BYTES = 64 * 1024 * 1024

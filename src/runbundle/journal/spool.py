@@ -8,10 +8,10 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from runbundle.format.identity import RunKey, well_formed
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.identity import RunKey, well_formed
 from runbundle.store.regular import NotRegular, entries_of, folder_below
 
 _TENANT = "@"

@@ -13,8 +13,8 @@ from runbundle.journal.lines import parse_line, record_line, resource_line
 from runbundle.journal.locks import is_still_at
 from runbundle.journal.mapped import MappedFile
 from runbundle.journal.reader import lines_of
-from runbundle.models.records import LogRecordDict, ResourceRecord, SpanRecord
-from runbundle.private import make_folder
+from runbundle.process.disk import make_folder
+from runbundle.signals.records import LogRecordDict, ResourceRecord, SpanRecord
 from runbundle.store.regular import refuse_link
 
 _NAMES = 1000  # tried for one journal, of which an assembler holds those before

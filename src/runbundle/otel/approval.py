@@ -15,7 +15,7 @@ from typing import Any, Literal, cast
 from weakref import WeakSet
 
 from runbundle.errors import PolicyBlocked
-from runbundle.models.contract import ToolContract
+from runbundle.format.contract import ToolContract
 from runbundle.otel import active
 from runbundle.otel.capture import arguments_of, signature_of
 from runbundle.redaction.floor import safe_name

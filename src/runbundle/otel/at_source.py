@@ -12,18 +12,18 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span as SdkSpan
 from opentelemetry.trace import Link, Span, SpanKind
 
-from runbundle.models.identity import NO_RUN, RunKey, tenant_of
-from runbundle.models.records import EventRecord, ResourceRecord, ScopeRecord, SpanRecord
+from runbundle.format.identity import NO_RUN, RunKey, tenant_of
 from runbundle.otel import active
 from runbundle.otel.beside import Beside, with_beside
 from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY
 from runbundle.otel.composition import redactor_at_source
 from runbundle.redaction.captured import CAPTURE, Said, with_said
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import marker
 from runbundle.redaction.messages import MESSAGES
 from runbundle.redaction.shapes import RECEIPT, allowed
 from runbundle.redaction.text import derived_names
+from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.records import EventRecord, ResourceRecord, ScopeRecord, SpanRecord
 
 if TYPE_CHECKING:
     from runbundle.otel.handle import Handle

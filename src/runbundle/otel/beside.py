@@ -10,7 +10,7 @@ from typing import Any, cast
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from runbundle.models.records import SpanRecord
+from runbundle.signals.records import SpanRecord
 
 _BESIDE = otel_context.create_key("runbundle-beside")
 

@@ -14,8 +14,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from runbundle.codec.coerce import hex_id, time_of
-from runbundle.models.identity import NO_RUN, RunKey, valid_run_id
-from runbundle.models.records import SpanRecord
+from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.otel.beside import Beside, beside_in
 from runbundle.otel.claims import RUN_ID_KEY
 from runbundle.otel.debug_mode import DebugVault
@@ -29,6 +28,7 @@ from runbundle.process.complaints import Complaints
 from runbundle.recording.recorder import Recorder
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import marker
+from runbundle.signals.records import SpanRecord
 
 _log = logging.getLogger("runbundle")
 

@@ -15,13 +15,13 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
 from runbundle.codec.coerce import hex_id, time_of
-from runbundle.codec.dialects import is_agent_work
-from runbundle.models.identity import RunKey, tenant_of
+from runbundle.format.identity import RunKey, tenant_of
 from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, run_of_trace
 from runbundle.otel.composition import composed, opened, stand_in
 from runbundle.otel.logs import raw_log
 from runbundle.otel.spans import SpanCodec, identity
 from runbundle.recording.recorder import Recorder
+from runbundle.signals.operations import is_agent_work
 from runbundle.store.places import spool_of
 from runbundle.store.url import canonical_url
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.models.bundle import CaptureWord
+from runbundle.format.base import CaptureWord
 from runbundle.otel.leaves import stand_in, type_of
 from runbundle.otel.plain import Walk
 from runbundle.redaction.captured import DIGESTED, Said, worst

@@ -7,7 +7,7 @@ from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 
-from runbundle.models.identity import RunKey, valid_run_id
+from runbundle.format.identity import RunKey, valid_run_id
 from runbundle.otel.joining import ENTRY, Trust, claimed_run, sender_of
 from runbundle.otel.spawning import RunLanes
 from runbundle.process.mutex import Mutex

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle import settings
 from runbundle.errors import ConfigError
-from runbundle.models.contract import FieldRule, ToolContract
+from runbundle.format.contract import FieldRule, ToolContract
+from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
 from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
@@ -28,7 +29,6 @@ from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.processors import raw_processors, value_limit_of
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
-from runbundle.redaction.given_key import GivenKey
 from runbundle.store import ArtifactStore
 from runbundle.store.places import spool_of, vault_of
 

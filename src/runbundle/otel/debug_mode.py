@@ -8,10 +8,10 @@ from pathlib import Path
 from runbundle import settings
 from runbundle.bundle.vault import DEFAULT_TTL_S, VaultWriter, purge, vault_key
 from runbundle.errors import ConfigError
-from runbundle.models.identity import RunKey
-from runbundle.models.records import SpanRecord
+from runbundle.format.identity import RunKey
 from runbundle.redaction.debug import DebugContent
 from runbundle.redaction.engine import Redactor
+from runbundle.signals.records import SpanRecord
 
 _log = logging.getLogger("runbundle")
 FLAG = "RUNBUNDLE_DEBUG_CONTENT"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from runbundle.errors import ContractError
-from runbundle.models.contract import STRICTNESS, FieldRule, ToolContract, parse_contract
+from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract, parse_contract
 from runbundle.otel.capture import signature_of
 from runbundle.otel.leaves import fields_of
 from runbundle.redaction.contracts import load_contracts

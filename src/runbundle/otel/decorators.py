@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from runbundle.errors import ConfigError
-from runbundle.models.contract import FieldRule
+from runbundle.format.contract import FieldRule
 from runbundle.otel.approval import given_to
 from runbundle.otel.capture import arguments_of
 from runbundle.otel.declaring import ContractGiven, declare_tool

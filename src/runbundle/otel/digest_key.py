@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbundle.errors import ConfigError
-from runbundle.redaction import keyring
+from runbundle.keyring import kept_keys
+from runbundle.keyring.given_key import GivenKey, digest_key_given, stretched
 from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.given_key import GivenKey, digest_key_given, stretched
 from runbundle.redaction.markers import Digester, texts_of_key
 from runbundle.redaction.policy import KeyOrigin
 from runbundle.store.url import canonical_url, local_root
 
 _log = logging.getLogger("runbundle")
 _said: set[str] = set()
-_TO_JOIN = f"set RUNBUNDLE_REDACTION_KEY for all that are to join, or let {keyring.VARIABLE} name a folder they share"
+_TO_JOIN = f"set RUNBUNDLE_REDACTION_KEY for all that are to join, or let {kept_keys.VARIABLE} name a folder they share"
 
 
 class DigestKey(NamedTuple):
@@ -48,10 +48,10 @@ def digest_key(store: str, given: GivenKey | None = None) -> DigestKey:
         return found
     url = canonical_url(store)
     if url.startswith("memory:"):
-        kept = keyring.process_key(url, "the store is in memory")
+        kept = kept_keys.process_key(url, "the store is in memory")
     else:
         _mind_the_store(url)
-        kept = keyring.key_of(url)
+        kept = kept_keys.key_of(url)
         if kept.path is None:
             _say_once(
                 url, f"the key of digests cannot be kept ({kept.why}): digests of this process join with no other's"
@@ -79,7 +79,7 @@ def carrier_keys(store: str, digester: Digester, origin: KeyOrigin) -> tuple[byt
     url = canonical_url(store)
     if origin != "explicit" or url.startswith("memory:"):
         return (own,)
-    kept = keyring.key_of(url)
+    kept = kept_keys.key_of(url)
     return (own,) if kept.path is None else (own, Digester(kept.key).subkey("carrier"))
 
 
@@ -95,9 +95,9 @@ def key_standing(store: str) -> KeyStanding:
         return KeyStanding("drawn at random for each process, as the store is")
     _mind_the_store(url)
     try:
-        path = keyring.path_of(url)
-        made = keyring.read(path) is not None
-        why = "" if made else keyring.why_not(path)
+        path = kept_keys.path_of(url)
+        made = kept_keys.read(path) is not None
+        why = "" if made else kept_keys.why_not(path)
     except OSError as error:
         return _drawn(error.strerror or type(error).__name__)
     except RuntimeError:
@@ -120,12 +120,12 @@ def _mind_the_store(url: str) -> None:
     if root is None:
         return
     try:
-        below = keyring.folder().resolve().relative_to(root)
+        below = kept_keys.folder().resolve().relative_to(root)
     except (ValueError, RuntimeError):
         return
     if not below.parts or not below.parts[0].startswith("."):  # such a name is no part of a store
         raise ConfigError(
-            "the folder of digest keys lies in the store", hint=f"let {keyring.VARIABLE} name one outside of it"
+            "the folder of digest keys lies in the store", hint=f"let {kept_keys.VARIABLE} name one outside of it"
         )
 
 

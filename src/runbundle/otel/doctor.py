@@ -9,7 +9,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle import settings
-from runbundle.models.findings import FINDINGS
+from runbundle.format.findings import FINDINGS
 from runbundle.otel import active, notices, switch
 from runbundle.otel.digest_key import key_standing
 from runbundle.otel.processors import innermost, is_safe, processors_of, raw_processors, writes_bundles

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from runbundle import settings
-from runbundle.models.identity import NO_RUN
+from runbundle.format.identity import NO_RUN
 from runbundle.otel import active
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.bundle_sink import BundleSink, release, shared_sink

@@ -17,7 +17,7 @@ from langchain_core.tracers.context import register_configure_hook
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from runbundle.models.identity import valid_run_id
+from runbundle.format.identity import valid_run_id
 from runbundle.otel import active
 from runbundle.otel.run_context import current_scope
 from runbundle.otel.run_handle import current_run

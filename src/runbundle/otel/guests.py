@@ -14,12 +14,12 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
-from runbundle.codec.dialects import is_agent_work
-from runbundle.models.identity import NO_RUN
-from runbundle.models.records import LATEST_NS
+from runbundle.format.identity import NO_RUN
 from runbundle.otel.spans import SpanCodec, bounded_list
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.guests import any_of_agents, mask_attributes, mask_text, mask_value
+from runbundle.signals.operations import is_agent_work
+from runbundle.signals.records import LATEST_NS
 
 
 def is_guest(span: ReadableSpan) -> bool:

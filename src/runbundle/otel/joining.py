@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 
-from runbundle.models.identity import valid_run_id
+from runbundle.format.identity import valid_run_id
 from runbundle.redaction.floor import safe_name
 
 ENTRY = "runbundle.run"

@@ -5,8 +5,8 @@ from typing import Any
 
 from opentelemetry.sdk.trace import Span
 
-from runbundle.codec.dialects import Operation, operation
 from runbundle.redaction.floor import safe_name
+from runbundle.signals.operations import Operation, operation
 
 
 def attributes_of(span: Span) -> dict[str, Any]:

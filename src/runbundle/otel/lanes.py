@@ -11,8 +11,8 @@ import hashlib
 from types import CoroutineType
 from typing import Any, get_args
 
-from runbundle.codec.dialects import Operation
 from runbundle.redaction.floor import safe_name
+from runbundle.signals.operations import Operation
 
 LANE_LIMIT = 200
 """Characters of a path."""

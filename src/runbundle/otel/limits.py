@@ -15,8 +15,8 @@ from opentelemetry.trace import Link
 from runbundle.errors import ConfigError
 from runbundle.otel.spans import bounded_list
 from runbundle.redaction.captured import CAPTURE, Said, with_said
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import MARKER, marker
+from runbundle.signals.keys import SPAN_KEYS
 
 _SHORT_KINDS = frozenset({"name", "id", "number"})
 _GENERAL = "OTEL_ATTRIBUTE_"

@@ -14,14 +14,14 @@ from opentelemetry.sdk._logs import (
 from opentelemetry.sdk.resources import Resource
 
 from runbundle.codec.coerce import log_record, time_of
-from runbundle.models.identity import NO_RUN, RunKey
-from runbundle.models.records import LogRecordDict
+from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.otel.guests import is_guest_log, shown_log
 from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import Membership
 from runbundle.otel.spans import SpanCodec, to_scope
 from runbundle.recording.recorder import Recorder
 from runbundle.redaction.engine import Redactor
+from runbundle.signals.records import LogRecordDict
 
 
 class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):

@@ -19,8 +19,7 @@ from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanContext
 
 from runbundle.codec.coerce import hex_id
-from runbundle.codec.dialects import Operation, is_agent_work
-from runbundle.models.identity import RunKey, tenant_of, valid_run_id
+from runbundle.format.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel import lanes, spawning
 from runbundle.otel.beside import Beside
 from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, Claims, RunScope
@@ -33,6 +32,7 @@ from runbundle.otel.spans import identity
 from runbundle.otel.spawning import RunLanes
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.floor import safe_name
+from runbundle.signals.operations import Operation, is_agent_work
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
 _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it

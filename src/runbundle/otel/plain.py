@@ -13,7 +13,7 @@ from typing import Any, cast
 import orjson
 from pydantic import BaseModel
 
-from runbundle.models.bundle import CaptureWord
+from runbundle.format.base import CaptureWord
 from runbundle.otel.leaves import (
     NATIVE,
     NotPlain,

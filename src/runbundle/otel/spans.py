@@ -16,8 +16,8 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from runbundle.codec.coerce import span_record, text_of_scope
-from runbundle.models.identity import RunKey
-from runbundle.models.records import ResourceRecord, ScopeRecord, SpanRecord
+from runbundle.format.identity import RunKey
+from runbundle.signals.records import ResourceRecord, ScopeRecord, SpanRecord
 
 _COPY_THEMSELVES = frozenset({BoundedAttributes, MappingProxyType, dict})
 _NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}

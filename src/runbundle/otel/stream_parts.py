@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 
-from runbundle.models.bundle import CaptureWord
+from runbundle.format.base import CaptureWord
 from runbundle.otel.capture import MAX_CAPTURE_BYTES, Captured, capture
 from runbundle.otel.stream_answer import Answer, Text
 from runbundle.otel.stream_chunks import read_chunk, read_message

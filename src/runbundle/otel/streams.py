@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 from opentelemetry import context as otel_context
 
-from runbundle.models.bundle import CaptureWord
+from runbundle.format.base import CaptureWord
 from runbundle.otel.at_source import set_attributes, set_value
 from runbundle.otel.current import release
 from runbundle.otel.given import lost

@@ -15,10 +15,10 @@ from uuid import uuid4
 
 import orjson
 
-from runbundle.codec.reading import LARGEST
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import LOSSES
-from runbundle.models.identity import RunKey
-from runbundle.private import make_folder, write
+from runbundle.process.disk import make_folder, write
+from runbundle.signals.reading import LARGEST
 from runbundle.store.regular import NotRegular, entries_of, folder_below, read_at, refuse_link
 
 _EVERY_S = 1.0

@@ -12,8 +12,8 @@ import orjson
 
 from runbundle.redaction.detectors.kept import is_known_number
 from runbundle.redaction.detectors.text import MASK, format_detector, masked
-from runbundle.redaction.keys import NAMES_RUNS, SPAN_KEYS
 from runbundle.redaction.markers import is_marker, marker
+from runbundle.signals.keys import NAMES_RUNS, SPAN_KEYS
 
 _FORMAT = frozenset({
     "k", "run_id", "tenant_id", "trace_id", "span_id", "parent_span_id", "remote_parent", "trace_state", "kind",

@@ -13,10 +13,10 @@ from runbundle.bundle.catalog.index import noted
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.seal import seal
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
+from runbundle.format.identity import RunKey
 from runbundle.journal.locks import free_files, sole_sealer
 from runbundle.journal.reader import JournalReader, journal_files
 from runbundle.journal.spool import folder_of
-from runbundle.models.identity import RunKey
 from runbundle.recording.masking import masked_entries
 from runbundle.recording.tripwire import quarantine, search_bundle, state_masked
 from runbundle.store import ArtifactStore

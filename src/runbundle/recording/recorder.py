@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
-from runbundle.codec.reading import count_of
+from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.mapped import FileCut, sync_folder
 from runbundle.journal.spool import folder_of, gone_records, written_bytes
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.identity import NO_RUN, RunKey
-from runbundle.models.records import LogRecordDict, SpanRecord, run_of
 from runbundle.process.mutex import Mutex
 from runbundle.recording.losses import Losses
 from runbundle.recording.probe import stands_on
 from runbundle.recording.results import FlushResult
 from runbundle.recording.sealer import Sealer
+from runbundle.signals.reading import count_of
+from runbundle.signals.records import LogRecordDict, SpanRecord, run_of
 from runbundle.store import ArtifactStore
 
 Durability = Literal["os", "fsync-batch", "fsync"]

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
-from runbundle.models.identity import RunKey
 from runbundle.process.complaints import Complaints
 from runbundle.recording.losses import Losses
 from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish, recover

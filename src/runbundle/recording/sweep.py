@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbundle.errors import RunbundleError
+from runbundle.format.identity import RunKey
 from runbundle.journal.locks import is_held
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of, spooled_runs
-from runbundle.models.identity import RunKey
 from runbundle.recording.waiting import touched_ns
 from runbundle.store import ArtifactStore
 

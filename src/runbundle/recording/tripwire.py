@@ -17,10 +17,10 @@ import orjson
 
 from runbundle.bundle.assembly.assemble import Assembled
 from runbundle.errors import BundleQuarantined
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
-from runbundle.models.identity import RunKey
-from runbundle.private import make_folder, write
+from runbundle.process.disk import make_folder, write
 from runbundle.redaction.detectors.text import format_detector
 from runbundle.store.regular import refuse_link
 

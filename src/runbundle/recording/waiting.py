@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import orjson
 
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.entries import is_time
 from runbundle.journal.lines import parse_line
@@ -19,7 +20,6 @@ from runbundle.journal.locks import is_held
 from runbundle.journal.mapped import end_of_lines
 from runbundle.journal.reader import JournalReader, journal_files
 from runbundle.journal.spool import folder_of, spooled_runs
-from runbundle.models.identity import RunKey
 from runbundle.recording.losses import read_losses
 from runbundle.store.regular import descriptor_at, read_at
 

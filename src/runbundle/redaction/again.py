@@ -17,15 +17,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast, get_args
 
-from runbundle.models.contract import DataHandling, FieldRule, Target, ToolContract
-from runbundle.models.records import LogRecordDict, SpanRecord
+from runbundle.format.contract import DataHandling, FieldRule, Target, ToolContract
 from runbundle.redaction.credential_words import credential_key, is_credential
 from runbundle.redaction.engine import Redactor
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import HIDDEN, Digester
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import parse_receipt
 from runbundle.redaction.shapes import RECEIPT, allowed, is_name
+from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.records import LogRecordDict, SpanRecord
 
 _NOTHING: dict[str, Any] = {"attributes": {}, "schema_url": ""}
 _SPAN: dict[str, Any] = {

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.models.bundle import CaptureWord
-from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.format.base import CaptureWord
 from runbundle.redaction.markers import is_digest
+from runbundle.signals.keys import SPAN_KEYS
 
 CAPTURE = "runbundle.capture"
 WORDS: tuple[CaptureWord, ...] = ("whole", "oversize", "abandoned", "cut", "not_consumed", "unserialisable")

@@ -7,7 +7,7 @@ from typing import Any, cast
 import orjson
 
 from runbundle.errors import ContractError
-from runbundle.models.contract import ToolContract, parse_contract
+from runbundle.format.contract import ToolContract, parse_contract
 
 
 def load_contracts(path: str | Path) -> tuple[ToolContract, ...]:

@@ -9,16 +9,16 @@ from typing import Any, cast
 
 import orjson
 
-from runbundle.models.contract import DataHandling, FieldRule, ToolContract
-from runbundle.models.records import SpanRecord
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract
 from runbundle.redaction.credential_words import is_credential
 from runbundle.redaction.detectors.text import format_detector
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.labelled import without_labelled
 from runbundle.redaction.markers import marker
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.records import SpanRecord
 
 _TARGETS = {"arguments": "input", "result": "output"}
 _DEPTH = 64

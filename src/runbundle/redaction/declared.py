@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from runbundle.errors import ContractError
-from runbundle.models.contract import STRICTNESS, FieldRule, ToolContract
+from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract
 from runbundle.redaction.engine import Redactor
 
 

@@ -15,7 +15,7 @@ from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 
 from runbundle.errors import ConfigError, ContractError
-from runbundle.models.contract import (
+from runbundle.format.contract import (
     DEFAULT_ACTION,
     STRICTNESS,
     DataClass,

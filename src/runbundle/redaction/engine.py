@@ -4,22 +4,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, cast
 
-from runbundle.models.contract import ToolContract
-from runbundle.models.records import (
-    Attributes,
-    EventRecord,
-    LinkRecord,
-    LogRecordDict,
-    ResourceRecord,
-    ScopeRecord,
-    SpanRecord,
-)
+from runbundle.format.contract import ToolContract
 from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.credential_words import credential_key, is_credential
 from runbundle.redaction.detectors.kept import is_known_number
 from runbundle.redaction.foreign import count_markers, receipt_of
 from runbundle.redaction.globs import key_matcher, name_matcher
-from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.redaction.markers import HIDDEN, SMALL, canonical, is_marker, marker, told_size
 from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
 from runbundle.redaction.policy import Policy
@@ -28,6 +18,16 @@ from runbundle.redaction.shapes import RECEIPT, allowed, is_flag, is_name, kept_
 from runbundle.redaction.taint import Table, Taint
 from runbundle.redaction.text import derived_names
 from runbundle.redaction.values import Tenant, Values, Work
+from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
+from runbundle.signals.records import (
+    Attributes,
+    EventRecord,
+    LinkRecord,
+    LogRecordDict,
+    ResourceRecord,
+    ScopeRecord,
+    SpanRecord,
+)
 
 _CACHE_LIMIT = 2048
 _TENANTS = 128

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from runbundle.errors import ContractError
-from runbundle.models.contract import Action, FieldRule, Target, ToolContract
+from runbundle.format.contract import Action, FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.labelled import labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import is_digest, is_marker, marker

@@ -6,8 +6,8 @@ from functools import lru_cache
 
 from runbundle.errors import ConfigError
 from runbundle.redaction.credential_words import credential_key
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.shapes import is_name
+from runbundle.signals.keys import SPAN_KEYS
 
 _NAMED = frozenset({"name", "id", "number"})
 

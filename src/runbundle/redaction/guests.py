@@ -6,9 +6,9 @@ from typing import Any, cast
 
 from runbundle.redaction.credential_words import is_credential
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals.keys import SPAN_KEYS
 
 _FAMILIES = (
     "gen_ai.", "runbundle.", "llm.", "traceloop.", "openinference.", "pydantic_ai.", "mcp.", "ai.", "langchain.",

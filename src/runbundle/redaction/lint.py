@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from runbundle.models.contract import FieldRule, Target, ToolContract
+from runbundle.format.contract import FieldRule, Target, ToolContract
 from runbundle.redaction.credential_words import credential_key, holds_below
 from runbundle.redaction.explain import MAX_STEPS, Place, deciding_rule, schema_places, selector_of
 from runbundle.redaction.floor import safe_name

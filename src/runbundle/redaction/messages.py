@@ -11,8 +11,8 @@ from typing import Any, cast
 
 import orjson
 
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import ROLES, is_digest
+from runbundle.signals.keys import SPAN_KEYS
 
 MESSAGES = "runbundle.messages"
 MAX_MESSAGES = 64

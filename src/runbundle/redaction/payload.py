@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.models.contract import Action, FieldRule, Target, ToolContract
+from runbundle.format.contract import Action, FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.labelled import escape, labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker

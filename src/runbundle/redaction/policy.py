@@ -9,7 +9,7 @@ from typing import Literal
 
 import orjson
 
-from runbundle.models.contract import FieldRule, ToolContract
+from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
 
 RULES_VERSION = "3"

@@ -6,7 +6,7 @@ name the same node, the one with more literal steps wins, then the one with more
 
 from collections.abc import Iterable
 
-from runbundle.models.contract import STRICTNESS, FieldRule
+from runbundle.format.contract import STRICTNESS, FieldRule
 
 
 class Node:

@@ -6,16 +6,16 @@ from typing import Any, cast
 
 import orjson
 
-from runbundle.models.identity import valid_run_id
-from runbundle.models.records import COERCED, COERCED_WORDS
+from runbundle.format.identity import valid_run_id
 from runbundle.redaction.captured import CAPTURE, parse_capture
 from runbundle.redaction.detectors.kept import is_known_number
 from runbundle.redaction.floor import has_credential_format, safe_identifier, safe_name
-from runbundle.redaction.keys import NAMES_RUNS, Kind
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import MESSAGES, parse_messages
 from runbundle.redaction.names import BLANKS, longest_name, names_a_person
 from runbundle.redaction.receipt import parse_receipt
+from runbundle.signals.keys import NAMES_RUNS, Kind
+from runbundle.signals.records import COERCED, COERCED_WORDS
 
 RECEIPT = "runbundle.redaction"
 _LONG_NUMBER = 10_000_000

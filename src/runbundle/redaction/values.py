@@ -6,11 +6,9 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.models.contract import DataHandling, ToolContract
-from runbundle.models.records import Attributes, ResourceRecord, ScopeRecord
+from runbundle.format.contract import DataHandling, ToolContract
 from runbundle.redaction.captured import DIGESTED, Said, capture_text
 from runbundle.redaction.configuration import redact_configuration
-from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker, marker_roles, told_size
 from runbundle.redaction.messages import described, roles_of
 from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
@@ -20,6 +18,8 @@ from runbundle.redaction.shapes import allowed
 from runbundle.redaction.shrink import shrink
 from runbundle.redaction.taint import Table, scrub
 from runbundle.redaction.text import message_roles, reduce_stacktrace
+from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.records import Attributes, ResourceRecord, ScopeRecord
 
 MAX_PAYLOAD_BYTES = 262_144
 """Of a tool payload above this size the largest parts become markers before it is looked at."""

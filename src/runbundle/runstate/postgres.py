@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt, StateUnavailable
-from runbundle.models.identity import require_run_id
+from runbundle.format.identity import require_run_id
 from runbundle.runstate import schema
 from runbundle.runstate.sql import SqlRunStore, Tx
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from runbundle.redaction.given_key import require_key
+from runbundle.keyring.given_key import require_key
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite

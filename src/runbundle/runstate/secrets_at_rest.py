@@ -8,8 +8,8 @@ import hmac
 from typing import Any
 
 from runbundle.errors import ConfigError, StateCorrupt
-from runbundle.redaction import keyring
-from runbundle.redaction.given_key import digest_key_given, require_key, stretched
+from runbundle.keyring import kept_keys
+from runbundle.keyring.given_key import digest_key_given, require_key, stretched
 
 _NONCE_BYTES = 12
 _PLACE = "runbundle:run-state-secrets"  # in the keyring, where stores have their URLs
@@ -63,6 +63,6 @@ class SecretBox:
         given = self._given if self._given is not None else digest_key_given(None)
         if given is not None:
             return stretched(given)
-        kept = keyring.key_of(_PLACE)
+        kept = kept_keys.key_of(_PLACE)
         self.lasting = kept.path is not None
         return kept.key

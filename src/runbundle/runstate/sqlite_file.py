@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from runbundle.errors import ConfigError, RunStateError, StateCorrupt, StateUnavailable
-from runbundle.private import create, make_folder
+from runbundle.process.disk import create, make_folder
 from runbundle.runstate import schema
 
 BUSY_S = 30.0

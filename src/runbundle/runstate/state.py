@@ -7,7 +7,7 @@ import orjson
 from pydantic import Field, ValidationError
 
 from runbundle.errors import ConfigError, StateCorrupt, StateNotFound
-from runbundle.models.bundle import Record
+from runbundle.format.base import Record
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.checks import check_text
 from runbundle.runstate.credentials import holds_secret, learn

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, OddEntry, RunbundleError, StoreUnavailable
-from runbundle.private import create, make_folder
+from runbundle.process.disk import create, make_folder
 from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of, is_key
 from runbundle.store.regular import (
     NotRegular,

@@ -23,7 +23,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, S
 import runbundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.commands.verify import exit_code
-from runbundle.redaction.keys import SPAN_KEYS
+from runbundle.signals.keys import SPAN_KEYS
 
 SEQUENCES = 2000
 CANARY = "Zoë's canary: never kept?!"

@@ -12,7 +12,7 @@ from runbundle.bundle.assembly.reread import entries_of
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import MalformedBundle
-from runbundle.models.tools import ToolCall, ToolCalls
+from runbundle.format.tool_calls import ToolCall, ToolCalls
 
 
 @pytest.mark.parametrize(

@@ -12,12 +12,12 @@ import runbundle
 from runbundle.bundle.derived import DERIVED, GUARDED
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
+from runbundle.format.canonical import sealed_by_itself, sha256_hex, to_json_bytes
+from runbundle.format.evidence import Evidence
+from runbundle.format.findings import FINDINGS
 from runbundle.format.layout import EVIDENCE, RUN, TOOL_CALLS
-from runbundle.models.bundle import RunIndex
-from runbundle.models.canonical import sealed_by_itself, sha256_hex, to_json_bytes
-from runbundle.models.evidence import Evidence
-from runbundle.models.findings import FINDINGS
-from runbundle.models.tools import ToolCalls
+from runbundle.format.run import RunIndex
+from runbundle.format.tool_calls import ToolCalls
 from runbundle.store import ArtifactStore, MemoryStore
 
 VALUES: tuple[Any, ...] = (None, "", "x", "ok", "error", 0, 1, 2, -1, 10**18, 0.5, True, [], ["x"], {}, {"x": 1},

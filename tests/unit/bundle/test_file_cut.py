@@ -12,7 +12,7 @@ from runbundle.journal import mapped
 from runbundle.journal.mapped import FileCut, MappedFile
 from runbundle.journal.reader import JournalReader
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.records import ResourceRecord
+from runbundle.signals.records import ResourceRecord
 
 _RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}
 

@@ -13,9 +13,9 @@ from runbundle.bundle.custody.retention import hold, hold_of, plan, release, rem
 from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
+from runbundle.format.identity import RunKey, valid_run_id
 from runbundle.format.layout import BESIDE, BUNDLE, FOLDERS, HOLD, RUN, SEALED, File, file_at, is_folder, media_type_of
-from runbundle.models.bundle import RunIndex
-from runbundle.models.identity import RunKey, valid_run_id
+from runbundle.format.run import RunIndex
 from runbundle.recording.publish import publish
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from tests.unit.test_index import keys

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from runbundle.models.identity import RunKey
+from runbundle.format.identity import RunKey
 from runbundle.recording import losses
 from runbundle.recording.losses import Losses, read_losses
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import runbundle
 from runbundle.bundle.reader import Bundle
-from runbundle.models.identity import RunKey
+from runbundle.format.identity import RunKey
 
 
 def test_a_run_that_begins_again_does_not_take_the_count(configured: Callable[..., runbundle.Handle]) -> None:

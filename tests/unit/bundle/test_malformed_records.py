@@ -13,11 +13,11 @@ from runbundle.bundle.assembly import assemble
 from runbundle.bundle.assembly.timeline import Span
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.format.identity import RunKey
 from runbundle.journal import writer as journal
 from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.journal.writer import JournalWriter
-from runbundle.models.identity import RunKey
 from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed

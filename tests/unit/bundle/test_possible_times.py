@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.models.report import VerifyReport
+from runbundle.format.verify_report import VerifyReport
 from tests.conftest import sealed
 from tests.unit.bundle.handmade import FETCH, KEY, ROOT, TOOL, build, events
 

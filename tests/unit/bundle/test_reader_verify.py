@@ -15,7 +15,7 @@ from runbundle.bundle import reader
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, UnsupportedVersion
-from runbundle.models.report import VerifyReport
+from runbundle.format.verify_report import VerifyReport
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from tests.unit.bundle.handmade import FETCH, KEY, ROOT, TOOL, build, dump, events, files
 

@@ -8,7 +8,7 @@ import pytest
 
 from runbundle.bundle.vault import VaultWriter, purge, read_vault, vault_key
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
-from runbundle.models.identity import RunKey
+from runbundle.format.identity import RunKey
 
 KEY = vault_key({"RUNBUNDLE_VAULT_KEY": "a key for tests only"})
 OTHER = vault_key({"RUNBUNDLE_VAULT_KEY": "another key for tests"})

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from runbundle.codec.coerce import attributes_of, hex_id, log_record, span_record, time_of
-from runbundle.models.records import COERCED, COERCED_WORDS
 from runbundle.redaction.shapes import allowed
+from runbundle.signals.records import COERCED, COERCED_WORDS
 
 NOW = 1_790_000_000_000_000_000
 

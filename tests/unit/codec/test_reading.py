@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.codec.reading import LARGEST, count_of, json_of, number_of, text_of, whole_of
+from runbundle.signals.reading import LARGEST, count_of, json_of, number_of, text_of, whole_of
 
 anything = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.binary(max_size=5),

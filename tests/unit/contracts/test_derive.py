@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, SecretBytes, SecretStr
 
 import runbundle
 from runbundle.errors import ConfigError, ContractError
-from runbundle.models.contract import DataHandling, FieldRule, ToolContract
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract
 from runbundle.redaction.derive import (
     Sensitive,
     contract_from_function,

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle import redaction
-from runbundle.models.contract import DataHandling, FieldRule, ToolContract, parse_contract
-from runbundle.models.rules import rule_spec
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract, parse_contract
+from runbundle.format.rules import rule_spec
 from runbundle.redaction.detectors.generic import GENERIC_RULES
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.detectors.vendors import VENDOR_RULES

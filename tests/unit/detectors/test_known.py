@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runbundle.models.contract import parse_contract
+from runbundle.format.contract import parse_contract
 from runbundle.redaction.configuration import redact_configuration
 from runbundle.redaction.detectors import known as known_module
 from runbundle.redaction.detectors.environment import secrets_of_environment

@@ -9,11 +9,11 @@ import jsonschema
 import pytest
 from pydantic import ValidationError
 
-from runbundle.models.bundle import RunIndex
-from runbundle.models.canonical import sha256_hex, to_json_bytes
-from runbundle.models.events import Event
-from runbundle.models.findings import FINDINGS
-from runbundle.models.schemas import SCHEMAS, json_schema
+from runbundle.format.canonical import sha256_hex, to_json_bytes
+from runbundle.format.events import Event
+from runbundle.format.findings import FINDINGS
+from runbundle.format.run import RunIndex
+from runbundle.format.schemas import SCHEMAS, json_schema
 from tests.unit.bundle.handmade import events, files, index
 
 
@@ -87,6 +87,6 @@ def test_the_catalogue_is_in_order_and_starts_fast() -> None:
         assert spec.title
         assert spec.why
         assert spec.what_to_do
-    code = "import sys, runbundle.models.findings; print('pydantic' in sys.modules)"
+    code = "import sys, runbundle.format.findings; print('pydantic' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

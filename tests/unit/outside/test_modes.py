@@ -32,7 +32,7 @@ except Exception:
     pass
 cache.write("x", b"y")
 from runbundle.recording.tripwire import Hit, quarantine
-from runbundle.models.identity import RunKey
+from runbundle.format.identity import RunKey
 from pathlib import Path
 spool = Path("deep/er/store/.spool")
 (spool / "q").mkdir()

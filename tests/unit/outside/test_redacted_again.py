@@ -10,11 +10,11 @@ import pytest
 
 import runbundle
 from runbundle.bundle.verify import verify
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract
+from runbundle.format.identity import RunKey
 from runbundle.journal import writer as journal
 from runbundle.journal.lines import parse_line, record_line, start_line
 from runbundle.journal.spool import spooled_runs
-from runbundle.models.contract import DataHandling, FieldRule, ToolContract
-from runbundle.models.identity import RunKey
 from runbundle.otel.canaries import CONTRACT, RESOURCE, plant_logs, plant_spans
 from runbundle.recording.publish import recover
 from runbundle.redaction.again import redact_again

@@ -14,12 +14,13 @@ from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import Tally
 from runbundle.bundle.assembly.timeline import Span, bare, is_log, numbered, run_lines, span_lines
 from runbundle.bundle.listings import listed, write_listing
-from runbundle.codec.reading import count_of, json_of, text_of
+from runbundle.format.base import CaptureWord
+from runbundle.format.canonical import sealed_by_itself, to_json_bytes
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
-from runbundle.models.bundle import RULES, CaptureWord, Counts, RunIndex, Versions
-from runbundle.models.canonical import sealed_by_itself, to_json_bytes
-from runbundle.models.identity import RunKey
+from runbundle.format.run import RULES, Counts, RunIndex, Versions
 from runbundle.redaction.markers import is_marker, marker_parts
+from runbundle.signals.reading import count_of, json_of, text_of
 
 
 @dataclass

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.assembly.timeline import Span
-from runbundle.models.bundle import CaptureWord
+from runbundle.format.base import CaptureWord
 from runbundle.redaction.captured import CAPTURE, Said, parse_capture, worst
 
 VALUES = frozenset(

@@ -6,9 +6,9 @@ from typing import Any
 
 from runbundle.bundle.assembly.captures import said_of, words_of
 from runbundle.bundle.assembly.timeline import Span
-from runbundle.codec.reading import json_of, number_of, text_of, whole_of
 from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
+from runbundle.signals.reading import json_of, number_of, text_of, whole_of
 
 
 def rfc3339(time_ns: int) -> str:

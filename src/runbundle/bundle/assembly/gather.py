@@ -16,10 +16,10 @@ import orjson
 from runbundle.bundle.assembly.origins import Origins
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
-from runbundle.codec.dialects import attributes_of
-from runbundle.codec.reading import text_of
+from runbundle.format.identity import RunKey, tenant_of
 from runbundle.journal.entries import is_entry
-from runbundle.models.identity import RunKey, tenant_of
+from runbundle.signals.operations import attributes_of
+from runbundle.signals.reading import text_of
 
 _SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
 _IDS, _KIND, _PARENT, _BODY = 48, 49, slice(89, 105), 105

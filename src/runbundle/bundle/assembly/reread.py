@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.reader import Bundle, first_problem
 from runbundle.errors import MalformedBundle
+from runbundle.format.events import Event
 from runbundle.format.layout import EVENTS
-from runbundle.models.events import Event
 from runbundle.redaction.receipt import read_receipt
 
 _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.assembly.timeline import Span, parent_missing
-from runbundle.codec.reading import LARGEST, count_of, text_of, whole_of
-from runbundle.models.bundle import CaptureWord
+from runbundle.format.base import CaptureWord
 from runbundle.redaction.markers import is_marker
+from runbundle.signals.reading import LARGEST, count_of, text_of, whole_of
 
 _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
 _LOST = {"runbundle.spans.dropped": "journal", "runbundle.spans.unfollowed": "live_spans"}

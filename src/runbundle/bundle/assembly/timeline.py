@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.codec.dialects import Operation, attributes_of, operation, span_name
-from runbundle.codec.reading import count_of, text_of
-from runbundle.models.bundle import CaptureWord
-from runbundle.models.identity import well_formed
+from runbundle.format.base import CaptureWord
+from runbundle.format.identity import well_formed
 from runbundle.redaction.receipt import Receipt, read_trusted
 from runbundle.redaction.shapes import RECEIPT
+from runbundle.signals.operations import Operation, attributes_of, operation, span_name
+from runbundle.signals.reading import count_of, text_of
 
 SEALED, NEW = b"0", b"1"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from runbundle.bundle.catalog.rows import Row
-from runbundle.private import create
+from runbundle.process.disk import create
 
 _VERSION = 2
 COLUMNS = ", ".join(Row._fields)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from runbundle.format.identity import well_formed
 from runbundle.format.layout import FOLDERS
-from runbundle.models.identity import well_formed
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
 

@@ -7,8 +7,8 @@ import time
 from runbundle.bundle.catalog.database import save
 from runbundle.bundle.catalog.rows import batches, read_row, stamp_of
 from runbundle.errors import StoreUnavailable
+from runbundle.format.identity import well_formed
 from runbundle.format.layout import FOLDERS
-from runbundle.models.identity import well_formed
 from runbundle.store import LocalStore
 from runbundle.store.base import is_key
 from runbundle.store.regular import NotRegular, entries_of, folder_below

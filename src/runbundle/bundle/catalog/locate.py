@@ -11,7 +11,7 @@ from runbundle.bundle.reader import index_bytes, parse_index
 from runbundle.bundle.sniff import is_folder_of_a_bundle, what_file, what_folder
 from runbundle.errors import BundleError, ConfigError, KeyNotFound, OddEntry
 from runbundle.format.layout import RUN
-from runbundle.models.bundle import RunIndex
+from runbundle.format.run import RunIndex
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
 from runbundle.store.url import require_there

@@ -15,7 +15,7 @@ import orjson
 
 from runbundle.bundle.catalog.rows import Row, row_from
 from runbundle.errors import AlreadyExists, KeyNotFound, StoreUnavailable
-from runbundle.models.canonical import sha256_hex
+from runbundle.format.canonical import sha256_hex
 from runbundle.store.objects.store import ObjectStore
 
 _PACKED_EVERY = 100  # rows, by their names: no seal need know how many there are

@@ -9,7 +9,7 @@ import hashlib
 import os
 from pathlib import Path
 
-from runbundle.private import make_folder
+from runbundle.process.disk import make_folder
 from runbundle.redaction.detectors.cache import folder
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.url import canonical_url

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from runbundle.codec.reading import LARGEST
 from runbundle.errors import BundleError, KeyNotFound, OddEntry
 from runbundle.format.layout import EVENTS, RUN, TOOL_CALLS
+from runbundle.signals.reading import LARGEST
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import Body, is_key
 

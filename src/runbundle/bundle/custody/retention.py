@@ -8,8 +8,8 @@ import orjson
 
 from runbundle.bundle.catalog.locate import Entry, list_runs
 from runbundle.errors import ConfigError, KeyNotFound, OddEntry
+from runbundle.format.canonical import to_json_bytes
 from runbundle.format.layout import HOLD, REMOVING, RUN
-from runbundle.models.canonical import to_json_bytes
 from runbundle.store import ArtifactStore
 
 _MOST_HOLD_BYTES = 1_048_576

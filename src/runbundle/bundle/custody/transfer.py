@@ -18,9 +18,9 @@ from runbundle.bundle.catalog.index import noted
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
 from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
+from runbundle.format.canonical import sha256_hex
 from runbundle.format.layout import HOLD, REMOVING, RUN, file_at, revision_of
-from runbundle.models.bundle import FileEntry, RunIndex
-from runbundle.models.canonical import sha256_hex
+from runbundle.format.run import FileEntry, RunIndex
 from runbundle.store import ArtifactStore
 from runbundle.store.url import canonical_url
 

@@ -9,10 +9,10 @@ import click
 
 from runbundle.cli.options import format_option, print_json, reports_errors
 from runbundle.cli.printing import say
-from runbundle.models.printable import printable_json
+from runbundle.format.printable import printable_json
 
 if TYPE_CHECKING:
-    from runbundle.models.contract import Target, ToolContract
+    from runbundle.format.contract import Target, ToolContract
     from runbundle.redaction.explain import Explained
 
 _HINT = "give JSON, or JSON lines"
@@ -125,7 +125,7 @@ def init(source: str, tool: str | None, format_: str) -> None:
     it one. No value of a payload is printed. Exit codes: 0; 2 if FILE is missing or holds something else.
     """
     from runbundle.errors import ConfigError
-    from runbundle.models.contract import parse_contract
+    from runbundle.format.contract import parse_contract
     from runbundle.redaction.derive import contracts_from_tools
     from runbundle.redaction.lint import propose
 

@@ -26,7 +26,7 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.vault import read_vault, vault_key
     from runbundle.errors import MalformedBundle
-    from runbundle.models.identity import RunKey
+    from runbundle.format.identity import RunKey
     from runbundle.store.places import vault_of
 
     store = open_store(store_url)

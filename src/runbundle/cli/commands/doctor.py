@@ -63,7 +63,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
 
 
 def _store_findings(store_url: str) -> "list[Diagnosis]":
-    from runbundle.models.findings import FINDINGS
+    from runbundle.format.findings import FINDINGS
     from runbundle.otel.doctor import Diagnosis
     from runbundle.store import LocalStore
 

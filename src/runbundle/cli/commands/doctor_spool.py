@@ -104,7 +104,7 @@ def _of_losses(spool: Path) -> "list[Diagnosis]":
 
 
 def _diagnosis(code: str, message: str, *, note: bool = False) -> "Diagnosis":
-    from runbundle.models.findings import FINDINGS
+    from runbundle.format.findings import FINDINGS
     from runbundle.otel.doctor import Diagnosis
 
     spec = FINDINGS[code]

@@ -16,8 +16,8 @@ def command(code: str | None, format_: str) -> None:
     """Explain a code of a finding or of `contracts lint`, or a rule that a receipt names; without one, list all."""
     from runbundle.cli.render import width
     from runbundle.errors import ConfigError
-    from runbundle.models.findings import FINDINGS
-    from runbundle.models.rules import RULES, rule_spec
+    from runbundle.format.findings import FINDINGS
+    from runbundle.format.rules import RULES, rule_spec
 
     if code is None:
         if format_ == "json":

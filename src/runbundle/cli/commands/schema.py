@@ -16,6 +16,6 @@ def command(name: str) -> None:
     NAME is run, config, event (a line of events.jsonl), tool_calls, evidence, scorecard, gate, contract or
     verify_report.
     """
-    from runbundle.models.schemas import json_schema
+    from runbundle.format.schemas import json_schema
 
     print_json(json_schema(name))

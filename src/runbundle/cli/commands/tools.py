@@ -8,7 +8,7 @@ from runbundle.cli.options import format_option, open_store, print_json, reports
 from runbundle.cli.printing import say
 
 if TYPE_CHECKING:
-    from runbundle.models.tools import ToolCall
+    from runbundle.format.tool_calls import ToolCall
 
 _LIMIT = 200
 

@@ -8,7 +8,7 @@ from runbundle.cli.options import format_option, open_store, print_json, reports
 from runbundle.cli.printing import github, say, xml_attribute, xml_text
 
 if TYPE_CHECKING:
-    from runbundle.models.report import VerifyReport
+    from runbundle.format.verify_report import VerifyReport
 
 
 @click.command("verify", epilog="Example: runbundle verify @last --format json")

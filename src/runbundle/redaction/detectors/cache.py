@@ -9,8 +9,9 @@ import contextlib
 import os
 from pathlib import Path
 
-from runbundle import private, settings
-from runbundle.private import make_folder
+from runbundle import settings
+from runbundle.process import disk
+from runbundle.process.disk import make_folder
 
 
 def read(name: str) -> bytes | None:
@@ -31,7 +32,7 @@ def write(name: str, data: bytes) -> None:
         place = folder()
         make_folder(place)
         scratch = place / f"{name}.{os.getpid()}"
-        private.write(scratch, data)
+        disk.write(scratch, data)
         scratch.replace(place / name)
 
 

@@ -92,13 +92,14 @@ def refusal(value: str) -> str:
 @cache
 def _words_of_the_format() -> frozenset[str]:
     """Return the keys and the fixed values of bundles and records."""
-    from runbundle.models import bundle, events, evidence, findings, tools
-    from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS
+    from runbundle.format import events, evidence, findings, run, tool_calls
+    from runbundle.format.base import Record
+    from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 
     found: set[str] = {*SPAN_KEYS, *RESOURCE_KEYS, *findings.FINDINGS, *_WRITTEN}
-    for module in (bundle, events, evidence, tools):
+    for module in (run, events, evidence, tool_calls):
         for model in vars(module).values():
-            if isinstance(model, type) and issubclass(model, bundle.Record):
+            if isinstance(model, type) and issubclass(model, Record):
                 for name, field in model.model_fields.items():
                     found |= {name, *_literals(field.annotation)}
     return frozenset(found)

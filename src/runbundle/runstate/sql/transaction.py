@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from runbundle.models.identity import require_run_id
+from runbundle.format.identity import require_run_id
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.guard import Guard

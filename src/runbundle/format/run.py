@@ -2,9 +2,19 @@
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from runbundle.models.bounds import Count, Finite, Moment, Nanoseconds
+from runbundle.format.base import (
+    CaptureWord,
+    ContractRef,
+    Count,
+    ErrorSummary,
+    Finite,
+    Moment,
+    Nanoseconds,
+    Record,
+    Sha256,
+)
 
 RUN_SCHEMA = "runbundle/run/v1"
 CONFIG_SCHEMA = "runbundle/config/v1"
@@ -13,28 +23,6 @@ RULES = 1
 the same events come to is a new one; a change that old bundles agree with is none."""
 
 RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting"]
-CaptureWord = Literal["whole", "cut", "not_consumed", "abandoned", "oversize", "unserialisable"]
-"""What became of a value between the agent and the bundle; a value takes the worst word of its leaves."""
-Sha256 = str
-
-
-class Record(BaseModel):
-    """Base of all records of a bundle: frozen; fields of later versions are kept when read."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="allow", use_attribute_docstrings=True, populate_by_name=True, protected_namespaces=()
-    )
-
-
-class ErrorSummary(Record):
-    """What went wrong."""
-
-    type: str
-    """The exception's type."""
-    message: str | None = None
-    """The message as redaction left it: a marker, unless the tool's contract keeps it."""
-    span_id: str | None = None
-    """The span where it began. On lines of events and calls only if it is another one."""
 
 
 class ConfigPointer(Record):
@@ -152,15 +140,6 @@ class Counts(Record):
     """Tool calls that policy refused."""
     errors: Count
     """Spans that ended in an error."""
-
-
-class ContractRef(Record):
-    """A contract by version and digest."""
-
-    version: str = ""
-    """For people."""
-    sha256: Sha256
-    """Of the contract."""
 
 
 class ReceiptTotal(Record):

@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.models.bounds import Count, Moment, Nanoseconds, Whole
-from runbundle.models.bundle import CaptureWord, ContractRef, ErrorSummary, Record
+from runbundle.format.base import CaptureWord, ContractRef, Count, ErrorSummary, Moment, Nanoseconds, Record, Whole
 
 
 class Redaction(Record):

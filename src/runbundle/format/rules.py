@@ -1,6 +1,6 @@
 """What the rules mean that receipts and `contracts lint` name. Plain data, as the catalogue of findings is."""
 
-from runbundle.models.findings import FindingSpec
+from runbundle.format.findings import FindingSpec
 
 
 def _receipt(title: str, why: str, what_to_do: str = "Nothing: this is how redaction works.") -> FindingSpec:

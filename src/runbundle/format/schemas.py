@@ -4,13 +4,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from runbundle.models.bundle import ConfigSnapshot, RunIndex
-from runbundle.models.contract import ToolContract
-from runbundle.models.events import Event
-from runbundle.models.evidence import Evidence
-from runbundle.models.report import VerifyReport
-from runbundle.models.scores import Gate, Scorecard
-from runbundle.models.tools import ToolCalls
+from runbundle.format.contract import ToolContract
+from runbundle.format.evaluation import Gate, Scorecard
+from runbundle.format.events import Event
+from runbundle.format.evidence import Evidence
+from runbundle.format.run import ConfigSnapshot, RunIndex
+from runbundle.format.tool_calls import ToolCalls
+from runbundle.format.verify_report import VerifyReport
 
 SCHEMAS: dict[str, type[BaseModel]] = {
     "run": RunIndex,

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.models.bundle import Record
+from runbundle.format.base import Record
 
 
 class Subject(Record):

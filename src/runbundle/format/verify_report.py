@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from runbundle.models.bundle import Record
+from runbundle.format.base import Record
 
 Dimension = Literal["structure", "integrity", "completeness", "redaction", "references"]
 Verdict = Literal["verified", "unchanged", "incomplete", "failed"]

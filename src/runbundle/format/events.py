@@ -4,8 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.models.bounds import Count, Nanoseconds, Whole
-from runbundle.models.bundle import CaptureWord, ErrorSummary, Record
+from runbundle.format.base import CaptureWord, Count, ErrorSummary, Nanoseconds, Record, Whole
 
 EventType = Literal[
     "run.started", "run.ended", "span.started", "span.ended", "span.event", "log", "policy.decision", "score"

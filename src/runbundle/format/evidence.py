@@ -4,8 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from runbundle.models.bounds import Count, Finite, Whole
-from runbundle.models.bundle import CaptureWord, Record
+from runbundle.format.base import CaptureWord, Count, Finite, Record, Whole
 
 
 class Query(Record):

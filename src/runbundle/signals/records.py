@@ -5,7 +5,7 @@ Records are dicts, not models: one is made for every span, and everything on tha
 
 from typing import Any, NotRequired, TypedDict
 
-from runbundle.models.identity import RunKey
+from runbundle.format.identity import RunKey
 
 Attributes = dict[str, Any]
 """Attribute values as OpenTelemetry allows them: str, bool, int, float, bytes, None, and lists and maps of these."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from runbundle import settings
 from runbundle.errors import ConfigError
-from runbundle.private import create, make_folder
+from runbundle.process.disk import create, make_folder
 
 VARIABLE = "RUNBUNDLE_KEYS"
 KEY_BYTES = 32
