@@ -13,11 +13,11 @@ import pytest
 
 import runbundle
 from runbundle.bundle.reader import Bundle
+from runbundle.contracts.declared import DECLARED
 from runbundle.keyring.given_key import stretched
 from runbundle.otel import active
 from runbundle.otel.composition import stand_in
 from runbundle.otel.joining import Sender, token_of
-from runbundle.redaction.declared import DECLARED
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.markers import Digester
 from tests import databases

@@ -14,6 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runbundle.contracts.approval import Decision, ToolCall
+    from runbundle.contracts.derive import (
+        Sensitive,
+        contract_from_function,
+        contract_from_model,
+        contract_from_schema,
+        contracts_from_tools,
+    )
+    from runbundle.contracts.files import load_contracts
     from runbundle.errors import (
         AlreadyExists,
         BundleError,
@@ -32,7 +41,6 @@ if TYPE_CHECKING:
         WriteConflict,
     )
     from runbundle.format.contract import DataHandling, FieldRule, ToolContract
-    from runbundle.otel.approval import Decision, ToolCall
     from runbundle.otel.configure import Handle, configure
     from runbundle.otel.decorators import agent, model, retriever, run, step, tool
     from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
@@ -47,14 +55,6 @@ if TYPE_CHECKING:
     )
     from runbundle.otel.threads import carrier, continue_run, in_context
     from runbundle.recording.results import FlushResult
-    from runbundle.redaction.contracts import load_contracts
-    from runbundle.redaction.derive import (
-        Sensitive,
-        contract_from_function,
-        contract_from_model,
-        contract_from_schema,
-        contracts_from_tools,
-    )
     from runbundle.redaction.detectors.known import register_secret
 
 
@@ -73,7 +73,7 @@ _PLACES = {
         "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
     "runbundle.format.contract": ["DataHandling", "FieldRule", "ToolContract"],
-    "runbundle.otel.approval": ["Decision", "ToolCall"],
+    "runbundle.contracts.approval": ["Decision", "ToolCall"],
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
@@ -82,8 +82,8 @@ _PLACES = {
         "start_agent", "start_model", "start_retriever", "start_run", "start_step", "start_tool",
     ],
     "runbundle.otel.threads": ["carrier", "continue_run", "in_context"],
-    "runbundle.redaction.contracts": ["load_contracts"],
-    "runbundle.redaction.derive": [
+    "runbundle.contracts.files": ["load_contracts"],
+    "runbundle.contracts.derive": [
         "Sensitive", "contract_from_function", "contract_from_model", "contract_from_schema", "contracts_from_tools",
     ],
     "runbundle.redaction.detectors.known": ["register_secret"],

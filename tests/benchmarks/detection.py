@@ -108,8 +108,8 @@ def cost_of_a_span() -> tuple[float, float, float]:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+    from runbundle.contracts.files import by_name
     from runbundle.otel.spans import SpanCodec
-    from runbundle.redaction.contracts import by_name
     from runbundle.redaction.engine import Redactor
     from runbundle.redaction.policy import Policy
     from tests.benchmarks.pipeline import CONTRACTS, PAYLOAD

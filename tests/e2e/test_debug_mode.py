@@ -11,10 +11,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import runbundle
-from runbundle.bundle.vault import read_vault, vault_key
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.format.identity import RunKey
+from runbundle.vault.files import read_vault, vault_key
 from tests.conftest import all_bytes, sealed
 
 Configured = Callable[..., runbundle.Handle]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from runbundle.bundle.vault import vault_key
 from runbundle.errors import ConfigError
 from runbundle.keyring import given_key, kept_keys
 from runbundle.keyring.given_key import digest_key_given, require_key, stretched
@@ -22,6 +21,7 @@ from runbundle.redaction.markers import Digester
 from runbundle.runstate.sealed import EncryptedRunStore
 from runbundle.store import LocalStore
 from runbundle.store.url import canonical_url
+from runbundle.vault.files import vault_key
 
 GOOD = b"0f9a1c2d3e4b5a69"
 WEAK = (b"hunter2", b"", b"k" * 16, b"ab" * 20, b"hunter2 hunter2 ", b"changeme" * 4)

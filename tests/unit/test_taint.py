@@ -4,8 +4,8 @@ from typing import Any
 
 import orjson
 
+from runbundle.contracts.files import by_name
 from runbundle.redaction import taint
-from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.policy import Policy

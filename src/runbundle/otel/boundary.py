@@ -17,7 +17,6 @@ from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.otel.beside import Beside, beside_in
 from runbundle.otel.claims import RUN_ID_KEY
-from runbundle.otel.debug_mode import DebugVault
 from runbundle.otel.guests import is_guest, shown_span
 from runbundle.otel.joining import Trust
 from runbundle.otel.limits import chars_of, state_cut
@@ -29,6 +28,7 @@ from runbundle.recording.recorder import Recorder
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import marker
 from runbundle.signals.records import SpanRecord
+from runbundle.vault.debug_mode import DebugVault
 
 _log = logging.getLogger("runbundle")
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runbundle import settings
+from runbundle.contracts.declared import DECLARED
+from runbundle.contracts.files import by_name
 from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel.digest_key import digest_key
-from runbundle.redaction.contracts import by_name
-from runbundle.redaction.declared import DECLARED
 from runbundle.redaction.detectors.environment import register_environment
 from runbundle.redaction.detectors.text import default_detector
 from runbundle.redaction.engine import Redactor

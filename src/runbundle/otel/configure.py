@@ -13,14 +13,13 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle import settings
+from runbundle.contracts.approval import Decider, default_decider
 from runbundle.errors import ConfigError
 from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
-from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.composition import Redacted, composed, opened, redacts_all
-from runbundle.otel.debug_mode import DEFAULT_TTL_S, debug_vault
 from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.handle import Handle, at_exit
 from runbundle.otel.joining import Trust
@@ -31,6 +30,7 @@ from runbundle.otel.providers import build_logger_provider, build_tracer_provide
 from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
 from runbundle.store import ArtifactStore
 from runbundle.store.places import spool_of, vault_of
+from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault
 
 __all__ = ["Handle", "configure"]
 

@@ -8,13 +8,13 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
+from runbundle.contracts.declared import DECLARED
+from runbundle.contracts.derive import Sensitive, contract_from_function
+from runbundle.contracts.files import load_contracts
 from runbundle.errors import ContractError
 from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract, parse_contract
 from runbundle.otel.capture import signature_of
 from runbundle.otel.leaves import fields_of
-from runbundle.redaction.contracts import load_contracts
-from runbundle.redaction.declared import DECLARED
-from runbundle.redaction.derive import Sensitive, contract_from_function
 
 ContractGiven = ToolContract | Mapping[str, Any] | str | Path
 _log = logging.getLogger("runbundle")

@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 
 from runbundle.errors import ConfigError
 from runbundle.format.contract import FieldRule
-from runbundle.otel.approval import given_to
+from runbundle.otel.admission import all_arguments
 from runbundle.otel.capture import arguments_of
 from runbundle.otel.declaring import ContractGiven, declare_tool
 from runbundle.otel.given import kind_of, text_of
@@ -115,7 +115,7 @@ def _tool_of(function: Any, name: str, contract: ContractGiven | None, keep: Ite
         name = declare_tool(inner, _name(inner), name, contract, tuple(keep) if not isinstance(keep, str) else (keep,))
 
     def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
-        return start_tool(name or _name(f), arguments_of(f, a, k)).deciding_on(lambda: given_to(f, a, k))
+        return start_tool(name or _name(f), arguments_of(f, a, k)).deciding_on(lambda: all_arguments(f, a, k))
 
     return _decorate(function, open_tool, _TOOL)
 

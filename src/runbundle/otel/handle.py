@@ -11,8 +11,9 @@ from typing import Any, Self
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
+from runbundle.contracts.approval import Decider, default_decider
+from runbundle.contracts.declared import DECLARED
 from runbundle.otel import active, notices, switch
-from runbundle.otel.approval import Decider, default_decider
 from runbundle.otel.boundary import BoundarySpanProcessor
 from runbundle.otel.composition import stand_in
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
@@ -20,7 +21,6 @@ from runbundle.otel.logs import BoundaryLogProcessor
 from runbundle.otel.processors import raw_processors
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.sealer import FlushResult
-from runbundle.redaction.declared import DECLARED
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from opentelemetry import trace
 
-from runbundle.otel import approval
+from runbundle.contracts import approval
 from runbundle.otel.at_source import add_event, set_attributes
 from runbundle.otel.capture import MAX_CAPTURE_BYTES
 from runbundle.otel.claims import RunScope

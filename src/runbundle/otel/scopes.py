@@ -10,8 +10,10 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Link, Span, SpanKind
 
+from runbundle.contracts import approval
 from runbundle.errors import PolicyBlocked
-from runbundle.otel import active, approval, at_source
+from runbundle.otel import active, at_source
+from runbundle.otel.admission import decision_attributes, decision_needed
 from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope, note_trace
 from runbundle.otel.current import Mark, leave, place, release
 from runbundle.otel.failures import is_cancellation, is_failure, record
@@ -204,7 +206,7 @@ class ToolScope(SpanScope):
 
     def _question(self) -> tuple[approval.Decider, approval.ToolCall] | None:
         call_id = self._attributes["gen_ai.tool.call.id"]
-        return approval.question(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
+        return decision_needed(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
 
     def admit(self) -> None:
         """Ask the decider if the tool's policy says so; raise `PolicyBlocked` unless it lets the call run."""
@@ -221,7 +223,7 @@ class ToolScope(SpanScope):
             self._settle(call, await approval.ask_async(decider, call))
 
     def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
-        at_source.add_event(self.span, "runbundle.policy.decision", approval.attributes_of(call, decision))
+        at_source.add_event(self.span, "runbundle.policy.decision", decision_attributes(call, decision))
         refusal = approval.refusal(call, decision)
         if refusal is not None:
             self._refused = True

@@ -105,3 +105,19 @@ def _reach(nodes: list[Node]) -> State:
             if node.deep is not None:
                 nodes.append(node.deep)
     return tuple(found)
+
+
+def deciding_rule(state: State, path: tuple[str, ...]) -> FieldRule | None:
+    """Return the rule that decides at `path` below the root `state`; `*` in it stands for any one step."""
+    rule: FieldRule | None = None
+    for step in path:
+        rule = best_rule(state) or rule
+        if not leads_on(state, withheld=withholds(rule)):
+            return rule
+        state = advance(state, step)
+    return best_rule(state) or rule
+
+
+def withholds(rule: FieldRule | None) -> bool:
+    """Tell whether a rule keeps nothing of the value that it names."""
+    return rule is not None and rule.effective_action not in ("keep", "truncate")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from runbundle.bundle.vault import VaultWriter, purge, read_vault, vault_key
 from runbundle.errors import ConfigError, KeyNotFound, MalformedBundle
 from runbundle.format.identity import RunKey
+from runbundle.vault.files import VaultWriter, purge, read_vault, vault_key
 
 KEY = vault_key({"RUNBUNDLE_VAULT_KEY": "a key for tests only"})
 OTHER = vault_key({"RUNBUNDLE_VAULT_KEY": "another key for tests"})

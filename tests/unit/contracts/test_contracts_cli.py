@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from runbundle.cli.main import group
-from runbundle.redaction.contracts import load_contracts
+from runbundle.contracts.files import load_contracts
 
 CANARY = "canary-7f3a-value"
 KEEP = {"action": "keep"}

@@ -9,15 +9,15 @@ import pytest
 from pydantic import BaseModel, Field, SecretBytes, SecretStr
 
 import runbundle
-from runbundle.errors import ConfigError, ContractError
-from runbundle.format.contract import DataHandling, FieldRule, ToolContract
-from runbundle.redaction.derive import (
+from runbundle.contracts.derive import (
     Sensitive,
     contract_from_function,
     contract_from_model,
     contract_from_schema,
     contracts_from_tools,
 )
+from runbundle.errors import ConfigError, ContractError
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.receipt import Receipt

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle import redaction
+from runbundle.contracts.explain import explain
+from runbundle.contracts.lint import lint
+from runbundle.contracts.propose import propose
 from runbundle.format.contract import DataHandling, FieldRule, ToolContract, parse_contract
 from runbundle.format.rules import rule_spec
 from runbundle.redaction.detectors.generic import GENERIC_RULES
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.detectors.vendors import VENDOR_RULES
-from runbundle.redaction.explain import explain
-from runbundle.redaction.lint import lint, propose
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.receipt import Receipt

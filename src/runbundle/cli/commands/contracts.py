@@ -12,8 +12,8 @@ from runbundle.cli.printing import say
 from runbundle.format.printable import printable_json
 
 if TYPE_CHECKING:
+    from runbundle.contracts.explain import Explained
     from runbundle.format.contract import Target, ToolContract
-    from runbundle.redaction.explain import Explained
 
 _HINT = "give JSON, or JSON lines"
 
@@ -34,9 +34,9 @@ def lint(files: tuple[str, ...], format_: str) -> None:
     warning. Exit codes: 0 no warnings, 1 warnings, 2 a file is missing or holds no contracts.
     """
     from runbundle.cli.render import plural, table
-    from runbundle.redaction.contracts import load_contracts
-    from runbundle.redaction.lint import INFORMATION
-    from runbundle.redaction.lint import lint as look
+    from runbundle.contracts.files import load_contracts
+    from runbundle.contracts.lint import INFORMATION
+    from runbundle.contracts.lint import lint as look
 
     contracts = [(file, contract) for file in files for contract in load_contracts(file)]
     found = [
@@ -88,7 +88,7 @@ def explain(tool: str, payload: str, files: tuple[str, ...], target: "Target", f
     import orjson
 
     from runbundle.cli.render import table
-    from runbundle.redaction.explain import explain as explained
+    from runbundle.contracts.explain import explain as explained
     from runbundle.redaction.markers import Digester
     from runbundle.redaction.payload import compile_payload_rules, redact_payload
     from runbundle.redaction.receipt import Receipt
@@ -124,10 +124,10 @@ def init(source: str, tool: str | None, format_: str) -> None:
     --tool the arguments of calls. Properties named like credentials get a rule, the rest stays masked until you give
     it one. No value of a payload is printed. Exit codes: 0; 2 if FILE is missing or holds something else.
     """
+    from runbundle.contracts.derive import contracts_from_tools
+    from runbundle.contracts.propose import propose
     from runbundle.errors import ConfigError
     from runbundle.format.contract import parse_contract
-    from runbundle.redaction.derive import contracts_from_tools
-    from runbundle.redaction.lint import propose
 
     values = _parse_all(_read(source), source)
     if not values:
@@ -152,8 +152,8 @@ def _decided_by(row: "Explained") -> str:
 
 
 def _contract_of(tool: str, files: tuple[str, ...]) -> "ToolContract":
+    from runbundle.contracts.files import by_name
     from runbundle.errors import ConfigError
-    from runbundle.redaction.contracts import by_name
 
     if not files:
         raise ConfigError("no contracts are given", hint="give --contracts FILE, or set RUNBUNDLE_CONTRACTS")
@@ -165,7 +165,7 @@ def _contract_of(tool: str, files: tuple[str, ...]) -> "ToolContract":
 
 def _with_credentials(contract: "ToolContract") -> dict[str, Any]:
     """Return a contract as plain data, with a rule for each property that is named like a credential."""
-    from runbundle.redaction.lint import credential_rules
+    from runbundle.contracts.propose import credential_rules
 
     data = contract.model_dump(mode="json", exclude_defaults=True)
     rules: list[Any] = data.get("data", {}).get("rules", [])

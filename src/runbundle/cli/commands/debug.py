@@ -24,10 +24,10 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
     history. Exit codes: 0 done, 2 no such run or no key, 4 the vault was altered or is under another key.
     """
     from runbundle.bundle.catalog.locate import resolve
-    from runbundle.bundle.vault import read_vault, vault_key
     from runbundle.errors import MalformedBundle
     from runbundle.format.identity import RunKey
     from runbundle.store.places import vault_of
+    from runbundle.vault.files import read_vault, vault_key
 
     store = open_store(store_url)
     _, key = resolve(store, run)
@@ -53,8 +53,8 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
 @reports_errors
 def purge_(everything: bool, store_url: str) -> None:
     """Remove from the vault what has expired. Every start in debug mode does the same."""
-    from runbundle.bundle.vault import purge
     from runbundle.store.places import vault_of
+    from runbundle.vault.files import purge
 
     root = vault_of(open_store(store_url))
     removed = purge(root, everything=everything)

@@ -1,28 +1,19 @@
-"""Where the rules of a contract apply: the places of a schema, the values of a payload, and which rule decides each.
-
-Nothing here says what a value is.
-"""
+"""`explain` says of each value of a payload which rule decides what becomes of it. It shows no values."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
-from urllib.parse import unquote
 
 import orjson
 
-from runbundle.errors import ContractError
+from runbundle.contracts.schema_walk import selector_of
 from runbundle.format.contract import Action, FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.labelled import labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import is_digest, is_marker, marker
 from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, labelled
 from runbundle.redaction.receipt import Receipt
-from runbundle.redaction.selectors import State, advance, best_rule, leads_on, names
-
-MAX_STEPS = 16
-_MAX_LEVELS = 64
-_MAX_PLACES = 10_000
-_SAYS = frozenset({"writeOnly", "format", "x-sensitive"})
+from runbundle.redaction.selectors import State, advance, best_rule, leads_on, names, withholds
 
 
 class Explained(NamedTuple):
@@ -79,21 +70,6 @@ def _keys_in(payload: Any) -> Iterator[str]:
                 pending.append(orjson.loads(item.encode("utf-8", "replace")))
 
 
-def deciding_rule(state: State, path: tuple[str, ...]) -> FieldRule | None:
-    """Return the rule that decides at `path` below the root `state`; `*` in it stands for any one step."""
-    rule: FieldRule | None = None
-    for step in path:
-        rule = best_rule(state) or rule
-        if not leads_on(state, withheld=_withholds(rule)):
-            return rule
-        state = advance(state, step)
-    return best_rule(state) or rule
-
-
-def _withholds(rule: FieldRule | None) -> bool:
-    return rule is not None and rule.effective_action not in ("keep", "truncate")
-
-
 def _walk(
     value: Any, rules: PayloadRules, state: State, inherited: FieldRule | None, path: str, depth: int
 ) -> Iterator[Explained]:
@@ -103,7 +79,7 @@ def _walk(
     if depth > MAX_DEPTH:
         yield from _whole(value, _Cause(None, "mask", f"nested deeper than {MAX_DEPTH}", _nameable(rules)), path)
         return
-    if leads_on(state, withheld=_withholds(rule)):
+    if leads_on(state, withheld=withholds(rule)):
         if isinstance(value, Mapping):
             yield from _walk_map(cast("Mapping[Any, Any]", value), rules, state, rule, path, depth)
             return
@@ -141,7 +117,7 @@ def _walk_map(
     hidden = 0
     if not value:
         yield _empty(path)
-    kept_below = rule is not None and not _withholds(rule)
+    kept_below = rule is not None and not withholds(rule)
     labels = labels_of_map(value)
     for index, (key, item) in enumerate(value.items(), 1):
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
@@ -228,95 +204,3 @@ def _row(path: str, cause: _Cause, action: Action, why: str = "") -> Explained:
 
 def _empty(path: str) -> Explained:
     return Explained(path, "", "undeclared", "keep", "empty")
-
-
-class Place(NamedTuple):
-    """A node of a JSON Schema and where the values that it describes are: a path with `*` for any step."""
-
-    path: tuple[str, ...]
-    node: Mapping[str, Any]
-    ends: bool
-    """Whether its `$ref` was not followed: it leads back, out of the document, or nowhere."""
-
-
-def schema_places(schema: Any, where: str = "schema") -> list[Place]:
-    """Walk a JSON Schema through references, properties, items and alternatives; cycles end.
-
-    Raises `ContractError` for what is no schema, more than 16 steps, or more than 10,000 places.
-    """
-    found: list[Place] = []
-
-    def visit(node: Any, path: tuple[str, ...], seen: frozenset[str], level: int) -> None:
-        at = where + selector_of(path)
-        if isinstance(node, bool):
-            return
-        node = as_object(node, at)
-        if len(path) > MAX_STEPS or level > _MAX_LEVELS or len(found) >= _MAX_PLACES:
-            raise ContractError(f"schemas nest at most {MAX_STEPS} deep, in {_MAX_PLACES} places", path=at)
-        reference = node.get("$ref")
-        if reference is not None and not isinstance(reference, str):
-            raise ContractError("$ref is a text", path=at)
-        referenced = None if reference is None or reference in seen else _referenced(schema, reference)
-        found.append(Place(path, node, reference is not None and referenced is None))
-        if referenced is not None:
-            visit(referenced, path, seen | {cast("str", reference)}, level + 1)
-        for step, item, literal in _below(node, at):
-            start = len(found)
-            visit(item, path if step is None else (*path, step), seen, level + 1)
-            if literal and step in ("*", "**"):
-                # No selector names this property: as a wildcard it would let its neighbours through.
-                if any(_SAYS & place.node.keys() for place in found[start:]):
-                    raise ContractError(f"a property named {step!r} cannot be selected", path=at)
-                del found[start:]
-
-    visit(schema, (), frozenset(), 0)
-    return found
-
-
-def selector_of(path: tuple[str, ...]) -> str:
-    """Return a path as a selector."""
-    return "".join("/" + step.replace("~", "~0").replace("/", "~1") for step in path)
-
-
-def _below(node: Mapping[str, Any], at: str) -> Iterator[tuple[str | None, Any, bool]]:
-    """Yield the schemas below a node: the step to each, or None for the same value, and whether it is a name."""
-    for key, item in as_object(node.get("properties", {}), f"{at}.properties").items():
-        yield key, item, True
-    for item in as_object(node.get("patternProperties", {}), f"{at}.patternProperties").values():
-        yield "*", item, False
-    if "additionalProperties" in node:
-        yield "*", node["additionalProperties"], False
-    items = node.get("items", True)
-    if not isinstance(items, list):
-        yield "*", items, False
-        items = node.get("prefixItems", [])
-    for index, item in enumerate(as_list(items, f"{at}.prefixItems")):
-        yield str(index), item, False
-    for key in ("anyOf", "oneOf", "allOf"):
-        for item in as_list(node.get(key, []), f"{at}.{key}"):
-            yield None, item, False
-    for key in ("if", "then", "else"):
-        yield None, node.get(key, True), False
-
-
-def _referenced(root: Any, reference: str) -> Any:
-    """Return what a `$ref` within the document names, or None."""
-    node = root if reference.startswith("#") else None
-    for part in unquote(reference[1:]).split("/")[1:]:
-        part = part.replace("~1", "/").replace("~0", "~")
-        node = cast("Mapping[str, Any]", node).get(part) if isinstance(node, Mapping) else None
-    return node
-
-
-def as_object(value: Any, at: str) -> Mapping[str, Any]:
-    """Return `value`, or raise `ContractError` if it is no JSON object."""
-    if not isinstance(value, Mapping):
-        raise ContractError("is not an object", path=at)
-    return cast("Mapping[str, Any]", value)
-
-
-def as_list(value: Any, at: str) -> list[Any]:
-    """Return `value`, or raise `ContractError` if it is no JSON list."""
-    if not isinstance(value, list):
-        raise ContractError("is not a list", path=at)
-    return cast("list[Any]", value)

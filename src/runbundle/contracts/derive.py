@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema
 
+from runbundle.contracts.schema_walk import as_list, as_object, schema_places, selector_of
 from runbundle.errors import ConfigError, ContractError
 from runbundle.format.contract import (
     DEFAULT_ACTION,
@@ -25,8 +26,7 @@ from runbundle.format.contract import (
     ToolContract,
     parse_contract,
 )
-from runbundle.redaction.explain import as_list, as_object, deciding_rule, schema_places, selector_of
-from runbundle.redaction.selectors import compile_rules
+from runbundle.redaction.selectors import compile_rules, deciding_rule
 
 _Mode = Literal["validation", "serialization"]
 _ITERATORS = ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")

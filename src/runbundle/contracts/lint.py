@@ -1,22 +1,17 @@
-"""What looks wrong in a contract, and a first proposal for one from payloads that were seen. Values are never shown."""
+"""`lint` says what looks wrong in a contract. It shows no values."""
 
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
+from runbundle.contracts.schema_walk import Place, has_parts, schema_places, selector_of
 from runbundle.format.contract import FieldRule, Target, ToolContract
-from runbundle.redaction.credential_words import credential_key, holds_below
-from runbundle.redaction.explain import MAX_STEPS, Place, deciding_rule, schema_places, selector_of
-from runbundle.redaction.floor import safe_name
-from runbundle.redaction.selectors import advance, advance_anywhere, best_rule, compile_rules
+from runbundle.redaction.credential_words import credential_key
+from runbundle.redaction.selectors import advance, advance_anywhere, best_rule, compile_rules, deciding_rule
 
 INFORMATION = frozenset({"RC106"})
 """Codes that say how things are, not that something is wrong."""
 
 _LISTED = 5
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
-_FIELDS = 64
-"""An object with more keys than this is a mapping whose keys are data."""
 
 
 class LintWarning(NamedTuple):
@@ -91,7 +86,7 @@ def _schemas(contract: ToolContract) -> Iterator[LintWarning]:
                     "RC102", where + selector_of(path), f"is named like a credential, but {_reason(rule)}",
                     "give it a rule of its own with data_class credential",
                 )  # fmt: skip
-            if rule is None and path and not scalar and not any(_has_parts(node) for node in nodes):
+            if rule is None and path and not scalar and not any(has_parts(node) for node in nodes):
                 unnamed.append(selector_of(path))
         if unnamed:
             listed = ", ".join(unnamed[:_LISTED]) + (", …" if len(unnamed) > _LISTED else "")
@@ -148,66 +143,3 @@ def _reason(rule: FieldRule | None) -> str:
 
 def _is_scalar(node: Mapping[str, Any]) -> bool:
     return node.get("type") in ("integer", "number", "boolean", "null")
-
-
-def _has_parts(node: Mapping[str, Any]) -> bool:
-    parts = ("properties", "items", "prefixItems", "patternProperties")
-    return any(node.get(key) for key in parts) or isinstance(node.get("additionalProperties"), Mapping)
-
-
-def propose(observations: Sequence[Any], name: str) -> dict[str, Any]:
-    """Propose a contract, as plain data, for a tool that was seen to be called with these arguments.
-
-    It holds names and types of fields and a credential rule for each that is named like one; the rest has no rule
-    and stays masked. No value is in it, nor a key that may be one: an object with such keys is described as a
-    mapping. Its side effects are left at the default, for a person to judge.
-    """
-    schema = _observed(list(observations), 0)
-    return {"name": name, "input_schema": schema, "data": {"rules": credential_rules(schema)}}
-
-
-def credential_rules(schema: Mapping[str, Any], target: Target = "input") -> list[dict[str, str]]:
-    """Return a rule, as plain data, for each property that is named like a credential."""
-    paths: list[tuple[str, ...]] = []
-    for place in schema_places(schema):
-        path = place.path
-        above = any(path[: len(other)] == other for other in paths)
-        named = path and credential_key(path[-1]) == "strong"
-        if named and not above and (holds_below(path[-1]) or not _has_parts(place.node)):
-            paths.append(path)
-    return [{"selector": selector_of(path), "target": target, "data_class": "credential"} for path in paths]
-
-
-def _observed(values: list[Any], depth: int) -> dict[str, Any]:
-    """Describe values that were seen at one place; nothing is said of what nests deeper than a schema may."""
-    if depth >= MAX_STEPS:
-        return {}
-    objects = [cast("dict[str, Any]", value) for value in values if isinstance(value, dict)]
-    arrays = [cast("list[Any]", value) for value in values if isinstance(value, list)]
-    types = sorted({_type(value) for value in values if not isinstance(value, dict | list)})
-    kinds: list[dict[str, Any]] = [{"type": kind} for kind in types]
-    if arrays:
-        items = [item for array in arrays for item in array]
-        kinds.append({"type": "array", **({"items": _observed(items, depth + 1)} if items else {})})
-    if objects:
-        kinds.append(_observed_object(objects, depth))
-    return {"anyOf": kinds} if len(kinds) > 1 else kinds[0] if kinds else {}
-
-
-def _observed_object(objects: list[dict[str, Any]], depth: int) -> dict[str, Any]:
-    found: dict[str, list[Any]] = {}
-    for item in objects:
-        for key, value in item.items():
-            found.setdefault(key, []).append(value)
-    if len(found) > _FIELDS or not all(_FIELD_NAME.fullmatch(key) and safe_name(key) for key in found):
-        values = [value for seen in found.values() for value in seen]
-        return {"type": "object", "additionalProperties": _observed(values, depth + 1)}
-    return {"type": "object", "properties": {key: _observed(seen, depth + 1) for key, seen in sorted(found.items())}}
-
-
-def _type(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    return "integer" if isinstance(value, int) else "number" if isinstance(value, float) else "string"

@@ -10,14 +10,11 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, Literal, cast
 from weakref import WeakSet
 
 from runbundle.errors import PolicyBlocked
 from runbundle.format.contract import ToolContract
-from runbundle.otel import active
-from runbundle.otel.capture import arguments_of, signature_of
 from runbundle.redaction.floor import safe_name
 
 _log = logging.getLogger("runbundle")
@@ -77,18 +74,6 @@ def default_decider(call: ToolCall) -> Decision:
     if policy == "allow":
         return Decision("allowed", call.rule)
     return Decision("blocked", call.rule, NOBODY if policy == "require_approval" else "")
-
-
-def question(
-    tool: str, arguments: Callable[[], Mapping[str, Any]], *, call_id: str, run_id: str
-) -> tuple[Decider, ToolCall] | None:
-    """Return who is to be asked what before the call may run, or None if it may run as it is."""
-    handle = active.get()
-    contract = handle.boundary.redactor.policy.contracts.get(tool) if handle is not None else None
-    if handle is None or contract is None or contract.effective_policy == "allow":
-        return None
-    call = ToolCall(tool, MappingProxyType(arguments()), call_id, contract, run_id)
-    return (default_decider if contract.effective_policy == "deny" else handle.decider), call
 
 
 def ask(decider: Decider, call: ToolCall) -> Decision:
@@ -151,34 +136,3 @@ def refusal(call: ToolCall, decision: Decision) -> PolicyBlocked | None:
 def is_refusal(error: BaseException) -> bool:
     """Tell whether `refusal` made this error, as against one that an agent raised by itself."""
     return isinstance(error, PolicyBlocked) and error in _refusals
-
-
-def attributes_of(call: ToolCall, decision: Decision) -> dict[str, str]:
-    """Return the attributes of the event `runbundle.policy.decision`."""
-    # The rule says as much as the default reason does, of which redaction would leave a digest.
-    reason = "" if decision.reason == NOBODY else decision.reason
-    said = {"decision": decision.outcome, "rule": decision.rule, "reason": reason, "tool": call.tool}
-    return {f"runbundle.policy.{key}": value for key, value in said.items() if value}
-
-
-def given_to(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a call's arguments as the function will see them: as `arguments_of`, with defaults.
-
-    A keyword that `**kwargs` takes up under the name of another parameter does not hide that parameter's value.
-    """
-    signature = signature_of(function)
-    try:
-        bound = signature.bind(*args, **kwargs) if signature is not None else None
-    except TypeError:  # the call could not be made anyhow
-        bound = None
-    if signature is None or bound is None:
-        return arguments_of(function, args, kwargs)
-    bound.apply_defaults()
-    named, extra = dict(bound.arguments), dict[str, Any]()
-    first = next(iter(signature.parameters), None)
-    if first in ("self", "cls"):
-        named.pop(first, None)
-    for parameter in signature.parameters.values():
-        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            extra = cast("dict[str, Any]", named.pop(parameter.name, {}))
-    return {**extra, **named}

@@ -6,12 +6,12 @@ import weakref
 from pathlib import Path
 
 from runbundle import settings
-from runbundle.bundle.vault import DEFAULT_TTL_S, VaultWriter, purge, vault_key
 from runbundle.errors import ConfigError
 from runbundle.format.identity import RunKey
-from runbundle.redaction.debug import DebugContent
 from runbundle.redaction.engine import Redactor
 from runbundle.signals.records import SpanRecord
+from runbundle.vault.content import DebugContent
+from runbundle.vault.files import DEFAULT_TTL_S, VaultWriter, purge, vault_key
 
 _log = logging.getLogger("runbundle")
 FLAG = "RUNBUNDLE_DEBUG_CONTENT"

@@ -1,0 +1,1 @@
+"""Debug mode: raw content, encrypted, beside the bundles and never in one."""
