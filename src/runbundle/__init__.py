@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     )
     from runbundle.otel.threads import carrier, continue_run, in_context
     from runbundle.recording.results import FlushResult
-    from runbundle.redaction.detectors.known import register_secret
+    from runbundle.redaction.detectors.known_secrets import register_secret
 
 
 def _on_one_line(record: logging.LogRecord) -> bool:
@@ -86,7 +86,7 @@ _PLACES = {
     "runbundle.contracts.derive": [
         "Sensitive", "contract_from_function", "contract_from_model", "contract_from_schema", "contracts_from_tools",
     ],
-    "runbundle.redaction.detectors.known": ["register_secret"],
+    "runbundle.redaction.detectors.known_secrets": ["register_secret"],
 }  # fmt: skip
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
 

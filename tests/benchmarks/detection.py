@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from runbundle.format.identity import RunKey
-from runbundle.redaction.detectors.generic import GENERIC_RULES
+from runbundle.redaction.detectors.context_rules import GENERIC_RULES
+from runbundle.redaction.detectors.detector import Detector, Found, default_detector
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.prefilter import KeywordFilter
-from runbundle.redaction.detectors.text import Detector, Found, default_detector
-from runbundle.redaction.detectors.vendors import VENDOR_RULES
+from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 
 COVERED = 0.8
 _CORE = (*VENDOR_RULES, *GENERIC_RULES)
@@ -110,8 +110,8 @@ def cost_of_a_span() -> tuple[float, float, float]:
 
     from runbundle.contracts.files import by_name
     from runbundle.otel.spans import SpanCodec
-    from runbundle.redaction.engine import Redactor
     from runbundle.redaction.policy import Policy
+    from runbundle.redaction.redactor import Redactor
     from tests.benchmarks.pipeline import CONTRACTS, PAYLOAD
 
     exporter = InMemorySpanExporter()

@@ -8,8 +8,8 @@ import pytest
 import re2
 import yaml
 
-from runbundle.redaction.floor import has_credential
 from runbundle.redaction.markers import CLASSES, Digester, marker
+from runbundle.redaction.permitted.safe_text import has_credential
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 
 CONFIG: dict[str, Any] = yaml.safe_load((Path(__file__).parents[2] / "collector" / "config.yaml").read_text())

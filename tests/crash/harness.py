@@ -34,7 +34,7 @@ from runbundle.journal import mapped
 from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.otel.scopes import SpanScope
 from runbundle.recording.publish import recover
-from runbundle.redaction.detectors.text import default_detector, format_detector
+from runbundle.redaction.detectors.detector import default_detector, format_detector
 from runbundle.store import ArtifactStore, LocalStore
 
 default_detector()  # compiled once, here: a child inherits it

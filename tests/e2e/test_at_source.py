@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 import runbundle
 from runbundle.otel import active, at_source, composition
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.redactor import Redactor
 from tests.conftest import KEY, sealed
 
 Configured = Callable[..., runbundle.Handle]

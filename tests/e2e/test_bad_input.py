@@ -276,7 +276,7 @@ def test_a_failing_downstream_processor_does_not_reach_the_agent(configured: Con
 
 def test_a_redactor_that_fails_leaves_a_skeleton(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail closed: ids, times and status code, and nothing of what was there."""
-    from runbundle.redaction import engine
+    from runbundle.redaction import redactor as engine
 
     handle = configured()
 

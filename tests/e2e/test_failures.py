@@ -14,7 +14,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.errors import PolicyBlocked
 from runbundle.otel.failures import type_name
-from runbundle.redaction.shapes import is_name
+from runbundle.redaction.permitted.values import is_name
 from tests.conftest import sealed
 
 Configured = Callable[..., runbundle.Handle]

@@ -16,7 +16,7 @@ from langgraph.types import Command, interrupt
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.runstate import SqliteRunStore
 from runbundle.runstate.langgraph import RunStoreSaver
 from tests.conftest import all_bytes, sealed

@@ -18,11 +18,11 @@ except ImportError:
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 from runbundle.format.contract import ToolContract
-from runbundle.redaction.detectors.text import default_detector, masked
+from runbundle.redaction.detectors.detector import default_detector, masked
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.receipt import Receipt, parse_receipt
-from runbundle.redaction.text import reduce_stacktrace
+from runbundle.redaction.traces_and_roles import reduce_stacktrace
 
 _CONTRACT = ToolContract.model_validate(
     {

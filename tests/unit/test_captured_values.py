@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from runbundle.format.contract import parse_contract
 from runbundle.redaction.captured import WORDS
-from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester, canonical, is_digest, marker_parts
 from runbundle.redaction.messages import described
 from runbundle.redaction.policy import Policy
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import SPAN_KEYS
 from tests.unit.test_redaction_laws import keys, record, values
 

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle.format.contract import parse_contract
-from runbundle.redaction.detectors.text import default_detector, format_detector
-from runbundle.redaction.engine import Redactor
-from runbundle.redaction.floor import has_credential
+from runbundle.redaction.detectors.detector import default_detector, format_detector
 from runbundle.redaction.markers import DIGEST, Digester, blanked, is_digest, is_marker, marker, marker_parts
+from runbundle.redaction.permitted.safe_text import has_credential
 from runbundle.redaction.policy import Policy
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import LogRecordDict, SpanRecord
 
 CONTRACT = parse_contract(

@@ -16,7 +16,7 @@ from runbundle.keyring import given_key, kept_keys
 from runbundle.keyring.given_key import digest_key_given, require_key, stretched
 from runbundle.otel.composition import composed
 from runbundle.otel.digest_key import digest_key, key_standing
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
 from runbundle.runstate.sealed import EncryptedRunStore
 from runbundle.store import LocalStore

@@ -10,16 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle.format.contract import parse_contract
-from runbundle.redaction.configuration import redact_configuration
-from runbundle.redaction.credential_words import credential_key
+from runbundle.redaction.detectors.credential_words import credential_key
+from runbundle.redaction.detectors.detector import DECODING_DEPTH, MASK
 from runbundle.redaction.detectors.environment import secrets_of_environment
-from runbundle.redaction.detectors.kept import redact_text
-from runbundle.redaction.detectors.text import DECODING_DEPTH, MASK
-from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.configuration import redact_configuration
+from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.permitted.kept_text import redact_text
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.redactor import Redactor
 from tests.unit.test_redaction_laws import record
 
 SECRET = "Tr0ub4dor&3xy"

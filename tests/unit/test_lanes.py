@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle.otel.lanes import LANE_LIMIT, Control, Lane, below, name_of, segment
-from runbundle.redaction.shapes import is_name, own_value
+from runbundle.redaction.permitted.values import is_name, own_value
 
 
 @given(

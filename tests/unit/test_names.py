@@ -6,12 +6,12 @@ import orjson
 import pytest
 
 import runbundle
-from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester, is_marker, marker, marker_parts
-from runbundle.redaction.names import BLANKS, CHARS, LONGER, longest_name, names_a_person
+from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER, longest_name, names_a_person
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import parse_receipt
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 from runbundle.signals.records import SpanRecord
 from tests.unit.test_redaction_laws import record

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle.format.contract import DataHandling, FieldRule, ToolContract, parse_contract
-from runbundle.redaction.configuration import redact_configuration
-from runbundle.redaction.detectors.text import MASK
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.detectors.detector import MASK
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.configuration import redact_configuration
+from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import SpanRecord
 
@@ -207,7 +207,7 @@ def test_everything_below_a_key_that_names_a_credential_is_withheld(config: Any,
 )  # fmt: skip
 def test_short_texts_are_judged_as_long_ones_are(parts: list[str]) -> None:
     """The floor has one list of formats and two engines, which agree on every short ASCII text."""
-    from runbundle.redaction import floor
+    from runbundle.redaction.permitted import safe_text as floor
 
     text = "".join(parts)[: floor._SHORT]
     assert (floor._SHORT_CREDENTIAL.search(text) is None) == (floor._CREDENTIAL.search(text) is None)

@@ -5,11 +5,11 @@ from typing import Any
 import orjson
 
 from runbundle.contracts.files import by_name
-from runbundle.redaction import taint
-from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester
+from runbundle.redaction.payloads import taint
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
 
 CONTRACTS = by_name(

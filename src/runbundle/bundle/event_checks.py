@@ -10,8 +10,8 @@ from runbundle.bundle.reader import first_problem
 from runbundle.bundle.time_checks import TimeChecks
 from runbundle.format.events import Event
 from runbundle.format.run import RunIndex
-from runbundle.redaction.floor import has_credential_format
 from runbundle.redaction.markers import is_digest, is_marker
+from runbundle.redaction.permitted.safe_text import has_credential_format
 from runbundle.redaction.receipt import Receipt, read_receipt
 from runbundle.signals.keys import SPAN_KEYS
 

@@ -29,7 +29,7 @@ from runbundle.format.events import Event
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, RUN, name_of
 from runbundle.format.run import FileEntry
-from runbundle.redaction.floor import has_credential
+from runbundle.redaction.permitted.safe_text import has_credential
 
 Add = Callable[..., None]
 _MOST_NAMED = 8  # fields, in one finding

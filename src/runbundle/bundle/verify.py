@@ -29,7 +29,7 @@ from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS, file_at
 from runbundle.format.run import ConfigSnapshot, RunIndex
 from runbundle.format.tool_calls import ToolCall, ToolCalls
 from runbundle.format.verify_report import VerifyReport
-from runbundle.redaction.floor import has_credential
+from runbundle.redaction.permitted.safe_text import has_credential
 from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)

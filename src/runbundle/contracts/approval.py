@@ -15,7 +15,7 @@ from weakref import WeakSet
 
 from runbundle.errors import PolicyBlocked
 from runbundle.format.contract import ToolContract
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.permitted.safe_text import safe_name
 
 _log = logging.getLogger("runbundle")
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from runbundle.errors import ContractError
 from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.redactor import Redactor
 
 
 class _Declaration(NamedTuple):

@@ -26,7 +26,7 @@ from runbundle.format.contract import (
     ToolContract,
     parse_contract,
 )
-from runbundle.redaction.selectors import compile_rules, deciding_rule
+from runbundle.redaction.payloads.selectors import compile_rules, deciding_rule
 
 _Mode = Literal["validation", "serialization"]
 _ITERATORS = ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator")

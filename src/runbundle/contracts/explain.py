@@ -8,12 +8,12 @@ import orjson
 
 from runbundle.contracts.schema_walk import selector_of
 from runbundle.format.contract import Action, FieldRule, Target, ToolContract
-from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.labelled import labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import is_digest, is_marker, marker
-from runbundle.redaction.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, labelled
+from runbundle.redaction.payloads.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, labelled
+from runbundle.redaction.payloads.selectors import State, advance, best_rule, leads_on, names, withholds
+from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.permitted.labelled import labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.receipt import Receipt
-from runbundle.redaction.selectors import State, advance, best_rule, leads_on, names, withholds
 
 
 class Explained(NamedTuple):

@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from runbundle.contracts.schema_walk import Place, has_parts, schema_places, selector_of
 from runbundle.format.contract import FieldRule, Target, ToolContract
-from runbundle.redaction.credential_words import credential_key
-from runbundle.redaction.selectors import advance, advance_anywhere, best_rule, compile_rules, deciding_rule
+from runbundle.redaction.detectors.credential_words import credential_key
+from runbundle.redaction.payloads.selectors import advance, advance_anywhere, best_rule, compile_rules, deciding_rule
 
 INFORMATION = frozenset({"RC106"})
 """Codes that say how things are, not that something is wrong."""

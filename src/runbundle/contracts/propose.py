@@ -6,8 +6,8 @@ from typing import Any, cast
 
 from runbundle.contracts.schema_walk import MAX_STEPS, has_parts, schema_places, selector_of
 from runbundle.format.contract import Target
-from runbundle.redaction.credential_words import credential_key, holds_below
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.detectors.credential_words import credential_key, holds_below
+from runbundle.redaction.permitted.safe_text import safe_name
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 _FIELDS = 64

@@ -8,7 +8,7 @@ from typing import Any
 from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.redaction.again import redact_again
-from runbundle.redaction.shapes import is_name
+from runbundle.redaction.permitted.values import is_name
 from runbundle.signals.reading import text_of
 from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below
 

@@ -20,9 +20,9 @@ from runbundle.otel.composition import redactor_at_source
 from runbundle.redaction.captured import CAPTURE, Said, with_said
 from runbundle.redaction.markers import marker
 from runbundle.redaction.messages import MESSAGES
-from runbundle.redaction.shapes import RECEIPT, allowed
-from runbundle.redaction.text import derived_names
+from runbundle.redaction.permitted.values import RECEIPT, allowed
 from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.names import derived_names
 from runbundle.signals.records import EventRecord, ResourceRecord, ScopeRecord, SpanRecord
 
 if TYPE_CHECKING:

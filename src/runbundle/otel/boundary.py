@@ -25,8 +25,8 @@ from runbundle.otel.spans import SpanCodec, identity
 from runbundle.otel.versions import versions_text
 from runbundle.process.complaints import Complaints
 from runbundle.recording.recorder import Recorder
-from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import marker
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
 from runbundle.vault.debug_mode import DebugVault
 

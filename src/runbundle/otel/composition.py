@@ -15,11 +15,11 @@ from runbundle.contracts.files import by_name
 from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel.digest_key import digest_key
+from runbundle.redaction.detectors.detector import default_detector
 from runbundle.redaction.detectors.environment import register_environment
-from runbundle.redaction.detectors.text import default_detector
-from runbundle.redaction.engine import Redactor
-from runbundle.redaction.globs import checked_keys, checked_names
+from runbundle.redaction.permitted.globs import checked_keys, checked_names
 from runbundle.redaction.policy import Policy
+from runbundle.redaction.redactor import Redactor
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.places import DEFAULT_STORE
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from runbundle.errors import ConfigError
 from runbundle.keyring import kept_keys
 from runbundle.keyring.given_key import GivenKey, digest_key_given, stretched
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester, texts_of_key
 from runbundle.redaction.policy import KeyOrigin
 from runbundle.store.url import canonical_url, local_root

@@ -14,7 +14,7 @@ from runbundle.otel import active, notices, switch
 from runbundle.otel.digest_key import key_standing
 from runbundle.otel.processors import innermost, is_safe, processors_of, raw_processors, writes_bundles
 from runbundle.redaction.detectors.environment import is_environment_secret
-from runbundle.redaction.detectors.known import WHY
+from runbundle.redaction.detectors.known_secrets import WHY
 from runbundle.redaction.detectors.known_values import refusal
 
 _GROUPS = {

@@ -16,7 +16,7 @@ from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
 from runbundle.otel.composition import Redacted, composed, redacts_all
 from runbundle.otel.guests import is_guest, shown_span
 from runbundle.otel.spans import SpanCodec
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.redactor import Redactor
 
 
 def _followed(own: Redactor) -> Redactor:

@@ -8,7 +8,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from pydantic import ValidationError
 
 from runbundle.otel.at_source import add_event, record_exception, set_attributes
-from runbundle.redaction.shapes import is_name
+from runbundle.redaction.permitted.values import is_name
 
 _MEMBERS = 4
 

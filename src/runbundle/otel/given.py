@@ -20,7 +20,7 @@ from runbundle.otel.ids import new_run_id
 from runbundle.otel.leaves import type_of
 from runbundle.redaction.captured import CAPTURE, with_said
 from runbundle.redaction.markers import marker
-from runbundle.redaction.shapes import CLAIMED
+from runbundle.redaction.permitted.values import CLAIMED
 
 P = ParamSpec("P")
 MAX_TEXT = 4096

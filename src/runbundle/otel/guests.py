@@ -16,7 +16,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from runbundle.format.identity import NO_RUN
 from runbundle.otel.spans import SpanCodec, bounded_list
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.guests import any_of_agents, mask_attributes, mask_text, mask_value
 from runbundle.signals.operations import is_agent_work
 from runbundle.signals.records import LATEST_NS

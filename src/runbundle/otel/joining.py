@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, cast
 import orjson
 
 from runbundle.format.identity import valid_run_id
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.permitted.safe_text import safe_name
 
 ENTRY = "runbundle.run"
 """Key of the baggage entry."""

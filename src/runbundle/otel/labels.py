@@ -5,7 +5,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace import Span
 
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals.operations import Operation, operation
 
 

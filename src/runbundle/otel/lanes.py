@@ -11,7 +11,7 @@ import hashlib
 from types import CoroutineType
 from typing import Any, get_args
 
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals.operations import Operation
 
 LANE_LIMIT = 200

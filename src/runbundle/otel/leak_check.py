@@ -32,7 +32,7 @@ from runbundle.otel.leak_sinks import Captured, SinkReport, grpc_sink, http_sink
 from runbundle.otel.planting import plant_own
 from runbundle.otel.processors import exporters_of, log_exporters_of
 from runbundle.otel.scopes import start_run
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.store import LocalStore
 
 _SUCCESS = {False: SpanExportResult.SUCCESS, True: LogRecordExportResult.SUCCESS}

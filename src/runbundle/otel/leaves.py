@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 
 from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
-from runbundle.redaction.detectors.known import register_secret
+from runbundle.redaction.detectors.known_secrets import register_secret
 from runbundle.redaction.markers import marker
 
 Tag = Literal["native", "leaf", "map", "list", "set", "model", "fields", "none"]

@@ -20,7 +20,7 @@ from runbundle.otel.limits import chars_of, state_cut
 from runbundle.otel.membership import Membership
 from runbundle.otel.spans import SpanCodec, to_scope
 from runbundle.recording.recorder import Recorder
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import LogRecordDict
 
 

@@ -31,7 +31,7 @@ from runbundle.otel.run_context import RUN
 from runbundle.otel.spans import identity
 from runbundle.otel.spawning import RunLanes
 from runbundle.process.mutex import Mutex
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals.operations import Operation, is_agent_work
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})

@@ -1,7 +1,7 @@
 """How much was seen that is in no run, and whose it was; and how many runs nobody sees."""
 
 from runbundle.process.mutex import Mutex
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.permitted.safe_text import safe_name
 
 _MAX_SCOPES = 256
 OTHER = "other"

@@ -32,7 +32,7 @@ from runbundle.otel.ids import new_call_id
 from runbundle.otel.run_context import current_scope, unrecorded, with_scope
 from runbundle.otel.run_handle import RunHandle
 from runbundle.otel.versions import versions_text
-from runbundle.redaction.shapes import CLAIMED
+from runbundle.redaction.permitted.values import CLAIMED
 
 
 class SpanScope:

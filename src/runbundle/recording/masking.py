@@ -10,9 +10,9 @@ from typing import Any, cast
 
 import orjson
 
-from runbundle.redaction.detectors.kept import is_known_number
-from runbundle.redaction.detectors.text import MASK, format_detector, masked
+from runbundle.redaction.detectors.detector import MASK, format_detector, masked
 from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.signals.keys import NAMES_RUNS, SPAN_KEYS
 
 _FORMAT = frozenset({

@@ -21,7 +21,7 @@ from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
 from runbundle.process.disk import make_folder, write
-from runbundle.redaction.detectors.text import format_detector
+from runbundle.redaction.detectors.detector import format_detector
 from runbundle.store.regular import refuse_link
 
 _log = logging.getLogger("runbundle")

@@ -18,12 +18,12 @@ from functools import lru_cache
 from typing import Any, cast, get_args
 
 from runbundle.format.contract import DataHandling, FieldRule, Target, ToolContract
-from runbundle.redaction.credential_words import credential_key, is_credential
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.detectors.credential_words import credential_key, is_credential
 from runbundle.redaction.markers import HIDDEN, Digester
+from runbundle.redaction.permitted.values import RECEIPT, allowed, is_name
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import parse_receipt
-from runbundle.redaction.shapes import RECEIPT, allowed, is_name
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import LogRecordDict, SpanRecord
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
-from runbundle.redaction.credential_words import is_credential
-from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.detectors.credential_words import is_credential
 from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals.keys import SPAN_KEYS
 

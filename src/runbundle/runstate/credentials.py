@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runbundle.redaction.credential_words import credential_key
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.credential_words import credential_key
+from runbundle.redaction.detectors.known_secrets import KNOWN
 
 MASK = "[REDACTED]"
 _HOLDERS = {dict, list}

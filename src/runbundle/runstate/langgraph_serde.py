@@ -9,7 +9,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.serde.types import _DeltaSnapshot as DeltaSnapshot  # pyright: ignore[reportPrivateUsage]
 
 from runbundle.errors import ConfigError, RunbundleError
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.runstate.credentials import sensitive_parts
 from runbundle.runstate.langgraph_pack import Packer, Refused
 from runbundle.runstate.langgraph_types import (

@@ -10,11 +10,11 @@ from typing import Any, cast
 import orjson
 
 from runbundle.format.contract import DataHandling, FieldRule, ToolContract
-from runbundle.redaction.credential_words import is_credential
-from runbundle.redaction.detectors.text import format_detector
-from runbundle.redaction.labelled import without_labelled
+from runbundle.redaction.detectors.credential_words import is_credential
+from runbundle.redaction.detectors.detector import format_detector
 from runbundle.redaction.markers import marker
-from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules, redact_payload
+from runbundle.redaction.permitted.labelled import without_labelled
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals.keys import SPAN_KEYS

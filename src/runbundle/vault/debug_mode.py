@@ -8,7 +8,7 @@ from pathlib import Path
 from runbundle import settings
 from runbundle.errors import ConfigError
 from runbundle.format.identity import RunKey
-from runbundle.redaction.engine import Redactor
+from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
 from runbundle.vault.content import DebugContent
 from runbundle.vault.files import DEFAULT_TTL_S, VaultWriter, purge, vault_key

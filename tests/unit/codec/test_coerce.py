@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from runbundle.codec.coerce import attributes_of, hex_id, log_record, span_record, time_of
-from runbundle.redaction.shapes import allowed
+from runbundle.redaction.permitted.values import allowed
 from runbundle.signals.records import COERCED, COERCED_WORDS
 
 NOW = 1_790_000_000_000_000_000

@@ -19,7 +19,7 @@ from runbundle.contracts.derive import (
 from runbundle.errors import ConfigError, ContractError
 from runbundle.format.contract import DataHandling, FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.receipt import Receipt
 from tests.conftest import sealed
 

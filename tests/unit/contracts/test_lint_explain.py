@@ -16,11 +16,11 @@ from runbundle.contracts.lint import lint
 from runbundle.contracts.propose import propose
 from runbundle.format.contract import DataHandling, FieldRule, ToolContract, parse_contract
 from runbundle.format.rules import rule_spec
-from runbundle.redaction.detectors.generic import GENERIC_RULES
-from runbundle.redaction.detectors.known import KNOWN
-from runbundle.redaction.detectors.vendors import VENDOR_RULES
+from runbundle.redaction.detectors.context_rules import GENERIC_RULES
+from runbundle.redaction.detectors.known_secrets import KNOWN
+from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.receipt import Receipt
 
 CANARY = "canary-7f3a-value"

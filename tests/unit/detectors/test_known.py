@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from runbundle.format.contract import parse_contract
-from runbundle.redaction.configuration import redact_configuration
-from runbundle.redaction.detectors import known as known_module
+from runbundle.redaction.detectors import known_secrets as known_module
 from runbundle.redaction.detectors.environment import secrets_of_environment
-from runbundle.redaction.detectors.known import KNOWN, LIMIT, KnownSecrets, register_secret
-from runbundle.redaction.floor import safe_name
+from runbundle.redaction.detectors.known_secrets import KNOWN, LIMIT, KnownSecrets, register_secret
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.configuration import redact_configuration
+from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.redaction.receipt import Receipt
 
 SECRET = 'Tr0ub4dor & "3"/é'

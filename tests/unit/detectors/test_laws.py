@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runbundle.redaction.detectors import text as detection
-from runbundle.redaction.detectors.compiled import compiled, compiles
-from runbundle.redaction.detectors.generic import GENERIC_RULES
+from runbundle.redaction.detectors import detector as detection
+from runbundle.redaction.detectors.context_rules import GENERIC_RULES
+from runbundle.redaction.detectors.detector import Detector, default_detector, masked
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher
+from runbundle.redaction.detectors.patterns import compiled, compiles
 from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter
-from runbundle.redaction.detectors.text import Detector, default_detector, masked
-from runbundle.redaction.detectors.vendors import VENDOR_RULES
+from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from tests.unit.detectors.examples import examples
 
 CORE = (*VENDOR_RULES, *GENERIC_RULES)

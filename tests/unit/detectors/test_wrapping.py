@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runbundle.redaction.detectors.text import MASK, default_detector
+from runbundle.redaction.detectors.detector import MASK, default_detector
 from tests.unit.detectors.examples import examples
 
 SECRETS = examples()

@@ -12,7 +12,7 @@ import os, sys, runbundle
 os.umask(int(sys.argv[1], 8))
 from runbundle.runstate import from_url
 from runbundle.redaction.detectors import cache
-from runbundle.redaction.detectors.text import default_detector
+from runbundle.redaction.detectors.detector import default_detector
 default_detector()  # keeps its rules in the cache
 handle = runbundle.configure(store="deep/er/store", content_mode="debug")
 with runbundle.start_run("r", tenant_id="acme") as run:

@@ -18,7 +18,7 @@ from runbundle.journal.spool import spooled_runs
 from runbundle.otel.canaries import CONTRACT, RESOURCE, plant_logs, plant_spans
 from runbundle.recording.publish import recover
 from runbundle.redaction.again import redact_again
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.store import LocalStore
 from tests.conftest import all_bytes
 from tests.e2e.test_recover import killed

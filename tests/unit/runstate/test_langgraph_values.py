@@ -29,7 +29,7 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
 
 from runbundle.errors import ConfigError, StateCorrupt
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.runstate import EncryptedRunStore, RunState, SqliteRunStore
 from runbundle.runstate.langgraph import RunStoreSaver
 from runbundle.runstate.langgraph_serde import StateSerializer

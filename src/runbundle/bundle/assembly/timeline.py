@@ -13,8 +13,8 @@ import orjson
 
 from runbundle.format.base import CaptureWord
 from runbundle.format.identity import well_formed
+from runbundle.redaction.permitted.values import RECEIPT
 from runbundle.redaction.receipt import Receipt, read_trusted
-from runbundle.redaction.shapes import RECEIPT
 from runbundle.signals.operations import Operation, attributes_of, operation, span_name
 from runbundle.signals.reading import count_of, text_of
 

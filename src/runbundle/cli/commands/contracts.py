@@ -90,7 +90,7 @@ def explain(tool: str, payload: str, files: tuple[str, ...], target: "Target", f
     from runbundle.cli.render import table
     from runbundle.contracts.explain import explain as explained
     from runbundle.redaction.markers import Digester
-    from runbundle.redaction.payload import compile_payload_rules, redact_payload
+    from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
     from runbundle.redaction.receipt import Receipt
 
     contract = _contract_of(tool, files)

@@ -16,7 +16,7 @@ from runbundle.format.printable import printable
 
 if TYPE_CHECKING:
     from runbundle.otel.configure import Handle
-    from runbundle.redaction.detectors.text import Detector
+    from runbundle.redaction.detectors.detector import Detector
 
 _BLOCK_BYTES = 65_536
 _LONGEST_KEY_BYTES = 65_536
@@ -147,7 +147,7 @@ def _plain(block: bytes) -> bytes:
 
 
 def _record(line: bytes, sink: BinaryIO) -> bool:
-    from runbundle.redaction.detectors.text import masked
+    from runbundle.redaction.detectors.detector import masked
 
     value = _text_of(line)
     if value is None:
@@ -170,8 +170,8 @@ def _text_of(line: bytes) -> str | None:
 
 @cache
 def _detector() -> "Detector":
+    from runbundle.redaction.detectors.detector import default_detector
     from runbundle.redaction.detectors.environment import register_environment
-    from runbundle.redaction.detectors.text import default_detector
 
     register_environment(os.environ)
     return default_detector()

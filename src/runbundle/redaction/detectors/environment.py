@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from runbundle.redaction.credential_words import is_credential
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.credential_words import is_credential
+from runbundle.redaction.detectors.known_secrets import KNOWN
 
 _PLACES = frozenset({"PWD", "OLDPWD"})
 _HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_LOGS_HEADERS")

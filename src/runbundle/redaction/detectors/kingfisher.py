@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 
 from runbundle.redaction.detectors import cache
-from runbundle.redaction.detectors.compiled import compiles
-from runbundle.redaction.detectors.generic import is_token_like
-from runbundle.redaction.detectors.rules import Rule
+from runbundle.redaction.detectors.context_rules import is_token_like
+from runbundle.redaction.detectors.patterns import compiles
+from runbundle.redaction.detectors.rule import Rule
 
 _STRICT_END = r"(?:\\?['\"\x60]|[\s;]|\\[nr]|$)"
 _RELAXED_END = r"(?:[^A-Za-z0-9]|$)"

@@ -7,9 +7,9 @@ measured 1,750 times slower, and quadratic on one.
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-from runbundle.redaction.detectors.compiled import compiled
+from runbundle.redaction.detectors.patterns import compiled
 from runbundle.redaction.detectors.prefilter import Prefilter, prefilter
-from runbundle.redaction.detectors.rules import Rule
+from runbundle.redaction.detectors.rule import Rule
 
 
 class Match(NamedTuple):

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from ahocorasick_rs import AhoCorasick
 
 from runbundle.redaction.detectors import cache
-from runbundle.redaction.detectors.rules import Rule
+from runbundle.redaction.detectors.rule import Rule
 
 _SHORT = 3
 _LONG_REPEAT = re.compile(r"\{(\d+),\d{3,}\}")

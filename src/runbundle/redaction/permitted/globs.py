@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from runbundle.errors import ConfigError
-from runbundle.redaction.credential_words import credential_key
-from runbundle.redaction.shapes import is_name
+from runbundle.redaction.detectors.credential_words import credential_key
+from runbundle.redaction.permitted.values import is_name
 from runbundle.signals.keys import SPAN_KEYS
 
 _NAMED = frozenset({"name", "id", "number"})

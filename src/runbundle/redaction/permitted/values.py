@@ -8,11 +8,11 @@ import orjson
 
 from runbundle.format.identity import valid_run_id
 from runbundle.redaction.captured import CAPTURE, parse_capture
-from runbundle.redaction.detectors.kept import is_known_number
-from runbundle.redaction.floor import has_credential_format, safe_identifier, safe_name
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import MESSAGES, parse_messages
-from runbundle.redaction.names import BLANKS, longest_name, names_a_person
+from runbundle.redaction.permitted.kept_text import is_known_number
+from runbundle.redaction.permitted.names import BLANKS, longest_name, names_a_person
+from runbundle.redaction.permitted.safe_text import has_credential_format, safe_identifier, safe_name
 from runbundle.redaction.receipt import parse_receipt
 from runbundle.signals.keys import NAMES_RUNS, Kind
 from runbundle.signals.records import COERCED, COERCED_WORDS

@@ -9,13 +9,13 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from runbundle.redaction.detectors.compiled import compiled
-from runbundle.redaction.detectors.generic import GENERIC_RULES
+from runbundle.redaction.detectors.context_rules import GENERIC_RULES
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
-from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
+from runbundle.redaction.detectors.known_secrets import KNOWN, KnownSecrets
 from runbundle.redaction.detectors.matcher import TOKEN_BYTES, Match, Matcher
+from runbundle.redaction.detectors.patterns import compiled
 from runbundle.redaction.detectors.rewrite import Rewritten
-from runbundle.redaction.detectors.vendors import VENDOR_RULES
+from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.markers import MARKER, blanked, marker
 
 MASK = marker("credential")

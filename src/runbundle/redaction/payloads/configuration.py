@@ -7,9 +7,9 @@ keys that name a credential lose their value, text in the format of a credential
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.labelled import escape, without_labelled
 from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.permitted.labelled import escape, without_labelled
 from runbundle.redaction.receipt import Receipt
 
 MAX_DEPTH = 32

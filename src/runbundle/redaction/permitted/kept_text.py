@@ -2,10 +2,10 @@
 
 from functools import lru_cache
 
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.detector import MASK, Found, default_detector, masked
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.detectors.known_values import MIN_CHARS
-from runbundle.redaction.detectors.text import MASK, Found, default_detector, masked
-from runbundle.redaction.floor import has_credential
+from runbundle.redaction.permitted.safe_text import has_credential
 from runbundle.redaction.receipt import Receipt
 
 _SHORTEST_KNOWN = 10 ** (MIN_CHARS - 1)

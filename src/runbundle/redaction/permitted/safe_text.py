@@ -1,4 +1,4 @@
-"""The floor: what no key, contract or option can let through.
+"""Text that may be kept as a name or an id: what fails here no key, contract or option lets through.
 
 Two tests on text that is about to be kept. `safe_name` is for values that should be short names (a model, a tool, a
 host): it allows a closed alphabet and refuses anything that looks drawn at random. `has_credential` looks for the
@@ -13,10 +13,10 @@ from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
-from runbundle.redaction.credential_words import FLOOR_WORDS, credential_key, names_another
-from runbundle.redaction.detectors.known import KNOWN
+from runbundle.redaction.detectors.credential_words import FLOOR_WORDS, credential_key, names_another
+from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import blanked
-from runbundle.redaction.names import names_a_person
+from runbundle.redaction.permitted.names import names_a_person
 
 # Names, ids and keys repeat: of a service's spans nearly all have been judged before. A judgement costs 5 to 10 µs, a
 # look-up 0.1 µs. The caches hold at most four times 8,192 short strings.

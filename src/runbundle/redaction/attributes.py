@@ -8,16 +8,16 @@ import orjson
 
 from runbundle.format.contract import DataHandling, ToolContract
 from runbundle.redaction.captured import DIGESTED, Said, capture_text
-from runbundle.redaction.configuration import redact_configuration
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker, marker_roles, told_size
 from runbundle.redaction.messages import described, roles_of
-from runbundle.redaction.payload import PayloadRules, compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.configuration import redact_configuration
+from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules, redact_payload
+from runbundle.redaction.payloads.taint import Table, scrub
+from runbundle.redaction.permitted.values import allowed
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
-from runbundle.redaction.shapes import allowed
 from runbundle.redaction.shrink import shrink
-from runbundle.redaction.taint import Table, scrub
-from runbundle.redaction.text import message_roles, reduce_stacktrace
+from runbundle.redaction.traces_and_roles import message_roles, reduce_stacktrace
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import Attributes, ResourceRecord, ScopeRecord
 

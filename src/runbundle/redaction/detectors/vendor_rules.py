@@ -5,8 +5,8 @@ example is masked costs nothing. A minimum length stands where the documents giv
 was cut short, or one of a later, longer format, is found too.
 """
 
-from runbundle.redaction.detectors.generic import is_dense, is_drawn
-from runbundle.redaction.detectors.rules import Rule
+from runbundle.redaction.detectors.context_rules import is_dense, is_drawn
+from runbundle.redaction.detectors.rule import Rule
 
 _FORMATS: tuple[tuple[str, str, str], ...] = (
     # id, keywords (any of them, separated by blanks), pattern

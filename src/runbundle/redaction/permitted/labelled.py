@@ -11,10 +11,10 @@ from typing import Any, cast
 
 import orjson
 
-from runbundle.redaction.credential_words import credential_key, holds_below, is_credential
-from runbundle.redaction.detectors.kept import rule_of
-from runbundle.redaction.detectors.text import DECODING_DEPTH, MASK
+from runbundle.redaction.detectors.credential_words import credential_key, holds_below, is_credential
+from runbundle.redaction.detectors.detector import DECODING_DEPTH, MASK
 from runbundle.redaction.markers import is_marker
+from runbundle.redaction.permitted.kept_text import rule_of
 from runbundle.redaction.receipt import Receipt
 
 _NAMES = frozenset({

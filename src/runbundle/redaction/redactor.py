@@ -5,20 +5,28 @@ from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 from runbundle.format.contract import ToolContract
+from runbundle.redaction.attributes import Tenant, Values, Work
 from runbundle.redaction.captured import CAPTURE, parse_capture
-from runbundle.redaction.credential_words import credential_key, is_credential
-from runbundle.redaction.detectors.kept import is_known_number
+from runbundle.redaction.detectors.credential_words import credential_key, is_credential
 from runbundle.redaction.foreign import count_markers, receipt_of
-from runbundle.redaction.globs import key_matcher, name_matcher
 from runbundle.redaction.markers import HIDDEN, SMALL, canonical, is_marker, marker, told_size
 from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
+from runbundle.redaction.payloads.taint import Table, Taint
+from runbundle.redaction.permitted.globs import key_matcher, name_matcher
+from runbundle.redaction.permitted.kept_text import is_known_number
+from runbundle.redaction.permitted.values import (
+    RECEIPT,
+    allowed,
+    is_flag,
+    is_name,
+    kept_trace_state,
+    schema_url,
+    standard_event,
+)
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
-from runbundle.redaction.shapes import RECEIPT, allowed, is_flag, is_name, kept_trace_state, schema_url, standard_event
-from runbundle.redaction.taint import Table, Taint
-from runbundle.redaction.text import derived_names
-from runbundle.redaction.values import Tenant, Values, Work
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
+from runbundle.signals.names import derived_names
 from runbundle.signals.records import (
     Attributes,
     EventRecord,

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.format.contract import Action, FieldRule, Target, ToolContract
-from runbundle.redaction.detectors.kept import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.labelled import escape, labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
+from runbundle.redaction.payloads.selectors import State, advance, best_rule, compile_rules, leads_on, names
+from runbundle.redaction.payloads.taint import Table, remember
+from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.permitted.labelled import escape, labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.receipt import Receipt
-from runbundle.redaction.selectors import State, advance, best_rule, compile_rules, leads_on, names
-from runbundle.redaction.taint import Table, remember
 
 MAX_DEPTH = 64
 """Deeper levels are masked whole: 64 is more than JSON schemas of real tools use, and keeps recursion bounded."""

@@ -8,7 +8,7 @@ import math
 import re
 from collections import Counter
 
-from runbundle.redaction.credential_words import KEY_OF, PASSWORDS, TEXT_WORDS, names_another
+from runbundle.redaction.detectors.credential_words import KEY_OF, PASSWORDS, TEXT_WORDS, names_another
 from runbundle.redaction.detectors.ends import (
     LONGEST_VALUE,
     header_end,
@@ -17,7 +17,7 @@ from runbundle.redaction.detectors.ends import (
     userinfo_end,
     value_end,
 )
-from runbundle.redaction.detectors.rules import Rule
+from runbundle.redaction.detectors.rule import Rule
 
 _OF = "|".join(sorted(KEY_OF))
 _WORD = (

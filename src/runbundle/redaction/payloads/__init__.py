@@ -1,0 +1,1 @@
+"""Payloads: arguments, results and configuration, redacted by selectors and by what was withheld elsewhere."""
