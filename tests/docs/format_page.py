@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runbundle.bundle.derived import DERIVED, GUARDED
+from runbundle.bundle.checks.derived import DERIVED, GUARDED
 from runbundle.format.layout import BESIDE, BUNDLE
 
 PAGE = Path(__file__).parents[2] / "docs" / "format-v1.md"
@@ -33,7 +33,7 @@ def page() -> str:
     return "\n".join([
         "# The bundle, v1: what lies where, and what holds it",
         "",
-        "Made from `runbundle.format.layout` and `runbundle.bundle.derived` by `python -m tests.docs.format_page`.",
+        "Made from `format.layout` and `bundle.checks.derived` by `python -m tests.docs.format_page`.",
         "",
         "## Files of a bundle",
         "",

@@ -18,7 +18,7 @@ from runbundle.otel.composition import composed
 from runbundle.otel.digest_key import digest_key, key_standing
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
-from runbundle.runstate.sealed import EncryptedRunStore
+from runbundle.runstate.encrypted import EncryptedRunStore
 from runbundle.store import LocalStore
 from runbundle.store.url import canonical_url
 from runbundle.vault.files import vault_key

@@ -7,8 +7,10 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel
 
-from runbundle.bundle.event_checks import EventChecks, holds_credential
-from runbundle.bundle.integrity import is_unchanged, own_digest, strays, superseded, unlisted
+from runbundle.bundle.checks.events import EventChecks, holds_credential
+from runbundle.bundle.checks.integrity import is_unchanged, own_digest, strays, superseded, unlisted
+from runbundle.bundle.checks.rederive import Rederivation
+from runbundle.bundle.checks.report import Report, finished
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import (
     Bundle,
@@ -20,8 +22,6 @@ from runbundle.bundle.reader import (
     pointer,
     whole_file,
 )
-from runbundle.bundle.rederive import Rederivation
-from runbundle.bundle.report import Report, finished
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, OddEntry, UnsupportedVersion
 from runbundle.format.evidence import Evidence, Retrieval
 from runbundle.format.identity import RunKey

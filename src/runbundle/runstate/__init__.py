@@ -1,10 +1,10 @@
 """State to resume runs from: raw, and no part of a bundle. SQLite and PostgreSQL behind `from_url`."""
 
 from runbundle.runstate.base import RunStore, list_checkpoints
-from runbundle.runstate.postgres import PostgresRunStore
+from runbundle.runstate.encrypted import EncryptedRunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
-from runbundle.runstate.sealed import EncryptedRunStore
-from runbundle.runstate.sqlite import SqliteRunStore
+from runbundle.runstate.sql.postgres import PostgresRunStore
+from runbundle.runstate.sql.sqlite import SqliteRunStore
 from runbundle.runstate.state import RunState
 from runbundle.runstate.url import from_url
 

@@ -14,8 +14,8 @@ from runbundle.errors import ConfigError, StateConflict, StateCorrupt
 from runbundle.otel.run_handle import current_run
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.credentials import masked_metadata
+from runbundle.runstate.encrypted import EncryptedRunStore
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, StepWrite
-from runbundle.runstate.sealed import EncryptedRunStore
 from runbundle.runstate.secrets_at_rest import SecretBox
 
 try:

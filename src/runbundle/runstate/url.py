@@ -5,8 +5,8 @@ from urllib.parse import unquote, urlsplit
 
 from runbundle.errors import ConfigError
 from runbundle.runstate.base import RunStore
-from runbundle.runstate.postgres import PostgresRunStore
-from runbundle.runstate.sqlite import SqliteRunStore
+from runbundle.runstate.sql.postgres import PostgresRunStore
+from runbundle.runstate.sql.sqlite import SqliteRunStore
 
 
 def from_url(url: str, *, tenant: str = "default") -> RunStore:

@@ -9,7 +9,7 @@ from opentelemetry import trace
 from pydantic import BaseModel
 
 import runbundle
-from runbundle.bundle.derived import DERIVED, GUARDED
+from runbundle.bundle.checks.derived import DERIVED, GUARDED
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
 from runbundle.format.canonical import sealed_by_itself, sha256_hex, to_json_bytes

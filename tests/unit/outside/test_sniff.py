@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from runbundle.bundle.sniff import what_bytes, what_file
+from runbundle.bundle.checks.sniff import what_bytes, what_file
 from runbundle.cli.main import group
 from tests.unit.bundle.handmade import files
 

@@ -21,11 +21,11 @@ from runbundle.runstate import (
     SqliteRunStore,
     from_url,
     list_checkpoints,
-    sqlite_file,
 )
+from runbundle.runstate.sql import sqlite_file
 from runbundle.store import LocalStore, MemoryStore
 from runbundle.store.places import run_state_of
-from runbundle.testing import crash
+from runbundle.testing.runstores import crash
 
 
 def test_the_files_are_private(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.runstate import Payload, delta
-from runbundle.runstate.recent import Known, Recent
+from runbundle.runstate import Payload
+from runbundle.runstate.sql import delta
+from runbundle.runstate.sql.recent import Known, Recent
 
 BLOCK = bytes(range(256)) * 4
 _versions = st.builds(

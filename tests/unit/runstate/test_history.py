@@ -23,8 +23,8 @@ from runbundle.runstate import (
     RunStore,
     SqliteRunStore,
     StepWrite,
+    encryption,
     list_checkpoints,
-    sealing,
 )
 
 KEY = b"a key for tests only"
@@ -231,11 +231,11 @@ def test_what_was_written_before_there_were_notes_is_read(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is said once that it is older, and from the next write on its rows are noted too."""
-    sealing._said.clear()
+    encryption._said.clear()
     with monkeypatch.context() as patched:
-        patched.setattr(sealing, "_NOTED", sealing.SEALED)
-        patched.setattr(sealing, "_about_head", sealing._about_older_head)
-        patched.setattr(sealing.Sealer, "_about_run", lambda self, run: sealing._about_older_run(run))
+        patched.setattr(encryption, "_NOTED", encryption.SEALED)
+        patched.setattr(encryption, "_about_head", encryption._about_older_head)
+        patched.setattr(encryption.Sealer, "_about_run", lambda self, run: encryption._about_older_run(run))
         with opened(path) as store:
             fill(store)
     change(path, "DELETE FROM runbundle_ledger")

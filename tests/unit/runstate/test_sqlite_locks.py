@@ -68,7 +68,8 @@ def test_a_forked_child_holds_locks_of_its_own(tmp_path: Path) -> None:
 
 FORK_AMID = """
 import os, sys, threading
-from runbundle.runstate import RunRecord, SqliteRunStore, sqlite_file
+from runbundle.runstate import RunRecord, SqliteRunStore
+from runbundle.runstate.sql import sqlite_file
 store = SqliteRunStore(sys.argv[1])
 store.list_runs()
 sqlite_file.BUSY_S = 1

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from runbundle.bundle.catalog.index import Index, Wanted, index_of
 from runbundle.bundle.catalog.keys import list_keys
+from runbundle.bundle.checks.sniff import is_folder_of_a_bundle, what_file, what_folder
 from runbundle.bundle.reader import index_bytes, parse_index
-from runbundle.bundle.sniff import is_folder_of_a_bundle, what_file, what_folder
 from runbundle.errors import BundleError, ConfigError, KeyNotFound, OddEntry
 from runbundle.format.layout import RUN
 from runbundle.format.run import RunIndex

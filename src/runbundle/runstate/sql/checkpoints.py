@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 
 from runbundle.errors import StateConflict, StateCorrupt
-from runbundle.runstate import checks, schema
-from runbundle.runstate.recent import Recent
+from runbundle.runstate import checks
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
+from runbundle.runstate.sql import statements
+from runbundle.runstate.sql.recent import Recent
 from runbundle.runstate.sql.rows import DATA, MAYBE_TEXT, TEXT, WHOLE, checked, json_object, versions_of
 from runbundle.runstate.sql.runs import SqlRuns, check_fence
 from runbundle.runstate.sql.slots import chains_of, put_slot, rebuilt
@@ -44,18 +45,21 @@ class SqlCheckpoints(SqlRuns):
         """Keep writes for a checkpoint."""
         checks.check_key(key)
         checks.check_writes(tuple(writes))
-        alone = self._guard is None and fence is None and not replace and 0 < len(writes) <= schema.KEEP_AT_ONCE
+        alone = self._guard is None and fence is None and not replace and 0 < len(writes) <= statements.KEEP_AT_ONCE
         with self._writing(alone=alone) as tx:  # no lock on the thread: only a note is made from writes
             if alone:
                 tx.run(
-                    schema.keep_writes(len(writes)), *(v for row in write_rows(self.tenant, key, writes) for v in row)
+                    statements.keep_writes(len(writes)),
+                    *(v for row in write_rows(self.tenant, key, writes) for v in row),
                 )
                 return
             if self._guard is not None:
                 tx.lock_threads(self.tenant, [key.thread_id])
             check_fence(tx, self.tenant, fence)
             with self._ledger(tx).changing(key):
-                tx.many(schema.REPLACE_WRITE if replace else schema.KEEP_WRITE, write_rows(self.tenant, key, writes))
+                tx.many(
+                    statements.REPLACE_WRITE if replace else statements.KEEP_WRITE, write_rows(self.tenant, key, writes)
+                )
 
     def get_checkpoint(self, thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> CheckpointRecord | None:
         """Return a checkpoint with its slots and writes."""
@@ -82,7 +86,7 @@ class SqlCheckpoints(SqlRuns):
             values = (*values, checks.check_text(before, "checkpoint id"))
         with self._reading() as tx:
             rows = tx.rows(
-                f"{schema.FIND}{condition} ORDER BY checkpoint_id DESC, thread_id, ns LIMIT ?",
+                f"{statements.FIND}{condition} ORDER BY checkpoint_id DESC, thread_id, ns LIMIT ?",
                 *values, checks.check_limit(limit),
             )  # fmt: skip
             keys = [CheckpointKey(*checked(row, TEXT, TEXT, TEXT)) for row in rows]
@@ -99,17 +103,17 @@ class SqlCheckpoints(SqlRuns):
 def put_record(tx: Tx, recent: Recent, tenant: str, record: CheckpointRecord, new_slots: Mapping[str, Payload]) -> None:
     """Store a checkpoint, whose thread is locked."""
     line = (tenant, record.key.thread_id, record.key.ns)
-    rows = tx.rows(schema.SLOTS_OF, *line, record.parent_id) if record.parent_id is not None else []
+    rows = tx.rows(statements.SLOTS_OF, *line, record.parent_id) if record.parent_id is not None else []
     before: dict[str, tuple[str, int]] = {name: (version, stamp) for name, version, stamp in rows}
     for name, version in record.slots.items():
         if name in before and before[name][0] == version:
             continue
         if name in new_slots:
             put_slot(tx, recent, (*line, name), version, new_slots[name], before.get(name))
-        elif not tx.rows(schema.HAS_SLOT, *line, name, version):
+        elif not tx.rows(statements.HAS_SLOT, *line, name, version):
             raise StateConflict("a slot of the checkpoint is not stored", hint="give its contents too")
     tx.run(
-        schema.PUT_CHECKPOINT, tenant, *record.key, record.parent_id, record.engine, record.run_id,
+        statements.PUT_CHECKPOINT, tenant, *record.key, record.parent_id, record.engine, record.run_id,
         int(record.chained), *record.head, orjson.dumps(dict(record.slots)).decode(),
         checks.metadata_json(record.metadata),
     )  # fmt: skip
@@ -119,9 +123,9 @@ def get_record(tx: Tx, tenant: str, thread_id: str, ns: str, checkpoint_id: str 
     """Return a checkpoint, the latest if no id is given."""
     line = (tenant, thread_id, ns)
     rows = (
-        tx.rows(schema.LATEST_CHECKPOINT, *line)
+        tx.rows(statements.LATEST_CHECKPOINT, *line)
         if checkpoint_id is None
-        else tx.rows(schema.ONE_CHECKPOINT, *line, checkpoint_id)
+        else tx.rows(statements.ONE_CHECKPOINT, *line, checkpoint_id)
     )
     if not rows:
         return None
@@ -129,7 +133,7 @@ def get_record(tx: Tx, tenant: str, thread_id: str, ns: str, checkpoint_id: str 
         rows[0], TEXT, MAYBE_TEXT, TEXT, MAYBE_TEXT, WHOLE, TEXT, DATA, TEXT, TEXT
     )
     versions = versions_of(slots)
-    chains = chains_of(tx.rows(schema.CHECKPOINT_CHAINS, *line, found, *line, *line)) if versions else {}
+    chains = chains_of(tx.rows(statements.CHECKPOINT_CHAINS, *line, found, *line, *line)) if versions else {}
     if chains.keys() != versions.keys():
         raise StateCorrupt("a checkpoint is incomplete: a slot is missing")
     return CheckpointRecord(
@@ -139,12 +143,12 @@ def get_record(tx: Tx, tenant: str, thread_id: str, ns: str, checkpoint_id: str 
         writes=tuple(
             StepWrite(task_id, idx, channel, Payload(codec, data), task_path)
             for task_id, idx, channel, codec, data, task_path in (
-                checked(row, TEXT, WHOLE, TEXT, TEXT, DATA, TEXT) for row in tx.rows(schema.WRITES, *line, found)
+                checked(row, TEXT, WHOLE, TEXT, TEXT, DATA, TEXT) for row in tx.rows(statements.WRITES, *line, found)
             )
         ),
     )  # fmt: skip
 
 
 def write_rows(tenant: str, key: CheckpointKey, writes: Sequence[StepWrite]) -> list[tuple[Any, ...]]:
-    """Return what `schema.PUT_WRITE` binds, for each write."""
+    """Return what `statements.PUT_WRITE` binds, for each write."""
     return [(tenant, *key, w.task_path, w.task_id, w.idx, w.channel, *w.payload) for w in writes]

@@ -9,9 +9,9 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from runbundle.errors import StateCorrupt
-from runbundle.runstate import schema
 from runbundle.runstate.guard import MODULUS, Guard, NoteName, Row
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Payload
+from runbundle.runstate.sql import statements
 from runbundle.runstate.sql.rows import DATA, TEXT, WHOLE, checked
 from runbundle.runstate.sql.tx import Tx
 
@@ -45,9 +45,9 @@ class Ledger:
             yield
             self._settle(guard, line)
             return
-        before = self._scan(schema.ROWS_OF_CHECKPOINT, *key)
+        before = self._scan(statements.ROWS_OF_CHECKPOINT, *key)
         yield
-        after = self._scan(schema.ROWS_OF_CHECKPOINT, *key)
+        after = self._scan(statements.ROWS_OF_CHECKPOINT, *key)
         total = int(note["sum"], 16) + guard.sum_of(after - before) - guard.sum_of(before - after)
         self._write(guard, line, {"rows": note["rows"] + len(after) - len(before), "sum": f"{total % MODULUS:x}"})
 
@@ -101,12 +101,12 @@ class Ledger:
         if thread_id is not None:
             for line in self._lines_of(thread_id):
                 self._rows_of(guard, line)
-        elif self._tx.rows(schema.NOTED_WITHOUT_ROWS, self._tenant):
+        elif self._tx.rows(statements.NOTED_WITHOUT_ROWS, self._tenant):
             raise _altered("a thread is missing")
 
     def _lines_of(self, thread_id: str) -> list[NoteName]:
         thread = (self._tenant, thread_id)
-        found = self._tx.rows(schema.LINES_OF_THREAD, *thread, *thread, *thread)
+        found = self._tx.rows(statements.LINES_OF_THREAD, *thread, *thread, *thread)
         return [NoteName(LINE, thread_id, row[0]) for row in found]
 
     def _seen_rows(self, guard: Guard, line: NoteName) -> set[Row]:
@@ -122,7 +122,7 @@ class Ledger:
 
     def _rows_of(self, guard: Guard, line: NoteName) -> set[Row]:
         """Return the rows of a line. Raises `StateCorrupt` if they are not those that are noted."""
-        rows = self._scan(schema.ROWS_OF_LINE, line.name, line.ns)
+        rows = self._scan(statements.ROWS_OF_LINE, line.name, line.ns)
         note = self._note(guard, line)
         older = [guard.is_older(row.codec) for row in rows]
         if note is None:
@@ -135,11 +135,11 @@ class Ledger:
         return rows
 
     def _settle(self, guard: Guard, line: NoteName) -> None:
-        rows = self._scan(schema.ROWS_OF_LINE, line.name, line.ns)
+        rows = self._scan(statements.ROWS_OF_LINE, line.name, line.ns)
         if rows:
             self._write(guard, line, {"rows": len(rows), "sum": f"{guard.sum_of(rows):x}"})
         else:
-            self._tx.run(schema.DELETE_NOTE, self._tenant, *line)
+            self._tx.run(statements.DELETE_NOTE, self._tenant, *line)
 
     def _scan(self, statement: str, *names: str) -> set[Row]:
         where = (self._tenant, *names)
@@ -168,7 +168,7 @@ class Ledger:
 
     def check_runs(self) -> None:
         """Raise `StateCorrupt` if a run is missing."""
-        if self._guard is not None and self._tx.rows(schema.NOTED_WITHOUT_RUN, self._tenant):
+        if self._guard is not None and self._tx.rows(statements.NOTED_WITHOUT_RUN, self._tenant):
             raise _altered("a run is missing")
 
     def note_run(self, run_id: str, payload: Payload | None) -> None:
@@ -183,11 +183,11 @@ class Ledger:
         return None if payload is None else guard.open_note(name, payload)
 
     def _payload(self, name: NoteName) -> Payload | None:
-        rows = self._tx.rows(schema.GET_NOTE, self._tenant, *name)
+        rows = self._tx.rows(statements.GET_NOTE, self._tenant, *name)
         return Payload(*checked(rows[0], TEXT, DATA)) if rows else None
 
     def _write(self, guard: Guard, name: NoteName, note: dict[str, Any]) -> None:
-        self._tx.run(schema.PUT_NOTE, self._tenant, *name, *guard.seal_note(name, note))
+        self._tx.run(statements.PUT_NOTE, self._tenant, *name, *guard.seal_note(name, note))
 
 
 def _row(kind: str, key: CheckpointKey, task_id: str, idx: int, payload: Payload) -> Row:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from runbundle.errors import StateConflict, StateCorrupt, StateNotFound
-from runbundle.runstate import checks, schema
+from runbundle.runstate import checks
 from runbundle.runstate.records import Lease, Payload, RunRecord
+from runbundle.runstate.sql import statements
 from runbundle.runstate.sql.rows import MAYBE_DATA, MAYBE_TEXT, NUMBER, TEXT, WHOLE, checked, json_object
 from runbundle.runstate.sql.transaction import SqlStore
 from runbundle.runstate.sql.tx import Tx
@@ -46,7 +47,7 @@ class SqlRuns(SqlStore):
         condition, values = self._where({"thread_id": thread_id, "status": status}, where)
         with self._reading() as tx:
             rows = tx.rows(
-                f"{schema.RUN} FROM runbundle_runs WHERE {condition} ORDER BY updated_at DESC, run_id LIMIT ?",
+                f"{statements.RUN} FROM runbundle_runs WHERE {condition} ORDER BY updated_at DESC, run_id LIMIT ?",
                 *values, checks.check_limit(limit),
             )  # fmt: skip
             runs = [_run_of(row) for row in rows]
@@ -73,7 +74,7 @@ class SqlRuns(SqlStore):
                     "another owner holds the lease of this run", hint=f"it expires in {held[2] - now:.1f} s"
                 )
             lease = Lease(run_id, owner, tx.next_token(), now + ttl_s)
-            tx.run(schema.SET_LEASE, owner, lease.token, lease.expires_at, self.tenant, run_id)
+            tx.run(statements.SET_LEASE, owner, lease.token, lease.expires_at, self.tenant, run_id)
         return lease
 
     def renew_lease(self, lease: Lease, ttl_s: float) -> Lease:
@@ -82,7 +83,7 @@ class SqlRuns(SqlStore):
         with self._writing() as tx:
             check_fence(tx, self.tenant, lease)
             renewed = lease._replace(expires_at=tx.now() + ttl_s)
-            tx.run(schema.SET_LEASE, lease.owner, lease.token, renewed.expires_at, self.tenant, lease.run_id)
+            tx.run(statements.SET_LEASE, lease.owner, lease.token, renewed.expires_at, self.tenant, lease.run_id)
         return renewed
 
     def release_lease(self, lease: Lease) -> None:
@@ -90,7 +91,7 @@ class SqlRuns(SqlStore):
         checks.check_text(lease.run_id, "run id")
         checks.check_number(lease.token, "token")
         with self._writing() as tx:
-            tx.run(schema.END_LEASE, self.tenant, lease.run_id, lease.token)
+            tx.run(statements.END_LEASE, self.tenant, lease.run_id, lease.token)
 
     # Rows
 
@@ -99,7 +100,7 @@ class SqlRuns(SqlStore):
         ledger = self._ledger(tx)
         if self._guard is not None:
             self._lock_noted(tx, run.run_id)
-            rows = tx.rows(schema.GET_RUN, self.tenant, run.run_id)
+            rows = tx.rows(statements.GET_RUN, self.tenant, run.run_id)
             ledger.check_run(run.run_id, _run_of(rows[0]).payload if rows else None, there=bool(rows))
         now = tx.now()
         run = replace(run, revision=1, created_at=now, updated_at=now)
@@ -107,7 +108,7 @@ class SqlRuns(SqlStore):
         codec, data = run.payload or (None, None)
         metadata = checks.metadata_json(run.metadata)
         values = (run.run_id, run.thread_id, run.status, codec, data, metadata, now, now)
-        if not tx.changed(schema.INSERT_RUN, self.tenant, *values):
+        if not tx.changed(statements.INSERT_RUN, self.tenant, *values):
             raise StateConflict("a run goes by this id already")
         ledger.note_run(run.run_id, run.payload)
         return run
@@ -122,14 +123,14 @@ class SqlRuns(SqlStore):
             stored = self._guard.sealed_run(replace(run, revision=run.revision + 1, **times))
         codec, data = stored.payload or (None, None)
         values = (run.thread_id, run.status, codec, data, checks.metadata_json(run.metadata), now)
-        if not tx.changed(schema.UPDATE_RUN, *values, self.tenant, run.run_id, run.revision):
+        if not tx.changed(statements.UPDATE_RUN, *values, self.tenant, run.run_id, run.revision):
             self._get_run(tx, run.run_id)
             raise StateConflict("the run was updated by someone else", hint="read it again")
         self._ledger(tx).note_run(run.run_id, stored.payload)
         return self._get_run(tx, run.run_id)
 
     def _get_run(self, tx: Tx, run_id: str) -> RunRecord:
-        rows = tx.rows(schema.GET_RUN, self.tenant, run_id)
+        rows = tx.rows(statements.GET_RUN, self.tenant, run_id)
         run = _run_of(rows[0]) if rows else None
         self._ledger(tx).check_run(run_id, run.payload if run else None, there=run is not None)
         if run is None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from runbundle.errors import StateCorrupt
-from runbundle.runstate import delta, schema
-from runbundle.runstate.recent import Known, Recent
 from runbundle.runstate.records import SEALED, Payload
+from runbundle.runstate.sql import delta, statements
+from runbundle.runstate.sql.recent import Known, Recent
 from runbundle.runstate.sql.rows import DATA, MAYBE_TEXT, TEXT, WHOLE, checked
 from runbundle.runstate.sql.tx import Tx
 
@@ -26,7 +26,7 @@ def put_slot(
             if difference is not None:
                 base, depth, data = before[0], known.depth + 1, difference
         recent.put(slot, Known(version, stamp, depth, payload))
-    tx.run(schema.PUT_SLOT, *slot, version, base, stamp, payload.codec, data)
+    tx.run(statements.PUT_SLOT, *slot, version, base, stamp, payload.codec, data)
 
 
 def _known(tx: Tx, recent: Recent, slot: tuple[str, str, str, str], version: str, stamp: int) -> Known:
@@ -40,7 +40,7 @@ def _known(tx: Tx, recent: Recent, slot: tuple[str, str, str, str], version: str
 
 def chain_of(tx: Tx, slot: tuple[str, str, str, str], version: str) -> list[tuple[str | None, str, bytes]]:
     """Return a version and those below it that it is made from, as (base, codec, bytes)."""
-    return chains_of(tx.rows(schema.SLOT_CHAIN, *slot, version, *slot[:3], *slot[:3])).get(slot[3], [])
+    return chains_of(tx.rows(statements.SLOT_CHAIN, *slot, version, *slot[:3], *slot[:3])).get(slot[3], [])
 
 
 def chains_of(rows: list[tuple[Any, ...]]) -> dict[str, list[tuple[str | None, str, bytes]]]:

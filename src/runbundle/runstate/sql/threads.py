@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from runbundle.errors import StateConflict, StateNotFound, StateRefused
-from runbundle.runstate import checks, schema
+from runbundle.runstate import checks
 from runbundle.runstate.records import CheckpointRecord
+from runbundle.runstate.sql import statements
 from runbundle.runstate.sql.checkpoints import get_record, put_record, write_rows
 from runbundle.runstate.sql.ledger import LINE, RUN
 from runbundle.runstate.sql.runs import SqlRuns
@@ -32,8 +33,8 @@ class SqlThreads(SqlRuns):
                 for thread_id in found:
                     _delete_run_in_thread(tx, self.tenant, thread_id, run_ids)
             for run_id in run_ids:
-                tx.run(schema.DELETE_RUN, self.tenant, run_id)
-                tx.run(schema.DELETE_NOTES, self.tenant, RUN, run_id)
+                tx.run(statements.DELETE_RUN, self.tenant, run_id)
+                tx.run(statements.DELETE_NOTES, self.tenant, RUN, run_id)
 
     def delete_threads(self, thread_ids: Sequence[str]) -> None:
         """Remove threads."""
@@ -41,9 +42,9 @@ class SqlThreads(SqlRuns):
         with self._writing() as tx:
             tx.lock_threads(self.tenant, names)
             for thread_id in names:
-                for statement in schema.DELETE_THREAD:
+                for statement in statements.DELETE_THREAD:
                     tx.run(statement, self.tenant, thread_id)
-                tx.run(schema.DELETE_NOTES, self.tenant, LINE, thread_id)
+                tx.run(statements.DELETE_NOTES, self.tenant, LINE, thread_id)
 
     def copy_thread(
         self, source: str, target: str, *, rewrite: Callable[[CheckpointRecord], CheckpointRecord] | None = None
@@ -52,11 +53,11 @@ class SqlThreads(SqlRuns):
         names = sorted({checks.check_text(name, "thread id") for name in (source, target)})
         with self._writing() as tx:
             tx.lock_threads(self.tenant, names)
-            if tx.rows(schema.TAKEN, self.tenant, target, self.tenant, target):
+            if tx.rows(statements.TAKEN, self.tenant, target, self.tenant, target):
                 raise StateConflict("the thread to copy to exists", hint="delete it first, or choose another name")
             ledger = self._ledger(tx)
             ledger.check_thread(source)
-            keys = tx.rows(schema.KEYS_OF_THREAD, self.tenant, source)
+            keys = tx.rows(statements.KEYS_OF_THREAD, self.tenant, source)
             if not keys:
                 raise StateNotFound("no thread goes by this id")
             with ledger.rewriting([target]):
@@ -66,7 +67,7 @@ class SqlThreads(SqlRuns):
                     copied = replace(record, key=record.key._replace(thread_id=target))
                     copied = rewrite(copied) if rewrite else copied
                     put_record(tx, self._recent, self.tenant, copied, copied.slot_payloads)
-                    tx.many(schema.KEEP_WRITE, write_rows(self.tenant, copied.key, copied.writes))
+                    tx.many(statements.KEEP_WRITE, write_rows(self.tenant, copied.key, copied.writes))
 
     def prune(self, thread_ids: Sequence[str]) -> None:
         """Keep the latest checkpoint of each namespace."""
@@ -74,42 +75,42 @@ class SqlThreads(SqlRuns):
         with self._writing() as tx:
             tx.lock_threads(self.tenant, names)
             for thread_id in names:
-                if tx.rows(schema.CHAINED, self.tenant, thread_id):
+                if tx.rows(statements.CHAINED, self.tenant, thread_id):
                     raise StateRefused(
                         "a thread is rebuilt from all of its checkpoints", hint="keep it, or delete it as a whole"
                     )
                 with self._ledger(tx).rewriting([thread_id]):
-                    for ns, _count, latest in tx.rows(schema.COUNTS, self.tenant, thread_id):
-                        for statement in schema.DELETE_OLDER:
+                    for ns, _count, latest in tx.rows(statements.COUNTS, self.tenant, thread_id):
+                        for statement in statements.DELETE_OLDER:
                             tx.run(statement, self.tenant, thread_id, ns, latest)
                     _sweep(tx, self.tenant, thread_id)
 
 
 def _threads_of(tx: Tx, tenant: str, run_ids: Sequence[str]) -> list[str]:
-    return sorted({row[0] for run_id in run_ids for row in tx.rows(schema.THREADS_OF_RUN, tenant, run_id)})
+    return sorted({row[0] for run_id in run_ids for row in tx.rows(statements.THREADS_OF_RUN, tenant, run_id)})
 
 
 def _delete_run_in_thread(tx: Tx, tenant: str, thread_id: str, run_ids: Sequence[str]) -> None:
-    doomed = {tuple(key) for run_id in run_ids for key in tx.rows(schema.KEYS_OF_RUN, tenant, thread_id, run_id)}
-    left = {ns: count for ns, count, _ in tx.rows(schema.COUNTS, tenant, thread_id)}
+    doomed = {tuple(key) for run_id in run_ids for key in tx.rows(statements.KEYS_OF_RUN, tenant, thread_id, run_id)}
+    left = {ns: count for ns, count, _ in tx.rows(statements.COUNTS, tenant, thread_id)}
     for _, ns, _ in doomed:
         left[ns] -= 1
-    for ns, _ in tx.rows(schema.CHAINED, tenant, thread_id):
+    for ns, _ in tx.rows(statements.CHAINED, tenant, thread_id):
         if left[ns] and any(key[1] == ns for key in doomed):
             raise StateRefused(
                 "a thread is rebuilt from all of its checkpoints, those of this run among them",
                 hint="delete the thread as a whole",
             )
     for key in sorted(doomed):
-        tx.run(schema.DELETE_CHECKPOINT, tenant, *key)
-        tx.run(schema.DELETE_WRITES, tenant, *key)
+        tx.run(statements.DELETE_CHECKPOINT, tenant, *key)
+        tx.run(statements.DELETE_WRITES, tenant, *key)
     _sweep(tx, tenant, thread_id)
 
 
 def _sweep(tx: Tx, tenant: str, thread_id: str) -> None:
     """Delete the slots that no checkpoint has any more; first write whole what is a difference to one of them."""
     thread = (tenant, thread_id)
-    for ns, name, version in tx.rows(schema.UPROOTED, *thread, *thread):
+    for ns, name, version in tx.rows(statements.UPROOTED, *thread, *thread):
         slot = (tenant, thread_id, ns, name)
-        tx.run(schema.FLATTEN_SLOT, rebuilt(chain_of(tx, slot, version)).data, *slot, version)
-    tx.run(schema.SWEEP_SLOTS, *thread, *thread)
+        tx.run(statements.FLATTEN_SLOT, rebuilt(chain_of(tx, slot, version)).data, *slot, version)
+    tx.run(statements.SWEEP_SLOTS, *thread, *thread)

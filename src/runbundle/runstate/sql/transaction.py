@@ -12,8 +12,8 @@ from runbundle.format.identity import require_run_id
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.guard import Guard
-from runbundle.runstate.recent import Recent
 from runbundle.runstate.sql.ledger import Ledger, Seen
+from runbundle.runstate.sql.recent import Recent
 from runbundle.runstate.sql.tx import Tx
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from runbundle.testing import crash
+from runbundle.testing.runstores import crash
 from runbundle.testing.runstores.checkpoints import CheckpointTests
 from runbundle.testing.runstores.concurrency import ConcurrencyTests
 from runbundle.testing.runstores.hooks import crash_snapshot
@@ -32,7 +32,7 @@ class RunStoreTests(RunTests, CheckpointTests, ThreadTests, HostileTests, Concur
         after = crash_snapshot(store, "control")
         assert before != after
         ran = subprocess.run(  # noqa: S603 - ourselves
-            [sys.executable, "-m", "runbundle.testing.crash", operation],
+            [sys.executable, "-m", "runbundle.testing.runstores.crash", operation],
             input=self.code_to_open(store), capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert ran.returncode == 0, ran.stderr
@@ -47,6 +47,6 @@ class RunStoreTests(RunTests, CheckpointTests, ThreadTests, HostileTests, Concur
 
     def test_it_behaves_like_a_dict(self) -> None:
         """Whatever is done to it in whatever order, it says what a dict would say."""
-        from runbundle.testing.runstore_machine import check
+        from runbundle.testing.runstores.machine import check
 
         check(self.make_store())

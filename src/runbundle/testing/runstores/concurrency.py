@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from runbundle.errors import StateConflict
 from runbundle.runstate import Lease, Payload, RunRecord, RunStore
-from runbundle.testing import crash
+from runbundle.testing.runstores import crash
 from runbundle.testing.runstores.hooks import RunStoreHooks, record, refused
 
 

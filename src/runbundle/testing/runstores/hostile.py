@@ -7,7 +7,7 @@ import pytest
 
 from runbundle.errors import ConfigError, RunStateError, StateConflict, StateNotFound
 from runbundle.runstate import CheckpointKey, CheckpointRecord, Payload, RunRecord, StepWrite
-from runbundle.testing import crash
+from runbundle.testing.runstores import crash
 from runbundle.testing.runstores.hooks import RunStoreHooks, crash_snapshot, record, refused, write
 
 SECRET = b"CANARY-of-a-payload"

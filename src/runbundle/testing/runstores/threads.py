@@ -7,7 +7,7 @@ import pytest
 
 from runbundle.errors import StateConflict, StateNotFound, StateRefused
 from runbundle.runstate import Payload
-from runbundle.testing import crash
+from runbundle.testing.runstores import crash
 from runbundle.testing.runstores.hooks import RunStoreHooks, crash_snapshot, record, refused, write
 
 

@@ -1,4 +1,6 @@
-"""Dies at every statement in turn: `python -m runbundle.testing.crash <operation>`, with code to open a store on stdin.
+"""Dies at every statement in turn: `python -m runbundle.testing.runstores.crash OPERATION`.
+
+Code to open a store comes on stdin.
 
 For each n a child of its own opens the store, prepares a thread named `<operation>-<n>` and does the operation; ahead
 of the n-th statement of that it kills itself, which no handler survives. The first child that lives to the end is the

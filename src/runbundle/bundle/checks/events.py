@@ -6,8 +6,8 @@ from typing import Any, cast
 import orjson
 from pydantic import ValidationError
 
+from runbundle.bundle.checks.times import TimeChecks
 from runbundle.bundle.reader import first_problem
-from runbundle.bundle.time_checks import TimeChecks
 from runbundle.format.events import Event
 from runbundle.format.run import RunIndex
 from runbundle.redaction.markers import is_digest, is_marker

@@ -12,8 +12,7 @@ import orjson
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt, StateUnavailable
 from runbundle.format.identity import require_run_id
-from runbundle.runstate import schema
-from runbundle.runstate.sql import SqlRunStore, Tx
+from runbundle.runstate.sql import SqlRunStore, Tx, statements
 
 POOL_SIZE = 10
 WAIT_S = 30.0
@@ -167,7 +166,7 @@ class _Transaction:
             self.run(_LOCK_THREAD, f"runbundle/{tenant}/{thread_id}")
 
     def lock_run(self, tenant: str, run_id: str) -> tuple[str | None, int, float] | None:
-        rows = self.rows(f"{schema.LEASE} FOR UPDATE", tenant, run_id)
+        rows = self.rows(f"{statements.LEASE} FOR UPDATE", tenant, run_id)
         return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     def now(self) -> float:
@@ -189,7 +188,7 @@ def _migrate(connection: Any) -> None:
         return connection.execute("SELECT coalesce(max(version), 0) FROM runbundle_schema").fetchone()[0]
 
     exists = connection.execute("SELECT to_regclass('runbundle_schema')").fetchone()[0] is not None
-    if exists and version() == schema.VERSION:
+    if exists and version() == statements.VERSION:
         return  # whoever may only read and write rows needs no more than this
     connection.isolation_level = 2  # read committed, as in every transaction that waits for a lock
     with connection.transaction():
@@ -197,12 +196,12 @@ def _migrate(connection: Any) -> None:
         # Not asked for by name again: this connection may still remember that there was none.
         connection.execute("CREATE TABLE IF NOT EXISTS runbundle_schema (version bigint PRIMARY KEY)")
         found = version()
-        if found > schema.VERSION:
+        if found > statements.VERSION:
             raise ConfigError("the run state was written by a later version of runbundle", hint="upgrade runbundle")
         if found == 0:
             connection.execute("CREATE SEQUENCE runbundle_tokens")
-        for number in range(found + 1, schema.VERSION + 1):
-            for statement in schema.MIGRATIONS[number]:
+        for number in range(found + 1, statements.VERSION + 1):
+            for statement in statements.MIGRATIONS[number]:
                 connection.execute(statement.format(**_TYPES))
             connection.execute("INSERT INTO runbundle_schema VALUES (%s)", (number,))
 

@@ -18,8 +18,8 @@ from typing import Any
 from runbundle.keyring.given_key import require_key
 from runbundle.runstate import checks
 from runbundle.runstate.base import RunStore
+from runbundle.runstate.encryption import Sealer
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
-from runbundle.runstate.sealing import Sealer
 
 _log = logging.getLogger("runbundle")
 

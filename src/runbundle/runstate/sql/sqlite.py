@@ -12,9 +12,8 @@ from typing import Any
 import orjson
 
 from runbundle.format.identity import require_run_id
-from runbundle.runstate import schema
-from runbundle.runstate.sql import SqlRunStore, Tx
-from runbundle.runstate.sqlite_file import SqliteFile
+from runbundle.runstate.sql import SqlRunStore, Tx, statements
+from runbundle.runstate.sql.sqlite_file import SqliteFile
 
 
 class SqliteRunStore(SqlRunStore):
@@ -112,7 +111,7 @@ class _Transaction:
         return None
 
     def lock_run(self, tenant: str, run_id: str) -> tuple[str | None, int, float] | None:
-        rows = self.rows(schema.LEASE, tenant, run_id)
+        rows = self.rows(statements.LEASE, tenant, run_id)
         return (rows[0][0], rows[0][1], rows[0][2]) if rows else None
 
     def next_token(self) -> int:

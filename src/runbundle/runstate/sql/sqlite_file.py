@@ -18,7 +18,7 @@ from pathlib import Path
 
 from runbundle.errors import ConfigError, RunStateError, StateCorrupt, StateUnavailable
 from runbundle.process.disk import create, make_folder
-from runbundle.runstate import schema
+from runbundle.runstate.sql import statements
 
 BUSY_S = 30.0
 """How long to wait for another process to finish its transaction."""
@@ -158,15 +158,15 @@ def _begin_wal(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    if connection.execute("PRAGMA user_version").fetchone()[0] == schema.VERSION:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == statements.VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         found = connection.execute("PRAGMA user_version").fetchone()[0]
-        if found > schema.VERSION:
+        if found > statements.VERSION:
             raise ConfigError("the run state was written by a later version of runbundle", hint="upgrade runbundle")
-        for version in range(found + 1, schema.VERSION + 1):
-            for statement in schema.MIGRATIONS[version]:
+        for version in range(found + 1, statements.VERSION + 1):
+            for statement in statements.MIGRATIONS[version]:
                 connection.execute(statement.format(**_TYPES))
             connection.execute(f"PRAGMA user_version = {version}")
         if found == 0:

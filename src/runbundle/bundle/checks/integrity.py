@@ -5,8 +5,8 @@ import os
 
 import orjson
 
+from runbundle.bundle.checks.report import Report
 from runbundle.bundle.reader import index_bytes, parse_index
-from runbundle.bundle.report import Report
 from runbundle.errors import BundleError, KeyNotFound
 from runbundle.format.canonical import SELF, self_digest, sha256_hex, to_json_bytes
 from runbundle.format.layout import RUN, SEALED, file_at, is_folder, kept_run, name_of, revision_of

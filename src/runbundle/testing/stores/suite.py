@@ -17,7 +17,7 @@ import pytest
 
 from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError, StoreUnavailable
 from runbundle.store import ArtifactStore
-from runbundle.testing.faults import Fault, FaultyStore
+from runbundle.testing.stores.faults import Fault, FaultyStore
 
 
 class StoreTests(ABC):
@@ -224,7 +224,7 @@ class StoreTests(ABC):
 
     def test_behaves_like_a_dict(self) -> None:
         """Whatever is done to it in whatever order, it says what a dict says."""
-        from runbundle.testing.stateful import check_against_a_dict
+        from runbundle.testing.stores.machine import check_against_a_dict
 
         check_against_a_dict(self.make_store, examples=self.examples)
 

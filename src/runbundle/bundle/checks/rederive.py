@@ -20,8 +20,8 @@ from runbundle.bundle.assembly.parts import Part, digested, part
 from runbundle.bundle.assembly.reread import is_of_span, log_of, placed, spans_of
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.timeline import numbered
-from runbundle.bundle.derived import COLLIDED, DERIVED, GUARDED, MALFORMED, TORN
-from runbundle.bundle.event_checks import holds_credential
+from runbundle.bundle.checks.derived import COLLIDED, DERIVED, GUARDED, MALFORMED, TORN
+from runbundle.bundle.checks.events import holds_credential
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, event_lines
 from runbundle.errors import StoreUnavailable
 from runbundle.format.canonical import SELF
