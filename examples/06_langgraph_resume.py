@@ -20,8 +20,8 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
 import runbundle
+from runbundle.integrations.langgraph import RunStoreSaver
 from runbundle.runstate import from_url
-from runbundle.runstate.langgraph import RunStoreSaver
 
 CONTRACT = runbundle.ToolContract(
     name="reserve",

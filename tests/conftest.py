@@ -16,8 +16,8 @@ from runbundle.bundle.reader import Bundle
 from runbundle.contracts.declared import DECLARED
 from runbundle.keyring.given_key import stretched
 from runbundle.otel import active
+from runbundle.otel.belonging.joining import Sender, token_of
 from runbundle.otel.composition import stand_in
-from runbundle.otel.joining import Sender, token_of
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
 from tests import databases

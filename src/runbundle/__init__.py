@@ -41,11 +41,10 @@ if TYPE_CHECKING:
         WriteConflict,
     )
     from runbundle.format.contract import DataHandling, FieldRule, ToolContract
-    from runbundle.otel.configure import Handle, configure
-    from runbundle.otel.decorators import agent, model, retriever, run, step, tool
-    from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
-    from runbundle.otel.run_handle import RunHandle, current_run
-    from runbundle.otel.scopes import (
+    from runbundle.otel.agent.carry import carrier, continue_run, in_context
+    from runbundle.otel.agent.decorators import agent, model, retriever, run, step, tool
+    from runbundle.otel.agent.run_handle import RunHandle, current_run
+    from runbundle.otel.agent.scopes import (
         start_agent,
         start_model,
         start_retriever,
@@ -53,7 +52,8 @@ if TYPE_CHECKING:
         start_step,
         start_tool,
     )
-    from runbundle.otel.threads import carrier, continue_run, in_context
+    from runbundle.otel.configure import Handle, configure
+    from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
     from runbundle.recording.results import FlushResult
     from runbundle.redaction.detectors.known_secrets import register_secret
 
@@ -75,13 +75,13 @@ _PLACES = {
     "runbundle.format.contract": ["DataHandling", "FieldRule", "ToolContract"],
     "runbundle.contracts.approval": ["Decision", "ToolCall"],
     "runbundle.otel.configure": ["Handle", "configure"],
-    "runbundle.otel.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
+    "runbundle.otel.agent.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
-    "runbundle.otel.run_handle": ["RunHandle", "current_run"],
-    "runbundle.otel.scopes": [
+    "runbundle.otel.agent.run_handle": ["RunHandle", "current_run"],
+    "runbundle.otel.agent.scopes": [
         "start_agent", "start_model", "start_retriever", "start_run", "start_step", "start_tool",
     ],
-    "runbundle.otel.threads": ["carrier", "continue_run", "in_context"],
+    "runbundle.otel.agent.carry": ["carrier", "continue_run", "in_context"],
     "runbundle.contracts.files": ["load_contracts"],
     "runbundle.contracts.derive": [
         "Sensitive", "contract_from_function", "contract_from_model", "contract_from_schema", "contracts_from_tools",

@@ -109,7 +109,7 @@ def cost_of_a_span() -> tuple[float, float, float]:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     from runbundle.contracts.files import by_name
-    from runbundle.otel.spans import SpanCodec
+    from runbundle.otel.boundary.span_records import SpanCodec
     from runbundle.redaction.policy import Policy
     from runbundle.redaction.redactor import Redactor
     from tests.benchmarks.pipeline import CONTRACTS, PAYLOAD

@@ -26,8 +26,8 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.graph import END, START, StateGraph
 
+from runbundle.integrations.langgraph import RunStoreSaver
 from runbundle.runstate import PostgresRunStore, SqliteRunStore
-from runbundle.runstate.langgraph import RunStoreSaver
 from tests import databases
 
 STEPS = 100

@@ -21,6 +21,7 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, interrupt
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt, StateRefused
+from runbundle.integrations.langgraph import RunStoreSaver
 from runbundle.runstate import (
     EncryptedRunStore,
     Payload,
@@ -30,7 +31,6 @@ from runbundle.runstate import (
     SqliteRunStore,
     StepWrite,
 )
-from runbundle.runstate.langgraph import RunStoreSaver
 
 CAPABILITIES = {
     "put", "put_writes", "get_tuple", "list", "delete_thread", "delete_for_runs", "copy_thread", "prune"

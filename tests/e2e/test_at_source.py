@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from pydantic import BaseModel
 
 import runbundle
-from runbundle.otel import active, at_source, composition
+from runbundle.otel import active, composition
 from runbundle.redaction.redactor import Redactor
 from tests.conftest import KEY, sealed
 
@@ -235,7 +235,7 @@ def test_on_a_provider_of_ours_nothing_is_redacted_twice(
 ) -> None:
     """The boundary does it, once a span."""
     handle = configured()
-    monkeypatch.setattr(at_source, "redactor_at_source", lambda _: pytest.fail("redacted at the source"))
+    monkeypatch.setattr(active, "redactor_at_source", lambda: pytest.fail("redacted at the source"))
     work()
     assert handle.flush()
     assert active.get() is handle

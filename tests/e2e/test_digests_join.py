@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace import TracerProvider
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.otel.claims import RunScope
+from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.exporters import BundleSpanExporter, RedactingSpanExporter
 from runbundle.store import LocalStore
 from tests.conftest import all_bytes, sealed

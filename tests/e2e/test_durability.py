@@ -17,7 +17,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.format.identity import RunKey
 from runbundle.journal.mapped import MappedFile
 from runbundle.journal.spool import spooled_runs
-from runbundle.otel import membership
+from runbundle.otel.belonging import membership
 from runbundle.recording import recorder, sealer
 from runbundle.recording.publish import recover
 from runbundle.store import LocalStore

@@ -289,7 +289,7 @@ def test_a_loop_is_left_as_it_was_found(configured: Configured) -> None:
                 assert loop.get_task_factory() is not mine
             assert loop.get_task_factory() is mine
             assert "run_in_executor" not in vars(loop)
-            assert not runbundle.otel.spawning._factories  # type: ignore[attr-defined]
+            assert not runbundle.otel.belonging.spawning._factories  # type: ignore[attr-defined]
 
     asyncio.run(main(factory))
     assert made[:4] == ["find"] * 4

@@ -13,7 +13,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.errors import PolicyBlocked
-from runbundle.otel.failures import type_name
+from runbundle.otel.agent.failures import type_name
 from runbundle.redaction.permitted.values import is_name
 from tests.conftest import sealed
 

@@ -17,7 +17,7 @@ from opentelemetry._logs import LogRecord
 
 import runbundle
 from runbundle.bundle.reader import Bundle
-from runbundle.otel import threads
+from runbundle.otel.agent import carry as threads
 from tests.conftest import headers_from, sealed
 
 Configured = Callable[..., runbundle.Handle]

@@ -16,9 +16,9 @@ from langgraph.types import Command, interrupt
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.integrations.langgraph import RunStoreSaver
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.runstate import SqliteRunStore
-from runbundle.runstate.langgraph import RunStoreSaver
 from tests.conftest import all_bytes, sealed
 
 Configured = Callable[..., runbundle.Handle]

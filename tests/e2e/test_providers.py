@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRat
 
 import runbundle
 from runbundle.bundle.reader import Bundle
-from runbundle.otel.doctor import diagnose_provider
+from runbundle.otel.inspection.doctor import diagnose_provider
 from runbundle.signals.records import SpanRecord
 from tests.conftest import sealed
 
@@ -223,7 +223,7 @@ def test_a_process_that_saw_no_span_says_so_at_its_end(tmp_path: Path) -> None:
         assert "Decorate functions, or instrument the framework" in said
     assert program("handle = runbundle.configure(store='s')\nframework()\n", tmp_path) == ""
     assert program("import os\nrunbundle.configure(store='s')\nif os.fork(): os.wait()\n", tmp_path) == ""
-    looked = "from runbundle.otel.doctor import diagnose_provider\nrunbundle.configure(store='s')\ndiagnose_provider()"
+    looked = "from runbundle.otel.inspection import doctor\nrunbundle.configure(store='s')\ndoctor.diagnose_provider()"
     assert program(looked, tmp_path) == ""
 
 

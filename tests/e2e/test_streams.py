@@ -23,7 +23,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
-from runbundle.otel import active, at_source
+from runbundle.otel import active
+from runbundle.otel.agent import at_source
 from tests.conftest import sealed
 from tests.unit.otel.chunks import anthropic, chat_objects, modelled, own
 

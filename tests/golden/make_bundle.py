@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
 from runbundle.cli.demo_agent import CONFIG, CONTRACTS, answer
-from runbundle.otel import at_source, scopes
+from runbundle.otel.agent import at_source, scopes
 from runbundle.testing import FakeClock, SequentialIds
 
 

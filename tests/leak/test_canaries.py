@@ -20,8 +20,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 import runbundle
-from runbundle.otel import active, at_source
-from runbundle.otel.canaries import (
+from runbundle.otel import active
+from runbundle.otel.agent import at_source
+from runbundle.otel.inspection.canaries import (
     CHANNELS,
     CONTRACT,
     GUEST_CHANNELS,
@@ -35,8 +36,8 @@ from runbundle.otel.canaries import (
     plant_logs,
     plant_spans,
 )
-from runbundle.otel.leak_check import check_application, check_defaults
-from runbundle.otel.planting import plant_own
+from runbundle.otel.inspection.leak_check import check_application, check_defaults
+from runbundle.otel.inspection.planting import plant_own
 from tests.conftest import Sink, all_bytes
 
 

@@ -6,7 +6,7 @@ from contextvars import copy_context
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.otel.lanes import LANE_LIMIT, Control, Lane, below, name_of, segment
+from runbundle.otel.belonging.lanes import LANE_LIMIT, Control, Lane, below, name_of, segment
 from runbundle.redaction.permitted.values import is_name, own_value
 
 

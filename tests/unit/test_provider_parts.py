@@ -23,11 +23,11 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import TraceState
 
 from runbundle.errors import ConfigError
+from runbundle.otel.belonging.outside import Outside
+from runbundle.otel.boundary.limits import Limits, bounded, span_limits_of_environment, state_cut, within
+from runbundle.otel.boundary.neighbours import innermost, value_limit_of
 from runbundle.otel.ids import SystemIdGenerator, new_call_id, new_run_id
-from runbundle.otel.limits import Limits, bounded, span_limits_of_environment, state_cut, within
 from runbundle.otel.notices import sampling_of
-from runbundle.otel.outside import Outside
-from runbundle.otel.processors import innermost, value_limit_of
 from runbundle.otel.providers import RecordEverything
 from runbundle.redaction.captured import CAPTURE
 from runbundle.redaction.markers import MARKER, marker

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.otel.joining import LIMIT, Sender, claimed_run, sender_of, token_of
+from runbundle.otel.belonging.joining import LIMIT, Sender, claimed_run, sender_of, token_of
 from runbundle.redaction.markers import Digester
 
 KEY = Digester(b"k" * 32).subkey("carrier")

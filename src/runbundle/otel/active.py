@@ -1,35 +1,74 @@
-"""The one piece of process-wide state: which configuration the decorators write to."""
+"""The one piece of process-wide state: the configuration that decorated code writes to."""
 
 import contextlib
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from opentelemetry import trace
 from opentelemetry.trace import Tracer
 
-if TYPE_CHECKING:
-    from runbundle.otel.configure import Handle
+from runbundle.contracts.approval import Decider
+from runbundle.otel import composition
+from runbundle.otel.belonging.membership import Membership
+from runbundle.otel.notices import say_unconfigured
+from runbundle.recording.recorder import Recorder
+from runbundle.redaction.redactor import Redactor
 
-_handle: "Handle | None" = None
+
+class Recording(Protocol):
+    """A running configuration, as the code that an agent calls needs it. `Handle` is one."""
+
+    tracer: Tracer
+    """Makes the spans of decorators and scopes."""
+    owns_provider: bool
+    """Whether all that sees those spans is behind our boundary."""
+    decider: Decider
+    """Decides about calls that need approval."""
+    recorder: Recorder
+    """Counts what could not be recorded."""
+    redactor_at_source: Redactor
+    """Redacts the values of spans that are not on a provider of ours."""
+
+    @property
+    def redactor(self) -> Redactor:
+        """Redacts for bundles; its policy has the contracts."""
+        ...
+
+    @property
+    def membership(self) -> Membership:
+        """Knows the run of each live span."""
+        ...
+
+    def count_unsampled(self) -> None:
+        """Count a run that a sampler keeps from being recorded."""
+        ...
+
+
+_recording: Recording | None = None
 _said_unconfigured = False
 _lent: Tracer | None = None
 
 
-def get() -> "Handle | None":
-    """Return the handle of the last `configure()`, until it is shut down."""
-    return _handle
+def get() -> Recording | None:
+    """Return the configuration of the last `configure()`, until it is shut down."""
+    return _recording
 
 
-def set_handle(handle: "Handle | None") -> None:
-    """Make `handle` the one the decorators use."""
-    global _handle, _said_unconfigured
-    _handle = handle
+def use(recording: Recording | None) -> None:
+    """Let decorated code write to a configuration; None: to none."""
+    global _recording, _said_unconfigured
+    _recording = recording
     _said_unconfigured = True  # by who has called configure() once it need not be said
 
 
 def tracer() -> Tracer:
     """Return the tracer of the active configuration, else one of the global provider (which may record nothing)."""
-    return _handle.tracer if _handle is not None else _lent or _tracer_of_nobody()
+    return _recording.tracer if _recording is not None else _lent or _tracer_of_nobody()
+
+
+def redactor_at_source() -> Redactor:
+    """Return what redacts the values of spans that our boundary does not own."""
+    return _recording.redactor_at_source if _recording is not None else composition.redactor_of_nobody()
 
 
 @contextlib.contextmanager
@@ -47,8 +86,6 @@ def _tracer_of_nobody() -> Tracer:
     global _said_unconfigured
     if not _said_unconfigured:
         _said_unconfigured = True
-        from runbundle.otel.notices import say_unconfigured
-
         with contextlib.suppress(Exception):  # it looks into what others have built; the agent must not notice
             say_unconfigured()
     return trace.get_tracer("runbundle")

@@ -16,10 +16,11 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import RunKey, tenant_of
-from runbundle.otel.claims import RUN_ID_KEY, TENANT_ID_KEY, run_of_trace
+from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, run_of_trace
+from runbundle.otel.belonging.labels import identity
+from runbundle.otel.boundary.log_processor import raw_log
+from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.composition import composed, opened, stand_in
-from runbundle.otel.logs import raw_log
-from runbundle.otel.spans import SpanCodec, identity
 from runbundle.recording.recorder import Recorder
 from runbundle.signals.operations import is_agent_work
 from runbundle.store.places import spool_of

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from runbundle import settings
 from runbundle.contracts.declared import DECLARED
@@ -22,9 +22,6 @@ from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.places import DEFAULT_STORE
-
-if TYPE_CHECKING:
-    from runbundle.otel.handle import Handle
 
 Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
 """Contracts, mappings, or paths of files; one text is a list of paths, as the environment has it."""
@@ -94,32 +91,30 @@ def opened(store: str | Path | ArtifactStore | None = None) -> ArtifactStore:
     return store if isinstance(store, ArtifactStore) else from_url(str(store or _store_of_environment()))
 
 
-def redactor_at_source(handle: "Handle | None") -> Redactor:
-    """Return what redacts the values that are put on spans which our boundary does not own.
+def redactor_of_nobody() -> Redactor:
+    """Return what redacts values at their source while no configuration is active.
 
-    Without a handle it is that of the last one, or of the exporter that writes bundles, else one that the environment
+    It is the one of the last configuration, or of the exporter that writes bundles, else one that the environment
     gives, built when it is first needed. Where none can be built nothing is known of contracts, and nothing is kept.
     """
-    global _at_source
-    if handle is not None:
-        return handle.redactor_at_source
-    if _at_source is None:
+    global _of_nobody
+    if _of_nobody is None:
         with _lock:
-            if _at_source is None:
+            if _of_nobody is None:
                 try:
-                    _at_source = composed().redactor
+                    _of_nobody = composed().redactor
                 except Exception:  # noqa: BLE001 - a wrong key or contract of the environment must not reach the agent
-                    _at_source = Redactor(Policy())
-    return _at_source
+                    _of_nobody = Redactor(Policy())
+    return _of_nobody
 
 
 def stand_in(redactor: Redactor | None) -> None:
-    """Let a redactor serve spans that no handle is open for; None for the one of the environment."""
-    global _at_source
-    _at_source = redactor
+    """Let a redactor serve while no configuration is active; None for the one of the environment."""
+    global _of_nobody
+    _of_nobody = redactor
 
 
-_at_source: Redactor | None = None
+_of_nobody: Redactor | None = None
 _lock = threading.Lock()
 
 

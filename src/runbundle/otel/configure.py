@@ -18,14 +18,14 @@ from runbundle.errors import ConfigError
 from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
-from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.belonging.joining import Trust
+from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
+from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
+from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import Redacted, composed, opened, redacts_all
 from runbundle.otel.digest_key import carrier_keys
-from runbundle.otel.handle import Handle, at_exit
-from runbundle.otel.joining import Trust
-from runbundle.otel.logs import BoundaryLogProcessor
+from runbundle.otel.handle import Handle, at_exit, running
 from runbundle.otel.otlp import otlp_processors
-from runbundle.otel.processors import raw_processors, value_limit_of
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
 from runbundle.store import ArtifactStore
@@ -111,7 +111,7 @@ def configure(
     if decider is not None and not callable(decider):
         raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
     with _lock:
-        handle = active.get()
+        handle = running()
         if handle is not None:
             if handle.configured_with(arguments):
                 return handle
@@ -173,7 +173,7 @@ def configure(
             switch.take_tracing(provider)
         if set_global and owns_loggers:
             switch.take_logging(loggers)
-        active.set_handle(handle)
+        active.use(handle)
         notices.note_configured(at_exit)
         notices.say_unknown_variables()
         return handle

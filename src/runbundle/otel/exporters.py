@@ -11,18 +11,17 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle import settings
 from runbundle.format.identity import NO_RUN
 from runbundle.otel import active
-from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.boundary.guests import is_guest, shown_span
+from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
+from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
 from runbundle.otel.composition import Redacted, composed, redacts_all
-from runbundle.otel.guests import is_guest, shown_span
-from runbundle.otel.spans import SpanCodec
 from runbundle.redaction.redactor import Redactor
 
 
 def _followed(own: Redactor) -> Redactor:
     """Return the redactor of the configuration that is active, whose contracts and key hold; else one's own."""
-    handle = active.get()
-    return own if handle is None else handle.redactor_at_source
+    return own if active.get() is None else active.redactor_at_source()
 
 
 class RedactingSpanExporter(SpanExporter):
@@ -32,6 +31,8 @@ class RedactingSpanExporter(SpanExporter):
     goes by what `configure()` was given, while that is active, else by the environment. `redact` is as for
     `configure()`: by default spans that are none of an agent's pass as they are, but for secrets.
     """
+
+    runbundle_redacts = True
 
     def __init__(self, inner: SpanExporter, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
         self._inner = inner
@@ -70,6 +71,8 @@ class RedactingSpanExporter(SpanExporter):
 class RedactingSpanProcessor(SpanProcessor):
     """Redacts spans in front of another processor; `redact` is as for `configure()`."""
 
+    runbundle_redacts = True
+
     def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
         self._given = redactor or composed().redactor
         self._follows = redactor is None
@@ -102,6 +105,9 @@ class BundleSpanExporter(SpanExporter):
     trace, which ends with the trace's local root. An exporter sees spans only when they have ended and as many as the
     batch processor kept; `configure()` sees more, and is to be preferred.
     """
+
+    runbundle_redacts = True
+    runbundle_writes_bundles = True
 
     def __init__(self, store: str | None = None, contracts: str | None = None, **unknown: Any) -> None:
         settings.refuse_unknown(unknown, ("store", "contracts"))

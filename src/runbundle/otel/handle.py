@@ -14,13 +14,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from runbundle.contracts.approval import Decider, default_decider
 from runbundle.contracts.declared import DECLARED
 from runbundle.otel import active, notices, switch
-from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.belonging.membership import Membership
+from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
+from runbundle.otel.boundary.neighbours import raw_processors
+from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import stand_in
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
-from runbundle.otel.logs import BoundaryLogProcessor
-from runbundle.otel.processors import raw_processors
 from runbundle.recording.recorder import Recorder
-from runbundle.recording.sealer import FlushResult
+from runbundle.recording.results import FlushResult
+from runbundle.redaction.redactor import Redactor
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")
@@ -64,6 +66,16 @@ class Handle:
         self._said_replaced = False
 
     @property
+    def redactor(self) -> Redactor:
+        """What redacts for bundles."""
+        return self.boundary.redactor
+
+    @property
+    def membership(self) -> Membership:
+        """Which run each live span belongs to."""
+        return self.boundary.membership
+
+    @property
     def store(self) -> ArtifactStore:
         """Where bundles are sealed."""
         return self.recorder.store
@@ -74,7 +86,7 @@ class Handle:
 
     def count_unsampled(self) -> None:
         """Count a run that nobody records, since its span is not; say so once."""
-        if self.boundary.membership.outside.unsampled_run():
+        if self.membership.outside.unsampled_run():
             notices.say_unsampled(self.tracer_provider)
 
     def flush(self, timeout_s: float = 30.0) -> FlushResult:
@@ -86,7 +98,7 @@ class Handle:
         """
         deadline = time.monotonic() + timeout_s
         result = self.recorder.flush(timeout_s)
-        membership = self.boundary.membership
+        membership = self.membership
         result.outside, result.outside_scopes = membership.outside.spans, membership.outside.by_scope()
         if membership.unfollowed:
             result.dropped["live_spans"] = membership.unfollowed
@@ -104,8 +116,8 @@ class Handle:
         """Have what was counted here said by the spool too, when this process is gone."""
         losses = self.recorder.losses
         stated = {
-            "unsampled": self.boundary.membership.outside.unsampled,
-            "live_spans": self.boundary.membership.unfollowed,
+            "unsampled": self.membership.outside.unsampled,
+            "live_spans": self.membership.unfollowed,
         }
         stated |= {f"refused: {reason}": count for reason, count in self._refused().items()}
         for reason, total in stated.items():
@@ -138,18 +150,22 @@ class Handle:
         go on working and record nothing.
         """
         deadline = time.monotonic() + timeout_s
-        notices.note_end(self)
+        self._note_end()
         if active.get() is self:
-            active.set_handle(None)
+            active.use(None)
             stand_in(self.redactor_at_source)
         switch.let_go(self.tracer_provider, self.logger_provider)
         self._end(deadline)
 
     def end_with_process(self, timeout_s: float = 30.0) -> None:
         """Flush, seal and stop exporters, as `shutdown()` does. What daemon threads still end is journalled."""
-        notices.note_end(self)
+        self._note_end()
         self.boundary.at_exit = self._log_boundary.at_exit = True
         self._end(time.monotonic() + timeout_s)
+
+    def _note_end(self) -> None:
+        reached = not self.owns_provider or switch.is_led_to(self.tracer_provider)
+        notices.note_end(seen=self.boundary.seen, reached=reached)
 
     def _end(self, deadline: float) -> None:
         try:
@@ -200,9 +216,15 @@ def _left_ms(deadline: float) -> int:
     return max(1, int((deadline - time.monotonic()) * 1000))
 
 
+def running() -> Handle | None:
+    """Return the handle of the last `configure()`, until it is shut down."""
+    recording = active.get()
+    return recording if isinstance(recording, Handle) else None
+
+
 def at_exit() -> None:
     """Shut down what nobody has shut down; then say so if the process has not seen one span."""
-    handle = active.get()
+    handle = running()
     if handle is not None:
         handle.end_with_process()
     notices.say_nothing_seen()

@@ -4,17 +4,13 @@ import atexit
 import logging
 import os
 import re
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from opentelemetry import trace
 
 from runbundle import settings
 from runbundle.otel import switch
-from runbundle.otel.exporters import BundleSpanExporter
-from runbundle.otel.processors import exporter_of, innermost, processors_of
-
-if TYPE_CHECKING:
-    from runbundle.otel.handle import Handle
+from runbundle.otel.boundary.neighbours import innermost, processors_of, writes_bundles
 
 _log = logging.getLogger("runbundle")
 
@@ -96,7 +92,7 @@ def say_unsampled(provider: Any) -> None:
 def say_unconfigured() -> None:
     """Say that decorated code runs in a process that has not called `configure()`."""
     provider = trace.get_tracer_provider()
-    if any(isinstance(exporter_of(processor), BundleSpanExporter) for processor in processors_of(provider)):
+    if any(writes_bundles(processor) for processor in processors_of(provider)):
         return  # configured by the environment
     if switch.nobody_traces(provider):
         _log.warning("nothing is recorded: runbundle.configure() was not called in this process before decorated code")
@@ -138,11 +134,11 @@ def _note_fork() -> None:
     _forked = True
 
 
-def note_end(handle: "Handle") -> None:
-    """Take note of whether a configuration that ends has seen a span."""
+def note_end(*, seen: bool, reached: bool) -> None:
+    """Take note of whether a configuration that ends has seen a span, and whether instrumentations could reach it."""
     global _seen, _reached
-    _seen |= handle.boundary.seen
-    _reached |= not handle.owns_provider or switch.is_led_to(handle.tracer_provider)
+    _seen |= seen
+    _reached |= reached
 
 
 def expect_nothing() -> None:

@@ -12,19 +12,19 @@ from opentelemetry.sdk._logs.export import LogRecordExportResult
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from runbundle.errors import ConfigError
+from runbundle.otel.boundary.limits import (
+    Limits,
+    bounded,
+    log_limits_of_environment,
+    span_limits_of_environment,
+    within,
+)
 from runbundle.otel.forwarding import (
     Forwarder,
     ForwardingLogProcessor,
     ForwardingSpanProcessor,
     Kind,
     Pace,
-)
-from runbundle.otel.limits import (
-    Limits,
-    bounded,
-    log_limits_of_environment,
-    span_limits_of_environment,
-    within,
 )
 
 _FAILED = (SpanExportResult.FAILURE, LogRecordExportResult.FAILURE)

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-from runbundle.otel.boundary import BoundarySpanProcessor
+from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
+from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.ids import SystemIdGenerator
-from runbundle.otel.logs import BoundaryLogProcessor
 
 MAX_ATTRIBUTES = 4096
 """Of a span, an event, a link or a log record; and links of a span."""

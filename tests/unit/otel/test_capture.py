@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.otel.capture import MAX_CAPTURE_BYTES, capture
+from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, capture
 from runbundle.redaction.attributes import MAX_PAYLOAD_BYTES
 from runbundle.redaction.captured import WORDS, Said, capture_text, parse_capture
 from runbundle.redaction.shrink import shrink

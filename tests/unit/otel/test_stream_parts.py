@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.otel.stream_parts import MAX_ITEMS, Joined, Joiner, Joining
+from runbundle.otel.agent.streams.parts import MAX_ITEMS, Joined, Joiner, Joining
 from tests.unit.otel.chunks import DIALECTS
 
 Dialect = Callable[[Sequence[str], Sequence[str]], list[Any]]

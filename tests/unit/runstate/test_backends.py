@@ -361,7 +361,7 @@ for name in ("psycopg", "psycopg_pool", "cryptography", "langgraph", "langchain_
     sys.modules[name] = None
 import runbundle.runstate
 try:
-    import runbundle.runstate.langgraph
+    import runbundle.integrations.langgraph.saver
 except runbundle.ConfigError as error:
     print(error)
 """

@@ -29,11 +29,11 @@ from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.types import Command, Interrupt, Send
 
 from runbundle.errors import ConfigError, StateCorrupt
+from runbundle.integrations.langgraph import RunStoreSaver
+from runbundle.integrations.langgraph.secrets_at_rest import SecretBox
+from runbundle.integrations.langgraph.serde import StateSerializer
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.runstate import EncryptedRunStore, RunState, SqliteRunStore
-from runbundle.runstate.langgraph import RunStoreSaver
-from runbundle.runstate.langgraph_serde import StateSerializer
-from runbundle.runstate.secrets_at_rest import SecretBox
 from tests.conftest import all_bytes
 
 TOKEN = "merlin-of-the-lake-77"
@@ -280,7 +280,7 @@ def test_what_cannot_be_stored_is_refused_by_name(store: SqliteRunStore) -> None
 
 def test_what_does_not_come_back_is_said_when_it_is_put(store: SqliteRunStore, caplog: Any) -> None:
     """Once for a type, with what to write: a type that is no data, one within a function, a relative of a built-in."""
-    from runbundle.runstate import langgraph_serde
+    from runbundle.integrations.langgraph import serde as langgraph_serde
 
     langgraph_serde._said.clear()
 

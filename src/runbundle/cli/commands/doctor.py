@@ -12,7 +12,7 @@ from runbundle.cli.printing import say
 from runbundle.errors import StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
-    from runbundle.otel.doctor import Diagnosis
+    from runbundle.otel.inspection.doctor import Diagnosis
 
 
 @click.command("doctor", epilog="Example: runbundle doctor --app myservice.telemetry:setup")
@@ -32,7 +32,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
     provider, too. Exit code: 0 if all is well, or there are only notes; 1 otherwise.
     """
     from runbundle.cli.commands.doctor_spool import spool_findings
-    from runbundle.otel.doctor import diagnose_environment, diagnose_key, diagnose_provider, diagnose_secrets
+    from runbundle.otel.inspection.doctor import diagnose_environment, diagnose_key, diagnose_provider, diagnose_secrets
 
     key, key_findings = diagnose_key(store_url)
     store = _store_findings(store_url)
@@ -64,7 +64,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
 
 def _store_findings(store_url: str) -> "list[Diagnosis]":
     from runbundle.format.findings import FINDINGS
-    from runbundle.otel.doctor import Diagnosis
+    from runbundle.otel.inspection.doctor import Diagnosis
     from runbundle.store import LocalStore
 
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runbundle.cli.options import open_store
 
 if TYPE_CHECKING:
-    from runbundle.otel.doctor import Diagnosis
+    from runbundle.otel.inspection.doctor import Diagnosis
     from runbundle.recording.probe import Ground
     from runbundle.recording.waiting import Unsealed
 
@@ -105,7 +105,7 @@ def _of_losses(spool: Path) -> "list[Diagnosis]":
 
 def _diagnosis(code: str, message: str, *, note: bool = False) -> "Diagnosis":
     from runbundle.format.findings import FINDINGS
-    from runbundle.otel.doctor import Diagnosis
+    from runbundle.otel.inspection.doctor import Diagnosis
 
     spec = FINDINGS[code]
     return Diagnosis(code, "note" if note else spec.severity, message, spec.what_to_do)

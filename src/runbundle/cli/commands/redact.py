@@ -81,7 +81,7 @@ def check(app: str | None, format_: str) -> None:
     The files that were searched are named. Exit codes: 0 every sink is clean; 1 a canary came out, or nothing did where
     something should: of bundles, a run.json.
     """
-    from runbundle.otel.leak_check import check_application, check_defaults
+    from runbundle.otel.inspection.leak_check import check_application, check_defaults
 
     reports = check_defaults() if app is None else check_application(_handle(app))
     clean = all(report.reached and not report.leaked for report in reports)
@@ -104,10 +104,10 @@ def check(app: str | None, format_: str) -> None:
 
 
 def _handle(app: str) -> "Handle":
-    from runbundle.otel import active
+    from runbundle.otel.handle import running
 
     call_app(app)
-    handle = active.get()
+    handle = running()
     if handle is None:
         raise ConfigError(f"{app} did not call runbundle.configure()", hint="name the function that does")
     return handle

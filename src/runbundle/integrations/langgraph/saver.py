@@ -1,0 +1,272 @@
+"""LangGraph's checkpoints in a run store (`runbundle[langgraph]`).
+
+A thread of LangGraph is a thread of the store: a session, which runs continue. Channels are slots, so a value that
+did not change is stored once; values of a few bytes stay in the head. The `run_id` of a checkpoint's metadata, or of
+the configuration, is its run.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from runbundle.errors import ConfigError, StateConflict, StateCorrupt
+from runbundle.integrations.langgraph.secrets_at_rest import SecretBox
+from runbundle.otel.agent.run_handle import current_run
+from runbundle.runstate.base import RunStore
+from runbundle.runstate.credentials import masked_metadata
+from runbundle.runstate.encrypted import EncryptedRunStore
+from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, StepWrite
+
+try:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import (
+        WRITES_IDX_MAP,
+        ChannelVersions,
+        Checkpoint,
+        CheckpointMetadata,
+        CheckpointTuple,
+        get_checkpoint_id,
+        get_serializable_checkpoint_metadata,
+    )
+    from langgraph.checkpoint.serde.types import _DeltaSnapshot as DeltaSnapshot  # pyright: ignore[reportPrivateUsage]
+
+    from runbundle.integrations.langgraph import runs as graph_runs  # where state and signals meet, see its docstring
+    from runbundle.integrations.langgraph.saver_async import AsyncTwins
+    from runbundle.integrations.langgraph.serde import StateSerializer
+except ImportError:
+    raise ConfigError(
+        "this needs LangGraph's checkpoints, 4.3 or later", hint="pip install 'runbundle[langgraph]'"
+    ) from None
+
+ENGINE = "langgraph"
+_CODECS = {"null", "bytes", "bytearray", "msgpack"}  # of what we write; the serializer would load others
+_SMALL = 64
+_DELTAS = "counters_since_delta_snapshot"  # in the metadata of checkpoints that are rebuilt from their ancestors
+
+
+class RunStoreSaver(AsyncTwins):
+    """A LangGraph checkpointer over any run store.
+
+    A value comes back as what it was: plain values, LangChain's messages, secrets, and the application's pydantic
+    models, data classes, enumerations and named tuples, as long as it has loaded them. `types` are others that may come
+    back, and those that a checkpoint may have imported; it can have nothing else imported or called. What does not come
+    back is logged at `put`, and what cannot be stored raises `ConfigError` there; both name the type.
+
+    Secrets (`SecretStr` and the like) are known to the redactor once they were written or read, and so is what stands
+    under the name of a credential. In a store that is not encrypted they are sealed under `secrets_key`, else the
+    redaction key that the environment gives, else a key kept for this user: where runs move between machines, give one.
+
+    With `fence`, writes are refused once the lease is no longer the latest of its run (`StateConflict`).
+
+    Threads that use a `DeltaChannel` are rebuilt from all of their checkpoints. `prune` keeps none of them apart, and
+    `delete_for_runs` takes none out of the middle: both raise `StateRefused` (a `NotImplementedError`), and change
+    nothing. `copy_thread` copies whole threads, and may be used on them.
+    """
+
+    def __init__(
+        self,
+        store: RunStore,
+        *,
+        types: Sequence[tuple[str, str] | type] = (),
+        fence: Lease | None = None,
+        secrets_key: bytes | None = None,
+    ) -> None:
+        box = None if isinstance(store, EncryptedRunStore) else SecretBox(secrets_key)
+        super().__init__(serde=StateSerializer(types, box))
+        self.store = store
+        self.fence = fence
+
+    def put(
+        self,
+        config: RunnableConfig,
+        checkpoint: Checkpoint,
+        metadata: CheckpointMetadata,
+        new_versions: ChannelVersions,
+    ) -> RunnableConfig:
+        """Store a checkpoint; of its channels, those in `new_versions` anew."""
+        key = _key_of(config)._replace(checkpoint_id=checkpoint["id"])
+        versions, small, slots = checkpoint["channel_versions"], dict[str, Any](), dict[str, str]()
+        for name, value in checkpoint["channel_values"].items():
+            if name in versions and not _is_small(value):
+                slots[name] = str(versions[name])
+            else:
+                small[name] = value
+        stored = masked_metadata(get_serializable_checkpoint_metadata(config, metadata))
+        run_id = stored.get("run_id") or config.get("run_id") or current_run().run_id or None
+        if run_id is not None:
+            stored["run_id"] = str(run_id)
+        record = CheckpointRecord(
+            key=key,
+            parent_id=get_checkpoint_id(config) or None,
+            engine=ENGINE,
+            run_id=stored.get("run_id"),
+            head=self._dumped({**checkpoint, "channel_values": small}),
+            slots=slots,
+            metadata=stored,
+            chained=_DELTAS in stored
+            or any(isinstance(value, DeltaSnapshot) for value in checkpoint["channel_values"].values()),
+        )
+        values = checkpoint["channel_values"]
+        try:
+            self.store.put_checkpoint(
+                record, {name: self._dumped(values[name]) for name in slots if name in new_versions}, fence=self.fence
+            )
+        except StateConflict:  # a slot was pruned from under a run that still has it; or the fence, which says so again
+            self.store.put_checkpoint(record, {name: self._dumped(values[name]) for name in slots}, fence=self.fence)
+        return _config_of(key)
+
+    def put_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        """Keep what a task wrote; errors, interrupts and the like replace what was there, other writes do not."""
+        key = _key_of(config)
+        kept = [
+            StepWrite(task_id, WRITES_IDX_MAP.get(channel, idx), channel, self._dumped(value), task_path)
+            for idx, (channel, value) in enumerate(writes)
+        ]
+        # Ordinary ones first. If it ends in between, an answer is asked for again, and not taken without its update.
+        for special in (False, True):
+            some = [write for write in kept if (write.channel in WRITES_IDX_MAP) is special]
+            if some:
+                self.store.append_writes(key, some, replace=special, fence=self.fence)
+
+    def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return a checkpoint, the latest of its namespace if no id is given."""
+        found = self._read(config)
+        self._tell(config, found)
+        return found
+
+    async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
+        """Return a checkpoint; it is read in a thread, and its run begins in the caller's context."""
+        found = await asyncio.to_thread(self._read, config)
+        self._tell(config, found)
+        return found
+
+    def _read(self, config: RunnableConfig) -> CheckpointTuple | None:
+        key = _key_of(config)
+        record = self.store.get_checkpoint(key.thread_id, key.ns, get_checkpoint_id(config) or None)
+        return None if record is None else self._tuple_of(record)
+
+    @staticmethod
+    def _tell(config: RunnableConfig, found: CheckpointTuple | None) -> None:
+        """Say which checkpoint a graph goes on from, in the context in which it runs."""
+        key = _key_of(config)
+        if found is None:
+            graph_runs.loaded(key.thread_id, key.ns, "", "")
+        else:
+            graph_runs.loaded(key.thread_id, key.ns, found.checkpoint["id"], str(found.metadata.get("run_id") or ""))
+
+    def list(
+        self,
+        config: RunnableConfig | None,
+        *,
+        filter: dict[str, Any] | None = None,
+        before: RunnableConfig | None = None,
+        limit: int | None = None,
+    ) -> Iterator[CheckpointTuple]:
+        """Yield checkpoints, the latest first; all namespaces, and all threads, of which none is named."""
+        for key in self._found(config, filter, before, limit):
+            found = self.get_tuple(_config_of(key))
+            if found is not None:
+                yield found
+
+    def delete_thread(self, thread_id: str) -> None:
+        """Delete a thread."""
+        self.store.delete_threads([str(thread_id)])
+
+    def delete_for_runs(self, run_ids: Sequence[str]) -> None:
+        """Delete runs, with the checkpoints that they made."""
+        self.store.delete_runs([str(run_id) for run_id in run_ids])
+
+    def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        """Copy a thread as a whole under another name, which nothing may go by yet."""
+        self.store.copy_thread(str(source_thread_id), str(target_thread_id))
+
+    def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        """Keep the latest checkpoint of each namespace (`keep_latest`), or none (`delete`)."""
+        if isinstance(thread_ids, str) or strategy not in ("keep_latest", "delete"):
+            raise ConfigError(
+                "this is not how to prune", hint="give a list of threads, and `keep_latest` or `delete` as the strategy"
+            )
+        names = [str(thread_id) for thread_id in thread_ids]
+        if strategy == "delete":
+            self.store.delete_threads(names)
+        else:
+            self.store.prune(names)
+
+    def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002 - the interface's
+        """Return a version greater than `current`, and another one on each call: forks of a thread share its slots."""
+        number = 0 if current is None else int(str(current).split(".")[0])
+        return f"{number + 1:020}.{secrets.token_hex(8)}"
+
+    def _found(
+        self,
+        config: RunnableConfig | None,
+        filter: dict[str, Any] | None,
+        before: RunnableConfig | None,
+        limit: int | None,
+    ) -> Sequence[CheckpointKey]:
+        asked = (config or {}).get("configurable", {})
+        only = asked.get("checkpoint_id")
+        keys = self.store.find_checkpoints(
+            thread_id=None if asked.get("thread_id") is None else str(asked["thread_id"]),
+            ns=asked.get("checkpoint_ns"),
+            where=filter,
+            before=get_checkpoint_id(before) if before else None,
+            limit=None if only else limit,
+        )
+        return [key for key in keys if key.checkpoint_id == only][:limit] if only else keys
+
+    def _tuple_of(self, record: CheckpointRecord) -> CheckpointTuple:
+        checkpoint: Any = self._loaded(record.head)
+        if not _is_checkpoint(checkpoint):
+            raise StateCorrupt("a checkpoint's head is none")
+        for name, payload in record.slot_payloads.items():
+            checkpoint["channel_values"][name] = self._loaded(payload)
+        metadata: Any = dict(record.metadata)
+        return CheckpointTuple(
+            config=_config_of(record.key),
+            checkpoint=checkpoint,
+            metadata=metadata,
+            parent_config=None
+            if record.parent_id is None
+            else _config_of(record.key._replace(checkpoint_id=record.parent_id)),
+            pending_writes=[(write.task_id, write.channel, self._loaded(write.payload)) for write in record.writes],
+        )
+
+    def _dumped(self, value: Any) -> Payload:
+        return Payload(*self.serde.dumps_typed(value))
+
+    def _loaded(self, payload: Payload) -> Any:
+        if payload.codec not in _CODECS:
+            raise StateCorrupt("a checkpoint holds what this saver does not write")
+        try:
+            return self.serde.loads_typed((payload.codec, payload.data))
+        except ValueError:
+            raise StateCorrupt("a part of a checkpoint does not parse") from None
+
+
+def _key_of(config: RunnableConfig) -> CheckpointKey:
+    asked: dict[str, Any] = config.get("configurable", {})
+    if asked.get("thread_id") is None:
+        raise ConfigError("no thread is named", hint='pass config={"configurable": {"thread_id": ...}}')
+    return CheckpointKey(
+        str(asked["thread_id"]), str(asked.get("checkpoint_ns") or ""), str(asked.get("checkpoint_id") or "")
+    )
+
+
+def _config_of(key: CheckpointKey) -> RunnableConfig:
+    return {
+        "configurable": {
+            "thread_id": key.thread_id, "checkpoint_ns": key.ns, "checkpoint_id": key.checkpoint_id
+        }
+    }  # fmt: skip
+
+
+def _is_checkpoint(value: Any) -> bool:
+    return isinstance(value, dict) and "channel_values" in value
+
+
+def _is_small(value: Any) -> bool:
+    return value is None or type(value) in (bool, int, float) or (type(value) is str and len(value) <= _SMALL)

@@ -1,0 +1,154 @@
+"""From live Python values to the JSON text that a span carries. Total: whatever a tool returns, this returns text."""
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import orjson
+
+from runbundle.format.base import CaptureWord
+from runbundle.otel.agent.leaves import stand_in, type_of
+from runbundle.otel.agent.plain import Walk
+from runbundle.redaction.attributes import MAX_PAYLOAD_BYTES
+from runbundle.redaction.captured import DIGESTED, Said, worst
+from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.shrink import shrink
+
+MAX_CAPTURE_BYTES = 1_048_576
+"""Of larger values the span carries as much as the redactor opens, and the digest of the whole."""
+
+_OPTIONS = (
+    orjson.OPT_SORT_KEYS
+    | orjson.OPT_PASSTHROUGH_SUBCLASS
+    | orjson.OPT_PASSTHROUGH_DATACLASS
+    | orjson.OPT_PASSTHROUGH_DATETIME  # orjson rounds offsets to minutes
+)
+MAX_PARTS = 20_000
+"""Parts of a large value that are looked at one by one, of which the span has a few thousand at most."""
+_NATIVE = frozenset({str, int, bool, type(None)})
+_ALIKE = ({str}, {int}, set[type]())
+
+
+class Captured(NamedTuple):
+    """A value as it was seen: its canonical JSON text, and what became of it."""
+
+    text: str
+    """With sorted keys; or one marker."""
+    word: CaptureWord = "whole"
+    sha256: str = ""
+    """Of the whole canonical text, in hex, where `text` is not all of it."""
+    size: int | None = None
+    """Bytes of that."""
+
+    @property
+    def said(self) -> Said:
+        """What the attribute `runbundle.capture` has of it."""
+        return Said(self.word, self.sha256, "", self.size)
+
+
+_LOST = Captured(marker("unserialisable"), "unserialisable")
+
+
+def capture(value: Any, word: CaptureWord = "whole") -> Captured:
+    """Return `value` as canonical JSON text with the word for what became of it, at best `word`. Total.
+
+    Data keeps its structure: containers, dataclasses, models, enums; what JSON has no word for becomes text. Secrets of
+    pydantic become markers here already, and so does what is no data, which costs its own place and the value's
+    digest. Above 1 MiB the largest parts become markers with their size, and the digest is of the whole. No `repr` is
+    called. Holds the caller up by some 2 ms for each megabyte, and by half a second at most where values are
+    looked at one by one.
+    """
+    try:
+        data, plain = _written(value), None
+        if data is not None and len(data) <= MAX_CAPTURE_BYTES:
+            return Captured(data.decode(), word)
+        if data is None:
+            plain, walked = Walk().plain(value)
+            word = worst((word, walked))
+            data = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
+        if len(data) <= MAX_CAPTURE_BYTES:
+            # A marker by itself if it was put there now: one that a tool returned is a text like any other.
+            return Captured(str(plain) if word != "whole" and is_marker(plain) else data.decode(), word)
+        return _large(value, plain, data, word)
+    except Exception:  # noqa: BLE001 - out of memory, changed by another thread, whatever: the agent must not notice
+        return _LOST
+
+
+def _written(value: Any) -> bytes | None:
+    """Return the canonical text of a value that is nothing but data, None if it has to be looked at part by part."""
+    try:
+        data = orjson.dumps(value, option=_OPTIONS, default=stand_in)
+    except TypeError as error:
+        if "Dict key must be" not in str(error):
+            return None
+        try:
+            data = orjson.dumps(value, option=_OPTIONS | orjson.OPT_NON_STR_KEYS)
+        except TypeError:
+            return None
+        return data if _is_simple(value) else None  # asked only now that it is known to have no cycle
+    # It writes NaN and infinities as it does None.
+    return data if b"null" not in data or _is_simple(value) else None
+
+
+def _is_simple(value: Any) -> bool:
+    """Tell whether a value is made of JSON's own types, without NaN, with keys of which no two read the same."""
+    pending = [value]
+    while pending:
+        item = pending.pop()
+        kind = type_of(item)
+        if kind is dict:
+            if set(map(type, item)) not in _ALIKE:
+                return False
+            pending += item.values()
+        elif kind is list or kind is tuple:
+            pending += item
+        elif kind is float:
+            if item - item != 0:
+                return False
+        elif kind not in _NATIVE:
+            return False
+    return True
+
+
+def _large(value: Any, plain: Any, data: bytes, word: CaptureWord) -> Captured:
+    if plain is None:
+        plain, _ = Walk(MAX_PARTS).plain(value)
+    word = worst((word, "oversize"))
+    sha256, size = (hashlib.sha256(data).hexdigest(), len(data)) if word in DIGESTED else ("", None)
+    small = shrink(plain, MAX_PAYLOAD_BYTES)
+    if type(small) is str and is_marker(small):
+        return Captured(small, word, sha256, size)
+    return Captured(orjson.dumps(small, option=orjson.OPT_SORT_KEYS).decode(), word, sha256, size)
+
+
+@functools.lru_cache(maxsize=4096)
+def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    return inspect.signature(function)
+
+
+def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
+    """Return a function's signature, if it has one that can be read."""
+    try:
+        return _signature_of(function)
+    except Exception:  # noqa: BLE001 - of what is called any part may raise: its hash, its attributes
+        return None
+
+
+def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Return a call's arguments by name, without `self` or `cls`; by position where the signature does not say."""
+    signature = signature_of(function)
+    if signature is None:
+        return {**{str(i): a for i, a in enumerate(args)}, **kwargs}
+    try:
+        bound = dict(signature.bind(*args, **kwargs).arguments)
+    except TypeError:  # the call itself will raise the right error in a moment
+        return {**{str(i): a for i, a in enumerate(args)}, **kwargs}
+    first = next(iter(signature.parameters), None)
+    if first in ("self", "cls"):
+        bound.pop(first, None)
+    for parameter in signature.parameters.values():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD and parameter.name in bound:
+            bound.update(bound.pop(parameter.name))
+    return bound

@@ -1,0 +1,271 @@
+"""Decorators: each records one kind of work, bare or called, on any kind of function or method.
+
+What a generator yields, or a function returns as a generator or as a provider's stream, is recorded to its end as it
+passes; the span ends when the stream does. Any other iterator is handed on untouched, and was `not_consumed`.
+"""
+
+import functools
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from typing import Any, ParamSpec, TypeVar, cast, overload
+
+from runbundle.errors import ConfigError
+from runbundle.format.contract import FieldRule
+from runbundle.otel.agent.admission import all_arguments
+from runbundle.otel.agent.capture import arguments_of
+from runbundle.otel.agent.declaring import ContractGiven, declare_tool
+from runbundle.otel.agent.given import kind_of, text_of
+from runbundle.otel.agent.run_handle import current_run
+from runbundle.otel.agent.scopes import (
+    SpanScope,
+    start_agent,
+    start_model,
+    start_retriever,
+    start_run,
+    start_step,
+    start_tool,
+)
+from runbundle.otel.agent.streams.returned import hand_on
+from runbundle.otel.agent.streams.steps import Follower, stepping, stepping_async
+from runbundle.otel.agent.streams.stream import Recording, Stream
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Open = Callable[[Callable[..., Any], tuple[Any, ...], dict[str, Any]], SpanScope]
+
+
+@overload
+def run(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def run(
+    *,
+    name: str = "",
+    run_id: str | None = None,
+    request_id: str | None = None,
+    tenant_id: str | None = None,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    config: Any = None,
+    attempt: int | None = None,
+    case_id: str | None = None,
+    repeat: int | None = None,
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def run(function: Any = None, /, *, name: str = "", **options: Any) -> Any:
+    """Record each call as a run of its own; what it returns is the run's result."""
+    unknown = set(options) - set(inspect.signature(start_run).parameters)
+    if unknown:
+        raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
+    return _decorate(function, lambda f, _a, _k: start_run(name or _name(f), **options), _RUN)
+
+
+@overload
+def agent(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def agent(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def agent(function: Any = None, /, *, name: str = "") -> Any:
+    """Record each call as the work of an agent."""
+    return _decorate(function, lambda f, a, k: start_agent(name or _name(f), input=arguments_of(f, a, k)), _AGENT)
+
+
+@overload
+def step(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def step(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def step(function: Any = None, /, *, name: str = "") -> Any:
+    """Record each call as a step. Neither arguments nor result are recorded."""
+    return _decorate(function, lambda f, _a, _k: start_step(name or _name(f)), _STEP)
+
+
+@overload
+def tool(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def tool(
+    *, name: str = "", contract: ContractGiven | None = None, keep: Iterable[str | FieldRule] = ()
+) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def tool(
+    function: Any = None,
+    /,
+    *,
+    name: str = "",
+    contract: ContractGiven | None = None,
+    keep: Iterable[str | FieldRule] = (),
+) -> Any:
+    """Record each call as a tool call: arguments and result as far as the tool's contract lets them through.
+
+    `contract` is the tool's contract: a `ToolContract`, a mapping, whose name may be left out, or the path of a file.
+    `keep` are selectors of fields that are kept, such as `"/city"`: of an argument where they begin with the name of
+    one, else of the result; `"input:/city"` and `"output:/city"` say which. What `Sensitive` annotations of parameters
+    and of the result declare is withheld whatever `contract` and `keep` say. These hold for every configuration of the
+    process, made before or after. A contract for the same tool that is given to `configure()` takes the place of
+    `contract` and `keep`; what annotations withhold is withheld in it too, unless it is stricter. Raises
+    `ContractError` for a contract that is wrong.
+
+    Before the function runs, the policy of the tool's contract is enforced: a call that is denied, or needs an
+    approval that the decider of `configure()` does not give, raises `PolicyBlocked` instead, a generator's at its
+    first item. Contracts are known from `configure()` until its handle is shut down; outside of that every call runs.
+    """
+    if function is None:
+        return lambda f: _tool_of(f, name, contract, keep)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
+    return _tool_of(function, name, contract, keep)
+
+
+def _tool_of(function: Any, name: str, contract: ContractGiven | None, keep: Iterable[str | FieldRule]) -> Any:
+    """Decorate a function as a tool, and declare its contract."""
+    inner: Any = function.__func__ if isinstance(function, staticmethod | classmethod) else function  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    if callable(inner):
+        name = declare_tool(inner, _name(inner), name, contract, tuple(keep) if not isinstance(keep, str) else (keep,))
+
+    def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
+        return start_tool(name or _name(f), arguments_of(f, a, k)).deciding_on(lambda: all_arguments(f, a, k))
+
+    return _decorate(function, open_tool, _TOOL)
+
+
+@overload
+def model(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def model(*, name: str = "", provider: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def model(function: Any = None, /, *, name: str = "", provider: str = "") -> Any:
+    """Record each call as a model call: of prompt and answer a digest, a size and the roles."""
+    return _decorate(
+        function, lambda f, a, k: start_model(name or _name(f), arguments_of(f, a, k), provider=provider), _MODEL
+    )
+
+
+@overload
+def retriever(function: Callable[P, R], /) -> Callable[P, R]: ...
+@overload
+def retriever(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+def retriever(function: Any = None, /, *, name: str = "") -> Any:
+    """Record each call as a retrieval. A result that is a list of mappings with an `id` becomes evidence."""
+    return _decorate(function, lambda f, a, k: start_retriever(name or _name(f), arguments_of(f, a, k)), _RETRIEVER)
+
+
+def _name(function: Any) -> str:
+    """Return what a function is called; partials are called as what they call, objects as their class."""
+    while isinstance(function, functools.partial):
+        function = cast("functools.partial[Any]", function).func
+    return text_of(getattr(function, "__name__", None)) or kind_of(function)
+
+
+def _set_result(scope: SpanScope, value: Any) -> None:
+    if value is not None:  # None is what a run returns that calls set_result() itself
+        scope.set_output(value)
+
+
+def _set_output(scope: SpanScope, value: Any) -> None:
+    scope.set_output(value)
+
+
+def _set_documents(scope: SpanScope, value: Any) -> None:
+    # By their types: what an object says its class is may raise.
+    if type(value) in (list, tuple) and value and all(issubclass(type(d), dict) and "id" in d for d in value):
+        with scope.attached():
+            current_run().add_evidence(value)
+    scope.set_output(value)
+
+
+def _add_document(scope: SpanScope, item: Any, number: int) -> None:
+    if issubclass(type(item), dict) and "id" in item:
+        with scope.attached():
+            current_run().add_evidence([cast("dict[str, Any]", item)], first_rank=number)
+
+
+_RUN = Recording(_set_result, "answer", returned_only=True)
+_AGENT = Recording(_set_output, "answer")
+_STEP = Recording(_set_output, "")
+_TOOL = Recording(_set_output, "text")
+_MODEL = Recording(_set_output, "answer", is_model=True)
+_RETRIEVER = Recording(_set_documents, "items", _add_document)
+
+
+def _decorate(function: Any, open_scope: Open, recording: Recording) -> Any:
+    if function is None:
+        return lambda f: _decorate(f, open_scope, recording)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
+    if isinstance(function, staticmethod | classmethod):
+        inner: Any = function.__func__  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
+        kind: Any = type(function)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return kind(_decorate(inner, open_scope, recording))
+    if not callable(function):
+        raise ConfigError("this cannot be decorated: it is not callable", hint='a name is given by name="..."')
+    called = _called(function)
+    if inspect.isasyncgenfunction(called):
+        wrapped = _async_generator(function, open_scope, recording)
+    elif inspect.iscoroutinefunction(called):
+        wrapped = _coroutine(function, open_scope, recording)
+    elif inspect.isgeneratorfunction(called):
+        wrapped = _generator(function, open_scope, recording)
+    else:
+        wrapped = _plain(function, open_scope, recording)
+    return functools.wraps(function)(wrapped)
+
+
+def _called(function: Any) -> Any:
+    """Return what tells of which kind a function is: of an object with `__call__` that; a class makes an object."""
+    if inspect.isroutine(cast("object", function)) or isinstance(function, functools.partial | type):
+        return cast("Any", function)
+    return getattr(type(function), "__call__", function)  # noqa: B004  # pyright: ignore[reportUnknownArgumentType]
+
+
+def _plain(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        scope = open_scope(function, args, kwargs)
+        scope.__enter__()
+        try:
+            value, goes_on = hand_on(function(*args, **kwargs), scope, recording)
+        except BaseException as error:
+            scope.step_out()
+            scope.finish(error)
+            raise
+        scope.step_out()
+        if not goes_on:
+            scope.finish()
+        return value
+
+    return call
+
+
+def _coroutine(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        scope = open_scope(function, args, kwargs)
+        await scope.__aenter__()
+        try:
+            value, goes_on = hand_on(await function(*args, **kwargs), scope, recording)
+        except BaseException as error:
+            scope.step_out()
+            scope.finish(error)
+            raise
+        scope.step_out()
+        if not goes_on:
+            scope.finish()
+        return value
+
+    return call
+
+
+def _generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+    def begin(*args: Any, **kwargs: Any) -> tuple[Generator[Any, Any, Any], Follower]:
+        scope = open_scope(function, args, kwargs).start()
+        try:
+            with scope.attached():
+                scope.admit()
+            return function(*args, **kwargs), Stream(scope, recording)
+        except BaseException as error:
+            scope.finish(error)
+            raise
+
+    return stepping(begin)
+
+
+def _async_generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+    async def begin(*args: Any, **kwargs: Any) -> tuple[AsyncGenerator[Any, Any], Follower]:
+        scope = open_scope(function, args, kwargs).start()
+        try:
+            with scope.attached():
+                await scope.admit_async()
+            return function(*args, **kwargs), Stream(scope, recording)
+        except BaseException as error:
+            scope.finish(error)
+            raise
+
+    return stepping_async(begin)

@@ -1,0 +1,77 @@
+"""What a span says of the exception that ended it."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any, cast
+
+from opentelemetry.trace import Span, Status, StatusCode
+from pydantic import ValidationError
+
+from runbundle.otel.agent.at_source import add_event, record_exception, set_attributes
+from runbundle.redaction.permitted.values import is_name
+
+_MEMBERS = 4
+
+
+def is_failure(error: BaseException | None) -> bool:
+    """Tell whether work that an exception ended has failed: not by `sys.exit(0)`, nor by being dropped."""
+    if error is None or isinstance(error, GeneratorExit):
+        return False
+    return not (isinstance(error, SystemExit) and (error.code is None or error.code in (0, False)))
+
+
+def is_cancellation(error: BaseException) -> bool:
+    """Tell whether it says that somebody no longer wants the work, and nothing else."""
+    return all(isinstance(one, asyncio.CancelledError | KeyboardInterrupt) for one in _members(error))
+
+
+def type_name(error: BaseException) -> str:
+    """Return the exception's type; of a group with the types of its members: `ExceptionGroup[KeyError, ValueError]`.
+
+    Groups within are looked through. Members are sorted, each is named once; of those that a name has no room for the
+    number is given. It is a name that redaction keeps: a member whose type is not one is called `Exception`.
+    """
+    name = type(error).__qualname__
+    if not isinstance(error, BaseExceptionGroup):
+        return name if is_name(name) else type(error).__name__
+    types: list[str] = sorted({_short(type(one).__qualname__) for one in _members(cast("Any", error))})
+    named = f"{_short(name)}[+{len(types)}]"
+    for shown in range(1, min(len(types), _MEMBERS) + 1):
+        more = [f"+{len(types) - shown}"] if len(types) > shown else []
+        longer = f"{_short(name)}[{', '.join(types[:shown] + more)}]"
+        named = longer if is_name(longer) else named
+    return named
+
+
+def record(span: Span, error: BaseException) -> None:
+    """Set the span's status to error, with the exception as an event and its type as an attribute."""
+    name = type_name(error)
+    set_attributes(span, {"error.type": name})
+    try:
+        record_exception(span, error, _without_inputs(error))
+    except Exception:  # noqa: BLE001 - an exception whose __str__ raises must not hide itself
+        add_event(span, "exception", {"exception.type": name})
+    span.set_status(Status(StatusCode.ERROR))
+
+
+def _members(error: BaseException) -> Iterator[BaseException]:
+    waiting: list[BaseException] = [error]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, BaseExceptionGroup):
+            waiting += cast("BaseExceptionGroup[BaseException]", one).exceptions
+        else:
+            yield one
+
+
+def _short(name: str) -> str:
+    return name if is_name(name) else "Exception"
+
+
+def _without_inputs(error: BaseException) -> dict[str, str] | None:
+    """Return the message of a validation error without the values that failed, which pydantic quotes in it."""
+    if not isinstance(error, ValidationError):
+        return None
+    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    places = (f"{'.'.join(str(step) for step in problem['loc'])}: {problem['type']}" for problem in problems)
+    return {"exception.message": f"validation of {error.title} failed: {', '.join(places)}"}

@@ -1,0 +1,54 @@
+"""The run in a context: as a value for this process, as a token in the baggage for others."""
+
+from opentelemetry import baggage, trace
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from runbundle.otel import active
+from runbundle.otel.belonging.claims import RUN, RUN_ID_KEY, RunScope
+from runbundle.otel.belonging.joining import ENTRY, Sender, token_of
+
+_UNSAMPLED = otel_context.create_key("runbundle-unsampled")
+
+
+def with_scope(scope: RunScope, context: Context) -> Context:
+    """Return `context` inside the run: for this process as a value, for others as a token in the baggage."""
+    context = otel_context.set_value(RUN, scope, context)
+    handle = active.get()
+    if handle is not None:
+        token = token_of(handle.membership.claims.keys, Sender(scope.tenant_id, scope.run_id))
+        context = baggage.set_baggage(ENTRY, token, context)
+    # What came with a request must not be handed on as if this run were a part of it.
+    for stale in (RUN_ID_KEY,) if handle is not None else (RUN_ID_KEY, ENTRY):
+        if baggage.get_baggage(stale, context) is not None:
+            context = baggage.remove_baggage(stale, context)
+    return context
+
+
+def current_scope(context: Context | None = None) -> RunScope | None:
+    """Return the run of a context, the current one by default: begun in this process, or proven by a token."""
+    scope = otel_context.get_value(RUN, context)
+    if isinstance(scope, RunScope):
+        return scope
+    handle = active.get()
+    return handle.membership.claims.incoming(context).scope if handle is not None else None
+
+
+def unrecorded(outer: Context, inner: Context, *, is_run: bool) -> Context:
+    """Count work whose span, begun in `outer`, somebody else's sampler keeps from being recorded.
+
+    Returns `inner`, the context that the work is done in, marked so that a run is counted once, not by each call in it.
+    """
+    handle = active.get()
+    if handle is None:
+        return inner
+    if not is_run:
+        if otel_context.get_value(_UNSAMPLED, outer):
+            return inner
+        if trace.get_current_span(outer).is_recording():
+            handle.recorder.count_dropped("unsampled_span")  # a part of something that is recorded
+            return inner
+        if current_scope(outer) is not None:
+            return inner
+    handle.count_unsampled()
+    return otel_context.set_value(_UNSAMPLED, True, inner)

@@ -1,0 +1,371 @@
+"""Scopes: the context-manager twins of the decorators."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Literal, Self, cast
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, Span, SpanKind
+
+from runbundle.contracts import approval
+from runbundle.errors import PolicyBlocked
+from runbundle.otel import active
+from runbundle.otel.agent import at_source
+from runbundle.otel.agent.admission import decision_attributes, decision_needed
+from runbundle.otel.agent.current import Mark, leave, place, release
+from runbundle.otel.agent.failures import is_cancellation, is_failure, record
+from runbundle.otel.agent.given import (
+    integer_of,
+    kind_of,
+    lost,
+    mention,
+    put,
+    run_id_of,
+    tenant_named,
+    text_of,
+    with_value,
+)
+from runbundle.otel.agent.run_context import current_scope, unrecorded, with_scope
+from runbundle.otel.agent.run_handle import RunHandle
+from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope, note_trace
+from runbundle.otel.boundary.versions import versions_text
+from runbundle.otel.ids import new_call_id
+from runbundle.redaction.permitted.values import CLAIMED
+
+
+class SpanScope:
+    """One span, from entering to leaving a `with` block; also drives the decorators.
+
+    `attached()` makes the span current for a part of its life only, which is what generators need. A `with` block in
+    a generator or async generator of your own cannot do that: until the generator is closed, its span is the current
+    one for the consumer too, between two items (PEP 568 would have changed that). Once it is closed, by whom and in
+    whatever task, its span is current nowhere. A decorated generator does not have this flaw.
+    """
+
+    def __init__(
+        self, name: str, kind: SpanKind, attributes: dict[str, Any], *, output: str = "", run: RunScope | None = None
+    ) -> None:
+        self._name, self._kind, self._attributes, self._run = name, kind, attributes, run
+        self.output = output
+        """The attribute that holds what the work returned; "" if none does."""
+        self.span: Span = trace.INVALID_SPAN
+        """The span, once it has been started."""
+        self.context = Context()
+        """With the span as the current one, once it has been started."""
+        self._outer = self.context
+        self._mark: Mark | None = None
+        self._token: Any = None
+        self.handle = RunHandle(run)
+
+    def start(self) -> Self:
+        """Start the span without making it current."""
+        context, links = otel_context.get_current(), []
+        self._outer = context
+        if active.get() is None:
+            self._name_run(current_scope(context) if self._run is None else self._run)
+        if self._run is not None:
+            links = self._link_to_parent(self._run, context)
+            context = with_scope(self._run, context)
+        self.span = at_source.start(self._name, context, self._kind, self._attributes, links)
+        self.context, self._mark = place(self.span, context)
+        if not self.span.is_recording():
+            self.context = unrecorded(self._outer, self.context, is_run=self._run is not None)
+        if self._run is not None:
+            self._run.root = self.span  # pyright: ignore[reportAttributeAccessIssue]
+            if active.get() is None:
+                note_trace(self.span.get_span_context().trace_id, self._run)
+        else:
+            self.handle = RunHandle(current_scope(context))
+        return self
+
+    def _name_run(self, run: RunScope | None) -> None:
+        """Say whose the span is: no boundary will."""
+        if run is not None:
+            self._attributes[RUN_ID_KEY] = run.run_id
+            if run.tenant_id:
+                self._attributes[TENANT_ID_KEY] = run.tenant_id
+
+    def _link_to_parent(self, run: RunScope, context: Context) -> list[Link]:
+        """Tell the run around this one that it has a child, and take over whose it is."""
+        parent, span = current_scope(context), trace.get_current_span(context)
+        if parent is None:
+            return []
+        if parent.tenant_id and not run.tenant_id:
+            run.tenant_id = self._attributes["runbundle.tenant.id"] = parent.tenant_id
+        if parent.session_id and not run.session_id:
+            run.session_id = self._attributes["runbundle.session.id"] = parent.session_id
+        name = self._attributes.get("runbundle.name", "")
+        at_source.add_event(span, "runbundle.child", {"runbundle.child.run.id": run.run_id, "runbundle.name": name})
+        self._attributes["runbundle.parent.run.id"] = parent.run_id
+        own = span.get_span_context()
+        self._attributes["runbundle.parent.span.id"] = format(own.span_id, "016x")
+        return [Link(own)]
+
+    def __enter__(self) -> RunHandle:
+        self.start()
+        self._token = otel_context.attach(self.context)
+        try:
+            self.admit()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self.handle
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self.step_out()
+        self.finish(error)
+
+    async def __aenter__(self) -> RunHandle:
+        self.start()
+        self._token = otel_context.attach(self.context)
+        try:
+            await self.admit_async()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self.handle
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace_back: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace_back)
+
+    def step_out(self) -> None:
+        """Make the span current no more, once it was entered. It is not ended by that."""
+        if self._mark is not None:
+            leave(self._token, self.context, self._mark, self._outer)
+
+    def admit(self) -> None:
+        """Raise `PolicyBlocked` if the work may not be done. Only a tool call can be refused."""
+
+    async def admit_async(self) -> None:
+        """Do as `admit` does, for a caller that can wait for the decision."""
+        self.admit()
+
+    @contextmanager
+    def attached(self) -> Generator[None]:
+        """Make the span current within the block."""
+        token = otel_context.attach(self.context)
+        try:
+            yield
+        finally:
+            release(token)
+
+    def set_output(self, value: Any) -> None:
+        """Record what the work returned, under the attribute that its kind has for it."""
+        if self.output and self.span.is_recording():
+            put(self.span, self.output, value)
+            if self.output == "runbundle.result":
+                at_source.set_attributes(self.span, {"runbundle.result.kind": kind_of(value)})
+
+    def note(self, name: str) -> None:
+        """Record an event of this span, whichever is the current one."""
+        at_source.add_event(self.span, "runbundle.event", {"runbundle.event.name": name})
+
+    def finish(self, error: BaseException | None = None, *, status: Literal["", "abandoned", "waiting"] = "") -> None:
+        """End the span, with the error if there is one.
+
+        `status` is `abandoned` for work that was dropped before its end, `waiting` for work that a person must go on
+        with; neither is an error. `GeneratorExit` means `abandoned`, and `sys.exit(0)` is a good end.
+        """
+        span = self.span
+        said: str = status
+        if isinstance(error, GeneratorExit):
+            said = "abandoned"
+        elif error is not None and is_failure(error):
+            if isinstance(error, PolicyBlocked) and not self._passes_on(error):
+                said = "blocked"
+            elif is_cancellation(error):
+                said = "cancelled"
+            record(span, error)
+        if said:
+            at_source.set_attributes(span, {"runbundle.status": said})
+        span.end()
+
+    def _passes_on(self, error: PolicyBlocked) -> bool:  # noqa: ARG002 - used by tool calls
+        """Tell whether the error is about another tool's call, and this work was not blocked itself."""
+        return False
+
+
+class ToolScope(SpanScope):
+    """The span of a tool call, which is entered only if the tool's policy admits the call."""
+
+    def __init__(self, name: str, attributes: dict[str, Any], arguments: Callable[[], Mapping[str, Any]]) -> None:
+        super().__init__(f"execute_tool {name}", SpanKind.INTERNAL, attributes, output="gen_ai.tool.call.result")
+        self._tool, self._arguments = name, arguments
+        self._refused = False
+
+    def deciding_on(self, arguments: Callable[[], Mapping[str, Any]]) -> Self:
+        """Set what a decider sees; called only if one is asked."""
+        self._arguments = arguments
+        return self
+
+    def _question(self) -> tuple[approval.Decider, approval.ToolCall] | None:
+        call_id = self._attributes["gen_ai.tool.call.id"]
+        return decision_needed(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
+
+    def admit(self) -> None:
+        """Ask the decider if the tool's policy says so; raise `PolicyBlocked` unless it lets the call run."""
+        asked = self._question()
+        if asked is not None:
+            decider, call = asked
+            self._settle(call, approval.ask(decider, call))
+
+    async def admit_async(self) -> None:
+        """Do as `admit` does; the decider may be async."""
+        asked = self._question()
+        if asked is not None:
+            decider, call = asked
+            self._settle(call, await approval.ask_async(decider, call))
+
+    def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
+        at_source.add_event(self.span, "runbundle.policy.decision", decision_attributes(call, decision))
+        refusal = approval.refusal(call, decision)
+        if refusal is not None:
+            self._refused = True
+            raise refusal
+
+    def _passes_on(self, error: PolicyBlocked) -> bool:
+        # A refused call has no body, so that a refusal it did not meet itself is that of a call within it.
+        return not self._refused and approval.is_refusal(error)
+
+
+def start_run(
+    name: str = "run",
+    *,
+    run_id: str | None = None,
+    request_id: str | None = None,
+    tenant_id: str | None = None,
+    user_id: str | None = None,
+    session_id: str | None = None,
+    config: Any = None,
+    resumed_from: str | None = None,
+    attempt: int | None = None,
+    case_id: str | None = None,
+    repeat: int | None = None,
+) -> SpanScope:
+    """Begin a run. Without `run_id` a random one is given.
+
+    A run is named by its tenant and its id: the same id of two tenants names two runs. A run within a run inherits
+    its tenant and session, unless it names its own. Ids of sessions, requests and users are free text, which the
+    redaction policy keeps or digests.
+
+    `attempt` says which attempt at its work the run is, from 1: only so may a run id be begun twice. Without it two
+    runs under one id are stated as a fault, by their bundle and by `flush()`. `resumed_from` is the id of the
+    checkpoint from which a run that was cut off goes on, under the `run_id` that it had: its bundle becomes a
+    revision that holds both, and says so. `case_id` names the case of a test set that the run works on and `repeat`
+    which repetition it is: by these a candidate is paired with its baseline.
+
+    `config` is a mapping, dataclass or pydantic model; it is recorded whole, without its secrets. Nothing is raised,
+    whatever is given: a run id that cannot be one leaves the run an id of ours, and the bundle names the claim; a run
+    that is to be resumed without the id that it had is a new one; a tenant id that cannot be one, whose runs must
+    not come among those of others, is replaced by a digest of it.
+    """
+    title = text_of(name, "run")
+    attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": title}
+    scope = RunScope(run_id_of(run_id, attributes), tenant_id=tenant_named(tenant_id), session_id=text_of(session_id))
+    attributes[RUN_ID_KEY] = scope.run_id
+    if scope.tenant_id:
+        attributes["runbundle.tenant.id"] = scope.tenant_id
+    if resumed_from is not None and (run_id is None or CLAIMED in attributes):
+        mention("a run was to be resumed without the id that it had; it is recorded as a new one")
+        resumed_from = None
+    texts = ("request", request_id), ("session", session_id), ("user", user_id), ("case", case_id)
+    for key, value in (*((f"{field}.id", text) for field, text in texts), ("resumed.from", resumed_from)):
+        if value is not None:
+            attributes[f"runbundle.{key}"] = text_of(value)
+    for key, value in (("run.attempt", attempt), ("repeat", repeat)):
+        number = value if type(value) is int else integer_of(value) if value is not None else None
+        if number is not None:
+            attributes[f"runbundle.{key}"] = number
+        elif value is not None:
+            lost(key.rpartition(".")[2])
+    if config is not None:
+        with_value(attributes, "runbundle.config", config)
+    attributes["runbundle.versions"] = versions_text()
+    return SpanScope(f"run {title}", SpanKind.INTERNAL, attributes, output="runbundle.result", run=scope)
+
+
+def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - the field's word for it
+    """Begin the work of an agent: a span `invoke_agent {name}`."""
+    name = text_of(name, "agent")
+    attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
+    return SpanScope(
+        f"invoke_agent {name}",
+        SpanKind.INTERNAL,
+        _with(attributes, "gen_ai.input.messages", input),
+        output="gen_ai.output.messages",
+    )
+
+
+def start_step(name: str) -> SpanScope:
+    """Begin a named step: a span `step {name}`."""
+    name = text_of(name, "step")
+    return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
+
+
+def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, attempt: int = 1) -> ToolScope:
+    """Begin a tool call: a span `execute_tool {name}`. `call_id` is the model's id of the call, if it gave one.
+
+    Where the policy of the tool's contract refuses the call, entering raises `PolicyBlocked`: the body never runs,
+    and the span is recorded as blocked.
+    """
+    name = text_of(name, "tool")
+    attributes: dict[str, Any] = {
+        "gen_ai.operation.name": "execute_tool",
+        "gen_ai.tool.name": name,
+        "gen_ai.tool.type": "function",
+        "gen_ai.tool.call.id": text_of(call_id) or new_call_id(),
+    }
+    number = attempt if type(attempt) is int else integer_of(attempt)
+    if number is None:
+        lost("attempt")
+    elif number != 1:
+        attributes["runbundle.attempt"] = number
+    attributes = _with(attributes, "gen_ai.tool.call.arguments", arguments)
+    return ToolScope(name, attributes, lambda: _by_name(arguments))
+
+
+def _by_name(arguments: Any) -> Mapping[str, Any]:
+    if issubclass(type(arguments), Mapping):  # what its class says it is may raise, or be untrue
+        return cast("Mapping[str, Any]", arguments)
+    return {} if arguments is None else {"0": arguments}
+
+
+def start_model(model: str, messages: Any = None, *, provider: str = "", operation: str = "chat") -> SpanScope:
+    """Begin a model call: a span `chat {model}`."""
+    operation, model, provider = text_of(operation, "chat"), text_of(model, "model"), text_of(provider)
+    attributes = {"gen_ai.operation.name": operation, "gen_ai.request.model": model}
+    if provider:
+        attributes["gen_ai.provider.name"] = provider
+    return SpanScope(
+        f"{operation} {model}",
+        SpanKind.CLIENT,
+        _with(attributes, "gen_ai.input.messages", messages),
+        output="gen_ai.output.messages",
+    )
+
+
+def start_retriever(name: str, query: Any = None) -> SpanScope:
+    """Begin a retrieval: a span `retrieval {name}`."""
+    name = text_of(name, "retriever")
+    attributes = {
+        "gen_ai.operation.name": "retrieval",
+        "gen_ai.data_source.id": name,
+        "runbundle.retriever.name": name,
+    }
+    return SpanScope(
+        f"retrieval {name}",
+        SpanKind.CLIENT,
+        _with(attributes, "gen_ai.retrieval.query.text", query),
+        output="gen_ai.retrieval.documents",
+    )
+
+
+def _with(attributes: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    return attributes if value is None else with_value(attributes, key, value)

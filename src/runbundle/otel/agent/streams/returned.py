@@ -1,0 +1,60 @@
+"""A value that a function has returned: recorded, handed on untouched, or followed as the stream that it is."""
+
+from collections.abc import Coroutine
+from typing import Any
+
+from opentelemetry import context as otel_context
+
+from runbundle.otel.agent.current import release
+from runbundle.otel.agent.scopes import SpanScope
+from runbundle.otel.agent.streams.kinds import handling_of
+from runbundle.otel.agent.streams.proxy import call_alike, follow
+from runbundle.otel.agent.streams.stream import Recording, Stream, not_consumed
+
+
+def hand_on(value: Any, scope: SpanScope, recording: Recording) -> tuple[Any, bool]:
+    """Return what the caller gets for a value that a function has returned, and whether the span goes on with it."""
+    handling = handling_of(type(value))  # pyright: ignore[reportUnknownArgumentType]
+    if not handling:
+        recording.returned(scope, value)
+        return value, False
+    if handling == "iterator":
+        not_consumed(scope)
+        return value, False
+    if handling == "coroutine":
+        made = _awaited(value, scope, recording, _Unawaited(value, scope, recording))
+        call_alike(made, value)
+        return made, True
+    return follow(value, handling, Stream(scope, recording)), True
+
+
+class _Unawaited(Stream):
+    """A coroutine that perhaps nobody awaits: ours tells the interpreter so, not the one within it."""
+
+    __slots__ = ("_coroutine",)
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: Recording) -> None:
+        super().__init__(scope, recording)
+        self._coroutine = coroutine
+
+    def dropped(self) -> None:
+        """End the span."""
+        if not self._done:
+            self._coroutine.close()
+        super().dropped()
+
+
+async def _awaited(coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: Recording, stream: Stream) -> Any:
+    """Await what a function that is none of coroutine's kind has returned. `stream` is for one that nobody awaits."""
+    token = otel_context.attach(scope.context)
+    try:
+        value, goes_on = hand_on(await coroutine, scope, recording)
+    except BaseException as error:
+        stream.failed(error)
+        raise
+    finally:
+        release(token)
+    stream.handed_on()
+    if not goes_on:
+        scope.finish()
+    return value

@@ -1,0 +1,119 @@
+"""Generators that stand before a producer's own: item by item, `send`, `throw` and `close` go through.
+
+The producer's span is current while its code runs, and what it makes current itself is so again when it goes on; the
+consumer, in between, has what it had.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from typing import Any, Protocol
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+
+from runbundle.otel.agent.current import release
+
+
+class Follower(Protocol):
+    """What is told of a stream's items and of its end."""
+
+    here: Context
+    """The context in which the producer goes on, with what it has made current itself."""
+
+    def take(self, item: Any) -> None:
+        """Take an item that was yielded."""
+
+    def ended(self, returned: Any = None) -> None:
+        """Take note that the stream is exhausted. `returned` is a generator's value."""
+
+    def failed(self, error: BaseException) -> None:
+        """Take note that the producer raised."""
+
+    def dropped(self) -> None:
+        """Take note that nobody wants the rest."""
+
+
+def stepping(
+    begin: Callable[..., tuple[Generator[Any, Any, Any], Follower]],
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Return a generator function: what `begin` returns when the first item is asked for, followed."""
+
+    def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        producer, stream = begin(*args, **kwargs)
+        advance: Callable[..., Any] = producer.send
+        argument: Any = None
+        try:
+            while True:
+                token = otel_context.attach(stream.here)
+                try:
+                    item = advance(argument)
+                except StopIteration as stop:
+                    stream.ended(stop.value)
+                    return stop.value
+                finally:
+                    stream.here = otel_context.get_current()
+                    release(token)
+                stream.take(item)
+                try:
+                    argument = yield item
+                    advance = producer.send
+                except GeneratorExit:
+                    token = otel_context.attach(stream.here)
+                    try:
+                        producer.close()
+                    finally:
+                        release(token)
+                    raise
+                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
+                    advance, argument = producer.throw, error
+        except GeneratorExit:
+            stream.dropped()
+            raise
+        except BaseException as error:
+            stream.failed(error)
+            raise
+
+    return call
+
+
+def stepping_async(
+    begin: Callable[..., Awaitable[tuple[AsyncGenerator[Any, Any], Follower]]],
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Return an async generator function, as `stepping` returns a generator function."""
+
+    async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        producer, stream = await begin(*args, **kwargs)
+        advance: Callable[..., Any] = producer.asend
+        argument: Any = None
+        try:
+            while True:
+                token = otel_context.attach(stream.here)
+                try:
+                    item = await advance(argument)
+                except StopAsyncIteration:
+                    stream.ended()
+                    return
+                finally:
+                    stream.here = otel_context.get_current()
+                    release(token)
+                stream.take(item)
+                try:
+                    argument = yield item
+                    advance = producer.asend
+                except GeneratorExit:
+                    # Perhaps in another task, or in none, where an await is an error that the interpreter reports.
+                    token = otel_context.attach(stream.here)
+                    try:
+                        await producer.aclose()
+                    finally:
+                        release(token)
+                    raise
+                except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
+                    advance, argument = producer.athrow, error
+        except GeneratorExit:
+            stream.dropped()
+            raise
+        except BaseException as error:
+            stream.failed(error)
+            raise
+
+    return call

@@ -1,0 +1,131 @@
+"""What the baggage of a request claims about a run, and whether it is believed."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from opentelemetry import baggage
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span
+
+from runbundle.format.identity import RunKey, valid_run_id
+from runbundle.otel.belonging.joining import ENTRY, Trust, claimed_run, sender_of
+from runbundle.otel.belonging.spawning import RunLanes
+from runbundle.process.mutex import Mutex
+
+RUN = otel_context.create_key("runbundle-run")
+"""Under which a context holds its `RunScope`."""
+RUN_ID_KEY = "runbundle.run.id"
+"""Attribute key. As a baggage entry it is a claim that nothing proves."""
+
+TENANT_ID_KEY = "runbundle.tenant.id"
+
+_TOKENS = 2048  # remembered
+
+
+@dataclass(eq=False)
+class RunScope:
+    """A run as this process sees it."""
+
+    run_id: str
+    root: Span | None = None
+    tenant_id: str = ""
+    session_id: str = ""
+    """The conversation it is part of, which runs within it inherit."""
+    joined: str = ""
+    """How work from elsewhere came to it: `signed`, `any`; "" for a run begun in this process."""
+    lane: str = ""
+    """Where that work stands, as the sender said; "" if it did not."""
+    control: str = ""
+    """Which lane of spawned work that work is; "" if nobody knows."""
+    lanes: dict[object, RunLanes] = field(default_factory=dict[object, RunLanes])
+    """What each boundary of this process has counted of it."""
+
+    @property
+    def key(self) -> RunKey:
+        """What names the run."""
+        return RunKey(self.tenant_id, self.run_id)
+
+
+class Incoming(NamedTuple):
+    """What the baggage of a context says."""
+
+    scope: RunScope | None = None
+    """The run, if it is believed."""
+    claimed: str = ""
+    """The run that was named, if it is not."""
+
+
+_NOTHING = Incoming()
+
+
+class Claims:
+    """Judges claims. Remembers those it believed, since what is counted of a run goes with its scope. Thread-safe."""
+
+    def __init__(self, keys: tuple[bytes, ...], trust: Trust) -> None:
+        self.keys = keys
+        self._trust = trust
+        self._known: dict[str, Incoming] = {}
+        self._known_before: dict[str, Incoming] = {}
+        self._lock = Mutex()
+
+    def after_fork_in_child(self) -> None:
+        """Forget who held the lock."""
+        self._lock = Mutex()
+
+    def incoming(self, context: Context | None) -> Incoming:
+        """Return which run the baggage of a context names, and whether that is believed."""
+        entries = baggage.get_all(context)
+        if not entries or self._trust == "never":
+            return _NOTHING
+        token = entries.get(ENTRY)
+        if isinstance(token, str):
+            return self._from_token(token)
+        plain = entries.get(RUN_ID_KEY)
+        if not isinstance(plain, str):
+            return _NOTHING
+        if self._trust == "any" and valid_run_id(plain):
+            key = f"={plain}"  # which no token is
+            return self._remembered(key) or self._remember(key, Incoming(RunScope(plain, joined="any")))
+        return Incoming(None, plain)
+
+    def _from_token(self, token: str) -> Incoming:
+        known = self._remembered(token)
+        if known is None:
+            sender = sender_of(self.keys, token)
+            if sender is None:
+                return Incoming(None, claimed_run(token))  # not remembered: whoever sends many must not push out others
+            tenant_id, run_id, lane, control = sender
+            scope = RunScope(run_id, tenant_id=tenant_id, joined="signed", lane=lane, control=control)
+            known = self._remember(token, Incoming(scope))
+        return known
+
+    def _remembered(self, text: str) -> Incoming | None:
+        known = self._known.get(text)
+        if known is None:
+            known = self._known_before.get(text)
+            if known is not None:
+                self._remember(text, known)
+        return known
+
+    def _remember(self, text: str, known: Incoming) -> Incoming:
+        with self._lock:
+            if len(self._known) >= _TOKENS:
+                self._known_before, self._known = self._known, {}
+            return self._known.setdefault(text, known)
+
+
+_by_trace: dict[int, RunKey] = {}
+_TRACES = 2048  # remembered
+
+
+def note_trace(trace_id: int, scope: RunScope) -> None:
+    """Remember which run a trace is, where no boundary does: exporters see the run's own span last."""
+    if len(_by_trace) >= _TRACES:
+        _by_trace.pop(next(iter(_by_trace)), None)
+    _by_trace.setdefault(trace_id, scope.key)
+
+
+def run_of_trace(trace_id: int) -> RunKey | None:
+    """Return the run that began in a trace first, if it is remembered."""
+    return _by_trace.get(trace_id)

@@ -1,0 +1,394 @@
+"""Which run a span belongs to, and where in the run it stands.
+
+The answer is found when a span starts and kept in a table here: with the SDK's limit of 128 attributes, one set at
+the start is the first to be evicted. Order: the run the span itself begins, the run in its context, that of a parent
+in this process; for a span that came from elsewhere, the run that a token in the baggage proves, or one that is open
+here in the same trace; and last, for agent work outside any run, a run of its own.
+"""
+
+import os
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import Span
+from opentelemetry.trace import SpanContext
+
+from runbundle.codec.coerce import hex_id
+from runbundle.format.identity import RunKey, tenant_of, valid_run_id
+from runbundle.otel.belonging import lanes, spawning
+from runbundle.otel.belonging.beside import Beside
+from runbundle.otel.belonging.claims import RUN, RUN_ID_KEY, TENANT_ID_KEY, Claims, RunScope
+from runbundle.otel.belonging.joining import Sender, Trust
+from runbundle.otel.belonging.labels import attributes_of, identity, named
+from runbundle.otel.belonging.lanes import Control, Lane, below, short_digest
+from runbundle.otel.belonging.outside import Outside
+from runbundle.otel.belonging.spawning import RunLanes
+from runbundle.process.mutex import Mutex
+from runbundle.redaction.permitted.safe_text import safe_name
+from runbundle.signals.operations import Operation, is_agent_work
+
+_EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
+_LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """What is known of a live span."""
+
+    scope: RunScope
+    run: RunLanes
+    lane: str
+    """The path of named scopes above this span."""
+    ordinal: int
+    """Its place among the spans of that lane."""
+    label: str
+    """What it is, and its name if that is one that may be kept: `tool:find_order`."""
+    is_run: bool
+    span_id: int
+    inside: Lane
+    """The lane of its children."""
+    control: Control | None = None
+    """The task or thread it started in; None if nobody knows."""
+    effect: int = -1
+    """For a tool, model or retrieval whose `control` is known: its place among those there."""
+    joined: str = ""
+    """How it came to its run from another process: `signed`, `any`, `trace`."""
+    claimed: str = ""
+    """Of a run of its own: the run whose part it claimed to be, without proof."""
+    root: "Member | None" = None
+    """The local root above it; None for a local root."""
+    implicit: bool = False
+    inherited: bool = False
+    """Begun by the process that this one was forked from."""
+    started: int = 1
+    unfollowed: int = 0
+    """Spans beneath a local root that were not recorded, since too many were open."""
+    elsewhere: dict[str, Lane] | None = None
+    """The lanes of children in other tasks and threads, by what leads there."""
+    start_ns: int = 0
+    """When the span started, which tells it from another of the same ids."""
+    twin: "Member | None" = None
+    """Another live span that claims the same trace and span id."""
+    beside: Beside | None = None
+    """What it was given and does not show, on a provider of somebody else."""
+    begun: Mapping[str, Any] | None = None
+    """The attributes it began with: those that limits evict later say what it is."""
+
+    @property
+    def key(self) -> RunKey:
+        """What names its run."""
+        return self.scope.key
+
+    def effect_key(self) -> str | None:
+        """Return the key of an effect: the same for the same agent, whatever the weather; None if it is not known."""
+        control = self.control
+        if control is None or self.effect < 0 or control.shared:
+            return None
+        return f"{control.path}:{self.effect}"
+
+
+class Membership:
+    """The table of live spans. Thread-safe."""
+
+    def __init__(self, keys: tuple[bytes, ...] = (), trust: Trust = "signed") -> None:
+        """`keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
+        self.claims = Claims(keys, trust)
+        self._live: dict[tuple[int, int], Member] = {}
+        self._traces: dict[int, list[RunScope]] = {}
+        """The runs that are open here, by the trace of the span that began them."""
+        self._spawner: tuple[Context, RunLanes, Member | None] | None = None
+        """Where a task was created last: the context, its run, its span."""
+        self._lock = Mutex()
+        self.outside = Outside()
+        """Spans that began outside any run, such as those of a thread that was not given the context; and logs."""
+        self.unfollowed = 0
+        """Spans that were not recorded since too many were open."""
+        _memberships.add(self)
+
+    def enter(self, span: Span, parent_context: Context | None, beside: Beside | None = None) -> Member | None:
+        """Find the run of a starting span; None if it is in none. `beside`: what it was given and does not show."""
+        context = otel_context.get_current() if parent_context is None else parent_context
+        own, above = identity(span), span.parent
+        parent = self._live.get((own.trace_id, above.span_id)) if above else None
+        remote = above is not None and above.is_remote
+        attributes = attributes_of(span)
+        if beside is not None:
+            attributes.update(beside.attributes)
+        is_run, implicit, joined, claimed = attributes.get("runbundle.op") == "run", False, "", ""
+        run_id = attributes.get(RUN_ID_KEY) if is_run else None
+        scope = otel_context.get_value(RUN, context)
+        if not isinstance(run_id, str) or not valid_run_id(run_id):
+            if not isinstance(scope, RunScope):
+                if parent is not None and not remote:
+                    scope = parent.scope
+                else:
+                    scope, joined, claimed = self._arrived(context, above, parent)
+        else:
+            tenant_id = tenant_of(attributes.get(TENANT_ID_KEY))
+            if not isinstance(scope, RunScope) or (scope.tenant_id, scope.run_id) != (tenant_id, run_id):
+                scope = RunScope(run_id, tenant_id=tenant_id)
+        if scope is None:
+            if not is_agent_work(span.name, attributes):
+                library = span.instrumentation_scope
+                self.outside.span(library.name if library is not None else "")
+                return None
+            implicit = is_run = True
+            run_id = hex_id(own.trace_id, 32)
+            if above is not None:
+                run_id += "-" + hex_id(own.span_id, 16)
+            scope = RunScope(run_id)
+        if parent is not None and parent.scope is not scope:
+            parent = None
+        run = parent.run if parent is not None else self._run_of(scope)
+        with self._lock:
+            if len(self._live) >= _LIVE_LIMIT:
+                self.unfollowed += 1
+                if parent is not None:
+                    (parent.root or parent).started += 1
+                    (parent.root or parent).unfollowed += 1
+                return None
+            if is_run:
+                self._begin(scope, run, own.trace_id, attributes.get("runbundle.resumed.from"))
+            if run.held and (loop := spawning.running_loop()) is not None:
+                self._watch(run, loop)
+            member = self._place(scope, run, span, named(attributes), parent, is_run=is_run, joined=joined)
+            member.implicit, member.claimed, member.begun = implicit, claimed, attributes
+            member.start_ns, member.beside = span.start_time or 0, beside
+            ids = (own.trace_id, own.span_id)
+            member.twin = self._live.get(ids)
+            self._live[ids] = member
+        return member
+
+    def member_of(self, span: trace.Span) -> Member | None:
+        """Return what is known of a live span; None for one that is in no run."""
+        own = span.get_span_context()
+        return self._live.get((own.trace_id, own.span_id))
+
+    def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
+        """Take an ended span out of the table."""
+        member = self._live.pop((trace_id, span_id), None)
+        if member is not None and member.twin is not None:
+            member = self._leave_twin((trace_id, span_id), start_ns, member)
+        if member is not None and member.is_run and not member.inherited:
+            with self._lock:
+                open_here = self._traces.get(trace_id, [])
+                if member.scope in open_here:
+                    open_here.remove(member.scope)
+                if not open_here:
+                    self._traces.pop(trace_id, None)
+                self._let_go(member.run)
+        return member
+
+    def _leave_twin(self, ids: tuple[int, int], start_ns: int, newest: Member) -> Member:
+        """Take out the one of several spans of the same ids that started at `start_ns`; the others stay."""
+        with self._lock:
+            twins: list[Member] = []
+            member: Member | None = newest
+            while member is not None:
+                twins.append(member)
+                following, member.twin = member.twin, None
+                member = following
+            found = next((twin for twin in twins if twin.start_ns == start_ns), newest)
+            for twin in reversed(twins):
+                if twin is not found:
+                    twin.twin = self._live.get(ids)
+                    self._live[ids] = twin
+        return found
+
+    def after_fork_in_child(self) -> None:
+        """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
+        self._lock = Mutex()
+        self.claims.after_fork_in_child()
+        self.outside.reset()
+        for member in self._live.values():
+            member.inherited = True
+
+    # -- which run ------------------------------------------------------------------------------------------------
+
+    def scope_of(self, context: Context | None) -> RunScope | None:
+        """Return the run of what happens in a context, as a span that started there would be in it."""
+        scope = otel_context.get_value(RUN, context)
+        if isinstance(scope, RunScope):
+            return scope
+        own = trace.get_current_span(context).get_span_context()
+        member = self._live.get((own.trace_id, own.span_id))
+        return member.scope if member is not None and not own.is_remote else self._arrived(context, own, member)[0]
+
+    def _arrived(
+        self, context: Context | None, above: SpanContext | None, parent: Member | None
+    ) -> tuple[RunScope | None, str, str]:
+        """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none."""
+        scope, claimed = self.claims.incoming(context)
+        if scope is not None:
+            return scope, scope.joined, ""
+        if claimed or above is None or not above.is_remote:
+            return None, "", claimed
+        if parent is not None:
+            return parent.scope, "trace", ""
+        open_here = self._traces.get(above.trace_id, ())
+        return (open_here[0], "trace", "") if len(open_here) == 1 else (None, "", "")
+
+    def _run_of(self, scope: RunScope) -> RunLanes:
+        return scope.lanes.get(self) or scope.lanes.setdefault(self, RunLanes())
+
+    # -- being inside ---------------------------------------------------------------------------------------------
+
+    def _begin(self, scope: RunScope, run: RunLanes, trace_id: int, resumed_from: object) -> None:
+        # A part that goes on from a checkpoint counts afresh, beside what the part before has counted.
+        scope.lane = f"resumed@{short_digest(resumed_from)}" if isinstance(resumed_from, str) else ""
+        run.begins_at(scope.lane or "main")
+        run.held += 1
+        self._traces.setdefault(trace_id, []).append(scope)
+
+    def hold(self, scope: RunScope) -> object:
+        """Say that the current task or thread works for a run begun elsewhere, until `let_go` is given the result."""
+        run = self._run_of(scope)
+        with self._lock:
+            if scope.control:
+                run.begins_at(scope.control)
+            run.held += 1
+            loop = spawning.running_loop()
+            if loop is not None:
+                self._watch(run, loop)
+        return run
+
+    def let_go(self, held: object) -> None:
+        """Say that it does not any more."""
+        if isinstance(held, RunLanes):
+            with self._lock:
+                self._let_go(held)
+
+    def _let_go(self, run: RunLanes) -> None:
+        run.held -= 1
+        if run.held <= 0:
+            self._spawner = None
+            for factory in run.factories:
+                spawning.unwatch(run, factory)
+            run.factories.clear()
+
+    def _watch(self, run: RunLanes, loop: spawning.Loop) -> None:
+        if run.origin is not None:
+            factory = spawning.watch(loop, run, run.origin, self.spawned)
+            if factory is not None:
+                run.factories.append(factory)
+
+    def spawned(self, name: str) -> Control | None:
+        """Return the lane of a task or thread that is being created now; None if nobody can know which it is."""
+        context = otel_context.get_current()
+        known = self._spawner
+        if known is not None and known[0] is context:  # the same for all branches of a fan-out
+            control = known[1].control()
+            return control.spawn(name, known[2]) if control is not None else None
+        own = trace.get_current_span(context).get_span_context()
+        under = self._live.get((own.trace_id, own.span_id))
+        scope = self.scope_of(context)
+        run = scope.lanes.get(self) if scope is not None else None
+        control = run.control() if run is not None else None
+        if control is None:
+            return None
+        if under is None and control.under is not None and control.under.span_id == own.span_id:
+            under = control.under
+        if run is not None and run.held:
+            self._spawner = context, run, under
+        return control.spawn(name, under)
+
+    def sender(self, context: Context | None = None) -> Sender | None:
+        """Return what to tell a process that is to work for the current run; None outside a run."""
+        scope = self.scope_of(context)
+        if scope is None:
+            return None
+        run = self._run_of(scope)
+        control = run.control()
+        own = trace.get_current_span(context).get_span_context()
+        member = self._live.get((own.trace_id, own.span_id))
+        with self._lock:
+            if member is not None and member.run is run:
+                lane = _lane_below(member, control)
+            else:
+                lane = run.place(_base(scope, run, own.trace_id, None, control))
+            path = lane.next("remote")
+            way = control.next("remote") if control is not None else ""
+        # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
+        path, way = (p if not p or safe_name(p) else f"@{short_digest(p)}" for p in (path, way))
+        return Sender(scope.tenant_id, scope.run_id, path, way)
+
+    # -- where in it ----------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _place(
+        scope: RunScope,
+        run: RunLanes,
+        span: Span,
+        named: tuple[Operation, str],
+        parent: Member | None,
+        *,
+        is_run: bool,
+        joined: str,
+    ) -> Member:
+        op, label = named
+        control, own, above = run.control(), identity(span), span.parent
+        if is_run or (joined and scope.lane):
+            parent = None
+        before: Member | None = control.under if control is not None else None
+        if parent is not None:
+            lane = _lane_below(parent, control)
+        elif is_run:
+            lane = run.place(scope.lane)
+        elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
+            lane = _lane_below(before, control)  # it has ended, but was live when this task was created
+        else:
+            lane = run.place(_base(scope, run, own.trace_id, above, control))
+        root = None
+        if parent is not None and not parent.inherited:
+            # Without a root it is a local root of a forked process, which counts what it starts by itself.
+            root = parent.root or parent
+            root.started += 1
+        path = lane.path  # first: in a forked process it starts the counts afresh
+        ordinal = lane.ordinal()
+        inside = Lane(below(path, label) if is_run and ordinal == 0 else lane.next(label))
+        member = Member(scope, run, path, ordinal, label, is_run, own.span_id, inside, control, root=root)
+        member.joined = joined
+        if control is not None and op in _EFFECTS and control.path:
+            member.effect = control.ordinal()
+        return member
+
+
+def _lane_below(member: Member, control: Control | None) -> Lane:
+    """Return the lane of what starts beneath a span: one of its own for each task or thread but the span's."""
+    if control is None or member.control is None or control is member.control:
+        return member.inside
+    way = control.seen_from(member.control)
+    if member.elsewhere is None:
+        member.elsewhere = {}
+    lane = member.elsewhere.get(way)
+    if lane is None:
+        lane = member.elsewhere[way] = Lane(below(member.inside.path, way))
+    return lane
+
+
+def _base(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | None, control: Control | None) -> str:
+    """Return the lane of a span that has no live parent here."""
+    base = scope.lane
+    if (scope.joined or (above is not None and above.is_remote)) and not (scope.joined and base):
+        # Nobody has said where the sender stands; the sender's span says at least which one it is.
+        base = below(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
+    if control is not None and run.origin is not None and control is not run.origin.control:
+        base = below(base, control.seen_from(run.origin.control))
+    return base
+
+
+_memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    lanes.after_fork_in_child()
+    for membership in list(_memberships):
+        membership.after_fork_in_child()
+
+
+os.register_at_fork(before=lanes.before_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,193 @@
+"""Limits on the size of spans and logs, as other people set them.
+
+Those of the environment cut what we forward by OTLP, never what is in a bundle. Those of a provider that somebody
+else has built have cut before we see anything; all that can be done is to say so.
+"""
+
+import os
+from collections.abc import Container, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Link
+
+from runbundle.errors import ConfigError
+from runbundle.otel.boundary.span_records import bounded_list
+from runbundle.redaction.captured import CAPTURE, Said, with_said
+from runbundle.redaction.markers import MARKER, marker
+from runbundle.signals.keys import SPAN_KEYS
+
+_SHORT_KINDS = frozenset({"name", "id", "number"})
+_GENERAL = "OTEL_ATTRIBUTE_"
+
+
+class Limits(NamedTuple):
+    """Numbers of things and lengths of strings; None is no limit."""
+
+    attributes: int | None = None
+    chars: int | None = None
+    part_attributes: int | None = None
+    """Attributes of an event or a link."""
+    part_chars: int | None = None
+    events: int | None = None
+    links: int | None = None
+
+
+# -- of the environment, for what is forwarded ------------------------------------------------------------------------
+
+
+def span_limits_of_environment() -> Limits | None:
+    """Return the limits that `OTEL_*` variables set on spans; None if they set none. The SDK's defaults are not set."""
+    chars, count = _number(f"{_GENERAL}VALUE_LENGTH_LIMIT"), _number(f"{_GENERAL}COUNT_LIMIT")
+    limits = Limits(
+        _number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", count),
+        _number("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", chars),
+        _number("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", count),
+        chars,
+        _number("OTEL_SPAN_EVENT_COUNT_LIMIT"),
+        _number("OTEL_SPAN_LINK_COUNT_LIMIT"),
+    )
+    return limits if any(limit is not None for limit in limits) else None
+
+
+def log_limits_of_environment() -> Limits | None:
+    """Return the limits that `OTEL_*` variables set on log records; None if they set none."""
+    limits = Limits(
+        _number("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", _number(f"{_GENERAL}COUNT_LIMIT")),
+        _number("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", _number(f"{_GENERAL}VALUE_LENGTH_LIMIT")),
+    )
+    return limits if any(limit is not None for limit in limits) else None
+
+
+def _number(variable: str, default: int | None = None) -> int | None:
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        return default
+    if not text.isascii() or not text.isdigit():
+        raise ConfigError(f"{variable} is not a number", hint="a number of 0 or more; unset it for no limit")
+    return int(text)
+
+
+def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
+    """Return a copy of a redacted span that keeps to the limits, and says what it cut."""
+    events, links = span.events, span.links
+    kept_events = events if limits.events is None else events[max(0, len(events) - limits.events) :]
+    kept_links = links if limits.links is None else links[: limits.links]
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=bounded(span.attributes, span.dropped_attributes, limits.attributes, limits.chars),
+        events=bounded_list(
+            [
+                Event(
+                    e.name,
+                    bounded(e.attributes, e.dropped_attributes, limits.part_attributes, limits.part_chars),
+                    e.timestamp,
+                )
+                for e in kept_events
+            ],
+            span.dropped_events + len(events) - len(kept_events),
+        ),
+        links=bounded_list(
+            [
+                Link(k.context, bounded(k.attributes, k.dropped_attributes, limits.part_attributes, limits.part_chars))
+                for k in kept_links
+            ],
+            span.dropped_links + len(links) - len(kept_links),
+        ),
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
+
+
+def bounded(
+    attributes: Mapping[str, Any] | None, dropped: int, count: int | None, chars: int | None
+) -> BoundedAttributes:
+    """Return redacted attributes within the limits.
+
+    What says which run and what kind of work a span is goes last. Our own records of a redaction are left whole: half
+    of one is worse than none.
+    """
+    kept: dict[str, Any] = dict(attributes or {})
+    if chars is not None:
+        cut: dict[str, Any] = {}
+        for key, value in kept.items():
+            if SPAN_KEYS.get(key) != "own" and key != CAPTURE and any(len(text) > chars for text in _texts(value)):
+                short = _shortened(value, chars)
+                if short != value:
+                    cut[key] = short
+        kept.update(cut)
+        say_cut(kept, cut)
+    before = len(kept)
+    if count is not None and before > count:
+        first = sorted(kept, key=lambda key: not key.startswith(("runbundle.", "gen_ai.operation", "gen_ai.tool.name")))
+        kept = {key: kept[key] for key in first[:count]}
+    result = BoundedAttributes(attributes=kept, immutable=True)
+    result.dropped = dropped + before - len(kept)
+    return result
+
+
+def _shortened(value: Any, chars: int) -> Any:
+    if isinstance(value, str):
+        if len(value) <= chars:
+            return value
+        for found in MARKER.finditer(value):
+            if found.start() <= chars < found.end():
+                # Half a marker would be text again. One that is all there is stays, whatever the limit.
+                return value[: found.start()] if found.start() else found.group()
+        return value[:chars]
+    if isinstance(value, Mapping):
+        return {key: _shortened(item, chars) for key, item in cast("Mapping[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(item, chars) for item in cast("Sequence[Any]", value)]
+    return value
+
+
+# -- of other people's providers, for what is recorded ----------------------------------------------------------------
+
+
+def state_cut(attributes: dict[str, Any], chars: int | None, *, but: Container[str] = ()) -> None:
+    """State, in raw attributes, which values are as long as their provider's limit, and so were cut or may have been.
+
+    What is left of content is not content: it would be parsed, and digested, as if it were whole. A marker takes its
+    place. Names and ids stay, and are stated. `but`: keys of values that are known to be whole.
+    """
+    if chars is None:
+        return
+    cut = [
+        key for key, value in attributes.items() if key not in but and any(len(text) == chars for text in _texts(value))
+    ]
+    for key in cut:
+        if SPAN_KEYS.get(key) not in _SHORT_KINDS:
+            attributes[key] = marker("oversize")
+    # A key that nobody declared may be a secret itself.
+    say_cut(attributes, [key for key in cut if key in SPAN_KEYS])
+
+
+def say_cut(attributes: dict[str, Any], keys: Iterable[str]) -> None:
+    """Add to what the attributes say of themselves that the values under `keys` are cut."""
+    said = {key: Said("cut") for key in keys if key != CAPTURE}
+    if said:
+        attributes[CAPTURE] = with_said(attributes.get(CAPTURE), said)
+
+
+def _texts(value: Any) -> Iterable[str]:
+    if isinstance(value, str):
+        return (value,)
+    if isinstance(value, Mapping):
+        value = list(cast("Mapping[str, Any]", value).values())
+    if isinstance(value, list | tuple):
+        return (text for item in cast("Sequence[Any]", value) for text in _texts(item))
+    return ()
+
+
+def chars_of(attributes: Any) -> int | None:
+    """Return the limit that attributes of an event, a link or a log record were cut to."""
+    limit: Any = getattr(attributes, "max_value_len", None)
+    return limit if isinstance(limit, int) else None

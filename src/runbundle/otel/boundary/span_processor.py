@@ -1,0 +1,260 @@
+"""The boundary: the processor that owns all others and shows them only redacted spans.
+
+A redactor registered beside an exporter protects nothing: all processors of a provider are handed one frozen span.
+This one is given to `TracerProvider(active_span_processor=...)`, so that every processor added to that provider, then
+or later, is downstream of it. Added to a provider that already exists, it protects what is added to itself.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
+
+from runbundle.codec.coerce import hex_id, time_of
+from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
+from runbundle.otel.belonging.beside import Beside, beside_in
+from runbundle.otel.belonging.claims import RUN_ID_KEY
+from runbundle.otel.belonging.joining import Trust
+from runbundle.otel.belonging.labels import identity
+from runbundle.otel.belonging.membership import Member, Membership
+from runbundle.otel.boundary.guests import is_guest, shown_span
+from runbundle.otel.boundary.limits import chars_of, state_cut
+from runbundle.otel.boundary.span_records import SpanCodec
+from runbundle.otel.boundary.versions import versions_text
+from runbundle.process.complaints import Complaints
+from runbundle.recording.recorder import Recorder
+from runbundle.redaction.markers import marker
+from runbundle.redaction.redactor import Redactor
+from runbundle.signals.records import SpanRecord
+from runbundle.vault.debug_mode import DebugVault
+
+_log = logging.getLogger("runbundle")
+
+
+class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
+    """Redacts every ended span, records it if it is part of a run, and hands it on.
+
+    A span that is none of an agent's is handed on as it is, but for secrets; in the bundle it is redacted like all.
+
+    Never raises into the application, whatever redactor, recorder or downstream processors do. Start-time calls go
+    downstream with the live span, which processors that set attributes need; one that exports live spans at their
+    start is outside the boundary, and `runbundle doctor` cannot know it.
+    """
+
+    def __init__(
+        self,
+        redactor: Redactor,
+        recorder: Recorder | None = None,
+        debug: DebugVault | None = None,
+        *,
+        carrier_keys: tuple[bytes, ...] = (),
+        trust_baggage: Trust = "signed",
+        redacts_all: bool = False,
+    ) -> None:
+        """`carrier_keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
+        super().__init__()
+        self.redactor = redactor
+        self.recorder = recorder
+        self.debug = debug
+        self.membership = Membership(carrier_keys, trust_baggage)
+        self.seen = False
+        """Whether a span has come by."""
+        self.closed = False
+        """Whether spans pass by unseen: a provider of somebody else outlives us."""
+        self.at_exit = False
+        """Whether that is the end of the process: what daemon threads still end until then is journalled."""
+        self.whole = False
+        """Whether the provider is one of ours, which cuts no value."""
+        self.redacts_all = redacts_all
+        """Whether spans that are none of an agent's are redacted for other sinks, too."""
+        self.cut_to: int | None = None
+        """Where a provider of somebody else cuts the values of span attributes, if that is known."""
+        self._codec = SpanCodec()
+        self._downstream = 0
+        self._complaints = Complaints()
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        """Put a processor behind the boundary."""
+        super().add_span_processor(span_processor)
+        self._downstream += 1
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Find the span's run and journal its start."""
+        if self.closed and not self.at_exit:
+            return
+        self.seen = True
+        try:
+            member = self.membership.enter(span, parent_context, None if self.whole else beside_in(parent_context))
+            if member is not None and self.recorder is not None:
+                context, parent, start_ns = identity(span), span.parent, time_of(span.start_time)
+                self.recorder.started(
+                    member.key,
+                    hex_id(context.trace_id, 32),
+                    hex_id(context.span_id, 16),
+                    hex_id(parent.span_id, 16) if parent else "",
+                    time.time_ns() if start_ns is None else start_ns,
+                    member.lane,
+                    member.label,
+                    is_run=member.is_run,
+                    record=self._begun(span, member) if member.is_run else None,
+                )
+        except Exception:  # noqa: BLE001 - never raise into the application
+            self._failed("start")
+        if self._downstream:
+            self._guarded_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Redact, record, hand on: what is none of an agent's as it is, but for secrets, unless all is redacted."""
+        unrecorded: Member | None = None
+        if self.closed and not self.at_exit:
+            return
+        try:
+            context = identity(span)
+            member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
+            guest = self._downstream > 0 and not self.redacts_all and is_guest(span)
+            if member is None and (guest or not self._downstream):
+                if guest:
+                    super().on_end(self._shown(span, None))
+                return
+            if member is not None and member.inherited:
+                member = None  # begun before a fork: it is the parent process's to end and to record
+            unrecorded = member
+            raw = self._raw(span, member)
+            if self.debug is not None and member is not None:
+                self._keep_content(self.debug, member.key, raw)
+            if not self.whole:
+                self._state_cuts(span, raw, member.beside if member else None)
+            record = self.redactor.redact_span(raw)
+            if member is not None and self.recorder is not None:
+                self.recorder.ended(record, is_root=member.is_run)
+                unrecorded = None
+            if self._downstream:
+                super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
+        except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
+            self._failed("end", unrecorded.key if unrecorded else NO_RUN)
+            if unrecorded is not None and self.recorder is not None:
+                self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.is_run)
+
+    def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
+        """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""
+        try:
+            return shown_span(self._codec, span)
+        except Exception:  # noqa: BLE001 - fail closed: of a span of odd types too, nothing raw goes further
+            raw = self._codec.to_record(span, NO_RUN)
+            return self._codec.to_span(span, record or self.redactor.redact_span(raw))
+
+    def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
+        """Return what is known of a run at its start, redacted."""
+        raw = self._raw(span, member, ends=False)
+        if not self.whole:
+            self._state_cuts(span, raw, member.beside)
+        return self.redactor.redact_span(raw)
+
+    def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
+        record = self._codec.to_record(span, member.key if member else NO_RUN, ended=ends)
+        if member is not None:
+            if member.beside is not None:
+                member.beside.lay_over(record)
+            attributes = record["attributes"]
+            if "attributes" in record["dropped"]:
+                _put_back(record, member)
+            attributes[RUN_ID_KEY] = member.scope.run_id
+            attributes["runbundle.ordinal"] = member.ordinal
+            if member.lane:
+                attributes["runbundle.lane"] = member.lane
+            effect = member.effect_key() if member.effect >= 0 else None
+            if effect is not None:
+                attributes["runbundle.effect"] = effect
+            if member.joined:
+                attributes["runbundle.joined"] = member.joined
+            # What a span says of these by itself is not believed.
+            if not member.lane and "runbundle.lane" in attributes:
+                del attributes["runbundle.lane"]
+            if effect is None and "runbundle.effect" in attributes:
+                del attributes["runbundle.effect"]
+            if not member.joined and "runbundle.joined" in attributes:
+                del attributes["runbundle.joined"]
+            if member.root is None:
+                attributes["runbundle.spans.started"] = member.started
+                lost = self.recorder.lost(member.key) if self.recorder and ends else 0  # stated once: at an end
+                if lost:
+                    attributes["runbundle.spans.dropped"] = lost
+                if member.unfollowed:
+                    attributes["runbundle.spans.unfollowed"] = member.unfollowed
+            if member.is_run:
+                attributes["runbundle.redaction.policy"] = self.redactor.policy.sha256
+                if self.debug is not None:
+                    attributes["runbundle.redaction.mode"] = "debug"
+                attributes["runbundle.redaction.key_id"] = self.redactor.key_id(record["tenant_id"])
+                if member.implicit:
+                    attributes["runbundle.implicit"] = True
+                    if member.claimed:
+                        attributes["runbundle.claimed.run.id"] = self._claim(member.claimed)
+                    attributes["runbundle.versions"] = versions_text()
+        return record
+
+    def _claim(self, claimed: str) -> str:
+        """Return what may be said of a run that somebody from outside has named: its id, if it can be one."""
+        if valid_run_id(claimed):
+            return claimed
+        data = claimed.encode("utf-8", "replace")
+        return marker("content", digest=self.redactor.policy.digester("claimed", data), size=len(data))
+
+    def _state_cuts(self, span: ReadableSpan, raw: SpanRecord, beside: Beside | None) -> None:
+        """State which values somebody else's provider has cut; what is beside the span it has not."""
+        whole: Mapping[str, Any] = beside.attributes if beside is not None else {}
+        events = {id(event[3]) for event in beside.events} if beside is not None else set[int]()
+        state_cut(raw["attributes"], self.cut_to, but=whole)
+        for event, part in zip(span.events, raw["events"], strict=False):
+            if id(part["attributes"]) not in events:
+                state_cut(part["attributes"], chars_of(event.attributes))
+        for link, part in zip(span.links, raw["links"], strict=False):
+            state_cut(part["attributes"], chars_of(link.attributes))
+
+    def _keep_content(self, debug: DebugVault, run: RunKey, raw: SpanRecord) -> None:
+        try:
+            debug.keep(run, raw)
+        except Exception:  # noqa: BLE001 - never raise into the application; the bundle does not depend on the vault
+            self._failed("vault")
+
+    def _guarded_start(self, span: Span, parent_context: Context | None) -> None:
+        try:
+            super().on_start(span, parent_context)
+        except Exception:  # noqa: BLE001 - a downstream processor's fault is not the application's
+            self._failed("downstream start")
+
+    def _failed(self, where: str, run: RunKey = NO_RUN) -> None:
+        if self.recorder is not None:
+            self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}", run=run)
+        self._complaints.complain("boundary", f"a span was not processed ({where}); it is counted and withheld")
+
+    def shutdown(self) -> None:
+        """Seal what has ended, then shut down everything downstream: a bundle does not wait for a backend."""
+        try:
+            # Closed already, this is a thread for exporters: whoever shuts down may hold the recorder's lock.
+            if self.recorder is not None and not self.closed:
+                self.recorder.close()
+            self.closed = True
+            super().shutdown()
+        except Exception as error:  # noqa: BLE001 - a downstream processor's fault is not the application's
+            _log.error("the end of an exporter failed: %s", type(error).__name__)
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
+        done = super().force_flush(timeout_millis)
+        if self.recorder is None:
+            return done
+        return bool(self.recorder.flush(timeout_millis / 1000, take=False)) and done  # flush() has the rest to tell
+
+
+def _put_back(record: SpanRecord, member: Member) -> None:
+    """Put back what a span began with and limits have evicted: the oldest go first, and they say what it is."""
+    attributes = record["attributes"]
+    evicted = {key: value for key, value in (member.begun or {}).items() if key not in attributes}
+    attributes.update(evicted)
+    record["dropped"]["attributes"] -= len(evicted)
+    if record["dropped"]["attributes"] <= 0:
+        del record["dropped"]["attributes"]

@@ -1,0 +1,199 @@
+"""ReadableSpan to record and back, by public constructors only.
+
+The SDK freezes a span before it shows it to processors (SDK 1.45: attributes are immutable in `_on_ending` already),
+so a redacted span is a new span.
+"""
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, cast
+
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util import BoundedList
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
+
+from runbundle.codec.coerce import span_record, text_of_scope
+from runbundle.format.identity import RunKey
+from runbundle.otel.belonging.labels import identity
+from runbundle.signals.records import ResourceRecord, ScopeRecord, SpanRecord
+
+_COPY_THEMSELVES = frozenset({BoundedAttributes, MappingProxyType, dict})
+_NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
+
+
+class SpanCodec:
+    """Converts spans; remembers resources and scopes by identity, of which a process has a handful."""
+
+    def __init__(self) -> None:
+        self._resources: dict[int, tuple[Resource, ResourceRecord]] = {}
+        self._scopes: dict[int, tuple[InstrumentationScope, ScopeRecord]] = {}
+        self._rebuilt_resources: dict[int, tuple[ResourceRecord, Resource]] = {}
+
+    def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
+        """Return the raw record of a span. Attribute values of declared types are shared with the span."""
+        context = identity(span)
+        parent = span.parent
+        kind, status = span.kind, span.status
+        code = status.status_code
+        dropped: dict[str, int] = {}
+        if span.dropped_attributes:
+            dropped["attributes"] = span.dropped_attributes
+        if span.dropped_events:
+            dropped["events"] = span.dropped_events
+        if span.dropped_links:
+            dropped["links"] = span.dropped_links
+        raw: dict[str, Any] = {
+            "run_id": run.run_id,
+            "tenant_id": run.tenant_id,
+            "trace_id": context.trace_id,
+            "span_id": context.span_id,
+            "parent_span_id": parent.span_id if parent else "",
+            "remote_parent": bool(parent and parent.is_remote),
+            "trace_state": _header(context),
+            "name": span.name,
+            "kind": kind.value if kind.__class__ is SpanKind else -1,
+            "start_ns": span.start_time,
+            "end_ns": span.end_time,
+            "status_code": code.value if code.__class__ is StatusCode else -1,
+            "status_message": status.description or "",
+            "attributes": _copied(span.attributes),
+            "events": [
+                {
+                    "name": event.name,
+                    "time_ns": event.timestamp,
+                    "attributes": _copied(event.attributes),
+                    "dropped": _dropped(event.attributes),
+                }
+                for event in span.events
+            ],
+            "links": [
+                {
+                    "trace_id": link.context.trace_id,
+                    "span_id": link.context.span_id,
+                    "trace_state": _header(link.context),
+                    "attributes": _copied(link.attributes),
+                    "dropped": _dropped(link.attributes),
+                }
+                for link in span.links
+            ],
+            "scope": self.scope_record(span.instrumentation_scope),
+            "resource": self.resource_record(span.resource),
+            "dropped": dropped,
+        }
+        return span_record(raw, ended=ended)
+
+    def resource_record(self, resource: Resource) -> ResourceRecord:
+        """Return the resource as a record; the same object for the same resource."""
+        known = self._resources.get(id(resource))
+        if known is None:
+            record: ResourceRecord = {
+                "attributes": dict(cast("Mapping[str, Any]", resource.attributes)),
+                "schema_url": resource.schema_url or "",
+            }
+            if len(self._resources) > 256:
+                self._resources.clear()
+            known = self._resources[id(resource)] = (resource, record)
+        return known[1]
+
+    def scope_record(self, scope: InstrumentationScope | None) -> ScopeRecord:
+        """Return the instrumentation scope as a record; the same object for the same scope."""
+        if scope is None:
+            return _NO_SCOPE
+        known = self._scopes.get(id(scope))
+        if known is None:
+            record: ScopeRecord = {
+                "name": text_of_scope(scope.name),
+                "version": text_of_scope(scope.version or ""),
+                "schema_url": text_of_scope(scope.schema_url or ""),
+                "attributes": dict(cast("Mapping[str, Any]", scope.attributes or {})),
+            }
+            if len(self._scopes) > 256:
+                self._scopes.clear()
+            known = self._scopes[id(scope)] = (scope, record)
+        return known[1]
+
+    def to_span(self, span: ReadableSpan, record: SpanRecord) -> ReadableSpan:
+        """Build the span that downstream processors see: everything that carries text is from the redacted record."""
+        return ReadableSpan(
+            name=record["name"],
+            context=_context(identity(span), record["trace_state"]),
+            parent=_context(span.parent, "") if span.parent else None,
+            resource=self.to_resource(record["resource"]),
+            attributes=_attributes(record["attributes"], span.dropped_attributes),
+            events=bounded_list(
+                [Event(e["name"], _attributes(e["attributes"], e["dropped"]), e["time_ns"]) for e in record["events"]],
+                span.dropped_events,
+            ),
+            links=bounded_list(
+                [
+                    Link(_context(link.context, new["trace_state"]), _attributes(new["attributes"], new["dropped"]))
+                    for link, new in zip(span.links, record["links"], strict=False)
+                ],
+                span.dropped_links,
+            ),
+            kind=span.kind if span.kind.__class__ is SpanKind else SpanKind.INTERNAL,
+            status=Status(StatusCode(record["status_code"]), record["status_message"] or None)
+            if record["status_code"] == StatusCode.ERROR.value
+            else Status(StatusCode(record["status_code"])),
+            start_time=record["start_ns"],
+            end_time=record["end_ns"],
+            instrumentation_scope=to_scope(record["scope"]),
+        )
+
+    def to_resource(self, record: ResourceRecord) -> Resource:
+        """Build a resource from a redacted record; the same object for the same record."""
+        known = self._rebuilt_resources.get(id(record))
+        if known is None:
+            if len(self._rebuilt_resources) > 256:
+                self._rebuilt_resources.clear()
+            known = (record, Resource(record["attributes"], record["schema_url"]))
+            self._rebuilt_resources[id(record)] = known
+        return known[1]
+
+
+def to_scope(record: ScopeRecord) -> InstrumentationScope:
+    """Build an instrumentation scope from a redacted record."""
+    return InstrumentationScope(record["name"], record["version"], record["schema_url"], record["attributes"])
+
+
+def _copied(attributes: Any) -> dict[str, Any]:
+    # Those of the SDK copy themselves in a third of the time that dict() takes, which asks for each key under a lock.
+    if not attributes:
+        return {}
+    if attributes.__class__ in _COPY_THEMSELVES:
+        return attributes.copy()
+    return dict(attributes)
+
+
+def _header(context: SpanContext) -> str:
+    state = context.trace_state
+    return state.to_header() if state and state.__class__ is TraceState else ""
+
+
+def _context(context: SpanContext, trace_state: str) -> SpanContext:
+    """Copy a span context with only the trace state that may pass."""
+    state = TraceState.from_header([trace_state]) if trace_state else TraceState()
+    return SpanContext(context.trace_id, context.span_id, context.is_remote, context.trace_flags, state)
+
+
+def _attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttributes:
+    bounded = BoundedAttributes(attributes=dict(attributes), immutable=True)
+    bounded.dropped = dropped
+    return bounded
+
+
+def bounded_list(items: Sequence[Any], dropped: int) -> Sequence[Any]:
+    """Return events or links as the SDK holds them, with the number of those that limits discarded."""
+    if not dropped:
+        return items
+    bounded: BoundedList[Any] = BoundedList(len(items))
+    bounded.extend(items)
+    bounded.dropped = dropped
+    return bounded
+
+
+def _dropped(attributes: Any) -> int:
+    return int(getattr(attributes, "dropped", 0))
