@@ -44,14 +44,7 @@ if TYPE_CHECKING:
     from runbundle.otel.agent.carry import carrier, continue_run, in_context
     from runbundle.otel.agent.decorators import agent, model, retriever, run, step, tool
     from runbundle.otel.agent.run_handle import RunHandle, current_run
-    from runbundle.otel.agent.scopes import (
-        start_agent,
-        start_model,
-        start_retriever,
-        start_run,
-        start_step,
-        start_tool,
-    )
+    from runbundle.otel.agent.starts import start_agent, start_model, start_retriever, start_run, start_step, start_tool
     from runbundle.otel.configure import Handle, configure
     from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
     from runbundle.recording.results import FlushResult
@@ -78,7 +71,7 @@ _PLACES = {
     "runbundle.otel.agent.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
     "runbundle.otel.agent.run_handle": ["RunHandle", "current_run"],
-    "runbundle.otel.agent.scopes": [
+    "runbundle.otel.agent.starts": [
         "start_agent", "start_model", "start_retriever", "start_run", "start_step", "start_tool",
     ],
     "runbundle.otel.agent.carry": ["carrier", "continue_run", "in_context"],

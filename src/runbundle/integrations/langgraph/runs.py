@@ -21,7 +21,8 @@ from runbundle.format.identity import valid_run_id
 from runbundle.otel import active
 from runbundle.otel.agent.run_context import current_scope
 from runbundle.otel.agent.run_handle import current_run
-from runbundle.otel.agent.scopes import SpanScope, start_run, start_step
+from runbundle.otel.agent.scopes import SpanScope
+from runbundle.otel.agent.starts import start_run, start_step
 from runbundle.runstate.credentials import learn
 
 

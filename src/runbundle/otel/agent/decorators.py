@@ -16,15 +16,8 @@ from runbundle.otel.agent.capture import arguments_of
 from runbundle.otel.agent.declaring import ContractGiven, declare_tool
 from runbundle.otel.agent.given import kind_of, text_of
 from runbundle.otel.agent.run_handle import current_run
-from runbundle.otel.agent.scopes import (
-    SpanScope,
-    start_agent,
-    start_model,
-    start_retriever,
-    start_run,
-    start_step,
-    start_tool,
-)
+from runbundle.otel.agent.scopes import SpanScope
+from runbundle.otel.agent.starts import start_agent, start_model, start_retriever, start_run, start_step, start_tool
 from runbundle.otel.agent.streams.returned import hand_on
 from runbundle.otel.agent.streams.steps import Follower, stepping, stepping_async
 from runbundle.otel.agent.streams.stream import Recording, Stream

@@ -4,7 +4,7 @@ Only diagnosis depends on this module: if the SDK's private names change, findin
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
@@ -92,8 +92,8 @@ def writes_bundles(processor: Any) -> bool:
 
 
 def _says(one: Any, what: str) -> bool:
-    kind: Any = type(one)  # of the class, since a proxy of somebody else's answers to any name
-    return getattr(kind, what, False) is True
+    # Of the class, since a proxy of somebody else's answers to any name.
+    return getattr(cast("Any", type(one)), what, False) is True
 
 
 def raw_processors(provider: Any) -> list[str]:

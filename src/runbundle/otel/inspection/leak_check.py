@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 
 from runbundle import settings
 from runbundle.otel import active
-from runbundle.otel.agent.scopes import start_run
+from runbundle.otel.agent.starts import start_run
 from runbundle.otel.boundary.neighbours import exporters_of, log_exporters_of
 from runbundle.otel.configure import Handle, configure
 from runbundle.otel.inspection.canaries import (

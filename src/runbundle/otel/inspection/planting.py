@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from runbundle.otel.agent.decorators import agent, model, retriever
-from runbundle.otel.agent.scopes import start_run, start_tool
+from runbundle.otel.agent.starts import start_run, start_tool
 from runbundle.otel.inspection.canaries import canary
 
 
