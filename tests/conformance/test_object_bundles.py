@@ -27,8 +27,8 @@ from runbundle.store.objects.store import ObjectStore
 from runbundle.testing import FaultyStore
 from tests.conformance.conftest import s3_url
 from tests.servers import Proxy, Seaweed
-from tests.unit.test_index import CALLS, EVENTS, add, keys, run_json
-from tests.unit.test_transfer import V1, contents
+from tests.unit.bundle.catalog.test_index import CALLS, EVENTS, add, keys, run_json
+from tests.unit.bundle.custody.test_transfer import V1, contents
 
 KEY = "golden-v1"
 

@@ -14,9 +14,9 @@ from runbundle.errors import StoreUnavailable
 from runbundle.format.canonical import sha256_hex
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.testing import Fault, FaultyStore
-from tests.unit.test_index import keys
+from tests.unit.bundle.catalog.test_index import keys
 
-V1 = LocalStore(Path(__file__).parents[1] / "golden" / "v1")
+V1 = LocalStore(Path(__file__).parents[3] / "golden" / "v1")
 KEY = "golden-v1"
 
 

@@ -94,7 +94,7 @@ def test_recovered_as_if_it_had_been_sealed(tmp_path: Path) -> None:
     killed(
         tmp_path,
         """
-        from tests.unit.outside import test_redacted_again as t
+        from tests.unit.redaction import test_again as t
         handle.shutdown()
         handle = runbundle.configure(store='store', contracts=[t._contract()], safe_keys=['app.kind'], grace_s=60,
             user_id='keep', safe_names=['app work'])

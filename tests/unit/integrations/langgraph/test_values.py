@@ -234,14 +234,14 @@ def test_another_process_gets_the_same(store: SqliteRunStore) -> None:
     put(saver_of(store), [VALUES[name] for name in names])
     store.close()
     code = f"""
-from tests.unit.runstate.test_langgraph_values import *
+from tests.unit.integrations.langgraph.test_values import *
 with SqliteRunStore({str(store.path)!r}) as store:
     found = got(saver_of(store))[0]
 assert found == [VALUES[name] for name in {names!r}], found
 print(KNOWN.find("so " + TOKEN))
 """
     ran = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[3]
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[4]
     )
     assert ran.stdout.strip() == f"[(3, {3 + len(TOKEN)})]", ran.stderr
 
@@ -296,7 +296,7 @@ def test_what_does_not_come_back_is_said_when_it_is_put(store: SqliteRunStore, c
             put(saver_of(store), [Dumped(), Local(1), More(a=1)])
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == 3
-    assert any("types=[('tests.unit.runstate.test_langgraph_values', 'Dumped')]" in text for text in said)
+    assert any("types=[('tests.unit.integrations.langgraph.test_values', 'Dumped')]" in text for text in said)
     assert any("Local" in text and "within a function" in text for text in said)
     assert any("More" in text and "built-in" in text for text in said)
     assert got(saver_of(store))[0] == [{"value": 1}, {"x": 1}, {"a": 1}]
@@ -315,7 +315,7 @@ def test_a_checkpoint_has_nothing_imported_or_called(store: SqliteRunStore, capl
         for module, name in (
             ("os", "mkdir"), ("os", "system"), ("subprocess", "Popen"), ("builtins", "eval"), ("builtins", "open"),
             ("antigravity", "x"), ("this", "s"), ("pathlib", "Path.mkdir"), ("pathlib", "os.mkdir"), ("", ""),
-            ("tests.unit.runstate.test_langgraph_values", "subprocess.Popen"),
+            ("tests.unit.integrations.langgraph.test_values", "subprocess.Popen"),
         ):  # fmt: skip
             for body in (target, [target], {"path": target}, [target, {}, {}]):
                 with caplog.at_level(logging.CRITICAL):

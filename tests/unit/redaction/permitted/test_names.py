@@ -14,8 +14,8 @@ from runbundle.redaction.receipt import parse_receipt
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 from runbundle.signals.records import SpanRecord
-from tests.unit.test_redaction_laws import record
-from tests.unit.test_taint import CONTRACTS
+from tests.laws.test_redaction_laws import record
+from tests.unit.redaction.payloads.test_taint import CONTRACTS
 
 REDACTOR = Redactor(Policy(contracts=CONTRACTS, digester=Digester(b"k")))
 NAMES = sorted(key for key, kind in SPAN_KEYS.items() if kind == "name")

@@ -21,7 +21,7 @@ from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[3] / "golden"
 RUN = json.loads((GOLDEN / "v1" / "golden-v1" / "run.json").read_text())
 CALLS = (GOLDEN / "v1" / "golden-v1" / "tool_calls.json").read_bytes()
 EVENTS = (GOLDEN / "v1" / "golden-v1" / "events.jsonl").read_bytes()
@@ -230,12 +230,12 @@ def test_two_processes_at_once(store: LocalStore, tmp_path: Path) -> None:
     for number in range(40):
         add(store, f"run{number}", number)
     code = (
-        "import sys\nsys.path.insert(0, sys.argv[2])\nfrom tests.unit.test_index import *\n"
+        "import sys\nsys.path.insert(0, sys.argv[2])\nfrom tests.unit.bundle.catalog.test_index import *\n"
         "s = LocalStore(sys.argv[1])\n"
         "for n in range(40):\n    noted(s, f'run{n}', s.get(f'run{n}/run.json'))\n"
         "    if n % 8 == 0:\n        assert len(keys(s)) == 43\n"
     )
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[4])
     started = [subprocess.Popen([sys.executable, "-c", code, str(store.root), root]) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
     with sqlite3.connect(place(store)) as db:
