@@ -21,6 +21,7 @@ AGENT = Path(__file__).with_name("trip.py")
 PICTURE = ROOT / "docs" / "picture" / "crash.svg"
 COLUMNS = 88
 COMMANDS = ("ls", "recover --all", "show @last")
+_INHERITED = ("PATH", "HOME", "LD_LIBRARY_PATH", "TMPDIR", "XDG_CACHE_HOME", "RUNBUNDLE_CACHE")  # of rules, compiled
 _START_NS = 1_795_685_400_000_000_000
 _LATER_NS = 9_000_000_000
 _WIDTH, _HEIGHT, _SIZE, _MARGIN = 8.4, 19, 14, 16
@@ -40,10 +41,11 @@ def session(folder: Path) -> list[list[Piece]]:
     """Run the agent, kill it, run the commands; return the rows of the terminal. Raises if anything goes otherwise."""
     steady = [sys.executable, "-m", "tests.docs.steady"]
     environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("RUNBUNDLE_", "OTEL_"))},
-        **{name: value for name, value in os.environ.items() if name == "RUNBUNDLE_CACHE"},  # of rules, compiled
+        **{name: os.environ[name] for name in _INHERITED if name in os.environ},
         "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
+        "PYTHONUTF8": "1",
         "RUNBUNDLE_KEYS": str(folder / "keys"),
+        "GIT_DIR": str(folder / "none"),  # a folder for temporary files may lie in a repository
         "COLUMNS": str(COLUMNS),
         "TERM": "xterm-256color",
     }
