@@ -34,6 +34,13 @@ def book_table(restaurant: str, guest: dict[str, str], party: int) -> dict[str, 
     return {"confirmation": "R-77", "door_code": "4711"}
 
 
+def fields(value: object, path: str = "") -> dict[str, object]:
+    """Return the values of a payload by their paths."""
+    if not isinstance(value, dict):
+        return {path: value}
+    return {p: v for key, inner in value.items() for p, v in fields(inner, f"{path}/{key}").items()}
+
+
 def main() -> None:
     arguments = {"restaurant": "Luigi", "guest": {"name": "Ada Byron", "phone": "+44 20 7946 0000"}, "party": 2}
     with runbundle.configure(contracts=[CONTRACT]) as handle:
@@ -42,10 +49,14 @@ def main() -> None:
         key = handle.flush().sealed[-1]
         stored = json.loads(handle.store.get(f"{key}/tool_calls.json"))["calls"][0]
     for title, before, after in (
-        ("arguments", arguments, stored["arguments"]["view"]),
-        ("result", returned, stored["result"]["view"]),
+        ("ARGUMENT", fields(arguments), fields(stored["arguments"]["view"])),
+        ("RESULT", fields(returned), fields(stored["result"]["view"])),
     ):
-        print(f"{title}\n  the tool saw    {json.dumps(before)}\n  the bundle has  {json.dumps(after)}")
+        print(f"{title:<15}{'THE TOOL SAW':<19}THE BUNDLE HAS")
+        unnamed = iter([f"{path[1:]} = {value}" for path, value in after.items() if path not in before])
+        for path, value in before.items():
+            kept = after[path] if path in after else next(unnamed)
+            print(f"{path:<15}{value!s:<19}{kept}")
     print("next: runbundle tools @last")
 
 
