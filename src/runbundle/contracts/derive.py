@@ -169,8 +169,8 @@ def _rules(schema: Any, target: Target, where: str, *, trusted: bool) -> list[Fi
         rule = deciding_rule(state, place.path)
         # Where a reference ends, credentials may be further down; and `*` for further properties is not for their
         # neighbours. What reveals something there must be stopped.
-        strays = rule is not None and rule.steps() != place.path[: len(rule.steps())]
-        if rule is not None and (place.ends or strays) and STRICTNESS[rule.effective_action] < STRICTNESS["mask"]:
+        strays = rule is not None and rule.steps != place.path[: len(rule.steps)]
+        if rule is not None and (place.ends or strays) and STRICTNESS[rule.action] < STRICTNESS["mask"]:
             selector = selector_of(place.path)
             rules[selector] = FieldRule(selector=selector, target=target, data_class="content", action="mask")
     return list(rules.values())

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.contracts.schema_walk import selector_of
-from runbundle.format.contract import Action, FieldRule, Target, ToolContract
+from runbundle.format.contract import Action, Target, ToolContract
 from runbundle.redaction.markers import is_digest, is_marker, marker
 from runbundle.redaction.payloads.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, labelled
-from runbundle.redaction.payloads.selectors import State, advance, best_rule, leads_on, names, withholds
+from runbundle.redaction.payloads.selectors import Rule, State, advance, best_rule, leads_on, names, withholds
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.labelled import labels_of_list, labels_of_map, without_labelled
 from runbundle.redaction.receipt import Receipt
@@ -33,7 +33,7 @@ class Explained(NamedTuple):
 class _Cause(NamedTuple):
     """Why a value has an action. `known` are the keys that may be named; `limit` is what `truncate` leaves."""
 
-    rule: FieldRule | None
+    rule: Rule | None
     action: Action
     why: str
     known: frozenset[str]
@@ -71,7 +71,7 @@ def _keys_in(payload: Any) -> Iterator[str]:
 
 
 def _walk(
-    value: Any, rules: PayloadRules, state: State, inherited: FieldRule | None, path: str, depth: int
+    value: Any, rules: PayloadRules, state: State, inherited: Rule | None, path: str, depth: int
 ) -> Iterator[Explained]:
     """Step for step what `payload.redact_payload` does; a test holds the two together."""
     own = best_rule(state)
@@ -103,7 +103,7 @@ def _walk(
                 return
     scalar = value is None or isinstance(value, bool | int | float)
     if rule is not None:
-        action, why = rule.effective_action, "a rule names it" if own else "a rule on what holds it"
+        action, why = rule.action, "a rule names it" if own else "a rule on what holds it"
     elif scalar:
         action, why = rules.scalars, "no rule names it (undeclared_scalars)"
     else:
@@ -112,7 +112,7 @@ def _walk(
 
 
 def _walk_map(
-    value: Mapping[Any, Any], rules: PayloadRules, state: State, rule: FieldRule | None, path: str, depth: int
+    value: Mapping[Any, Any], rules: PayloadRules, state: State, rule: Rule | None, path: str, depth: int
 ) -> Iterator[Explained]:
     hidden = 0
     if not value:
@@ -133,7 +133,7 @@ def _walk_map(
         below = advance(state, name)
         decides = best_rule(below) or rule
         # A key that nobody named goes with its value.
-        gone = not known and decides is not None and decides.effective_action == "drop"
+        gone = not known and decides is not None and decides.action == "drop"
         shown = marker("key", index=index) if gone else name
         shown = key if key in rules.shown_keys else shown
         if key in labels:

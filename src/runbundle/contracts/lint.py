@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 from runbundle.contracts.schema_walk import Place, has_parts, schema_places, selector_of
 from runbundle.format.contract import FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.credential_words import credential_key
-from runbundle.redaction.payloads.selectors import advance, advance_anywhere, best_rule, compile_rules, deciding_rule
+from runbundle.redaction.payloads.selectors import (
+    Rule,
+    advance,
+    advance_anywhere,
+    best_rule,
+    compile_rules,
+    deciding_rule,
+)
 
 INFORMATION = frozenset({"RC106"})
 """Codes that say how things are, not that something is wrong."""
@@ -80,7 +87,7 @@ def _schemas(contract: ToolContract) -> Iterator[LintWarning]:
         for path, nodes in _by_path(schema_places(schema, where)).items():
             rule = deciding_rule(root, path)
             scalar = any(_is_scalar(node) for node in nodes) and contract.data.undeclared_scalars == "keep"
-            kept = scalar if rule is None else rule.effective_action in ("keep", "truncate")
+            kept = scalar if rule is None else rule.keeps
             if kept and path and credential_key(path[-1]) == "strong":
                 yield LintWarning(
                     "RC102", where + selector_of(path), f"is named like a credential, but {_reason(rule)}",
@@ -137,7 +144,7 @@ def _by_path(places: Iterable[Place]) -> dict[tuple[str, ...], list[Mapping[str,
     return found
 
 
-def _reason(rule: FieldRule | None) -> str:
+def _reason(rule: Rule | None) -> str:
     return "undeclared_scalars keeps it" if rule is None else f"the rule {rule.selector!r} keeps it"
 
 

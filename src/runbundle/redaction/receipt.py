@@ -1,10 +1,18 @@
-"""The receipt of a redaction: what was done, where and by which rule; never what was there."""
+"""The receipt of a redaction: what was done, where and by which rule; never what was there.
+
+Markers and receipts that were there before a record came to its first redactor are counted as foreign. A tool may have
+returned text that was redacted elsewhere, and anybody may write what looks like a marker of ours. The grammar of both
+is closed, so that they carry nothing; but nobody here withheld what they stand for.
+"""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
+
+from runbundle.redaction.markers import HIDDEN, MARKER, marker
 
 NOTES_LIMIT = 100
 """Notes kept one by one; further ones are only counted, by rule and action."""
@@ -15,6 +23,8 @@ _SHARED_CHARS = 1024
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
 _SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
+_AT_CAPTURE = re.compile(r"\[REDACTED:(?:credential|unserialisable|oversize(?::bytes=[0-9<]+)?(?::roles=[a-z+]+)?)\]")
+"""What the capture of values writes itself, each as a whole value: a secret of pydantic, what is no data, too large."""
 _ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten", "found"})
 
 
@@ -91,6 +101,22 @@ class Receipt:
         return orjson.dumps(body).decode()
 
 
+def withhold(
+    receipt: Receipt,
+    path: str,
+    rule: str,
+    data_class: str,
+    *,
+    action: str = "mask",
+    digest: str = "",
+    size: int | None = None,
+    roles: tuple[str, ...] = (),
+) -> str:
+    """Note that a value was withheld, at `path` and by `rule`; return the marker that stands for it."""
+    receipt.add(path, rule, action)
+    return marker(data_class, digest=digest, size=size, roles=roles)
+
+
 def parse_receipt(text: object) -> Receipt | None:
     """Read a receipt; None for anything that is not one, so that nothing else can travel under its name."""
     if not isinstance(text, str) or len(text) > 65_536 or not text.startswith('{"n":['):
@@ -154,3 +180,41 @@ def read_receipt(text: object) -> Receipt | None:
 def read_trusted(text: object) -> Receipt:
     """As `trusted_receipt`, for who only reads: see `read_receipt`."""
     return _trusted(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else trusted_receipt(text)
+
+
+def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
+    """Return the receipt that a record came with, or a new one, and whether the record comes here for the first time.
+
+    One that was made under another key is kept, and counted as foreign. A receipt is no proof of its maker.
+    """
+    receipt = parse_receipt(text)
+    if receipt is None:
+        return Receipt(key_id), True
+    if receipt.by != key_id and not receipt.failed:
+        receipt.count_more("foreign:receipt", "found", 1)
+        receipt.by = key_id
+    return receipt, False
+
+
+def count_markers(attributes: Mapping[str, Any], key_id: str, receipt: Receipt) -> None:
+    """Count the foreign markers in attributes that no redactor has seen yet."""
+    found = 0
+    for value in attributes.values():
+        if value.__class__ is str:
+            if "[REDACTED:" in value:
+                found += _foreign(value, key_id)
+        elif value.__class__ is list or value.__class__ is tuple:
+            found += sum(_foreign(v, key_id) for v in cast("list[Any]", value) if v.__class__ is str)
+    if HIDDEN in "".join(attributes):
+        found += sum(key.startswith(HIDDEN) for key in attributes)
+    if found:
+        receipt.count_more("foreign:marker", "found", found)
+
+
+def _foreign(text: str, key_id: str) -> int:
+    found = 0
+    for match in MARKER.finditer(text):
+        whole = match.start() == 0 or (text[match.start() - 1] == '"' and text[match.end() : match.end() + 1] == '"')
+        ours = f":{key_id}:" in match[0] or (whole and _AT_CAPTURE.fullmatch(match[0]) is not None)
+        found += not ours
+    return found

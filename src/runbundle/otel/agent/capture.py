@@ -11,10 +11,10 @@ import orjson
 from runbundle.format.base import CaptureWord
 from runbundle.otel.agent.leaves import stand_in, type_of
 from runbundle.otel.agent.plain import Walk
-from runbundle.redaction.attributes import MAX_PAYLOAD_BYTES
 from runbundle.redaction.captured import DIGESTED, Said, worst
 from runbundle.redaction.markers import is_marker, marker
-from runbundle.redaction.shrink import shrink
+from runbundle.redaction.payloads.shrink import shrink
+from runbundle.redaction.views import MAX_PAYLOAD_BYTES
 
 MAX_CAPTURE_BYTES = 1_048_576
 """Of larger values the span carries as much as the redactor opens, and the digest of the whole."""

@@ -10,7 +10,7 @@ from typing import Any, cast
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.labelled import escape, without_labelled
-from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.receipt import Receipt, withhold
 
 MAX_DEPTH = 32
 MAX_TEXT = 4096
@@ -23,8 +23,7 @@ def redact_configuration(value: Any, receipt: Receipt, path: str = "config") -> 
 
 def _redacted(value: Any, receipt: Receipt, path: str, depth: int) -> Any:
     if depth > MAX_DEPTH:
-        receipt.add(path, "config", "mask")
-        return marker("oversize")
+        return withhold(receipt, path, "config", "oversize")
     if isinstance(value, Mapping):
         result: dict[str, Any] = {}
         for key, item in cast("Mapping[Any, Any]", value).items():
@@ -42,14 +41,12 @@ def _redacted(value: Any, receipt: Receipt, path: str, depth: int) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float) and is_known_number(value):
-        receipt.add(path, "detector:known-secret", "mask")
-        return marker("credential")
+        return withhold(receipt, path, "detector:known-secret", "credential")
     if isinstance(value, int):
         return value
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
-    receipt.add(path, "config", "mask")
-    return marker("unserialisable")
+    return withhold(receipt, path, "config", "unserialisable")
 
 
 def _text(value: str, receipt: Receipt, path: str) -> str:
@@ -57,6 +54,5 @@ def _text(value: str, receipt: Receipt, path: str) -> str:
         return value
     value = redact_text(value, receipt, path)
     if len(value) > MAX_TEXT:
-        receipt.add(path, "config", "shorten")
-        return marker("oversize", size=len(value.encode()))
+        return withhold(receipt, path, "config", "oversize", action="shorten", size=len(value.encode()))
     return value

@@ -1,18 +1,26 @@
 """A tool's payload (arguments, result, error text) under its contract."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.format.contract import Action, FieldRule, Target, ToolContract
+from runbundle.format.contract import Action, Target, ToolContract
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
-from runbundle.redaction.payloads.selectors import State, advance, best_rule, compile_rules, leads_on, names
+from runbundle.redaction.payloads.selectors import (
+    Rule,
+    State,
+    advance,
+    best_rule,
+    compile_rules,
+    leads_on,
+    names,
+    rule_name,
+)
 from runbundle.redaction.payloads.taint import Table, remember
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.labelled import escape, labels_of_list, labels_of_map, without_labelled
-from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.receipt import Receipt, withhold
 
 MAX_DEPTH = 64
 """Deeper levels are masked whole: 64 is more than JSON schemas of real tools use, and keeps recursion bounded."""
@@ -32,6 +40,8 @@ class PayloadRules(NamedTuple):
     known_keys: frozenset[str]
     decides: bool
     """Whether the contract has a rule for the target at all."""
+    undeclared_note: str
+    """What receipts call it where no rule names a value."""
     masks_undeclared: bool
     """Whether everything that no rule names is masked, numbers too."""
     shown_keys: frozenset[str] = frozenset()
@@ -44,11 +54,12 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
     return PayloadRules(
         contract.name,
         target,
-        compile_rules(rule for rule in contract.data.rules if rule.target == target),
+        compile_rules((rule for rule in contract.data.rules if rule.target == target), contract.name),
         contract.data.undeclared,
         contract.data.undeclared_scalars,
         frozenset(_property_names(schema)),
         any(rule.target == target for rule in contract.data.rules),
+        rule_name(contract.name, None),
         contract.data.undeclared == contract.data.undeclared_scalars == "mask",
     )
 
@@ -73,11 +84,11 @@ class _Walk(NamedTuple):
     taint: Table | None
 
 
-def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, path: str, depth: int) -> Any:
+def _walk(value: Any, walk: _Walk, state: State, inherited: Rule | None, path: str, depth: int) -> Any:
     rule = best_rule(state) or inherited
     if depth > MAX_DEPTH:
         return _apply(value, walk, None, "mask", path)
-    withheld = rule is not None and rule.effective_action not in ("keep", "truncate")
+    withheld = rule is not None and not rule.keeps
     if leads_on(state, withheld=withheld):
         if isinstance(value, Mapping):
             return _walk_map(cast("Mapping[Any, Any]", value), walk, state, rule, path, depth)
@@ -103,7 +114,7 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
     if rule is None:
         scalar = value is None or isinstance(value, bool | int | float)
         return _apply(value, walk, None, walk.rules.scalars if scalar else walk.rules.undeclared, path)
-    kept = _apply(value, walk, rule, rule.effective_action, path)
+    kept = _apply(value, walk, rule, rule.action, path)
     if kept != value and isinstance(kept, str) and kept[:1] in ("{", "[") and not is_marker(kept) and not withheld:
         # With what stood in the way masked it may be JSON now, and would be opened the next time.
         opens = leads_on(state, withheld=False)
@@ -111,19 +122,17 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: FieldRule | None, pa
     return kept
 
 
-def _walk_map(
-    value: Mapping[Any, Any], walk: _Walk, state: State, rule: FieldRule | None, path: str, depth: int
-) -> Any:
+def _walk_map(value: Mapping[Any, Any], walk: _Walk, state: State, rule: Rule | None, path: str, depth: int) -> Any:
     result: dict[str, Any] = {}
     hidden = 0
-    kept_below = rule is not None and rule.effective_action in ("keep", "truncate")
+    kept_below = rule is not None and rule.keeps
     labels = labels_of_map(value)
     for key, item in value.items():
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names(state, name) or name in walk.rules.known_keys or is_marker(name)
         if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
-            walk.receipt.add(f"{path}/*", _rule_name(walk, None), "mask")
+            walk.receipt.add(f"{path}/*", walk.rules.undeclared_note, "mask")
             name = marker("key", index=hidden)
             if rule is None and walk.rules.masks_undeclared and not advance(state, name):
                 # What a payload is mostly made of: its key and its value go, with one note for both.
@@ -141,18 +150,17 @@ def _walk_map(
     return result
 
 
-def labelled(value: Any, label: str, state: State, inherited: FieldRule | None, receipt: Receipt, path: str) -> Any:
+def labelled(value: Any, label: str, state: State, inherited: Rule | None, receipt: Receipt, path: str) -> Any:
     """Return a value that has a credential's name beside it: without what is one, where a rule would keep it."""
     rule = best_rule(state) or inherited
-    kept = rule is not None and rule.effective_action in ("keep", "truncate")
-    return without_labelled(value, receipt, path, label) if kept else value
+    return without_labelled(value, receipt, path, label) if rule is not None and rule.keeps else value
 
 
-def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path: str) -> Any:
+def _apply(value: Any, walk: _Walk, rule: Rule | None, action: Action, path: str) -> Any:
     """Apply one action to a whole value."""
     if is_marker(value) or is_digest(value):
         return value
-    note = _rule_name(walk, rule)
+    note = rule.note if rule else walk.rules.undeclared_note
     data_class = rule.data_class if rule else "undeclared"
     if action in ("keep", "truncate"):
         limit = rule.max_chars if rule and action == "truncate" else None
@@ -176,8 +184,7 @@ def _apply(value: Any, walk: _Walk, rule: FieldRule | None, action: Action, path
 def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, depth: int) -> Any:
     """Keep a value as JSON, subject to the floor and the limit of characters; whatever JSON cannot hold is masked."""
     if isinstance(value, int | float) and is_known_number(value):
-        walk.receipt.add(path, "detector:known-secret", "mask")
-        return marker("credential")
+        return withhold(walk.receipt, path, "detector:known-secret", "credential")
     if value is None or isinstance(value, bool | int):
         return value if not isinstance(value, int) or -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, float):
@@ -198,8 +205,7 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
             _keep(item, walk, note, limit, f"{path}/{index}", depth + 1)
             for index, item in enumerate(cast("list[Any]", value))
         ]
-    walk.receipt.add(path, "unserialisable", "mask")
-    return marker("unserialisable")
+    return withhold(walk.receipt, path, "unserialisable", "unserialisable")
 
 
 def _keep_text(value: str, walk: _Walk, note: str, limit: int | None, path: str) -> str:
@@ -212,18 +218,6 @@ def _keep_text(value: str, walk: _Walk, note: str, limit: int | None, path: str)
         walk.receipt.add(path, note, "truncate")
         return f"{value[:limit]}…[+{len(value) - limit}]"
     return value
-
-
-def _rule_name(walk: _Walk, rule: FieldRule | None) -> str:
-    return _named(walk.rules.tool, None if rule is None else rule.selector)
-
-
-@lru_cache(maxsize=4096)
-def _named(tool: str, selector: str | None) -> str:
-    if selector is None:
-        return f"contract:{tool}:undeclared"
-    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "_.*/-" else "_" for c in selector)
-    return f"contract:{tool}:{safe or '/'}"[:160]
 
 
 def _property_names(schema: Any, depth: int = 0) -> set[str]:

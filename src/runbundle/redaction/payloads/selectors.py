@@ -5,8 +5,25 @@ name the same node, the one with more literal steps wins, then the one with more
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
+from typing import NamedTuple
 
-from runbundle.format.contract import STRICTNESS, FieldRule
+from runbundle.format.contract import STRICTNESS, Action, FieldRule
+
+
+class Rule(NamedTuple):
+    """A rule of a contract, compiled: what it does, and what the receipt calls it."""
+
+    action: Action
+    data_class: str
+    selector: str
+    steps: tuple[str, ...]
+    note: str
+    """Its name in receipts: `contract:<tool>:<selector>`."""
+    max_chars: int | None
+    keep_last: int
+    keeps: bool
+    """Whether it keeps the value, or the beginning of it."""
 
 
 class Node:
@@ -21,7 +38,7 @@ class Node:
         self.deep: Node | None = None
         self.loops = loops
         """Whether any further step stays here: this is a `**`."""
-        self.rule: FieldRule | None = None
+        self.rule: Rule | None = None
         self.rank: tuple[int, int, int] = (0, 0, 0)
 
 
@@ -29,8 +46,8 @@ State = tuple[Node, ...]
 """Where a walk stands: the trie nodes that the path so far has reached."""
 
 
-def compile_rules(rules: Iterable[FieldRule]) -> State:
-    """Compile the rules of one target; return the state at the root of a payload."""
+def compile_rules(rules: Iterable[FieldRule], tool: str = "") -> State:
+    """Compile the rules that a tool's contract has for one target; return the state at the root of a payload."""
     root = Node()
     for rule in rules:
         steps = rule.steps()
@@ -47,8 +64,31 @@ def compile_rules(rules: Iterable[FieldRule]) -> State:
         literals = sum(step not in ("*", "**") for step in steps)
         rank = (literals, steps.count("*"), STRICTNESS[rule.effective_action])
         if node.rule is None or rank > node.rank:
-            node.rule, node.rank = rule, rank
+            node.rule, node.rank = _compiled(rule, tool), rank
     return _reach([root])
+
+
+def _compiled(rule: FieldRule, tool: str) -> Rule:
+    action = rule.effective_action
+    return Rule(
+        action,
+        rule.data_class,
+        rule.selector,
+        rule.steps(),
+        rule_name(tool, rule.selector),
+        rule.max_chars,
+        rule.keep_last,
+        action in ("keep", "truncate"),
+    )
+
+
+@lru_cache(maxsize=4096)
+def rule_name(tool: str, selector: str | None) -> str:
+    """Return what receipts call a rule of a tool's contract; without a selector: that none names the value."""
+    if selector is None:
+        return f"contract:{tool}:undeclared"
+    safe = "".join(c if (c.isalnum() and c.isascii()) or c in "_.*/-" else "_" for c in selector)
+    return f"contract:{tool}:{safe or '/'}"[:160]
 
 
 def advance(state: State, step: str) -> State:
@@ -72,7 +112,7 @@ def advance_anywhere(state: State) -> State:
     return _reach(reached)
 
 
-def best_rule(state: State) -> FieldRule | None:
+def best_rule(state: State) -> Rule | None:
     """Return the rule that decides at this node, or None if none names it."""
     best: Node | None = None
     for node in state:
@@ -107,9 +147,9 @@ def _reach(nodes: list[Node]) -> State:
     return tuple(found)
 
 
-def deciding_rule(state: State, path: tuple[str, ...]) -> FieldRule | None:
+def deciding_rule(state: State, path: tuple[str, ...]) -> Rule | None:
     """Return the rule that decides at `path` below the root `state`; `*` in it stands for any one step."""
-    rule: FieldRule | None = None
+    rule: Rule | None = None
     for step in path:
         rule = best_rule(state) or rule
         if not leads_on(state, withheld=withholds(rule)):
@@ -118,6 +158,6 @@ def deciding_rule(state: State, path: tuple[str, ...]) -> FieldRule | None:
     return best_rule(state) or rule
 
 
-def withholds(rule: FieldRule | None) -> bool:
+def withholds(rule: Rule | None) -> bool:
     """Tell whether a rule keeps nothing of the value that it names."""
-    return rule is not None and rule.effective_action not in ("keep", "truncate")
+    return rule is not None and not rule.keeps

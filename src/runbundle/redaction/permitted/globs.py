@@ -12,11 +12,14 @@ from runbundle.signals.keys import SPAN_KEYS
 _NAMED = frozenset({"name", "id", "number"})
 
 
-def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
-    """Return what tells whether a text matches one of the patterns that have a `*`. Judgements are remembered."""
+def matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
+    """Return what tells whether a text matches one of the patterns that have a `*`; None if no pattern has one.
+
+    Judgements are remembered.
+    """
     globs = [re.escape(pattern).replace(r"\*", ".*") for pattern in sorted(patterns) if "*" in pattern]
     if not globs:
-        return lambda _: False
+        return None
     match = re.compile("|".join(f"(?:{glob})" for glob in globs), re.DOTALL).fullmatch
 
     @lru_cache(maxsize=4096)
@@ -26,16 +29,18 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
     return matches
 
 
-def key_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+def key_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     """Return what tells whether a key is matched; of a pattern with a `*` no key that names a credential is."""
     matches = matcher(patterns)
+    if matches is None:
+        return None
     return lambda key: matches(key) and is_name(key) and credential_key(key) != "strong"
 
 
-def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool]:
+def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     """Return what tells whether a name is matched; by a pattern with a `*` only one that reads like a name is."""
     matches = matcher(patterns)
-    return lambda name: matches(name) and is_name(name)
+    return None if matches is None else lambda name: matches(name) and is_name(name)
 
 
 def checked_keys(patterns: Iterable[str]) -> frozenset[str]:

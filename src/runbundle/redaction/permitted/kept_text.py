@@ -2,11 +2,11 @@
 
 from functools import lru_cache
 
-from runbundle.redaction.detectors.detector import MASK, Found, default_detector, masked
+from runbundle.redaction.detectors.detector import Found, default_detector, masked
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.detectors.known_values import MIN_CHARS
 from runbundle.redaction.permitted.safe_text import has_credential
-from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.receipt import Receipt, withhold
 
 _SHORTEST_KNOWN = 10 ** (MIN_CHARS - 1)
 _SHORT_CHARS = 256  # short texts repeat: a query, a city, a status
@@ -50,6 +50,5 @@ def redact_text(text: str, receipt: Receipt, path: str) -> str:
         receipt.add(path, f"detector:{span.rule}", "mask")
     text = masked(text, found)
     if has_credential(text):
-        receipt.add(path, "floor", "floor")
-        return MASK
+        return withhold(receipt, path, "floor", "credential", action="floor")
     return text

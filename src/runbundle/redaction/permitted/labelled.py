@@ -12,10 +12,10 @@ from typing import Any, cast
 import orjson
 
 from runbundle.redaction.detectors.credential_words import credential_key, holds_below, is_credential
-from runbundle.redaction.detectors.detector import DECODING_DEPTH, MASK
+from runbundle.redaction.detectors.detector import DECODING_DEPTH
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.permitted.kept_text import rule_of
-from runbundle.redaction.receipt import Receipt
+from runbundle.redaction.receipt import Receipt, withhold
 
 _NAMES = frozenset({
     "name", "key", "header", "field", "k", "n", "param", "parameter", "attribute", "variable", "var", "property",
@@ -133,8 +133,7 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
                 changed[index] = inner
         return items if changed is None else changed
     if label and is_credential(label, value):
-        receipt.add(path, "detector:credential-key", "mask")
-        return MASK
+        return withhold(receipt, path, "detector:credential-key", "credential")
     return value
 
 
@@ -150,13 +149,11 @@ def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opene
     inner = _opened(value) if _may_open(value) else _GONE
     # What is JSON is judged by what is in it, unless the label leaves no doubt.
     if label and (inner is _GONE or credential_key(label) == "strong") and is_credential(label, value):
-        receipt.add(path, f"detector:{rule_of(value) or 'credential-key'}", "mask")
-        return MASK
+        return withhold(receipt, path, f"detector:{rule_of(value) or 'credential-key'}", "credential")
     if inner is _GONE:
         return value
     if opened >= DECODING_DEPTH:
-        receipt.add(path, "detector:encoded-too-deep", "mask")
-        return MASK
+        return withhold(receipt, path, "detector:encoded-too-deep", "credential")
     made = without_labelled(inner, receipt, path, label, depth + 1, opened + 1)
     return value if made is inner else orjson.dumps(made).decode()
 

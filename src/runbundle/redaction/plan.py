@@ -1,0 +1,104 @@
+"""A policy as data: what is done with each key, payload and name, decided before the first record comes.
+
+The redactor runs a plan and decides nothing else. Another core may run the same plan: `tests/vectors` says what it must
+give.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from runbundle.format.contract import DataHandling, Target, ToolContract
+from runbundle.redaction.captured import Said
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules
+from runbundle.redaction.payloads.taint import Table
+from runbundle.redaction.permitted.globs import key_matcher, name_matcher
+from runbundle.redaction.permitted.values import is_name
+from runbundle.redaction.policy import Policy
+from runbundle.redaction.receipt import Receipt
+from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
+from runbundle.signals.records import Attributes, ResourceRecord, ScopeRecord
+
+Handling = Kind | Literal["error", "outcome"]
+"""What is done with an attribute: by the kind of its key, or as an error's text, or as a run's result under rules."""
+
+
+class Plan(NamedTuple):
+    """What a policy comes to. Never changed: contracts that are declared later make a new plan."""
+
+    keys: Mapping[str, Handling]
+    """By key; a key that is in no table and not called safe is undeclared."""
+    resource_keys: Mapping[str, Kind]
+    safe_key: Callable[[str], bool] | None
+    """Tells whether a key matches a pattern of safe keys; None if there is no pattern."""
+    safe_names: frozenset[str]
+    safe_name: Callable[[str], bool] | None
+    """Tells whether a name matches a pattern of safe names; None if there is no pattern."""
+    payloads: Mapping[tuple[str, Target], PayloadRules]
+    """By tool and target."""
+    result: PayloadRules
+    """For the result of a run."""
+    stamps: Mapping[str, Attributes]
+    """By tool: what a span says of its contract."""
+    user_id: Literal["keep", "hash", "drop"]
+
+
+def plan_of(policy: Policy) -> Plan:
+    """Compile a policy."""
+    safe: dict[str, Kind] = dict.fromkeys(policy.safe_keys, "name")
+    own: dict[str, Handling] = {"exception.message": "error"}
+    if policy.result:
+        own["runbundle.result"] = "outcome"
+    return Plan(
+        keys={**safe, **SPAN_KEYS, **own},
+        resource_keys={**safe, **RESOURCE_KEYS},
+        safe_key=key_matcher(policy.safe_keys),
+        safe_names=policy.safe_names,
+        safe_name=name_matcher(policy.safe_names),
+        payloads={
+            (name, target): compile_payload_rules(contract, target)
+            for name, contract in policy.contracts.items()
+            for target in ("input", "output", "error")
+        },
+        result=compile_payload_rules(ToolContract(name="result", data=DataHandling(rules=policy.result)), "input"),
+        stamps={name: _stamp(contract) for name, contract in policy.contracts.items()},
+        user_id=policy.user_id,
+    )
+
+
+def _stamp(contract: ToolContract) -> Attributes:
+    return {
+        "runbundle.contract.version": contract.version if is_name(contract.version) else "?",
+        "runbundle.contract.sha256": contract.sha256,
+        "runbundle.tool.side_effects": contract.side_effects,
+    }
+
+
+class Tenant:
+    """What depends on the key of one tenant: its digester, and what was worked out with it."""
+
+    __slots__ = ("digest", "hidden_keys", "resources", "scopes")
+
+    def __init__(self, digest: Digester) -> None:
+        self.digest = digest
+        self.hidden_keys: dict[str, str] = {}
+        # By identity, with the object itself so that its id cannot be reused: a process has a handful of each, and the
+        # edges hand the same object for every span.
+        self.scopes: dict[int, tuple[ScopeRecord, ScopeRecord]] = {}
+        self.resources: dict[int, tuple[ResourceRecord, ResourceRecord]] = {}
+
+
+class Work(NamedTuple):
+    """What is at hand while one record is redacted."""
+
+    plan: Plan
+    receipt: Receipt
+    tool: str
+    """The record's tool, or ""."""
+    taint: Table
+    """What was withheld in the record's run so far."""
+    tenant: Tenant
+    views: list[tuple[Attributes, str, str, Any]]
+    """Where to write which attribute, its path and its view: they wait until all of the record's payloads were seen."""
+    said: Mapping[str, Said] | None = None
+    """What became of the values of the attributes at hand, where that is not `whole`."""
