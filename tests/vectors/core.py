@@ -4,6 +4,7 @@ A second core is a second `Core` in `CORES`; every vector is then asked of it to
 """
 
 import contextlib
+import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
@@ -59,17 +60,21 @@ class Core(NamedTuple):
 
 
 def _begin(policy: Mapping[str, Any]) -> Redactor:
-    if len(KNOWN):  # which would forget judgements, too, that are pure but for known secrets
+    if len(KNOWN):  # to clear it would forget judgements, too, that are pure but for known secrets
         KNOWN.clear()
-    return Redactor(
-        Policy(
-            contracts={contract["name"]: parse_contract(contract) for contract in policy.get("contracts", ())},
-            digester=Digester(bytes.fromhex(policy["key"])),
-            safe_keys=frozenset(policy.get("safe_keys", ())),
-            safe_names=frozenset(policy.get("safe_names", ())),
-            user_id=policy.get("user_id", "hash"),
-            result=tuple(FieldRule.model_validate(rule) for rule in policy.get("result", ())),
-        )
+    return Redactor(_policy(json.dumps(policy)))
+
+
+@cache
+def _policy(text: str) -> Policy:
+    policy = json.loads(text)
+    return Policy(
+        contracts={contract["name"]: parse_contract(contract) for contract in policy.get("contracts", ())},
+        digester=Digester(bytes.fromhex(policy["key"])),
+        safe_keys=frozenset(policy.get("safe_keys", ())),
+        safe_names=frozenset(policy.get("safe_names", ())),
+        user_id=policy.get("user_id", "hash"),
+        result=tuple(FieldRule.model_validate(rule) for rule in policy.get("result", ())),
     )
 
 

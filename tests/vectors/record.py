@@ -113,7 +113,8 @@ def record(folder: Path, reason: str, core: Core = PYTHON) -> int:
     for name, text in texts.items():
         (folder / name).write_text(text, "ascii")
     total = sum(map(len, vectors.values()))
-    number = sum(line[:1].isdigit() for line in (folder / CHANGES).read_text().splitlines()) + 1
+    before = (folder / CHANGES).read_text().splitlines() if (folder / CHANGES).exists() else []
+    number = sum(line[:1].isdigit() for line in before) + 1
     told = f"{number}. {' '.join(reason.split())} (rules {RULES}: {_told(found)}, of {total} now)\n"
     with (folder / CHANGES).open("a") as file:
         file.write(told)

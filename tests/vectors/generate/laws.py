@@ -16,6 +16,7 @@ from tests.vectors.generate.laws_of_runs import ASSEMBLY
 
 _DRAW = Draw("laws")
 TOKEN = made(_DRAW, FORMATS["github-token"])
+SECRETS = [_DRAW.token() for _ in range(40)]
 SECRET = "correct horse/battery 42"
 LATE = "swordfish-and-chips-17"
 PROSE = "where is the parcel of Ada Lovelace"
@@ -268,6 +269,59 @@ _REDACTION: list[_Law] = [
         "echo",
         [_echo("delivered 2026-11-27 short")],
         {"secrets": ["delivered", "2026-11-27", "short"], "kept": ["delivered 2026-11-27 short"]},
+    ),
+    (
+        "known-many",
+        "Many known secrets are found as few are.",
+        "echo",
+        [_tool("echo", {"a": f"x {SECRETS[3]} y", "b": f"{SECRETS[17]}{SECRETS[39]}"})],
+        {"secrets": SECRETS, "never": [SECRETS[3], SECRETS[17], SECRETS[39]]},
+    ),
+    (
+        "many-notes",
+        "Of more than 100 redactions the others are counted.",
+        "contracts",
+        [_tool("bare", {}, [{"a": n} for n in range(130)]), _tool("lookup", list(range(130)))],
+        {"kept": ['"more":{"contract:']},
+    ),
+    (
+        "deep-json",
+        "What is nested too deeply to be written has a digest, which differs for different values.",
+        "none",
+        [
+            _tool("t", Made({"$join": [{"$repeat": ["[", 300]}, inner, {"$repeat": ["]", 300]}]}))
+            for inner in ("1", '{"b":[2.5,null],"a":true}', '{"a":true,"b":[2.5,null]}', '"x"')
+        ],
+        {"kept": ["runbundle.tool.arguments.digest"]},
+    ),
+    (
+        "own-kept",
+        "What is of our own and has its shape stays.",
+        "none",
+        [
+            _span(
+                {
+                    "runbundle.effect": "main#2:17",
+                    "runbundle.tool.arguments.digest": f"h2:530e0135:{'a' * 26}",
+                    "runbundle.versions": '{"python":"3.11.0"}',
+                    "runbundle.messages": json.dumps(
+                        {
+                            "gen_ai.input.messages": {
+                                "neutral": f"h2:530e0135:{'b' * 26}",
+                                "roles": [["user", f"h2:530e0135:{'c' * 26}"]],
+                            }
+                        }
+                    ),
+                    "gen_ai.input.messages": f"[REDACTED:content:h2:530e0135:{'d' * 26}:bytes=70:roles=user]",
+                    f"runbundle.redacted.{'e' * 12}": f"[REDACTED:undeclared:h2:530e0135:{'f' * 26}:bytes=<64]",
+                    "runbundle.redaction": '{"n":[["attributes.x","undeclared","digest"]],"by":"530e0135"}',
+                }
+            )
+        ],
+        {
+            "kept": ["main#2:17", '"neutral": "h2:', "roles=user", "runbundle.redacted.eeeeeeeeeeee"],
+            "never": ["foreign"],
+        },
     ),
     (
         "run-id",

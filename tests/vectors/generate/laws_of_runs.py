@@ -31,6 +31,16 @@ _CALL = {
 }
 _CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m-1", "gen_ai.usage.input_tokens": 7}
 _AGENT = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "boss", "gen_ai.usage.input_tokens": 7}
+_SEARCH = {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": "shelf"}
+_MARK = f"[REDACTED:content:h2:0a1b2c3d:{'d' * 26}:bytes=70]"
+_FOUND = [
+    {
+        "name": "runbundle.evidence",
+        "time_ns": _NOW + rank,
+        "attributes": {"runbundle.document.id": f"doc-{rank}", "runbundle.document.content": _MARK},
+    }
+    for rank in (1, 2)
+]
 RUN = _line(1, 0, {**_ROOT, "runbundle.spans.started": 3}, name="run answer")
 TOOL = _line(2, 1, _CALL, name="execute_tool lookup")
 CHAT = _line(3, 1, _CHAT, name="chat m-1")
@@ -151,6 +161,18 @@ ASSEMBLY: list[tuple[str, str, list[Any], dict[str, Any]]] = [
         "Tokens that an agent repeats are not counted twice.",
         [RUN, _line(2, 1, _AGENT), _line(3, 2, _CHAT)],
         {"kept": ['"usage":{"input_tokens":7}']},
+    ),
+    (
+        "implicit",
+        "Spans of an agent that nobody put into a run are a run, which has the agent's name.",
+        [_line(1, 9, {**_AGENT, "runbundle.implicit": True, "runbundle.spans.started": 2}), _line(2, 1, _CALL)],
+        {"kept": ['"name":"boss"', '"state":"complete"']},
+    ),
+    (
+        "evidence",
+        "What was retrieved is listed by rank, without its content.",
+        [RUN, _line(2, 1, {**_SEARCH, "gen_ai.retrieval.query.text": _MARK}, events=_FOUND), CHAT],
+        {"kept": ['"retriever":"shelf"', '"rank":1', '"rank":2', '"query":{"bytes":70'], "never": ["text of"]},
     ),
     (
         "agent-of",

@@ -321,7 +321,7 @@ FAMILIES: dict[str, tuple[int, Callable[[Draw, int], Found]]] = {
     "failed": (35, _failed),
     "taint": (36, _taint),
     "logged": (56, _logged),
-    "edge": (178, _edge),
+    "edge": (172, _edge),
     "tenants": (10, _tenants),
     "person": (134, _person),
     "config": (40, of_values.config_values),
