@@ -70,7 +70,7 @@ def _policy(text: str) -> Policy:
     policy = json.loads(text)
     return Policy(
         contracts={contract["name"]: parse_contract(contract) for contract in policy.get("contracts", ())},
-        digester=Digester(bytes.fromhex(policy["key"])),
+        digester=Digester(bytes.fromhex(policy["root"])),
         safe_keys=frozenset(policy.get("safe_keys", ())),
         safe_names=frozenset(policy.get("safe_names", ())),
         user_id=policy.get("user_id", "hash"),

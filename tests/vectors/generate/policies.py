@@ -6,7 +6,7 @@ from typing import Any
 Policy = dict[str, Any]
 
 
-def _key(number: int) -> str:
+def _root(number: int) -> str:
     return hashlib.sha256(f"a key for vectors only, {number}".encode()).hexdigest()
 
 
@@ -108,24 +108,24 @@ STRICT = _contract(
 ALL = [ECHO, LOOKUP, PAY, MAIL, BARE, STRICT]
 
 POLICIES: dict[str, Policy] = {
-    "none": {"key": _key(1)},
-    "contracts": {"key": _key(1), "contracts": ALL},
-    "other-key": {"key": _key(2), "contracts": ALL},
-    "echo": {"key": _key(1), "contracts": [ECHO]},
+    "none": {"root": _root(1)},
+    "contracts": {"root": _root(1), "contracts": ALL},
+    "other-key": {"root": _root(2), "contracts": ALL},
+    "echo": {"root": _root(1), "contracts": [ECHO]},
     "safe": {
-        "key": _key(1),
+        "root": _root(1),
         "contracts": ALL,
         "safe_keys": ["app.order_kind", "app.shelf", "app.token", "tier.*", "*.region", "acme.*.kind"],
         "safe_names": ["refresh shelf", "cart.checkout", "job.*", "Wake up, Ada!"],
     },
-    "keep-user": {"key": _key(3), "user_id": "keep", "safe_keys": ["app.*"], "result": [_rule("/answer", "keep")]},
+    "keep-user": {"root": _root(3), "user_id": "keep", "safe_keys": ["app.*"], "result": [_rule("/answer", "keep")]},
     "drop-user": {
-        "key": _key(3),
+        "root": _root(3),
         "user_id": "drop",
         "result": [_rule("", "keep"), _rule("/customer", data_class="personal")],
     },
     "result": {
-        "key": _key(4),
+        "root": _root(4),
         "contracts": ALL,
         "result": [
             _rule("/answer", "keep"),
