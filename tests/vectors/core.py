@@ -1,0 +1,163 @@
+"""The seam: what a core must have, and the cores that there are. Nothing else in this package imports from src.
+
+A second core is a second `Core` in `CORES`; every vector is then asked of it too.
+"""
+
+import contextlib
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest import mock
+
+from runbundle.bundle.assembly.assemble import assemble as assembled
+from runbundle.bundle.assembly.gather import Gathered
+from runbundle.codec.coerce import log_record, span_record, text_of_scope
+from runbundle.format.layout import RUN
+from runbundle.journal.reader import JournalReader
+from runbundle.models.contract import FieldRule, parse_contract
+from runbundle.models.identity import RunKey
+from runbundle.redaction.detectors import text as detection
+from runbundle.redaction.detectors.generic import GENERIC_RULES
+from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
+from runbundle.redaction.detectors.matcher import Matcher
+from runbundle.redaction.detectors.prefilter import KeywordFilter
+from runbundle.redaction.detectors.vendors import VENDOR_RULES
+from runbundle.redaction.engine import Redactor
+from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.policy import RULES_VERSION, Policy
+from runbundle.redaction.shapes import RECEIPT
+
+PRESENT_NS = 1_790_000_000_000_000_000
+"""What the clock says, for records that have no time."""
+RULES = RULES_VERSION
+KEYS, KEYS_OF_RESOURCES = sorted(SPAN_KEYS), sorted(RESOURCE_KEYS)
+VENDORS = tuple(dict.fromkeys(rule.id for rule in VENDOR_RULES))
+
+Record = dict[str, Any]
+
+
+class Core(NamedTuple):
+    """One implementation of redaction and of assembly."""
+
+    name: str
+    begin: Callable[[Mapping[str, Any]], Any]
+    """Takes a policy, as JSON says it; returns what the next three are given. Nothing is known from before."""
+    know: Callable[[Any, Sequence[Any]], None]
+    """Registers known secrets."""
+    redact: Callable[[Any, Record], tuple[Record, str]]
+    """Takes a span as its SDK has it; returns the redacted record without its receipt, and the receipt's text."""
+    redact_log: Callable[[Any, Record], tuple[Record, str]]
+    """The same of a log record."""
+    assemble: Callable[[Mapping[str, Any], Sequence[bytes]], dict[str, bytes]]
+    """Takes whose run it is and the lines of one journal; returns the files of its bundle."""
+
+
+# -- the core in Python ------------------------------------------------------------------------------------------------
+
+
+def _begin(policy: Mapping[str, Any]) -> Redactor:
+    if len(KNOWN):  # to clear it would forget judgements, too, that are pure but for known secrets
+        KNOWN.clear()
+    return Redactor(_policy(json.dumps(policy)))
+
+
+@cache
+def _policy(text: str) -> Policy:
+    policy = json.loads(text)
+    return Policy(
+        contracts={contract["name"]: parse_contract(contract) for contract in policy.get("contracts", ())},
+        digester=Digester(bytes.fromhex(policy["root"])),
+        safe_keys=frozenset(policy.get("safe_keys", ())),
+        safe_names=frozenset(policy.get("safe_names", ())),
+        user_id=policy.get("user_id", "hash"),
+        result=tuple(FieldRule.model_validate(rule) for rule in policy.get("result", ())),
+    )
+
+
+def _know(_: Redactor, values: Sequence[Any]) -> None:
+    KNOWN.register(*values)
+
+
+def _redact(redactor: Redactor, given: Record) -> tuple[Record, str]:
+    raw = _with_origin(given)
+    raw["events"] = [dict(event) for event in given["events"]]
+    raw["links"] = [_numbered(link) for link in given["links"]]
+    return _apart(redactor.redact_span(span_record(_numbered(raw), now_ns=_present)))
+
+
+def _redact_log(redactor: Redactor, given: Record) -> tuple[Record, str]:
+    raw = _numbered(_with_origin(given))
+    observed = raw.pop("observed_ns", None)
+    return _apart(redactor.redact_log(log_record(raw, observed, now_ns=_present)))
+
+
+def _present() -> int:
+    return PRESENT_NS
+
+
+def _numbered(record: Record) -> Record:
+    """Return a record with its ids as numbers, as an SDK has them; ids of other types stay what they are."""
+    names = [name for name in ("trace_id", "span_id", "parent_span_id") if isinstance(record.get(name), str)]
+    return {**record, **{name: int(record[name], 16) for name in names if record[name]}}
+
+
+def _with_origin(record: Record) -> Record:
+    attributes = dict(record["attributes"])  # the edge writes into them
+    scope: Record = {name: text_of_scope(record["scope"][name]) for name in ("name", "version", "schema_url")}
+    return {**record, "attributes": attributes, "scope": {**scope, "attributes": record["scope"]["attributes"]}}
+
+
+def _apart(record: Any) -> tuple[Record, str]:
+    attributes = dict(record["attributes"])
+    receipt = attributes.pop(RECEIPT)
+    return {**record, "attributes": attributes}, receipt
+
+
+def _assemble(run: Mapping[str, Any], lines: Sequence[bytes]) -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder, "journal.jsonl")
+        journal.write_bytes(b"".join(lines))
+        key = RunKey(run.get("tenant_id", ""), run["run_id"])
+        with contextlib.closing(Gathered(key, Path(folder))) as gathered:
+            reader = JournalReader([journal], own="" if run.get("redact_again") else None)
+            gathered.add(reader)
+            versions = frozenset(reader.sdk_versions)
+            made = assembled(gathered, torn=reader.torn, sdk_versions=versions, grace_s=run.get("grace_s"))
+            with contextlib.closing(made):
+                return {**{part.name: b"".join(part.pieces()) for part in made.parts}, RUN: made.index()}
+
+
+PYTHON = Core("python", _begin, _know, _redact, _redact_log, _assemble)
+CORES = (PYTHON,)
+
+
+# -- the rules that every installation has -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def bare_rules() -> Iterator[None]:
+    """Let the detectors go by the built-in rules alone, whichever extras are installed; forget judgements of others."""
+    every, formats = _detector((*VENDOR_RULES, *GENERIC_RULES), KNOWN), _detector(VENDOR_RULES, KNOWN)
+    with mock.patch.multiple(detection, _all_rules=lambda: every, _formats=lambda: formats):
+        KNOWN.clear()
+        yield
+    KNOWN.clear()
+
+
+@lru_cache(maxsize=65_536)
+def credentials_in(text: str, *, formats: bool = False) -> list[tuple[int, int, str]]:
+    """Return where a text looks like a credential, and by which rule; with `formats` by those of vendors alone.
+
+    Whatever secrets are known at the time.
+    """
+    detector = _detector(VENDOR_RULES if formats else (*VENDOR_RULES, *GENERIC_RULES))
+    return [tuple(found) for found in detector.find(text)]
+
+
+@cache
+def _detector(rules: tuple[Any, ...], known: KnownSecrets | None = None) -> detection.Detector:
+    return detection.Detector(Matcher(rules, KeywordFilter(rules)), KnownSecrets() if known is None else known)
