@@ -15,21 +15,21 @@ from unittest import mock
 from runbundle.bundle.assembly.assemble import assemble as assembled
 from runbundle.bundle.assembly.gather import Gathered
 from runbundle.codec.coerce import log_record, span_record, text_of_scope
+from runbundle.format.contract import FieldRule, parse_contract
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import RUN
 from runbundle.journal.reader import JournalReader
-from runbundle.models.contract import FieldRule, parse_contract
-from runbundle.models.identity import RunKey
-from runbundle.redaction.detectors import text as detection
-from runbundle.redaction.detectors.generic import GENERIC_RULES
-from runbundle.redaction.detectors.known import KNOWN, KnownSecrets
+from runbundle.redaction.detectors import detector as detection
+from runbundle.redaction.detectors.context_rules import GENERIC_RULES
+from runbundle.redaction.detectors.known_secrets import KNOWN, KnownSecrets
 from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.prefilter import KeywordFilter
-from runbundle.redaction.detectors.vendors import VENDOR_RULES
-from runbundle.redaction.engine import Redactor
-from runbundle.redaction.keys import RESOURCE_KEYS, SPAN_KEYS
+from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.markers import Digester
+from runbundle.redaction.permitted.values import RECEIPT
 from runbundle.redaction.policy import RULES_VERSION, Policy
-from runbundle.redaction.shapes import RECEIPT
+from runbundle.redaction.redactor import Redactor
+from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 
 PRESENT_NS = 1_790_000_000_000_000_000
 """What the clock says, for records that have no time."""
