@@ -69,7 +69,7 @@ def _option(option: click.Option) -> str:
         value = " " + (option.metavar or choices or option.type.name.upper().replace(" RANGE", ""))
     names = f"`{', '.join(option.opts)}{value}`".replace("|", "\\|")
     said = [option.help or ""]
-    if isinstance(option.default, str | int) and not isinstance(option.default, bool):
+    if isinstance(option.default, str | int) and not isinstance(option.default, bool) and option.default != "":
         said.append(f"Default: `{option.default}`.")
     if option.envvar:
         said.append(f"Variable: `{option.envvar}`.")
