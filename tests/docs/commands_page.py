@@ -63,17 +63,16 @@ def _argument(argument: click.Argument) -> str:
 
 
 def _option(option: click.Option) -> str:
-    value = ""
-    if not option.is_flag:
-        choices = "|".join(option.type.choices) if isinstance(option.type, click.Choice) else ""
-        value = " " + (option.metavar or choices or option.type.name.upper().replace(" RANGE", ""))
-    names = f"`{', '.join(option.opts)}{value}`".replace("|", "\\|")
+    choices = option.type.choices if isinstance(option.type, click.Choice) else ()
+    kind = "WORD" if choices else option.type.name.upper().replace(" RANGE", "")
     said = [option.help or ""]
+    if choices:
+        said.append(f"One of {', '.join(f'`{choice}`' for choice in choices)}.")
     if isinstance(option.default, str | int) and not isinstance(option.default, bool) and option.default != "":
         said.append(f"Default: `{option.default}`.")
     if option.envvar:
         said.append(f"Variable: `{option.envvar}`.")
-    return f"| {names} | {' '.join(said)} |"
+    return f"| `{', '.join(option.opts)}{'' if option.is_flag else f' {option.metavar or kind}'}` | {' '.join(said)} |"
 
 
 if __name__ == "__main__":
