@@ -87,3 +87,19 @@ def test_a_shell_block_names_commands_and_options_that_are_there(block: Block) -
         known = {option for each in _COMMANDS[name].params if isinstance(each, click.Option) for option in each.opts}
         for word in words:
             assert not word.startswith("--") or word.split("=")[0] in known, line
+
+
+def test_messages_that_a_guide_quotes_are_in_the_sources() -> None:
+    """Where a message has something to fill in, the guide has an ellipsis."""
+    guide = (ROOT / "docs" / "guides" / "no-run-appears.md").read_text()
+    quoted = re.findall(r"^\| `([^`]+)` \|", guide.split("## 3.")[1].split("## 4.")[0], re.MULTILINE)
+    texts = [
+        node.value
+        for path in (ROOT / "src" / "runbundle").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert len(quoted) > 5
+    for message in quoted:
+        for part in message.split("…"):
+            assert any(part.strip() in text for text in texts), message
