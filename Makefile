@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test check unit bench collector clean
+.PHONY: demo test check unit bench docs collector clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -36,8 +36,12 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.listing 100000
 	$(BIN)/python -m tests.benchmarks.runstate
 
+docs: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/python -m tests.docs.site
+
 collector:
 	collector/build.sh
 
 clean:
-	rm -rf $(VENV) .cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,5 +1,6 @@
 """The examples run as printed, offline, and each leaves a verified bundle."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,15 @@ def test_a_langgraph_run_that_was_killed_is_one_verified_bundle(backend: str, re
     assert [e["name"] for e in bundle.events() if e["type"] == "span.started" and e["op"] == "step"] == [
         "step look", "step book", "step book", "step ask", "step ask",
     ]  # fmt: skip
+
+
+def test_each_example_is_in_the_table_and_the_table_names_no_other() -> None:
+    """With what it shows, how long it takes and what it needs; in the order of their numbers."""
+    rows = re.findall(
+        r"^\| \[(\S+)\]\((\S+)\) \| [^|]+ \| \d+ s \| [^|]+ \|$", (EXAMPLES / "README.md").read_text(), re.MULTILINE
+    )
+    assert [name for name, _ in rows] == sorted(path.name for path in EXAMPLES.glob("*.py"))
+    assert all(name == link for name, link in rows)
 
 
 def test_contracts_example_shows_before_and_after() -> None:

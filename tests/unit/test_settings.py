@@ -30,11 +30,6 @@ def test_the_table_is_what_configure_takes() -> None:
             )
 
 
-def test_the_page_of_settings_has_the_table() -> None:
-    """As it is made from the settings."""
-    assert settings.table() in (ROOT / "docs" / "settings.md").read_text()
-
-
 def test_every_variable_is_read_through_the_table() -> None:
     """No other module asks the environment for one of ours, and every name in the sources is one."""
     for path in sorted((ROOT / "src" / "runbundle").rglob("*.py")):
