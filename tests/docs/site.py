@@ -19,6 +19,15 @@ SITE = ROOT / "site"
 
 NAV: dict[str, list[str]] = {
     "": ["README.md"],
+    "Use": [
+        "docs/recording.md",
+        "docs/contracts.md",
+        "docs/redaction.md",
+        "docs/stores.md",
+        "docs/run-state.md",
+        "docs/guarantees.md",
+        "docs/figures.md",
+    ],
     "Guides": ["docs/guides/*.md", "examples/README.md"],
     "Reference": ["docs/commands.md", "docs/settings.md", "docs/findings.md", "docs/api.md", "docs/format-v1.md"],
     "Inside": ["ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"],

@@ -11,7 +11,7 @@ from runbundle.contracts.approval import Decider
 from runbundle.otel import composition
 from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.notices import say_unconfigured
-from runbundle.recording.recorder import Recorder
+from runbundle.recording.port import RecordPort
 from runbundle.redaction.redactor import Redactor
 
 
@@ -24,10 +24,13 @@ class Recording(Protocol):
     """Whether all that sees those spans is behind our boundary."""
     decider: Decider
     """Decides about calls that need approval."""
-    recorder: Recorder
-    """Counts what could not be recorded."""
     redactor_at_source: Redactor
     """Redacts the values of spans that are not on a provider of ours."""
+
+    @property
+    def recorder(self) -> RecordPort:
+        """Counts what could not be recorded."""
+        ...
 
     @property
     def redactor(self) -> Redactor:

@@ -19,7 +19,7 @@ from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.guests import is_guest_log, shown_log
 from runbundle.otel.boundary.limits import chars_of, state_cut
 from runbundle.otel.boundary.span_records import SpanCodec, to_scope
-from runbundle.recording.recorder import Recorder
+from runbundle.recording.port import RecordPort
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import LogRecordDict
 
@@ -28,7 +28,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
     """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
 
     def __init__(
-        self, redactor: Redactor, recorder: Recorder | None, membership: Membership, *, redacts_all: bool = False
+        self, redactor: Redactor, recorder: RecordPort | None, membership: Membership, *, redacts_all: bool = False
     ) -> None:
         super().__init__()
         self._redactor = redactor

@@ -25,7 +25,7 @@ from runbundle.otel.boundary.limits import chars_of, state_cut
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.boundary.versions import versions_text
 from runbundle.process.complaints import Complaints
-from runbundle.recording.recorder import Recorder
+from runbundle.recording.port import RecordPort
 from runbundle.redaction.markers import marker
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
@@ -47,7 +47,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def __init__(
         self,
         redactor: Redactor,
-        recorder: Recorder | None = None,
+        recorder: RecordPort | None = None,
         debug: DebugVault | None = None,
         *,
         carrier_keys: tuple[bytes, ...] = (),

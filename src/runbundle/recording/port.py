@@ -1,0 +1,63 @@
+"""The port between sources and recorders: all that a source of records needs of a recorder, and nothing else.
+
+Sources are the processors and exporters of the OpenTelemetry SDK; a service that takes OTLP, an import and engines come
+to the same port. A source gives redacted records only: what redacts them is its own, by the plan of its policy. Behind
+the port a record is journalled before the call returns, and nobody redacts it again.
+"""
+
+from typing import Protocol
+
+from runbundle.format.identity import NO_RUN, RunKey
+from runbundle.recording.results import FlushResult
+from runbundle.signals.records import LogRecordDict, SpanRecord
+
+
+class RecordPort(Protocol):
+    """Takes redacted records of runs. No method raises: what cannot be kept is counted and stated."""
+
+    def started(
+        self,
+        key: RunKey,
+        trace_id: str,
+        span_id: str,
+        parent_span_id: str,
+        start_ns: int,
+        lane: str,
+        label: str = "",
+        *,
+        is_run: bool = False,
+        record: SpanRecord | None = None,
+    ) -> None:
+        """Take note that a span of a run has started, so that a process that dies leaves a trace of it.
+
+        `is_run`: the span is the run's own; then `record` is the redacted record of what is known of it already.
+        """
+        ...
+
+    def ended(self, record: SpanRecord, *, is_root: bool) -> None:
+        """Keep the redacted record of a span that has ended. `is_root`: the run ends with it, and may be sealed."""
+        ...
+
+    def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
+        """Take note that a span has ended of which no record could be made. The run is sealed without it."""
+        ...
+
+    def logged(self, record: LogRecordDict) -> None:
+        """Keep the redacted record of a log record that belongs to a run."""
+        ...
+
+    def lost(self, key: RunKey) -> int:
+        """Return and reset how many records of a run could not be kept. The caller states the number on a root span."""
+        ...
+
+    def count_dropped(self, reason: str, count: int = 1, *, run: RunKey = NO_RUN) -> None:
+        """Count records that were lost before they came here. The next root span of the run states them."""
+        ...
+
+    def flush(self, timeout_s: float = 30.0, *, take: bool = True) -> FlushResult:
+        """Wait until every run that has ended is sealed. `take`: the results are told, and will not be again."""
+        ...
+
+    def close(self, timeout_s: float = 30.0) -> FlushResult:
+        """Do as `flush` does, and keep no more."""
+        ...
