@@ -44,7 +44,7 @@ def timed(*arguments: str, times: int = 1) -> float:
     best = float("inf")
     for _ in range(times):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "runbundle.cli", *arguments], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "runbundle", *arguments], check=True, stdout=subprocess.DEVNULL)
         best = min(best, time.perf_counter() - began)
     return best * 1000
 

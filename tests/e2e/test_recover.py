@@ -87,7 +87,7 @@ def test_a_live_run_is_left_alone(configured: Configured, tmp_path: Path) -> Non
 def test_two_at_once_make_one_bundle(tmp_path: Path) -> None:
     """Two processes that recover the same runs: each run is recovered once, none fails."""
     killed(tmp_path, "".join(f"runbundle.start_run('r', run_id='c{n}').__enter__()\n" for n in range(10)))
-    command = [sys.executable, "-m", "runbundle.cli", "recover", "--all", "--store", "store", "--format", "json"]
+    command = [sys.executable, "-m", "runbundle", "recover", "--all", "--store", "store", "--format", "json"]
     both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(2)]
     outcomes: list[str] = []
     for process in both:
