@@ -20,7 +20,7 @@ from runbundle.redaction.declared import DECLARED
 from runbundle.redaction.detectors.known import KNOWN
 from runbundle.redaction.given_key import stretched
 from runbundle.redaction.markers import Digester
-from tests import databases
+from tests.support import databases
 
 KEY = b"a key for tests only"
 

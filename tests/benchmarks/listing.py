@@ -18,7 +18,7 @@ from pathlib import Path
 from runbundle.bundle.catalog.index import Wanted, index_of, noted
 from runbundle.bundle.catalog.place import index_file
 from runbundle.store import LocalStore, from_url
-from tests.servers import BUCKET, KEYS, Proxy, Seaweed
+from tests.support.servers import BUCKET, KEYS, Proxy, Seaweed
 
 RUN = (Path(__file__).parents[1] / "golden" / "v1" / "golden-v1" / "run.json").read_text()
 

@@ -28,7 +28,7 @@ from langgraph.graph import END, START, StateGraph
 
 from runbundle.runstate import PostgresRunStore, SqliteRunStore
 from runbundle.runstate.langgraph import RunStoreSaver
-from tests import databases
+from tests.support import databases
 
 STEPS = 100
 TEXT = 2000

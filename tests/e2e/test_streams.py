@@ -25,7 +25,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.otel import active, at_source
 from tests.conftest import sealed
-from tests.unit.otel.chunks import anthropic, chat_objects, modelled, own
+from tests.support.chunks import anthropic, chat_objects, modelled, own
 
 Configured = Callable[..., runbundle.Handle]
 WORDS = ["I", "will", "now", "leak"]

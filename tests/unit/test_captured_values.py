@@ -14,7 +14,7 @@ from runbundle.redaction.keys import SPAN_KEYS
 from runbundle.redaction.markers import Digester, canonical, is_digest, marker_parts
 from runbundle.redaction.messages import described
 from runbundle.redaction.policy import Policy
-from tests.unit.test_redaction_laws import keys, record, values
+from tests.support.records import keys, record, values
 
 CONTRACT = parse_contract({"name": "t", "data": {"rules": [{"selector": "/a", "action": "keep"}]}})
 REDACTOR = Redactor(Policy(contracts={"t": CONTRACT}, digester=Digester(b"k")))

@@ -20,7 +20,7 @@ from runbundle.redaction.markers import Digester
 from runbundle.redaction.payload import compile_payload_rules, redact_payload
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
-from tests.unit.test_redaction_laws import record
+from tests.support.records import record
 
 SECRET = "Tr0ub4dor&3xy"
 KEPT = compile_payload_rules(

@@ -14,8 +14,7 @@ from runbundle.redaction.markers import Digester, is_marker, marker, marker_part
 from runbundle.redaction.names import BLANKS, CHARS, LONGER, longest_name, names_a_person
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import parse_receipt
-from tests.unit.test_redaction_laws import record
-from tests.unit.test_taint import CONTRACTS
+from tests.support.records import CONTRACTS, record
 
 REDACTOR = Redactor(Policy(contracts=CONTRACTS, digester=Digester(b"k")))
 NAMES = sorted(key for key, kind in SPAN_KEYS.items() if kind == "name")

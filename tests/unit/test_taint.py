@@ -6,26 +6,11 @@ import orjson
 
 from runbundle.models.records import SpanRecord
 from runbundle.redaction import taint
-from runbundle.redaction.contracts import by_name
 from runbundle.redaction.engine import Redactor
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
-
-CONTRACTS = by_name(
-    [
-        {
-            "name": "find",
-            "data": {
-                "rules": [
-                    {"selector": "/email", "data_class": "personal"},
-                    {"selector": "/note", "action": "keep"},
-                    {"selector": "/text", "target": "output", "action": "keep"},
-                ]
-            },
-        }
-    ]
-)
+from tests.support.records import CONTRACTS
 
 
 def span(run_id: str = "r", **payloads: Any) -> SpanRecord:

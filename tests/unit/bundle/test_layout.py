@@ -18,7 +18,7 @@ from runbundle.models.bundle import RunIndex
 from runbundle.models.identity import RunKey, valid_run_id
 from runbundle.recording.publish import publish
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
-from tests.unit.test_index import keys
+from tests.support.stores import keys
 
 SECRET = b'{"note": "ghp_' + b"a1B2" * 9 + b'"}'
 

@@ -14,7 +14,7 @@ from runbundle.models.canonical import sha256_hex, to_json_bytes
 from runbundle.models.events import Event
 from runbundle.models.findings import FINDINGS
 from runbundle.models.schemas import SCHEMAS, json_schema
-from tests.unit.bundle.handmade import events, files, index
+from tests.support.handmade import events, files, index
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))
