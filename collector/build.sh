@@ -1,17 +1,27 @@
 #!/usr/bin/env bash
-# Builds the Collector of builder-config.yaml to .cache/collector/otelcol-runbundle in this checkout.
-# Needs Go; does nothing while the binary is newer than builder-config.yaml. Prints the path of the binary.
+# Builds the Collector of builder-config.yaml, once for each manifest and machine, and prints the path of the binary.
+# It is kept outside the checkout, in ~/.cache/runbundle-build (XDG_CACHE_HOME is honoured), under a digest of the
+# manifest and of the kind of machine: another clone finds it, and Go is needed for the first one only.
+# .cache/collector/otelcol-runbundle in this checkout leads there. With --if-built nothing is built: exit code 3 says
+# that it would have to be. Exit code 2: it would have to be, and Go is missing.
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 manifest="$here/builder-config.yaml"
-cache="$here/../.cache/collector"
-mkdir -p "$cache"
-cache="$(cd "$cache" && pwd)"
-binary="$cache/otelcol-runbundle"
+above="${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}"
+cache="${above:-$here/../.cache}/runbundle-build"
+digest="$({ cat "$manifest"; uname -sm; } | { sha256sum 2>/dev/null || shasum -a 256; })"
+binary="$cache/collector-${digest:0:16}"
 
-if [[ -x "$binary" && "$binary" -nt "$manifest" ]]; then
+# Prints where the binary is, and leaves a link to it in the checkout.
+found() {
+  mkdir -p "$here/../.cache/collector"
+  ln -sfn "$binary" "$here/../.cache/collector/otelcol-runbundle"
   echo "$binary"
+}
+
+if [[ -x "$binary" ]]; then
+  found
   exit 0
 fi
 
@@ -21,11 +31,16 @@ if ! command -v go >/dev/null; then
   exit 2
 fi
 
+if [[ "${1:-}" == --if-built ]]; then
+  echo "collector/build.sh: the Collector is not built yet; make collector builds it, in some minutes" >&2
+  exit 3
+fi
+
 # The builder is of the release whose modules it compiles, so the manifest is the one place that names a version.
 release="$(sed -n 's|^.*collector/receiver/otlpreceiver \(v[0-9.]*\)$|\1|p' "$manifest")"
 if [[ -z "$release" ]]; then
   echo "collector/build.sh: no otlpreceiver version in $manifest" >&2
-  exit 2
+  exit 1
 fi
 
 # Two packages at a time, or a small machine runs out of memory. The sources lie in somebody's git checkout, of which
@@ -33,15 +48,20 @@ fi
 GOFLAGS="$(go env GOFLAGS) -p=2 -buildvcs=false"
 export GOFLAGS
 
+# All is made in a folder of its own and moved in place whole: an interrupted build leaves nothing behind that looks
+# finished, and two that build at once do not meet.
+mkdir -p "$cache"
+work="$(mktemp -d "$cache/building-XXXXXX")"
+trap 'rm -rf "$work"' EXIT
+
 builder="$cache/builder-$release"
 if [[ ! -x "$builder" ]]; then
-  GOBIN="$cache" go install "go.opentelemetry.io/collector/cmd/builder@$release" >&2
-  mv "$cache/builder" "$builder"
+  GOBIN="$work" go install "go.opentelemetry.io/collector/cmd/builder@$release" >&2
+  mv "$work/builder" "$builder"
 fi
 
-# output_path in the manifest is relative to the working directory. The binary is moved in place whole, so that an
-# interrupted build leaves none behind that looks finished.
-cd "$cache"
+# output_path in the manifest is relative to the working directory.
+cd "$work"
 "$builder" --config "$manifest" >&2
 mv _build/otelcol-runbundle "$binary"
-echo "$binary"
+found

@@ -20,7 +20,7 @@ from runbundle.otel.belonging.joining import Sender, token_of
 from runbundle.otel.composition import stand_in
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
-from tests import databases
+from tests.support import databases
 
 KEY = b"a key for tests only"
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from runbundle.bundle.catalog.index import Wanted, index_of, noted
 from runbundle.bundle.catalog.place import index_file
 from runbundle.store import LocalStore, from_url
-from tests.servers import BUCKET, KEYS, Proxy, Seaweed
+from tests.support.servers import BUCKET, KEYS, Proxy, Seaweed
 
 RUN = (Path(__file__).parents[1] / "golden" / "v1" / "golden-v1" / "run.json").read_text()
 
@@ -44,7 +44,7 @@ def timed(*arguments: str, times: int = 1) -> float:
     best = float("inf")
     for _ in range(times):
         began = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "runbundle.cli", *arguments], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([sys.executable, "-m", "runbundle", *arguments], check=True, stdout=subprocess.DEVNULL)
         best = min(best, time.perf_counter() - began)
     return best * 1000
 

@@ -28,7 +28,7 @@ from langgraph.graph import END, START, StateGraph
 
 from runbundle.integrations.langgraph import RunStoreSaver
 from runbundle.runstate import PostgresRunStore, SqliteRunStore
-from tests import databases
+from tests.support import databases
 
 STEPS = 100
 TEXT = 2000

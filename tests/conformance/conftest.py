@@ -1,12 +1,11 @@
 """One S3 server for all tests of this folder that ask for it."""
 
 from collections.abc import Iterator
-from uuid import uuid4
 
 import pytest
 
 from runbundle.store.objects.store import ObjectStore
-from tests.servers import BUCKET, KEYS, Proxy, Seaweed
+from tests.support.servers import KEYS, Proxy, Seaweed, s3_url
 
 
 @pytest.fixture(scope="session")
@@ -34,12 +33,6 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
-
-
-def s3_url(endpoint: str, prefix: str = "", **options: str) -> str:
-    """Return the URL of a store of its own on a server."""
-    more = "".join(f"&{name}={value}" for name, value in options.items())
-    return f"s3://{BUCKET}/{prefix or uuid4().hex}?endpoint={endpoint}&region=us-east-1{more}"
 
 
 @pytest.fixture

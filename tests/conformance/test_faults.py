@@ -7,8 +7,8 @@ from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
 from runbundle.store import MemoryStore
 from runbundle.testing import Fault, FaultyStore, StoreTests
-from tests.conformance.test_object_bundles import KEY, seal_golden
 from tests.conformance.test_stores import TestMemoryStore as MemoryTests
+from tests.support.golden import KEY, seal_golden
 
 
 class TestFaultyStore(MemoryTests):

@@ -6,43 +6,23 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
 import pytest
 
-from runbundle.bundle.assembly.assemble import Assembled
-from runbundle.bundle.assembly.parts import Part
 from runbundle.bundle.catalog import objects as index_objects
 from runbundle.bundle.catalog.index import Wanted, index_of, noted
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.locate import resolve
 from runbundle.bundle.catalog.rows import Row
 from runbundle.bundle.custody.transfer import copy, copy_all
-from runbundle.bundle.seal import seal
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyNotFound, StoreUnavailable
 from runbundle.format.canonical import sha256_hex
-from runbundle.format.identity import RunKey
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.objects.store import ObjectStore
 from runbundle.testing import FaultyStore
-from tests.conformance.conftest import s3_url
-from tests.servers import Proxy, Seaweed
-from tests.unit.bundle.catalog.test_index import CALLS, EVENTS, add, keys, run_json
-from tests.unit.bundle.custody.test_transfer import V1, contents
-
-KEY = "golden-v1"
-
-
-NAMES = ("config.snapshot.json", "events.jsonl", "evidence.json", "tool_calls.json")
-FILES = {name: V1.get(f"{KEY}/{name}") for name in NAMES}
-INDEX = V1.get(f"{KEY}/run.json")
-
-
-def seal_golden(store: ArtifactStore) -> None:
-    """Seal the golden bundle, as a recorder does."""
-    said = orjson.loads(INDEX)
-    parts = [Part(name, data, len(data), sha256_hex(data)) for name, data in FILES.items()]
-    assert seal(store, Assembled(RunKey("", KEY), parts, said.pop("completeness"), {}, said)).run_json == INDEX
+from tests.support.golden import CALLS, EVENTS, FILES, INDEX, KEY, V1, add, run_json, seal_golden
+from tests.support.servers import Proxy, Seaweed, s3_url
+from tests.support.stores import contents, keys
 
 
 def digest(store: ArtifactStore) -> str:

@@ -21,9 +21,8 @@ from runbundle.store.objects import reads as object_reads
 from runbundle.store.objects import store as objects
 from runbundle.store.objects.store import ObjectStore
 from runbundle.testing import StoreTests
-from tests.conformance.conftest import s3_url
-from tests.conformance.test_object_bundles import FILES, INDEX, KEY, seal_golden
-from tests.servers import BUCKET, Proxy, Seaweed, ask, free_ports, program
+from tests.support.golden import FILES, INDEX, KEY, seal_golden
+from tests.support.servers import BUCKET, Proxy, Seaweed, ask, free_ports, program, s3_url
 
 
 class TestS3Store(StoreTests):

@@ -8,7 +8,7 @@ import pytest
 
 from runbundle.runstate import EncryptedRunStore, PostgresRunStore, RunStore, SqliteRunStore
 from runbundle.testing import RunStoreTests
-from tests import databases
+from tests.support import databases
 
 KEY = b"a key for tests only"
 

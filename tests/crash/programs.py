@@ -1,11 +1,16 @@
 """What the children of the crash tests do: agent-like loops that tell what they have recorded."""
 
 import itertools
+import os
+import signal
 import threading
 from pathlib import Path
 
 import runbundle
-from tests.crash.harness import GRACE_S, KEY, Plan, Points, Teller, small_steps
+from runbundle.format.identity import RunKey
+from runbundle.journal.spool import spooled_runs
+from runbundle.recording import sealer
+from tests.crash.harness import GRACE_S, KEY, Child, Plan, Points, Teller, Told, small_steps
 
 
 def begin(root: Path, *, durability: str = "os", orphans: bool = True) -> runbundle.Handle:
@@ -68,3 +73,27 @@ def endless(root: Path, teller: Teller, *, durability: str = "os") -> None:
     for number in itertools.count():
         one_run(teller, f"run{number}")
         late(teller, f"late{number}") if number % 3 == 2 else None
+
+
+def left_behind(root: Path) -> Told:
+    """Leave a spool as crashes do: a run with late data, one that nobody has sealed, one cut off within a line."""
+
+    def leave(teller: Teller) -> None:
+        begin(root)
+        with teller.span(runbundle.start_run("work", run_id="late")):
+            afterwards = runbundle.in_context(teller.log)
+        teller.flush()
+        sealer.publish = lambda *_, **__: threading.Event().wait()  # type: ignore[assignment, return-value]
+        afterwards()
+        one_run(teller, "whole", turns=1)
+        with teller.span(runbundle.start_run("work", run_id="open")), teller.span(runbundle.start_tool("t", {"n": 1})):
+            teller.log()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = Child(leave).wait()
+    assert child.killed
+    torn = next((root / ".spool" / "open").glob("*.jsonl"))
+    body = torn.read_bytes().rstrip(b"\0")
+    torn.write_bytes(body + body.splitlines()[-1][:30] + bytes(5000))
+    assert spooled_runs(root / ".spool") == [RunKey("", "late"), RunKey("", "open"), RunKey("", "whole")]
+    return child.told

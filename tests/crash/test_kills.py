@@ -5,22 +5,18 @@ import os
 import random
 import shutil
 import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import runbundle
-from runbundle.format.identity import RunKey
 from runbundle.journal import mapped
 from runbundle.journal.spool import spooled_runs
-from runbundle.recording import sealer
 from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
-from tests.crash.harness import Child, Plan, Points, Teller, Told, check, kill_points, where
-from tests.crash.programs import begin, endless, one_run, whole
+from tests.crash.harness import Child, Plan, Points, Teller, check, kill_points, where
+from tests.crash.programs import begin, endless, left_behind, one_run, whole
 
 AT_RANDOM = 100
 AT_LEAST = 300
@@ -67,30 +63,6 @@ def test_at_every_call(how: str, scratch: Path, kills: Counter[str]) -> None:
 
     kills[how] += kill_points(lambda n: scratch / str(n), whole, after, how)
     assert kills[how] > 100
-
-
-def left_behind(root: Path) -> Told:
-    """Leave a spool as crashes do: a run with late data, one that nobody has sealed, one cut off within a line."""
-
-    def leave(teller: Teller) -> None:
-        begin(root)
-        with teller.span(runbundle.start_run("work", run_id="late")):
-            afterwards = runbundle.in_context(teller.log)
-        teller.flush()
-        sealer.publish = lambda *_, **__: threading.Event().wait()  # type: ignore[assignment, return-value]
-        afterwards()
-        one_run(teller, "whole", turns=1)
-        with teller.span(runbundle.start_run("work", run_id="open")), teller.span(runbundle.start_tool("t", {"n": 1})):
-            teller.log()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    child = Child(leave).wait()
-    assert child.killed
-    torn = next((root / ".spool" / "open").glob("*.jsonl"))
-    body = torn.read_bytes().rstrip(b"\0")
-    torn.write_bytes(body + body.splitlines()[-1][:30] + bytes(5000))
-    assert spooled_runs(root / ".spool") == [RunKey("", "late"), RunKey("", "open"), RunKey("", "whole")]
-    return child.told
 
 
 @pytest.mark.parametrize("how", ["before", "after"])

@@ -15,7 +15,7 @@ from runbundle.recording.publish import recover
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body
 from tests.crash.harness import Told, look, never_failed, true
-from tests.crash.test_kills import left_behind
+from tests.crash.programs import left_behind
 
 
 class FaultyStore(ArtifactStore):

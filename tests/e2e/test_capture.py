@@ -10,8 +10,8 @@ import pytest
 import runbundle
 from runbundle.bundle.verify import verify
 from tests.conftest import all_bytes, sealed
-from tests.e2e.test_revisions import again
-from tests.unit.otel.odd import DATA, NOT_DATA, PARTLY
+from tests.support.bundles import again
+from tests.support.odd import DATA, NOT_DATA, PARTLY
 
 Configured = Callable[..., runbundle.Handle]
 

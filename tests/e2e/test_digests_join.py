@@ -109,7 +109,7 @@ def test_the_checks_of_this_machine_leave_no_key_behind(tmp_path: Path, monkeypa
     """`redact check` records into a folder that is gone afterwards, and `doctor` only looks."""
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / "keys"))
     for command in (["redact", "check"], ["doctor", "--format", "json"]):
-        done = subprocess.run([sys.executable, "-m", "runbundle.cli", *command], capture_output=True, check=True)
+        done = subprocess.run([sys.executable, "-m", "runbundle", *command], capture_output=True, check=True)
     assert str(tmp_path / "keys") in json.loads(done.stdout)["digest_key"]
     assert not (tmp_path / "keys").exists()
 
@@ -118,9 +118,7 @@ def test_doctor_finds_that_no_key_can_be_kept(tmp_path: Path, monkeypatch: pytes
     """Its runs could not be compared with any other process's."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / "file" / "keys"))
-    done = subprocess.run(
-        [sys.executable, "-m", "runbundle.cli", "doctor"], capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "-m", "runbundle", "doctor"], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "RB907  digest key: each process draws its own" in done.stdout
 

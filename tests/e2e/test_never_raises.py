@@ -10,7 +10,7 @@ import pytest
 import runbundle
 from runbundle.bundle.verify import verify
 from tests.conftest import sealed
-from tests.unit.otel.odd import DATA, NOT_DATA, PARTLY, Hostile
+from tests.support.odd import DATA, NOT_DATA, PARTLY, Hostile
 
 Configured = Callable[..., runbundle.Handle]
 

@@ -1,10 +1,8 @@
 """`runbundle recover`: what a killed process left behind becomes a bundle."""
 
 import json
-import os
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,23 +18,9 @@ from runbundle.journal.spool import spooled_runs
 from runbundle.recording.publish import recover
 from runbundle.store import LocalStore
 from tests.conftest import headers_from
+from tests.support.processes import killed
 
 Configured = Callable[..., runbundle.Handle]
-ROOT = Path(__file__).parents[2]
-
-
-def killed(tmp_path: Path, body: str) -> None:
-    """Run code in a process that kills itself at its end."""
-    code = "import os, signal, runbundle\nhandle = runbundle.configure(store='store')\n" + textwrap.dedent(body)
-    code += "\nos.kill(os.getpid(), signal.SIGKILL)\n"
-    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": paths},
-    )  # fmt: skip
-    assert done.returncode == -9, done.stderr
-
-
 CRASH = """
 with runbundle.start_run("r", run_id="crashed") as run:
     with runbundle.start_tool("done", {"n": 1}):
@@ -87,7 +71,7 @@ def test_a_live_run_is_left_alone(configured: Configured, tmp_path: Path) -> Non
 def test_two_at_once_make_one_bundle(tmp_path: Path) -> None:
     """Two processes that recover the same runs: each run is recovered once, none fails."""
     killed(tmp_path, "".join(f"runbundle.start_run('r', run_id='c{n}').__enter__()\n" for n in range(10)))
-    command = [sys.executable, "-m", "runbundle.cli", "recover", "--all", "--store", "store", "--format", "json"]
+    command = [sys.executable, "-m", "runbundle", "recover", "--all", "--store", "store", "--format", "json"]
     both = [subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE) for _ in range(2)]
     outcomes: list[str] = []
     for process in both:

@@ -24,17 +24,9 @@ from runbundle.journal.spool import spooled_runs
 from runbundle.recording.publish import publish
 from runbundle.store import LocalStore, MemoryStore
 from tests.conftest import all_bytes, sealed
+from tests.support.bundles import again
 
 Configured = Callable[..., runbundle.Handle]
-
-
-def again(bundle: Bundle, scratch: Path) -> dict[str, Any]:
-    """Assemble a bundle from nothing but itself; return its files, run.json among them."""
-    gathered = Gathered(RunKey(bundle.index.tenant_id or "", bundle.index.run_id), scratch)
-    gathered.add(entries_of(bundle, scratch))
-    versions = frozenset({bundle.index.versions.otel_sdk or ""} - {""})
-    made = assemble(gathered, torn=bundle.index.completeness.dropped.get("torn_lines", 0), sdk_versions=versions)
-    return {part.name: part.body for part in made.parts} | {"run.json": made.index()}
 
 
 def rich_run(handle: runbundle.Handle) -> Bundle:

@@ -26,7 +26,7 @@ from runbundle.bundle.verify import verify
 from runbundle.otel import active
 from runbundle.otel.agent import at_source
 from tests.conftest import sealed
-from tests.unit.otel.chunks import anthropic, chat_objects, modelled, own
+from tests.support.chunks import anthropic, chat_objects, modelled, own
 
 Configured = Callable[..., runbundle.Handle]
 WORDS = ["I", "will", "now", "leak"]

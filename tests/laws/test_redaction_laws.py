@@ -16,7 +16,7 @@ from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import SPAN_KEYS
-from runbundle.signals.records import SpanRecord
+from tests.support.records import keys, names, record, values
 
 CONTRACT = ToolContract(
     name="probe",
@@ -33,28 +33,6 @@ CONTRACT = ToolContract(
     ),
 )
 REDACTOR = Redactor(Policy(contracts={"probe": CONTRACT}, digester=Digester(b"k")))
-
-leaves = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(max_size=40),
-    st.sampled_from(["[REDACTED:undeclared]", "h1:00000000:" + "A" * 26, '{"a": {"b": 1}}', "sk-" + "a1" * 12]),
-)  # fmt: skip
-names = st.one_of(st.text(max_size=12), st.sampled_from(["a", "b", "pin", "list", "x", "h", "m", "*", "**"]))
-values = st.recursive(leaves, lambda v: st.lists(v, max_size=4) | st.dictionaries(names, v, max_size=4), max_leaves=20)
-keys = st.one_of(st.sampled_from(sorted(SPAN_KEYS)), st.text(min_size=1, max_size=20))
-
-
-def record(attributes: dict[str, Any], name: str = "x") -> SpanRecord:
-    """Return a raw record with these attributes."""
-    return {
-        "run_id": "r", "trace_id": "0" * 32, "span_id": "0" * 16, "parent_span_id": "", "remote_parent": False,
-        "trace_state": name, "name": name, "kind": 0, "start_ns": 1, "end_ns": 2, "status_code": 2,
-        "status_message": name, "attributes": attributes,
-        "events": [{"name": name, "time_ns": 1, "attributes": attributes, "dropped": 0}],
-        "links": [{"trace_id": "0" * 32, "span_id": "0" * 16, "trace_state": name, "attributes": attributes,
-                   "dropped": 0}],
-        "scope": {"name": name, "version": name, "schema_url": name, "attributes": attributes},
-        "resource": {"attributes": attributes, "schema_url": name}, "dropped": {},
-    }  # fmt: skip
 
 
 @given(st.dictionaries(keys, values, max_size=8), st.text(max_size=30))

@@ -262,7 +262,7 @@ def test_redact_check_on_the_command_line(tmp_path: Path) -> None:
     )
 
     def check(*options: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "runbundle.cli", "redact", "check", *options]
+        command = [sys.executable, "-m", "runbundle", "redact", "check", *options]
         return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     clean = check()

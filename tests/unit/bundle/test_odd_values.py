@@ -18,7 +18,7 @@ from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.errors import BundleError, MalformedBundle
 from runbundle.store import LocalStore, MemoryStore
-from tests.unit.bundle.handmade import KEY, build
+from tests.support.handmade import KEY, build
 
 JUNK: list[bytes] = [
     b"-1", b"1e999", b"NaN", b"9" * 400, b"18446744073709551616", b'"x"', b'"' + b"9" * 5000 + b'"', b"null", b"[]",
@@ -119,7 +119,7 @@ def test_a_large_index_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["tool_calls.json", "config.snapshot.json", "evidence.json"])
 def test_a_large_or_deep_file_is_a_finding(name: str) -> None:
     """Within its digest, so that nothing else is wrong with it."""
-    from tests.unit.bundle.handmade import files
+    from tests.support.handmade import files
 
     deep = orjson.loads(files()[name])
     deep["deep"] = "@@@"
@@ -129,7 +129,7 @@ def test_a_large_or_deep_file_is_a_finding(name: str) -> None:
 
 def test_a_deep_event_is_a_finding() -> None:
     """At the line where it is, and reading raises no more than `MalformedBundle`."""
-    from tests.unit.bundle.handmade import files
+    from tests.support.handmade import files
 
     lines = files()["events.jsonl"].splitlines(keepends=True)
     lines[2] = lines[2].replace(b'"attributes":{', b'"attributes":{"a":' + b"[" * 300 + b"]" * 300 + b",", 1)

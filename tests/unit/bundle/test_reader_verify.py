@@ -17,7 +17,7 @@ from runbundle.bundle.verify import verify
 from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, UnsupportedVersion
 from runbundle.format.verify_report import VerifyReport
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
-from tests.unit.bundle.handmade import FETCH, KEY, ROOT, TOOL, build, dump, events, files
+from tests.support.handmade import FETCH, KEY, ROOT, TOOL, build, dump, events, files
 
 NOWHERE = "9" * 16
 CREDENTIAL = "ghp_" + "a1B2" * 9

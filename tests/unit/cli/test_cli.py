@@ -172,7 +172,7 @@ def test_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     def codes(*arguments: str, **env: str) -> tuple[int, list[str]]:
         done = subprocess.run(
-            [sys.executable, "-m", "runbundle.cli", "doctor", "--format", "json", *arguments],
+            [sys.executable, "-m", "runbundle", "doctor", "--format", "json", *arguments],
             env={**os.environ, **env}, capture_output=True, check=False, cwd=tmp_path,
         )  # fmt: skip
         return done.returncode, [f["code"] for f in json.loads(done.stdout)["findings"]]
@@ -220,12 +220,24 @@ def test_reading_bundles_needs_no_opentelemetry(run_id: str) -> None:
     assert not set(bare) & (heavy | {"pydantic", "orjson", "click"})
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["ls", "--format", "json"], ["verify", "nothing"], ["nothing"]])
+def test_python_m_runbundle_is_the_command(run_id: str, arguments: list[str]) -> None:
+    """The same output and exit code as the script that an install makes; the package needs to be importable only."""
+    script = Path(sys.executable).with_name("runbundle")
+    done = [
+        subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        for command in ([sys.executable, "-m", "runbundle"], [str(script)])
+    ]
+    assert (done[0].returncode, done[0].stdout) == (done[1].returncode, done[1].stdout)
+    assert "Traceback" not in done[0].stderr
+
+
 def test_a_reader_that_leaves_is_no_error(run_id: str) -> None:
     """`runbundle show | head -1` ends quietly."""
     for _ in range(3):
         record(LocalStore(Path(".runbundle")))
     done = subprocess.run(
-        f"{sys.executable} -m runbundle.cli ls | head -c 1", shell=True, capture_output=True, text=True, check=True
+        f"{sys.executable} -m runbundle ls | head -c 1", shell=True, capture_output=True, text=True, check=True
     )
     assert done.stderr == ""
 
@@ -236,7 +248,7 @@ def test_colour_and_tables_on_a_terminal(run_id: str) -> None:
 
     main, other = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "runbundle.cli", "ls"], stdout=other, env={**os.environ, "COLUMNS": "120"}
+        [sys.executable, "-m", "runbundle", "ls"], stdout=other, env={**os.environ, "COLUMNS": "120"}
     )
     os.close(other)
     output = b""

@@ -18,7 +18,7 @@ from runbundle.format.layout import BESIDE, BUNDLE, FOLDERS, HOLD, RUN, SEALED, 
 from runbundle.format.run import RunIndex
 from runbundle.recording.publish import publish
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
-from tests.unit.bundle.catalog.test_index import keys
+from tests.support.stores import keys
 
 SECRET = b'{"note": "ghp_' + b"a1B2" * 9 + b'"}'
 

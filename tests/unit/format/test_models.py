@@ -14,7 +14,7 @@ from runbundle.format.events import Event
 from runbundle.format.findings import FINDINGS
 from runbundle.format.run import RunIndex
 from runbundle.format.schemas import SCHEMAS, json_schema
-from tests.unit.bundle.handmade import events, files, index
+from tests.support.handmade import events, files, index
 
 
 @pytest.mark.parametrize("name", sorted(SCHEMAS))

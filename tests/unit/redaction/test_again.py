@@ -21,7 +21,7 @@ from runbundle.redaction.again import redact_again
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.store import LocalStore
 from tests.conftest import all_bytes
-from tests.e2e.test_recover import killed
+from tests.support.processes import killed
 
 SECRET = "c0rrect-horse! <battery> staple?"
 TOKEN = "AKIA" + "Q7XW2J4N5K8M3P6R"

@@ -14,7 +14,7 @@ from runbundle.redaction.messages import described
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import SPAN_KEYS
-from tests.laws.test_redaction_laws import keys, record, values
+from tests.support.records import keys, record, values
 
 CONTRACT = parse_contract({"name": "t", "data": {"rules": [{"selector": "/a", "action": "keep"}]}})
 REDACTOR = Redactor(Policy(contracts={"t": CONTRACT}, digester=Digester(b"k")))

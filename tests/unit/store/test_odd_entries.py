@@ -17,7 +17,7 @@ from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound, OddEntry
 from runbundle.store import LocalStore
-from tests.unit.bundle.handmade import KEY, build
+from tests.support.handmade import KEY, build
 
 PRECIOUS = b"nobody copies me"
 

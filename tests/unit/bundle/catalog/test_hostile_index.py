@@ -16,7 +16,7 @@ from runbundle.bundle.custody.retention import plan
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
 from runbundle.store import LocalStore
-from tests.unit.bundle.catalog.test_index import add
+from tests.support.golden import add
 
 JUNK: list[Any] = [
     None,

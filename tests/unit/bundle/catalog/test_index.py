@@ -19,36 +19,9 @@ from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.bundle.catalog.place import index_file
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
-from runbundle.store import ArtifactStore, LocalStore, MemoryStore
-
-GOLDEN = Path(__file__).parents[3] / "golden"
-RUN = json.loads((GOLDEN / "v1" / "golden-v1" / "run.json").read_text())
-CALLS = (GOLDEN / "v1" / "golden-v1" / "tool_calls.json").read_bytes()
-EVENTS = (GOLDEN / "v1" / "golden-v1" / "events.jsonl").read_bytes()
-
-
-def run_json(key: str, number: int = 0, **changes: Any) -> bytes:
-    """Return a run.json for a run that started so many seconds into a day."""
-    tenant, _, run_id = key.rpartition("/")
-    said = {**RUN, "run_id": run_id, "started_at": f"2026-11-25T{number // 3600:02}:{number // 60 % 60:02}:"
-            f"{number % 60:02}.000000000Z", **({"tenant_id": tenant} if tenant else {}), **changes}  # fmt: skip
-    return json.dumps(said).encode()
-
-
-def add(store: ArtifactStore, key: str, number: int = 0, **changes: Any) -> bytes:
-    """Put a bundle into a store without telling the index; return its run.json."""
-    data = run_json(key, number, **changes)
-    store.put_all({f"{key}/tool_calls.json": CALLS, f"{key}/events.jsonl": EVENTS, f"{key}/run.json": data})
-    return data
-
-
-def keys(store: ArtifactStore, limit: int = -1, **wanted: str) -> list[str]:
-    """Return the keys that the index has, as ls would list them."""
-    index = index_of(store)
-    try:
-        return [row.key for row in index.runs(Wanted(**wanted), limit)]
-    finally:
-        index.close()
+from runbundle.store import LocalStore, MemoryStore
+from tests.support.golden import CALLS, EVENTS, add, run_json
+from tests.support.stores import keys
 
 
 def place(store: LocalStore) -> Path:
@@ -230,7 +203,9 @@ def test_two_processes_at_once(store: LocalStore, tmp_path: Path) -> None:
     for number in range(40):
         add(store, f"run{number}", number)
     code = (
-        "import sys\nsys.path.insert(0, sys.argv[2])\nfrom tests.unit.bundle.catalog.test_index import *\n"
+        "import sys\nsys.path.insert(0, sys.argv[2])\n"
+        "from runbundle.bundle.catalog.index import noted\nfrom runbundle.store import LocalStore\n"
+        "from tests.support.stores import keys\n"
         "s = LocalStore(sys.argv[1])\n"
         "for n in range(40):\n    noted(s, f'run{n}', s.get(f'run{n}/run.json'))\n"
         "    if n % 8 == 0:\n        assert len(keys(s)) == 43\n"

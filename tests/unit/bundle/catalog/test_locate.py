@@ -8,7 +8,7 @@ import pytest
 from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.errors import KeyNotFound
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
-from tests.unit.bundle.handmade import KEY, build
+from tests.support.handmade import KEY, build
 
 
 def add(store: ArtifactStore, key: str, started_at: str) -> None:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from runbundle.bundle.checks.sniff import what_bytes, what_file
 from runbundle.cli.main import group
-from tests.unit.bundle.handmade import files
+from tests.support.handmade import files
 
 JSON = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b"},{"spanId":"c"}]}]}]}'
 

@@ -16,7 +16,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.format.verify_report import VerifyReport
 from tests.conftest import sealed
-from tests.unit.bundle.handmade import FETCH, KEY, ROOT, TOOL, build, events
+from tests.support.handmade import FETCH, KEY, ROOT, TOOL, build, events
 
 NOW = time.time_ns()
 DAY = 86_400 * 10**9

@@ -11,7 +11,7 @@ from runbundle.bundle.custody.retention import hold, hold_of, parse_age, plan, r
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
-from tests.unit.bundle.handmade import KEY, build, dump, files, index
+from tests.support.handmade import KEY, build, dump, files, index
 
 NOW = datetime(2027, 2, 1, tzinfo=UTC)
 

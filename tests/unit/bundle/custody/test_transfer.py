@@ -14,15 +14,8 @@ from runbundle.errors import StoreUnavailable
 from runbundle.format.canonical import sha256_hex
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.testing import Fault, FaultyStore
-from tests.unit.bundle.catalog.test_index import keys
-
-V1 = LocalStore(Path(__file__).parents[3] / "golden" / "v1")
-KEY = "golden-v1"
-
-
-def contents(store: ArtifactStore) -> dict[str, bytes]:
-    """Return everything in a store."""
-    return {key: store.get(key) for key in store.list()}
+from tests.support.golden import KEY, V1
+from tests.support.stores import contents, keys
 
 
 def revised(source: ArtifactStore, target: ArtifactStore) -> None:

@@ -14,7 +14,7 @@ from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, capture
 from runbundle.redaction.captured import WORDS, Said, capture_text, parse_capture
 from runbundle.redaction.payloads.shrink import shrink
 from runbundle.redaction.views import MAX_PAYLOAD_BYTES
-from tests.unit.otel.odd import DATA, NOT_DATA, PARTLY
+from tests.support.odd import DATA, NOT_DATA, PARTLY
 
 MARK = "[REDACTED:unserialisable]"
 

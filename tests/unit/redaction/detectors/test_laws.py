@@ -17,7 +17,7 @@ from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.patterns import compiled, compiles
 from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
-from tests.unit.detectors.examples import examples
+from tests.support.credentials import examples
 
 CORE = (*VENDOR_RULES, *GENERIC_RULES)
 BY_KEYWORD = Matcher(CORE, KeywordFilter(CORE))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from runbundle.redaction.detectors.detector import MASK, default_detector
-from tests.unit.detectors.examples import examples
+from tests.support.credentials import examples
 
 SECRETS = examples()
 WRAPPINGS: dict[str, Callable[[str], str]] = {

@@ -4,28 +4,13 @@ from typing import Any
 
 import orjson
 
-from runbundle.contracts.files import by_name
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads import taint
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
-
-CONTRACTS = by_name(
-    [
-        {
-            "name": "find",
-            "data": {
-                "rules": [
-                    {"selector": "/email", "data_class": "personal"},
-                    {"selector": "/note", "action": "keep"},
-                    {"selector": "/text", "target": "output", "action": "keep"},
-                ]
-            },
-        }
-    ]
-)
+from tests.support.records import CONTRACTS
 
 
 def span(run_id: str = "r", **payloads: Any) -> SpanRecord:

@@ -20,7 +20,7 @@ from runbundle.redaction.permitted.kept_text import redact_text
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.redactor import Redactor
-from tests.laws.test_redaction_laws import record
+from tests.support.records import record
 
 SECRET = "Tr0ub4dor&3xy"
 KEPT = compile_payload_rules(

@@ -14,8 +14,7 @@ from runbundle.redaction.receipt import parse_receipt
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 from runbundle.signals.records import SpanRecord
-from tests.laws.test_redaction_laws import record
-from tests.unit.redaction.payloads.test_taint import CONTRACTS
+from tests.support.records import CONTRACTS, record
 
 REDACTOR = Redactor(Policy(contracts=CONTRACTS, digester=Digester(b"k")))
 NAMES = sorted(key for key, kind in SPAN_KEYS.items() if kind == "name")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runbundle.otel.agent.streams.parts import MAX_ITEMS, Joined, Joiner, Joining
-from tests.unit.otel.chunks import DIALECTS
+from tests.support.chunks import DIALECTS
 
 Dialect = Callable[[Sequence[str], Sequence[str]], list[Any]]
 

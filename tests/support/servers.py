@@ -16,6 +16,7 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 KEYS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "for-tests-only"}
 BUCKET = "bundles"
@@ -46,6 +47,12 @@ def free_ports(count: int) -> list[int]:
     finally:
         for one in sockets:
             one.close()
+
+
+def s3_url(endpoint: str, prefix: str = "", **options: str) -> str:
+    """Return the URL of a store of its own on a server."""
+    more = "".join(f"&{name}={value}" for name, value in options.items())
+    return f"s3://{BUCKET}/{prefix or uuid4().hex}?endpoint={endpoint}&region=us-east-1{more}"
 
 
 class Seaweed:
