@@ -13,9 +13,10 @@ import orjson
 
 from runbundle.format.base import CaptureWord
 from runbundle.redaction.markers import is_digest
+from runbundle.signals import own
 from runbundle.signals.keys import SPAN_KEYS
 
-CAPTURE = "runbundle.capture"
+CAPTURE = own.CAPTURE
 WORDS: tuple[CaptureWord, ...] = ("whole", "oversize", "abandoned", "cut", "not_consumed", "unserialisable")
 """From best to worst."""
 DIGESTED = frozenset({"whole", "oversize", "abandoned"})

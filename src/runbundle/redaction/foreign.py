@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runbundle.redaction.markers import HIDDEN, MARKER
+from runbundle.redaction.markers import MARKER
 from runbundle.redaction.receipt import Receipt, parse_receipt
+from runbundle.signals import own
 
 _AT_CAPTURE = re.compile(r"\[REDACTED:(?:credential|unserialisable|oversize(?::bytes=[0-9<]+)?(?::roles=[a-z+]+)?)\]")
 """What the capture of values writes itself, each as a whole value: a secret of pydantic, what is no data, too large."""
@@ -38,8 +39,8 @@ def count_markers(attributes: Mapping[str, Any], key_id: str, receipt: Receipt) 
                 found += _foreign(value, key_id)
         elif value.__class__ is list or value.__class__ is tuple:
             found += sum(_foreign(v, key_id) for v in cast("list[Any]", value) if v.__class__ is str)
-    if HIDDEN in "".join(attributes):
-        found += sum(key.startswith(HIDDEN) for key in attributes)
+    if own.HIDDEN in "".join(attributes):
+        found += sum(key.startswith(own.HIDDEN) for key in attributes)
     if found:
         receipt.count_more("foreign:marker", "found", found)
 

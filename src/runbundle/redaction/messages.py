@@ -12,9 +12,10 @@ from typing import Any, cast
 import orjson
 
 from runbundle.redaction.markers import ROLES, is_digest
+from runbundle.signals import own
 from runbundle.signals.keys import SPAN_KEYS
 
-MESSAGES = "runbundle.messages"
+MESSAGES = own.MESSAGES
 MAX_MESSAGES = 64
 """Messages that have a digest of their own; of more, those at the beginning, and how many there are besides."""
 
