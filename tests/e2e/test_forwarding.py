@@ -29,7 +29,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel.forwarding import Forwarder, Pace
 from runbundle.otel.otlp import reason_of
-from runbundle.redaction.captured import CAPTURE
+from runbundle.signals.own import CAPTURE
 from tests.conftest import Sink
 
 Configured = Callable[..., runbundle.Handle]

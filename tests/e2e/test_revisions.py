@@ -85,7 +85,8 @@ def _entry(draw: st.DrawFn) -> dict[str, Any]:
                 "severity": 9}  # fmt: skip
     attributes = {k: v for k, v in draw(_attributes).items() if isinstance(v, int) == (k in _NUMBERS)}
     events = [
-        {"name": draw(st.sampled_from(["exception", "e", "runbundle.score"])), "time_ns": draw(st.integers(0, 30)),
+        {"name": draw(st.sampled_from(["exception", "e", "gen_ai.evaluation.result"])),
+         "time_ns": draw(st.integers(0, 30)),
          "attributes": {"exception.message": draw(_texts)}, "dropped": draw(st.integers(0, 2))}
         for _ in range(draw(st.integers(0, 3)))
     ]  # fmt: skip

@@ -26,10 +26,10 @@ from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.prefilter import KeywordFilter
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.permitted.values import RECEIPT
 from runbundle.redaction.policy import RULES_VERSION, Policy
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
+from runbundle.signals.own import RECEIPT
 
 PRESENT_NS = 1_790_000_000_000_000_000
 """What the clock says, for records that have no time."""

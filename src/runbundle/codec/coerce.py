@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from runbundle.redaction.markers import marker
-from runbundle.signals.records import COERCED, COERCED_WORDS, LATEST_NS, Attributes, LogRecordDict, SpanRecord
+from runbundle.signals import own
+from runbundle.signals.records import COERCED_WORDS, LATEST_NS, Attributes, LogRecordDict, SpanRecord
 
 MAX_DEPTH = 64
 """Deeper values of attributes become a marker: it is as deep as payloads are opened."""
@@ -267,6 +268,6 @@ def _odd(said: list[str], word: str, stand_in: Any) -> Any:
 
 def _state(attributes: Attributes, said: list[str]) -> None:
     """Say on a record which of its fields were coerced, with what an earlier boundary said of it."""
-    before = attributes.get(COERCED)
+    before = attributes.get(own.COERCED)
     words = cast("list[Any]", before) if isinstance(before, list | tuple) else []
-    attributes[COERCED] = sorted({*said, *(w for w in words if isinstance(w, str) and w in COERCED_WORDS)})
+    attributes[own.COERCED] = sorted({*said, *(w for w in words if isinstance(w, str) and w in COERCED_WORDS)})

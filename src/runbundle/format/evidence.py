@@ -37,12 +37,10 @@ class Document(Record):
     """Keyed digest of the content, if the content was given."""
     bytes: Count | None = None
     """Size of the content."""
-    view: str | None = None
-    """The content, if policy lets it through."""
     capture: CaptureWord = "whole"
     """What became of the content before redaction. Digests compare only where this is `whole` or `oversize`."""
     cited_by: list[str] = Field(default_factory=list[str])
-    """Spans that cite it."""
+    """Spans that cite it. Nothing says that yet, so there are none."""
 
 
 class Retrieval(Record):

@@ -264,7 +264,7 @@ class RunIndex(Record):
     supersedes: Sha256 | None = None
     """Digest of the run.json that this one replaces."""
     determinism: dict[str, Any] | None = None
-    """What a replay needs to know."""
+    """What a replay needs to know. Reserved: nothing writes it yet."""
 
 
 class ConfigSnapshot(Record):

@@ -9,6 +9,7 @@ from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.redaction.again import redact_again
 from runbundle.redaction.permitted.values import is_name
+from runbundle.signals import semconv
 from runbundle.signals.reading import text_of
 from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below
 
@@ -69,7 +70,7 @@ class JournalReader:
 
 def _sdk_version(resource: dict[str, Any]) -> str:
     try:
-        version = text_of(resource["value"]["attributes"], "telemetry.sdk.version") or ""
+        version = text_of(resource["value"]["attributes"], semconv.SDK_VERSION) or ""
         return version if is_name(version) else ""
     except (KeyError, TypeError, AttributeError):  # a line that is whole, and no resource
         return ""

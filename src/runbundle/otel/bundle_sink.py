@@ -16,12 +16,13 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import RunKey, tenant_of
-from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, run_of_trace
+from runbundle.otel.belonging.claims import run_of_trace
 from runbundle.otel.belonging.labels import identity
 from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.composition import composed, opened, stand_in
 from runbundle.recording.recorder import Recorder
+from runbundle.signals import own
 from runbundle.signals.operations import is_agent_work
 from runbundle.store.places import spool_of
 from runbundle.store.url import canonical_url
@@ -94,7 +95,7 @@ class BundleSink:
             return
         run = run_of_trace(trace_id) or _said(span)
         if run is None and is_agent_work(span.name, span.attributes or {}):
-            run = RunKey(tenant_of((span.attributes or {}).get(TENANT_ID_KEY)), hex_id(trace_id, 32))
+            run = RunKey(tenant_of((span.attributes or {}).get(own.TENANT_ID)), hex_id(trace_id, 32))
         if run is None:
             return
         trace.run = run
@@ -110,13 +111,13 @@ class BundleSink:
 
     def _span(self, span: ReadableSpan, run: RunKey) -> None:
         attributes = span.attributes or {}
-        is_root = attributes.get("runbundle.op") == "run" or span.parent is None or span.parent.is_remote
+        is_root = attributes.get(own.OP) == "run" or span.parent is None or span.parent.is_remote
         try:
             raw = self._codec.to_record(span, run)
-            raw["attributes"][RUN_ID_KEY] = run.run_id
+            raw["attributes"][own.RUN_ID] = run.run_id
             if is_root:
-                raw["attributes"]["runbundle.redaction.policy"] = self.redactor.policy.sha256
-                raw["attributes"]["runbundle.redaction.key_id"] = self.redactor.key_id(run.tenant_id)
+                raw["attributes"][own.REDACTION_POLICY] = self.redactor.policy.sha256
+                raw["attributes"][own.REDACTION_KEY_ID] = self.redactor.key_id(run.tenant_id)
             self.recorder.ended(self.redactor.redact_span(raw), is_root=is_root)
         except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
             self.recorder.count_dropped("boundary_end", run=run)
@@ -152,8 +153,8 @@ class BundleSink:
 def _said(span: ReadableSpan) -> RunKey | None:
     """Return the run that a span itself names."""
     attributes: Mapping[str, Any] = span.attributes or {}
-    run_id = attributes.get(RUN_ID_KEY)
-    return RunKey(tenant_of(attributes.get(TENANT_ID_KEY)), run_id) if isinstance(run_id, str) else None
+    run_id = attributes.get(own.RUN_ID)
+    return RunKey(tenant_of(attributes.get(own.TENANT_ID)), run_id) if isinstance(run_id, str) else None
 
 
 _lock = threading.Lock()

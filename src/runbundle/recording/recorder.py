@@ -25,6 +25,7 @@ from runbundle.recording.losses import Losses
 from runbundle.recording.probe import stands_on
 from runbundle.recording.results import FlushResult
 from runbundle.recording.sealer import Sealer
+from runbundle.signals import own
 from runbundle.signals.reading import count_of
 from runbundle.signals.records import LogRecordDict, SpanRecord, run_of
 from runbundle.store import ArtifactStore
@@ -218,7 +219,7 @@ class Recorder:
             self._written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
-            run.dropped += 1 + count_of(record["attributes"], "runbundle.spans.dropped")
+            run.dropped += 1 + count_of(record["attributes"], own.SPANS_DROPPED)
             reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
             self.losses.count(reason, 1, run.key)
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")

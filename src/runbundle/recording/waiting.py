@@ -21,6 +21,7 @@ from runbundle.journal.mapped import end_of_lines
 from runbundle.journal.reader import JournalReader, journal_files
 from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.recording.losses import read_losses
+from runbundle.signals import own
 from runbundle.store.regular import descriptor_at, read_at
 
 State = Literal["live", "waiting", "crashed", "quarantined", "failed"]
@@ -196,7 +197,7 @@ def _begins(entry: dict[str, Any]) -> bool:
     return (
         is_time(entry.get("start_ns"))
         and entry["k"] in ("start", "span")
-        and (entry.get("is_run") is True or said.get("runbundle.op") == "run" or said.get("runbundle.implicit") is True)
+        and (entry.get("is_run") is True or said.get(own.OP) == "run" or said.get(own.IMPLICIT) is True)
     )
 
 

@@ -19,11 +19,12 @@ from typing import Any, cast, get_args
 
 from runbundle.format.contract import DataHandling, FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.credential_words import credential_key, is_credential
-from runbundle.redaction.markers import HIDDEN, Digester
-from runbundle.redaction.permitted.values import RECEIPT, allowed, is_name
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.permitted.values import allowed, is_name
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import parse_receipt
 from runbundle.redaction.redactor import Redactor
+from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import LogRecordDict, SpanRecord
 
@@ -37,7 +38,7 @@ _LOG: dict[str, Any] = {
     "run_id": "", "tenant_id": "", "severity_text": "", "dropped": 0, "scope": _SPAN["scope"],
 }  # fmt: skip
 _START = ("k", "trace_id", "span_id", "parent_span_id", "start_ns", "is_run")
-_CONTRACT = ("runbundle.contract.version", "runbundle.contract.sha256", "runbundle.tool.side_effects")
+_CONTRACT = (own.CONTRACT_VERSION, own.CONTRACT_SHA256, own.SIDE_EFFECTS)
 _TARGETS: tuple[Target, ...] = get_args(Target)
 _DROPPED = frozenset({"attributes", "events", "links"})
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,255}")
@@ -77,7 +78,7 @@ def _span(record: SpanRecord) -> SpanRecord:
     events = [event["name"] for event in record["events"]]
     keys = _safe_keys(attributes, *(part["attributes"] for part in (*record["events"], *record["links"])))
     stated = attributes.get(_CONTRACT[1])
-    tool = attributes.get("gen_ai.tool.name")
+    tool = attributes.get(semconv.TOOL_NAME)
     contracted = isinstance(tool, str) and is_name(tool) and isinstance(stated, str) and allowed("id", "", stated)
     names = _names(record["name"], *events)
     redacted = _redactor(keys, names, str(tool) if contracted else "", _by(attributes)).redact_span(record)
@@ -105,7 +106,7 @@ def _start(entry: dict[str, Any]) -> dict[str, Any]:
     found = {key: entry[key] for key in _START if key in entry}
     lane, label = entry.get("lane", ""), _LABEL.fullmatch(entry.get("label", ""))
     if "lane" in entry:
-        found["lane"] = lane if lane == "" or allowed("name", "runbundle.lane", lane) else ""
+        found["lane"] = lane if lane == "" or allowed("name", own.LANE, lane) else ""
     if "label" in entry:
         named = label is not None and (not label[2] or is_name(label[2]))
         found["label"] = entry["label"] if named else label[1] if label is not None else ""
@@ -122,7 +123,7 @@ def _safe_keys(*attributes: Mapping[str, Any]) -> frozenset[str]:
         for part in attributes
         for key, value in part.items()
         if key not in SPAN_KEYS
-        and not key.startswith(HIDDEN)
+        and not key.startswith(own.HIDDEN)
         and _PLAIN_KEY.fullmatch(key)
         and not is_credential(key, value)
         and allowed("name", key, value)
@@ -135,7 +136,7 @@ def _names(*names: str) -> frozenset[str]:
 
 def _by(attributes: Mapping[str, Any]) -> str:
     """Return the name of the key under which an entry says that it was redacted."""
-    receipt = parse_receipt(attributes.get(RECEIPT))
+    receipt = parse_receipt(attributes.get(own.RECEIPT))
     return receipt.by if receipt is not None else ""
 
 

@@ -5,15 +5,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from runbundle.redaction import views
-from runbundle.redaction.captured import CAPTURE, parse_capture
+from runbundle.redaction.captured import parse_capture
 from runbundle.redaction.contents import capture_with_keyed_digests, content, error_text, messages, stack
 from runbundle.redaction.detectors.credential_words import credential_key, is_credential
-from runbundle.redaction.markers import HIDDEN, SMALL, canonical, is_digest, is_marker, marker, told_size
-from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
+from runbundle.redaction.markers import SMALL, canonical, is_digest, is_marker, marker, told_size
+from runbundle.redaction.messages import messages_text, parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.redaction.permitted.values import allowed, is_flag
 from runbundle.redaction.plan import Handling, Work
 from runbundle.redaction.receipt import withhold
+from runbundle.signals import own
 from runbundle.signals.records import Attributes
 
 # A telephone number, or so many digits that they may be one, or a card's: channels make session ids of these.
@@ -32,7 +33,7 @@ def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attribut
     kept: Attributes = {}
     keys = work.plan.keys
     about: dict[str, Any] | None = None
-    said = parse_capture(raw[CAPTURE]) if CAPTURE in raw else None
+    said = parse_capture(raw[own.CAPTURE]) if own.CAPTURE in raw else None
     if work.said is not said:
         work = work._replace(said=said)
     for key, value in raw.items():
@@ -51,10 +52,10 @@ def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attribut
         else:
             _HANDLERS[handling](kept, key, value, work, path)
     if about is not None:
-        before = parse_messages(kept[MESSAGES]) if MESSAGES in kept else None
-        kept[MESSAGES] = messages_text({**before, **about} if before else about)
+        before = parse_messages(kept[own.MESSAGES]) if own.MESSAGES in kept else None
+        kept[own.MESSAGES] = messages_text({**before, **about} if before else about)
     if said is not None:
-        kept[CAPTURE] = capture_with_keyed_digests(said, work)
+        kept[own.CAPTURE] = capture_with_keyed_digests(said, work)
     stamp = work.plan.stamps.get(work.tool)
     if stamp is not None:
         kept.update(stamp)  # last, so that nothing a span says of its contract stands against the contract itself
@@ -136,7 +137,7 @@ def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -
     if work.plan.safe_key is not None and work.plan.safe_key(key) and _may_be_kept(key, value):
         kept[key] = value
         return
-    if key.startswith(HIDDEN) and is_marker(value) and len(key) == 31:
+    if key.startswith(own.HIDDEN) and is_marker(value) and len(key) == 31:
         kept[key] = value
         return
     tenant = work.tenant
@@ -145,7 +146,7 @@ def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -
         digest = tenant.digest("key", key.encode("utf-8", "replace"))
         if len(tenant.hidden_keys) >= _HIDDEN_KEYS:
             tenant.hidden_keys.clear()
-        hidden = tenant.hidden_keys[key] = HIDDEN + digest[12:24]
+        hidden = tenant.hidden_keys[key] = own.HIDDEN + digest[12:24]
     if is_marker(value) and credential_key(key) != "strong":
         kept[hidden] = value  # it says what became of the value: a digest of it would be one of nothing
         return

@@ -15,7 +15,6 @@ from runbundle.format.base import CaptureWord
 from runbundle.redaction.markers import is_digest
 from runbundle.signals.keys import SPAN_KEYS
 
-CAPTURE = "runbundle.capture"
 WORDS: tuple[CaptureWord, ...] = ("whole", "oversize", "abandoned", "cut", "not_consumed", "unserialisable")
 """From best to worst."""
 DIGESTED = frozenset({"whole", "oversize", "abandoned"})

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from runbundle.redaction.uncommon import is_uncommon_number, uncommon
+from runbundle.signals import own
 
 CLASSES = (
     "undeclared|content|credential|personal|special|financial|internal|public|key|name|error|oversize|unserialisable"
@@ -23,8 +24,6 @@ SMALL = 64
 ROLES = "system|user|assistant|tool|developer|model|function"
 DIGEST = r"(?:h2:[0-9a-f]{8}:[a-z2-7]{26}|h1:[0-9a-f]{8}:[A-Z2-7]{26})"
 """The grammar of digests. The second form is read and never written: bundles sealed earlier hold it."""
-HIDDEN = "runbundle.redacted."
-"""What the keys begin with that stand in the place of keys nobody declared; 12 characters of a digest follow."""
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -36,7 +35,7 @@ MARKER = re.compile(
 )
 """The grammar of markers."""
 _DIGEST = re.compile(DIGEST)
-_OURS = re.compile(rf"{MARKER.pattern}|{DIGEST}(?![A-Za-z0-9])|{re.escape(HIDDEN)}[a-z2-7]{{12}}\b")
+_OURS = re.compile(rf"{MARKER.pattern}|{DIGEST}(?![A-Za-z0-9])|{re.escape(own.HIDDEN)}[a-z2-7]{{12}}\b")
 
 
 class Digester:
@@ -99,7 +98,7 @@ def blanked(text: str, blank: str) -> str:
     Detectors look at this: what we write ourselves is drawn at random and names classes such as `credential`, so it
     would be taken for one now and then. Nothing but our closed grammar is passed over, and places stay the same.
     """
-    if "[REDACTED:" in text or "h2:" in text or "h1:" in text or HIDDEN in text:
+    if "[REDACTED:" in text or "h2:" in text or "h1:" in text or own.HIDDEN in text:
         return _OURS.sub(lambda match: blank * len(match[0]), text)
     return text
 

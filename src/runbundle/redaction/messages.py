@@ -14,7 +14,6 @@ import orjson
 from runbundle.redaction.markers import ROLES, is_digest
 from runbundle.signals.keys import SPAN_KEYS
 
-MESSAGES = "runbundle.messages"
 MAX_MESSAGES = 64
 """Messages that have a digest of their own; of more, those at the beginning, and how many there are besides."""
 

@@ -16,6 +16,7 @@ from runbundle.redaction.permitted.globs import key_matcher, name_matcher
 from runbundle.redaction.permitted.values import is_name
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals import own, semconv
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.signals.records import Attributes, ResourceRecord, ScopeRecord
 
@@ -46,11 +47,11 @@ class Plan(NamedTuple):
 def plan_of(policy: Policy) -> Plan:
     """Compile a policy."""
     safe: dict[str, Kind] = dict.fromkeys(policy.safe_keys, "name")
-    own: dict[str, Handling] = {"exception.message": "error"}
+    apart: dict[str, Handling] = {semconv.EXCEPTION_MESSAGE: "error"}
     if policy.result:
-        own["runbundle.result"] = "outcome"
+        apart[own.RESULT] = "outcome"
     return Plan(
-        keys={**safe, **SPAN_KEYS, **own},
+        keys={**safe, **SPAN_KEYS, **apart},
         resource_keys={**safe, **RESOURCE_KEYS},
         safe_key=key_matcher(policy.safe_keys),
         safe_names=policy.safe_names,
@@ -68,9 +69,9 @@ def plan_of(policy: Policy) -> Plan:
 
 def _stamp(contract: ToolContract) -> Attributes:
     return {
-        "runbundle.contract.version": contract.version if is_name(contract.version) else "?",
-        "runbundle.contract.sha256": contract.sha256,
-        "runbundle.tool.side_effects": contract.side_effects,
+        own.CONTRACT_VERSION: contract.version if is_name(contract.version) else "?",
+        own.CONTRACT_SHA256: contract.sha256,
+        own.SIDE_EFFECTS: contract.side_effects,
     }
 
 

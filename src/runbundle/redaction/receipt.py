@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.redaction.markers import HIDDEN, MARKER, marker
+from runbundle.redaction.markers import MARKER, marker
+from runbundle.signals import own
 
 NOTES_LIMIT = 100
 """Notes kept one by one; further ones are only counted, by rule and action."""
@@ -205,8 +206,8 @@ def count_markers(attributes: Mapping[str, Any], key_id: str, receipt: Receipt) 
                 found += _foreign(value, key_id)
         elif value.__class__ is list or value.__class__ is tuple:
             found += sum(_foreign(v, key_id) for v in cast("list[Any]", value) if v.__class__ is str)
-    if HIDDEN in "".join(attributes):
-        found += sum(key.startswith(HIDDEN) for key in attributes)
+    if own.HIDDEN in "".join(attributes):
+        found += sum(key.startswith(own.HIDDEN) for key in attributes)
     if found:
         receipt.count_more("foreign:marker", "found", found)
 

@@ -9,27 +9,17 @@ from runbundle.redaction.contents import content, error_text
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.origins import hidden_name, redacted_resource, redacted_scope
 from runbundle.redaction.payloads.taint import Table, Taint
-from runbundle.redaction.permitted.values import RECEIPT, is_name, kept_trace_state, standard_event
+from runbundle.redaction.permitted.values import is_name, kept_trace_state, standard_event
 from runbundle.redaction.plan import Tenant, Work, plan_of
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, count_markers, receipt_of
 from runbundle.redaction.views import write_views
+from runbundle.signals import own, semconv
 from runbundle.signals.names import derived_names
 from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
 
 _TENANTS = 128
-_EVENT_NAMES = frozenset(
-    {
-        "exception",
-        "runbundle.event",
-        "runbundle.child",
-        "runbundle.policy.decision",
-        "runbundle.evidence",
-        "runbundle.score",
-        "runbundle.result",
-        "runbundle.usage",
-    }
-)
+_EVENT_NAMES = own.EVENTS | {semconv.EXCEPTION}
 
 
 class Redactor:
@@ -80,11 +70,11 @@ class Redactor:
 
     def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
         raw, plan = record["attributes"], self._plan
-        tool = raw.get("gen_ai.tool.name")
-        tool = tool if isinstance(tool, str) and is_name(tool, "gen_ai.tool.name") else ""
+        tool = raw.get(semconv.TOOL_NAME)
+        tool = tool if isinstance(tool, str) and is_name(tool, semconv.TOOL_NAME) else ""
         tenant_id = record.get("tenant_id", "")
         tenant = self._tenant(tenant_id)
-        receipt, new = receipt_of(raw.get(RECEIPT), tenant.digest.key_id)
+        receipt, new = receipt_of(raw.get(own.RECEIPT), tenant.digest.key_id)
         if new:
             count_markers(raw, tenant.digest.key_id, receipt)
             for event in record["events"]:
@@ -105,7 +95,7 @@ class Redactor:
         write_views(work)
         if redacted["trace_state"] != record["trace_state"]:
             receipt.add("trace_state", "undeclared", "drop")
-        attributes[RECEIPT] = receipt.to_text()
+        attributes[own.RECEIPT] = receipt.to_text()
         return redacted
 
     def redact_log(self, record: LogRecordDict) -> LogRecordDict:
@@ -114,7 +104,7 @@ class Redactor:
             name, body, plan = record["event_name"], record["body"], self._plan
             tenant_id = record.get("tenant_id", "")
             tenant = self._tenant(tenant_id)
-            receipt, new = receipt_of(record["attributes"].get(RECEIPT), tenant.digest.key_id)
+            receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id)
             if new:
                 count_markers(record["attributes"], tenant.digest.key_id, receipt)
             work = Work(plan, receipt, "", self._taint.table(tenant_id, record["run_id"]), tenant, [])
@@ -129,7 +119,7 @@ class Redactor:
                 "resource": redacted_resource(record["resource"], tenant, plan),
             }
             write_views(work)
-            attributes[RECEIPT] = receipt.to_text()
+            attributes[own.RECEIPT] = receipt.to_text()
             return redacted
         except Exception:  # noqa: BLE001 - fail closed, as for spans
             return {
@@ -137,7 +127,7 @@ class Redactor:
                 "event_name": "",
                 "severity_text": "",
                 "body": None,
-                "attributes": {RECEIPT: '{"n":[["log","failed","drop"]]}'},
+                "attributes": {own.RECEIPT: '{"n":[["log","failed","drop"]]}'},
                 "scope": {"name": "", "version": "", "schema_url": "", "attributes": {}},
                 "resource": {"attributes": {}, "schema_url": ""},
             }
@@ -187,7 +177,7 @@ def skeleton(record: SpanRecord) -> SpanRecord:
         **record,
         "name": marker("name"),
         "trace_state": "",
-        "attributes": {RECEIPT: '{"n":[["span","failed","drop"]]}'},
+        "attributes": {own.RECEIPT: '{"n":[["span","failed","drop"]]}'},
         "events": [],
         "links": [],
         "status_message": "",

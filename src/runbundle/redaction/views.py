@@ -13,6 +13,7 @@ from runbundle.redaction.payloads.shrink import shrink
 from runbundle.redaction.payloads.taint import scrub
 from runbundle.redaction.plan import Work
 from runbundle.redaction.receipt import withhold
+from runbundle.signals import own, semconv
 from runbundle.signals.records import Attributes
 
 MAX_PAYLOAD_BYTES = 262_144
@@ -23,12 +24,12 @@ MAX_OPENED_BYTES = 1_048_576
 
 def arguments(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     """Put the view of a tool's arguments."""
-    _payload(kept, "arguments", "gen_ai.tool.call.arguments", value, work)
+    _payload(kept, "arguments", semconv.ARGUMENTS, value, work)
 
 
 def result(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     """Put the view of a tool's result."""
-    _payload(kept, "result", "gen_ai.tool.call.result", value, work)
+    _payload(kept, "result", semconv.RESULT, value, work)
 
 
 def _payload(kept: Attributes, kind: str, key: str, value: Any, work: Work) -> None:
@@ -86,7 +87,7 @@ def write_views(work: Work) -> None:
 
 def _digest_of(kept: Attributes, kind: str, data: Any, work: Work, said: Said | None) -> tuple[str, int | None]:
     """Return digest and size of a payload, and put them into the attributes; neither where the whole was not seen."""
-    names = f"runbundle.tool.{kind}.digest", f"runbundle.tool.{kind}.bytes"
+    names = own.PAYLOAD_DIGEST[kind], own.PAYLOAD_BYTES[kind]
     if said is not None and said.word not in DIGESTED:
         for name in names:
             kept.pop(name, None)

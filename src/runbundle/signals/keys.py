@@ -2,11 +2,13 @@
 
 Four kinds: `name` (short, low-cardinality text; `names` says how short), `id` (an opaque identifier), `number` (numbers
 and booleans), and `content` (free text: its key stays, its value becomes a marker). A key in none of the tables is
-undeclared: neither it nor its value is kept. Names are from the OpenTelemetry registry; the GenAI ones have moved to a
-repository of their own and are vendored here as plain strings, since their Python constants are deprecated.
+undeclared: neither it nor its value is kept. Names are from the OpenTelemetry registry; those of them that our code
+uses are constants in `semconv`, and all of our own, with what each means, in `own`. A test holds them together.
 """
 
 from typing import Literal
+
+from runbundle.signals import own
 
 Kind = Literal[
     "name",
@@ -95,7 +97,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "name",
         "runbundle.op runbundle.name runbundle.lane runbundle.result.kind runbundle.tool.side_effects",
         "runbundle.policy.decision runbundle.policy.rule runbundle.policy.tool runbundle.contract.version",
-        "runbundle.event.name runbundle.score.name runbundle.score.label runbundle.retriever.name runbundle.role",
+        "runbundle.event.name runbundle.retriever.name",
         "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.source",
     ),
     **_table(
@@ -107,9 +109,9 @@ SPAN_KEYS: dict[str, Kind] = {
     ),
     **_table(
         "number",
-        "runbundle.ordinal runbundle.attempt runbundle.spans.started runbundle.score.value runbundle.document.rank",
-        "runbundle.run.attempt runbundle.repeat runbundle.collided",
-        "runbundle.document.score runbundle.implicit runbundle.spans.dropped runbundle.spans.unfollowed",
+        "runbundle.ordinal runbundle.attempt runbundle.spans.started runbundle.document.rank",
+        "runbundle.run.attempt runbundle.repeat runbundle.document.score runbundle.implicit",
+        "runbundle.spans.dropped runbundle.spans.unfollowed",
     ),
     **_table(
         "content",
@@ -137,10 +139,9 @@ RESOURCE_KEYS: dict[str, Kind] = {
     ),
     **_table("id", "service.instance.id host.id container.id k8s.pod.uid"),
     **_table("number", "process.pid"),
-    "runbundle.versions": "own",
 }
 """Keys of resource attributes."""
-NAMES_RUNS = frozenset({"runbundle.run.id", "runbundle.tenant.id", "runbundle.parent.run.id", "runbundle.child.run.id"})
+NAMES_RUNS = frozenset({own.RUN_ID, own.TENANT_ID, own.PARENT_RUN_ID, own.CHILD_RUN_ID})
 """Keys whose values name runs. A known secret is not masked there: anybody can register one that equals such a name,
 and under another name a record is another's, or nobody's. What looks like a credential by its format keeps the bundle
 from the store."""

@@ -3,45 +3,48 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from runbundle.signals import own, semconv
+from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, RUN, STEP
+
 Operation = Literal["run", "agent", "step", "tool", "model", "retrieval", "other"]
 
 _GEN_AI: dict[str, Operation] = {
-    "invoke_agent": "agent",
+    INVOKE_AGENT: "agent",
     "create_agent": "agent",
     "invoke_workflow": "agent",
-    "execute_tool": "tool",
-    "chat": "model",
+    EXECUTE_TOOL: "tool",
+    CHAT: "model",
     "generate_content": "model",
     "text_completion": "model",
     "embeddings": "model",
-    "retrieval": "retrieval",
+    RETRIEVAL: "retrieval",
     "plan": "step",
 }
 
 
 def operation(attributes: Mapping[str, Any]) -> Operation:
     """Return what kind of work a span stands for, from its attributes alone."""
-    own = attributes.get("runbundle.op")
-    if own in ("run", "step"):
-        return own
-    named = attributes.get("gen_ai.operation.name")
+    op = attributes.get(own.OP)
+    if op in ("run", "step"):
+        return op
+    named = attributes.get(semconv.OPERATION)
     return _GEN_AI.get(named, "other") if isinstance(named, str) else "other"
 
 
 def is_agent_work(name: object, attributes: Mapping[str, Any]) -> bool:
     """Tell, at the start of a span outside any run, whether a run begins with it."""
-    if "gen_ai.operation.name" in attributes or "runbundle.op" in attributes:
+    if semconv.OPERATION in attributes or own.OP in attributes:
         return True
-    return isinstance(name, str) and name.startswith("invoke_agent")
+    return isinstance(name, str) and name.startswith(INVOKE_AGENT)
 
 
 _LABELLED: dict[str, tuple[str, str, str]] = {
-    "tool": ("gen_ai.operation.name", "execute_tool", "gen_ai.tool.name"),
-    "agent": ("gen_ai.operation.name", "invoke_agent", "gen_ai.agent.name"),
-    "model": ("gen_ai.operation.name", "chat", "gen_ai.request.model"),
-    "retrieval": ("gen_ai.operation.name", "retrieval", "runbundle.name"),
-    "step": ("runbundle.op", "step", "runbundle.name"),
-    "run": ("runbundle.op", "run", "runbundle.name"),
+    "tool": (semconv.OPERATION, EXECUTE_TOOL, semconv.TOOL_NAME),
+    "agent": (semconv.OPERATION, INVOKE_AGENT, semconv.AGENT_NAME),
+    "model": (semconv.OPERATION, CHAT, semconv.REQUEST_MODEL),
+    "retrieval": (semconv.OPERATION, RETRIEVAL, own.NAME),
+    "step": (own.OP, STEP, own.NAME),
+    "run": (own.OP, RUN, own.NAME),
 }
 
 
@@ -52,13 +55,3 @@ def attributes_of(label: str) -> dict[str, Any]:
         return {}
     key, value, name_key = _LABELLED[op]
     return {key: value, **({name_key: name} if name else {})}
-
-
-def span_name(attributes: Mapping[str, Any]) -> str:
-    """Return the name of a span of which only such attributes are known."""
-    first = attributes.get("gen_ai.operation.name") or attributes.get("runbundle.op")
-    if first is None:
-        return "[REDACTED:name]"
-    rest = (attributes.get(key) for key in ("gen_ai.tool.name", "gen_ai.agent.name", "gen_ai.request.model"))
-    name = next((n for n in rest if n), None) or attributes.get("runbundle.name")
-    return f"{first} {name}" if name else str(first)

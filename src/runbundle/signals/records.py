@@ -3,7 +3,7 @@
 Records are dicts, not models: one is made for every span, and everything on that path works on plain values.
 """
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 from runbundle.format.identity import RunKey
 
@@ -13,8 +13,6 @@ Attributes = dict[str, Any]
 LATEST_NS = 2**63 - 1
 """The last time that a record can have, in 2262. The first is 0, the beginning of 1970."""
 
-COERCED = "runbundle.coerced"
-"""The attribute of a span or log record that lists which of its fields were not of their declared types."""
 _TIMES = ("start_ns", "end_ns", "events.time_ns", "time_ns")
 REPLACED = frozenset(f"{word}:replaced" for word in _TIMES)
 """Said of a time that was none, or not between 1970 and 2262: another stands in its place."""
@@ -89,8 +87,6 @@ class SpanRecord(TypedDict):
     resource: ResourceRecord
     dropped: dict[str, int]
     """What the SDK's limits discarded: `attributes`, `events`, `links`. Empty if nothing."""
-    interrupted: NotRequired[bool]
-    """Set where a start was seen and the end never came."""
 
 
 class LogRecordDict(TypedDict):

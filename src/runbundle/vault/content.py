@@ -17,6 +17,7 @@ from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_r
 from runbundle.redaction.permitted.labelled import without_labelled
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals import semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import SpanRecord
 
@@ -38,7 +39,7 @@ class DebugContent:
 
     def of(self, record: SpanRecord) -> dict[str, Any]:
         """Return the span's content as JSON values, without credentials."""
-        tool = str(record["attributes"].get("gen_ai.tool.name", ""))
+        tool = str(record["attributes"].get(semconv.TOOL_NAME, ""))
         return {
             "trace_id": record["trace_id"],
             "span_id": record["span_id"],

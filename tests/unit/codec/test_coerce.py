@@ -12,7 +12,8 @@ import pytest
 
 from runbundle.codec.coerce import attributes_of, hex_id, log_record, span_record, time_of
 from runbundle.redaction.permitted.values import allowed
-from runbundle.signals.records import COERCED, COERCED_WORDS
+from runbundle.signals.own import COERCED
+from runbundle.signals.records import COERCED_WORDS
 
 NOW = 1_790_000_000_000_000_000
 

@@ -29,8 +29,8 @@ from runbundle.otel.boundary.neighbours import innermost, value_limit_of
 from runbundle.otel.ids import SystemIdGenerator, new_call_id, new_run_id
 from runbundle.otel.notices import sampling_of
 from runbundle.otel.providers import RecordEverything
-from runbundle.redaction.captured import CAPTURE
 from runbundle.redaction.markers import MARKER, marker
+from runbundle.signals.own import CAPTURE
 
 
 def drawn() -> list[Any]:

@@ -20,6 +20,7 @@ from runbundle.format.identity import RunKey
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
 from runbundle.format.run import RULES, Counts, RunIndex, Versions
 from runbundle.redaction.markers import is_marker, marker_parts
+from runbundle.signals import own, semconv
 from runbundle.signals.reading import count_of, json_of, text_of
 
 
@@ -236,19 +237,19 @@ def _index_of(gathered: Gathered, tally: Tally, about: dict[str, Any], sdk_versi
 
 
 def _config(about: dict[str, Any]) -> bytes:
-    text = about.get("runbundle.config")
+    text = about.get(own.CONFIG)
     value = text if is_marker(text) else json_of(text)
     return to_json_bytes({"schema": "runbundle/config/v1", "config": value}, indent=True)
 
 
 _SAID = {
-    "request_id": "runbundle.request.id",
-    "user_id": "runbundle.user.id",
-    "session_id": "runbundle.session.id",
-    "case_id": "runbundle.case.id",
-    "resumed_from": "runbundle.resumed.from",
-    "claimed": "runbundle.claimed.run.id",
-    "name": "runbundle.name",
+    "request_id": own.REQUEST_ID,
+    "user_id": own.USER_ID,
+    "session_id": own.SESSION_ID,
+    "case_id": own.CASE_ID,
+    "resumed_from": own.RESUMED_FROM,
+    "claimed": own.CLAIMED_RUN_ID,
+    "name": own.NAME,
 }
 """Fields of run.json that are texts which the run's own span carries, as redaction left them."""
 
@@ -263,14 +264,14 @@ def _identity(about: dict[str, Any]) -> dict[str, Any]:
         del fields["name"]
     if "claimed" in fields:
         fields["claimed"] = marker_parts(fields["claimed"])[0] or fields["claimed"]
-    if about.get("runbundle.implicit") is True and text_of(about, "gen_ai.agent.name"):
-        fields.setdefault("name", text_of(about, "gen_ai.agent.name"))
-    for field_name, key in (("attempt", "runbundle.run.attempt"), ("repeat", "runbundle.repeat")):
+    if about.get(own.IMPLICIT) is True and text_of(about, semconv.AGENT_NAME):
+        fields.setdefault("name", text_of(about, semconv.AGENT_NAME))
+    for field_name, key in (("attempt", own.RUN_ATTEMPT), ("repeat", own.REPEAT)):
         if about.get(key) is not None:
             fields[field_name] = count_of(about, key)
-    parent = text_of(about, "runbundle.parent.run.id")
+    parent = text_of(about, own.PARENT_RUN_ID)
     if parent is not None:
-        fields["parent_run"] = {"run_id": parent, "span_id": text_of(about, "runbundle.parent.span.id") or ""}
+        fields["parent_run"] = {"run_id": parent, "span_id": text_of(about, own.PARENT_SPAN_ID) or ""}
     return fields
 
 
@@ -285,11 +286,11 @@ def _status(tally: Tally, *, begun: bool) -> str:
 
 
 def _result(about: dict[str, Any]) -> dict[str, Any] | None:
-    value = about.get("runbundle.result") or about.get("final_result")
+    value = about.get(own.RESULT) or about.get(semconv.FINAL_RESULT)
     if not isinstance(value, str):
         return None
-    kind = text_of(about, "runbundle.result.kind") or "unknown"
-    said = said_of(about).get("runbundle.result")
+    kind = text_of(about, own.RESULT_KIND) or "unknown"
+    said = said_of(about).get(own.RESULT)
     digest, size = (said.digest, said.size) if said else ("", None)
     if is_marker(value) and not digest:
         digest, size = marker_parts(value)
@@ -298,7 +299,7 @@ def _result(about: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str]) -> dict[str, Any]:
-    said = json_of(about.get("runbundle.versions"))
+    said = json_of(about.get(own.VERSIONS))
     versions = _fitting(cast("dict[str, Any]", said)) if isinstance(said, dict) else {}
     versions["models"] = sorted(tally.models)
     if sdk_versions and "otel_sdk" not in versions:
@@ -319,9 +320,9 @@ def _fitting(versions: dict[str, Any]) -> dict[str, Any]:
 
 def _redaction(about: dict[str, Any], tally: Tally) -> dict[str, Any]:
     return {
-        "policy": text_of(about, "runbundle.redaction.policy"),
+        "policy": text_of(about, own.REDACTION_POLICY),
         "contracts": dict(sorted(tally.contracts.items())),
-        "key_id": text_of(about, "runbundle.redaction.key_id"),
+        "key_id": text_of(about, own.REDACTION_KEY_ID),
         "totals": [{"rule": r, "action": a, "count": n} for (r, a), n in sorted(tally.redactions.items())],
-        "content_mode": "debug" if about.get("runbundle.redaction.mode") == "debug" else "digest",
+        "content_mode": "debug" if about.get(own.REDACTION_MODE) == "debug" else "digest",
     }

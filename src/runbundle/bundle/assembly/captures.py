@@ -5,14 +5,15 @@ from typing import Any
 
 from runbundle.bundle.assembly.timeline import Span
 from runbundle.format.base import CaptureWord
-from runbundle.redaction.captured import CAPTURE, Said, parse_capture, worst
+from runbundle.redaction.captured import Said, parse_capture, worst
+from runbundle.signals import own, semconv
 
 VALUES = frozenset(
     {
-        "gen_ai.tool.call.arguments", "gen_ai.tool.call.result", "gen_ai.input.messages", "gen_ai.output.messages",
-        "gen_ai.system_instructions", "gen_ai.prompt", "gen_ai.completion", "gen_ai.retrieval.query.text",
-        "gen_ai.retrieval.documents", "pydantic_ai.all_messages", "final_result", "runbundle.result",
-        "runbundle.config", "runbundle.query", "runbundle.document.content",
+        semconv.ARGUMENTS, semconv.RESULT, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES,
+        semconv.SYSTEM_INSTRUCTIONS, semconv.PROMPT, semconv.COMPLETION, semconv.QUERY_TEXT,
+        semconv.DOCUMENTS, semconv.ALL_MESSAGES, semconv.FINAL_RESULT, own.RESULT,
+        own.CONFIG, own.QUERY, own.DOCUMENT_CONTENT,
     }
 )  # fmt: skip
 """Attributes with the values that an agent works on; each has a word, if it is `whole`."""
@@ -20,15 +21,15 @@ VALUES = frozenset(
 
 def said_of(attributes: Mapping[str, Any]) -> dict[str, Said]:
     """Return what is said of the values among some attributes that are not whole."""
-    return (parse_capture(attributes[CAPTURE]) or {}) if CAPTURE in attributes else {}
+    return (parse_capture(attributes[own.CAPTURE]) or {}) if own.CAPTURE in attributes else {}
 
 
 def words_of(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
     """Return the word of each value among some attributes; also of one that is not there, if there is a word for it."""
-    if VALUES.isdisjoint(attributes) and CAPTURE not in attributes:
+    if VALUES.isdisjoint(attributes) and own.CAPTURE not in attributes:
         return {}
     words: dict[str, CaptureWord] = dict.fromkeys(VALUES.intersection(attributes), "whole")
-    if CAPTURE in attributes:
+    if own.CAPTURE in attributes:
         words.update((key, said.word) for key, said in said_of(attributes).items())
     return words
 

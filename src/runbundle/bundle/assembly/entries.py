@@ -8,6 +8,7 @@ from runbundle.bundle.assembly.captures import said_of, words_of
 from runbundle.bundle.assembly.timeline import Span
 from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
+from runbundle.signals import own, semconv
 from runbundle.signals.reading import json_of, number_of, text_of, whole_of
 
 
@@ -25,12 +26,12 @@ def _to_the_second(seconds: int) -> str:
 def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
     """Return the entry of a tool call; `agent` is the one that made it, `began` the span where its error did."""
     attributes, record = span.attributes, span.record
-    sha256 = text_of(attributes, "runbundle.contract.sha256")
-    version = text_of(attributes, "runbundle.contract.version") or ""
-    side_effects = attributes.get("runbundle.tool.side_effects")
+    sha256 = text_of(attributes, own.CONTRACT_SHA256)
+    version = text_of(attributes, own.CONTRACT_VERSION) or ""
+    side_effects = attributes.get(own.SIDE_EFFECTS)
     call: dict[str, Any] = {
-        "call_id": text_of(attributes, "gen_ai.tool.call.id") or record["span_id"],
-        "tool": text_of(attributes, "gen_ai.tool.name") or "[REDACTED:name]",
+        "call_id": text_of(attributes, semconv.CALL_ID) or record["span_id"],
+        "tool": text_of(attributes, semconv.TOOL_NAME) or "[REDACTED:name]",
         "contract": {"version": version, "sha256": sha256} if sha256 else None,
         "trace_id": record["trace_id"],
         "span_id": record["span_id"],
@@ -42,7 +43,7 @@ def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
         "error": span.error(began),
         "policy": _policy(span),
         "side_effects": side_effects if side_effects in ("none", "read", "write", "destructive") else "unknown",
-        "attempt": whole_of(attributes, "runbundle.attempt") or 1,
+        "attempt": whole_of(attributes, own.ATTEMPT) or 1,
         "arguments": _payload(span, "arguments"),
         "result": _payload(span, "result"),
     }
@@ -52,13 +53,13 @@ def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
 def _policy(span: Span) -> dict[str, Any]:
     outcome: dict[str, Any] = {"decision": "blocked" if span.status == "blocked" else "allowed"}
     for event in span.record["events"]:
-        if event["name"] == "runbundle.policy.decision":
+        if event["name"] == own.DECISION:
             said = event["attributes"]
-            decision = said.get("runbundle.policy.decision")
+            decision = said.get(own.POLICY_DECISION)
             if decision in ("allowed", "blocked", "approved", "denied"):
                 outcome = {"decision": decision}
             for field in ("rule", "reason"):
-                text = text_of(said, f"runbundle.policy.{field}")
+                text = text_of(said, own.POLICY[field])
                 if text is not None:
                     outcome[field] = text
     return outcome
@@ -66,13 +67,13 @@ def _policy(span: Span) -> dict[str, Any]:
 
 def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     attributes = span.attributes
-    key = "gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result"
+    key = semconv.ARGUMENTS if kind == "arguments" else semconv.RESULT
     value, said = attributes.get(key), said_of(attributes).get(key)
     word = said.word if said is not None else "whole"
     if value is None:  # such as a stream that was handed on: there was a value, and nobody saw it
         return None if word == "whole" else {"view": None, "capture": word, "redactions": []}
-    digest = text_of(attributes, f"runbundle.tool.{kind}.digest")
-    size = whole_of(attributes, f"runbundle.tool.{kind}.bytes")
+    digest = text_of(attributes, own.PAYLOAD_DIGEST[kind])
+    size = whole_of(attributes, own.PAYLOAD_BYTES[kind])
     view: Any = None
     if is_marker(value):
         said_digest, said_size = marker_parts(value)
@@ -93,49 +94,49 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
 
 def retrieval(span: Span) -> dict[str, Any] | None:
     """Return the entry of a span that retrieved something or was given evidence; None for any other."""
-    documents = [e["attributes"] for e in span.record["events"] if e["name"] == "runbundle.evidence"]
+    documents = [e["attributes"] for e in span.record["events"] if e["name"] == own.EVIDENCE]
     if span.op != "retrieval" and not documents:
         return None
-    asked = [text_of(span.attributes, "gen_ai.retrieval.query.text")]
-    asked += [text_of(attributes, "runbundle.query") for attributes in (span.attributes, *documents)]
+    asked = [text_of(span.attributes, semconv.QUERY_TEXT)]
+    asked += [text_of(attributes, own.QUERY) for attributes in (span.attributes, *documents)]
     query = next(filter(None, asked), None)
     entry: dict[str, Any] = {
         "trace_id": span.record["trace_id"],
         "span_id": span.record["span_id"],
         "retriever": next(
             (name for a in [span.attributes, *documents]
-             for k in ("runbundle.retriever.name", "gen_ai.data_source.id", "runbundle.name")
+             for k in (own.RETRIEVER_NAME, semconv.DATA_SOURCE, own.NAME)
              if (name := text_of(a, k)) is not None),
             "unknown",
         ),
-        "documents": [_document(d, rank) for rank, d in enumerate(documents, 1) if "runbundle.document.id" in d],
+        "documents": [_document(d, rank) for rank, d in enumerate(documents, 1) if own.DOCUMENT_ID in d],
     }  # fmt: skip
     if query is not None:
         digest, size = marker_parts(query)
         entry["query"] = {"digest": digest or None, "bytes": size, "view": None if is_marker(query) else query}
         words = [words_of(a) for a in [span.attributes, *documents]]
-        word = worst(w[key] for w in words for key in ("gen_ai.retrieval.query.text", "runbundle.query") if key in w)
+        word = worst(w[key] for w in words for key in (semconv.QUERY_TEXT, own.QUERY) if key in w)
         if word != "whole":
             entry["query"]["capture"] = word
     return entry
 
 
 def _document(attributes: dict[str, Any], position: int) -> dict[str, Any]:
-    rank = whole_of(attributes, "runbundle.document.rank")
-    digest, size = marker_parts(text_of(attributes, "runbundle.document.content") or "")
+    rank = whole_of(attributes, own.DOCUMENT_RANK)
+    digest, size = marker_parts(text_of(attributes, own.DOCUMENT_CONTENT) or "")
     document: dict[str, Any] = {
-        "id": text_of(attributes, "runbundle.document.id") or str(position),
+        "id": text_of(attributes, own.DOCUMENT_ID) or str(position),
         "rank": position if rank is None else rank,
         "digest": digest or None,
         "bytes": size,
         "cited_by": [],
     }
-    word = words_of(attributes).get("runbundle.document.content", "whole")
+    word = words_of(attributes).get(own.DOCUMENT_CONTENT, "whole")
     if word != "whole":
         document["capture"] = word
     said = {
-        "uri": text_of(attributes, "runbundle.document.uri"),
-        "title": text_of(attributes, "runbundle.document.title"),
-        "score": number_of(attributes, "runbundle.document.score"),
+        "uri": text_of(attributes, own.DOCUMENT_URI),
+        "title": text_of(attributes, own.DOCUMENT_TITLE),
+        "score": number_of(attributes, own.DOCUMENT_SCORE),
     }
     return document | {field: value for field, value in said.items() if value is not None}

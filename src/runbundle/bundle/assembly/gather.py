@@ -18,12 +18,15 @@ from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.journal.entries import is_entry
+from runbundle.signals import own, semconv
 from runbundle.signals.operations import attributes_of
 from runbundle.signals.reading import text_of
 
 _SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
 _IDS, _KIND, _PARENT, _BODY = 48, 49, slice(89, 105), 105
 _NONE = " " * 16
+_STATED, _NAMES_AGENT = f'"{own.STATUS}"'.encode(), f'"{semconv.AGENT_NAME}"'.encode()
+"""What the line of a span has in it that states its status, and that names an agent."""
 
 
 class Found(NamedTuple):
@@ -47,10 +50,10 @@ class SpanTable:
 
     def append(self, ids: bytes, parent: bytes, agent: str) -> None:
         """Add a span: `ids` are its trace's and its own, in hex, above those of the span before."""
-        own = bytes.fromhex(ids.decode())
+        pair = bytes.fromhex(ids.decode())
         if len(self) % 16 == 0:
-            self._every_16th.append(own)
-        self._ids += own
+            self._every_16th.append(pair)
+        self._ids += pair
         self._parents += bytes.fromhex(parent.decode()) if parent != _NONE.encode() else bytes(8)
         number = self._agent_numbers.get(agent)
         if number is None:
@@ -137,7 +140,7 @@ class Gathered:
                 self.lines.add(log_line(entry, sealed=sealed))
             elif kind == "span":
                 # One that no boundary has recorded, so that nothing but its place says what it is.
-                alone = not entry["parent_span_id"] and "runbundle.spans.started" not in entry["attributes"]
+                alone = not entry["parent_span_id"] and own.SPANS_STARTED not in entry["attributes"]
                 self._notice(entry, alone)
                 self._add(_SEALED_END if sealed else _END, entry, entry["end_ns"])
             elif kind == "start":
@@ -146,9 +149,9 @@ class Gathered:
 
     def _notice(self, entry: dict[str, Any], begins: bool) -> None:
         attributes = entry.get("attributes", {})
-        begins |= attributes.get("runbundle.op") == "run" or attributes.get("runbundle.implicit") is True
+        begins |= attributes.get(own.OP) == "run" or attributes.get(own.IMPLICIT) is True
         self.begins |= begins
-        tenant = attributes.get("runbundle.tenant.id") if begins else None
+        tenant = attributes.get(own.TENANT_ID) if begins else None
         if tenant and not self.key.tenant_id:
             self.key = RunKey(tenant_of(tenant), self.key.run_id)
 
@@ -165,16 +168,14 @@ class Gathered:
             self.collided += _other_ends(of_span) if len(of_span) > 1 else 0
             agent = ""
             # Judged by what events.jsonl says too, so that what is read back comes to the same.
-            if line[_IDS:_KIND] in (_SEALED_END, _END) and (
-                b'"status_code":2' in line or b'"runbundle.status"' in line
-            ):
+            if line[_IDS:_KIND] in (_SEALED_END, _END) and (b'"status_code":2' in line or _STATED in line):
                 entry = orjson.loads(line[_BODY:])
                 if ended_as(entry) in FAILED:
                     self._origins.add(len(self.table), entry)
-            if b'"gen_ai.agent.name"' in line or b'"label":"agent:' in line:
+            if _NAMES_AGENT in line or b'"label":"agent:' in line:
                 entry = orjson.loads(line[_BODY:])
                 known = {**attributes_of(entry.get("label", "")), **entry.get("attributes", {})}
-                agent = text_of(known, "gen_ai.agent.name") or ""
+                agent = text_of(known, semconv.AGENT_NAME) or ""
             self.table.append(ids, line[_PARENT], agent)
             if self._sealed and line[_IDS:_KIND] == _END:
                 self.late += 1

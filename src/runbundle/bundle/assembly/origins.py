@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 from zlib import crc32
 
+from runbundle.signals import semconv
+
 _LATEST = 2**64 - 1
 
 
@@ -26,10 +28,10 @@ class Origins:
 
     def add(self, place: int, entry: dict[str, Any]) -> None:
         """Add the entry of a span that ended in an error; `place` is above those added before."""
-        raised: list[dict[str, Any]] = [e["attributes"] for e in entry["events"] if e["name"] == "exception"]
+        raised: list[dict[str, Any]] = [e["attributes"] for e in entry["events"] if e["name"] == semconv.EXCEPTION]
         last: dict[str, Any] = raised[-1] if raised else {}
-        kind = str(last.get("exception.type") or entry["attributes"].get("error.type") or "")
-        stack = last.get("exception.stacktrace")
+        kind = str(last.get(semconv.EXCEPTION_TYPE) or entry["attributes"].get(semconv.ERROR_TYPE) or "")
+        stack = last.get(semconv.EXCEPTION_STACKTRACE)
         site = stack.rpartition("\n")[2] if isinstance(stack, str) and not stack.startswith("[REDACTED") else ""
         self._places.append(place)
         self._ends.append(min(max(0, entry["end_ns"]), _LATEST))

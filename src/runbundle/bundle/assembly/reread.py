@@ -18,6 +18,7 @@ from runbundle.errors import MalformedBundle
 from runbundle.format.events import Event
 from runbundle.format.layout import EVENTS
 from runbundle.redaction.receipt import read_receipt
+from runbundle.signals import own
 
 _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
 _IDS, _BODY = 48, 60
@@ -74,8 +75,8 @@ def _span(events: list[dict[str, Any]]) -> dict[str, Any] | None:
     if started is None or ended is None:
         return None
     attributes: dict[str, Any] = ended["attributes"]
-    if read_receipt(attributes.get("runbundle.redaction")) is None:
-        attributes.pop("runbundle.redaction", None)
+    if read_receipt(attributes.get(own.RECEIPT)) is None:
+        attributes.pop(own.RECEIPT, None)
     entry: dict[str, Any] = {
         "trace_id": started["trace_id"],
         "span_id": started["span_id"],

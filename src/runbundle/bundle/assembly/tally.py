@@ -10,10 +10,11 @@ from typing import Any
 from runbundle.bundle.assembly.timeline import Span, parent_missing
 from runbundle.format.base import CaptureWord
 from runbundle.redaction.markers import is_marker
+from runbundle.signals import own, semconv
 from runbundle.signals.reading import LARGEST, count_of, text_of, whole_of
 
 _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
-_LOST = {"runbundle.spans.dropped": "journal", "runbundle.spans.unfollowed": "live_spans"}
+_LOST = {own.SPANS_DROPPED: "journal", own.SPANS_UNFOLLOWED: "live_spans"}
 """What a local root says was lost, and by which reason it is counted."""
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
 
@@ -68,7 +69,7 @@ class Tally:
         self._usages(span, attributes)
         self._losses(span, attributes, parent_here=parent_here)
         self._children(span)
-        if attributes.get("runbundle.run.id", self._run_id) == self._run_id:
+        if attributes.get(own.RUN_ID, self._run_id) == self._run_id:
             self._root(span, parent_here=parent_here)
 
     def captured(self, words: Mapping[str, list[CaptureWord]]) -> None:
@@ -77,12 +78,12 @@ class Tally:
             self._captured.update(of_key)
 
     def _about(self, span: Span, attributes: dict[str, Any]) -> None:
-        sha256, tool = text_of(attributes, "runbundle.contract.sha256"), text_of(attributes, "gen_ai.tool.name")
+        sha256, tool = text_of(attributes, own.CONTRACT_SHA256), text_of(attributes, semconv.TOOL_NAME)
         if sha256 is not None and tool is not None:
-            said = {"version": text_of(attributes, "runbundle.contract.version") or "", "sha256": sha256}
+            said = {"version": text_of(attributes, own.CONTRACT_VERSION) or "", "sha256": sha256}
             self.contracts[tool] = max(said, self.contracts.get(tool, said), key=lambda c: sorted(c.items()))
         if span.op == "model":
-            for key in ("gen_ai.response.model", "gen_ai.request.model"):
+            for key in (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL):
                 model = text_of(attributes, key)
                 if model is not None:
                     self.models.add(model)
@@ -92,15 +93,15 @@ class Tally:
 
     def _usages(self, span: Span, attributes: dict[str, Any]) -> None:
         for key in attributes:
-            if key.startswith("gen_ai.usage."):
+            if key.startswith(semconv.USAGE):
                 value = whole_of(attributes, key)
                 if value is not None and value >= 0:
                     into = self._usage_of_agents if span.op == "agent" else self._usage
-                    into[key.removeprefix("gen_ai.usage.").replace(".", "_")] += value
+                    into[key.removeprefix(semconv.USAGE).replace(".", "_")] += value
 
     def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool) -> None:
-        if "runbundle.spans.started" in attributes:
-            self._expected = (self._expected or 0) + count_of(attributes, "runbundle.spans.started")
+        if own.SPANS_STARTED in attributes:
+            self._expected = (self._expected or 0) + count_of(attributes, own.SPANS_STARTED)
         for key, reason in _LOST.items():
             if key in attributes:
                 self._dropped[reason] += count_of(attributes, key)
@@ -111,9 +112,9 @@ class Tally:
 
     def _children(self, span: Span) -> None:
         for event in span.record["events"]:
-            run_id = event["attributes"].get("runbundle.child.run.id") if event["name"] == "runbundle.child" else None
+            run_id = event["attributes"].get(own.CHILD_RUN_ID) if event["name"] == own.CHILD else None
             if isinstance(run_id, str) and len(self.children) < _MOST_CHILDREN:
-                name = event["attributes"].get("runbundle.name")
+                name = event["attributes"].get(own.NAME)
                 child = {"run_id": run_id, "span_id": span.record["span_id"]}
                 self.children.append(
                     {**child, "name": name} if isinstance(name, str) and not is_marker(name) else child
@@ -121,7 +122,7 @@ class Tally:
 
     def _root(self, span: Span, *, parent_here: bool) -> None:
         if span.op == "run":
-            if "runbundle.resumed.from" not in span.attributes:
+            if own.RESUMED_FROM not in span.attributes:
                 self._begun_as[_attempt(span)] += 1
             self.begun = span if self.begun is None else min(self.begun, span, key=lambda s: s.order)
             self.final = span if self.final is None else max(self.final, span, key=_last)
@@ -134,7 +135,7 @@ class Tally:
             self.begun = self.final = self._implicit
             self._begun_as[1] += 1
         self.children.sort(key=lambda child: (child["run_id"], child["span_id"]))
-        resumed = self.final is not None and "runbundle.resumed.from" in self.final.attributes
+        resumed = self.final is not None and own.RESUMED_FROM in self.final.attributes
         resumed_ns = self.final.record["start_ns"] if self.final is not None and resumed else -1
         for start_ns, span_id in sorted(self._open, key=lambda span: span[1]):
             (self.cut_off if start_ns < resumed_ns else self.open_spans).append(span_id)
@@ -180,7 +181,7 @@ class Tally:
 
 def _attempt(span: Span) -> int:
     """Return which attempt at the run's work a run span is; one that does not say so is the first."""
-    return count_of(span.attributes, "runbundle.run.attempt") or 1
+    return count_of(span.attributes, own.RUN_ATTEMPT) or 1
 
 
 def _last(span: Span) -> tuple[int, tuple[int, str, str]]:

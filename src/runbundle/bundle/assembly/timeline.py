@@ -13,9 +13,10 @@ import orjson
 
 from runbundle.format.base import CaptureWord
 from runbundle.format.identity import well_formed
-from runbundle.redaction.permitted.values import RECEIPT
 from runbundle.redaction.receipt import Receipt, read_trusted
-from runbundle.signals.operations import Operation, attributes_of, operation, span_name
+from runbundle.signals import own, semconv
+from runbundle.signals.names import name_from
+from runbundle.signals.operations import Operation, attributes_of, operation
 from runbundle.signals.reading import count_of, text_of
 
 SEALED, NEW = b"0", b"1"
@@ -31,10 +32,12 @@ FAILED = ("error", "blocked", "cancelled")
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
 _JOINED = ("signed", "trace", "token", "any")
 _EVENT_TYPES = {
-    "runbundle.policy.decision": "policy.decision",
-    "runbundle.score": "score",
-    "gen_ai.evaluation.result": "score",
+    own.DECISION: "policy.decision",
+    semconv.EVALUATION_RESULT: "score",
 }
+
+_ON_STARTS = {"lane": own.LANE, "effect": own.EFFECT, "joined": own.JOINED}
+"""Fields of `span.started`, and the attributes that say them."""
 
 
 class Span(NamedTuple):
@@ -60,7 +63,7 @@ class Span(NamedTuple):
     @property
     def begins_run(self) -> bool:
         """Whether the run begins with it: what is above it, if anything, is not part of the run."""
-        return self.op == "run" or self.attributes.get("runbundle.implicit") is True
+        return self.op == "run" or self.attributes.get(own.IMPLICIT) is True
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -79,10 +82,12 @@ class Span(NamedTuple):
         """The error it ended with, if any: type, message as redacted, and the span where it began, if given."""
         if self.status not in FAILED:
             return None
-        raised: list[dict[str, Any]] = [e["attributes"] for e in self.record["events"] if e["name"] == "exception"]
+        raised: list[dict[str, Any]] = [
+            e["attributes"] for e in self.record["events"] if e["name"] == semconv.EXCEPTION
+        ]
         last: dict[str, Any] = raised[-1] if raised else {}
-        kind = text_of(self.attributes, "error.type") or text_of(last, "exception.type") or "error"
-        message = text_of(last, "exception.message") or self.record["status_message"]
+        kind = text_of(self.attributes, semconv.ERROR_TYPE) or text_of(last, semconv.EXCEPTION_TYPE) or "error"
+        message = text_of(last, semconv.EXCEPTION_MESSAGE) or self.record["status_message"]
         said = {"type": kind, "message": message, "span_id": began}
         return {key: value for key, value in said.items() if value}
 
@@ -92,9 +97,9 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     if not ended:
         known = attributes_of(entry.get("label", ""))
         if entry.get("lane"):
-            known["runbundle.lane"] = entry["lane"]
+            known[own.LANE] = entry["lane"]
         entry = {
-            "name": span_name(known), "events": [], "links": [], "status_code": 0, "status_message": "",
+            "name": name_from(known), "events": [], "links": [], "status_code": 0, "status_message": "",
             "scope": {}, "dropped": {}, "remote_parent": True, **entry,
             "end_ns": entry["start_ns"], "attributes": {**known, **entry.get("attributes", {})},
         }  # fmt: skip
@@ -103,12 +108,12 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = ended_as(entry) if ended else "interrupted"
-    return Span(entry, op, read_trusted(attributes.get("runbundle.redaction")), ended, status)
+    return Span(entry, op, read_trusted(attributes.get(own.RECEIPT)), ended, status)
 
 
 def ended_as(entry: dict[str, Any]) -> str:
     """Return the status with which the span of an entry ended: the one that it states, else its code's."""
-    stated = entry["attributes"].get("runbundle.status")
+    stated = entry["attributes"].get(own.STATUS)
     return stated if stated in _STATED else _STATUS.get(entry["status_code"], "unset")
 
 
@@ -117,14 +122,14 @@ def bare(span: Span) -> Span:
 
     Each is stated as events.jsonl can state it: what is read back from there comes to the same.
     """
-    attributes: dict[str, Any] = {RECEIPT: '{"n":[["span","failed","drop"]]}', **attributes_of(span.op)}
+    attributes: dict[str, Any] = {own.RECEIPT: '{"n":[["span","failed","drop"]]}', **attributes_of(span.op)}
     if span.status in _STATED:
-        attributes["runbundle.status"] = span.status
-    if span.attributes.get("runbundle.implicit") is True:
-        attributes["runbundle.implicit"] = True
-    if "runbundle.spans.started" in span.attributes:
-        attributes["runbundle.spans.started"] = count_of(span.attributes, "runbundle.spans.started")
-    for key in ("runbundle.run.id", "runbundle.tenant.id"):
+        attributes[own.STATUS] = span.status
+    if span.attributes.get(own.IMPLICIT) is True:
+        attributes[own.IMPLICIT] = True
+    if own.SPANS_STARTED in span.attributes:
+        attributes[own.SPANS_STARTED] = count_of(span.attributes, own.SPANS_STARTED)
+    for key in (own.RUN_ID, own.TENANT_ID):
         said = span.attributes.get(key)
         if isinstance(said, str) and well_formed(said):
             attributes[key] = said
@@ -132,7 +137,7 @@ def bare(span: Span) -> Span:
         **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
-    return Span(record, span.op, read_trusted(attributes[RECEIPT]), span.ended, span.status)
+    return Span(record, span.op, read_trusted(attributes[own.RECEIPT]), span.ended, span.status)
 
 
 def span_lines(
@@ -151,8 +156,8 @@ def span_lines(
             if parent_missing(span, parent_here=parent_here):
                 common["parent_missing"] = True
     started: dict[str, Any] = {**common, "attributes": {}}
-    for field in ("lane", "effect", "joined"):
-        said = text_of(span.attributes, f"runbundle.{field}")
+    for field, key in _ON_STARTS.items():
+        said = text_of(span.attributes, key)
         if said and (field != "joined" or said in _JOINED):
             started[field] = said
     if record["links"]:

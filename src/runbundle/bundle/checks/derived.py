@@ -46,7 +46,7 @@ _EVIDENCE = """
     schema run_id retrievals.trace_id retrievals.span_id retrievals.retriever
     retrievals.query.digest retrievals.query.bytes retrievals.query.view retrievals.query.capture
     retrievals.documents.id retrievals.documents.rank retrievals.documents.uri retrievals.documents.title
-    retrievals.documents.score retrievals.documents.digest retrievals.documents.bytes retrievals.documents.view
+    retrievals.documents.score retrievals.documents.digest retrievals.documents.bytes
     retrievals.documents.capture retrievals.documents.cited_by
 """
 DERIVED: dict[str, frozenset[str]] = {

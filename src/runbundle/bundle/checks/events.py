@@ -13,6 +13,7 @@ from runbundle.format.run import RunIndex
 from runbundle.redaction.markers import is_digest, is_marker
 from runbundle.redaction.permitted.safe_text import has_credential_format
 from runbundle.redaction.receipt import Receipt, read_receipt
+from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 
 _RANK = {
@@ -20,7 +21,7 @@ _RANK = {
     "span.ended": 4, "run.ended": 5,
 }  # fmt: skip
 _MARKED_KINDS = ("content", "messages")
-_MAY_HAVE_VIEWS = ("runbundle.result", "exception.message")  # as far as a policy or a contract lets them
+_MAY_HAVE_VIEWS = (own.RESULT, semconv.EXCEPTION_MESSAGE)  # as far as a policy or a contract lets them
 
 _APART = '"\x00"'
 
@@ -86,9 +87,9 @@ class EventChecks:
             ids = _ids(event["trace_id"], event["span_id"])
             if ids not in self._spans:
                 self._mentioned.setdefault(ids, number)
-        if ended and "runbundle.redaction" not in event["attributes"] and event.get("status") != "interrupted":
+        if ended and own.RECEIPT not in event["attributes"] and event.get("status") != "interrupted":
             self._add("RB402", "a span has no receipt of its redaction", file=self._file, line=number)
-        receipt = read_receipt(event["attributes"].get("runbundle.redaction"))
+        receipt = read_receipt(event["attributes"].get(own.RECEIPT))
         if receipt is not None and ended:
             self._sum(receipt)
         for key, value in event["attributes"].items():

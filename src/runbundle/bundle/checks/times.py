@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from runbundle.format.run import RunIndex
-from runbundle.signals.records import COERCED, COERCED_WORDS, REPLACED
+from runbundle.signals import own
+from runbundle.signals.records import COERCED_WORDS, REPLACED
 
 Add = Callable[..., None]
 
@@ -31,7 +32,7 @@ class TimeChecks:
         if not self._first[1]:
             self._first = time_ns, number
         self._last = time_ns, number
-        said = event["attributes"].get(COERCED)
+        said = event["attributes"].get(own.COERCED)
         if isinstance(said, list) and event["type"] in ("span.ended", "log"):
             words = sorted({word for word in said if isinstance(word, str)} & COERCED_WORDS)  # pyright: ignore[reportUnknownVariableType] - any JSON
             if words:
@@ -55,7 +56,7 @@ class TimeChecks:
         """Check the end of a span; `parent` as above."""
         attributes = event["attributes"]
         # As above: the first span of another process says how many it started, and may have been given a lane.
-        same_clock = "runbundle.lane" in attributes and "runbundle.spans.started" not in attributes
+        same_clock = own.LANE in attributes and own.SPANS_STARTED not in attributes
         if not begun:
             self._say("RB310", number, "a span ends before it begins")
         elif parent is not None and same_clock:

@@ -6,6 +6,7 @@ import click
 
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
 from runbundle.cli.printing import say
+from runbundle.signals import own
 
 if TYPE_CHECKING:
     from runbundle.bundle.reader import Bundle
@@ -232,9 +233,9 @@ def _print_span(events: list[dict[str, Any]]) -> None:
         say()
         say(f"+{after}  {event['type']}  {event['name']}  {' '.join(said)}".rstrip())
         for key, value in sorted(event["attributes"].items()):
-            if key != "runbundle.redaction":
+            if key != own.RECEIPT:
                 say(cut(f"    {key} = {value}"))
-        receipt = event["attributes"].get("runbundle.redaction")
+        receipt = event["attributes"].get(own.RECEIPT)
         if receipt:
             _print_receipt(receipt)
 

@@ -8,6 +8,7 @@ from typing import Any, cast
 from runbundle.contracts.approval import NOBODY, Decider, Decision, ToolCall, default_decider
 from runbundle.otel import active
 from runbundle.otel.agent.capture import arguments_of, signature_of
+from runbundle.signals import own
 
 
 def decision_needed(
@@ -27,7 +28,7 @@ def decision_attributes(call: ToolCall, decision: Decision) -> dict[str, str]:
     # The rule says as much as the default reason does, of which redaction would leave a digest.
     reason = "" if decision.reason == NOBODY else decision.reason
     said = {"decision": decision.outcome, "rule": decision.rule, "reason": reason, "tool": call.tool}
-    return {f"runbundle.policy.{key}": value for key, value in said.items() if value}
+    return {own.POLICY[key]: value for key, value in said.items() if value}
 
 
 def all_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:

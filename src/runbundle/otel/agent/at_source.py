@@ -15,18 +15,17 @@ from opentelemetry.trace import Link, Span, SpanKind
 from runbundle.format.identity import NO_RUN, RunKey, tenant_of
 from runbundle.otel import active
 from runbundle.otel.belonging.beside import Beside, with_beside
-from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY
-from runbundle.redaction.captured import CAPTURE, Said, with_said
+from runbundle.redaction.captured import Said, with_said
 from runbundle.redaction.markers import marker
-from runbundle.redaction.messages import MESSAGES
-from runbundle.redaction.permitted.values import RECEIPT, allowed
+from runbundle.redaction.permitted.values import allowed
+from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.names import derived_names
 from runbundle.signals.records import EventRecord, ResourceRecord, ScopeRecord, SpanRecord
 
 _NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
 _NO_RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}
-_ABOUT = ("gen_ai.tool.name", RECEIPT, MESSAGES)
+_ABOUT = (semconv.TOOL_NAME, own.RECEIPT, own.MESSAGES)
 """What a span says by which its further values are redacted, or that goes on with each of them."""
 _UNNAMED = marker("name")
 _PLAIN = frozenset({"name", "id", "number", "own"})
@@ -41,7 +40,7 @@ def start(name: str, context: Context, kind: SpanKind, attributes: dict[str, Any
     shown = (
         name
         if name in derived_names(plain)[1]
-        else active.redactor_at_source().shown_name(name, plain, tenant_of(plain.get(TENANT_ID_KEY)))
+        else active.redactor_at_source().shown_name(name, plain, tenant_of(plain.get(own.TENANT_ID)))
     )
     beside = None
     if handle is not None:
@@ -73,10 +72,10 @@ def set_value(span: Span, key: str, text: str, said: Said) -> None:
         return
     beside = None if owned else _beside(span)
     known = beside.attributes if beside is not None else _said_by(span)
-    words = known.get(CAPTURE)
+    words = known.get(own.CAPTURE)
     attributes = {key: text}
     if words is not None or said.word != "whole" or said.chunked:
-        attributes[CAPTURE] = with_said(words, {key: said})
+        attributes[own.CAPTURE] = with_said(words, {key: said})
     if owned:
         span.set_attributes(attributes)
         return
@@ -101,7 +100,7 @@ def add_event(span: Span, name: str, attributes: Mapping[str, Any]) -> None:
         span.add_event(event["name"], event["attributes"], now)
         if beside is not None:
             beside.events.append((event["name"], now, name, dict(attributes)))
-    _put(span, {RECEIPT: redacted["attributes"][RECEIPT]}, beside)
+    _put(span, {own.RECEIPT: redacted["attributes"][own.RECEIPT]}, beside)
 
 
 def record_exception(span: Span, error: BaseException, attributes: Mapping[str, Any] | None) -> None:
@@ -135,7 +134,7 @@ def _owned(span: Span) -> bool:
 def _is_plain(key: str, value: Any) -> bool:
     """Tell whether an attribute may stand as it is, whatever else is on the span."""
     kind = SPAN_KEYS.get(key)
-    return kind in _PLAIN and allowed(kind, key, value) and key != CAPTURE
+    return kind in _PLAIN and allowed(kind, key, value) and key != own.CAPTURE
 
 
 def _show(span: Span, attributes: Mapping[str, Any], said: Mapping[str, Any], beside: Beside | None) -> None:
@@ -175,7 +174,7 @@ def _run_of(span: Span) -> RunKey:
         member = handle.membership.member_of(span)
         return member.key if member is not None else NO_RUN
     said = _said_by(span)
-    return RunKey(tenant_of(said.get(TENANT_ID_KEY)), str(said.get(RUN_ID_KEY, "")))
+    return RunKey(tenant_of(said.get(own.TENANT_ID)), str(said.get(own.RUN_ID, "")))
 
 
 def _record(

@@ -16,11 +16,11 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from runbundle.otel import active
-from runbundle.otel.belonging.claims import RUN_ID_KEY
-from runbundle.otel.belonging.joining import ENTRY, token_of
+from runbundle.otel.belonging.joining import token_of
 from runbundle.otel.belonging.lanes import name_of
 from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.belonging.spawning import within
+from runbundle.signals import own
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -67,7 +67,7 @@ def carrier() -> dict[str, str]:
         membership = _membership()
         sender = membership.sender() if membership is not None else None
         if membership is not None and sender is not None:
-            headers["baggage"] = f"{ENTRY}={quote_plus(token_of(membership.claims.keys, sender))}"
+            headers["baggage"] = f"{own.RUN_TOKEN}={quote_plus(token_of(membership.claims.keys, sender))}"
             _mind_key()
     except Exception:  # noqa: BLE001 - never raise into the application: the receiver's work becomes a run of its own
         _log.error("a carrier could not be made; what it is sent with will not join the run")
@@ -113,7 +113,7 @@ def _context_of(headers: object) -> Context:
         # By ourselves: whatever else is in that header, and whether the application has baggage propagated.
         for entry in given.get("baggage", "")[:_HEADER_LIMIT].split(","):
             name, _, value = entry.partition("=")
-            if name.strip() in (ENTRY, RUN_ID_KEY):
+            if name.strip() in (own.RUN_TOKEN, own.RUN_ID):
                 value = unquote_plus(value.partition(";")[0].strip())
                 context = baggage.set_baggage(name.strip(), value, context)
     return context

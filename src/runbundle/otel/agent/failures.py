@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from runbundle.otel.agent.at_source import add_event, record_exception, set_attributes
 from runbundle.redaction.permitted.values import is_name
+from runbundle.signals import semconv
 
 _MEMBERS = 4
 
@@ -46,11 +47,11 @@ def type_name(error: BaseException) -> str:
 def record(span: Span, error: BaseException) -> None:
     """Set the span's status to error, with the exception as an event and its type as an attribute."""
     name = type_name(error)
-    set_attributes(span, {"error.type": name})
+    set_attributes(span, {semconv.ERROR_TYPE: name})
     try:
         record_exception(span, error, _without_inputs(error))
     except Exception:  # noqa: BLE001 - an exception whose __str__ raises must not hide itself
-        add_event(span, "exception", {"exception.type": name})
+        add_event(span, semconv.EXCEPTION, {semconv.EXCEPTION_TYPE: name})
     span.set_status(Status(StatusCode.ERROR))
 
 
@@ -74,4 +75,4 @@ def _without_inputs(error: BaseException) -> dict[str, str] | None:
         return None
     problems = error.errors(include_input=False, include_url=False, include_context=False)
     places = (f"{'.'.join(str(step) for step in problem['loc'])}: {problem['type']}" for problem in problems)
-    return {"exception.message": f"validation of {error.title} failed: {', '.join(places)}"}
+    return {semconv.EXCEPTION_MESSAGE: f"validation of {error.title} failed: {', '.join(places)}"}

@@ -18,9 +18,9 @@ from runbundle.otel.agent.at_source import set_value
 from runbundle.otel.agent.capture import capture
 from runbundle.otel.agent.leaves import type_of
 from runbundle.otel.ids import new_run_id
-from runbundle.redaction.captured import CAPTURE, with_said
+from runbundle.redaction.captured import with_said
 from runbundle.redaction.markers import marker
-from runbundle.redaction.permitted.values import CLAIMED
+from runbundle.signals import own
 
 P = ParamSpec("P")
 MAX_TEXT = 4096
@@ -95,7 +95,7 @@ def with_value(attributes: dict[str, Any], key: str, value: Any, *, as_text: boo
     seen = capture(value)
     attributes[key] = _plain(seen.text) if as_text else seen.text
     if seen.word != "whole":
-        attributes[CAPTURE] = with_said(attributes.get(CAPTURE), {key: seen.said})
+        attributes[own.CAPTURE] = with_said(attributes.get(own.CAPTURE), {key: seen.said})
     return attributes
 
 
@@ -112,7 +112,7 @@ def run_id_of(value: object, attributes: dict[str, Any]) -> str:
         if valid_run_id(text):
             return text
         digest = hashlib.sha256(text.encode()).hexdigest()
-        attributes[CLAIMED] = text if len(text) <= MAX_TEXT else f"sha256:{digest}"
+        attributes[own.CLAIMED_RUN_ID] = text if len(text) <= MAX_TEXT else f"sha256:{digest}"
         mention("a run was given an id that cannot be one; it has one of ours, and its bundle names the claim")
     return new_run_id()
 

@@ -5,8 +5,9 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
 from runbundle.otel import active
-from runbundle.otel.belonging.claims import RUN, RUN_ID_KEY, RunScope
-from runbundle.otel.belonging.joining import ENTRY, Sender, token_of
+from runbundle.otel.belonging.claims import RUN, RunScope
+from runbundle.otel.belonging.joining import Sender, token_of
+from runbundle.signals import own
 
 _UNSAMPLED = otel_context.create_key("runbundle-unsampled")
 
@@ -17,9 +18,9 @@ def with_scope(scope: RunScope, context: Context) -> Context:
     handle = active.get()
     if handle is not None:
         token = token_of(handle.membership.claims.keys, Sender(scope.tenant_id, scope.run_id))
-        context = baggage.set_baggage(ENTRY, token, context)
+        context = baggage.set_baggage(own.RUN_TOKEN, token, context)
     # What came with a request must not be handed on as if this run were a part of it.
-    for stale in (RUN_ID_KEY,) if handle is not None else (RUN_ID_KEY, ENTRY):
+    for stale in (own.RUN_ID,) if handle is not None else (own.RUN_ID, own.RUN_TOKEN):
         if baggage.get_baggage(stale, context) is not None:
             context = baggage.remove_baggage(stale, context)
     return context

@@ -24,6 +24,7 @@ from runbundle.otel.agent.plain import Walk
 from runbundle.otel.agent.run_context import current_scope
 from runbundle.otel.belonging.claims import RunScope
 from runbundle.redaction.markers import is_marker
+from runbundle.signals import own, semconv
 
 MAX_DOCUMENTS = 10_000
 """Documents that are taken from one call; further ones are counted as lost."""
@@ -49,15 +50,15 @@ class RunHandle:
         """Set the run's final result. Has effect in the process that began the run, until the run ends."""
         root = self._scope.root if self._scope else None
         if root is not None:
-            put(root, "runbundle.result", value)
-            set_attributes(root, {"runbundle.result.kind": kind_of(value)})
+            put(root, own.RESULT, value)
+            set_attributes(root, {own.RESULT_KIND: kind_of(value)})
 
     @total
     def policy_decision(self, decision: approval.Outcome, *, rule: str = "", reason: str = "", tool: str = "") -> None:
         """Record what a policy decided about the current call."""
         said = {"decision": decision, "rule": rule, "reason": reason, "tool": tool}
-        texts = {f"runbundle.policy.{key}": text_of(value) for key, value in said.items()}
-        self._emit("runbundle.policy.decision", {key: text for key, text in texts.items() if text})
+        texts = {own.POLICY[key]: text_of(value) for key, value in said.items()}
+        self._emit(own.DECISION, {key: text for key, text in texts.items() if text})
 
     @total
     def add_evidence(
@@ -77,9 +78,9 @@ class RunHandle:
             return
         common: dict[str, Any] = {}
         if query is not None:
-            _with_text(common, "runbundle.query", query)
+            _with_text(common, own.QUERY, query)
         if name := text_of(retriever):
-            common["runbundle.retriever.name"] = name
+            common[own.RETRIEVER_NAME] = name
         first = integer_of(first_rank)
         for number, document in enumerate(_each(documents)):
             if number >= MAX_DOCUMENTS:
@@ -87,7 +88,7 @@ class RunHandle:
                 break
             if document is not None:
                 rank = number + (1 if first is None else first)
-                self._emit("runbundle.evidence", _document(document, rank, dict(common)))
+                self._emit(own.EVIDENCE, _document(document, rank, dict(common)))
 
     @total
     def score(self, name: str, value: float, *, label: str = "") -> None:
@@ -98,32 +99,32 @@ class RunHandle:
             if word or is_marker(said):
                 lost("score")
             word = word or said
-        attributes: dict[str, Any] = {"gen_ai.evaluation.name": text_of(name, "score")}
+        attributes: dict[str, Any] = {semconv.EVALUATION_NAME: text_of(name, "score")}
         if number is not None:
-            attributes["gen_ai.evaluation.score.value"] = float(number)
+            attributes[semconv.SCORE_VALUE] = float(number)
         if word:
-            attributes["gen_ai.evaluation.score.label"] = word
+            attributes[semconv.SCORE_LABEL] = word
         if len(attributes) > 1:
-            self._emit("gen_ai.evaluation.result", attributes)
+            self._emit(semconv.EVALUATION_RESULT, attributes)
 
     @total
     def event(self, name: str, **attributes: Any) -> None:
         """Record an event of your own. Its attributes are kept only if `configure(safe_keys=...)` names them."""
         body = {text_of(key): attribute_of(value) for key, value in attributes.items() if value is not None}
-        self._emit("runbundle.event", {"runbundle.event.name": text_of(name, "event"), **body})
+        self._emit(own.EVENT, {own.EVENT_NAME: text_of(name, "event"), **body})
 
     @total
     def usage(self, *, input_tokens: int = 0, output_tokens: int = 0, model: str = "") -> None:
         """Set what the current model call used."""
         span = trace.get_current_span()
-        for key, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
+        for key, value in ((semconv.INPUT_TOKENS, input_tokens), (semconv.OUTPUT_TOKENS, output_tokens)):
             number = integer_of(value) if value is not None else None  # pyright: ignore[reportUnnecessaryComparison]
             if number is not None:
-                set_attributes(span, {f"gen_ai.usage.{key}": number})
+                set_attributes(span, {key: number})
             elif value is not None:  # pyright: ignore[reportUnnecessaryComparison]
                 lost("usage")
         if text := text_of(model):
-            set_attributes(span, {"gen_ai.response.model": text})
+            set_attributes(span, {semconv.RESPONSE_MODEL: text})
 
     def _emit(self, name: str, attributes: dict[str, Any]) -> None:
         if self._scope is not None:
@@ -157,22 +158,22 @@ def _document(document: Any, rank: int, attributes: dict[str, Any]) -> dict[str,
     if not fields:
         content = document
     identity = fields.get("id")
-    attributes["runbundle.document.id"] = text_of(rank if identity is None else identity)
-    if not attributes["runbundle.document.id"]:
-        attributes["runbundle.document.id"] = str(rank)
-    attributes["runbundle.document.rank"] = rank
-    for name in ("uri", "title"):
+    attributes[own.DOCUMENT_ID] = text_of(rank if identity is None else identity)
+    if not attributes[own.DOCUMENT_ID]:
+        attributes[own.DOCUMENT_ID] = str(rank)
+    attributes[own.DOCUMENT_RANK] = rank
+    for name, key in (("uri", own.DOCUMENT_URI), ("title", own.DOCUMENT_TITLE)):
         if fields.get(name) is not None:
-            attributes[f"runbundle.document.{name}"] = text_of(fields[name])
+            attributes[key] = text_of(fields[name])
     score = fields.get("score")
     if score is not None:
         number = number_of(score)
         if number is None:
             lost("document_score")
         else:
-            attributes["runbundle.document.score"] = number
+            attributes[own.DOCUMENT_SCORE] = number
     if content is not None:
-        _with_text(attributes, "runbundle.document.content", content)
+        _with_text(attributes, own.DOCUMENT_CONTENT, content)
     return attributes
 
 

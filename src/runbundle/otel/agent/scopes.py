@@ -23,7 +23,9 @@ from runbundle.otel.agent.given import (
 )
 from runbundle.otel.agent.run_context import current_scope, unrecorded, with_scope
 from runbundle.otel.agent.run_handle import RunHandle
-from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope, note_trace
+from runbundle.otel.belonging.claims import RunScope, note_trace
+from runbundle.signals import own, semconv
+from runbundle.signals.names import EXECUTE_TOOL, span_name
 
 
 class SpanScope:
@@ -74,9 +76,9 @@ class SpanScope:
     def _name_run(self, run: RunScope | None) -> None:
         """Say whose the span is: no boundary will."""
         if run is not None:
-            self._attributes[RUN_ID_KEY] = run.run_id
+            self._attributes[own.RUN_ID] = run.run_id
             if run.tenant_id:
-                self._attributes[TENANT_ID_KEY] = run.tenant_id
+                self._attributes[own.TENANT_ID] = run.tenant_id
 
     def _link_to_parent(self, run: RunScope, context: Context) -> list[Link]:
         """Tell the run around this one that it has a child, and take over whose it is."""
@@ -84,15 +86,15 @@ class SpanScope:
         if parent is None:
             return []
         if parent.tenant_id and not run.tenant_id:
-            run.tenant_id = self._attributes["runbundle.tenant.id"] = parent.tenant_id
+            run.tenant_id = self._attributes[own.TENANT_ID] = parent.tenant_id
         if parent.session_id and not run.session_id:
-            run.session_id = self._attributes["runbundle.session.id"] = parent.session_id
-        name = self._attributes.get("runbundle.name", "")
-        at_source.add_event(span, "runbundle.child", {"runbundle.child.run.id": run.run_id, "runbundle.name": name})
-        self._attributes["runbundle.parent.run.id"] = parent.run_id
-        own = span.get_span_context()
-        self._attributes["runbundle.parent.span.id"] = format(own.span_id, "016x")
-        return [Link(own)]
+            run.session_id = self._attributes[own.SESSION_ID] = parent.session_id
+        name = self._attributes.get(own.NAME, "")
+        at_source.add_event(span, own.CHILD, {own.CHILD_RUN_ID: run.run_id, own.NAME: name})
+        self._attributes[own.PARENT_RUN_ID] = parent.run_id
+        here = span.get_span_context()
+        self._attributes[own.PARENT_SPAN_ID] = format(here.span_id, "016x")
+        return [Link(here)]
 
     def __enter__(self) -> RunHandle:
         self.start()
@@ -150,12 +152,12 @@ class SpanScope:
         """Record what the work returned, under the attribute that its kind has for it."""
         if self.output and self.span.is_recording():
             put(self.span, self.output, value)
-            if self.output == "runbundle.result":
-                at_source.set_attributes(self.span, {"runbundle.result.kind": kind_of(value)})
+            if self.output == own.RESULT:
+                at_source.set_attributes(self.span, {own.RESULT_KIND: kind_of(value)})
 
     def note(self, name: str) -> None:
         """Record an event of this span, whichever is the current one."""
-        at_source.add_event(self.span, "runbundle.event", {"runbundle.event.name": name})
+        at_source.add_event(self.span, own.EVENT, {own.EVENT_NAME: name})
 
     def finish(self, error: BaseException | None = None, *, status: Literal["", "abandoned", "waiting"] = "") -> None:
         """End the span, with the error if there is one.
@@ -174,7 +176,7 @@ class SpanScope:
                 said = "cancelled"
             record(span, error)
         if said:
-            at_source.set_attributes(span, {"runbundle.status": said})
+            at_source.set_attributes(span, {own.STATUS: said})
         span.end()
 
     def _passes_on(self, error: PolicyBlocked) -> bool:  # noqa: ARG002 - used by tool calls
@@ -186,7 +188,7 @@ class ToolScope(SpanScope):
     """The span of a tool call, which is entered only if the tool's policy admits the call."""
 
     def __init__(self, name: str, attributes: dict[str, Any], arguments: Callable[[], Mapping[str, Any]]) -> None:
-        super().__init__(f"execute_tool {name}", SpanKind.INTERNAL, attributes, output="gen_ai.tool.call.result")
+        super().__init__(span_name(EXECUTE_TOOL, name), SpanKind.INTERNAL, attributes, output=semconv.RESULT)
         self._tool, self._arguments = name, arguments
         self._refused = False
 
@@ -196,7 +198,7 @@ class ToolScope(SpanScope):
         return self
 
     def _question(self) -> tuple[approval.Decider, approval.ToolCall] | None:
-        call_id = self._attributes["gen_ai.tool.call.id"]
+        call_id = self._attributes[semconv.CALL_ID]
         return decision_needed(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
 
     def admit(self) -> None:
@@ -214,7 +216,7 @@ class ToolScope(SpanScope):
             self._settle(call, await approval.ask_async(decider, call))
 
     def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
-        at_source.add_event(self.span, "runbundle.policy.decision", decision_attributes(call, decision))
+        at_source.add_event(self.span, own.DECISION, decision_attributes(call, decision))
         refusal = approval.refusal(call, decision)
         if refusal is not None:
             self._refused = True

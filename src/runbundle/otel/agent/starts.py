@@ -7,10 +7,11 @@ from opentelemetry.trace import SpanKind
 
 from runbundle.otel.agent.given import integer_of, lost, mention, run_id_of, tenant_named, text_of, with_value
 from runbundle.otel.agent.scopes import SpanScope, ToolScope
-from runbundle.otel.belonging.claims import RUN_ID_KEY, RunScope
+from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.boundary.versions import versions_text
 from runbundle.otel.ids import new_call_id
-from runbundle.redaction.permitted.values import CLAIMED
+from runbundle.signals import own, semconv
+from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, RUN, STEP, span_name
 
 
 def start_run(
@@ -45,46 +46,51 @@ def start_run(
     not come among those of others, is replaced by a digest of it.
     """
     title = text_of(name, "run")
-    attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": title}
+    attributes: dict[str, Any] = {own.OP: RUN, own.NAME: title}
     scope = RunScope(run_id_of(run_id, attributes), tenant_id=tenant_named(tenant_id), session_id=text_of(session_id))
-    attributes[RUN_ID_KEY] = scope.run_id
+    attributes[own.RUN_ID] = scope.run_id
     if scope.tenant_id:
-        attributes["runbundle.tenant.id"] = scope.tenant_id
-    if resumed_from is not None and (run_id is None or CLAIMED in attributes):
+        attributes[own.TENANT_ID] = scope.tenant_id
+    if resumed_from is not None and (run_id is None or own.CLAIMED_RUN_ID in attributes):
         mention("a run was to be resumed without the id that it had; it is recorded as a new one")
         resumed_from = None
-    texts = ("request", request_id), ("session", session_id), ("user", user_id), ("case", case_id)
-    for key, value in (*((f"{field}.id", text) for field, text in texts), ("resumed.from", resumed_from)):
-        if value is not None:
-            attributes[f"runbundle.{key}"] = text_of(value)
-    for key, value in (("run.attempt", attempt), ("repeat", repeat)):
+    for key, text in (
+        (own.REQUEST_ID, request_id),
+        (own.SESSION_ID, session_id),
+        (own.USER_ID, user_id),
+        (own.CASE_ID, case_id),
+        (own.RESUMED_FROM, resumed_from),
+    ):
+        if text is not None:
+            attributes[key] = text_of(text)
+    for key, value in ((own.RUN_ATTEMPT, attempt), (own.REPEAT, repeat)):
         number = value if type(value) is int else integer_of(value) if value is not None else None
         if number is not None:
-            attributes[f"runbundle.{key}"] = number
+            attributes[key] = number
         elif value is not None:
             lost(key.rpartition(".")[2])
     if config is not None:
-        with_value(attributes, "runbundle.config", config)
-    attributes["runbundle.versions"] = versions_text()
-    return SpanScope(f"run {title}", SpanKind.INTERNAL, attributes, output="runbundle.result", run=scope)
+        with_value(attributes, own.CONFIG, config)
+    attributes[own.VERSIONS] = versions_text()
+    return SpanScope(span_name(RUN, title), SpanKind.INTERNAL, attributes, output=own.RESULT, run=scope)
 
 
 def start_agent(name: str, *, input: Any = None) -> SpanScope:  # noqa: A002 - the field's word for it
     """Begin the work of an agent: a span `invoke_agent {name}`."""
     name = text_of(name, "agent")
-    attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
+    attributes = {semconv.OPERATION: INVOKE_AGENT, semconv.AGENT_NAME: name}
     return SpanScope(
-        f"invoke_agent {name}",
+        span_name(INVOKE_AGENT, name),
         SpanKind.INTERNAL,
-        _with(attributes, "gen_ai.input.messages", input),
-        output="gen_ai.output.messages",
+        _with(attributes, semconv.INPUT_MESSAGES, input),
+        output=semconv.OUTPUT_MESSAGES,
     )
 
 
 def start_step(name: str) -> SpanScope:
     """Begin a named step: a span `step {name}`."""
     name = text_of(name, "step")
-    return SpanScope(f"step {name}", SpanKind.INTERNAL, {"runbundle.op": "step", "runbundle.name": name})
+    return SpanScope(span_name(STEP, name), SpanKind.INTERNAL, {own.OP: STEP, own.NAME: name})
 
 
 def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, attempt: int = 1) -> ToolScope:
@@ -95,17 +101,17 @@ def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, 
     """
     name = text_of(name, "tool")
     attributes: dict[str, Any] = {
-        "gen_ai.operation.name": "execute_tool",
-        "gen_ai.tool.name": name,
-        "gen_ai.tool.type": "function",
-        "gen_ai.tool.call.id": text_of(call_id) or new_call_id(),
+        semconv.OPERATION: EXECUTE_TOOL,
+        semconv.TOOL_NAME: name,
+        semconv.TOOL_TYPE: "function",
+        semconv.CALL_ID: text_of(call_id) or new_call_id(),
     }
     number = attempt if type(attempt) is int else integer_of(attempt)
     if number is None:
         lost("attempt")
     elif number != 1:
-        attributes["runbundle.attempt"] = number
-    attributes = _with(attributes, "gen_ai.tool.call.arguments", arguments)
+        attributes[own.ATTEMPT] = number
+    attributes = _with(attributes, semconv.ARGUMENTS, arguments)
     return ToolScope(name, attributes, lambda: _by_name(arguments))
 
 
@@ -115,17 +121,17 @@ def _by_name(arguments: Any) -> Mapping[str, Any]:
     return {} if arguments is None else {"0": arguments}
 
 
-def start_model(model: str, messages: Any = None, *, provider: str = "", operation: str = "chat") -> SpanScope:
+def start_model(model: str, messages: Any = None, *, provider: str = "", operation: str = CHAT) -> SpanScope:
     """Begin a model call: a span `chat {model}`."""
-    operation, model, provider = text_of(operation, "chat"), text_of(model, "model"), text_of(provider)
-    attributes = {"gen_ai.operation.name": operation, "gen_ai.request.model": model}
+    operation, model, provider = text_of(operation, CHAT), text_of(model, "model"), text_of(provider)
+    attributes = {semconv.OPERATION: operation, semconv.REQUEST_MODEL: model}
     if provider:
-        attributes["gen_ai.provider.name"] = provider
+        attributes[semconv.PROVIDER] = provider
     return SpanScope(
-        f"{operation} {model}",
+        span_name(operation, model),
         SpanKind.CLIENT,
-        _with(attributes, "gen_ai.input.messages", messages),
-        output="gen_ai.output.messages",
+        _with(attributes, semconv.INPUT_MESSAGES, messages),
+        output=semconv.OUTPUT_MESSAGES,
     )
 
 
@@ -133,15 +139,15 @@ def start_retriever(name: str, query: Any = None) -> SpanScope:
     """Begin a retrieval: a span `retrieval {name}`."""
     name = text_of(name, "retriever")
     attributes = {
-        "gen_ai.operation.name": "retrieval",
-        "gen_ai.data_source.id": name,
-        "runbundle.retriever.name": name,
+        semconv.OPERATION: RETRIEVAL,
+        semconv.DATA_SOURCE: name,
+        own.RETRIEVER_NAME: name,
     }
     return SpanScope(
-        f"retrieval {name}",
+        span_name(RETRIEVAL, name),
         SpanKind.CLIENT,
-        _with(attributes, "gen_ai.retrieval.query.text", query),
-        output="gen_ai.retrieval.documents",
+        _with(attributes, semconv.QUERY_TEXT, query),
+        output=semconv.DOCUMENTS,
     )
 
 

@@ -9,16 +9,13 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import Span
 
 from runbundle.format.identity import RunKey, valid_run_id
-from runbundle.otel.belonging.joining import ENTRY, Trust, claimed_run, sender_of
+from runbundle.otel.belonging.joining import Trust, claimed_run, sender_of
 from runbundle.otel.belonging.spawning import RunLanes
 from runbundle.process.mutex import Mutex
+from runbundle.signals import own
 
 RUN = otel_context.create_key("runbundle-run")
 """Under which a context holds its `RunScope`."""
-RUN_ID_KEY = "runbundle.run.id"
-"""Attribute key. As a baggage entry it is a claim that nothing proves."""
-
-TENANT_ID_KEY = "runbundle.tenant.id"
 
 _TOKENS = 2048  # remembered
 
@@ -78,10 +75,10 @@ class Claims:
         entries = baggage.get_all(context)
         if not entries or self._trust == "never":
             return _NOTHING
-        token = entries.get(ENTRY)
+        token = entries.get(own.RUN_TOKEN)
         if isinstance(token, str):
             return self._from_token(token)
-        plain = entries.get(RUN_ID_KEY)
+        plain = entries.get(own.RUN_ID)
         if not isinstance(plain, str):
             return _NOTHING
         if self._trust == "any" and valid_run_id(plain):

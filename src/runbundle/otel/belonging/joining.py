@@ -15,8 +15,6 @@ import orjson
 from runbundle.format.identity import valid_run_id
 from runbundle.redaction.permitted.safe_text import safe_name
 
-ENTRY = "runbundle.run"
-"""Key of the baggage entry."""
 LIMIT = 2048
 """Characters of a token; what is longer is none of ours."""
 Trust = Literal["signed", "any", "never"]
@@ -53,7 +51,7 @@ def sender_of(keys: tuple[bytes, ...], token: str) -> Sender | None:
     if len(token) > LIMIT or not dot or not token.isascii() or not 0 < len(signed) <= _KEYS * _MAC_CHARS:
         return None
     macs = [signed[at : at + _MAC_CHARS] for at in range(0, len(signed), _MAC_CHARS)]
-    if not any(hmac.compare_digest(mac, own) for own in [_mac(key, head) for key in keys] for mac in macs):
+    if not any(hmac.compare_digest(mac, ours) for ours in [_mac(key, head) for key in keys] for mac in macs):
         return None
     said = _said(head)
     if said is None:

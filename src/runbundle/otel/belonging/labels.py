@@ -7,6 +7,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 
 from runbundle.redaction.permitted.safe_text import safe_name
+from runbundle.signals import own, semconv
 from runbundle.signals.operations import Operation, operation
 
 
@@ -19,7 +20,7 @@ def attributes_of(span: Span) -> dict[str, Any]:
 def named(attributes: Mapping[str, Any]) -> tuple[Operation, str]:
     """Return what kind of work a span is, and that with its name if it has one that may be kept: `tool:find_order`."""
     op = operation(attributes)
-    for key in ("runbundle.name", "gen_ai.tool.name", "gen_ai.agent.name"):
+    for key in (own.NAME, semconv.TOOL_NAME, semconv.AGENT_NAME):
         name = attributes.get(key)
         if isinstance(name, str) and len(name) <= 64 and "/" not in name and safe_name(name):
             return op, f"{op}:{name}"

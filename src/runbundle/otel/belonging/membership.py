@@ -22,7 +22,7 @@ from runbundle.codec.coerce import hex_id
 from runbundle.format.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.beside import Beside
-from runbundle.otel.belonging.claims import RUN, RUN_ID_KEY, TENANT_ID_KEY, Claims, RunScope
+from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
 from runbundle.otel.belonging.labels import attributes_of, identity, named
 from runbundle.otel.belonging.lanes import Control, Lane, below, short_digest
@@ -30,6 +30,7 @@ from runbundle.otel.belonging.outside import Outside
 from runbundle.otel.belonging.spawning import RunLanes
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
+from runbundle.signals import own
 from runbundle.signals.operations import Operation, is_agent_work
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
@@ -113,14 +114,14 @@ class Membership:
     def enter(self, span: Span, parent_context: Context | None, beside: Beside | None = None) -> Member | None:
         """Find the run of a starting span; None if it is in none. `beside`: what it was given and does not show."""
         context = otel_context.get_current() if parent_context is None else parent_context
-        own, above = identity(span), span.parent
-        parent = self._live.get((own.trace_id, above.span_id)) if above else None
+        here, above = identity(span), span.parent
+        parent = self._live.get((here.trace_id, above.span_id)) if above else None
         remote = above is not None and above.is_remote
         attributes = attributes_of(span)
         if beside is not None:
             attributes.update(beside.attributes)
-        is_run, implicit, joined, claimed = attributes.get("runbundle.op") == "run", False, "", ""
-        run_id = attributes.get(RUN_ID_KEY) if is_run else None
+        is_run, implicit, joined, claimed = attributes.get(own.OP) == "run", False, "", ""
+        run_id = attributes.get(own.RUN_ID) if is_run else None
         scope = otel_context.get_value(RUN, context)
         if not isinstance(run_id, str) or not valid_run_id(run_id):
             if not isinstance(scope, RunScope):
@@ -129,7 +130,7 @@ class Membership:
                 else:
                     scope, joined, claimed = self._arrived(context, above, parent)
         else:
-            tenant_id = tenant_of(attributes.get(TENANT_ID_KEY))
+            tenant_id = tenant_of(attributes.get(own.TENANT_ID))
             if not isinstance(scope, RunScope) or (scope.tenant_id, scope.run_id) != (tenant_id, run_id):
                 scope = RunScope(run_id, tenant_id=tenant_id)
         if scope is None:
@@ -138,9 +139,9 @@ class Membership:
                 self.outside.span(library.name if library is not None else "")
                 return None
             implicit = is_run = True
-            run_id = hex_id(own.trace_id, 32)
+            run_id = hex_id(here.trace_id, 32)
             if above is not None:
-                run_id += "-" + hex_id(own.span_id, 16)
+                run_id += "-" + hex_id(here.span_id, 16)
             scope = RunScope(run_id)
         if parent is not None and parent.scope is not scope:
             parent = None
@@ -153,21 +154,21 @@ class Membership:
                     (parent.root or parent).unfollowed += 1
                 return None
             if is_run:
-                self._begin(scope, run, own.trace_id, attributes.get("runbundle.resumed.from"))
+                self._begin(scope, run, here.trace_id, attributes.get(own.RESUMED_FROM))
             if run.held and (loop := spawning.running_loop()) is not None:
                 self._watch(run, loop)
             member = self._place(scope, run, span, named(attributes), parent, is_run=is_run, joined=joined)
             member.implicit, member.claimed, member.begun = implicit, claimed, attributes
             member.start_ns, member.beside = span.start_time or 0, beside
-            ids = (own.trace_id, own.span_id)
+            ids = (here.trace_id, here.span_id)
             member.twin = self._live.get(ids)
             self._live[ids] = member
         return member
 
     def member_of(self, span: trace.Span) -> Member | None:
         """Return what is known of a live span; None for one that is in no run."""
-        own = span.get_span_context()
-        return self._live.get((own.trace_id, own.span_id))
+        here = span.get_span_context()
+        return self._live.get((here.trace_id, here.span_id))
 
     def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
         """Take an ended span out of the table."""
@@ -215,9 +216,9 @@ class Membership:
         scope = otel_context.get_value(RUN, context)
         if isinstance(scope, RunScope):
             return scope
-        own = trace.get_current_span(context).get_span_context()
-        member = self._live.get((own.trace_id, own.span_id))
-        return member.scope if member is not None and not own.is_remote else self._arrived(context, own, member)[0]
+        here = trace.get_current_span(context).get_span_context()
+        member = self._live.get((here.trace_id, here.span_id))
+        return member.scope if member is not None and not here.is_remote else self._arrived(context, here, member)[0]
 
     def _arrived(
         self, context: Context | None, above: SpanContext | None, parent: Member | None
@@ -284,14 +285,14 @@ class Membership:
         if known is not None and known[0] is context:  # the same for all branches of a fan-out
             control = known[1].control()
             return control.spawn(name, known[2]) if control is not None else None
-        own = trace.get_current_span(context).get_span_context()
-        under = self._live.get((own.trace_id, own.span_id))
+        here = trace.get_current_span(context).get_span_context()
+        under = self._live.get((here.trace_id, here.span_id))
         scope = self.scope_of(context)
         run = scope.lanes.get(self) if scope is not None else None
         control = run.control() if run is not None else None
         if control is None:
             return None
-        if under is None and control.under is not None and control.under.span_id == own.span_id:
+        if under is None and control.under is not None and control.under.span_id == here.span_id:
             under = control.under
         if run is not None and run.held:
             self._spawner = context, run, under
@@ -304,13 +305,13 @@ class Membership:
             return None
         run = self._run_of(scope)
         control = run.control()
-        own = trace.get_current_span(context).get_span_context()
-        member = self._live.get((own.trace_id, own.span_id))
+        here = trace.get_current_span(context).get_span_context()
+        member = self._live.get((here.trace_id, here.span_id))
         with self._lock:
             if member is not None and member.run is run:
                 lane = _lane_below(member, control)
             else:
-                lane = run.place(_base(scope, run, own.trace_id, None, control))
+                lane = run.place(_base(scope, run, here.trace_id, None, control))
             path = lane.next("remote")
             way = control.next("remote") if control is not None else ""
         # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
@@ -331,7 +332,7 @@ class Membership:
         joined: str,
     ) -> Member:
         op, label = named
-        control, own, above = run.control(), identity(span), span.parent
+        control, here, above = run.control(), identity(span), span.parent
         if is_run or (joined and scope.lane):
             parent = None
         before: Member | None = control.under if control is not None else None
@@ -342,7 +343,7 @@ class Membership:
         elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
             lane = _lane_below(before, control)  # it has ended, but was live when this task was created
         else:
-            lane = run.place(_base(scope, run, own.trace_id, above, control))
+            lane = run.place(_base(scope, run, here.trace_id, above, control))
         root = None
         if parent is not None and not parent.inherited:
             # Without a root it is a local root of a forked process, which counts what it starts by itself.
@@ -351,7 +352,7 @@ class Membership:
         path = lane.path  # first: in a forked process it starts the counts afresh
         ordinal = lane.ordinal()
         inside = Lane(below(path, label) if is_run and ordinal == 0 else lane.next(label))
-        member = Member(scope, run, path, ordinal, label, is_run, own.span_id, inside, control, root=root)
+        member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
         member.joined = joined
         if control is not None and op in _EFFECTS and control.path:
             member.effect = control.ordinal()

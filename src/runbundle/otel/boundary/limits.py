@@ -14,8 +14,9 @@ from opentelemetry.trace import Link
 
 from runbundle.errors import ConfigError
 from runbundle.otel.boundary.span_records import bounded_list
-from runbundle.redaction.captured import CAPTURE, Said, with_said
+from runbundle.redaction.captured import Said, with_said
 from runbundle.redaction.markers import MARKER, marker
+from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 
 _SHORT_KINDS = frozenset({"name", "id", "number"})
@@ -118,7 +119,7 @@ def bounded(
     if chars is not None:
         cut: dict[str, Any] = {}
         for key, value in kept.items():
-            if SPAN_KEYS.get(key) != "own" and key != CAPTURE and any(len(text) > chars for text in _texts(value)):
+            if SPAN_KEYS.get(key) != "own" and key != own.CAPTURE and any(len(text) > chars for text in _texts(value)):
                 short = _shortened(value, chars)
                 if short != value:
                     cut[key] = short
@@ -126,7 +127,7 @@ def bounded(
         say_cut(kept, cut)
     before = len(kept)
     if count is not None and before > count:
-        first = sorted(kept, key=lambda key: not key.startswith(("runbundle.", "gen_ai.operation", "gen_ai.tool.name")))
+        first = sorted(kept, key=lambda key: not key.startswith(("runbundle.", "gen_ai.operation", semconv.TOOL_NAME)))
         kept = {key: kept[key] for key in first[:count]}
     result = BoundedAttributes(attributes=kept, immutable=True)
     result.dropped = dropped + before - len(kept)
@@ -172,9 +173,9 @@ def state_cut(attributes: dict[str, Any], chars: int | None, *, but: Container[s
 
 def say_cut(attributes: dict[str, Any], keys: Iterable[str]) -> None:
     """Add to what the attributes say of themselves that the values under `keys` are cut."""
-    said = {key: Said("cut") for key in keys if key != CAPTURE}
+    said = {key: Said("cut") for key in keys if key != own.CAPTURE}
     if said:
-        attributes[CAPTURE] = with_said(attributes.get(CAPTURE), said)
+        attributes[own.CAPTURE] = with_said(attributes.get(own.CAPTURE), said)
 
 
 def _texts(value: Any) -> Iterable[str]:

@@ -21,6 +21,7 @@ from runbundle.otel.boundary.limits import chars_of, state_cut
 from runbundle.otel.boundary.span_records import SpanCodec, to_scope
 from runbundle.recording.port import RecordPort
 from runbundle.redaction.redactor import Redactor
+from runbundle.signals import semconv
 from runbundle.signals.records import LogRecordDict
 
 
@@ -105,7 +106,7 @@ def raw_log(codec: SpanCodec, given: ReadWriteLogRecord | ReadableLogRecord, run
     attributes: dict[str, Any] = dict(log.attributes or {})
     error: BaseException | None = getattr(log, "exception", None)
     if error is not None:
-        attributes.setdefault("exception.type", type(error).__qualname__)
+        attributes.setdefault(semconv.EXCEPTION_TYPE, type(error).__qualname__)
     state_cut(attributes, chars_of(log.attributes))
     raw: dict[str, Any] = {
         "run_id": run.run_id,

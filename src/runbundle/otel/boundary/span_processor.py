@@ -16,7 +16,6 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.otel.belonging.beside import Beside, beside_in
-from runbundle.otel.belonging.claims import RUN_ID_KEY
 from runbundle.otel.belonging.joining import Trust
 from runbundle.otel.belonging.labels import identity
 from runbundle.otel.belonging.membership import Member, Membership
@@ -28,6 +27,7 @@ from runbundle.process.complaints import Complaints
 from runbundle.recording.port import RecordPort
 from runbundle.redaction.markers import marker
 from runbundle.redaction.redactor import Redactor
+from runbundle.signals import own
 from runbundle.signals.records import SpanRecord
 from runbundle.vault.debug_mode import DebugVault
 
@@ -161,39 +161,39 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             attributes = record["attributes"]
             if "attributes" in record["dropped"]:
                 _put_back(record, member)
-            attributes[RUN_ID_KEY] = member.scope.run_id
-            attributes["runbundle.ordinal"] = member.ordinal
+            attributes[own.RUN_ID] = member.scope.run_id
+            attributes[own.ORDINAL] = member.ordinal
             if member.lane:
-                attributes["runbundle.lane"] = member.lane
+                attributes[own.LANE] = member.lane
             effect = member.effect_key() if member.effect >= 0 else None
             if effect is not None:
-                attributes["runbundle.effect"] = effect
+                attributes[own.EFFECT] = effect
             if member.joined:
-                attributes["runbundle.joined"] = member.joined
+                attributes[own.JOINED] = member.joined
             # What a span says of these by itself is not believed.
-            if not member.lane and "runbundle.lane" in attributes:
-                del attributes["runbundle.lane"]
-            if effect is None and "runbundle.effect" in attributes:
-                del attributes["runbundle.effect"]
-            if not member.joined and "runbundle.joined" in attributes:
-                del attributes["runbundle.joined"]
+            if not member.lane and own.LANE in attributes:
+                del attributes[own.LANE]
+            if effect is None and own.EFFECT in attributes:
+                del attributes[own.EFFECT]
+            if not member.joined and own.JOINED in attributes:
+                del attributes[own.JOINED]
             if member.root is None:
-                attributes["runbundle.spans.started"] = member.started
+                attributes[own.SPANS_STARTED] = member.started
                 lost = self.recorder.lost(member.key) if self.recorder and ends else 0  # stated once: at an end
                 if lost:
-                    attributes["runbundle.spans.dropped"] = lost
+                    attributes[own.SPANS_DROPPED] = lost
                 if member.unfollowed:
-                    attributes["runbundle.spans.unfollowed"] = member.unfollowed
+                    attributes[own.SPANS_UNFOLLOWED] = member.unfollowed
             if member.is_run:
-                attributes["runbundle.redaction.policy"] = self.redactor.policy.sha256
+                attributes[own.REDACTION_POLICY] = self.redactor.policy.sha256
                 if self.debug is not None:
-                    attributes["runbundle.redaction.mode"] = "debug"
-                attributes["runbundle.redaction.key_id"] = self.redactor.key_id(record["tenant_id"])
+                    attributes[own.REDACTION_MODE] = "debug"
+                attributes[own.REDACTION_KEY_ID] = self.redactor.key_id(record["tenant_id"])
                 if member.implicit:
-                    attributes["runbundle.implicit"] = True
+                    attributes[own.IMPLICIT] = True
                     if member.claimed:
-                        attributes["runbundle.claimed.run.id"] = self._claim(member.claimed)
-                    attributes["runbundle.versions"] = versions_text()
+                        attributes[own.CLAIMED_RUN_ID] = self._claim(member.claimed)
+                    attributes[own.VERSIONS] = versions_text()
         return record
 
     def _claim(self, claimed: str) -> str:

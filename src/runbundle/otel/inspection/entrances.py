@@ -34,6 +34,7 @@ from runbundle.otel.inspection.canaries import (
 )
 from runbundle.otel.inspection.planting import plant_own
 from runbundle.otel.inspection.sinks import Captured
+from runbundle.signals import semconv
 
 _KEY = "RUNBUNDLE_REDACTION_KEY"
 _OF_SPANS = [*SPAN_CHANNELS, *OWN_CHANNELS, *(channel for channel in GUEST_CHANNELS if " log " not in channel)]
@@ -110,7 +111,7 @@ def _by_environment(captured: Captured) -> None:
         loggers.add_log_record_processor(BatchLogRecordProcessor(logs))
         with active.lent(provider.get_tracer("runbundle")):
             plant_own()
-        agent = {"gen_ai.operation.name": "invoke_agent"}
+        agent = {semconv.OPERATION: "invoke_agent"}
         with provider.get_tracer("framework").start_as_current_span("invoke_agent", attributes=agent):
             plant_spans(provider)
             plant_logs(loggers)

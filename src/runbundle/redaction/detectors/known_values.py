@@ -27,8 +27,7 @@ _WRITTEN = (
     "execute_tool", "invoke_agent", "create_agent", "text_completion", "generate_content", "invoke_workflow",
     "embeddings", "run.json", "events.jsonl", "tool_calls.json", "evidence.json", "config.snapshot.json",
     "attestation.dsse.json", "scorecard.json", "gate.json", "no-contract", "undeclared", "unserialisable",
-    "content-mode", "openai.chat", "known-secret", "runbundle.event", "runbundle.child", "runbundle.evidence",
-    "runbundle.score", "runbundle.result", "runbundle.usage", "interrupted", "incomplete", "not_consumed",
+    "content-mode", "openai.chat", "known-secret", "interrupted", "incomplete", "not_consumed",
     "00000000000000000000000000000000", "0000000000000000", "https://opentelemetry.io/schemas/",
 )  # fmt: skip
 
@@ -94,9 +93,10 @@ def _words_of_the_format() -> frozenset[str]:
     """Return the keys and the fixed values of bundles and records."""
     from runbundle.format import events, evidence, findings, run, tool_calls
     from runbundle.format.base import Record
+    from runbundle.signals import own
     from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 
-    found: set[str] = {*SPAN_KEYS, *RESOURCE_KEYS, *findings.FINDINGS, *_WRITTEN}
+    found: set[str] = {*SPAN_KEYS, *RESOURCE_KEYS, *own.EVENTS, *findings.FINDINGS, *_WRITTEN}
     for module in (run, events, evidence, tool_calls):
         for model in vars(module).values():
             if isinstance(model, type) and issubclass(model, Record):

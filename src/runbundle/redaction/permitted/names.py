@@ -6,14 +6,16 @@ has few blanks, and names no person. Anything else under a key for names becomes
 
 import re
 
+from runbundle.signals import own, semconv
+
 CHARS = 64
 """The longest name."""
 BLANKS = 3
 """The most blanks in one."""
 LONGER: dict[str, int] = {
-    **dict.fromkeys(("gen_ai.request.model", "gen_ai.response.model", "model_name", "http.route"), 256),
-    **dict.fromkeys(("gen_ai.tool.name", "runbundle.policy.tool"), 128),
-    **dict.fromkeys(("runbundle.lane", "runbundle.effect"), 200),
+    **dict.fromkeys((semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL, "model_name", "http.route"), 256),
+    **dict.fromkeys((semconv.TOOL_NAME, own.POLICY_TOOL), 128),
+    **dict.fromkeys((own.LANE, own.EFFECT), 200),
 }
 """Keys whose names may be longer: models and routes, tools, lanes and effects."""
 LONGEST = max(LONGER.values())

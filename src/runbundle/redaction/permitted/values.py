@@ -7,22 +7,20 @@ from typing import Any, cast
 import orjson
 
 from runbundle.format.identity import valid_run_id
-from runbundle.redaction.captured import CAPTURE, parse_capture
+from runbundle.redaction.captured import parse_capture
 from runbundle.redaction.markers import is_digest
-from runbundle.redaction.messages import MESSAGES, parse_messages
+from runbundle.redaction.messages import parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.redaction.permitted.names import BLANKS, longest_name, names_a_person
 from runbundle.redaction.permitted.safe_text import has_credential_format, safe_identifier, safe_name
 from runbundle.redaction.receipt import parse_receipt
+from runbundle.signals import own
 from runbundle.signals.keys import NAMES_RUNS, Kind
-from runbundle.signals.records import COERCED, COERCED_WORDS
+from runbundle.signals.records import COERCED_WORDS
 
-RECEIPT = "runbundle.redaction"
 _LONG_NUMBER = 10_000_000
 """A number below it is neither a known secret nor a person's."""
 _SPAWNED = re.compile(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
-CLAIMED = "runbundle.claimed.run.id"
-"""What somebody else says whose run it is: kept only if it could be a run's id."""
 
 
 def is_name(text: str, key: str = "") -> bool:
@@ -44,7 +42,7 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
         if key in NAMES_RUNS:
             return valid_run_id(value) and not has_credential_format(value)
         if kind == "id":
-            return len(value) <= 256 and safe_identifier(value) and (key != CLAIMED or valid_run_id(value))
+            return len(value) <= 256 and safe_identifier(value) and (key != own.CLAIMED_RUN_ID or valid_run_id(value))
         return kind == "own" and own_value(key, value)
     if isinstance(value, bool | int | float):
         if abs(value) >= _LONG_NUMBER and (is_known_number(value) or (kind == "name" and names_a_person(str(value)))):
@@ -53,26 +51,26 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
     if isinstance(value, list | tuple) and kind in ("name", "number", "id"):
         items = cast("list[Any]", value)
         return len(items) <= 64 and all(not isinstance(i, list | tuple) and allowed(kind, key, i) for i in items)
-    if key == COERCED and isinstance(value, list | tuple):
+    if key == own.COERCED and isinstance(value, list | tuple):
         return all(isinstance(word, str) and word in COERCED_WORDS for word in cast("list[Any]", value))
     return False
 
 
 def own_value(key: str, value: str) -> bool:
     """Check the values that only a redactor or `configure()` writes."""
-    if key == RECEIPT:
+    if key == own.RECEIPT:
         return parse_receipt(value) is not None
-    if key == "runbundle.effect":
+    if key == own.EFFECT:
         lane, _, number = value.rpartition(":")
         # The lane alone is judged: with its number each would be judged anew.
         return len(number) <= 9 and number.isdecimal() and number.isascii() and _spawned(lane) and safe_name(lane)
     if key.endswith(".digest"):
         return is_digest(value)
-    if key == CAPTURE:
+    if key == own.CAPTURE:
         return parse_capture(value) is not None
-    if key == MESSAGES:
+    if key == own.MESSAGES:
         return parse_messages(value) is not None
-    if key == "runbundle.versions":
+    if key == own.VERSIONS:
         return len(value) <= 16_384 and _plain_versions(value)
     return False
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Any, Protocol
 
 from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, capture
+from runbundle.signals import semconv
 
 MAX_CALLS = 1000
 """Tool calls that one answer keeps apart; of one with more nothing is said but that it was cut."""
@@ -225,7 +226,7 @@ class Answer:
 
 
 _USAGE = {
-    key: f"gen_ai.usage.{target}"
+    key: semconv.USAGE + target
     for target, keys in {
         "input_tokens": "input_tokens prompt_tokens",
         "output_tokens": "output_tokens completion_tokens",

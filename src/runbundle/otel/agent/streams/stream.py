@@ -16,6 +16,7 @@ from runbundle.otel.agent.streams.answer import Answer
 from runbundle.otel.agent.streams.parts import Joiner, Joining, with_returned
 from runbundle.redaction.captured import Said
 from runbundle.redaction.markers import marker
+from runbundle.signals import own, semconv
 
 
 class Recording(NamedTuple):
@@ -115,8 +116,8 @@ class Stream:
         if returned is not None:
             made = with_returned(made, returned)
         set_value(scope.span, scope.output, made.text, made.said(word))
-        if scope.output == "runbundle.result":
-            set_attributes(scope.span, {"runbundle.result.kind": "stream"})
+        if scope.output == own.RESULT:
+            set_attributes(scope.span, {own.RESULT_KIND: "stream"})
         if made.answer is not None and self._recording.is_model:
             _tell(scope, made.answer)
 
@@ -130,8 +131,10 @@ def not_consumed(scope: SpanScope) -> None:
 def _tell(scope: SpanScope, answer: Answer) -> None:
     """Set what the chunks of a model say of the call, unless the span says it already."""
     known: Mapping[str, Any] = getattr(scope.span, "attributes", None) or {}
-    said: dict[str, Any] = dict(answer.usage)
-    for key, value in (("finish_reasons", answer.finish_reasons), ("model", answer.model), ("id", answer.response_id)):
-        if value:
-            said[f"gen_ai.response.{key}"] = value
+    about = {
+        semconv.FINISH_REASONS: answer.finish_reasons,
+        semconv.RESPONSE_MODEL: answer.model,
+        semconv.RESPONSE_ID: answer.response_id,
+    }
+    said: dict[str, Any] = {**answer.usage, **{key: value for key, value in about.items() if value}}
     set_attributes(scope.span, {key: value for key, value in said.items() if key not in known})
