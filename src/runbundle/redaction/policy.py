@@ -12,7 +12,7 @@ import orjson
 from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
 
-RULES_VERSION = "3"
+RULES_VERSION = "4"
 """Changes whenever the built-in tables decide differently, so that a bundle's policy digest does too."""
 
 KeyOrigin = Literal["explicit", "keyring", "process"]

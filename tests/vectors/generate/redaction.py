@@ -308,7 +308,7 @@ FAMILIES: dict[str, tuple[int, Callable[[Draw, int], Found]]] = {
     "key": (len(KEYS), _key),
     "resource": (len(KEYS_OF_RESOURCES), _resource),
     "operation": (70, _operation),
-    "payload": (98, of_values.payload),
+    "payload": (110, of_values.payload),
     "vendor": (200, of_values.vendor_formats),
     "context": (152, of_values.context),
     "labelled": (70, of_values.labelled),
