@@ -12,16 +12,16 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
 from runbundle.cli.demo_agent import CONFIG, CONTRACTS, answer
-from runbundle.otel.agent import at_source, scopes
+from runbundle.otel.agent import at_source, starts
 from runbundle.testing import FakeClock, SequentialIds
 
 
 def make(store: Path) -> str:
     """Record the demo's run deterministically into `store`; return its key."""
     call_ids = iter(range(1, 1000))
-    saved = scopes.new_call_id, scopes.versions_text
-    scopes.new_call_id = lambda: f"call_{f'{next(call_ids):032x}'[::-1][:24]}"
-    scopes.versions_text = lambda: '{"python":"3.11.0","runbundle":"0.1.0"}'  # type: ignore[assignment]
+    saved = starts.new_call_id, starts.versions_text
+    starts.new_call_id = lambda: f"call_{f'{next(call_ids):032x}'[::-1][:24]}"
+    starts.versions_text = lambda: '{"python":"3.11.0","runbundle":"0.1.0"}'  # type: ignore[assignment]
     import opentelemetry.sdk.trace as sdk_trace
 
     sdk_trace.time_ns = at_source.time_ns = FakeClock()  # type: ignore[attr-defined]
@@ -37,7 +37,7 @@ def make(store: Path) -> str:
                 run.score("helpfulness", 0.9, label="good")
             return handle.flush().sealed[0]
     finally:
-        scopes.new_call_id, scopes.versions_text = saved[0], saved[1]
+        starts.new_call_id, starts.versions_text = saved[0], saved[1]
         sdk_trace.time_ns = at_source.time_ns = time.time_ns  # type: ignore[attr-defined]
 
 
