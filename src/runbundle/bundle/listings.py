@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 import orjson
 from pydantic import BaseModel
 
-from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, parse_model, parsed_json, pointer
+from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, listed_path, parse_json, parse_model
 from runbundle.errors import MalformedBundle, TooLarge
 from runbundle.format.canonical import to_json_bytes
 from runbundle.format.evidence import Evidence, Retrieval
@@ -22,7 +22,7 @@ _BREAK = b"\x01"
 _MOST_AROUND_BYTES = 65_536  # what may stand behind the list
 
 
-def listed(entry: dict[str, Any]) -> bytes:
+def entry_bytes(entry: dict[str, Any]) -> bytes:
     """Return an entry as it will stand in the file, but on one line, as it is sorted: JSON has no bytes below 32."""
     return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).replace(b"\n", _BREAK)
 
@@ -98,7 +98,7 @@ class Listing(Generic[M]):
 
     def _whole(self, data: bytes) -> Iterator[tuple[M, bytes]]:
         found = _model(data, self._path, self._outer)
-        value: dict[str, Any] = parsed_json(data, self._path)  # raises for NaN, which pydantic takes
+        value: dict[str, Any] = parse_json(data, self._path)  # raises for NaN, which pydantic takes
         for entry, body in zip(getattr(found, self._key), value[self._key], strict=True):
             yield entry, orjson.dumps(body)
         self.around = found.model_copy(update={self._key: []})
@@ -114,7 +114,7 @@ def each_tool_call(bundle: Bundle) -> Iterator[ToolCall]:
 
 def each_retrieval(bundle: Bundle) -> Iterator[Retrieval]:
     """Yield a bundle's retrievals, one in memory at a time; none if it has no evidence. Raises `MalformedBundle`."""
-    if pointer(bundle.index, EVIDENCE) is None:
+    if listed_path(bundle.index, EVIDENCE) is None:
         return
     path = bundle.path(EVIDENCE)
     with bundle.store.open(f"{bundle.key}/{path}") as file:

@@ -81,7 +81,7 @@ class Bundle:
 
     def evidence(self) -> Evidence | None:
         """Return the evidence, or None if nothing was retrieved."""
-        if pointer(self.index, EVIDENCE) is None:
+        if listed_path(self.index, EVIDENCE) is None:
             return None
         return self._parsed(EVIDENCE, Evidence)
 
@@ -95,13 +95,13 @@ class Bundle:
 
     def path(self, name: str) -> str:
         """Return where in the bundle a file of this revision lies. Raises `MalformedBundle` if none is listed."""
-        path = pointer(self.index, name)
+        path = listed_path(self.index, name)
         if path is None:
             raise MalformedBundle("is not listed in run.json", file=name)
         return path
 
 
-def pointer(index: RunIndex, name: str) -> str | None:
+def listed_path(index: RunIndex, name: str) -> str | None:
     """Return the path of the file called `name` in this revision, or None if run.json does not list one."""
     for entry in index.files:
         if entry.path == name or entry.path.endswith("/" + name):
@@ -135,7 +135,7 @@ def too_deep(data: bytes) -> bool:
     return b"()" in rest or rest.count(b"(") > MAX_DEPTH  # what is cut off is deep only by what it opens
 
 
-def parsed_json(data: bytes, file: str, line: int = 0) -> Any:
+def parse_json(data: bytes, file: str, line: int = 0) -> Any:
     """Return the value of JSON that came from outside. Raises `MalformedBundle`, or its kind `TooDeep`."""
     try:
         value = orjson.loads(data)
@@ -166,7 +166,7 @@ def parse_index(data: bytes) -> RunIndex:
     """Read run.json. Raises `MalformedBundle`, or `UnsupportedVersion` for a format of a later version."""
     if len(data) > MAX_INDEX_BYTES:
         raise TooLarge("is larger than 16 MiB", file="run.json")
-    value = parsed_json(data, "run.json")
+    value = parse_json(data, "run.json")
     said = cast("dict[str, Any]", value).get("schema") if isinstance(value, dict) else None
     if isinstance(said, str) and said.startswith("runbundle/run/v") and said != RUN_SCHEMA:
         raise UnsupportedVersion(f"run.json is in format {said}", hint="install a newer runbundle")
@@ -212,7 +212,7 @@ def parse_object_line(line: bytes, file: str, number: int) -> dict[str, Any]:
         raise TooLarge("is longer than 64 MiB", file=file, line=number)
     if not line.endswith(b"\n"):
         raise MalformedBundle("is cut off: no line end", file=file, line=number)
-    event = parsed_json(line, file, number)
+    event = parse_json(line, file, number)
     if not isinstance(event, dict):
         raise MalformedBundle("is not a JSON object", file=file, line=number)
     return cast("dict[str, Any]", event)

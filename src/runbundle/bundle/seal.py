@@ -10,11 +10,11 @@ import hashlib
 from typing import Any, NamedTuple
 
 from runbundle.bundle.assembly.assemble import Assembled
-from runbundle.bundle.assembly.parts import Part
+from runbundle.bundle.assembly.parts import NewFile
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
 from runbundle.format.canonical import sha256_hex
-from runbundle.format.layout import REVISIONS, RUN, SEALED, file_at, kept_run, name_of
+from runbundle.format.layout import REVISIONS, RUN, SEALED, earlier_run_path, file_at, name_of
 from runbundle.store import ArtifactStore
 
 
@@ -44,13 +44,13 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
     said: dict[str, Any] = {"completeness": completeness}
     if index.revision == 1:
         _tidy(store, over)
-    same = {(name_of(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}
+    same = {(name_of(e.path), e.sha256) for e in index.files} == {(file.name, file.sha256) for file in bundle.files}
     if same and completeness["dropped"].get("collided", 0) <= index.completeness.dropped.get("collided", 0):
         # The same records, of a seal that was cut off before their journals were removed.
         return Sealed(over.key, over.index_bytes)
     number = index.revision
     paths = _placed(store, over.key, bundle, f"{REVISIONS}/{number + 1}/", over)
-    kept = f"{over.key}/{kept_run(number)}"
+    kept = f"{over.key}/{earlier_run_path(number)}"
     with contextlib.suppress(AlreadyExists):
         store.put(kept, over.index_bytes)
     said |= {"revision": number + 1, "supersedes": sha256_hex(over.index_bytes)}
@@ -66,7 +66,7 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
 def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
     if store.exists(f"{bundle.key}/{RUN}"):
         raise _conflict(bundle)
-    names = {f"{bundle.key}/{part.name}": part.body for part in bundle.parts}
+    names = {f"{bundle.key}/{file.name}": file.body for file in bundle.files}
     paths: dict[str, str] = {}
     try:
         store.put_all(names)
@@ -86,28 +86,28 @@ def _placed(store: ArtifactStore, key: str, bundle: Assembled, folder: str, over
     """Store each file where nothing else is, unless the revision before has it already; return where each lies."""
     before = {(name_of(e.path), e.sha256): e.path for e in over.index.files} if over else {}
     paths: dict[str, str] = {}
-    for part in bundle.parts:
-        if (part.name, part.sha256) in before:
-            paths[part.name] = before[part.name, part.sha256]
+    for file in bundle.files:
+        if (file.name, file.sha256) in before:
+            paths[file.name] = before[file.name, file.sha256]
             continue
         # The second place is for a name that a seal has taken which was cut off, or is at work: its digest is its own.
-        for path in (f"{folder}{part.name}", f"{folder or f'{REVISIONS}/1/'}{part.sha256[:16]}/{part.name}"):
+        for path in (f"{folder}{file.name}", f"{folder or f'{REVISIONS}/1/'}{file.sha256[:16]}/{file.name}"):
             try:
-                store.put(f"{key}/{path}", part.body)
+                store.put(f"{key}/{path}", file.body)
             except AlreadyExists:
-                if not _holds(store, f"{key}/{path}", part):
+                if not _holds(store, f"{key}/{path}", file):
                     continue
-            paths[part.name] = path
+            paths[file.name] = path
             break
         else:
             raise _conflict(bundle)
     return paths
 
 
-def _holds(store: ArtifactStore, key: str, part: Part) -> bool:
+def _holds(store: ArtifactStore, key: str, new: NewFile) -> bool:
     try:
-        with store.open(key) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256  # pyright: ignore[reportArgumentType]
+        with store.open(key) as stored:
+            return hashlib.file_digest(stored, "sha256").hexdigest() == new.sha256  # pyright: ignore[reportArgumentType]
     except KeyNotFound:
         return False
 

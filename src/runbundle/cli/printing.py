@@ -11,9 +11,9 @@ from runbundle.format.printable import printable, printable_json
 def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) -> None:
     """Print one line: text, then a word of status, which is coloured on a terminal, then more text."""
     if status:
-        from runbundle.cli.render import word
+        from runbundle.cli.render import status_word
 
-        click.echo(f"{printable(text)}{word(printable(status))}{printable(rest)}", err=err)
+        click.echo(f"{printable(text)}{status_word(printable(status))}{printable(rest)}", err=err)
     else:
         click.echo(printable(text), err=err)
 

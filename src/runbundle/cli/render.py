@@ -54,7 +54,7 @@ def _fit(text: str, size: int, *, right: bool) -> str:
     return text.rjust(size) if right else text.ljust(size)
 
 
-def word(text: str) -> str:
+def status_word(text: str) -> str:
     """Return a status word, coloured on a terminal."""
     colour = _STYLES.get(text)
     return click.style(text, fg=colour) if colour and sys.stdout.isatty() else text

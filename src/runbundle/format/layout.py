@@ -23,7 +23,6 @@ QUARANTINE, LOSSES = ".quarantine", ".losses"
 JSON, LINES = "application/json", "application/x-ndjson"
 
 Seal = Literal["commit", "listed", "chained", "outside"]
-Held = Literal["bundle", "no"]
 
 
 class File(NamedTuple):
@@ -138,7 +137,7 @@ def revision_of(path: str) -> int | None:
     return int(number) if re.fullmatch(_HOLES["<n>"], number) else 0
 
 
-def kept_run(number: int) -> str:
+def earlier_run_path(number: int) -> str:
     """Return where the run.json of an earlier revision is kept."""
     return f"{REVISIONS}/{number}/{RUN}"
 

@@ -11,7 +11,7 @@ from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
-from runbundle.format.canonical import sealed_by_itself, sha256_hex, to_json_bytes
+from runbundle.format.canonical import sha256_hex, to_json_bytes, with_self_digest
 from runbundle.format.findings import FINDINGS
 from runbundle.store import LocalStore
 
@@ -40,7 +40,7 @@ def reseal(folder: Path, change: Callable[[dict], None]) -> None:  # type: ignor
             index["config"]["sha256"] = entry["sha256"]
     change(index)
     index.pop("self_sha256", None)
-    (folder / "run.json").write_bytes(sealed_by_itself(index))
+    (folder / "run.json").write_bytes(with_self_digest(index))
 
 
 def edit_events(folder: Path, old: bytes, new: bytes) -> None:

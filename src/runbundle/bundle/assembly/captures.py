@@ -18,30 +18,30 @@ VALUES = frozenset(
 """Attributes with the values that an agent works on; each has a word, if it is `whole`."""
 
 
-def said_of(attributes: Mapping[str, Any]) -> dict[str, Said]:
+def stated_captures(attributes: Mapping[str, Any]) -> dict[str, Said]:
     """Return what is said of the values among some attributes that are not whole."""
     return (parse_capture(attributes[CAPTURE]) or {}) if CAPTURE in attributes else {}
 
 
-def words_of(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
+def capture_words(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
     """Return the word of each value among some attributes; also of one that is not there, if there is a word for it."""
     if VALUES.isdisjoint(attributes) and CAPTURE not in attributes:
         return {}
     words: dict[str, CaptureWord] = dict.fromkeys(VALUES.intersection(attributes), "whole")
     if CAPTURE in attributes:
-        words.update((key, said.word) for key, said in said_of(attributes).items())
+        words.update((key, said.word) for key, said in stated_captures(attributes).items())
     return words
 
 
-def captures(span: Span) -> dict[str, list[CaptureWord]]:
+def captures_of_span(span: Span) -> dict[str, list[CaptureWord]]:
     """Return the words of all values of a span and of its events."""
-    found: dict[str, list[CaptureWord]] = {key: [word] for key, word in words_of(span.attributes).items()}
+    found: dict[str, list[CaptureWord]] = {key: [word] for key, word in capture_words(span.attributes).items()}
     for event in span.record["events"]:
-        for key, word in words_of(event["attributes"]).items():
+        for key, word in capture_words(event["attributes"]).items():
             found.setdefault(key, []).append(word)
     return found
 
 
-def summed(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
+def worst_by_key(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
     """Return one word for each key: the worst of its values."""
     return {key: words[0] if len(words) == 1 else worst(words) for key, words in found.items()}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from runbundle.bundle.assembly.captures import said_of, words_of
+from runbundle.bundle.assembly.captures import capture_words, stated_captures
 from runbundle.bundle.assembly.timeline import Span
 from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
@@ -67,7 +67,7 @@ def _policy(span: Span) -> dict[str, Any]:
 def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     attributes = span.attributes
     key = "gen_ai.tool.call.arguments" if kind == "arguments" else "gen_ai.tool.call.result"
-    value, said = attributes.get(key), said_of(attributes).get(key)
+    value, said = attributes.get(key), stated_captures(attributes).get(key)
     word = said.word if said is not None else "whole"
     if value is None:  # such as a stream that was handed on: there was a value, and nobody saw it
         return None if word == "whole" else {"view": None, "capture": word, "redactions": []}
@@ -113,7 +113,7 @@ def retrieval(span: Span) -> dict[str, Any] | None:
     if query is not None:
         digest, size = marker_parts(query)
         entry["query"] = {"digest": digest or None, "bytes": size, "view": None if is_marker(query) else query}
-        words = [words_of(a) for a in [span.attributes, *documents]]
+        words = [capture_words(a) for a in [span.attributes, *documents]]
         word = worst(w[key] for w in words for key in ("gen_ai.retrieval.query.text", "runbundle.query") if key in w)
         if word != "whole":
             entry["query"]["capture"] = word
@@ -130,7 +130,7 @@ def _document(attributes: dict[str, Any], position: int) -> dict[str, Any]:
         "bytes": size,
         "cited_by": [],
     }
-    word = words_of(attributes).get("runbundle.document.content", "whole")
+    word = capture_words(attributes).get("runbundle.document.content", "whole")
     if word != "whole":
         document["capture"] = word
     said = {

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.bundle.assembly.origins import Origins
+from runbundle.bundle.assembly.origins import ErrorOrigins
 from runbundle.bundle.assembly.sorting import Sorter
-from runbundle.bundle.assembly.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
+from runbundle.bundle.assembly.timeline import FAILED, Span, is_log, is_new, log_line, span_from_entry, status_of_entry
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.journal.entries import is_entry
 from runbundle.signals.operations import attributes_of
@@ -26,10 +26,10 @@ _IDS, _KIND, _PARENT, _BODY = 48, 49, slice(89, 105), 105
 _NONE = " " * 16
 
 
-class Found(NamedTuple):
+class SpanRow(NamedTuple):
     """One span of the run."""
 
-    place: int
+    row: int
     """Where it stands in the table."""
     span: Span
 
@@ -65,25 +65,25 @@ class SpanTable:
         """Return where a span stands, -1 if the run does not have it."""
         return self._find(bytes.fromhex(trace_id + span_id)) if span_id else -1
 
-    def span_id(self, place: int) -> str:
+    def span_id(self, row: int) -> str:
         """Return the id of the span that stands there."""
-        return self._ids[place * 24 + 16 : place * 24 + 24].hex()
+        return self._ids[row * 24 + 16 : row * 24 + 24].hex()
 
-    def parent(self, place: int) -> int:
+    def parent(self, row: int) -> int:
         """Return where the parent of a span stands, -1 if the run does not have it."""
-        return self._find(self._ids[place * 24 : place * 24 + 16] + self._parents[place * 8 : place * 8 + 8])
+        return self._find(self._ids[row * 24 : row * 24 + 16] + self._parents[row * 8 : row * 8 + 8])
 
-    def agent_above(self, place: int) -> str | None:
+    def agent_above(self, row: int) -> str | None:
         """Return the agent that a span names, or the nearest one above it does."""
         way: list[int] = []
         number = 0
-        while place >= 0:
-            number = self._agent_of[place]
+        while row >= 0:
+            number = self._agent_of[row]
             if number >= 0:
                 break
-            self._agent_of[place] = 0  # a hostile span may be its own ancestor
-            way.append(place)
-            place = self.parent(place)
+            self._agent_of[row] = 0  # a hostile span may be its own ancestor
+            way.append(row)
+            row = self.parent(row)
         for passed in way:
             self._agent_of[passed] = max(0, number)
         return self._agents[max(0, number)]
@@ -99,7 +99,7 @@ class SpanTable:
         return at // 24
 
 
-class Gathered:
+class GatheredRun:
     """All that is known of one run, on disk where memory does not hold it. Close it after use."""
 
     def __init__(self, key: RunKey, scratch: Path) -> None:
@@ -108,7 +108,7 @@ class Gathered:
         self.scratch = scratch
         self.table = SpanTable()
         """Filled by `finish()`."""
-        self._origins = Origins()
+        self._origins = ErrorOrigins()
         self.late = 0
         """Spans and logs that the sealed bundle did not have."""
         self.lines = Sorter(scratch)
@@ -169,7 +169,7 @@ class Gathered:
                 b'"status_code":2' in line or b'"runbundle.status"' in line
             ):
                 entry = orjson.loads(line[_BODY:])
-                if ended_as(entry) in FAILED:
+                if status_of_entry(entry) in FAILED:
                     self._origins.add(len(self.table), entry)
             if b'"gen_ai.agent.name"' in line or b'"label":"agent:' in line:
                 entry = orjson.loads(line[_BODY:])
@@ -178,18 +178,20 @@ class Gathered:
             self.table.append(ids, line[_PARENT], agent)
             if self._sealed and line[_IDS:_KIND] == _END:
                 self.late += 1
-        self._origins.settle(self.table.parent)
+        self._origins.link(self.table.parent)
 
-    def began(self, place: int) -> str:
+    def began(self, row: int) -> str:
         """Return the id of the span in which the error of this one began, "" if it is this one's own."""
-        origin = self._origins.of(place)
-        return self.table.span_id(origin) if origin != place else ""
+        origin = self._origins.origin_of(row)
+        return self.table.span_id(origin) if origin != row else ""
 
-    def spans(self) -> Iterator[Found]:
+    def spans(self) -> Iterator[SpanRow]:
         """Yield the run's spans in the order of their ids. A span recorded twice counts once: the first end holds."""
         for index, (_, lines) in enumerate(groupby(self._spans, key=lambda line: line[:_IDS])):
             line = next(lines)
-            yield Found(index, span_of(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END)))
+            yield SpanRow(
+                index, span_from_entry(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END))
+            )
 
     def timeline(self) -> Iterator[bytes]:
         """Yield what was put into `lines`, in canonical order; a log record that is there twice counts once."""

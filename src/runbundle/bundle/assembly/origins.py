@@ -14,7 +14,7 @@ from zlib import crc32
 _LATEST = 2**64 - 1
 
 
-class Origins:
+class ErrorOrigins:
     """The spans of a run that ended in an error: 24 bytes each."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Origins:
         self._types.append(crc32(kind.partition("[")[0].rpartition(".")[2].encode("utf-8", "replace")))
         self._sites.append(crc32(site.encode("utf-8", "replace")) if site else 0)
 
-    def settle(self, parent_of: Callable[[int], int]) -> None:
+    def link(self, parent_of: Callable[[int], int]) -> None:
         """Find for each error the one within it that it comes from. Nothing is added afterwards."""
         self._below = array("i", [-1]) * len(self._places)
         for row, place in enumerate(self._places):
@@ -47,7 +47,7 @@ class Origins:
             if known < 0 or self._ends[row] >= self._ends[known]:
                 self._below[above] = row
 
-    def of(self, place: int) -> int:
+    def origin_of(self, place: int) -> int:
         """Return the place of the span in which the error of this one began; itself, if not in another."""
         row = self._row(place)
         if row < 0:

@@ -12,7 +12,7 @@ from runbundle.store.base import Body
 MEMORY_BYTES = 1_048_576
 
 
-class Part(NamedTuple):
+class NewFile(NamedTuple):
     """One file of a bundle that is not yet in a store."""
 
     name: str
@@ -41,11 +41,11 @@ class Part(NamedTuple):
             self.body.close()
 
 
-Maker = Callable[[str, Iterable[bytes], Path], Part]
+FileMaker = Callable[[str, Iterable[bytes], Path], NewFile]
 """Makes a file of its name and its pieces; the folder is for what memory does not hold."""
 
 
-def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
+def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
     """Return the file that consists of `pieces`. Above 1 MiB it lies in a file without a name in `scratch`."""
     digest, size = hashlib.sha256(), 0
     file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(scratch))  # noqa: SIM115 - Part.close() closes it
@@ -58,17 +58,17 @@ def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
         file.close()
         raise
     if size > MEMORY_BYTES:
-        return Part(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
+        return NewFile(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
     file.seek(0)
     body = file.read()
     file.close()
-    return Part(name, body, size, digest.hexdigest())
+    return NewFile(name, body, size, digest.hexdigest())
 
 
-def digested(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:  # noqa: ARG001 - a `Maker`
+def digest_only(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:  # noqa: ARG001 - a `Maker`
     """Return what a file that consists of `pieces` would be, without its content."""
     digest, size = hashlib.sha256(), 0
     for piece in pieces:
         digest.update(piece)
         size += len(piece)
-    return Part(name, b"", size, digest.hexdigest())
+    return NewFile(name, b"", size, digest.hexdigest())

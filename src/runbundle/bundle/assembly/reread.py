@@ -23,7 +23,7 @@ _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
 _IDS, _BODY = 48, 60
 
 
-def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
+def entries_of_bundle(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield spans, starts of spans that never ended, and logs, as a journal has them. Raises `MalformedBundle`."""
     semconv = bundle.index.versions.semconv
     with Sorter(scratch) as lines:
@@ -33,23 +33,23 @@ def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
             except ValidationError as error:
                 raise MalformedBundle(first_problem(error), file=EVENTS, line=number + 1) from None
             if event["type"] == "log":
-                yield log_of(event)
-            elif is_of_span(event):
-                lines.add(placed(event, number, orjson.dumps(event)))
-        yield from spans_of(lines, semconv)
+                yield log_entry(event)
+            elif describes_span(event):
+                lines.add(sortable_line(event, number, orjson.dumps(event)))
+        yield from span_entries(lines, semconv)
 
 
-def is_of_span(event: dict[str, Any]) -> bool:
+def describes_span(event: dict[str, Any]) -> bool:
     """Tell whether a span is read back from an event: lines of logs stand alone, those of the run say nothing more."""
     return event["type"] != "log" and not event["type"].startswith("run.")
 
 
-def placed(event: dict[str, Any], number: int, line: bytes) -> bytes:
+def sortable_line(event: dict[str, Any], number: int, line: bytes) -> bytes:
     """Return the line of an event, without its end, so that those of a span stand together and in their order."""
     return b"%b%012d%b" % (f"{event['trace_id']}{event['span_id']}".encode(), number, line)
 
 
-def spans_of(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
+def span_entries(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
     """Yield the entries of spans from the lines of their events, `placed` and sorted."""
     for _, of_span in groupby(lines, key=lambda line: line[:_IDS]):
         entry = _span([orjson.loads(line[_BODY:]) for line in of_span])
@@ -58,7 +58,7 @@ def spans_of(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def log_of(event: dict[str, Any]) -> dict[str, Any]:
+def log_entry(event: dict[str, Any]) -> dict[str, Any]:
     """Return the entry of a log record."""
     name = event["name"]
     return {

@@ -18,7 +18,7 @@ _LOST = {"runbundle.spans.dropped": "journal", "runbundle.spans.unfollowed": "li
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
 
 
-class Tally:
+class RunTotals:
     """Sums over the spans of one run."""
 
     def __init__(self, run_id: str) -> None:

@@ -87,7 +87,7 @@ class Span(NamedTuple):
         return {key: value for key, value in said.items() if value}
 
 
-def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
+def span_from_entry(entry: dict[str, Any], *, ended: bool) -> Span:
     """Return the span of a journal's entry; of one that did not end, there is as much as was said at its start."""
     if not ended:
         known = attributes_of(entry.get("label", ""))
@@ -102,17 +102,17 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
         entry["events"].sort(key=itemgetter("time_ns"))
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
-    status = ended_as(entry) if ended else "interrupted"
+    status = status_of_entry(entry) if ended else "interrupted"
     return Span(entry, op, read_trusted(attributes.get("runbundle.redaction")), ended, status)
 
 
-def ended_as(entry: dict[str, Any]) -> str:
+def status_of_entry(entry: dict[str, Any]) -> str:
     """Return the status with which the span of an entry ended: the one that it states, else its code's."""
     stated = entry["attributes"].get("runbundle.status")
     return stated if stated in _STATED else _STATUS.get(entry["status_code"], "unset")
 
 
-def bare(span: Span) -> Span:
+def without_content(span: Span) -> Span:
     """Return of a span what no content can spoil: ids, times, kind of work, status, and its part in the run.
 
     Each is stated as events.jsonl can state it: what is read back from there comes to the same.
@@ -213,7 +213,7 @@ def is_new(line: bytes) -> bool:
     return line[-1:] == NEW
 
 
-def numbered(line: bytes, seq: int) -> bytes:
+def event_line(line: bytes, seq: int) -> bytes:
     """Return the line of events.jsonl."""
     split = _PLACE + int(line[-_TRAILER:-1])
     return b'%b,"seq":%d,%b\n' % (line[_PLACE : split - 1], seq, line[split + 1 : -_TRAILER])

@@ -32,7 +32,7 @@ def index_file(store: ArtifactStore) -> Path | None:
     return path
 
 
-def root_of(store: LocalStore) -> str:
+def folder_identity(store: LocalStore) -> str:
     """Return what tells the folder of a store from another that comes to lie under its name."""
     try:
         status = store.root.stat()

@@ -54,7 +54,7 @@ def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
     return db
 
 
-def of_root(db: sqlite3.Connection, root: str) -> None:
+def forget_other_root(db: sqlite3.Connection, root: str) -> None:
     """Forget everything if the table is of another folder than `root`, which has taken its place under its name."""
     known = [value for (value,) in db.execute("SELECT id FROM root")]
     if known != [root]:

@@ -23,17 +23,17 @@ from typing import Any, TypeVar
 
 import orjson
 
-from runbundle.bundle.catalog.database import COLUMNS, connect, of_root, save
+from runbundle.bundle.catalog.cache_file import folder_identity, index_file
+from runbundle.bundle.catalog.database import COLUMNS, connect, forget_other_root, save
 from runbundle.bundle.catalog.keys import list_keys
-from runbundle.bundle.catalog.place import index_file, root_of
 from runbundle.bundle.catalog.rows import (
     Row,
     batches,
-    named_row,
-    names_of,
+    checked_row,
+    names_in_files,
     read_row,
-    row_from,
     row_of,
+    row_with_names,
     stamp_of,
     with_names,
 )
@@ -46,7 +46,7 @@ _log = logging.getLogger("runbundle")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class RunFilter:
     """Which runs are asked for; what is empty does not matter."""
 
     status: str = ""
@@ -69,7 +69,7 @@ class Wanted:
     """Leave out what has no run.json that can be read."""
 
 
-def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
+def add_to_index(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
     """Take up a bundle that was just sealed, or sealed again. Never raises: a reader finds what is missing here.
 
     With `files`, by path within the bundle, the names of tools and agents are taken up too, if the files are small.
@@ -77,14 +77,14 @@ def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body
     try:
         said = orjson.loads(index)
         row = row_of(key, said, stamp=stamp_of(store, key))
-        names = names_of(files, said) if files else None
+        names = names_in_files(files, said) if files else None
         if names is not None:
             row = with_names(row, *names)
         if isinstance(store, LocalStore):
             path = index_file(store)
             if path is not None:
                 with contextlib.closing(connect(path)) as db:
-                    of_root(db, root_of(store))
+                    forget_other_root(db, folder_identity(store))
                     save(db, [row])
         elif _is_object_store(store):
             from runbundle.bundle.catalog.objects import add_row
@@ -101,7 +101,7 @@ class Index:
         self._store = store
         self._db = db
 
-    def runs(self, wanted: Wanted, limit: int = -1) -> list[Row]:
+    def runs(self, wanted: RunFilter, limit: int = -1) -> list[Row]:
         """Return the runs asked for, unsealed ones first, then the newest first. Raises `KeyNotFound` for `after`."""
         self._need_names(wanted)
         rows: list[Row] = []
@@ -109,7 +109,7 @@ class Index:
             where, given = self._conditions(wanted)  # holds names of columns and marks, no values
             order = "ORDER BY started_at = '' DESC, started_at DESC, key DESC LIMIT ?"
             query = f"SELECT {COLUMNS} FROM runs {where} {order}"  # noqa: S608
-            found = [row_from(values) for values in self._db.execute(query, (*given, limit))]
+            found = [checked_row(values) for values in self._db.execute(query, (*given, limit))]
             rows = [row for row in found if row is not None]
             if len(rows) < len(found):
                 self._begin_anew()
@@ -121,7 +121,7 @@ class Index:
             self._need_names(wanted)
         return rows
 
-    def count(self, wanted: Wanted) -> int:
+    def count(self, wanted: RunFilter) -> int:
         """Return how many runs are asked for."""
         where, values = self._conditions(wanted)
         return self._db.execute(f"SELECT count(*) FROM runs {where}", values).fetchone()[0]  # noqa: S608
@@ -129,7 +129,7 @@ class Index:
     def last(self) -> str | None:
         """Return the key of the sealed run that started last."""
         for _ in range(2):
-            row = next(iter(self.runs(Wanted(since="0"), 1)), None)
+            row = next(iter(self.runs(RunFilter(since="0"), 1)), None)
             if row is None or read_row(self._store, row.key)[:4] == row[:4]:
                 return row.key if row is not None else None
             self._begin_anew()  # it says of the bundle what that does not
@@ -157,7 +157,7 @@ class Index:
         """Close the database."""
         self._db.close()
 
-    def _conditions(self, wanted: Wanted) -> tuple[str, list[Any]]:
+    def _conditions(self, wanted: RunFilter) -> tuple[str, list[Any]]:
         parts: list[tuple[str, Any]] = []
         if wanted.status:
             parts.append(("problem = ?" if wanted.status == "unsealed" else "status = ?", wanted.status))
@@ -183,18 +183,18 @@ class Index:
             values += [found[0], wanted.after]
         return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
 
-    def _need_names(self, wanted: Wanted) -> None:
+    def _need_names(self, wanted: RunFilter) -> None:
         """Look up the names that no seal has noted, once somebody asks for them."""
         if not (wanted.tool or wanted.agent or wanted.text):
             return
         query = f"SELECT {COLUMNS} FROM runs WHERE tools IS NULL"  # noqa: S608
-        told = [row_from(values) for values in self._db.execute(query)]
+        told = [checked_row(values) for values in self._db.execute(query)]
         if None in told:
             self._begin_anew()
-            told = [row_from(values) for values in self._db.execute(query)]
+            told = [checked_row(values) for values in self._db.execute(query)]
         unknown = [row for row in told if row is not None]
         for batch in batches(unknown):
-            save(self._db, _each(self._store, partial(named_row, self._store), batch))
+            save(self._db, _each(self._store, partial(row_with_names, self._store), batch))
 
 
 def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = False, keep: bool = False) -> Index:
@@ -219,7 +219,7 @@ def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connec
     if path is not None:
         try:
             db = connect(path)
-            of_root(db, root_of(store))
+            forget_other_root(db, folder_identity(store))
             if rebuild:
                 with db:
                     db.executescript("DELETE FROM runs; DELETE FROM folders")

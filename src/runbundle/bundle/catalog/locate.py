@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbundle.bundle.catalog.index import Index, Wanted, index_of
+from runbundle.bundle.catalog.index import Index, RunFilter, index_of
 from runbundle.bundle.catalog.keys import list_keys
-from runbundle.bundle.checks.sniff import is_folder_of_a_bundle, what_file, what_folder
+from runbundle.bundle.checks.describe import describe_file, describe_folder, is_folder_of_a_bundle
 from runbundle.bundle.reader import index_bytes, parse_index
 from runbundle.errors import BundleError, ConfigError, KeyNotFound, OddEntry
 from runbundle.format.layout import RUN
@@ -69,7 +69,7 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
         if run == LAST:
             return store, _last(store, index)
         found = index.named(run)
-        count = index.count(Wanted())
+        count = index.count(RunFilter())
     finally:
         index.close()
     if len(found) == 1:
@@ -81,7 +81,7 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     if os.path.isdir(path):  # noqa: PTH112
         return _folder(path)
     if os.path.lexists(path):
-        raise KeyNotFound(f"{run} is {what_file(path)}; it is no bundle", hint=_BUNDLE)
+        raise KeyNotFound(f"{run} is {describe_file(path)}; it is no bundle", hint=_BUNDLE)
     hint = f"there are {count} runs in {store.url}; runbundle ls lists them" if count else f"{store.url} holds no runs"
     raise KeyNotFound(f"there is no run {run[:_SHOWN]}", hint=hint)
 
@@ -90,7 +90,7 @@ def _folder(path: Path) -> tuple[ArtifactStore, str]:
     """Return the store and key of a bundle's folder: of a tenant's, if the folder above has the tenant's name."""
     whole = path.resolve()
     if not is_folder_of_a_bundle(whole):
-        raise KeyNotFound(f"{path} is {what_folder(whole)}; it is no bundle", hint=_BUNDLE)
+        raise KeyNotFound(f"{path} is {describe_folder(whole)}; it is no bundle", hint=_BUNDLE)
     store = LocalStore(whole.parent)
     index = _entry(store, whole.name).index
     if index is not None and index.tenant_id and index.tenant_id == whole.parent.name:

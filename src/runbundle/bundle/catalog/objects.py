@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 
-from runbundle.bundle.catalog.rows import Row, row_from
+from runbundle.bundle.catalog.rows import Row, checked_row
 from runbundle.errors import AlreadyExists, KeyNotFound, StoreUnavailable
 from runbundle.format.canonical import sha256_hex
 from runbundle.store.objects.store import ObjectStore
@@ -66,7 +66,7 @@ def _rows_of(name: str, body: bytes) -> list[Row]:
     """Read one object of the index; none of a damaged one. A reader reads the bundles of what is missing again."""
     try:
         values = orjson.loads(gzip.decompress(body)) if name.startswith("packs/") else [orjson.loads(body)]
-        return [row for row in map(row_from, values) if row is not None]
+        return [row for row in map(checked_row, values) if row is not None]
     except (ValueError, TypeError, OSError, EOFError):
         return []
 

@@ -50,7 +50,7 @@ class Row(NamedTuple):
     """What its run.json looked like on disk: time and size."""
 
 
-def row_from(values: Sequence[Any]) -> Row | None:
+def checked_row(values: Sequence[Any]) -> Row | None:
     """Return the row that an index holds, None for what none can be: an index lies where others can write too."""
     if len(values) != len(Row._fields):
         return None
@@ -111,7 +111,7 @@ def _lines(names: Iterable[str]) -> str:
     return "\n" + "".join(f"{name}\n" for name in sorted(set(names)))
 
 
-def names_of(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
+def names_in_files(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
     """Return the names of tools and agents from the files of a bundle that is being sealed; None if they are large."""
     paths = [_path(index, TOOL_CALLS), _path(index, EVENTS)]
     bodies = [files[path] for path in paths if path in files]
@@ -153,7 +153,7 @@ def read_row(store: ArtifactStore, key: str) -> Row:
     return row_of(key, said.model_dump(mode="json", by_alias=True), stamp=stamp)
 
 
-def named_row(store: ArtifactStore, row: Row) -> Row:
+def row_with_names(store: ArtifactStore, row: Row) -> Row:
     """Return the row with the names looked up in the bundle."""
     try:
         return with_names(row, *stored_names(store, row.key, orjson.loads(store.get(f"{row.key}/{RUN}"))))

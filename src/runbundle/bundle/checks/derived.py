@@ -1,6 +1,6 @@
 """What of a bundle follows from its events, field by field, and what only the seal knew.
 
-`verify` assembles a bundle again from its events.jsonl (`rederive`). A field that is derived must come out as it
+`verify` assembles a bundle again from its events.jsonl (`reassemble`). A field that is derived must come out as it
 stands there. A field that is guarded is taken as it stands: the digest that run.json carries of itself is all that
 holds it, which tells damage, and no edit after which somebody has made that digest again.
 """

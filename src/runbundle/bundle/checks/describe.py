@@ -34,7 +34,7 @@ def is_folder_of_a_bundle(path: Path) -> bool:
     return any((path / name).is_file() for name in _BUNDLE_FILES)
 
 
-def what_folder(path: Path) -> str:
+def describe_folder(path: Path) -> str:
     """Return what a folder is that holds no file of a bundle: `a store of bundles`, `a folder of something else`."""
     with contextlib.suppress(OSError):
         for below in sorted(path.iterdir())[:100]:
@@ -47,21 +47,21 @@ def _folders(path: Path) -> list[Path]:
     return [below for below in sorted(path.iterdir())[:100] if below.is_dir()]
 
 
-def what_file(path: Path) -> str:
+def describe_file(path: Path) -> str:
     """Return what a file is: `OTLP in JSON (traces, 2 spans)`, `a zip archive`, `a pipe`. Waits for nothing."""
     try:
         with file_at(path.resolve(), depth=1) as file:
             head = file.read(_HEAD_BYTES)
             if head.startswith(b"PK\x03\x04"):
                 return _zip(path)
-            return what_bytes(head, whole=len(head) < _HEAD_BYTES)
+            return describe_bytes(head, whole=len(head) < _HEAD_BYTES)
     except NotRegular as error:
         return error.kind
     except OSError as error:
         return f"a file that cannot be read ({error.strerror})"
 
 
-def what_bytes(head: bytes, *, whole: bool = True) -> str:
+def describe_bytes(head: bytes, *, whole: bool = True) -> str:
     """Return what begins with these bytes. `whole`: there are no others."""
     if not head:
         return "an empty file"
@@ -91,7 +91,7 @@ def _unzipped(head: bytes) -> str:
         inner = zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
     except (zlib.error, gzip.BadGzipFile):
         return "damaged"
-    return what_bytes(inner, whole=len(inner) < _HEAD_BYTES) if inner else "damaged"
+    return describe_bytes(inner, whole=len(inner) < _HEAD_BYTES) if inner else "damaged"
 
 
 def _zip(path: Path) -> str:

@@ -11,7 +11,7 @@ _QUICK: tuple[Dimension, ...] = ("integrity", "completeness")
 _LIMIT_PER_CODE = 50  # of each kind, so that many of one kind cannot crowd out another
 
 
-class Report:
+class ReportBuilder:
     """Findings as they are made."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ LIMITS = (
 """What no check of a single bundle can tell."""
 
 
-def finished(report: Report, run_id: str, *, quick: bool = False) -> VerifyReport:
+def finished_report(report: ReportBuilder, run_id: str, *, quick: bool = False) -> VerifyReport:
     """Close the report. `quick`: the contents of the files were not looked into."""
     report.close()
     outcomes: dict[Dimension, Literal["pass", "warn", "fail", "skipped"]] = {

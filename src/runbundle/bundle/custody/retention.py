@@ -16,7 +16,7 @@ _MOST_HOLD_BYTES = 1_048_576
 _UNITS = {"h": 3600, "d": 86_400, "w": 604_800}
 
 
-class Verdict(NamedTuple):
+class PlanItem(NamedTuple):
     """What retention says of one bundle."""
 
     key: str
@@ -40,7 +40,7 @@ def parse_age(text: str) -> timedelta:
 
 def plan(
     store: ArtifactStore, *, older_than: timedelta | None, keep_last: int, now: datetime | None = None
-) -> list[Verdict]:
+) -> list[PlanItem]:
     """Return what may be removed and what may not, the newest first.
 
     A bundle may go if its run ended before `now - older_than` (with None: whenever) and it is not one of the
@@ -48,17 +48,17 @@ def plan(
     """
     before = (now or datetime.now(UTC)) - (older_than or timedelta(0))
     sealed: list[tuple[datetime, Entry]] = []
-    verdicts: list[Verdict] = []
+    verdicts: list[PlanItem] = []
     for entry in list_runs(store):
         if entry.index is None:
             left_over = entry.problem == "unsealed" and store.exists(f"{entry.key}/{REMOVING}")
             other = "unsealed" if entry.problem == "unsealed" else "unreadable"
             problem = entry.problem if other == "unreadable" else ""
-            verdicts.append(Verdict(entry.key, "remove" if left_over else other, problem=problem))
+            verdicts.append(PlanItem(entry.key, "remove" if left_over else other, problem=problem))
         else:
             sealed.append((datetime.fromisoformat(entry.index.ended_at), entry))
     sealed.sort(key=lambda found: (found[0], found[1].key), reverse=True)
-    chosen: list[Verdict] = []
+    chosen: list[PlanItem] = []
     for place, (ended, entry) in enumerate(sealed):
         assert entry.index is not None
         action = "last" if place < keep_last else "recent" if ended >= before else "remove"
@@ -67,7 +67,7 @@ def plan(
         odd = next(store.odd(f"{entry.key}/"), None) if action == "remove" else None
         problem = f"{odd[0]} is {odd[1]}" if odd else ""
         size = sum(f.bytes for f in entry.index.files)
-        chosen.append(Verdict(entry.key, "odd" if odd else action, entry.index.ended_at, size, problem))
+        chosen.append(PlanItem(entry.key, "odd" if odd else action, entry.index.ended_at, size, problem))
     return chosen + verdicts
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Literal, cast
 
-from runbundle.bundle.catalog.index import noted
+from runbundle.bundle.catalog.index import add_to_index
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
 from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
@@ -33,7 +33,7 @@ _IN_MEMORY = 16 * 1024 * 1024  # a larger file waits on disk until its digest is
 
 
 @dataclass
-class Copied:
+class CopyResult:
     """What became of one bundle."""
 
     key: str
@@ -52,7 +52,7 @@ class Copied:
     """What lies in the bundle at the source and is no file of a store, such as a link. It is never copied."""
 
 
-def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Progress | None = None) -> Copied:
+def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Progress | None = None) -> CopyResult:
     """Copy one bundle under the same key.
 
     A newer revision at the source replaces the destination's run.json, if that is one that it supersedes. Raises
@@ -61,21 +61,21 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
     try:
         data = index_bytes(source, key)
     except OddEntry as error:
-        return Copied(key, "damaged", problems=[error.message])
+        return CopyResult(key, "damaged", problems=[error.message])
     except KeyNotFound:
-        return Copied(key, "unsealed")
+        return CopyResult(key, "unsealed")
     try:
         index = parse_index(data)
     except BundleError as error:
-        return Copied(key, "damaged", problems=[error.message])
-    result = Copied(key, "copied", left_out=[f"{p[len(key) + 1 :]} is {kind}" for p, kind in source.odd(f"{key}/")])
+        return CopyResult(key, "damaged", problems=[error.message])
+    result = CopyResult(key, "copied", left_out=[f"{p[len(key) + 1 :]} is {kind}" for p, kind in source.odd(f"{key}/")])
     old = _get(target, f"{key}/{RUN}")
     if old is not None and old != data:
         verdict = _succession(source, target, key, index, data, old)
         if verdict == "older":
-            return _with_hold(source, target, key, Copied(key, "older"))
+            return _with_hold(source, target, key, CopyResult(key, "older"))
         if verdict == "clash":
-            return Copied(key, "clash", problems=["run.json: another run is sealed under this id"])
+            return CopyResult(key, "clash", problems=["run.json: another run is sealed under this id"])
         result.outcome = "updated"
     names, listed = _files(source, key, index)
     there = {name[len(key) + 1 :] for name in target.list(f"{key}/")}
@@ -104,11 +104,11 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
         result.outcome = "present"
     elif old != data:
         result.files, result.bytes = result.files + 1, result.bytes + len(data)
-        noted(target, key, data)
+        add_to_index(target, key, data)
     return result
 
 
-def apart(source: ArtifactStore, target: ArtifactStore) -> None:
+def require_apart(source: ArtifactStore, target: ArtifactStore) -> None:
     """Raise `ConfigError` if two stores are one, or one lies within the other: a copy would be copied again."""
     here, there = canonical_url(source.url), canonical_url(target.url)
     if here == there == "memory://":
@@ -121,7 +121,7 @@ def apart(source: ArtifactStore, target: ArtifactStore) -> None:
         raise ConfigError(f"the source and the destination {how}", hint="name two stores that have nothing in common")
 
 
-def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: Copied) -> Copied:
+def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: CopyResult) -> CopyResult:
     """Take a hold along to a bundle that otherwise stays as it is."""
     data = _get(source, f"{key}/{HOLD}")
     if data is not None and not target.exists(f"{key}/{HOLD}"):
@@ -132,7 +132,7 @@ def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: C
     return result
 
 
-def _stays(target: ArtifactStore, key: str, result: Copied) -> bool:
+def _stays(target: ArtifactStore, key: str, result: CopyResult) -> bool:
     """Tell whether no removal can have passed over a hold that was just put there: each leaves a mark first."""
     if target.exists(f"{key}/{REMOVING}"):
         result.outcome = "clash"
@@ -146,7 +146,7 @@ def _merged(name: str) -> bool:
     return kind is not None and kind.merged
 
 
-def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[Copied]:
+def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[CopyResult]:
     """Copy every bundle of `source`, one after the other; yield what became of each."""
     for key in list_keys(source):
         yield copy(source, key, target, progress=progress)
@@ -154,7 +154,7 @@ def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress
 
 def _send(
     source: ArtifactStore, target: ArtifactStore, key: str, names: list[str], listed: dict[str, FileEntry],
-    result: Copied, progress: Progress | None,
+    result: CopyResult, progress: Progress | None,
 ) -> None:  # fmt: skip
     sizes = {name: listed[name].bytes if name in listed else source.size(f"{key}/{name}") for name in names}
     for name in names:

@@ -22,14 +22,14 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
 
     Exit codes: 0; 1 some bundles cannot be read; 5 the store cannot be read.
     """
-    from runbundle.bundle.catalog.index import Wanted, index_of
+    from runbundle.bundle.catalog.index import RunFilter, index_of
     from runbundle.cli.render import plural
 
     store = read_store(store_url)
     index = index_of(store, refresh=True, rebuild=rebuild, keep=True)
     try:
-        runs, unsealed = index.count(Wanted()), index.count(Wanted(status="unsealed"))
-        unreadable = runs - unsealed - index.count(Wanted(sealed=True))
+        runs, unsealed = index.count(RunFilter()), index.count(RunFilter(status="unsealed"))
+        unreadable = runs - unsealed - index.count(RunFilter(sealed=True))
     finally:
         index.close()
     if format_ == "json":

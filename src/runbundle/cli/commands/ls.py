@@ -55,7 +55,7 @@ def command(
 
     Exit codes: 0, also if there are none; 1 if some that are listed cannot be read.
     """
-    from runbundle.bundle.catalog.index import Wanted, index_of
+    from runbundle.bundle.catalog.index import RunFilter, index_of
     from runbundle.cli.render import plural
     from runbundle.recording.losses import read_losses
     from runbundle.store.places import spool_of
@@ -69,7 +69,7 @@ def command(
         most = max(1, limit // 2) if state == "all" else limit  # the spool may not crowd out the store
         waiting, more_wait = _in_spool(spool, state, _time(since), text or "", most)
     unsealed = "unsealed" if state == "unsealed" else status or ""
-    wanted = Wanted(
+    wanted = RunFilter(
         unsealed, _time(since), tool or "", agent or "", user or "", session or "", text or "",
         sealed=state == "sealed",
     )  # fmt: skip
@@ -82,7 +82,7 @@ def command(
             left = limit - len(waiting)
             rows = index.runs(replace(wanted, after=after or ""), left) if left else []
             more = index.count(replace(wanted, after=rows[-1].key)) if rows and len(rows) == left else 0
-            total = len(rows) or total or index.count(Wanted())
+            total = len(rows) or total or index.count(RunFilter())
         finally:
             index.close()
     code = 1 if any(row.problem not in ("", "unsealed") for row in rows) else 0

@@ -21,11 +21,11 @@ def command(run: str, source: str, store_url: str, format_: str) -> None:
     not sent again.
     """
     from runbundle.bundle.catalog.locate import resolve
-    from runbundle.bundle.custody.transfer import apart, copy
+    from runbundle.bundle.custody.transfer import copy, require_apart
     from runbundle.cli.commands.transfers import Progress, report
 
     target = open_store(store_url)
     found, key = resolve(open_store(source), run)
-    apart(found, target)
+    require_apart(found, target)
     progress = Progress()
     report((copy(s, key, target, progress=progress) for s in [found]), progress, format_, many=False)

@@ -22,11 +22,11 @@ def command(run: str, destination: str, store_url: str, format_: str) -> None:
     not sent again.
     """
     from runbundle.bundle.catalog.locate import resolve
-    from runbundle.bundle.custody.transfer import apart, copy
+    from runbundle.bundle.custody.transfer import copy, require_apart
     from runbundle.cli.commands.transfers import Progress, report
 
     target = open_store(destination)
     source, key = resolve(open_store(store_url), run)
-    apart(source, target)
+    require_apart(source, target)
     progress = Progress()
     report((copy(s, key, target, progress=progress) for s in [source]), progress, format_, many=False)

@@ -19,11 +19,11 @@ def command(source: str, destination: str, format_: str) -> None:
     Exit codes: 0 all sealed runs are there; 1 some clash with what is there, or hold what is no file and was left
     out; 4 some are damaged; 5 a store could not be used: do it again, what was sent is not sent again.
     """
-    from runbundle.bundle.custody.transfer import apart, copy_all
+    from runbundle.bundle.custody.transfer import copy_all, require_apart
     from runbundle.cli.commands.transfers import Progress, report
 
     progress = Progress()
     stores = read_store(source), open_store(destination)
-    apart(*stores)
+    require_apart(*stores)
     results = copy_all(*stores, progress=progress)
     report(results, progress, format_, many=True)

@@ -13,7 +13,7 @@ from runbundle.cli.printing import say
 from runbundle.format.printable import printable
 
 if TYPE_CHECKING:
-    from runbundle.bundle.custody.transfer import Copied
+    from runbundle.bundle.custody.transfer import CopyResult
 
 _WORDS = {
     "copied": "copied", "present": "was there already", "updated": "replaced by its newer revision",
@@ -48,7 +48,7 @@ class Progress:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, many: bool) -> None:
+def report(results: "Iterable[CopyResult]", progress: Progress, format_: str, *, many: bool) -> None:
     """Print what became of each run as it is known, and leave with the exit code."""
     from runbundle.cli.render import plural, size
 
@@ -74,7 +74,7 @@ def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, man
     raise click.exceptions.Exit(3 if not code and not many and "unsealed" in outcomes else code)
 
 
-def _closing(results: "Iterable[Copied]", progress: Progress) -> "Iterator[Copied]":
+def _closing(results: "Iterable[CopyResult]", progress: Progress) -> "Iterator[CopyResult]":
     try:
         for result in results:
             progress.close()

@@ -8,7 +8,7 @@ import pytest
 from opentelemetry import trace
 
 import runbundle
-from runbundle.bundle.assembly.reread import entries_of
+from runbundle.bundle.assembly.reread import entries_of_bundle
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import MalformedBundle
@@ -31,10 +31,10 @@ def test_an_event_that_is_none_is_a_malformed_bundle(
     events = [orjson.loads(line) for line in path.read_bytes().splitlines()]
     path.write_bytes(b"".join(orjson.dumps({**event, key: value}) + b"\n" for event in events))
     if key == "attributes":
-        assert list(entries_of(Bundle.open(handle.store, "r"), tmp_path))
+        assert list(entries_of_bundle(Bundle.open(handle.store, "r"), tmp_path))
     else:
         with pytest.raises(MalformedBundle):
-            list(entries_of(Bundle.open(handle.store, "r"), tmp_path))
+            list(entries_of_bundle(Bundle.open(handle.store, "r"), tmp_path))
 
 
 def test_what_only_one_parser_takes_for_json_is_malformed(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle.catalog.index import Wanted, index_of
+from runbundle.bundle.catalog.cache_file import index_file
+from runbundle.bundle.catalog.index import RunFilter, index_of
 from runbundle.bundle.catalog.locate import resolve
-from runbundle.bundle.catalog.place import index_file
-from runbundle.bundle.catalog.rows import Row, row_from
+from runbundle.bundle.catalog.rows import Row, checked_row
 from runbundle.bundle.custody.retention import plan
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
@@ -68,7 +68,7 @@ def test_a_row_that_is_none_has_the_index_made_again(store: LocalStore) -> None:
         db.execute("UPDATE runs SET status = 5 WHERE key = 'b'")
     db.close()
     index = index_of(store)
-    assert sorted(row.key for row in index.runs(Wanted())) == ["a", "b", "c"]
+    assert sorted(row.key for row in index.runs(RunFilter())) == ["a", "b", "c"]
     index.close()
 
 
@@ -100,7 +100,7 @@ def test_an_index_that_is_no_file_is_not_opened(store: LocalStore, tmp_path: Pat
         at.unlink(missing_ok=True)
         make(at)
         index = index_of(store)
-        assert len(index.runs(Wanted())) == 3
+        assert len(index.runs(RunFilter())) == 3
         index.close()
         assert not (tmp_path / "elsewhere").exists()
         at.unlink() if not at.is_dir() else None
@@ -108,6 +108,6 @@ def test_an_index_that_is_no_file_is_not_opened(store: LocalStore, tmp_path: Pat
 
 def test_rows_of_other_shapes_are_none() -> None:
     """Too few, too many, or of another kind."""
-    assert row_from([]) is None
-    assert row_from(["a"] * 40) is None
-    assert row_from(tuple(Row("a", "a", "unsealed"))) is not None
+    assert checked_row([]) is None
+    assert checked_row(["a"] * 40) is None
+    assert checked_row(tuple(Row("a", "a", "unsealed"))) is not None

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from runbundle.bundle.catalog import local as index_local
-from runbundle.bundle.catalog.index import Wanted, index_of, noted
+from runbundle.bundle.catalog.cache_file import index_file
+from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.locate import list_runs, resolve
-from runbundle.bundle.catalog.place import index_file
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
@@ -46,7 +46,7 @@ def keys(store: ArtifactStore, limit: int = -1, **wanted: str) -> list[str]:
     """Return the keys that the index has, as ls would list them."""
     index = index_of(store)
     try:
-        return [row.key for row in index.runs(Wanted(**wanted), limit)]
+        return [row.key for row in index.runs(RunFilter(**wanted), limit)]
     finally:
         index.close()
 
@@ -137,38 +137,38 @@ def test_a_new_revision_is_noticed_when_shown_and_by_refresh(store: LocalStore) 
     old = store.get("b/run.json")
     store.replace("b/run.json", run_json("b", 2, revision=2, status="ok"), expected=old)
     index = index_of(store)
-    assert {row.key: (row.status, row.revision) for row in index.runs(Wanted())}["b"] == ("ok", 2)
+    assert {row.key: (row.status, row.revision) for row in index.runs(RunFilter())}["b"] == ("ok", 2)
     index.close()
     settle(store)
     old = store.get("a/run.json")
     store.replace("a/run.json", run_json("a", 1, revision=2, status="error"), expected=old)
     assert keys(store, status="error") == []
     index = index_of(store, refresh=True)
-    assert [row.key for row in index.runs(Wanted(status="error"))] == ["a"]
+    assert [row.key for row in index.runs(RunFilter(status="error"))] == ["a"]
     index.close()
 
 
 def test_a_seal_notes_its_run(store: LocalStore) -> None:
     """The row is there before anybody lists, with the names of tools and agents; a later revision takes its place."""
     data = add(store, "d", 4)
-    noted(store, "d", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
+    add_to_index(store, "d", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
     with sqlite3.connect(place(store)) as db:
         row = db.execute("SELECT key, tools, agents, revision FROM runs").fetchall()
     db.close()
     assert row == [("d", "\nfind_order\nrefund\nweather\n", "\nsupport\n", 1)]
     newer = run_json("d", 4, revision=2, status="error")
     store.replace("d/run.json", newer, expected=data)
-    noted(store, "d", newer)
-    noted(store, "d", data)  # a slower process, with what it read before
+    add_to_index(store, "d", newer)
+    add_to_index(store, "d", data)  # a slower process, with what it read before
     assert keys(store, status="error") == ["d", "b"]
 
 
 def test_an_index_that_fails_never_fails_a_seal(store: LocalStore) -> None:
     """Neither nonsense nor a folder in its place is raised, and reading goes on without it."""
-    noted(store, "d", b"nonsense")
+    add_to_index(store, "d", b"nonsense")
     place(store).unlink(missing_ok=True)
     place(store).mkdir()
-    noted(store, "a", store.get("a/run.json"))
+    add_to_index(store, "a", store.get("a/run.json"))
     assert keys(store) == ["acme/c", "b", "a"]
 
 

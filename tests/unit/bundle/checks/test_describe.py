@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from runbundle.bundle.checks.sniff import what_bytes, what_file
+from runbundle.bundle.checks.describe import describe_bytes, describe_file
 from runbundle.cli.main import group
 from tests.unit.bundle.handmade import files
 
@@ -43,15 +43,15 @@ def _protobuf() -> bytes:
 )  # fmt: skip
 def test_it_is_told_by_its_beginning(data: bytes, said: str) -> None:
     """By what it holds, whatever its name."""
-    assert said in what_bytes(data)
+    assert said in describe_bytes(data)
 
 
 def test_protobuf_is_told() -> None:
     """With its spans, bare or behind a size as the Collector's file exporter writes it."""
     data = _protobuf()
-    assert what_bytes(data) == "OTLP in protobuf (traces, 3 spans)"
-    assert what_bytes(len(data).to_bytes(4, "big") + data) == "OTLP in protobuf (traces, 3 spans)"
-    assert what_bytes(gzip.compress(data)) == "compressed by gzip: OTLP in protobuf (traces, 3 spans)"
+    assert describe_bytes(data) == "OTLP in protobuf (traces, 3 spans)"
+    assert describe_bytes(len(data).to_bytes(4, "big") + data) == "OTLP in protobuf (traces, 3 spans)"
+    assert describe_bytes(gzip.compress(data)) == "compressed by gzip: OTLP in protobuf (traces, 3 spans)"
 
 
 @pytest.mark.parametrize("command", ["verify", "show", "tools", "hold"])
@@ -77,7 +77,7 @@ def test_no_bytes_raise(tmp_path: Path) -> None:
     """Cut or flipped anywhere, there is a sentence."""
     for data in (_protobuf(), gzip.compress(JSON), JSON):
         for at in range(len(data)):
-            assert what_bytes(data[:at])
-            assert what_bytes(data[:at] + bytes([data[at] ^ 0x5A]) + data[at + 1 :])
+            assert describe_bytes(data[:at])
+            assert describe_bytes(data[:at] + bytes([data[at] ^ 0x5A]) + data[at + 1 :])
     (tmp_path / "x.zip").write_bytes(b"PK\x03\x04" + bytes(100))
-    assert what_file(tmp_path / "x.zip") == "a damaged zip archive"
+    assert describe_file(tmp_path / "x.zip") == "a damaged zip archive"
