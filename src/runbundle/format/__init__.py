@@ -1,1 +1,1 @@
-"""The bundle format, version 1: the model of each file, the layout and the findings. Nothing here reads or writes files."""
+"""The bundle format, version 1: a model of each file, the layout and the findings. No function here reads files."""

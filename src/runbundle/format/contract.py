@@ -19,7 +19,8 @@ DataClass = Literal["public", "internal", "content", "personal", "special", "fin
 Target = Literal["input", "output", "error"]
 
 STRICTNESS: dict[Action, int] = {"keep": 0, "truncate": 1, "hash": 2, "mask": 3, "drop": 4}
-"""How strict each action is; a higher number reveals less. `hash` reveals equality, `mask` only that a value existed."""
+"""How strict each action is; a higher number reveals less. `hash` reveals equality, `mask` only that a value
+existed."""
 
 DEFAULT_ACTION: dict[DataClass, Action] = {
     "public": "keep",
@@ -40,16 +41,17 @@ class FieldRule(BaseModel):
     model_config = _FROZEN
 
     selector: str
-    """JSON Pointer (RFC 6901) to the values, as in `/messages/*/text`: `*` is any one step, `**` any number of steps, and
-    `""` the whole payload."""
+    """JSON Pointer (RFC 6901) to the values, as in `/messages/*/text`: `*` is any one step, `**` any number of steps,
+    and `""` the whole payload."""
     target: Target = "input"
-    """The payload that the rule is for: the arguments (`input`), the result (`output`) or the error message (`error`)."""
+    """The payload that the rule is for: the arguments (`input`), the result (`output`) or the error message
+    (`error`)."""
     data_class: DataClass = "internal"
-    """The kind of data; it gives the default action. `content` is free text, `special` is special categories of personal
-    data, such as health."""
+    """The kind of data; it gives the default action. `content` is free text, `special` is special categories of
+    personal data, such as health."""
     action: Action | None = None
-    """`keep`, `truncate`, `hash` (replace by a keyed digest), `mask` (replace by a marker) or `drop` (remove the key too).
-    Without an action the data class decides."""
+    """`keep`, `truncate`, `hash` (replace by a keyed digest), `mask` (replace by a marker) or `drop` (remove the key
+    too). Without an action the data class decides."""
     max_chars: int | None = Field(default=None, ge=1)
     """Number of characters that `truncate` keeps; required by `truncate`."""
     keep_last: int = Field(default=0, ge=0, le=4)

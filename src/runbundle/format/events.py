@@ -37,7 +37,8 @@ class Event(Record):
     time_ns: Nanoseconds
     """Time of the event: nanoseconds since 1970-01-01 UTC, as decimal text."""
     type: EventType
-    """Kind of event. Every span has a `span.started`, which is derived from the span's start time, and a `span.ended`."""
+    """Kind of event. Every span has a `span.started`, which is derived from the span's start time, and a
+    `span.ended`."""
     trace_id: str = Field(pattern="^[0-9a-f]{32}$")
     """Id of the trace, 32 hex digits; zeros for a log record outside any span."""
     span_id: str = Field(pattern="^[0-9a-f]{16}$")

@@ -40,7 +40,8 @@ class Document(Record):
     view: str | None = None
     """The content, if the policy keeps it."""
     capture: CaptureWord = "whole"
-    """How completely the content was captured before redaction. Compare digests only if this is `whole` or `oversize`."""
+    """How completely the content was captured before redaction. Compare digests only if this is `whole` or
+    `oversize`."""
     cited_by: list[str] = Field(default_factory=list[str])
     """Ids of spans that cite the document; always empty so far."""
 
