@@ -20,7 +20,7 @@ def page() -> str:
     said = "yes", "no"
     bundle = [
         f"| `{file.path}` | {file.what} | {file.writer} | {_SEALS[file.seal]} | "
-        f"{'yes, unless the destination has one' if file.merged else said[not file.copied]} | {said[not file.searched]} |"
+        f"{'yes, if not there' if file.merged else said[not file.copied]} | {said[not file.searched]} |"
         for file in BUNDLE
     ]
     beside = [f"| `{p.name}` | {p.what} | {p.writer} | {f'`{p.moved_by}`' if p.moved_by else ''} |" for p in BESIDE]
@@ -38,9 +38,9 @@ def page() -> str:
         "## Files of a bundle",
         "",
         "A bundle is the folder `<store>/<run_id>/` or `<store>/<tenant>/<run_id>/`. Its files are not removed while"
-        " `hold.json` exists, and are removed together. Any other file or folder, also one whose name begins with a dot,"
-        " is a finding of `verify` (RB203) and is not copied. Files under `revisions/<n>/` are listed by the run.json of"
-        " revision `<n>` or of a later one.",
+        " `hold.json` exists, and are removed together. Any other file or folder, also one that begins with a dot,"
+        " is a finding of `verify` (RB203) and is not copied. Files under `revisions/<n>/` are listed by the run.json"
+        " of revision `<n>` or of a later one.",
         "",
         "| file | holds | written by | sealed | copied | searched for credentials |",
         "|---|---|---|---|---|---|",
