@@ -1,8 +1,9 @@
 """Calm text: tables that fit the width, a tree of spans, times that can be read."""
 
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -13,39 +14,66 @@ _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abando
            "waiting": "cyan", "failed": "red", "verified": "green",
            "unchanged": "green", "incomplete": "yellow", "ok": "green"}  # fmt: skip
 
+_NARROWEST = 3
+
 
 def width() -> int:
     """Return the columns of the terminal, 100 where there is none; `COLUMNS` is honoured."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table. Columns given in `right` are right-aligned; what does not fit is cut with `…`, never wrapped."""
-    rows = [[printable(str(cell)) for cell in row] for row in rows]
+def table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    whole: Sequence[int] = (),
+    spare: Sequence[int] = (),
+) -> None:
+    """Print a table that fits the width. Columns are named by their numbers.
+
+    `right`: right-aligned. `spare`: left out, in this order, where the table would be too wide. `whole`: never cut; the
+    cells of other columns are then cut with `…`. No line is wrapped. In a pipe nothing is cut or left out, unless
+    `COLUMNS` gives a width.
+    """
+    cells = [[printable(cell) for cell in row] for row in [headings, *rows]]
+    sizes = {i: max(len(row[i]) for row in cells) for i in range(len(headings))}
+    limit = width() if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+    if limit is not None:
+        for column in spare:
+            if _total(sizes) > limit:
+                del sizes[column]
+        others = [column for column in sizes if column not in whole]
+        while others and _total(sizes) > limit:
+            widest = max(others, key=sizes.__getitem__)
+            if sizes[widest] <= _NARROWEST:
+                break
+            sizes[widest] -= 1
+    fitted = [[_fit(row[i], size, right=i in right) for i, size in sizes.items()] for row in cells]
     if sys.stdout.isatty():
-        _rich_table(headings, rows, right)
+        _rich_table(fitted)
         return
-    sizes = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
-    room = width() - 2 * (len(sizes) - 1)
-    while sum(sizes) > room and max(sizes) > 3:
-        sizes[sizes.index(max(sizes))] -= 1
-    for row in [headings, *rows]:
-        cells = [_fit(str(cell), size, right=i in right) for i, (cell, size) in enumerate(zip(row, sizes, strict=True))]
-        click.echo("  ".join(cells).rstrip())
+    for row in fitted:
+        click.echo("  ".join(row).rstrip())
 
 
-def _rich_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+def _total(sizes: Mapping[int, int]) -> int:
+    return sum(sizes.values()) + 2 * (len(sizes) - 1)
+
+
+def _rich_table(rows: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for i, heading in enumerate(headings):
-        drawn.add_column(heading, justify="right" if i in right else "left", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        drawn.add_row(*(Text(str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
-    Console(width=width(), highlight=False).print(drawn)
+    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for heading in rows[0]:
+        drawn.add_column(Text(heading), no_wrap=True)
+    for row in rows[1:]:
+        drawn.add_row(*(Text(cell, style=_STYLES.get(cell.strip(), "")) for cell in row))
+    wide = sum(map(len, rows[0])) + 2 * len(rows[0])
+    Console(width=max(width(), wide), highlight=False).print(drawn)
 
 
 def _fit(text: str, size: int, *, right: bool) -> str:
@@ -71,6 +99,11 @@ def line(left: str, right: str) -> str:
     left, right = printable(left), printable(right)
     room = width() - len(right) - 2
     return f"{_fit(left, room, right=False)}  {right}".rstrip()
+
+
+def span_duration(nanoseconds: str | int | None, status: str | None) -> str:
+    """Return the duration of a span or call, `-` for one that never ended: nobody knows how long it took."""
+    return "-" if nanoseconds is None or status in (None, "interrupted") else duration(nanoseconds)
 
 
 def duration(nanoseconds: str | int) -> str:

@@ -48,7 +48,9 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
         print_json({"dry_run": dry_run, "bundles": [v._asdict() for v in verdicts]})
         raise click.exceptions.Exit(code)
     if going:
-        table(["RUN", "ENDED", "SIZE"], [[v.key, v.ended_at[:19], size(v.bytes)] for v in going], right=(2,))
+        table(
+            ["RUN", "ENDED", "SIZE"], [[v.key, v.ended_at[:19], size(v.bytes)] for v in going], right=(2,), whole=(0,)
+        )
     for v in odd:
         say(f"{v.key}  left as it is: {v.problem}")
     held = sum(v.action == "held" for v in verdicts)

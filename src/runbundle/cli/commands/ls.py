@@ -145,7 +145,7 @@ def _print(waiting: "list[Unsealed]", rows: list[Any]) -> None:
         [r.key, moment(r.started_at), duration(r.duration_ns), r.status, str(r.tool_calls), str(r.model_calls), r.state]
         if not r.problem else [r.key, "-", "-", "-", "-", "-", r.problem]
         for r in rows
-    ], right=(2, 4, 5))  # fmt: skip
+    ], right=(2, 4, 5), whole=(0,), spare=(5, 4, 2, 1))  # fmt: skip
 
 
 def _as_json(run: "Unsealed") -> dict[str, Any]:

@@ -60,7 +60,11 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     if format_ == "json":
         print_json({"runs": [_as_json(result) for result in results]})
     elif results:
-        table(["RUN", "OUTCOME", ""], [[r.run.path, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results])
+        table(
+            ["RUN", "OUTCOME", ""],
+            [[r.run.path, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results],
+            whole=(0,),
+        )
         if any(result.key for result in results):
             say("next: runbundle verify RUN says what is missing")
     else:

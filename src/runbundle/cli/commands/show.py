@@ -167,7 +167,7 @@ def _print_children(bundle: "Bundle", limit: int | None) -> None:
 
 def _print_tree(bundle: "Bundle", limit: int | None) -> str:
     """Print the spans as a tree; return the id of one that is worth a look: the first error, else the last span."""
-    from runbundle.cli.render import duration, line, plural, width
+    from runbundle.cli.render import line, plural, span_duration, width
 
     spans, children, roots, error = _tree(bundle, limit)
     shown, last = 0, ""
@@ -180,7 +180,7 @@ def _print_tree(bundle: "Bundle", limit: int | None) -> str:
         if span.get("redactions"):
             notes.append(f"{span['redactions']} withheld")
         name = f"{span['name']}" if span["name"].startswith(f"{span['op']} ") else f"{span['op']}: {span['name']}"
-        took = duration(span.get("duration_ns") or 0)
+        took = span_duration(span.get("duration_ns"), span.get("status"))
         room, digits = (24, 16) if width() >= 90 else (0, 6)
         right = f"{', '.join(notes):>{room}}  {took:>9}  {span['id'][:digits]}"
         say(line(f"{prefix}{branch}{name}", right))

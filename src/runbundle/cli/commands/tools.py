@@ -50,13 +50,13 @@ def command(run: str, store_url: str, format_: str, every: bool) -> None:
 
 def print_calls(calls: "list[ToolCall]") -> None:
     """Print a table of tool calls."""
-    from runbundle.cli.render import duration, size, table
+    from runbundle.cli.render import size, span_duration, table
 
     rows = [
         [
             call.tool,
             {"unset": "ok"}.get(call.status, call.status),
-            duration(call.duration_ns),
+            span_duration(call.duration_ns, call.status),
             f"v{call.contract.version}" if call.contract else "none",
             call.policy.decision,
             size(call.arguments.bytes if call.arguments else None),
