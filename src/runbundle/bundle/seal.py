@@ -1,8 +1,8 @@
-"""Seal: an assembled bundle becomes a committed one. Files first, run.json last; its presence is the commit mark.
+"""Sealing: an assembled bundle is written to a store, run.json last. The presence of run.json is the commit mark.
 
-What came after a seal makes a new revision. Its files lie under `revisions/<n>/`, the run.json before it is kept as
-`revisions/<n-1>/run.json`, and the one in front is replaced last, on the condition that it is still the one that the
-revision was made from. Nothing that was sealed is ever edited: at every moment a reader sees one whole revision.
+Records that arrive after a seal make a new revision. Its files are written under `revisions/<n>/`, the previous
+run.json is copied to `revisions/<n-1>/run.json`, and run.json is replaced last, only if it is still the one from which
+the revision was made. No sealed file is edited, so a reader always sees one whole revision.
 """
 
 import contextlib
@@ -19,21 +19,21 @@ from runbundle.store import ArtifactStore
 
 
 class Sealed(NamedTuple):
-    """A bundle that is in a store."""
+    """A bundle that was written to a store."""
 
     key: str
-    """Where."""
+    """Key of the bundle in the store."""
     run_json: bytes
-    """The bytes of its run.json."""
+    """Bytes of its run.json."""
 
 
 def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) -> Sealed:
-    """Write the bundle; `over` is the revision sealed before, from which it was made.
+    """Write a bundle to a store. `over` is the sealed revision from which the bundle was assembled, if there is one.
 
-    Sealing what is sealed already changes nothing. Raises `WriteConflict` if somebody else has sealed this run
-    meanwhile: read what they sealed, and assemble again. Raises `StoreUnavailable` if the store cannot be written.
-    Either way nothing that was sealed has changed. Files left by a seal that was cut off are never written over,
-    since it may be at work elsewhere; they are removed after a first seal.
+    Idempotent: if `over` has the same files already, the store does not change. Raises `WriteConflict` if another
+    process has sealed this run in the meantime; then read its bundle and assemble again. Raises `StoreUnavailable` if
+    the store cannot be written. After an error all sealed files are unchanged. Files of an interrupted seal are not
+    overwritten, since that seal may still be at work elsewhere; they are removed after the first seal.
     """
     if over is None:
         return _first(store, bundle)
@@ -83,7 +83,7 @@ def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
 
 
 def _placed(store: ArtifactStore, key: str, bundle: Assembled, folder: str, over: Bundle | None) -> dict[str, str]:
-    """Store each file where nothing else is, unless the revision before has it already; return where each lies."""
+    """Store each file under a free name, unless the previous revision has it already; return the path of each."""
     before = {(name_of(e.path), e.sha256): e.path for e in over.index.files} if over else {}
     paths: dict[str, str] = {}
     for file in bundle.files:
@@ -113,7 +113,7 @@ def _holds(store: ArtifactStore, key: str, new: NewFile) -> bool:
 
 
 def _tidy(store: ArtifactStore, sealed: Bundle) -> None:
-    """Remove what a seal that was cut off has left beside a first revision: nobody can seal it any more."""
+    """Remove files of an interrupted seal that are not part of the first revision; nobody can seal them any more."""
     listed = {entry.path for entry in sealed.index.files}
     for name in SEALED:
         if name not in listed and store.exists(f"{sealed.key}/{name}"):
@@ -122,7 +122,7 @@ def _tidy(store: ArtifactStore, sealed: Bundle) -> None:
 
 
 def _tidy_revision(store: ArtifactStore, key: str, number: int, listed: set[str]) -> None:
-    """Remove what a seal of this revision that was cut off, or was too late, has left: run.json is another's now."""
+    """Remove files of a revision's folder that its run.json does not list: another seal was interrupted or late."""
     for path in list(store.list(f"{key}/{REVISIONS}/{number}/")):
         name = path[len(key) + 1 :]
         file = file_at(name)

@@ -1,4 +1,4 @@
-"""Verify a bundle: everything it says of itself, checked against its bytes. The result is a value."""
+"""Verification of a bundle: everything that it says of itself is checked against its bytes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -45,13 +45,15 @@ _MOST_SEARCHED_BYTES = 64 * 1024 * 1024
 def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyReport:
     """Check a bundle in all five dimensions and return the report.
 
-    `quick`: only that the files are those that were sealed, and what run.json says is missing; the verdict is then
-    `unchanged` at best. Takes little more than the digests do.
+    `quick`: check only that the files are those that were sealed, and report the losses that run.json states. The
+    verdict is then `unchanged` at best.
 
-    Bad bundles give findings, never exceptions; only a store that cannot be read raises (`StoreUnavailable`).
-    `verified` means: sealed, whole, unchanged since the seal, nothing known to be missing, and all that run.json,
-    tool_calls.json and evidence.json say follows from events.jsonl, but for the fields that `derived` calls guarded. It
-    does not mean that nobody wrote all of it anew, digests and all: that takes a signature.
+    A bad bundle gives findings, never an exception. Raises `StoreUnavailable` if the store cannot be read.
+
+    `verified` means that the bundle is sealed, complete as far as is known, unchanged since the seal, and that
+    run.json, tool_calls.json and evidence.json follow from events.jsonl, except for guarded fields (see
+    `checks.derived`). It does not prove who wrote the bundle: somebody who replaces all files can write a consistent
+    one.
     """
     report = ReportBuilder()
     try:
@@ -137,9 +139,9 @@ def _contents(
     again: Reassembly | None,
     report: ReportBuilder,
 ) -> None:
-    """Check what the files say. A file that is damaged has its finding already and is not read further.
+    """Check the content of the files. A damaged file has its finding already and is not read.
 
-    With `again`, what the events come to is compared with the other files; one that is exactly that needs no look.
+    `again`: the bundle assembled again from its events. A file that is equal to that needs no further check.
     """
     config = next((e for e in index.files if e.path == index.config.path), None)
     if config is None or config.sha256 != index.config.sha256:
@@ -194,7 +196,7 @@ def _evidence(
 
 
 def _entries(listing: Listing[M], path: str, index: RunIndex, report: ReportBuilder) -> Iterator[M]:
-    """Yield the entries of a file, and check them and what is around them; what does not parse is a finding."""
+    """Yield the entries of a file and check them; an entry that does not parse is a finding."""
     try:
         for entry, data in listing:
             _credentials(data, path, report)
@@ -207,7 +209,7 @@ def _entries(listing: Listing[M], path: str, index: RunIndex, report: ReportBuil
 
 
 def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks, again: Reassembly | None) -> bool:
-    """Check the events, line by line; return whether each is one."""
+    """Check the events, line by line; return whether all of them are well-formed."""
     whole = True
     with store.open(f"{key}/{path}") as file:
         for number, line in event_lines(file):
@@ -236,7 +238,7 @@ def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: Repor
 
 
 def _searched(store: ArtifactStore, key: str, path: str, report: ReportBuilder) -> None:
-    """Search a file outside the seal for credentials; as text, if it is no JSON."""
+    """Search a file outside the seal for credentials, as text if it is not JSON."""
     file = file_at(path)
     if file is not None and not file.searched:
         return
@@ -256,7 +258,7 @@ def _searched(store: ArtifactStore, key: str, path: str, report: ReportBuilder) 
 
 
 def _credentials(data: bytes, path: str, report: ReportBuilder) -> None:
-    """Look at each text by itself: a key beside its marker would look like a credential in the bytes of the file."""
+    """Search each text by itself: in the bytes of the file a key beside its marker would look like a credential."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:

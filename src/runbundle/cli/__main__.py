@@ -1,4 +1,4 @@
-"""`python -m runbundle.cli`, the same as `runbundle`."""
+"""Runs the command line: `python -m runbundle.cli` is the same as `runbundle`."""
 
 from runbundle.cli.main import main
 

@@ -1,4 +1,4 @@
-"""Calm text: tables that fit the width, a tree of spans, times that can be read."""
+"""Text for people: tables that fit the width, and durations, times and sizes in readable units."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ _NARROWEST = 3
 
 
 def width() -> int:
-    """Return the columns of the terminal, 100 where there is none; `COLUMNS` is honoured."""
+    """Return the number of columns of the terminal: `COLUMNS` if set, 100 if there is no terminal, at least 40."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
@@ -83,26 +83,26 @@ def _fit(text: str, size: int, *, right: bool) -> str:
 
 
 def status_word(text: str) -> str:
-    """Return a status word, coloured on a terminal."""
+    """Return a status word, coloured if standard output is a terminal."""
     colour = _STYLES.get(text)
     return click.style(text, fg=colour) if colour and sys.stdout.isatty() else text
 
 
 def cut(text: str) -> str:
-    """Return one line of text that fits the width."""
+    """Return text on one line, cut with `…` to the width."""
     text = printable(text)
     return text if len(text) <= width() else text[: width() - 1] + "…"
 
 
 def line(left: str, right: str) -> str:
-    """Return `left` and, at the right edge, `right`; `left` is cut if both do not fit."""
+    """Return one line with `left` at the left edge and `right` at the right; `left` is cut if both do not fit."""
     left, right = printable(left), printable(right)
     room = width() - len(right) - 2
     return f"{_fit(left, room, right=False)}  {right}".rstrip()
 
 
 def span_duration(nanoseconds: str | int | None, status: str | None) -> str:
-    """Return the duration of a span or call, `-` for one that never ended: nobody knows how long it took."""
+    """Return the duration of a span or tool call; `-` if it never ended, so that its duration is not known."""
     return "-" if nanoseconds is None or status in (None, "interrupted") else duration(nanoseconds)
 
 
@@ -126,7 +126,7 @@ def duration(nanoseconds: str | int) -> str:
 
 
 def age(nanoseconds: int) -> str:
-    """Return how long something takes, to one unit: `40 s`, `3 m`, `5 h`, `2 d`."""
+    """Return a duration rounded down to one unit: `40 s`, `3 m`, `5 h`, `2 d`."""
     seconds = max(0, nanoseconds) // 1_000_000_000
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= length:
@@ -138,7 +138,7 @@ _SMALL = 63
 
 
 def size(count: int | None) -> str:
-    """Return a size in bytes: `812 B`, `1.4 kB`."""
+    """Return a number of bytes in decimal units: `812 B`, `1.4 kB`; `-` for None."""
     if count is None:
         return "-"
     if count == _SMALL:
@@ -152,16 +152,16 @@ def size(count: int | None) -> str:
 
 
 def moment(rfc3339: str) -> str:
-    """Return a time to the second, in UTC."""
+    """Return an RFC 3339 time as `2026-11-25 04:56:00Z`."""
     return rfc3339[:19].replace("T", " ") + "Z"
 
 
 def instant(ns: int) -> str:
-    """Return a time since 1970 as RFC 3339 to the second; the first or last that can be told if it is beyond."""
+    """Return nanoseconds since 1970 as RFC 3339 to the second, limited to the years 1970 to 9999."""
     seconds = min(max(ns // 1_000_000_000, 0), 253_402_300_799)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def plural(count: int, noun: str) -> str:
-    """Return `1 span`, `2 spans`."""
+    """Return a count and its noun: `1 span`, `2 spans`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,4 +1,4 @@
-"""Records to bundle: a pure function. No clock, no host name, no id of whoever assembles enters a bundle."""
+"""Assembling a bundle from records, as a pure function: no clock, host name or process id enters a bundle."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,24 +25,28 @@ from runbundle.signals.reading import count_of, json_of, text_of
 
 @dataclass
 class Assembled:
-    """A bundle that is in no store yet: its files but run.json, in the order they are written, and what that says."""
+    """A bundle that is not in a store yet: its files in the order of writing, and the fields of its run.json."""
 
     run: RunKey
     files: list[NewFile]
     completeness: dict[str, Any]
-    """What run.json will say of it; `late` counts the records that the bundle sealed before did not have."""
+    """The field `completeness` of run.json. `late` counts the records that the previously sealed bundle did not
+    have."""
     collided: dict[str, int]
-    """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
+    """Numbers of records that claimed an id that another record has, by kind, as in `FlushResult.collided`."""
     _index: dict[str, Any] = field(repr=False)
     _made: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> str:
-        """Where in a store the bundle lives: `<run_id>` or `<tenant>/<run_id>`."""
+        """Key of the bundle in a store: `<run_id>` or `<tenant>/<run_id>`."""
         return self.run.path
 
     def index(self, paths: Mapping[str, str] | None = None, **fields: Any) -> bytes:
-        """Return run.json. `paths`: where the files lie, if not at their names; `fields` are put in or replaced."""
+        """Return the bytes of run.json. `paths`: paths of files that are not at their names. `fields` replace others.
+
+        Raises `ValidationError` if the result does not fit its own schema, so that it cannot be sealed.
+        """
         if self._made and not (paths or fields):
             return self._made
         at: Callable[[str], str] = lambda name: (paths or {}).get(name, name)  # noqa: E731
@@ -69,15 +73,15 @@ class Assembled:
 
     @property
     def run_fields(self) -> dict[str, Any]:
-        """What run.json says of the run, without its files and its completeness."""
+        """The fields of run.json, without `files`, `config` and `completeness`."""
         return self._index
 
     def set_run_fields(self, index: dict[str, Any]) -> None:
-        """Let run.json say something else of the run."""
+        """Replace the fields of run.json."""
         self._index, self._made = index, b""
 
     def close(self) -> None:
-        """Give the files back."""
+        """Close the files, which frees their space on disk."""
         for made in self.files:
             made.close()
 
@@ -92,10 +96,11 @@ def assemble(
 ) -> Assembled:
     """Assemble the bundle of one run.
 
-    `torn`: lines of journals that could not be read. `grace_s`: how long spans that are still open were waited for;
-    None if nothing is waiting any more. `make` makes a file of its pieces. The same records give the same bytes, in
-    whatever order and from however many writers they came. Memory does not grow with the run, see `sorting`. Raises
-    `OSError` if the disk is full.
+    `torn`: number of journal lines that could not be read. `sdk_versions`: versions of the OpenTelemetry SDK that the
+    journals name. `grace_s`: seconds for which open spans were waited for, or None. `make` builds each file.
+
+    The same records give the same bytes, in any order and from any number of writers. The use of memory does not grow
+    with the run (see `sorting`). Raises `OSError` if the disk is full.
     """
     tally = RunTotals(gathered.key.run_id)
     with Sorter(gathered.scratch) as calls, Sorter(gathered.scratch) as found:
@@ -125,7 +130,7 @@ def assemble(
 
 
 def _spread(gathered: GatheredRun, tally: RunTotals, calls: Sorter, found: Sorter) -> None:
-    """Bring each span to where it belongs: its lines, its tool call, its evidence, the sums."""
+    """Sort out each span: its lines, its tool call, its evidence, and its share of the totals."""
     table = gathered.table
     for row, found_span in gathered.spans():
         record = found_span.record
@@ -153,25 +158,25 @@ def _spread(gathered: GatheredRun, tally: RunTotals, calls: Sorter, found: Sorte
 
 
 class _Derived(NamedTuple):
-    """What one span contributes."""
+    """The contribution of one span to the bundle."""
 
     span: Span
     lines: list[bytes]
     call: dict[str, Any] | None
     evidence: dict[str, Any] | None
     words: dict[str, list[CaptureWord]]
-    """What became of its values."""
+    """How completely its values were captured, by attribute key."""
 
 
 class _Above(NamedTuple):
-    """What the rest of the run says of a span."""
+    """Facts about a span that follow from other spans."""
 
     agent: str | None
-    """The agent that it works for."""
+    """The agent for which the span works."""
     began: str
-    """The span in which its error began, "" if in itself."""
+    """Id of the span in which its error began; empty if in itself."""
     parent_here: bool
-    """Whether its parent is part of the run."""
+    """Whether the parent is part of the run."""
 
 
 def _derived(span: Span, above: _Above) -> _Derived:
@@ -201,7 +206,7 @@ def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
 
 
 def _about(tally: RunTotals) -> dict[str, Any]:
-    """What the run says of itself: at its beginning, and what it said later where it was resumed."""
+    """Return the attributes of the run's own span; if the run was resumed, those of the last one take precedence."""
     begun, final = tally.begun, tally.final
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
@@ -252,7 +257,7 @@ _SAID = {
     "claimed": "runbundle.claimed.run.id",
     "name": "runbundle.name",
 }
-"""Fields of run.json that are texts which the run's own span carries, as redaction left them."""
+"""Text fields of run.json, and the attributes of the run's own span that give them."""
 
 
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
@@ -277,8 +282,8 @@ def _identity(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _status(tally: RunTotals, *, begun: bool) -> str:
-    """Return how the run ended. Two runs in one bundle did not end well, even if the last of them did; nor did one of
-    which only a part was ever seen, whose beginning was elsewhere.
+    """Return the status of the run. It is `incomplete` if the run's end or beginning is missing, or if two runs share
+    the bundle.
     """
     if tally.final is None:
         return "incomplete"
@@ -310,7 +315,7 @@ def _versions(about: dict[str, Any], tally: RunTotals, sdk_versions: frozenset[s
 
 
 def _fitting(versions: dict[str, Any]) -> dict[str, Any]:
-    """Return what is of the types that run.json declares: a span may say anything of versions."""
+    """Return the versions whose types fit run.json: a span may carry anything there."""
     try:
         Versions.model_validate({**versions, "semconv": ""})
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""What became of the values that a span carries: a word for each, by attribute key."""
+"""How completely the values of a span were captured: a `CaptureWord` for each, by attribute key."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,16 +15,16 @@ VALUES = frozenset(
         "runbundle.config", "runbundle.query", "runbundle.document.content",
     }
 )  # fmt: skip
-"""Attributes with the values that an agent works on; each has a word, if it is `whole`."""
+"""Keys of the attributes that hold an agent's values. Such a value is `whole` unless the span says otherwise."""
 
 
 def stated_captures(attributes: Mapping[str, Any]) -> dict[str, Said]:
-    """Return what is said of the values among some attributes that are not whole."""
+    """Return the entries of the attribute `runbundle.capture`, by key; empty if all values are whole."""
     return (parse_capture(attributes[CAPTURE]) or {}) if CAPTURE in attributes else {}
 
 
 def capture_words(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
-    """Return the word of each value among some attributes; also of one that is not there, if there is a word for it."""
+    """Return the capture word of each value among `attributes`, and of absent values for which there is a word."""
     if VALUES.isdisjoint(attributes) and CAPTURE not in attributes:
         return {}
     words: dict[str, CaptureWord] = dict.fromkeys(VALUES.intersection(attributes), "whole")
@@ -34,7 +34,7 @@ def capture_words(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
 
 
 def captures_of_span(span: Span) -> dict[str, list[CaptureWord]]:
-    """Return the words of all values of a span and of its events."""
+    """Return the capture words of all values of a span and its events, by attribute key."""
     found: dict[str, list[CaptureWord]] = {key: [word] for key, word in capture_words(span.attributes).items()}
     for event in span.record["events"]:
         for key, word in capture_words(event["attributes"]).items():
@@ -43,5 +43,5 @@ def captures_of_span(span: Span) -> dict[str, list[CaptureWord]]:
 
 
 def worst_by_key(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
-    """Return one word for each key: the worst of its values."""
+    """Return one capture word for each key: the worst."""
     return {key: words[0] if len(words) == 1 else worst(words) for key, words in found.items()}

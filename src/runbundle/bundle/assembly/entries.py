@@ -1,4 +1,4 @@
-"""What a bundle says of single spans besides their events: tool calls and retrievals."""
+"""The entries of tool_calls.json and evidence.json, made from single spans."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,7 +23,7 @@ def _to_the_second(seconds: int) -> str:
 
 
 def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
-    """Return the entry of a tool call; `agent` is the one that made it, `began` the span where its error did."""
+    """Return the entry of a tool's span. `agent`: the calling agent. `began`: id of the span where its error began."""
     attributes, record = span.attributes, span.record
     sha256 = text_of(attributes, "runbundle.contract.sha256")
     version = text_of(attributes, "runbundle.contract.version") or ""
@@ -92,7 +92,7 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
 
 
 def retrieval(span: Span) -> dict[str, Any] | None:
-    """Return the entry of a span that retrieved something or was given evidence; None for any other."""
+    """Return the entry of a retrieval, or of a span with evidence events; None for any other span."""
     documents = [e["attributes"] for e in span.record["events"] if e["name"] == "runbundle.evidence"]
     if span.op != "retrieval" and not documents:
         return None

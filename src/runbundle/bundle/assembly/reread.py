@@ -1,7 +1,6 @@
-"""A sealed bundle read back as the records it was made from, as far as a bundle shows them.
+"""Reading a sealed bundle back as journal entries, so that no journal need be kept after a seal.
 
-This is what a new revision is made of, so no journal need be kept after a seal: assembling what was read back gives
-the same files again.
+Assembling these entries gives the same files again. A new revision is assembled from them and the late records.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,7 +23,7 @@ _IDS, _BODY = 48, 60
 
 
 def entries_of_bundle(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Yield spans, starts of spans that never ended, and logs, as a journal has them. Raises `MalformedBundle`."""
+    """Yield the journal entries of a bundle: spans, starts of open spans, and logs. Raises `MalformedBundle`."""
     semconv = bundle.index.versions.semconv
     with Sorter(scratch) as lines:
         for number, event in enumerate(bundle.events()):
@@ -40,17 +39,17 @@ def entries_of_bundle(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]
 
 
 def describes_span(event: dict[str, Any]) -> bool:
-    """Tell whether a span is read back from an event: lines of logs stand alone, those of the run say nothing more."""
+    """Tell whether an event belongs to a span: all do but logs and the two events of the run."""
     return event["type"] != "log" and not event["type"].startswith("run.")
 
 
 def sortable_line(event: dict[str, Any], number: int, line: bytes) -> bytes:
-    """Return the line of an event, without its end, so that those of a span stand together and in their order."""
+    """Return a line that sorts the events of one span together, in order. `line`: the event's JSON on one line."""
     return b"%b%012d%b" % (f"{event['trace_id']}{event['span_id']}".encode(), number, line)
 
 
 def span_entries(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
-    """Yield the entries of spans from the lines of their events, `placed` and sorted."""
+    """Yield the entries of spans, given their lines by `sortable_line`, sorted. `semconv` as in run.json."""
     for _, of_span in groupby(lines, key=lambda line: line[:_IDS]):
         entry = _span([orjson.loads(line[_BODY:]) for line in of_span])
         if entry is not None:
@@ -59,7 +58,7 @@ def span_entries(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any
 
 
 def log_entry(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry of a log record."""
+    """Return the journal entry of a log event."""
     name = event["name"]
     return {
         "k": "log", "trace_id": event["trace_id"], "span_id": event["span_id"], "time_ns": int(event["time_ns"]),

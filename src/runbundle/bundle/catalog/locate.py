@@ -1,4 +1,4 @@
-"""Find a run: by path, by id, by the beginning of its id, or as the last one."""
+"""Finding the bundle that a user names: by path, run id, beginning of a run id, or `@last`."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ _BUNDLE = "a bundle is a folder with a run.json in it; a store of them is given 
 
 @dataclass(frozen=True)
 class Entry:
-    """One bundle of a store, as a listing sees it. `index` is None if it is not sealed or not readable."""
+    """A bundle in a listing: its key, its index, or the `problem` if it is unsealed or not readable."""
 
     key: str
     index: RunIndex | None
@@ -31,7 +31,7 @@ class Entry:
 
 
 def list_runs(store: ArtifactStore) -> Iterator[Entry]:
-    """Yield all bundles with their index, oldest key first. Reads every run.json."""
+    """Yield all bundles of a store in the order of their keys. Reads every run.json."""
     for key in list_keys(store):
         yield _entry(store, key)
 
@@ -50,8 +50,8 @@ def _entry(store: ArtifactStore, key: str) -> Entry:
 def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     """Return the store and key of the bundle that `run` names.
 
-    `run` is a path of a bundle's folder or of its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly
-    one id, or `@last`. Raises `KeyNotFound` that says what there is, and `ConfigError` for what can name nothing.
+    `run` is the path of a bundle's folder or its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly one
+    run id, or `@last`. Raises `KeyNotFound`, with a hint about similar runs, and `ConfigError` if `run` is not a name.
     """
     if not run.strip() or not run.isprintable() or len(run) > _MOST_CHARS:
         raise ConfigError("a run has to be named", hint="by its id, the beginning of it, a path, or @last")

@@ -1,4 +1,4 @@
-"""What verify asks of the files as bytes: that each is there and is what was sealed, in every revision."""
+"""The checks of verify on files as bytes: each must exist and be the one that was sealed, in every revision."""
 
 import hashlib
 import os
@@ -17,9 +17,9 @@ _CHUNK = 1_048_576
 
 
 def check_own_digest(data: bytes, index: RunIndex, report: ReportBuilder) -> bool:
-    """Compare run.json with the digest that it carries, and its bytes with the canonical ones.
+    """Check the digest that run.json contains of itself, and that its bytes are canonical.
 
-    Return whether it says by which rules it was assembled, and this version knows them.
+    Return whether run.json names rules of assembly that this version knows.
     """
     fields = orjson.loads(data)
     if index.self_sha256 is None and index.rules is None:
@@ -43,7 +43,7 @@ def check_own_digest(data: bytes, index: RunIndex, report: ReportBuilder) -> boo
 
 
 def check_revisions(store: ArtifactStore, key: str, index: RunIndex, report: ReportBuilder) -> list[FileEntry]:
-    """Follow the chain of revisions back to the first; return the files that the earlier ones list."""
+    """Check the chain of revisions back to the first; return the files that the earlier ones list."""
     files: list[FileEntry] = []
     if index.revision < 1 or (index.revision == 1 and index.supersedes is not None):
         report.add("RB207", f"revision {index.revision} supersedes none", file=RUN)
@@ -66,9 +66,9 @@ def check_revisions(store: ArtifactStore, key: str, index: RunIndex, report: Rep
 def check_unlisted(
     store: ArtifactStore, key: str, index: RunIndex, data: bytes, extra: set[str], report: ReportBuilder
 ) -> None:
-    """Judge the files that no run.json lists, `data` being the one in front, by the table of the layout.
+    """Check the files that no run.json lists (`extra`) against the table of the layout. `data`: bytes of run.json.
 
-    A seal that was cut off before it replaced run.json, and a run.json that was put back, look alike: a warning.
+    An interrupted seal and a run.json that was put back to an earlier revision look the same, so both are a warning.
     """
     for entry in index.files:
         if (revision_of(entry.path) or 0) > index.revision:
@@ -102,7 +102,7 @@ def _differs(store: ArtifactStore, key: str, data: bytes) -> bool:
 
 
 def check_strays(store: ArtifactStore, key: str, report: ReportBuilder) -> None:
-    """Find in a bundle's folder what no listing shows: what is no regular file, dot files, and odd folders."""
+    """Find entries that no listing shows: links and the like, files that begin with a dot, and unknown folders."""
     odd = {path[len(key) + 1 :]: kind for path, kind in store.odd(f"{key}/")}
     for path, kind in odd.items():
         report.add("RB230", f"is {kind}; it was not opened", file=path)
@@ -130,7 +130,10 @@ def check_strays(store: ArtifactStore, key: str, report: ReportBuilder) -> None:
 
 
 def is_unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: ReportBuilder) -> bool:
-    """Compare one file with its entry: missing, modified, truncated, torn and grown are told apart."""
+    """Compare one file with its entry in run.json; return whether it is unchanged.
+
+    Missing, modified, truncated, torn and grown files have findings of their own. `present`: paths that exist.
+    """
     if name_of(entry.path) not in SEALED or file_at(entry.path) is None:
         report.add("RB203", "is listed in run.json, and no file that is sealed", file=entry.path)
     if entry.path not in present:

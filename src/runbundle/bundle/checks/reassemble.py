@@ -1,7 +1,7 @@
-"""Assemble a bundle again from its own events, and compare: what verify does instead of believing run.json.
+"""Assembling a bundle again from its own events, to compare the result with its files.
 
-The rules are those of the seal, which is called for it, so there is no second opinion on them. See `derived` for what
-this holds, and what it cannot.
+The assembler is the one that sealed the bundle, so there is one implementation of the rules. `derived` lists the fields
+that this protects, and those that it cannot.
 """
 
 import contextlib
@@ -39,7 +39,11 @@ _FIELD_NAMES = frozenset(Event.model_fields).union(
 
 
 class Reassembly:
-    """A bundle that is assembled again while its events are read. Close it after use; raises `StoreUnavailable`."""
+    """A bundle that is assembled again while its events are read. Close it after use.
+
+    Call `event` for each line of events.jsonl, then `compare`. Methods raise `StoreUnavailable` if the folder for
+    temporary files cannot be written.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -51,11 +55,11 @@ class Reassembly:
         self._leaking: set[str] = set()
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Free memory and disk."""
         self._held.close()
 
     def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
-        """Take up an event that fits its model, and its line."""
+        """Add an event that fits its model. `line`: its bytes, with the line end."""
         with _scratch_errors():
             if describes_span(event):
                 self._lines.add(sortable_line(event, number, line[:-1]))
@@ -63,9 +67,9 @@ class Reassembly:
                 self._gathered.add([log_entry(event)])
 
     def compare(self, unchanged: set[str], add: Add) -> set[str]:
-        """Add a finding for each file that says something else than the events; return names of those that agree.
+        """Add a finding for each file that contradicts the events; return the names of the files that agree.
 
-        `unchanged`: paths of files that are what run.json lists; of the others nothing more is asked.
+        `unchanged`: paths of files whose digests are right; other files have findings already and are not compared.
         """
         try:
             return self._derived(unchanged, add)
@@ -124,7 +128,7 @@ class Reassembly:
         return same
 
     def _made(self, name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
-        """Make a file again, on the way search it for credentials; of events.jsonl, whose lines were, make no copy."""
+        """Make a file again and search it for credentials. Keep no copy of events.jsonl, which was searched already."""
         return (
             digest_only(name, pieces, scratch)
             if name == EVENTS
@@ -156,7 +160,7 @@ class Reassembly:
 
 
 def _difference(theirs: bytes, ours: bytes) -> tuple[str, str]:
-    """Return the code and the message of the finding about bytes that are not what was made again."""
+    """Return code and message of the finding for bytes that differ from the file that was made again."""
     try:
         said, made = orjson.loads(theirs), orjson.loads(ours)
     except orjson.JSONDecodeError:
@@ -168,7 +172,10 @@ def _difference(theirs: bytes, ours: bytes) -> tuple[str, str]:
 
 
 def differences(said: Any, made: Any, path: str = "") -> list[str]:
-    """Return the paths at which two JSON values differ; of lists of unlike length the path is theirs."""
+    """Return the paths at which two JSON values differ, such as `files.0.bytes`.
+
+    For lists of different lengths it is the path of the list. `path` is put before each.
+    """
     if type(said) is not type(made):
         return [path]
     if isinstance(said, dict):
@@ -188,14 +195,14 @@ _ABSENT = object()
 
 
 def _named(found: list[str]) -> str:
-    """Return the first of some paths, as far as their words are names of fields: other keys may hold anything."""
+    """Return the first 8 paths as text, with `?` for words that are not names of fields and may hold content."""
     words = [".".join(word if word in _FIELD_NAMES or word.isdigit() else "?" for word in p.split(".")) for p in found]
     more = len(words) - _MOST_NAMED
     return ", ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _scratch() -> str:
-    """Return where a long run's lines lie, in files without names; of a short one nothing is written anywhere."""
+    """Return the folder for the lines of a long run. A short run is kept in memory, so the folder may be unusable."""
     try:
         return tempfile.gettempdir()
     except OSError:  # none can be written, which is said when it is needed

@@ -1,9 +1,9 @@
-"""Copy bundles between stores: files first, run.json last, so that a cut-off copy is unsealed and can be resumed.
+"""Copying bundles between stores. run.json is copied last, so an interrupted copy is unsealed and can be resumed.
 
-Nothing at the destination is overwritten. What is there with the same bytes is not sent again; what is there with
-other bytes is a clash, which is reported before anything is written. Every file is checked against run.json on its
-way: a damaged bundle is not spread. Which files go along is said by the table of the layout; a legal hold does, and
-one that is at the destination already stays as it is. What is no file of a bundle stays behind.
+No file at the destination is overwritten. A file that is there with the same bytes is not sent again; one with other
+bytes is a clash, which is reported before anything is written. Each file is checked against run.json, so damage is not
+copied. The table of the layout says which files are copied: a legal hold is, and a hold at the destination stays as it
+is. Entries that are no files of a bundle are not copied.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from runbundle.store.url import canonical_url
 
 Outcome = Literal["copied", "present", "updated", "older", "unsealed", "clash", "damaged"]
 Progress = Callable[[str, int, int], None]
-"""Called with a run's key, the bytes of it that are done, and how many there are."""
+"""A function that is called with a bundle's key, the number of bytes copied so far, and their total."""
 
 _CHUNK = 1_048_576
 _IN_MEMORY = 16 * 1024 * 1024  # a larger file waits on disk until its digest is known
@@ -34,29 +34,29 @@ _IN_MEMORY = 16 * 1024 * 1024  # a larger file waits on disk until its digest is
 
 @dataclass
 class CopyResult:
-    """What became of one bundle."""
+    """The result of copying one bundle."""
 
     key: str
-    """The bundle."""
+    """Key of the bundle."""
     outcome: Outcome
-    """`copied`, `present` (all was there), `updated` (run.json was replaced by a newer revision), `older` (the
-    destination has a newer revision), `unsealed` (at the source), `clash` or `damaged`; the last three change nothing
-    that was sealed."""
+    """`copied`, `present` (everything was there already), `updated` (a newer revision replaced run.json), `older` (the
+    destination has a newer revision), `unsealed` (at the source), `clash` (the destination has other bytes) or
+    `damaged` (at the source). After the last three, sealed bundles at the destination are unchanged."""
     files: int = 0
-    """Files that were sent."""
+    """Number of files that were sent."""
     bytes: int = 0
-    """Bytes that were sent."""
+    """Number of bytes that were sent."""
     problems: list[str] = field(default_factory=list[str])
-    """What clashed, or is damaged: file and reason."""
+    """The files that clashed or are damaged, each with a reason."""
     left_out: list[str] = field(default_factory=list[str])
-    """What lies in the bundle at the source and is no file of a store, such as a link. It is never copied."""
+    """Entries of the bundle at the source that are no regular files, such as links. They are never copied."""
 
 
 def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Progress | None = None) -> CopyResult:
-    """Copy one bundle under the same key.
+    """Copy one bundle to the same key of another store. Idempotent; faults of the bundle are results, not exceptions.
 
-    A newer revision at the source replaces the destination's run.json, if that is one that it supersedes. Raises
-    `StoreUnavailable` if either store cannot be used; what was copied until then is not sent again.
+    A newer revision at the source replaces the run.json of the destination if it supersedes that. Raises
+    `StoreUnavailable` if either store cannot be used; files that were copied until then are not sent again.
     """
     try:
         data = index_bytes(source, key)
@@ -109,7 +109,7 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
 
 
 def require_apart(source: ArtifactStore, target: ArtifactStore) -> None:
-    """Raise `ConfigError` if two stores are one, or one lies within the other: a copy would be copied again."""
+    """Raise `ConfigError` if two stores are the same or one is within the other: a copy would be copied again."""
     here, there = canonical_url(source.url), canonical_url(target.url)
     if here == there == "memory://":
         return
@@ -122,7 +122,7 @@ def require_apart(source: ArtifactStore, target: ArtifactStore) -> None:
 
 
 def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: CopyResult) -> CopyResult:
-    """Take a hold along to a bundle that otherwise stays as it is."""
+    """Copy the hold to a bundle that otherwise stays as it is."""
     data = _get(source, f"{key}/{HOLD}")
     if data is not None and not target.exists(f"{key}/{HOLD}"):
         with contextlib.suppress(AlreadyExists):
@@ -133,7 +133,7 @@ def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: C
 
 
 def _stays(target: ArtifactStore, key: str, result: CopyResult) -> bool:
-    """Tell whether no removal can have passed over a hold that was just put there: each leaves a mark first."""
+    """Tell whether a hold that was just put there holds: no removal, which first leaves a mark, is at work."""
     if target.exists(f"{key}/{REMOVING}"):
         result.outcome = "clash"
         result.problems.append(f"{HOLD}: the bundle is being removed there")
@@ -147,7 +147,7 @@ def _merged(name: str) -> bool:
 
 
 def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[CopyResult]:
-    """Copy every bundle of `source`, one after the other; yield what became of each."""
+    """Copy every bundle of `source`, one after the other; yield each result."""
     for key in list_keys(source):
         yield copy(source, key, target, progress=progress)
 
@@ -264,11 +264,11 @@ def _came_after(store: ArtifactStore, key: str, newer: RunIndex, older: RunIndex
 
 
 class _Counted(io.RawIOBase):
-    """A file that tells how far it has been read."""
+    """A file that calls a function with its position after each read."""
 
-    def __init__(self, file: BinaryIO, told: Callable[[int], None]) -> None:
+    def __init__(self, file: BinaryIO, report: Callable[[int], None]) -> None:
         super().__init__()
-        self._file, self._told = file, told
+        self._file, self._report = file, report
 
     def readable(self) -> bool:
         return True
@@ -279,5 +279,5 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         chunk = self._file.read(len(buffer))
         buffer[: len(chunk)] = chunk
-        self._told(self._file.tell())
+        self._report(self._file.tell())
         return len(chunk)
