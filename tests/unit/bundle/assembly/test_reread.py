@@ -1,5 +1,6 @@
 """A damaged bundle gives the documented errors, whatever is wrong with it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,11 +9,19 @@ import pytest
 from opentelemetry import trace
 
 import runbundle
-from runbundle.bundle.assembly.reread import entries_of_bundle
+from runbundle.bundle.assembly.reread import (
+    describes_span,
+    entries_of_bundle,
+    log_entry,
+    sortable_line,
+    span_entries,
+)
+from runbundle.bundle.assembly.timeline import event_line, span_from_entry, span_lines
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import MalformedBundle
 from runbundle.format.tool_calls import ToolCall, ToolCalls
+from tests.unit.bundle.assembly.spans import TRACE, entry, span_id
 
 
 @pytest.mark.parametrize(
@@ -43,3 +52,26 @@ def test_what_only_one_parser_takes_for_json_is_malformed(tmp_path: Path) -> Non
     (tmp_path / "f").write_bytes(body)
     with (tmp_path / "f").open("rb") as file, pytest.raises(MalformedBundle):
         list(Listing(file, "f", "calls", ToolCalls, ToolCall))
+
+
+def test_a_span_is_read_back_from_its_events_as_a_journal_has_it() -> None:
+    """In any order of spans; a log is read back by itself, and the run's own two events add nothing."""
+    written = [entry(2, 1, status_code=1), entry(1, events=[{"name": "e", "time_ns": 12, "attributes": {}}])]
+    lines = [line for one in written for line in span_lines(span_from_entry(dict(one), ended=True), parent_here=True)]
+    events = [json.loads(event_line(line, seq)) for seq, line in enumerate(sorted(lines))]
+    assert all(map(describes_span, events))
+    assert not describes_span({"type": "log"}) | describes_span({"type": "run.ended"})
+    sortable = sorted(sortable_line(event, n, json.dumps(event).encode()) for n, event in enumerate(events))
+    found = list(span_entries(sortable, "gen-ai"))
+    assert [one["span_id"] for one in found] == [span_id(1), span_id(2)]
+    for one, before in zip(found, reversed(written), strict=True):
+        assert one | {"scope": {}} == before
+
+
+def test_a_log_is_read_back_with_its_body_among_the_attributes() -> None:
+    """Where redaction has put it."""
+    event = {"trace_id": TRACE, "span_id": span_id(1), "time_ns": "12", "name": "log", "attributes": {"body": "b"}}
+    assert log_entry(event) == {
+        "k": "log", "trace_id": TRACE, "span_id": span_id(1), "time_ns": 12, "event_name": "log",
+        "attributes": {"body": "b"}, "body": None, "severity": None,
+    }  # fmt: skip
