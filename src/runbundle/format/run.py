@@ -265,7 +265,7 @@ class RunIndex(Record):
     redaction: RedactionSummary
     """Summary of the redaction."""
     completeness: Completeness
-    """What is known to be missing from the bundle."""
+    """Numbers of the records that were expected, arrived and were lost, and the verdict on them."""
     revision: Count = 1
     """Number of the revision: 1, and one more for each seal of later data."""
     supersedes: Sha256 | None = None

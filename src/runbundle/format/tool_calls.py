@@ -75,7 +75,7 @@ class ToolCall(Record):
     error: ErrorSummary | None = None
     """The error that ended the call."""
     policy: PolicyOutcome
-    """The decision whether the call may run."""
+    """The decision of the policy about this call."""
     side_effects: Literal["none", "read", "write", "destructive", "unknown"]
     """The strongest effect that the tool can have, by its contract; `unknown` without a contract."""
     attempt: Whole = 1

@@ -12,7 +12,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from runbundle.bundle.checks.describe import describe_bytes, describe_file
+from runbundle.bundle.checks.describe import (
+    describe_bytes,
+    describe_file,
+    describe_folder,
+    is_folder_of_a_bundle,
+)
 from runbundle.cli.main import group
 from tests.unit.bundle.handmade import files
 
@@ -81,3 +86,13 @@ def test_no_bytes_raise(tmp_path: Path) -> None:
             assert describe_bytes(data[:at] + bytes([data[at] ^ 0x5A]) + data[at + 1 :])
     (tmp_path / "x.zip").write_bytes(b"PK\x03\x04" + bytes(100))
     assert describe_file(tmp_path / "x.zip") == "a damaged zip archive"
+
+
+def test_a_folder_is_told_by_what_lies_in_it(tmp_path: Path) -> None:
+    """A bundle, sealed or not; a store of bundles, also of a tenant's; or something else."""
+    (tmp_path / "store" / "tenant" / "run").mkdir(parents=True)
+    (tmp_path / "store" / "tenant" / "run" / "events.jsonl").write_text("")
+    assert is_folder_of_a_bundle(tmp_path / "store" / "tenant" / "run")
+    assert not is_folder_of_a_bundle(tmp_path / "store" / "tenant")
+    assert describe_folder(tmp_path / "store") == "a store of bundles, or a part of one"
+    assert describe_folder(tmp_path / "store" / "tenant" / "run") == "a folder of something else"
