@@ -28,7 +28,7 @@ from tests.unit.bundle.assembly.spans import TRACE, entry, span_id
     ("key", "value"),
     [("error", "text"), ("links", 5), ("scope", "abc"), ("dropped", [1]), ("trace_id", "zz"), ("attributes", {})],
 )
-def test_an_event_that_is_none_is_a_malformed_bundle(
+def test_a_malformed_event_makes_the_bundle_malformed(
     configured: Callable[..., runbundle.Handle], tmp_path: Path, key: str, value: object
 ) -> None:
     """An event that is none is a malformed bundle, or read."""
@@ -46,7 +46,7 @@ def test_an_event_that_is_none_is_a_malformed_bundle(
             list(entries_of_bundle(Bundle.open(handle.store, "r"), tmp_path))
 
 
-def test_what_only_one_parser_takes_for_json_is_malformed(tmp_path: Path) -> None:
+def test_json_that_only_one_parser_accepts_is_malformed(tmp_path: Path) -> None:
     """What only one of two parsers takes for JSON is malformed."""
     body = b'{"calls": [], "run_id": "r", "schema": "runbundle/tool_calls/v1", "more": NaN}'
     (tmp_path / "f").write_bytes(body)

@@ -74,7 +74,7 @@ def store(tmp_path: Path) -> LocalStore:
     return made
 
 
-def test_reading_completes_it_and_reads_nothing_twice(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_is_completed_by_reading_each_bundle_once(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no seal has noted is found by listing; the second reading lists and reads no bundle."""
     assert keys(store) == ["acme/c", "b", "a"]
     settle(store)
@@ -87,7 +87,7 @@ def test_reading_completes_it_and_reads_nothing_twice(store: LocalStore, monkeyp
     assert resolve(store, "c")[1] == "acme/c"
 
 
-def test_what_comes_and_goes_is_noticed(store: LocalStore) -> None:
+def test_bundles_that_are_added_or_removed_are_noticed(store: LocalStore) -> None:
     """New runs, also of a known tenant, and runs that were removed, by the times of the folders alone."""
     keys(store)
     settle(store)
@@ -148,7 +148,7 @@ def test_a_new_revision_is_noticed_when_shown_and_by_refresh(store: LocalStore) 
     index.close()
 
 
-def test_a_seal_notes_its_run(store: LocalStore) -> None:
+def test_a_seal_adds_its_run_to_the_index(store: LocalStore) -> None:
     """The row is there before anybody lists, with the names of tools and agents; a later revision takes its place."""
     data = add(store, "d", 4)
     add_to_index(store, "d", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
@@ -172,7 +172,7 @@ def test_an_index_that_fails_never_fails_a_seal(store: LocalStore) -> None:
     assert keys(store) == ["acme/c", "b", "a"]
 
 
-def test_deleting_or_damaging_it_loses_nothing(store: LocalStore) -> None:
+def test_deleting_or_damaging_an_index_loses_nothing(store: LocalStore) -> None:
     """It is made again, by itself; it is private and no part of the store."""
     keys(store)
     assert place(store).stat().st_mode & 0o777 == 0o600
@@ -202,7 +202,7 @@ def test_filters_and_stable_paging(store: LocalStore) -> None:
         keys(store, after="nope")
 
 
-def test_it_agrees_with_reading_every_bundle(store: LocalStore) -> None:
+def test_an_index_agrees_with_reading_every_bundle(store: LocalStore) -> None:
     """Index and full reading list the same runs; in memory, where there is none, too."""
     memory = MemoryStore()
     for key in store.list():
@@ -225,7 +225,7 @@ def test_a_store_that_cannot_be_written_is_read(store: LocalStore, monkeypatch: 
     assert not place(store).exists()
 
 
-def test_two_processes_at_once(store: LocalStore, tmp_path: Path) -> None:
+def test_two_processes_may_write_one_index_at_once(store: LocalStore, tmp_path: Path) -> None:
     """Several that list and several that note at the same time neither fail nor lose a run."""
     for number in range(40):
         add(store, f"run{number}", number)
@@ -248,7 +248,7 @@ def call(*arguments: str) -> Any:
     return CliRunner().invoke(group, arguments, catch_exceptions=False)
 
 
-def test_the_commands(store: LocalStore) -> None:
+def test_ls_and_index_print_what_the_index_has(store: LocalStore) -> None:
     """`ls` takes the filters and pages; `index` completes and rebuilds."""
     url = str(store.root)
 

@@ -150,7 +150,7 @@ def test_an_edited_field_of_run_json_is_found_unless_it_is_guarded(make: Callabl
     assert passed <= set(GUARDED[RUN]), passed - set(GUARDED[RUN])
 
 
-def test_a_bundle_is_older_than_the_check_or_not() -> None:
+def test_a_bundle_without_rules_and_digest_is_older_than_the_check() -> None:
     """Without digest and rules it verifies as before, with a note; without one of them it does not."""
     store = MemoryStore()
     key = rich(store)

@@ -46,12 +46,12 @@ def _protobuf() -> bytes:
         (files()["events.jsonl"], "the events of a bundle"), (files()["tool_calls.json"], "a file of a bundle"),
     ],
 )  # fmt: skip
-def test_it_is_told_by_its_beginning(data: bytes, said: str) -> None:
+def test_a_file_is_described_by_its_first_bytes(data: bytes, said: str) -> None:
     """By what it holds, whatever its name."""
     assert said in describe_bytes(data)
 
 
-def test_protobuf_is_told() -> None:
+def test_otlp_in_protobuf_is_described() -> None:
     """With its spans, bare or behind a size as the Collector's file exporter writes it."""
     data = _protobuf()
     assert describe_bytes(data) == "OTLP in protobuf (traces, 3 spans)"
@@ -60,7 +60,7 @@ def test_protobuf_is_told() -> None:
 
 
 @pytest.mark.parametrize("command", ["verify", "show", "tools", "hold"])
-def test_commands_say_it(tmp_path: Path, command: str) -> None:
+def test_commands_describe_what_is_no_bundle(tmp_path: Path, command: str) -> None:
     """With exit code 2, whatever was given; nothing waits for a pipe."""
     (tmp_path / ".runbundle").mkdir()
     (tmp_path / "o.json").write_bytes(JSON)
@@ -78,7 +78,7 @@ def test_commands_say_it(tmp_path: Path, command: str) -> None:
         assert said in result.output
 
 
-def test_no_bytes_raise(tmp_path: Path) -> None:
+def test_no_bytes_make_a_description_raise(tmp_path: Path) -> None:
     """Cut or flipped anywhere, there is a sentence."""
     for data in (_protobuf(), gzip.compress(JSON), JSON):
         for at in range(len(data)):

@@ -117,7 +117,7 @@ def test_progress_counts_every_byte() -> None:
     assert told[-1][1] == told[-1][2] == result.bytes - len(V1.get(f"{KEY}/run.json"))
 
 
-def test_all_of_a_store(tmp_path: Path) -> None:
+def test_every_sealed_bundle_of_a_store_is_copied(tmp_path: Path) -> None:
     """Every bundle, also of tenants; unsealed ones are left."""
     source, target = MemoryStore(), MemoryStore()
     copy(V1, KEY, source)
@@ -135,7 +135,7 @@ def call(*arguments: str) -> Any:
     return CliRunner().invoke(group, arguments, catch_exceptions=False)
 
 
-def test_the_commands(tmp_path: Path) -> None:
+def test_push_pull_and_sync_copy_and_exit_by_their_results(tmp_path: Path) -> None:
     """push, pull and sync copy, say what became of each, and leave with the code of the worst."""
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
     pulled = call("pull", "golden", str(V1.root), "--store", here, "--format", "json")
