@@ -232,7 +232,7 @@ def test_two_processes_may_write_one_index_at_once(store: LocalStore, tmp_path: 
     code = (
         "import sys\nsys.path.insert(0, sys.argv[2])\nfrom tests.unit.bundle.catalog.test_index import *\n"
         "s = LocalStore(sys.argv[1])\n"
-        "for n in range(40):\n    noted(s, f'run{n}', s.get(f'run{n}/run.json'))\n"
+        "for n in range(40):\n    add_to_index(s, f'run{n}', s.get(f'run{n}/run.json'))\n"
         "    if n % 8 == 0:\n        assert len(keys(s)) == 43\n"
     )
     root = str(Path(__file__).parents[4])
