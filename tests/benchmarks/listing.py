@@ -15,8 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from runbundle.bundle.catalog.index import Wanted, index_of, noted
-from runbundle.bundle.catalog.place import index_file
+from runbundle.bundle.catalog.cache_file import index_file
+from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
 from runbundle.store import LocalStore, from_url
 from tests.support.servers import BUCKET, KEYS, Proxy, Seaweed
 
@@ -97,12 +97,12 @@ def main_s3(runs: int) -> None:
                 texts = {n: RUN.replace("golden-v1", f"run-{n:07}") for n in range(first, min(runs, first + 500))}
                 store.put_all({f"run-{n:07}/run.json": text.encode() for n, text in texts.items()})
                 for number, text in texts.items():
-                    noted(store, f"run-{number:07}", text.encode())
+                    add_to_index(store, f"run-{number:07}", text.encode())
             for what in ("first", "second", "index --rebuild", "after it"):
                 proxy.counts.clear()
                 began = time.perf_counter()
                 index = index_of(store, rebuild="rebuild" in what, keep="rebuild" in what)
-                assert len(index.runs(Wanted(), 50)) == 50
+                assert len(index.runs(RunFilter(), 50)) == 50
                 index.close()
                 took = (time.perf_counter() - began) * 1000
                 print(f"{runs:,} runs on S3, {what:<24}{took:9.0f} ms, {proxy.counts.total()} requests")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runbundle.bundle.catalog import objects as index_objects
-from runbundle.bundle.catalog.index import Wanted, index_of, noted
+from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.locate import resolve
 from runbundle.bundle.catalog.rows import Row
@@ -35,7 +35,7 @@ def test_a_run_is_the_same_bytes_in_every_store(tmp_path: Path, s3_store: Object
     stores = [LocalStore(tmp_path / "s"), MemoryStore(), s3_store]
     for store in stores:
         seal_golden(store)
-        noted(store, KEY, INDEX, FILES)
+        add_to_index(store, KEY, INDEX, FILES)
         assert verify(store, KEY).verdict == "verified"
     assert len({digest(store) for store in stores}) == 1
 
@@ -96,7 +96,7 @@ def test_an_object_store_is_listed_from_its_index(calm_proxy: Proxy) -> None:
     for number in range(6):
         data = add(store, f"run{number}", number)
         if number < 4:
-            noted(store, f"run{number}", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
+            add_to_index(store, f"run{number}", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
     add(store, "acme/t1", 9)
     written = list(store.beside("index").list())
     assert keys(store) == ["acme/t1", *(f"run{n}" for n in reversed(range(6)))]
@@ -112,13 +112,13 @@ def test_an_object_store_is_listed_from_its_index(calm_proxy: Proxy) -> None:
     assert sorted(list_keys(store)) == sorted(keys(store))
     newer = run_json("run1", 1, revision=2, status="error")
     store.replace("run1/run.json", newer, expected=store.get("run1/run.json"))
-    noted(store, "run1", newer)
+    add_to_index(store, "run1", newer)
     assert keys(store, status="error") == ["run1"]
     store.delete("run0/run.json")
     store.delete("run0/tool_calls.json")
     store.delete("run0/events.jsonl")
     index = index_of(store, rebuild=True)  # this server goes on listing the folder, with nothing in it
-    assert "run0" not in [row.key for row in index.runs(Wanted())]
+    assert "run0" not in [row.key for row in index.runs(RunFilter())]
     index.close()
 
 
@@ -155,7 +155,7 @@ def test_many_rows_are_packed_and_nothing_is_lost_when_two_do_it(s3_store: Objec
 def test_an_index_that_is_lost_is_made_again(s3_store: ObjectStore) -> None:
     """Deleting its objects loses nothing; rebuilding leaves one of them."""
     for number in range(3):
-        noted(s3_store, f"run{number}", add(s3_store, f"run{number}", number))
+        add_to_index(s3_store, f"run{number}", add(s3_store, f"run{number}", number))
     beside = s3_store.beside("index")
     beside.discard(list(beside.list()))
     assert keys(s3_store) == ["run2", "run1", "run0"]
@@ -163,7 +163,7 @@ def test_an_index_that_is_lost_is_made_again(s3_store: ObjectStore) -> None:
     s3_store.replace("run0/run.json", run_json("run0", 0, revision=2, status="error"), expected=old)
     assert keys(s3_store, status="error") == []  # nobody has noted it
     index = index_of(s3_store, rebuild=True, keep=True)
-    assert [row.key for row in index.runs(Wanted(status="error"))] == ["run0"]
+    assert [row.key for row in index.runs(RunFilter(status="error"))] == ["run0"]
     index.close()
     assert keys(s3_store, status="error") == ["run0"]
     assert len(list(beside.list())) == 1
@@ -172,7 +172,7 @@ def test_an_index_that_is_lost_is_made_again(s3_store: ObjectStore) -> None:
 def test_a_run_called_index_is_a_run(s3_store: ObjectStore) -> None:
     """The index lies where no key leads, so it takes no name away."""
     for key in ("index", "rows", "acme/index"):
-        noted(s3_store, key, add(s3_store, key))
+        add_to_index(s3_store, key, add(s3_store, key))
     assert sorted(keys(s3_store)) == sorted(list_keys(s3_store)) == ["acme/index", "index", "rows"]
 
 

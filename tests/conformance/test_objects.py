@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runbundle import AlreadyExists, ConfigError, KeyNotFound, StoreUnavailable
-from runbundle.bundle.catalog.index import noted
+from runbundle.bundle.catalog.index import add_to_index
 from runbundle.errors import KeyChanged
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.objects import reads as object_reads
@@ -172,7 +172,7 @@ def test_a_seal_takes_few_round_trips_and_some_at_once(calm_proxy: Proxy) -> Non
     calm_proxy.at_once = 0
     calm_proxy.before = lambda method, path: time.sleep(0.05)
     seal_golden(store)
-    noted(store, KEY, INDEX, FILES)
+    add_to_index(store, KEY, INDEX, FILES)
     requests = calm_proxy.counts.total()
     assert requests <= len(list(store.list(f"{KEY}/"))) + 2
     assert calm_proxy.at_once >= 2

@@ -8,7 +8,7 @@ from runbundle.format.layout import BESIDE, BUNDLE
 PAGE = Path(__file__).parents[2] / "docs" / "format-v1.md"
 
 _SEALS = {
-    "commit": "its presence is the seal; it carries its own digest",
+    "commit": "its presence is the seal; it contains its own digest",
     "listed": "run.json has its digest",
     "chained": "the run.json that superseded it has its digest",
     "outside": "no",
@@ -20,7 +20,7 @@ def page() -> str:
     said = "yes", "no"
     bundle = [
         f"| `{file.path}` | {file.what} | {file.writer} | {_SEALS[file.seal]} | "
-        f"{'yes, one that is there stays' if file.merged else said[not file.copied]} | {said[not file.searched]} |"
+        f"{'yes, if not there' if file.merged else said[not file.copied]} | {said[not file.searched]} |"
         for file in BUNDLE
     ]
     beside = [f"| `{p.name}` | {p.what} | {p.writer} | {f'`{p.moved_by}`' if p.moved_by else ''} |" for p in BESIDE]
@@ -31,15 +31,16 @@ def page() -> str:
     ]
     derived = [f"- {name}: {', '.join(f'`{path}`' for path in sorted(fields))}" for name, fields in DERIVED.items()]
     return "\n".join([
-        "# The bundle, v1: what lies where, and what holds it",
+        "# The bundle format, version 1: files, and how each is protected",
         "",
         "Made from `format.layout` and `bundle.checks.derived` by `python -m tests.docs.format_page`.",
         "",
         "## Files of a bundle",
         "",
-        "Below `<store>/<run_id>/`, or `<store>/<tenant>/<run_id>/`. All of it stays while `hold.json` is there, and is"
-        " removed with the bundle. Anything else, dot files and odd folders too, is a finding of `verify` (RB203), and"
-        " is not copied. A file under `revisions/<n>/` is listed by the run.json of revision `<n>` or a later one.",
+        "A bundle is the folder `<store>/<run_id>/` or `<store>/<tenant>/<run_id>/`. Its files are not removed while"
+        " `hold.json` exists, and are removed together. Any other file or folder, also one that begins with a dot,"
+        " is a finding of `verify` (RB203) and is not copied. Files under `revisions/<n>/` are listed by the run.json"
+        " of revision `<n>` or of a later one.",
         "",
         "| file | holds | written by | sealed | copied | searched for credentials |",
         "|---|---|---|---|---|---|",
@@ -47,29 +48,29 @@ def page() -> str:
         "",
         "## Beside the bundles of a store",
         "",
-        "Never copied, verified, searched, listed, or removed with a bundle.",
+        "These are no bundles: they are not copied, verified, searched, listed, or removed with a bundle.",
         "",
-        "| name | holds | written by | elsewhere by |",
+        "| name | holds | written by | moved by |",
         "|---|---|---|---|",
         *beside,
         "",
-        "The index of a local store lies in the cache folder of whoever reads it: `RUNBUNDLE_CACHE`, else"
+        "The index of a local store is a file in the reader's cache folder: `RUNBUNDLE_CACHE`, else"
         " `$XDG_CACHE_HOME/runbundle`, else `~/.cache/runbundle`.",
         "",
-        "## What `verify` derives, and what it takes as it stands",
+        "## Derived and guarded fields",
         "",
         "run.json, tool_calls.json, evidence.json and config.snapshot.json follow from events.jsonl by the rules whose"
-        " version run.json names (`rules`). `verify` assembles them again and compares. Of the fields below the events"
-        " say nothing, or not enough: `self_sha256`, the digest of run.json's canonical bytes without it, is all that"
-        " holds them. It tells damage, and no edit after which somebody made it again. A bundle rewritten as a whole"
-        " is told only by a digest kept elsewhere, or a signature. One without `rules` and `self_sha256` is taken"
-        " for one that was sealed before they existed, and the report says so.",
+        " version run.json names (`rules`). `verify` assembles these files again and compares them. The guarded fields"
+        " below do not follow from the events. Only `self_sha256` protects them, the SHA-256 of the canonical bytes of"
+        " run.json without that field. It reveals damage, but no edit after which somebody computed it again. A bundle"
+        " that was rewritten as a whole can be detected only by a digest kept elsewhere or by a signature. A bundle"
+        " without `rules` and `self_sha256` counts as sealed before these fields existed, and the report says so.",
         "",
-        "| file | guarded field | why | asked all the same |",
+        "| file | guarded field | reason | checked instead |",
         "|---|---|---|---|",
         *guarded,
         "",
-        "Derived, every one of them:",
+        "The derived fields are:",
         "",
         *derived,
         "",

@@ -14,8 +14,8 @@ from opentelemetry import trace
 
 import runbundle
 from runbundle.bundle.assembly.assemble import assemble
-from runbundle.bundle.assembly.gather import Gathered
-from runbundle.bundle.assembly.reread import entries_of
+from runbundle.bundle.assembly.gather import GatheredRun
+from runbundle.bundle.assembly.reread import entries_of_bundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyChanged, StoreUnavailable
@@ -115,24 +115,24 @@ def test_late_or_not_the_same_records_give_the_same_files(entries: list[dict[str
     records = [e for e in entries if e["k"] == "log" or e in (*spans.values(), *starts.values())]
     scratch = Path.cwd()
 
-    def files(gathered: Gathered) -> dict[str, Any]:
+    def files(gathered: GatheredRun) -> dict[str, Any]:
         made = assemble(gathered)
-        return {part.name: part.body for part in made.parts} | {"run.json": made.index({}, completeness=calm(made))}
+        return {file.name: file.body for file in made.files} | {"run.json": made.index({}, completeness=calm(made))}
 
     def calm(made: Any) -> dict[str, Any]:
         return made.completeness | {"late": 0}
 
-    whole = Gathered(RunKey("", "r"), scratch)
+    whole = GatheredRun(RunKey("", "r"), scratch)
     whole.add(records)
     store = MemoryStore()
-    first = Gathered(RunKey("", "r"), scratch)
+    first = GatheredRun(RunKey("", "r"), scratch)
     first.add(records[:split])
     made = assemble(first)
-    store.put_all({f"r/{part.name}": part.body for part in made.parts})
+    store.put_all({f"r/{file.name}": file.body for file in made.files})
     store.put("r/run.json", made.index())
-    second = Gathered(RunKey("", "r"), scratch)
+    second = GatheredRun(RunKey("", "r"), scratch)
     second.add(records[split:])
-    second.add(entries_of(Bundle.open(store, "r"), scratch), sealed=True)
+    second.add(entries_of_bundle(Bundle.open(store, "r"), scratch), sealed=True)
     assert files(second) == files(whole)
 
 

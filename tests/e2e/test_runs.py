@@ -425,14 +425,14 @@ def test_the_environment_alone_is_enough(tmp_path: Path) -> None:
 def test_order_and_number_of_writers_do_not_matter(configured: Configured, tmp_path: Path) -> None:
     """The same records in another order, from two writers and twice, give the same bytes."""
     from runbundle.bundle.assembly.assemble import assemble
-    from runbundle.bundle.assembly.gather import Gathered
+    from runbundle.bundle.assembly.gather import GatheredRun
     from runbundle.journal.reader import JournalReader
 
     def made(*paths: Path) -> tuple[dict[str, object], bytes]:
-        gathered = Gathered(RunKey("", "same"), tmp_path)
+        gathered = GatheredRun(RunKey("", "same"), tmp_path)
         gathered.add(JournalReader(paths))
         bundle = assemble(gathered)
-        return {part.name: part.body for part in bundle.parts}, bundle.index()
+        return {file.name: file.body for file in bundle.files}, bundle.index()
 
     configured(grace_s=60)
     scope = runbundle.start_run("r", run_id="same")

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from runbundle.bundle.assembly.assemble import Assembled
-from runbundle.bundle.assembly.parts import Part
+from runbundle.bundle.assembly.parts import NewFile
 from runbundle.bundle.seal import seal
 from runbundle.format.canonical import sha256_hex
 from runbundle.format.identity import RunKey
@@ -41,5 +41,5 @@ def add(store: ArtifactStore, key: str, number: int = 0, **changes: Any) -> byte
 def seal_golden(store: ArtifactStore) -> None:
     """Seal the golden bundle, as a recorder does."""
     said = orjson.loads(INDEX)
-    parts = [Part(name, data, len(data), sha256_hex(data)) for name, data in FILES.items()]
+    parts = [NewFile(name, data, len(data), sha256_hex(data)) for name, data in FILES.items()]
     assert seal(store, Assembled(RunKey("", KEY), parts, said.pop("completeness"), {}, said)).run_json == INDEX

@@ -1,6 +1,6 @@
 """What is in a store."""
 
-from runbundle.bundle.catalog.index import Wanted, index_of
+from runbundle.bundle.catalog.index import RunFilter, index_of
 from runbundle.store import ArtifactStore
 
 
@@ -13,6 +13,6 @@ def keys(store: ArtifactStore, limit: int = -1, **wanted: str) -> list[str]:
     """Return the keys that the index has, as ls would list them."""
     index = index_of(store)
     try:
-        return [row.key for row in index.runs(Wanted(**wanted), limit)]
+        return [row.key for row in index.runs(RunFilter(**wanted), limit)]
     finally:
         index.close()

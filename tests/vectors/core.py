@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from unittest import mock
 
 from runbundle.bundle.assembly.assemble import assemble as assembled
-from runbundle.bundle.assembly.gather import Gathered
+from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.codec.coerce import log_record, span_record, text_of_scope
 from runbundle.format.contract import FieldRule, parse_contract
 from runbundle.format.identity import RunKey
@@ -122,13 +122,13 @@ def _assemble(run: Mapping[str, Any], lines: Sequence[bytes]) -> dict[str, bytes
         journal = Path(folder, "journal.jsonl")
         journal.write_bytes(b"".join(lines))
         key = RunKey(run.get("tenant_id", ""), run["run_id"])
-        with contextlib.closing(Gathered(key, Path(folder))) as gathered:
+        with contextlib.closing(GatheredRun(key, Path(folder))) as gathered:
             reader = JournalReader([journal], own="" if run.get("redact_again") else None)
             gathered.add(reader)
             versions = frozenset(reader.sdk_versions)
             made = assembled(gathered, torn=reader.torn, sdk_versions=versions, grace_s=run.get("grace_s"))
             with contextlib.closing(made):
-                return {**{part.name: b"".join(part.pieces()) for part in made.parts}, RUN: made.index()}
+                return {**{part.name: b"".join(part.pieces()) for part in made.files}, RUN: made.index()}
 
 
 PYTHON = Core("python", _begin, _know, _redact, _redact_log, _assemble)

@@ -1,1 +1,1 @@
-"""A sealed bundle: read, sealed, found, kept, copied and verified."""
+"""Sealed bundles: assembling, sealing, reading, finding, verifying, copying and removing them."""

@@ -1,7 +1,8 @@
-"""tool_calls.json and evidence.json: an object with one long list, written and read an entry at a time.
+"""Streaming of tool_calls.json and evidence.json: files that are an object with one long list.
 
-The bytes are those of `to_json_bytes(..., indent=True)`: an entry begins and ends with a line of its own, indented by
-four, which is how it is found again without reading the whole. A file of another layout is read whole.
+Such a file is written and read one entry at a time. Its bytes are those of `to_json_bytes(..., indent=True)`: each
+entry begins and ends with a line of its own, indented by four, so a reader finds its end without parsing the rest. A
+file with another layout is read as a whole.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,7 @@ from typing import Any, BinaryIO, Generic, TypeVar
 import orjson
 from pydantic import BaseModel
 
-from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, parse_model, parsed_json, pointer
+from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, listed_path, parse_json, parse_model
 from runbundle.errors import MalformedBundle, TooLarge
 from runbundle.format.canonical import to_json_bytes
 from runbundle.format.evidence import Evidence, Retrieval
@@ -22,15 +23,18 @@ _BREAK = b"\x01"
 _MOST_AROUND_BYTES = 65_536  # what may stand behind the list
 
 
-def listed(entry: dict[str, Any]) -> bytes:
-    """Return an entry as it will stand in the file, but on one line, as it is sorted: JSON has no bytes below 32."""
+def entry_bytes(entry: dict[str, Any]) -> bytes:
+    """Return an entry as it will be written, but on one line, so that lines can be sorted.
+
+    Line ends are replaced by the byte 1, which JSON text never contains.
+    """
     return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).replace(b"\n", _BREAK)
 
 
 def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[bytes]:
-    """Yield the file in pieces: `entries`, made by `listed`, under `key`, which sorts before the keys of `rest`.
+    """Yield the pieces of a file: `entries`, made by `entry_bytes`, as a list under `key`, then the fields `rest`.
 
-    One entry is in memory at a time.
+    `key` must sort before the keys of `rest`. One entry is in memory at a time.
     """
     assert all(key < other for other in rest)
     yield b'{\n  "%b": [' % key.encode()
@@ -42,19 +46,19 @@ def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[b
 
 
 class Listing(Generic[M]):
-    """Such a file, read from a stream: iterate over it for the entries, each a model and its bytes."""
+    """A reader of such a file. Iterate over it once: it yields each entry as a model and its bytes."""
 
     around: BaseModel
-    """The object around the list, as a model whose list is empty; once the iteration is over."""
+    """The object around the list, with an empty list. Set when the iteration is over."""
     around_bytes = b""
-    """Its bytes."""
+    """The JSON of `around`."""
 
     def __init__(self, file: BinaryIO, path: str, key: str, outer: type[BaseModel], inner: type[M]) -> None:
         self._lines = iter(lambda: file.readline(MAX_LINE_BYTES), b"")
         self._path, self._key, self._outer, self._inner = path, key, outer, inner
 
     def __iter__(self) -> Iterator[tuple[M, bytes]]:
-        """Yield the entries. Raises `MalformedBundle` where something is not as the models say, after what was."""
+        """Yield the entries in order; raise `MalformedBundle` at the first that does not fit its model."""
         head = [next(self._lines, b""), next(self._lines, b"")]
         if head != [b"{\n", b'  "%b": [\n' % self._key.encode()]:
             yield from self._whole(self._all(head))
@@ -98,7 +102,7 @@ class Listing(Generic[M]):
 
     def _whole(self, data: bytes) -> Iterator[tuple[M, bytes]]:
         found = _model(data, self._path, self._outer)
-        value: dict[str, Any] = parsed_json(data, self._path)  # raises for NaN, which pydantic takes
+        value: dict[str, Any] = parse_json(data, self._path)  # raises for NaN, which pydantic takes
         for entry, body in zip(getattr(found, self._key), value[self._key], strict=True):
             yield entry, orjson.dumps(body)
         self.around = found.model_copy(update={self._key: []})
@@ -106,15 +110,15 @@ class Listing(Generic[M]):
 
 
 def each_tool_call(bundle: Bundle) -> Iterator[ToolCall]:
-    """Yield a bundle's tool calls, one in memory at a time. Raises `MalformedBundle`."""
+    """Yield the tool calls of a bundle, with one in memory at a time. Raises `MalformedBundle`."""
     path = bundle.path(TOOL_CALLS)
     with bundle.store.open(f"{bundle.key}/{path}") as file:
         yield from (call for call, _ in Listing(file, path, "calls", ToolCalls, ToolCall))
 
 
 def each_retrieval(bundle: Bundle) -> Iterator[Retrieval]:
-    """Yield a bundle's retrievals, one in memory at a time; none if it has no evidence. Raises `MalformedBundle`."""
-    if pointer(bundle.index, EVIDENCE) is None:
+    """Yield the retrievals of a bundle, with one in memory at a time. Raises `MalformedBundle`."""
+    if listed_path(bundle.index, EVIDENCE) is None:
         return
     path = bundle.path(EVIDENCE)
     with bundle.store.open(f"{bundle.key}/{path}") as file:

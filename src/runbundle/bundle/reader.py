@@ -1,4 +1,4 @@
-"""Read a bundle: the index alone, one span, or a stream of events. Nothing more is read than is asked for."""
+"""Reading a bundle: its index, one span, or a stream of events. Each function reads only the files that it needs."""
 
 import re
 from collections.abc import Iterator
@@ -17,20 +17,20 @@ from runbundle.store import ArtifactStore
 M = TypeVar("M", bound=BaseModel)
 _TIME = re.compile(r"[0-9]{1,20}")  # not str.isdigit(), which takes superscripts too
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""A longer line of events.jsonl is refused, so that a hostile bundle cannot exhaust memory; so is a longer entry of
-a listing, and any other file that is read whole."""
+"""Limit in bytes for a line of events.jsonl, an entry of a listing, and other files that are read as a whole. More is
+refused, so that a hostile bundle cannot exhaust memory."""
 MAX_INDEX_BYTES = 16 * 1024 * 1024
-"""A larger run.json is refused."""
+"""Limit in bytes for run.json."""
 MAX_DEPTH = 96
-"""JSON nested more deeply is refused. What we write stays below: payloads are opened to 64 levels, configurations to
-32, and neither lies deeper than six."""
+"""Limit for the nesting of JSON. Bundles that runbundle writes stay below it: payloads have at most 64 levels and
+configurations 32, and both lie at most six levels deep."""
 _STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
 
 class Bundle:
-    """A sealed bundle, opened by its index. Files are found by run.json's pointers, not by their names."""
+    """A sealed bundle. Files are found by the paths that run.json lists, not by their names."""
 
     def __init__(self, store: ArtifactStore, key: str, index: RunIndex, index_bytes: bytes) -> None:
         self.store = store
@@ -40,7 +40,10 @@ class Bundle:
 
     @classmethod
     def open(cls, store: ArtifactStore, key: str) -> "Bundle":
-        """Read run.json. Raises `NotSealed`, `MalformedBundle` or `UnsupportedVersion`."""
+        """Open the bundle under `key` by reading its run.json.
+
+        Raises `NotSealed`, `MalformedBundle` or `UnsupportedVersion`.
+        """
         try:
             data = index_bytes(store, key)
         except OddEntry:
@@ -52,20 +55,20 @@ class Bundle:
         return cls(store, key, parse_index(data), data)
 
     def read(self, path: str) -> bytes:
-        """Return the bytes of one file. Raises `KeyNotFound`, and `MalformedBundle` if it is too large for that."""
+        """Return the bytes of one file. Raises `KeyNotFound`, or `MalformedBundle` if it is larger than 64 MiB."""
         return whole_file(self.store, self.key, path)
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the events in order, one line in memory at a time. Raises `MalformedBundle` with file and line."""
+        """Yield the events in order, with one line in memory at a time. Raises `MalformedBundle` with file and line."""
         path = self.path(EVENTS)
         with self.store.open(f"{self.key}/{path}") as file:
             for number, line in event_lines(file):
                 yield parse_event_line(line, path, number)
 
     def span(self, span_id: str) -> list[dict[str, Any]]:
-        """Return all events of the span whose id begins with `span_id`; none if there is no such span.
+        """Return all events of the span whose id begins with `span_id`; an empty list if there is none.
 
-        Raises `KeyNotFound` if spans with different ids begin so.
+        Raises `KeyNotFound` if the ids of several spans begin with it.
         """
         found: list[dict[str, Any]] = []
         for event in self.events():
@@ -76,17 +79,17 @@ class Bundle:
         return found
 
     def tool_calls(self) -> ToolCalls:
-        """Return the tool calls, all of them; `listings.Listing` reads a file of any length."""
+        """Return all tool calls. Raises `MalformedBundle`; `listings.each_tool_call` reads files above 64 MiB too."""
         return self._parsed(TOOL_CALLS, ToolCalls)
 
     def evidence(self) -> Evidence | None:
-        """Return the evidence, or None if nothing was retrieved."""
-        if pointer(self.index, EVIDENCE) is None:
+        """Return the evidence, or None if nothing was retrieved. Raises `MalformedBundle`."""
+        if listed_path(self.index, EVIDENCE) is None:
             return None
         return self._parsed(EVIDENCE, Evidence)
 
     def config(self) -> ConfigSnapshot:
-        """Return the configuration."""
+        """Return the configuration of the run. Raises `MalformedBundle`."""
         return self._parsed(self.index.config.path, ConfigSnapshot)
 
     def _parsed(self, name: str, model: type[M]) -> M:
@@ -94,15 +97,18 @@ class Bundle:
         return parse_model(self.read(path), model, path)
 
     def path(self, name: str) -> str:
-        """Return where in the bundle a file of this revision lies. Raises `MalformedBundle` if none is listed."""
-        path = pointer(self.index, name)
+        """Return the path of a file of this revision, such as `revisions/2/events.jsonl` for `events.jsonl`.
+
+        Raises `MalformedBundle` if run.json does not list the file.
+        """
+        path = listed_path(self.index, name)
         if path is None:
             raise MalformedBundle("is not listed in run.json", file=name)
         return path
 
 
-def pointer(index: RunIndex, name: str) -> str | None:
-    """Return the path of the file called `name` in this revision, or None if run.json does not list one."""
+def listed_path(index: RunIndex, name: str) -> str | None:
+    """Return the path under which run.json lists the file `name`, or None."""
     for entry in index.files:
         if entry.path == name or entry.path.endswith("/" + name):
             return entry.path
@@ -110,15 +116,16 @@ def pointer(index: RunIndex, name: str) -> str | None:
 
 
 def index_bytes(store: ArtifactStore, key: str, path: str = "run.json") -> bytes:
-    """Return a run.json, at most one byte more of it than it may have; `parse_index` refuses that.
+    """Return the bytes of a run.json, at most `MAX_INDEX_BYTES` + 1; `parse_index` refuses the longer ones.
 
-    Raises `KeyNotFound`, or `OddEntry` if it, or the bundle's folder, is no such thing.
+    `path`: another run.json of the bundle, such as `revisions/1/run.json`. Raises `KeyNotFound`, or `OddEntry` if the
+    file or its folder is a link or no regular file.
     """
     return store.get_range(f"{key}/{path}", 0, MAX_INDEX_BYTES + 1)
 
 
 def whole_file(store: ArtifactStore, key: str, path: str) -> bytes:
-    """Return the bytes of a file that is read whole. Raises `KeyNotFound`, and `MalformedBundle` above 64 MiB."""
+    """Return the bytes of a file. Raises `KeyNotFound`, or `TooLarge`, a `MalformedBundle`, above 64 MiB."""
     data = store.get_range(f"{key}/{path}", 0, MAX_LINE_BYTES + 1)
     if len(data) > MAX_LINE_BYTES:
         raise TooLarge("is larger than 64 MiB", file=path)
@@ -126,7 +133,7 @@ def whole_file(store: ArtifactStore, key: str, path: str) -> bytes:
 
 
 def too_deep(data: bytes) -> bool:
-    """Tell whether JSON is nested more deeply than a bundle may be. Takes no stack, however deep it is."""
+    """Tell whether JSON is nested more than `MAX_DEPTH` levels deep. Does not recurse."""
     if data.count(b"{") + data.count(b"[") <= MAX_DEPTH:
         return False
     rest = _STRINGS.sub(b"", data).translate(_BRACKETS, _NO_BRACKETS)
@@ -135,8 +142,8 @@ def too_deep(data: bytes) -> bool:
     return b"()" in rest or rest.count(b"(") > MAX_DEPTH  # what is cut off is deep only by what it opens
 
 
-def parsed_json(data: bytes, file: str, line: int = 0) -> Any:
-    """Return the value of JSON that came from outside. Raises `MalformedBundle`, or its kind `TooDeep`."""
+def parse_json(data: bytes, file: str, line: int = 0) -> Any:
+    """Return the value of untrusted JSON. Raises `MalformedBundle`, or its subclass `TooDeep`, with file and line."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -151,8 +158,8 @@ def parsed_json(data: bytes, file: str, line: int = 0) -> Any:
 def event_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of events.jsonl with their numbers, from 1.
 
-    Of a line longer than `MAX_LINE_BYTES` one byte more than that is yielded, which `parse_event_line` refuses, and
-    the rest is passed over: what is held in memory does not depend on the file.
+    A line that is too long is cut to `MAX_LINE_BYTES` + 1 bytes, which `parse_event_line` refuses; its rest is skipped.
+    So the use of memory does not depend on the file.
     """
     number = 0
     while line := file.readline(MAX_LINE_BYTES + 1):
@@ -163,10 +170,10 @@ def event_lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
 
 
 def parse_index(data: bytes) -> RunIndex:
-    """Read run.json. Raises `MalformedBundle`, or `UnsupportedVersion` for a format of a later version."""
+    """Parse the bytes of run.json. Raises `MalformedBundle`, or `UnsupportedVersion` for a later format."""
     if len(data) > MAX_INDEX_BYTES:
         raise TooLarge("is larger than 16 MiB", file="run.json")
-    value = parsed_json(data, "run.json")
+    value = parse_json(data, "run.json")
     said = cast("dict[str, Any]", value).get("schema") if isinstance(value, dict) else None
     if isinstance(said, str) and said.startswith("runbundle/run/v") and said != RUN_SCHEMA:
         raise UnsupportedVersion(f"run.json is in format {said}", hint="install a newer runbundle")
@@ -174,7 +181,7 @@ def parse_index(data: bytes) -> RunIndex:
 
 
 def parse_model(data: bytes, model: type[M], file: str) -> M:
-    """Read one JSON file as a model. Raises `MalformedBundle` that names the field, never its value."""
+    """Parse JSON as a model. Raises `MalformedBundle` that names the wrong field, never its value."""
     if too_deep(data):
         raise TooDeep(f"is nested more than {MAX_DEPTH} deep, or no JSON", file=file)
     try:
@@ -184,14 +191,17 @@ def parse_model(data: bytes, model: type[M], file: str) -> M:
 
 
 def first_problem(error: ValidationError) -> str:
-    """Return which field does not fit its model and how; never its value."""
+    """Return a description of the first wrong field of a validation error; it never contains the value."""
     first = error.errors(include_input=False, include_url=False)[0]
     place = ".".join(str(step) for step in first["loc"])
     return f"{place}: {first['msg']}" if place else first["msg"]
 
 
 def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
-    """Read one line of events.jsonl as a dict. Raises `MalformedBundle` with the line's number."""
+    """Parse a line of events.jsonl as a dict with the fields that readers use, of the right types.
+
+    Raises `MalformedBundle` with the number of the line.
+    """
     fields = parse_object_line(line, file, number)
     for field in ("time_ns", "type", "trace_id", "span_id", "name"):
         if not isinstance(fields.get(field), str):
@@ -207,12 +217,12 @@ def parse_event_line(line: bytes, file: str, number: int) -> dict[str, Any]:
 
 
 def parse_object_line(line: bytes, file: str, number: int) -> dict[str, Any]:
-    """Read one line as a JSON object, for who holds it against its model anyway. Raises `MalformedBundle`."""
+    """Parse a line as a JSON object, without a check of its fields. Raises `MalformedBundle`."""
     if len(line) > MAX_LINE_BYTES:
         raise TooLarge("is longer than 64 MiB", file=file, line=number)
     if not line.endswith(b"\n"):
         raise MalformedBundle("is cut off: no line end", file=file, line=number)
-    event = parsed_json(line, file, number)
+    event = parse_json(line, file, number)
     if not isinstance(event, dict):
         raise MalformedBundle("is not a JSON object", file=file, line=number)
     return cast("dict[str, Any]", event)

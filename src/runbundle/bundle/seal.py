@@ -1,8 +1,8 @@
-"""Seal: an assembled bundle becomes a committed one. Files first, run.json last; its presence is the commit mark.
+"""Sealing: an assembled bundle is written to a store, run.json last. The presence of run.json is the commit mark.
 
-What came after a seal makes a new revision. Its files lie under `revisions/<n>/`, the run.json before it is kept as
-`revisions/<n-1>/run.json`, and the one in front is replaced last, on the condition that it is still the one that the
-revision was made from. Nothing that was sealed is ever edited: at every moment a reader sees one whole revision.
+Records that arrive after a seal make a new revision. Its files are written under `revisions/<n>/`, the previous
+run.json is copied to `revisions/<n-1>/run.json`, and run.json is replaced last, only if it is still the one from which
+the revision was made. No sealed file is edited, so a reader always sees one whole revision.
 """
 
 import contextlib
@@ -10,30 +10,30 @@ import hashlib
 from typing import Any, NamedTuple
 
 from runbundle.bundle.assembly.assemble import Assembled
-from runbundle.bundle.assembly.parts import Part
+from runbundle.bundle.assembly.parts import NewFile
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
 from runbundle.format.canonical import sha256_hex
-from runbundle.format.layout import REVISIONS, RUN, SEALED, file_at, kept_run, name_of
+from runbundle.format.layout import REVISIONS, RUN, SEALED, earlier_run_path, file_at, name_of
 from runbundle.store import ArtifactStore
 
 
 class Sealed(NamedTuple):
-    """A bundle that is in a store."""
+    """A bundle that was written to a store."""
 
     key: str
-    """Where."""
+    """Key of the bundle in the store."""
     run_json: bytes
-    """The bytes of its run.json."""
+    """Bytes of its run.json."""
 
 
 def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) -> Sealed:
-    """Write the bundle; `over` is the revision sealed before, from which it was made.
+    """Write a bundle to a store. `over` is the sealed revision from which the bundle was assembled, if there is one.
 
-    Sealing what is sealed already changes nothing. Raises `WriteConflict` if somebody else has sealed this run
-    meanwhile: read what they sealed, and assemble again. Raises `StoreUnavailable` if the store cannot be written.
-    Either way nothing that was sealed has changed. Files left by a seal that was cut off are never written over,
-    since it may be at work elsewhere; they are removed after a first seal.
+    Idempotent: if `over` has the same files already, the store does not change. Raises `WriteConflict` if another
+    process has sealed this run in the meantime; then read its bundle and assemble again. Raises `StoreUnavailable` if
+    the store cannot be written. After an error all sealed files are unchanged. Files of an interrupted seal are not
+    overwritten, since that seal may still be at work elsewhere; they are removed after the first seal.
     """
     if over is None:
         return _first(store, bundle)
@@ -44,13 +44,13 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
     said: dict[str, Any] = {"completeness": completeness}
     if index.revision == 1:
         _tidy(store, over)
-    same = {(name_of(e.path), e.sha256) for e in index.files} == {(part.name, part.sha256) for part in bundle.parts}
+    same = {(name_of(e.path), e.sha256) for e in index.files} == {(file.name, file.sha256) for file in bundle.files}
     if same and completeness["dropped"].get("collided", 0) <= index.completeness.dropped.get("collided", 0):
         # The same records, of a seal that was cut off before their journals were removed.
         return Sealed(over.key, over.index_bytes)
     number = index.revision
     paths = _placed(store, over.key, bundle, f"{REVISIONS}/{number + 1}/", over)
-    kept = f"{over.key}/{kept_run(number)}"
+    kept = f"{over.key}/{earlier_run_path(number)}"
     with contextlib.suppress(AlreadyExists):
         store.put(kept, over.index_bytes)
     said |= {"revision": number + 1, "supersedes": sha256_hex(over.index_bytes)}
@@ -66,7 +66,7 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
 def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
     if store.exists(f"{bundle.key}/{RUN}"):
         raise _conflict(bundle)
-    names = {f"{bundle.key}/{part.name}": part.body for part in bundle.parts}
+    names = {f"{bundle.key}/{file.name}": file.body for file in bundle.files}
     paths: dict[str, str] = {}
     try:
         store.put_all(names)
@@ -83,37 +83,37 @@ def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:
 
 
 def _placed(store: ArtifactStore, key: str, bundle: Assembled, folder: str, over: Bundle | None) -> dict[str, str]:
-    """Store each file where nothing else is, unless the revision before has it already; return where each lies."""
+    """Store each file under a free name, unless the previous revision has it already; return the path of each."""
     before = {(name_of(e.path), e.sha256): e.path for e in over.index.files} if over else {}
     paths: dict[str, str] = {}
-    for part in bundle.parts:
-        if (part.name, part.sha256) in before:
-            paths[part.name] = before[part.name, part.sha256]
+    for file in bundle.files:
+        if (file.name, file.sha256) in before:
+            paths[file.name] = before[file.name, file.sha256]
             continue
         # The second place is for a name that a seal has taken which was cut off, or is at work: its digest is its own.
-        for path in (f"{folder}{part.name}", f"{folder or f'{REVISIONS}/1/'}{part.sha256[:16]}/{part.name}"):
+        for path in (f"{folder}{file.name}", f"{folder or f'{REVISIONS}/1/'}{file.sha256[:16]}/{file.name}"):
             try:
-                store.put(f"{key}/{path}", part.body)
+                store.put(f"{key}/{path}", file.body)
             except AlreadyExists:
-                if not _holds(store, f"{key}/{path}", part):
+                if not _holds(store, f"{key}/{path}", file):
                     continue
-            paths[part.name] = path
+            paths[file.name] = path
             break
         else:
             raise _conflict(bundle)
     return paths
 
 
-def _holds(store: ArtifactStore, key: str, part: Part) -> bool:
+def _holds(store: ArtifactStore, key: str, new: NewFile) -> bool:
     try:
-        with store.open(key) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == part.sha256  # pyright: ignore[reportArgumentType]
+        with store.open(key) as stored:
+            return hashlib.file_digest(stored, "sha256").hexdigest() == new.sha256  # pyright: ignore[reportArgumentType]
     except KeyNotFound:
         return False
 
 
 def _tidy(store: ArtifactStore, sealed: Bundle) -> None:
-    """Remove what a seal that was cut off has left beside a first revision: nobody can seal it any more."""
+    """Remove files of an interrupted seal that are not part of the first revision; nobody can seal them any more."""
     listed = {entry.path for entry in sealed.index.files}
     for name in SEALED:
         if name not in listed and store.exists(f"{sealed.key}/{name}"):
@@ -122,7 +122,7 @@ def _tidy(store: ArtifactStore, sealed: Bundle) -> None:
 
 
 def _tidy_revision(store: ArtifactStore, key: str, number: int, listed: set[str]) -> None:
-    """Remove what a seal of this revision that was cut off, or was too late, has left: run.json is another's now."""
+    """Remove files of a revision's folder that its run.json does not list: another seal was interrupted or late."""
     for path in list(store.list(f"{key}/{REVISIONS}/{number}/")):
         name = path[len(key) + 1 :]
         file = file_at(name)

@@ -1,4 +1,4 @@
-"""Verify a bundle: everything it says of itself, checked against its bytes. The result is a value."""
+"""Verification of a bundle: everything that it says of itself is checked against its bytes."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,18 +8,24 @@ import orjson
 from pydantic import BaseModel
 
 from runbundle.bundle.checks.events import EventChecks, holds_credential
-from runbundle.bundle.checks.integrity import is_unchanged, own_digest, strays, superseded, unlisted
-from runbundle.bundle.checks.rederive import Rederivation
-from runbundle.bundle.checks.report import Report, finished
+from runbundle.bundle.checks.integrity import (
+    check_own_digest,
+    check_revisions,
+    check_strays,
+    check_unlisted,
+    is_unchanged,
+)
+from runbundle.bundle.checks.reassemble import Reassembly
+from runbundle.bundle.checks.report import ReportBuilder, finished_report
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import (
     Bundle,
     event_lines,
     index_bytes,
+    listed_path,
     parse_index,
     parse_model,
     parse_object_line,
-    pointer,
     whole_file,
 )
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, OddEntry, UnsupportedVersion
@@ -39,61 +45,63 @@ _MOST_SEARCHED_BYTES = 64 * 1024 * 1024
 def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyReport:
     """Check a bundle in all five dimensions and return the report.
 
-    `quick`: only that the files are those that were sealed, and what run.json says is missing; the verdict is then
-    `unchanged` at best. Takes little more than the digests do.
+    `quick`: check only that the files are those that were sealed, and report the losses that run.json states. The
+    verdict is then `unchanged` at best.
 
-    Bad bundles give findings, never exceptions; only a store that cannot be read raises (`StoreUnavailable`).
-    `verified` means: sealed, whole, unchanged since the seal, nothing known to be missing, and all that run.json,
-    tool_calls.json and evidence.json say follows from events.jsonl, but for the fields that `derived` calls guarded. It
-    does not mean that nobody wrote all of it anew, digests and all: that takes a signature.
+    A bad bundle gives findings, never an exception. Raises `StoreUnavailable` if the store cannot be read.
+
+    `verified` means that the bundle is sealed, complete as far as is known, unchanged since the seal, and that
+    run.json, tool_calls.json and evidence.json follow from events.jsonl, except for guarded fields (see
+    `checks.derived`). It does not prove who wrote the bundle: somebody who replaces all files can write a consistent
+    one.
     """
-    report = Report()
+    report = ReportBuilder()
     try:
         data = index_bytes(store, key)
     except OddEntry as error:
         report.add("RB230", error.message, file="run.json")
-        return finished(report, key)
+        return finished_report(report, key)
     except KeyNotFound:
         report.add("RB105", "there is no run.json", file=RUN)
-        return finished(report, key)
+        return finished_report(report, key)
     report.files, report.bytes = 1, len(data)
     try:
         index = parse_index(data)
     except UnsupportedVersion as error:
         report.add("RB104", error.message, file=RUN)
-        return finished(report, key)
+        return finished_report(report, key)
     except MalformedBundle as error:
         report.add(error.finding or "RB101", error.message, file="run.json", line=error.line or None)
-        return finished(report, key)
+        return finished_report(report, key)
     if key.rpartition("/")[2] != index.run_id:
         report.add("RB505", "run.json is of another run than its folder's name says", file=RUN)
     elif key != RunKey(index.tenant_id or "", index.run_id).path:
         report.add("RB505", "run.json is of another tenant than the bundle lies under", file=RUN)
-    by_rules = own_digest(data, index, report)
+    by_rules = check_own_digest(data, index, report)
     _credentials(data, RUN, report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
     unchanged = {entry.path for entry in index.files if is_unchanged(store, key, entry, present, report)}
-    earlier = {entry.path: entry for entry in superseded(store, key, index, report)}
+    earlier = {entry.path: entry for entry in check_revisions(store, key, index, report)}
     for entry in earlier.values():
         if entry.path not in unchanged:
             is_unchanged(store, key, entry, present, report)
     extra = present - {entry.path for entry in index.files} - set(earlier) - {RUN}
-    unlisted(store, key, index, data, extra, report)
-    strays(store, key, report)
+    check_unlisted(store, key, index, data, extra, report)
+    check_strays(store, key, report)
     _completeness(index, report)
     if quick:
-        return finished(report, index.run_id, quick=True)
+        return finished_report(report, index.run_id, quick=True)
     with contextlib.ExitStack() as held:
         again = (
-            held.enter_context(contextlib.closing(Rederivation(Bundle(store, key, index, data)))) if by_rules else None
+            held.enter_context(contextlib.closing(Reassembly(Bundle(store, key, index, data)))) if by_rules else None
         )
         _contents(store, key, index, unchanged, again, report)
     for path in sorted(extra):
         _searched(store, key, path, report)
-    return finished(report, index.run_id)
+    return finished_report(report, index.run_id)
 
 
-def _completeness(index: RunIndex, report: Report) -> None:
+def _completeness(index: RunIndex, report: ReportBuilder) -> None:
     if index.redaction.masked:
         rules = ", ".join(f"{rule}: {count}" for rule, count in sorted(index.redaction.masked.items()))
         report.add("RB413", f"credentials were masked when it was sealed ({rules})", file="run.json")
@@ -124,18 +132,23 @@ def _completeness(index: RunIndex, report: Report) -> None:
 
 
 def _contents(
-    store: ArtifactStore, key: str, index: RunIndex, unchanged: set[str], again: Rederivation | None, report: Report
+    store: ArtifactStore,
+    key: str,
+    index: RunIndex,
+    unchanged: set[str],
+    again: Reassembly | None,
+    report: ReportBuilder,
 ) -> None:
-    """Check what the files say. A file that is damaged has its finding already and is not read further.
+    """Check the content of the files. A damaged file has its finding already and is not read.
 
-    With `again`, what the events come to is compared with the other files; one that is exactly that needs no look.
+    `again`: the bundle assembled again from its events. A file that is equal to that needs no further check.
     """
     config = next((e for e in index.files if e.path == index.config.path), None)
     if config is None or config.sha256 != index.config.sha256:
         report.add("RB504", "the digest of the configuration is not that of its file", file=RUN)
     elif config.path in unchanged:
         _parsed(store, key, config.path, ConfigSnapshot, report)
-    events, calls, evidence = (pointer(index, name) for name in (EVENTS, TOOL_CALLS, EVIDENCE))
+    events, calls, evidence = (listed_path(index, name) for name in (EVENTS, TOOL_CALLS, EVIDENCE))
     for path, name in ((events, EVENTS), (calls, TOOL_CALLS)):
         if path is None:
             report.add("RB106", f"run.json does not list {name}", file=RUN)
@@ -156,7 +169,7 @@ def _contents(
 
 
 def _tool_calls(
-    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: Report
+    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: ReportBuilder
 ) -> None:
     calls = refused = 0
     with store.open(f"{key}/{path}") as file:
@@ -174,7 +187,7 @@ def _tool_calls(
 
 
 def _evidence(
-    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: Report
+    store: ArtifactStore, key: str, path: str, index: RunIndex, checks: EventChecks | None, report: ReportBuilder
 ) -> None:
     with store.open(f"{key}/{path}") as file:
         for retrieval in _entries(Listing(file, path, "retrievals", Evidence, Retrieval), path, index, report):
@@ -182,8 +195,8 @@ def _evidence(
                 report.add("RB503", "a retrieval names a span that is not there", file=path)
 
 
-def _entries(listing: Listing[M], path: str, index: RunIndex, report: Report) -> Iterator[M]:
-    """Yield the entries of a file, and check them and what is around them; what does not parse is a finding."""
+def _entries(listing: Listing[M], path: str, index: RunIndex, report: ReportBuilder) -> Iterator[M]:
+    """Yield the entries of a file and check them; an entry that does not parse is a finding."""
     try:
         for entry, data in listing:
             _credentials(data, path, report)
@@ -195,8 +208,8 @@ def _entries(listing: Listing[M], path: str, index: RunIndex, report: Report) ->
         report.add(error.finding or "RB102", error.message, file=path)
 
 
-def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks, again: Rederivation | None) -> bool:
-    """Check the events, line by line; return whether each is one."""
+def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventChecks, again: Reassembly | None) -> bool:
+    """Check the events, line by line; return whether all of them are well-formed."""
     whole = True
     with store.open(f"{key}/{path}") as file:
         for number, line in event_lines(file):
@@ -214,7 +227,7 @@ def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventCheck
     return whole
 
 
-def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: Report) -> Any:
+def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: ReportBuilder) -> Any:
     try:
         data = whole_file(store, key, path)
         _credentials(data, path, report)
@@ -224,8 +237,8 @@ def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: Repor
         return None
 
 
-def _searched(store: ArtifactStore, key: str, path: str, report: Report) -> None:
-    """Search a file outside the seal for credentials; as text, if it is no JSON."""
+def _searched(store: ArtifactStore, key: str, path: str, report: ReportBuilder) -> None:
+    """Search a file outside the seal for credentials, as text if it is not JSON."""
     file = file_at(path)
     if file is not None and not file.searched:
         return
@@ -244,8 +257,8 @@ def _searched(store: ArtifactStore, key: str, path: str, report: Report) -> None
         report.add("RB403", "something looks like a credential", file=path)
 
 
-def _credentials(data: bytes, path: str, report: Report) -> None:
-    """Look at each text by itself: a key beside its marker would look like a credential in the bytes of the file."""
+def _credentials(data: bytes, path: str, report: ReportBuilder) -> None:
+    """Search each text by itself: in the bytes of the file a key beside its marker would look like a credential."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:

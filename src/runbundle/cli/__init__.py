@@ -1,1 +1,1 @@
-"""The command line: one small module a command; parse, call, render."""
+"""The command line: one module a command in `commands/`, and what all of them share."""

@@ -1,4 +1,4 @@
-"""A support agent that answers one question, offline: two tools with contracts, one without, one that is refused."""
+"""The agent of `runbundle demo`: it answers one question offline, with three tools, of which one is refused."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ CONFIG = {
 
 @runbundle.tool
 def find_order(order_id: str, email: str) -> dict[str, Any]:
-    """Look an order up."""
+    """Return an order."""
     return {
         "status": "shipped",
         "items": [{"sku": "KB-104", "note": f"gift for {email}"}],
@@ -53,18 +53,18 @@ def find_order(order_id: str, email: str) -> dict[str, Any]:
 
 @runbundle.tool
 def weather(city: str) -> str:
-    """Say what the weather is; nobody wrote a contract for this one."""
+    """Return the weather. This tool has no contract, so the bundle keeps only digests of its calls."""
     return f"rain in {city}"
 
 
 @runbundle.tool
 def refund(order_id: str, amount: float) -> None:
-    """Give money back, once a person has approved it. Here nobody has, so this never runs."""
+    """Give money back. The contract requires an approval, which nobody gives here, so this never runs."""
 
 
 @runbundle.retriever(name="handbook")
 def search_handbook(question: str) -> list[dict[str, Any]]:
-    """Find what the handbook says."""
+    """Return passages of a handbook."""
     return [
         {"id": "returns-3", "title": "Returns", "score": 0.91, "content": "A parcel may be returned for 30 days."},
         {"id": "shipping-1", "title": "Shipping", "score": 0.64, "content": "Parcels take two to four days."},
@@ -73,14 +73,14 @@ def search_handbook(question: str) -> list[dict[str, Any]]:
 
 @runbundle.model(name="demo-model-1", provider="demo")
 def ask_model(messages: list[dict[str, str]]) -> str:
-    """Pretend to be a model."""
+    """Return a fixed answer, as a model would, and record how many tokens it took."""
     runbundle.current_run().usage(input_tokens=sum(len(m["content"].split()) for m in messages), output_tokens=21)
     return "Your order has shipped. A refund needs a colleague's approval."
 
 
 @runbundle.agent(name="support")
 def answer(question: str) -> str:
-    """Answer one question."""
+    """Answer one question with the tools and the model."""
     passages = search_handbook(question)
     with runbundle.start_step("gather"):
         order = find_order(order_id="A-1001", email="mallory@example.com")
@@ -92,7 +92,7 @@ def answer(question: str) -> str:
 
 
 def record(store: "ArtifactStore") -> "FlushResult":
-    """Run the agent once and wait for its bundle."""
+    """Run the agent once, recorded into `store`, and wait until its bundle is sealed."""
     with runbundle.configure(store=store, contracts=CONTRACTS) as handle:
         with runbundle.start_run("demo", config=CONFIG, session_id="demo-session", user_id="mallory") as run:
             run.set_result({"answer": answer("Where is my parcel?")})

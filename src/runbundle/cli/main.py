@@ -1,4 +1,4 @@
-"""`runbundle`: the group, with commands that are imported when they are called."""
+"""The command `runbundle`. Each subcommand is imported only when it is called."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from runbundle.cli.printing import say
 _COMMANDS = {
     "demo": "Run a small offline agent and verify the bundle it leaves.",
     "ls": "List the runs of a store.",
-    "show": "Show one run, or one span of it.",
+    "show": "Show a run: its spans, tool calls and what is missing, or one span.",
     "tools": "Show the tool calls of a run.",
     "recover": "Seal runs that a killed process left behind.",
     "gc": "Remove old bundles from a store.",
@@ -19,19 +19,19 @@ _COMMANDS = {
     "push": "Copy a run from this store to another.",
     "pull": "Copy a run from another store to this one.",
     "sync": "Copy all runs of one store to another.",
-    "index": "Complete the index of a store, or make it again.",
+    "index": "Complete or rebuild the index of a store.",
     "verify": "Check that a bundle is whole, unchanged and redacted.",
     "schema": "Print the JSON Schema of a file of the bundle.",
-    "explain": "Explain a finding code.",
-    "redact": "Mask the credentials in standard input, and check a set-up for leaks.",
-    "debug": "Read or remove the raw content that debug mode has kept.",
+    "explain": "Explain the code of a finding, or a rule of redaction.",
+    "redact": "Mask the credentials in a text, and check a set-up for leaks.",
+    "debug": "Read or remove the raw content that debug mode kept.",
     "contracts": "Check, explain and propose tool contracts.",
-    "doctor": "Check that nothing raw leaves this set-up and that runs will be recorded.",
+    "doctor": "Check that runs will be recorded and that no raw content leaves this set-up.",
 }
 
 
 class _Lazy(click.Group):
-    """Knows its commands by name; `--help` needs none of them."""
+    """A group that knows its commands by name, so that `--help` imports none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -54,11 +54,11 @@ class _Lazy(click.Group):
 )
 @click.version_option(package_name="runbundle", prog_name="runbundle")
 def group() -> None:
-    """The flight recorder for AI agents: read and check run bundles."""
+    """Record, read and check run bundles: the flight recorder for AI agents."""
 
 
 def _show(error: click.ClickException) -> None:
-    """Print an error as click does, but for what it quotes: what was typed, or what a script took from a store."""
+    """Print an error as click does, but escaped: it quotes arguments, which a script may have taken from a store."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     if context is not None:
         click.echo(context.get_usage(), err=True)
@@ -67,7 +67,10 @@ def _show(error: click.ClickException) -> None:
 
 
 def main() -> None:
-    """Run the command line; the exit code says how it went (see `runbundle COMMAND --help`)."""
+    """Run the command line and exit.
+
+    Exit codes: 0 clean, 1 findings, 2 usage, 3 incomplete, 4 integrity, 5 the work could not be done, 130 interrupted.
+    """
     try:
         code = group.main(standalone_mode=False)
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Options and error handling that every command shares."""
+"""Options, opening of stores and handling of errors that all commands share."""
 
 import functools
 import sys
@@ -30,22 +30,22 @@ run_argument = click.argument("run", metavar="RUN")
 
 
 def format_option(*extra: str) -> Callable[[Any], Any]:
-    """Return the option `--format`; JSON is one document on standard output."""
+    """Return the option `--format human|json`, with `extra` formats. JSON is one document on standard output."""
     return click.option(
         "--format", "format_", type=click.Choice(["human", "json", *extra]), default="human", show_default=True,
-        help="How to print.",
+        help="Print for people, or as JSON.",
     )  # fmt: skip
 
 
 def open_store(url: str) -> "ArtifactStore":
-    """Return the store of `--store`."""
+    """Return the store that a URL or path names. A local folder need not exist yet."""
     from runbundle.store import from_url
 
     return from_url(url)
 
 
 def read_store(url: str) -> "ArtifactStore":
-    """Return the store of `--store` for reading. Raises `StoreUnavailable` if it is not there."""
+    """Return the store that a URL or path names, for reading. Raises `StoreUnavailable` if it does not exist."""
     from runbundle.store.url import require_there
 
     store = open_store(url)
@@ -54,7 +54,10 @@ def read_store(url: str) -> "ArtifactStore":
 
 
 def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Turn errors of this package into a message and an exit code: 2 for usage, 5 if the work could not be done."""
+    """Decorate a command: print errors of this package, and exit with 2 for wrong usage or 5 if the work failed.
+
+    With `--format json` the error is a JSON document on standard error.
+    """
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -80,12 +83,16 @@ def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document."""
+    """Print one indented JSON document to standard output, with control characters escaped."""
     sys.stdout.write(json_text(value, indent=True))
 
 
 def call_app(app: str) -> Any:
-    """Import what `--app` names, with the working directory on the path, call it and return what it returns."""
+    """Import the function that `--app MODULE:CALLABLE` names, call it, and return its result.
+
+    The working directory is put on the import path. Raises `ConfigError` if the function cannot be imported; errors of
+    the function itself are not caught, except `ImportError` and `AttributeError`.
+    """
     module, _, name = app.partition(":")
     if not module or not name:
         raise ConfigError("--app takes MODULE:CALLABLE", hint="as in myservice.telemetry:setup")

@@ -1,4 +1,4 @@
-"""How commands print: nothing that came from a run or a store reaches a terminal or a CI system as it is."""
+"""Printing for commands: text from a run or a store is escaped before it reaches a terminal or a CI system."""
 
 from typing import Any, cast
 from xml.sax.saxutils import escape, quoteattr
@@ -9,17 +9,17 @@ from runbundle.format.printable import printable, printable_json
 
 
 def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) -> None:
-    """Print one line: text, then a word of status, which is coloured on a terminal, then more text."""
+    """Print one line, escaped: `text`, then a `status` word that is coloured on a terminal, then `rest`."""
     if status:
-        from runbundle.cli.render import word
+        from runbundle.cli.render import status_word
 
-        click.echo(f"{printable(text)}{word(printable(status))}{printable(rest)}", err=err)
+        click.echo(f"{printable(text)}{status_word(printable(status))}{printable(rest)}", err=err)
     else:
         click.echo(printable(text), err=err)
 
 
 def json_text(value: Any, *, indent: bool = False) -> str:
-    """Return one JSON document, in which what would be obeyed is an escape; a lone surrogate is text that shows one."""
+    """Return one JSON document with control characters escaped. A lone surrogate becomes text that shows its code."""
     from runbundle.format.canonical import to_json_bytes
 
     try:
@@ -30,18 +30,18 @@ def json_text(value: Any, *, indent: bool = False) -> str:
 
 
 def github(level: str, title: str, message: str) -> str:
-    """Return an annotation of GitHub Actions, by its rules: `%` and the ends of lines, and in the title `:` and `,`."""
+    """Return an annotation for GitHub Actions, escaped by its rules: `%`, line ends, and in the title `:` and `,`."""
     named = _github(title).replace(":", "%3A").replace(",", "%2C")
     return f"::{level} title={named}::{_github(message)}"
 
 
 def xml_text(text: str) -> str:
-    """Return text for an element of XML, which can hold no control characters at all."""
+    """Return text for the content of an XML element, escaped; XML allows no control characters."""
     return escape(printable(text))
 
 
 def xml_attribute(text: str) -> str:
-    """Return a value for an attribute of XML, in quotes."""
+    """Return the value of an XML attribute, escaped and in quotes."""
     return quoteattr(printable(text))
 
 

@@ -1,8 +1,9 @@
-"""Calm text: tables that fit the width, a tree of spans, times that can be read."""
+"""Text for people: tables that fit the width, and durations, times and sizes in readable units."""
 
+import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -13,39 +14,66 @@ _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abando
            "waiting": "cyan", "failed": "red", "verified": "green",
            "unchanged": "green", "incomplete": "yellow", "ok": "green"}  # fmt: skip
 
+_NARROWEST = 3
+
 
 def width() -> int:
-    """Return the columns of the terminal, 100 where there is none; `COLUMNS` is honoured."""
+    """Return the number of columns of the terminal: `COLUMNS` if set, 100 if there is no terminal, at least 40."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()) -> None:
-    """Print a table. Columns given in `right` are right-aligned; what does not fit is cut with `…`, never wrapped."""
-    rows = [[printable(str(cell)) for cell in row] for row in rows]
+def table(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Sequence[int] = (),
+    whole: Sequence[int] = (),
+    spare: Sequence[int] = (),
+) -> None:
+    """Print a table that fits the width. Columns are named by their numbers.
+
+    `right`: right-aligned. `spare`: left out, in this order, where the table would be too wide. `whole`: never cut; the
+    cells of other columns are then cut with `…`. No line is wrapped. In a pipe nothing is cut or left out, unless
+    `COLUMNS` gives a width.
+    """
+    cells = [[printable(cell) for cell in row] for row in [headings, *rows]]
+    sizes = {i: max(len(row[i]) for row in cells) for i in range(len(headings))}
+    limit = width() if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+    if limit is not None:
+        for column in spare:
+            if _total(sizes) > limit:
+                del sizes[column]
+        others = [column for column in sizes if column not in whole]
+        while others and _total(sizes) > limit:
+            widest = max(others, key=sizes.__getitem__)
+            if sizes[widest] <= _NARROWEST:
+                break
+            sizes[widest] -= 1
+    fitted = [[_fit(row[i], size, right=i in right) for i, size in sizes.items()] for row in cells]
     if sys.stdout.isatty():
-        _rich_table(headings, rows, right)
+        _rich_table(fitted)
         return
-    sizes = [max(len(str(row[i])) for row in [headings, *rows]) for i in range(len(headings))]
-    room = width() - 2 * (len(sizes) - 1)
-    while sum(sizes) > room and max(sizes) > 3:
-        sizes[sizes.index(max(sizes))] -= 1
-    for row in [headings, *rows]:
-        cells = [_fit(str(cell), size, right=i in right) for i, (cell, size) in enumerate(zip(row, sizes, strict=True))]
-        click.echo("  ".join(cells).rstrip())
+    for row in fitted:
+        click.echo("  ".join(row).rstrip())
 
 
-def _rich_table(headings: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int]) -> None:
+def _total(sizes: Mapping[int, int]) -> int:
+    return sum(sizes.values()) + 2 * (len(sizes) - 1)
+
+
+def _rich_table(rows: Sequence[Sequence[str]]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for i, heading in enumerate(headings):
-        drawn.add_column(heading, justify="right" if i in right else "left", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        drawn.add_row(*(Text(str(cell), style=_STYLES.get(str(cell), "")) for cell in row))
-    Console(width=width(), highlight=False).print(drawn)
+    drawn = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False, header_style="bold")
+    for heading in rows[0]:
+        drawn.add_column(Text(heading), no_wrap=True)
+    for row in rows[1:]:
+        drawn.add_row(*(Text(cell, style=_STYLES.get(cell.strip(), "")) for cell in row))
+    wide = sum(map(len, rows[0])) + 2 * len(rows[0])
+    Console(width=max(width(), wide), highlight=False).print(drawn)
 
 
 def _fit(text: str, size: int, *, right: bool) -> str:
@@ -54,23 +82,28 @@ def _fit(text: str, size: int, *, right: bool) -> str:
     return text.rjust(size) if right else text.ljust(size)
 
 
-def word(text: str) -> str:
-    """Return a status word, coloured on a terminal."""
+def status_word(text: str) -> str:
+    """Return a status word, coloured if standard output is a terminal."""
     colour = _STYLES.get(text)
     return click.style(text, fg=colour) if colour and sys.stdout.isatty() else text
 
 
 def cut(text: str) -> str:
-    """Return one line of text that fits the width."""
+    """Return text on one line, cut with `…` to the width."""
     text = printable(text)
     return text if len(text) <= width() else text[: width() - 1] + "…"
 
 
 def line(left: str, right: str) -> str:
-    """Return `left` and, at the right edge, `right`; `left` is cut if both do not fit."""
+    """Return one line with `left` at the left edge and `right` at the right; `left` is cut if both do not fit."""
     left, right = printable(left), printable(right)
     room = width() - len(right) - 2
     return f"{_fit(left, room, right=False)}  {right}".rstrip()
+
+
+def span_duration(nanoseconds: str | int | None, status: str | None) -> str:
+    """Return the duration of a span or tool call; `-` if it never ended, so that its duration is not known."""
+    return "-" if nanoseconds is None or status in (None, "interrupted") else duration(nanoseconds)
 
 
 def duration(nanoseconds: str | int) -> str:
@@ -93,7 +126,7 @@ def duration(nanoseconds: str | int) -> str:
 
 
 def age(nanoseconds: int) -> str:
-    """Return how long something takes, to one unit: `40 s`, `3 m`, `5 h`, `2 d`."""
+    """Return a duration rounded down to one unit: `40 s`, `3 m`, `5 h`, `2 d`."""
     seconds = max(0, nanoseconds) // 1_000_000_000
     for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= length:
@@ -105,7 +138,7 @@ _SMALL = 63
 
 
 def size(count: int | None) -> str:
-    """Return a size in bytes: `812 B`, `1.4 kB`."""
+    """Return a number of bytes in decimal units: `812 B`, `1.4 kB`; `-` for None."""
     if count is None:
         return "-"
     if count == _SMALL:
@@ -119,16 +152,16 @@ def size(count: int | None) -> str:
 
 
 def moment(rfc3339: str) -> str:
-    """Return a time to the second, in UTC."""
+    """Return an RFC 3339 time as `2026-11-25 04:56:00Z`."""
     return rfc3339[:19].replace("T", " ") + "Z"
 
 
 def instant(ns: int) -> str:
-    """Return a time since 1970 as RFC 3339 to the second; the first or last that can be told if it is beyond."""
+    """Return nanoseconds since 1970 as RFC 3339 to the second, limited to the years 1970 to 9999."""
     seconds = min(max(ns // 1_000_000_000, 0), 253_402_300_799)
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def plural(count: int, noun: str) -> str:
-    """Return `1 span`, `2 spans`."""
+    """Return a count and its noun: `1 span`, `2 spans`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,1 +1,1 @@
-"""The format, version 1: the model of each file, the findings and the layout. Nothing here reads or writes."""
+"""The bundle format, version 1: a model of each file, the layout and the findings. No function here reads files."""

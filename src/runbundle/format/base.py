@@ -1,6 +1,6 @@
-"""What the models of several files share: the base of all records, and numbers and times with their bounds.
+"""Types that the models of several files share: the base class of all records, and bounded numbers and times.
 
-A bundle is a file from outside. A value that has passed these types can be added, compared, printed and turned into a
+A bundle may come from anybody. A value that has passed these types can be added, compared, printed and converted to a
 date without further checks.
 """
 
@@ -22,23 +22,28 @@ def _moment(text: str) -> str:
 
 
 Moment = Annotated[str, AfterValidator(_moment)]
-"""RFC 3339, in UTC."""
+"""A time as RFC 3339 text in UTC, with up to nine digits of a second: `2026-11-25T04:56:00.000000001Z`."""
 Nanoseconds = Annotated[str, Field(pattern="^[0-9]{1,20}$")]
-"""Not negative, as decimal text."""
+"""A number of nanoseconds, zero or more, as decimal text, because JSON numbers lose digits above 2**53."""
 Count = Annotated[int, Field(ge=0, le=MOST)]
-"""How many."""
+"""A count, from 0 to 2**63 - 1."""
 Whole = Annotated[int, Field(ge=-MOST - 1, le=MOST)]
-"""A whole number that a machine's word holds."""
+"""A signed 64-bit integer."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-"""A number that is one."""
+"""A floating-point number; NaN and infinities are refused."""
 
 Sha256 = str
 CaptureWord = Literal["whole", "cut", "not_consumed", "abandoned", "oversize", "unserialisable"]
-"""What became of a value between the agent and the bundle; a value takes the worst word of its leaves."""
+"""How completely a value was captured before redaction; a value takes the worst word of its leaves.
+
+`whole`: all of it. `cut`: only a first part. `not_consumed`: a stream that the agent handed on unread. `abandoned`: a
+stream that nobody read to its end. `oversize`: too large to keep, but its digest is of the whole. `unserialisable`: no
+JSON value.
+"""
 
 
 class Record(BaseModel):
-    """Base of all records of a bundle: frozen; fields of later versions are kept when read."""
+    """Base class of all records of a bundle. Frozen; unknown fields, as later versions may add, are kept."""
 
     model_config = ConfigDict(
         frozen=True, extra="allow", use_attribute_docstrings=True, populate_by_name=True, protected_namespaces=()
@@ -46,20 +51,20 @@ class Record(BaseModel):
 
 
 class ErrorSummary(Record):
-    """What went wrong."""
+    """An error that ended a run, a span or a call."""
 
     type: str
-    """The exception's type."""
+    """Name of the exception's type."""
     message: str | None = None
-    """The message as redaction left it: a marker, unless the tool's contract keeps it."""
+    """The redacted message: a marker, unless the tool's contract keeps the message."""
     span_id: str | None = None
-    """The span where it began. On lines of events and calls only if it is another one."""
+    """Id of the span in which the error began. On events and tool calls it is given only if that is another span."""
 
 
 class ContractRef(Record):
-    """A contract by version and digest."""
+    """A reference to a tool contract."""
 
     version: str = ""
-    """For people."""
+    """Version of the contract, for people; `sha256` identifies it."""
     sha256: Sha256
-    """Of the contract."""
+    """SHA-256 of the contract as sorted JSON, in hex."""

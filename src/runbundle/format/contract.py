@@ -1,8 +1,8 @@
-"""ToolContract: what a tool does, what its data is, and what of it may be kept.
+"""Tool contracts: what a tool does, what its data is, and which of its data may be kept.
 
-A contract is frozen and refuses unknown fields: a typing error in a rule would otherwise keep what it meant to
-drop. It can only be wrong where a developer makes it, in `ToolContract(...)` or `load_contracts()`, never on the
-path of a span.
+A contract is frozen and refuses unknown fields, since a misspelt rule would otherwise keep data that it was meant to
+drop. Errors are raised where a contract is made, in `ToolContract(...)` or `load_contracts()`, never while a span is
+recorded.
 """
 
 import hashlib
@@ -19,7 +19,8 @@ DataClass = Literal["public", "internal", "content", "personal", "special", "fin
 Target = Literal["input", "output", "error"]
 
 STRICTNESS: dict[Action, int] = {"keep": 0, "truncate": 1, "hash": 2, "mask": 3, "drop": 4}
-"""Higher reveals less. `hash` reveals equality, `mask` only that something was there."""
+"""How strict each action is; a higher number reveals less. `hash` reveals equality, `mask` only that a value
+existed."""
 
 DEFAULT_ACTION: dict[DataClass, Action] = {
     "public": "keep",
@@ -35,24 +36,28 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 class FieldRule(BaseModel):
-    """What happens to the values that one selector names."""
+    """A rule: the action for all values that one selector matches."""
 
     model_config = _FROZEN
 
     selector: str
-    """JSON Pointer (RFC 6901) with `*` for one step and `**` for any number: `/messages/*/text`. `""` is the whole."""
+    """JSON Pointer (RFC 6901) to the values, as in `/messages/*/text`: `*` is any one step, `**` any number of steps,
+    and `""` the whole payload."""
     target: Target = "input"
-    """Which payload of the call: its arguments, its result, or the message of the error it raised."""
+    """The payload that the rule is for: the arguments (`input`), the result (`output`) or the error message
+    (`error`)."""
     data_class: DataClass = "internal"
-    """What kind of data this is; decides the action where none is given."""
+    """The kind of data; it gives the default action. `content` is free text, `special` is special categories of
+    personal data, such as health."""
     action: Action | None = None
-    """`keep`, `truncate`, `hash` (keyed digest), `mask` (marker) or `drop` (the key goes too)."""
+    """`keep`, `truncate`, `hash` (replace by a keyed digest), `mask` (replace by a marker) or `drop` (remove the key
+    too). Without an action the data class decides."""
     max_chars: int | None = Field(default=None, ge=1)
-    """Required by `truncate`: how many characters stay."""
+    """Number of characters that `truncate` keeps; required by `truncate`."""
     keep_last: int = Field(default=0, ge=0, le=4)
-    """With `mask`: how many last characters stay readable. Forbidden for credentials."""
+    """Number of last characters that `mask` leaves readable. Not allowed for credentials."""
     reason: str = ""
-    """Why; required to keep or truncate personal, special or financial data."""
+    """Reason for the rule; required to keep or truncate personal, special or financial data."""
 
     @field_validator("selector")
     @classmethod
@@ -80,50 +85,50 @@ class FieldRule(BaseModel):
 
     @property
     def effective_action(self) -> Action:
-        """The action given, or the default one of the data class."""
+        """The rule's action, or the default action of its data class."""
         return self.action or DEFAULT_ACTION[self.data_class]
 
     def steps(self) -> tuple[str, ...]:
-        """The selector as unescaped reference tokens; `*` and `**` stand for themselves."""
+        """Return the selector as unescaped steps; `*` and `**` stay as they are."""
         return tuple(part.replace("~1", "/").replace("~0", "~") for part in self.selector.split("/")[1:])
 
 
 class DataHandling(BaseModel):
-    """What of a tool's arguments, results and errors may be kept."""
+    """The rules for a tool's arguments, results and error messages."""
 
     model_config = _FROZEN
 
     rules: tuple[FieldRule, ...] = ()
-    """The most specific selector wins; of two equally specific ones the stricter."""
+    """The rules. The most specific selector decides; of two equally specific ones the stricter action does."""
     undeclared: Literal["hash", "mask", "drop"] = "mask"
-    """What happens to a value that no rule names. Keeping is not on offer."""
+    """The action for a value that no rule matches; `keep` is not possible here."""
     undeclared_scalars: Literal["keep", "hash", "mask", "drop"] = "mask"
-    """The same for booleans and numbers, which may be kept."""
+    """The action for booleans and numbers that no rule matches; these may be kept."""
 
 
 class ToolContract(BaseModel):
-    """The contract of one tool, found by its name (`gen_ai.tool.name`)."""
+    """The contract of one tool: what it does, and what a bundle may keep of its calls."""
 
     model_config = _FROZEN
 
     name: str = Field(min_length=1, max_length=128, pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.:/-]*$")
-    """The tool's name, exactly as spans carry it."""
+    """Name of the tool, exactly as spans carry it in `gen_ai.tool.name`."""
     version: str = "1"
-    """The contract's version, for people; the digest is what identifies it."""
+    """Version of the contract, for people; bundles identify the contract by its digest."""
     description: str = ""
-    """For people; never recorded."""
+    """Description for people; it is not recorded and not part of the digest."""
     input_schema: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """JSON Schema of the arguments. Where it has properties, every selector on inputs must name one."""
+    """JSON Schema of the arguments. If it lists properties, each `input` selector must name one of them."""
     output_schema: dict[str, Any] | None = None
-    """JSON Schema of the result, or none."""
+    """JSON Schema of the result, if there is one."""
     side_effects: Literal["none", "read", "write", "destructive"] = "write"
-    """What the tool can do to the world. Unknown is `write`, as in MCP."""
+    """The strongest effect that the tool can have on the world. If it is not known, say `write`, as MCP does."""
     idempotent: bool = False
-    """Whether a second identical call changes nothing more."""
+    """Whether a second identical call has no further effect."""
     data: DataHandling = DataHandling()
-    """What may be kept."""
+    """The rules for the tool's data."""
     policy: Literal["allow", "deny", "require_approval"] | None = None
-    """Whether a call may run. By default a destructive tool requires approval and any other is allowed."""
+    """Whether a call may run. Without a policy a destructive tool requires approval and any other tool is allowed."""
 
     @model_validator(mode="after")
     def _selectors_fit(self) -> Self:
@@ -138,18 +143,21 @@ class ToolContract(BaseModel):
 
     @property
     def effective_policy(self) -> Literal["allow", "deny", "require_approval"]:
-        """The policy given, or the default one for the side effects."""
+        """The contract's policy, or the default policy for its side effects."""
         return self.policy or ("require_approval" if self.side_effects == "destructive" else "allow")
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the contract as sorted JSON, in hex: what a bundle records to name it."""
+        """SHA-256 of the contract as sorted JSON without its description, in hex. Bundles name a contract by it."""
         data = self.model_dump(mode="json", exclude={"description"})
         return hashlib.sha256(orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def parse_contract(data: Any, *, where: str = "contract") -> ToolContract:
-    """Build a contract from plain data; raise `ContractError` with the path of what is wrong, never its value."""
+    """Build a contract from plain data.
+
+    Raises `ContractError` that names the path of the first mistake below `where`, never the value there.
+    """
     try:
         return ToolContract.model_validate(data)
     except ValidationError as error:

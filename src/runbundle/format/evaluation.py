@@ -1,4 +1,4 @@
-"""eval/scorecard.json and eval/gate.json: written after the run, about sealed bundles, never into their core."""
+"""Models of eval/scorecard.json and eval/gate.json, which are written about sealed bundles and lie outside the seal."""
 
 from typing import Any, Literal
 
@@ -8,55 +8,55 @@ from runbundle.format.base import Record
 
 
 class Subject(Record):
-    """The bundle that is spoken of."""
+    """The bundle that a scorecard or gate is about."""
 
     run_id: str
-    """The run."""
+    """Id of the run."""
     run_sha256: str
-    """Digest of its run.json: a score of another revision is not a score of this one."""
+    """SHA-256 of the run's run.json. It names one revision; a score does not carry over to another."""
 
 
 class Score(Record):
-    """One score."""
+    """One measured value."""
 
     name: str
-    """What is measured."""
+    """Name of the measure."""
     value: float
-    """The number."""
+    """The measured value."""
     label: str | None = None
-    """A word for it."""
+    """A word for the value, such as `good`."""
 
 
 class Scorecard(Record):
-    """Scores of one run."""
+    """eval/scorecard.json: the scores of one run."""
 
     schema_: Literal["runbundle/scorecard/v1"] = Field(default="runbundle/scorecard/v1", alias="schema")
-    """Format and version."""
+    """Name and version of the format."""
     subject: Subject
-    """The run scored."""
+    """The bundle that was scored."""
     scores: list[Score]
-    """The scores."""
+    """All scores."""
 
 
 class Criterion(Record):
-    """One condition of a gate."""
+    """One condition that a gate checked."""
 
     name: str
-    """What is asked."""
+    """Name of the condition."""
     verdict: Literal["pass", "fail", "inconclusive", "error"]
-    """The answer."""
+    """Outcome of the condition."""
     detail: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Figures behind it."""
+    """Figures behind the outcome."""
 
 
 class Gate(Record):
-    """Whether a candidate may pass."""
+    """eval/gate.json: the decision whether a candidate may pass."""
 
     schema_: Literal["runbundle/gate/v1"] = Field(default="runbundle/gate/v1", alias="schema")
-    """Format and version."""
+    """Name and version of the format."""
     subjects: list[Subject]
-    """The runs judged."""
+    """The bundles that were judged."""
     verdict: Literal["pass", "fail", "inconclusive", "error"]
-    """The worst of the criteria."""
+    """The worst verdict among the criteria."""
     criteria: list[Criterion]
-    """What was asked."""
+    """All conditions that were checked."""

@@ -1,4 +1,4 @@
-"""One line of events.jsonl."""
+"""Model of one line of events.jsonl."""
 
 from typing import Any, Literal
 
@@ -12,73 +12,75 @@ EventType = Literal[
 
 
 class ScopeRef(Record):
-    """The instrumentation library."""
+    """The instrumentation library that recorded a span."""
 
     name: str | None = None
-    """Its name."""
+    """Name of the library."""
     version: str | None = None
-    """Its version."""
+    """Version of the library."""
 
 
 class LinkRef(Record):
     """A link to another span."""
 
     trace_id: str
-    """Its trace."""
+    """Id of the other span's trace, 32 hex digits."""
     span_id: str
-    """Its id."""
+    """Id of the other span, 16 hex digits."""
 
 
 class Event(Record):
-    """Something that happened, in canonical order: (`time_ns`, trace, span, rank of type, position in the span)."""
+    """One event of a run. Events are sorted by time, trace, span, type and position within the span."""
 
     seq: Count
-    """From 0, without gaps."""
+    """Number of the line, from 0, without gaps."""
     time_ns: Nanoseconds
-    """Nanoseconds since 1970, as decimal text."""
+    """Time of the event: nanoseconds since 1970-01-01 UTC, as decimal text."""
     type: EventType
-    """What happened. `span.started` is derived from the span, so it is there whether or not the start was seen."""
+    """Kind of event. Every span has a `span.started`, which is derived from the span's start time, and a
+    `span.ended`."""
     trace_id: str = Field(pattern="^[0-9a-f]{32}$")
-    """32 hex digits; zeros for a log record outside any span."""
+    """Id of the trace, 32 hex digits; zeros for a log record outside any span."""
     span_id: str = Field(pattern="^[0-9a-f]{16}$")
-    """16 hex digits; zeros for a log record outside any span."""
+    """Id of the span, 16 hex digits; zeros for a log record outside any span."""
     parent_span_id: str | None = None
-    """On span lines: the parent, unless the span is the root of its trace."""
+    """On `span.started` and `span.ended`: id of the parent span. Absent on the root of a trace."""
     remote_parent: bool = False
-    """Whether the parent is not part of this run."""
+    """Whether the parent span is not part of this bundle."""
     parent_missing: bool = False
-    """Whether it should be: it was a span of the same process. A sampler dropped it, or it was lost."""
+    """Whether the parent is missing: it was a span of the same process, so a sampler dropped it or it was lost."""
     name: str
-    """Name of the span, event or log event."""
+    """Name of the span, of the span event, or of the log event."""
     op: Literal["run", "agent", "step", "tool", "model", "retrieval", "other"] | None = None
-    """On span lines and span events: what kind of work it is."""
+    """On spans and span events: the kind of work that the span does."""
     lane: str | None = None
-    """On `span.started`: the path of named scopes above the span."""
+    """On `span.started`: the names of the scopes above the span, as a path."""
     effect: str | None = None
-    """On `span.started` of tools, models and retrievals: the lane in which its task or thread was spawned, and its
-    place among the effects there. The same agent gives the same ones, however its tasks were scheduled; absent where
-    that cannot be known."""
+    """On `span.started` of tools, models and retrievals: a name for the call that is the same in each run of the same
+    agent, however its tasks were scheduled. It consists of the lane in which the task or thread was spawned and the
+    call's number there. Absent if it cannot be determined."""
     joined: Literal["signed", "trace", "token", "any"] | None = None
-    """On `span.started`: how a span whose parent is in another process came to this run."""
+    """On `span.started`, if the parent is in another process: the proof by which the span was taken into this run."""
     capture: dict[str, CaptureWord] | None = None
-    """On `span.ended`: what became of each captured value, by attribute key."""
+    """On `span.ended`: how completely each value was captured, by attribute key."""
     source: Literal["span_event", "log"] | None = None
-    """Where an event came from."""
+    """Whether the event was a span event or a log record."""
     status: str | None = None
-    """On ends: `ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
+    """On `span.ended` and `run.ended`: `ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or
+    `waiting`."""
     duration_ns: Nanoseconds | None = None
-    """On `span.ended`: nanoseconds, as decimal text."""
+    """On `span.ended`: duration of the span in nanoseconds, as decimal text."""
     error: ErrorSummary | None = None
-    """On `span.ended`: what went wrong."""
+    """On `span.ended`: the error that ended the span."""
     redactions: Count | None = None
-    """On `span.ended`: how many redactions its receipt counts."""
+    """On `span.ended`: number of redactions that the span's receipt counts."""
     severity: Whole | None = None
-    """On logs: the severity number of OpenTelemetry."""
+    """On `log`: the severity number of OpenTelemetry, 1 to 24."""
     scope: ScopeRef | None = None
-    """On `span.ended`: who instrumented it."""
+    """On `span.ended`: the library that recorded the span."""
     links: list[LinkRef] | None = None
-    """On `span.started`: links to other spans."""
+    """On `span.started`: the span's links to other spans."""
     dropped: dict[str, Whole] | None = None
-    """On `span.ended`: what the SDK's limits discarded."""
+    """On `span.ended`: number of attributes, events and links that the limits of the OpenTelemetry SDK discarded."""
     attributes: dict[str, Any]
-    """Redacted attributes."""
+    """The attributes, redacted."""

@@ -1,4 +1,4 @@
-"""evidence.json."""
+"""Model of evidence.json."""
 
 from typing import Literal
 
@@ -8,62 +8,63 @@ from runbundle.format.base import CaptureWord, Count, Finite, Record, Whole
 
 
 class Query(Record):
-    """What was asked."""
+    """The query of a retrieval."""
 
     digest: str | None = None
-    """Keyed digest."""
+    """Keyed digest of the query."""
     bytes: Count | None = None
-    """Size."""
+    """Size of the query in bytes."""
     view: str | None = None
-    """The text, if policy lets it through."""
+    """The text of the query, if the policy keeps it."""
     capture: CaptureWord = "whole"
-    """What became of it before redaction."""
+    """How completely the query was captured before redaction."""
 
 
 class Document(Record):
     """One retrieved document."""
 
     id: str
-    """The retriever's id of it."""
+    """Id of the document, as the retriever gave it."""
     rank: Whole
-    """1 is the first."""
+    """Rank of the document; 1 is the best."""
     uri: str | None = None
-    """Where it is, as redaction left it."""
+    """Address of the document, redacted."""
     title: str | None = None
-    """Its title, as redaction left it."""
+    """Title of the document, redacted."""
     score: Finite | None = None
-    """The retriever's score."""
+    """Score that the retriever gave the document."""
     digest: str | None = None
-    """Keyed digest of the content, if the content was given."""
+    """Keyed digest of the content, if the retriever gave the content."""
     bytes: Count | None = None
-    """Size of the content."""
+    """Size of the content in bytes."""
     capture: CaptureWord = "whole"
-    """What became of the content before redaction. Digests compare only where this is `whole` or `oversize`."""
+    """How completely the content was captured before redaction. Compare digests only if this is `whole` or
+    `oversize`."""
     cited_by: list[str] = Field(default_factory=list[str])
-    """Spans that cite it. Nothing says that yet, so there are none."""
+    """Ids of spans that cite the document; always empty so far."""
 
 
 class Retrieval(Record):
-    """One retrieval."""
+    """One retrieval and the documents that it returned."""
 
     trace_id: str
-    """Trace of its span."""
+    """Id of the trace of the retrieval's span."""
     span_id: str
-    """Its span."""
+    """Id of the retrieval's span."""
     retriever: str
-    """Who retrieved."""
+    """Name of the retriever; `unknown` if the span does not say."""
     query: Query | None = None
-    """What was asked."""
+    """The query, if the span says it."""
     documents: list[Document]
-    """What came back, as far as it was said."""
+    """The documents that came back, as far as the span says."""
 
 
 class Evidence(Record):
-    """All retrievals of a run; the file exists only if there were any."""
+    """evidence.json: all retrievals of a run. The file exists only if something was retrieved."""
 
     schema_: Literal["runbundle/evidence/v1"] = Field(default="runbundle/evidence/v1", alias="schema")
-    """Format and version."""
+    """Name and version of the format."""
     run_id: str
-    """The run."""
+    """Id of the run."""
     retrievals: list[Retrieval]
-    """In the order in which they started."""
+    """The retrievals, in the order in which they started."""

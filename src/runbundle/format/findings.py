@@ -1,64 +1,74 @@
-"""The catalogue of finding codes. Plain data: `runbundle explain` needs nothing else."""
+"""The catalogue of findings: for each code a title, its meaning, and the remedy that `runbundle explain` prints."""
 
 from typing import NamedTuple
 
 
 class FindingSpec(NamedTuple):
-    """What a code means."""
+    """The meaning of one code."""
 
     title: str
+    """The fault, in a few words."""
     severity: str
+    """`error` or `warning`; `information` for rules of receipts."""
     dimension: str
+    """The part of the bundle or set-up that the code is about."""
     why: str
+    """The meaning of the code: what was found."""
     what_to_do: str
+    """The remedy."""
 
 
 FINDINGS: dict[str, FindingSpec] = {
     "RB101": FindingSpec(
         "run.json is not readable", "error", "structure",
-        "The index does not parse as JSON or does not fit its schema. Nothing else of the bundle can be trusted by it.",
-        "Restore run.json from a copy. A file cut short by a copy or a full disk is the usual cause.",
+        "run.json is not valid JSON or does not fit its schema. Without it nothing else in the bundle can be checked.",
+        "Restore run.json from a copy. The usual cause is a copy that was cut off or a full disk.",
     ),
     "RB102": FindingSpec(
         "a file does not fit its schema", "error", "structure",
-        "A file has the digest that run.json gives, yet its content is not what the format says: it was written so.",
-        "Report it with the version in run.json (versions.runbundle); it is a defect of the writer.",
+        "A file has the digest that run.json lists, but its content does not fit the format. It was already wrong when"
+        " it was sealed.",
+        "Report it with the version in run.json (versions.runbundle): it is a defect of the program that wrote the"
+        " bundle.",
     ),
     "RB103": FindingSpec(
         "events are not in canonical order", "error", "structure",
-        "events.jsonl must be numbered from 0 without gaps and sorted by time, trace, span, type and position.",
-        "If integrity passes, the writer is at fault; otherwise lines were moved or removed after the seal.",
+        "The lines of events.jsonl must be numbered from 0 without gaps and sorted by time, trace, span, type and"
+        " position. They are not.",
+        "If the integrity checks pass, the program that wrote the bundle is at fault: report it. Otherwise lines were"
+        " moved or removed after the seal; restore the file from a copy.",
     ),
     "RB104": FindingSpec(
-        "the format is of a later version", "error", "structure",
+        "the bundle has a later format", "error", "structure",
         "run.json names a schema that this version of runbundle does not know.",
-        "Install a newer runbundle.",
+        "Install a newer version of runbundle.",
     ),
     "RB105": FindingSpec(
         "the bundle is not sealed", "warning", "structure",
-        "There is no run.json. It is written last, so the run is still being written, or its writer was cut off.",
-        "Wait for the run to end. If its process is gone, `runbundle recover RUN` seals what it recorded.",
+        "The bundle has no run.json. That file is written last, so either the run is still being written or its"
+        " process was killed.",
+        "Wait for the run to end. If its process is gone, `runbundle recover RUN` seals the records that were written.",
     ),
     "RB106": FindingSpec(
-        "a file of the format is not listed", "error", "structure",
+        "a required file is not listed", "error", "structure",
         "run.json must list a configuration, events.jsonl and tool_calls.json, and evidence.json if anything was"
-        " retrieved. Without the entry nothing holds the file to its content.",
-        "Treat the bundle as altered: no writer leaves it out. Restore run.json from a copy.",
+        " retrieved. One entry is missing, so the content of that file is not protected.",
+        "Treat the bundle as altered: no version of runbundle leaves out an entry. Restore run.json from a copy.",
     ),
     "RB201": FindingSpec(
         "a file was modified", "error", "integrity",
-        "A file has the size that run.json gives but another digest.",
-        "Treat the bundle as altered. Restore the file from a copy whose digest is the one in run.json.",
+        "A file has the size that run.json lists, but another SHA-256.",
+        "Treat the bundle as altered. Restore the file from a copy whose SHA-256 is the one in run.json.",
     ),
     "RB202": FindingSpec(
         "a file is missing", "error", "integrity",
-        "run.json lists a file that is not there.",
-        "Restore it from a copy; partial copies of bundles are the usual cause.",
+        "run.json lists a file that the bundle does not have.",
+        "Restore the file from a copy. The usual cause is a bundle that was copied in part.",
     ),
     "RB203": FindingSpec(
         "a file is not listed", "error", "integrity",
-        "The bundle holds a file that run.json does not list. It is not part of what was sealed.",
-        "Remove it, or find out who put it there.",
+        "The bundle contains a file that run.json does not list. It was not there when the bundle was sealed.",
+        "Find out who put the file there, and remove it.",
     ),
     "RB204": FindingSpec(
         "a file was truncated", "error", "integrity",
@@ -67,288 +77,297 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "RB205": FindingSpec(
         "a file is torn", "error", "integrity",
-        "A file is shorter than run.json says and ends in the middle of a line: a write or copy was cut off.",
-        "Restore it from a copy.",
+        "A file is shorter than run.json says and ends within a line: a write or a copy was cut off.",
+        "Restore the file from a copy.",
     ),
     "RB206": FindingSpec(
         "a file has grown", "error", "integrity",
-        "A file is longer than run.json says: something was added after the seal.",
+        "A file is longer than run.json says: data was appended after the seal.",
         "Treat the bundle as altered. Restore the file from a copy.",
     ),
     "RB207": FindingSpec(
         "an earlier revision is missing or altered", "error", "integrity",
-        "run.json names the digest of the one that it superseded; what is kept under revisions/ is another, or gone.",
-        "Restore it from a copy. What the latest revision holds is not in doubt by this alone.",
+        "run.json names the digest of the revision that it replaced. The run.json kept under revisions/ has another"
+        " digest, or is missing.",
+        "Restore the file from a copy. The content of the latest revision is not affected.",
     ),
     "RB208": FindingSpec(
-        "a seal that was cut off left a file", "warning", "integrity",
-        "A file has the name of one that run.json lists elsewhere. A seal was cut off after it had written it, and"
-        " another seal did not touch it. No reader looks at it.",
-        "`runbundle recover RUN` removes it if the run's journals are still there; else remove it.",
+        "an interrupted seal left a file", "warning", "integrity",
+        "A seal was interrupted after it had written a file, and a later seal stored its own file elsewhere. No reader"
+        " uses the file that was left.",
+        "`runbundle recover RUN` removes the file if the run's journals still exist. Otherwise remove it yourself.",
     ),
     "RB210": FindingSpec(
         "run.json was modified", "error", "integrity",
-        "run.json carries the SHA-256 of all that it says besides (self_sha256), and that is another.",
+        "run.json contains the SHA-256 of its own content (self_sha256). The content has another one.",
         "Treat the bundle as altered. Restore run.json from a copy that verifies.",
     ),
     "RB211": FindingSpec(
         "bytes are not canonical", "error", "integrity",
-        "Equal content has equal bytes in a bundle: sorted keys, one layout, no key twice. A file has other bytes, so"
-        " something else than a seal has written it.",
-        "Treat the bundle as altered. An editor or a formatter is the usual cause; restore the file from a copy.",
+        "In a bundle equal content has equal bytes: sorted keys, one layout, no key twice. A file has other bytes, so"
+        " it was not written by a seal.",
+        "Treat the bundle as altered. The usual cause is an editor or a formatter; restore the file from a copy.",
     ),
     "RB212": FindingSpec(
-        "a file says something else than the events", "error", "integrity",
-        "What run.json, tool_calls.json and evidence.json say follows from events.jsonl. It was derived again by the"
-        " rules that run.json names, and came out differently; the message names the fields.",
-        "Treat the bundle as altered. If it comes straight from a seal, report it with versions.runbundle: then it is a"
-        " defect of the writer.",
+        "a file contradicts the events", "error", "integrity",
+        "run.json, tool_calls.json and evidence.json follow from events.jsonl. verify derived them again, by the rules"
+        " that run.json names, and got other values. The message names the fields.",
+        "Treat the bundle as altered. If nobody touched it since it was sealed, report it with versions.runbundle:"
+        " then it is a defect of the program that wrote it.",
     ),
     "RB213": FindingSpec(
-        "it was assembled by unknown rules", "warning", "integrity",
-        "run.json names a version of the rules of assembly that this version of runbundle does not know, so nothing"
-        " could be derived again.",
-        "Install a newer runbundle.",
+        "the rules of assembly are not known", "warning", "integrity",
+        "run.json names rules of assembly that this version of runbundle does not know, so its content could not be"
+        " derived again.",
+        "Install a newer version of runbundle.",
     ),
     "RB214": FindingSpec(
-        "run.json is older than what lies beside it", "error", "integrity",
-        "Under revisions/ lies a run.json, or a file, of a later revision than the run.json in front. No seal leaves"
-        " that: run.json was put back to an earlier state.",
+        "run.json is older than the files beside it", "error", "integrity",
+        "revisions/ contains a run.json or a file that is as late as the run.json of the bundle, or later. No seal"
+        " leaves this state: run.json was put back to an earlier revision.",
         "Treat the bundle as altered. Restore the run.json of the latest revision from a copy.",
     ),
     "RB215": FindingSpec(
-        "a further revision was begun, or taken back", "warning", "integrity",
-        "Files of the next revision lie under revisions/. A seal of late data was cut off before it replaced run.json;"
-        " or run.json was put back to the one before, which looks alike.",
-        "`runbundle recover RUN` finishes a seal whose journals are still there. Else compare run.json with a copy.",
+        "a further revision is incomplete", "warning", "integrity",
+        "revisions/ contains files of the next revision. Either a seal of late records was interrupted before it"
+        " replaced run.json, or run.json was put back to the revision before. The two look the same.",
+        "`runbundle recover RUN` completes the seal if the run's journals still exist. Otherwise compare run.json with"
+        " a copy.",
     ),
     "RB230": FindingSpec(
-        "something is no regular file", "error", "integrity",
-        "A link, a pipe, a socket, a device, a folder where a file belongs, or a file whose name no writer gives lies"
-        " in the bundle, or on the way to it. It was neither opened nor followed, and it is not copied.",
+        "an entry is no regular file", "error", "integrity",
+        "The bundle, or the path to it, contains a link, a pipe, a socket, a device, a folder in the place of a file,"
+        " or a file name that no store allows. It was not opened or followed, and copies leave it out.",
         "Find out who put it there, and remove it.",
     ),
     "RB231": FindingSpec(
         "a file is too large to be read", "error", "integrity",
-        "run.json above 16 MiB, a line or an entry above 64 MiB, or another file above 64 MiB that is read whole: no"
-        " writer makes these. It was not read to its end.",
+        "run.json is larger than 16 MiB, or a line, an entry or a file that is read as a whole is larger than 64 MiB."
+        " runbundle writes nothing of this size. The file was not read to its end.",
         "Treat the bundle as altered. Restore the file from a copy.",
     ),
     "RB232": FindingSpec(
         "JSON is nested too deeply", "error", "integrity",
-        "JSON in the bundle is nested more than 96 deep. What is written stays below: payloads are opened to 64 levels,"
-        " configurations to 32, and deeper ones become markers.",
+        "JSON in the bundle is nested more than 96 levels deep. runbundle writes payloads with at most 64 levels and"
+        " configurations with at most 32.",
         "Treat the bundle as altered. Restore the file from a copy.",
     ),
     "RB301": FindingSpec(
         "spans are missing", "warning", "completeness",
-        "Fewer spans arrived than the run's processes say they started.",
-        "See completeness in run.json: queue drops, sampling and killed processes are the usual causes.",
+        "The run's processes started more spans than arrived.",
+        "See completeness in run.json. The usual causes are full queues, sampling and killed processes.",
     ),
     "RB302": FindingSpec(
         "spans never ended", "warning", "completeness",
-        "Spans were still open when the run was sealed.",
-        "Work that outlives its run is started in it; give it a run of its own, or wait for it before the run ends.",
+        "Some spans were still open when the run was sealed.",
+        "Wait for background work before the run ends, or give that work a run of its own.",
     ),
     "RB303": FindingSpec(
         "records were dropped", "warning", "completeness",
-        "Losses were counted while the run was recorded, by the SDK's limits, a full disk or a torn journal.",
-        "The reasons are in run.json under completeness.dropped.",
+        "Records were lost while the run was recorded: by limits of the OpenTelemetry SDK, a full disk or a damaged"
+        " journal.",
+        "See completeness.dropped in run.json: it counts the losses by reason.",
     ),
     "RB304": FindingSpec(
         "the run has no end", "warning", "completeness",
-        "The span that is the run never ended: its process was killed.",
-        "What was recorded until then is in the bundle.",
+        "The run's own span never ended, because its process was killed.",
+        "Nothing can be done for this run: the bundle contains the records that were written before the process died.",
     ),
     "RB305": FindingSpec(
         "counts do not agree", "error", "completeness",
-        "run.json counts other numbers of events, spans, calls or errors than its files hold, or names other traces.",
-        "Report it with the version in run.json; it is a defect of the writer.",
+        "run.json counts other numbers of events, spans, calls or errors than its files contain, or lists other"
+        " traces.",
+        "Report it with the version in run.json: it is a defect of the program that wrote the bundle.",
     ),
     "RB306": FindingSpec(
         "two runs share one id", "warning", "completeness",
         "More than one span claims to be this run.",
-        "Give each run an id of its own; without run_id a random one is given.",
+        "Give each run an id of its own, or leave run_id out: then runbundle makes a random one.",
     ),
     "RB307": FindingSpec(
-        "nobody says how many spans there were", "warning", "completeness",
-        "No local root carries the number of spans started beneath it, so a loss would not be seen.",
-        "Record with runbundle.configure() instead of the bare exporter.",
+        "the number of spans is not known", "warning", "completeness",
+        "No process said how many spans it started, so a lost span would not be noticed.",
+        "Record with runbundle.configure() instead of the exporter alone.",
     ),
     "RB308": FindingSpec(
         "the bundle calls itself incomplete", "warning", "completeness",
-        "completeness in run.json says that something is missing or came too late, and gives no other reason.",
+        "completeness in run.json says that records are missing or came too late, and gives no other reason.",
         "See completeness in run.json.",
     ),
     "RB309": FindingSpec(
         "two records claim one span", "warning", "completeness",
-        "Records with the same trace and span id say different things. The one that began first holds, the others are"
-        " counted. Ids came from a source that repeats itself, such as `random` after `random.seed()`.",
-        "Let configure() build the tracer provider, which draws ids from the operating system, or give the provider an"
+        "Several records have the same trace and span id and different content. The bundle has the one that began"
+        " first and counts the others. The ids came from a generator that repeats itself, such as `random` after"
+        " `random.seed()`.",
+        "Let configure() build the tracer provider: it draws ids from the operating system. Or give your provider an"
         " id generator that does.",
     ),
     "RB310": FindingSpec(
         "a time or an id is not possible", "warning", "completeness",
-        "A span ends before it begins, begins before its parent, lies a year away from its run, or has an id of"
-        " zero; or a time was none between 1970 and 2262. The order of events and durations there say nothing.",
-        "Find the instrumentation that gives milliseconds for nanoseconds, or a clock that was set back.",
+        "A span ends before it begins, begins before its parent, lies a year away from its run, or has the id zero; or"
+        " a time was not between 1970 and 2262. The order of these events and their durations mean nothing.",
+        "Find the instrumentation that gives milliseconds instead of nanoseconds, or the clock that was set back.",
     ),
     "RB311": FindingSpec(
         "a record was coerced", "warning", "completeness",
-        "A field was of another type than OpenTelemetry declares, or held what JSON cannot: a time as a float, NaN, a"
-        " lone surrogate. What stands in the bundle is what it stands for, or a stand-in.",
-        "The attribute runbundle.coerced of the record lists the fields; mend the instrumentation that gives them.",
+        "A field had another type than OpenTelemetry declares, or a value that JSON cannot hold: a time as a float,"
+        " NaN, half of a surrogate pair. The bundle has the converted value, or a stand-in.",
+        "The record's attribute runbundle.coerced lists the fields. Correct the instrumentation that sets them.",
     ),
     "RB401": FindingSpec(
         "content is not redacted", "error", "redaction",
-        "A key that holds prompts, payloads or other free text has a value that is neither a marker nor a view.",
-        "Find out which program wrote it, and treat the bundle as containing what it must not.",
+        "An attribute that holds prompts, payloads or other free text has a raw value instead of a marker or a digest.",
+        "Find out which program wrote the bundle, and assume that it contains raw content.",
     ),
     "RB402": FindingSpec(
         "a span has no receipt", "error", "redaction",
-        "A span line carries attributes but no receipt of its redaction: it did not pass the redactor.",
-        "Find out which program wrote it.",
+        "A span has no receipt of its redaction, so it did not pass the redactor.",
+        "Find out which program wrote the bundle.",
     ),
     "RB403": FindingSpec(
-        "something looks like a credential", "error", "redaction",
-        "Text in the public format of a credential stands in the bundle.",
-        "Revoke the credential, quarantine the bundle, and add a rule to the tool's contract.",
+        "a text looks like a credential", "error", "redaction",
+        "The bundle contains text in the public format of a credential.",
+        "Revoke the credential, move the bundle out of reach, and add a rule to the tool's contract.",
     ),
     "RB404": FindingSpec(
         "receipts do not add up", "error", "redaction",
-        "The totals in run.json differ from the sum of the receipts of the spans.",
-        "Report it with the version in run.json; it is a defect of the writer.",
+        "The totals of redactions in run.json differ from the sum of the receipts of all spans.",
+        "Report it with the version in run.json: it is a defect of the program that wrote the bundle.",
     ),
     "RB407": FindingSpec(
         "a bundle was quarantined", "error", "redaction",
-        "Before a bundle was published its bytes were searched, and a credential was found where it cannot be"
-        " masked, as in the run's id. Nothing was written to the store; the run's records lie in .quarantine in the"
-        " spool, with a reason.json that says where and by which rule.",
-        "Revoke the credential. Add a rule to the contract that let it through, or report a hole in the redactor."
-        " Delete the folder when it has been looked into.",
+        "Before a bundle is published its bytes are searched. A credential was found where it cannot be masked, such"
+        " as in the run's id. Nothing was written to the store. The run's records were moved to .quarantine in the"
+        " spool, with a reason.json that names the place and the rule.",
+        "Revoke the credential. Add a rule to the contract that let it through, or report a hole in the redactor. Then"
+        " delete the folder.",
     ),
     "RB413": FindingSpec(
-        "credentials were masked when the bundle was sealed", "warning", "redaction",
-        "Before the bundle was published its values were searched, and credentials were found that the redactor had let"
-        " through. They were masked in place; run.json counts them by rule in redaction.masked.",
-        "Revoke them: what was forwarded elsewhere was not searched. Add a rule to the contract that let them through,"
-        " register the value with register_secret(), or report a hole in the redactor.",
+        "credentials were masked at the seal", "warning", "redaction",
+        "Before the bundle was published its values were searched, and credentials were found that the redactor had"
+        " let through. They were masked in the bundle; redaction.masked in run.json counts them by rule.",
+        "Revoke the credentials: copies that were forwarded elsewhere were not searched. Add a rule to the contract"
+        " that let them through, register the value with register_secret(), or report a hole in the redactor.",
     ),
     "RB414": FindingSpec(
-        "a secret of the environment is not known", "warning", "redaction",
-        "A variable holds a credential by its name, and its value cannot be told from ordinary text: it is short, a"
-        " word, a date, a media type or a word of the format. Values that are known are masked wherever they turn up;"
-        " this one is only where a rule or a key beside it says so.",
+        "a secret of the environment cannot be recognised", "warning", "redaction",
+        "The name of an environment variable says that it holds a credential, but its value cannot be told from"
+        " ordinary text: it is short, a word, a date, a media type or a word of the format. Known values are masked"
+        " wherever they appear; this one is masked only where a rule or a key beside it says so.",
         "Use a longer value, or rename the variable if it holds no secret.",
     ),
     "RB501": FindingSpec(
         "a parent span is unknown", "error", "references",
-        "A span names a parent that is not in the bundle and is not marked as lying outside the run.",
-        "If completeness says that spans are missing, it is one of them.",
+        "A span names a parent that is not in the bundle and is not marked as outside the run.",
+        "If RB301 or RB303 is reported too, the parent was lost. Otherwise report it with the version in run.json.",
     ),
     "RB502": FindingSpec(
         "a tool call has no span", "error", "references",
         "tool_calls.json names a span that events.jsonl does not have.",
-        "Report it with the version in run.json; it is a defect of the writer.",
+        "Report it with the version in run.json: it is a defect of the program that wrote the bundle.",
     ),
     "RB503": FindingSpec(
         "evidence has no span", "error", "references",
         "evidence.json names a span that events.jsonl does not have.",
-        "Report it with the version in run.json; it is a defect of the writer.",
+        "Report it with the version in run.json: it is a defect of the program that wrote the bundle.",
     ),
     "RB504": FindingSpec(
-        "the configuration pointer is wrong", "error", "references",
-        "The digest of the configuration in run.json is not that of the file it points to.",
-        "Treat the bundle as altered.",
+        "the configuration's digest is wrong", "error", "references",
+        "The SHA-256 of the configuration in run.json is not that of the file it names.",
+        "Treat the bundle as altered. Restore run.json from a copy.",
     ),
     "RB505": FindingSpec(
-        "a file speaks of another run", "error", "references",
-        "A file carries the id of another run.",
-        "Files of two bundles were mixed. Restore them from copies.",
+        "a file belongs to another run", "error", "references",
+        "A file names another run or tenant than the bundle in which it lies.",
+        "The files of two bundles were mixed, or a folder was renamed. Restore them from copies.",
     ),
     "RB506": FindingSpec(
         "an event has no span", "error", "references",
-        "An event says that it happened in a span that events.jsonl does not have.",
-        "If integrity passes, the writer is at fault; report it with the version in run.json.",
+        "An event names a span that events.jsonl does not have.",
+        "If the integrity checks pass, the program that wrote the bundle is at fault: report it with the version in"
+        " run.json. Otherwise restore events.jsonl from a copy.",
     ),
     "RB901": FindingSpec(
         "an exporter can see raw spans", "error", "pipeline",
-        "A processor of the tracer provider stands beside the redactor instead of behind it and is handed raw spans."
-        " What runbundle itself records is redacted before it is there; the agent spans of other libraries are not."
-        " There is no public way to stand in front of a provider that exists.",
+        "A span processor is registered on the tracer provider beside the redactor instead of behind it, so it"
+        " receives raw spans. Spans that runbundle records itself are redacted before they get there; agent spans of"
+        " other libraries are not. OpenTelemetry has no public way to put a redactor in front of a provider that"
+        " already exists.",
         "Let runbundle.configure() build the provider and add processors to that one, or wrap the exporter in"
         " runbundle.RedactingSpanExporter.",
     ),
     "RB902": FindingSpec(
-        "what the environment names did not load", "error", "pipeline",
-        "OTEL_TRACES_EXPORTER, OTEL_LOGS_EXPORTER, OTEL_TRACES_SAMPLER or another variable names something that is not"
-        " installed, or that fails when it is loaded. The SDK logs this and runs on without telemetry.",
-        "Install the package that provides it, or correct the name.",
+        "a plug-in named by the environment did not load", "error", "pipeline",
+        "OTEL_TRACES_EXPORTER, OTEL_LOGS_EXPORTER, OTEL_TRACES_SAMPLER or another variable names a plug-in that is not"
+        " installed or fails to load. The OpenTelemetry SDK logs this and goes on without telemetry.",
+        "Install the package that provides the plug-in, or correct the name.",
     ),
     "RB903": FindingSpec(
         "a sampler keeps runs from being recorded", "warning", "pipeline",
-        "A tracer provider that runbundle did not build discards some traces before any processor sees them. Their runs"
-        " leave no bundle; flush() counts those that our decorators begin. One that configure() builds records every"
-        " run, and its sampler decides only what is forwarded.",
-        "Let configure() build the provider, or give yours always_on and sample in a Collector.",
+        "A tracer provider that runbundle did not build discards some traces before any processor sees them. The runs"
+        " in them leave no bundle; flush() counts those that begin in runbundle's own decorators. A provider that"
+        " configure() builds records every run, and its sampler only decides what is forwarded.",
+        "Let configure() build the provider, or give yours the sampler always_on and sample in a Collector.",
     ),
     "RB904": FindingSpec(
         "the store cannot be written", "error", "pipeline",
-        "A trial file could not be written to the store.",
-        "See the message; name another place with --store or RUNBUNDLE_STORE.",
+        "A trial file could not be written to the store or the spool.",
+        "The message gives the reason. Correct it, or name another place with --store or RUNBUNDLE_STORE.",
     ),
     "RB905": FindingSpec(
-        "raw and bundle exporters stand side by side", "error", "pipeline",
-        "OTEL_TRACES_EXPORTER lists another exporter beside runbundle: that one is handed raw spans.",
-        "Use OTEL_TRACES_EXPORTER=runbundle alone, and forward with configure(otlp=True).",
+        "raw and redacting exporters are both registered", "error", "pipeline",
+        "OTEL_TRACES_EXPORTER names another exporter besides runbundle. That exporter receives raw spans.",
+        "Set OTEL_TRACES_EXPORTER=runbundle alone, and forward spans with configure(otlp=True).",
     ),
     "RB906": FindingSpec(
-        "nothing records", "warning", "pipeline",
-        "No tracer provider with a redactor was found.",
+        "no redactor was found", "warning", "pipeline",
+        "The application has no tracer provider with a redactor, so no run is recorded.",
         "Call runbundle.configure(), or name the application with --app module:callable.",
     ),
     "RB907": FindingSpec(
-        "the digest key is this machine's only", "warning", "pipeline",
-        "Equal values have equal digests under one key. The key of this store is kept for one user of this machine, or"
-        " dies with its process or container; what others record under keys of their own cannot be compared.",
-        "Set RUNBUNDLE_REDACTION_KEY to the same key everywhere (`openssl rand -hex 32` makes one), or keep the folder"
-        " that RUNBUNDLE_KEYS names on a volume.",
+        "the digest key belongs to this machine only", "warning", "pipeline",
+        "Equal values have equal digests only under one key. The key of this store is kept for one user of this"
+        " machine, or disappears with its process or container, so digests from elsewhere cannot be compared with"
+        " these.",
+        "Set RUNBUNDLE_REDACTION_KEY to one key everywhere (`openssl rand -hex 32` makes one), or keep the folder that"
+        " RUNBUNDLE_KEYS names on a volume.",
     ),
     "RB908": FindingSpec(
-        "a process ended without one span seen", "warning", "pipeline",
-        "runbundle was configured, and nothing came by. Nothing is decorated, the framework's own instrumentation is"
+        "a process ended without a span", "warning", "pipeline",
+        "runbundle was configured, but no span arrived: no function is decorated, the framework's instrumentation is"
         " not switched on, or its spans go to another tracer provider.",
-        "Decorate functions or instrument the framework before the work begins. Call configure() after an SDK that sets"
-        " its own provider, which is then joined, and leave set_global out.",
+        "Decorate functions or instrument the framework before the work begins. If another SDK sets its own provider,"
+        " call configure() after it, without set_global: runbundle then joins that provider.",
     ),
     "RB909": FindingSpec(
         "a guarantee does not hold here", "warning", "pipeline",
-        "The file system of the spool was tried and lacks something that a guarantee of the recorder rests on, as some"
-        " network and container file systems do.",
-        "Point RUNBUNDLE_SPOOL at a folder on a local disk.",
+        "The file system of the spool lacks an operation that a guarantee of the recorder depends on. Some network and"
+        " container file systems do.",
+        "Set RUNBUNDLE_SPOOL to a folder on a local disk.",
     ),
     "RB910": FindingSpec(
         "runs wait in the spool", "warning", "pipeline",
-        "Runs were recorded and are not sealed: their process died, they are parts whose beginning is elsewhere, a seal"
-        " failed, or a credential was found in them.",
-        "`runbundle ls --state crashed` and the like list them; `runbundle recover --all` seals what can be sealed."
-        " Parts that nothing joins are sealed as incomplete after a day.",
+        "The spool contains runs that were recorded and are not sealed: their process died, they are parts of runs"
+        " that began elsewhere, a seal failed, or a credential was found in them.",
+        "`runbundle ls --state crashed` (or another state) lists them; `runbundle recover --all` seals those that can"
+        " be sealed. Parts whose run does not turn up within a day are sealed as incomplete.",
     ),
     "RB911": FindingSpec(
-        "little space is left", "warning", "pipeline",
-        "Less than 1 GiB or 1 % of the disk is left. When it is full, records are dropped and counted.",
+        "little disk space is left", "warning", "pipeline",
+        "Less than 1 GiB or 1 % of the disk is free. When it is full, records are dropped and counted.",
         "Free some space; `runbundle gc` removes old bundles. RUNBUNDLE_SPOOL moves the spool.",
     ),
     "RB912": FindingSpec(
-        "nothing will write a bundle", "warning", "pipeline",
-        "Spans are exported or redacted, and nothing that makes bundles of them is part of the set-up.",
+        "no bundle will be written", "warning", "pipeline",
+        "Spans are exported or redacted, but no part of the set-up writes bundles.",
         "Call runbundle.configure() in the program, or set OTEL_TRACES_EXPORTER=runbundle.",
     ),
     "RB920": FindingSpec(
-        "a variable is read by nobody", "warning", "pipeline",
-        "The environment has a variable that begins with RUNBUNDLE_ and is none of ours: mostly a misspelt one, whose"
-        " setting then is not what was meant.",
-        "Correct its name, or remove it. docs/settings.md lists all that are read.",
+        "an environment variable is not known", "warning", "pipeline",
+        "The environment has a variable that begins with RUNBUNDLE_ and that runbundle does not read. It is usually"
+        " misspelt, so the intended setting has no effect.",
+        "Correct its name, or remove it. docs/settings.md lists all variables.",
     ),
 }  # fmt: skip
-"""By code: RB1xx structure, RB2xx integrity, RB3xx completeness, RB4xx redaction, RB5xx references, RB9xx pipeline."""
+"""All findings by code: RB1xx structure, RB2xx integrity, RB3xx completeness, RB4xx redaction, RB5xx references,
+RB9xx pipeline."""

@@ -1,4 +1,4 @@
-"""Whose a record is: a run is a tenant and a run id, everywhere."""
+"""The identity of a run: a tenant and a run id, everywhere in this package."""
 
 import hashlib
 import re
@@ -14,31 +14,32 @@ _WINDOWS = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re
 
 
 class RunKey(NamedTuple):
-    """What names a run. Two tenants with one run id are two runs."""
+    """The name of a run: a tenant and a run id. Two tenants may use one run id; those are two runs."""
 
     tenant_id: str
-    """"" for a run without a tenant."""
+    """The tenant; empty for a run without one."""
     run_id: str
 
     @property
     def path(self) -> str:
-        """Where the run's bundle lies in a store: `<run_id>` or `<tenant_id>/<run_id>`."""
+        """The key of the run's bundle in a store: `<run_id>` or `<tenant_id>/<run_id>`."""
         return f"{self.tenant_id}/{self.run_id}" if self.tenant_id else self.run_id
 
     @property
     def valid(self) -> bool:
-        """Whether both may name something."""
+        """Whether tenant and run id are valid names (see `valid_run_id`)."""
         return valid_run_id(self.run_id) and (not self.tenant_id or valid_run_id(self.tenant_id))
 
 
 NO_RUN = RunKey("", "")
-"""The key of records that are in no run."""
+"""The key of records that belong to no run."""
 
 
 def tenant_of(claim: object) -> str:
-    """Return the tenant that a claim names; for a claim that can name none, a tenant of its own.
+    """Return the tenant that `claim` names, or an empty text for no claim.
 
-    Whatever comes in its name must not be mixed with the runs of nobody, nor with those of somebody else.
+    A claim that is no valid name becomes `invalid-` and 16 hex digits of its SHA-256, so that its runs are never mixed
+    with those of another tenant or of none. Never raises.
     """
     if claim is None or claim == "":
         return ""
@@ -49,20 +50,26 @@ def tenant_of(claim: object) -> str:
 
 
 def well_formed(text: str) -> bool:
-    """Tell whether `text` has the grammar of a run id. Readers ask this: bundles sealed earlier stay readable."""
+    """Tell whether `text` has the grammar of a run id: 1 to 128 letters, digits, dots, dashes and underscores.
+
+    Readers ask only this, so that bundles stay readable that were sealed before a name was reserved.
+    """
     return _RUN_ID.fullmatch(text) is not None
 
 
 def valid_run_id(text: str) -> bool:
-    """Tell whether `text` may name a new run or tenant: the grammar, and no name that a file system reserves."""
+    """Tell whether `text` may name a new run or tenant: it has the grammar and is not a reserved name."""
     return well_formed(text) and _WINDOWS.fullmatch(text) is None and text not in FOLDERS
 
 
 def require_run_id(text: str, what: str = "run id") -> str:
-    """Return `text`, or raise `ConfigError` without repeating it: it may have come from outside."""
+    """Return `text` if it is valid, else raise `ConfigError`.
+
+    The message does not repeat the text, which may have come from outside; `what` says which name was invalid.
+    """
     if not isinstance(text, str) or not valid_run_id(text):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConfigError(
-            f"this is not a {what}",
+            f"invalid {what}",
             hint="use 1 to 128 letters, digits, dots, dashes or underscores, no dot first or last, and no name that"
             " Windows reserves, such as CON",
         )

@@ -1,7 +1,8 @@
-"""The layout: every file and folder that a bundle, and the store beside it, may have, and what each is subject to.
+"""The layout: a table of every file and folder that a bundle, or the store around it, may have.
 
-Whoever assembles, seals, copies, verifies, searches, holds, removes or lists asks this table. What is not in it does
-not belong where it lies.
+For each file it says who writes it, how the seal covers it, and whether it is copied and searched. All code that
+assembles, seals, copies, verifies, removes or lists bundles asks this table. A file that is not in it is a finding of
+`verify`.
 """
 
 import re
@@ -23,28 +24,28 @@ QUARANTINE, LOSSES = ".quarantine", ".losses"
 JSON, LINES = "application/json", "application/x-ndjson"
 
 Seal = Literal["commit", "listed", "chained", "outside"]
-Held = Literal["bundle", "no"]
 
 
 class File(NamedTuple):
-    """One file that a bundle may have, or one kind of them."""
+    """One file, or one kind of file, that a bundle may have."""
 
     path: str
-    """Within the bundle; `<n>` is a number, `<digest>` 16 and `<sha256>` 64 hex digits, `<file>` a sealed file."""
+    """Path within the bundle. `<n>` stands for a number, `<digest>` for 16 and `<sha256>` for 64 hex digits, `<file>`
+    for the name of a sealed file."""
     writer: str
-    """Who writes it."""
+    """The part of the system that writes the file."""
     what: str
-    """What it holds."""
+    """Content of the file, in a few words."""
     media_type: str = JSON
     seal: Seal = "outside"
-    """`commit`: its presence seals the bundle, and it carries its own digest. `listed`: run.json has its digest.
-    `chained`: the run.json that superseded it has. `outside`: nothing holds it to its content."""
+    """How the seal covers the file. `commit`: its presence seals the bundle, and it carries its own digest. `listed`:
+    run.json has its digest. `chained`: the run.json that superseded it has its digest. `outside`: not at all."""
     copied: bool = True
-    """Whether push, pull and sync take it along."""
+    """Whether push, pull and sync copy the file."""
     merged: bool = False
-    """Whether one that is at the destination already stays as it is; else other bytes there are a clash."""
+    """Whether a copy leaves a file alone that the destination already has; otherwise other bytes there are a clash."""
     searched: bool = True
-    """Whether verify searches it for credentials. All of them are held and removed with their bundle."""
+    """Whether verify searches the file for credentials."""
 
 
 BUNDLE = (
@@ -53,46 +54,47 @@ BUNDLE = (
     File(EVIDENCE, "seal", "what was retrieved", seal="listed"),
     File(TOOL_CALLS, "seal", "every tool call, as its contract allows", seal="listed"),
     File(RUN, "seal, last", "index: who, when, how it went, and the digest of every other file", seal="commit"),
-    File("eval/scorecard.json", "scorers, after the run", "scores"),
-    File("eval/gate.json", "gates, after the run", "whether a candidate may pass"),
+    File("eval/scorecard.json", "scorers, after the run", "scores of the run"),
+    File("eval/gate.json", "gates, after the run", "the decision whether a candidate may pass"),
     File(ATTESTATION, "signers, after the run", "a signed statement about run.json"),
-    File(HOLD, "hold", "why the bundle must stay", merged=True),
-    File(REMOVING, "gc", "that the bundle is being removed", copied=False),
+    File(HOLD, "hold", "the reason why the bundle must not be removed", merged=True),
+    File(REMOVING, "gc", "a mark that the bundle is being removed", copied=False),
     File(f"{REVISIONS}/<n>/{RUN}", "seal", "the run.json of an earlier revision", seal="chained"),
     File(f"{REVISIONS}/<n>/<file>", "seal", "a file that revision <n> has changed", seal="listed"),
-    File(f"{REVISIONS}/<n>/<digest>/<file>", "seal", "the same, where another seal had taken the name", seal="listed"),
-    File("parts/<sha256>.jsonl", "recorders elsewhere (to come)", "records that wait for their run", LINES),
+    File(f"{REVISIONS}/<n>/<digest>/<file>", "seal", "the same, if another seal had used the name", seal="listed"),
+    File("parts/<sha256>.jsonl", "recorders elsewhere (to come)", "records that wait for the rest of their run", LINES),
 )  # fmt: skip
-"""In a bundle's folder. All of it is held while hold.json is there, and removed with the bundle."""
+"""The files in a bundle's folder. None of them is removed while hold.json is there; all are removed with the bundle."""
 
 
 class Beside(NamedTuple):
-    """What lies in the root of a store and is no bundle: its name begins with a dot, so that no key leads there."""
+    """A file or folder in the root of a store that is no bundle. Its name begins with a dot, which no key may."""
 
     name: str
     writer: str
     what: str
     moved_by: str = ""
-    """The variable that puts it elsewhere."""
+    """The environment variable that moves it elsewhere."""
 
 
 BESIDE = (
     Beside(SPOOL, "recorders", "journals of runs that are not sealed", "RUNBUNDLE_SPOOL"),
     Beside(f"{SPOOL}/{QUARANTINE}", "seal", "runs in which a credential was found"),
-    Beside(f"{SPOOL}/{LOSSES}", "recorders", "what processes have counted as lost"),
-    Beside(VAULT, "debug mode", "prompts and answers, encrypted", "RUNBUNDLE_VAULT"),
-    Beside(STATE, "run state", "checkpoints of runs", "RUNBUNDLE_STATE"),
+    Beside(f"{SPOOL}/{LOSSES}", "recorders", "counts of lost records, one file a process"),
+    Beside(VAULT, "debug mode", "raw prompts and answers, encrypted", "RUNBUNDLE_VAULT"),
+    Beside(STATE, "run state", "checkpoints from which runs can be resumed", "RUNBUNDLE_STATE"),
     Beside(SCRATCH, "local stores, object stores", "files that are still being written"),
-    Beside(".probe", "object stores", "whether the server honours conditions"),
-    Beside(".index", "seal, index; object stores only", "rows of the index, that any reader can do without"),
-    Beside(".index.sqlite", "earlier versions", "their index; nobody reads it any more"),
+    Beside(".probe", "object stores", "a trial file that shows whether the server honours conditional writes"),
+    Beside(".index", "seal, index; object stores only", "rows of the index; readers work without them"),
+    Beside(".index.sqlite", "earlier versions", "an index that is no longer read"),
 )  # fmt: skip
-"""Never copied, verified, searched, listed or removed with a bundle; of a local store gc sweeps `.tmp`."""
+"""The files and folders in the root of a store. They are not copied, verified, searched, listed or removed with a
+bundle; gc empties `.tmp` of a local store."""
 
 SEALED = tuple(file.path for file in BUNDLE if file.seal == "listed" and "<" not in file.path)
 """Names of the files that run.json lists."""
 FOLDERS = frozenset(file.path.partition("/")[0] for file in BUNDLE if "/" in file.path)
-"""Folders of a bundle: no run of a tenant may have such a name."""
+"""Names of the folders of a bundle; no run may be called so."""
 
 _HOLES = {
     "<n>": "[1-9][0-9]{0,8}",
@@ -112,17 +114,17 @@ _PATTERNS = [(_pattern(file.path), file) for file in BUNDLE]
 
 @lru_cache(maxsize=256)
 def file_at(path: str) -> File | None:
-    """Return what a path within a bundle is, or None if nothing of the format lies there."""
+    """Return the table's entry for a path within a bundle, or None if the format has no file there."""
     return next((file for pattern, file in _PATTERNS if pattern.fullmatch(path)), None)
 
 
 def name_of(path: str) -> str:
-    """Return the name of the sealed file that a path of any revision stands for."""
+    """Return the file name in a path of any revision: `events.jsonl` for `revisions/2/events.jsonl`."""
     return path.rpartition("/")[2]
 
 
 def media_type_of(path: str) -> str:
-    """Return the media type of a file of a bundle. Raises `KeyError` for one that is none."""
+    """Return the media type of a file of a bundle. Raises `KeyError` if the format has no such file."""
     file = file_at(name_of(path))
     if file is None:
         raise KeyError(path)
@@ -130,7 +132,10 @@ def media_type_of(path: str) -> str:
 
 
 def revision_of(path: str) -> int | None:
-    """Return the revision in whose folder a path lies; 0 if it is named like none, None outside them."""
+    """Return the revision in whose folder a path lies, or None for a path outside `revisions/`.
+
+    A folder below `revisions/` whose name is not a number gives 0.
+    """
     first, _, rest = path.partition("/")
     if first != REVISIONS:
         return None
@@ -138,13 +143,13 @@ def revision_of(path: str) -> int | None:
     return int(number) if re.fullmatch(_HOLES["<n>"], number) else 0
 
 
-def kept_run(number: int) -> str:
-    """Return where the run.json of an earlier revision is kept."""
+def earlier_run_path(number: int) -> str:
+    """Return the path at which the run.json of an earlier revision is kept."""
     return f"{REVISIONS}/{number}/{RUN}"
 
 
 def is_folder(path: str) -> bool:
-    """Tell whether a path within a bundle is a folder of the format."""
+    """Tell whether the format has a folder at a path within a bundle."""
     return any(pattern.fullmatch(path) for pattern in _FOLDER_PATTERNS)
 
 

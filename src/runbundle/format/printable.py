@@ -1,10 +1,9 @@
-r"""Text from a run or a store, on its way to a terminal, a log or a CI system: what would be obeyed is made visible.
+r"""Escapes text from a run or a store before it is printed to a terminal, a log or a CI system.
 
-A tool's result, a name or a file name may hold what drives a terminal (control characters, escape sequences), turns
-the direction of text around, cannot be seen, begins a line of its own, or is markup or a command to whoever reads the
-output next. Each such character is written as an escape, such as `\x1b` or `\u202e`; everything else is left as it is,
-backslashes too, so that an escape is not told from text that looks like one: this is for reading. What is escaped once
-is not escaped again.
+A tool's result or a file name may contain control characters, escape sequences, marks that reverse the direction of
+text, invisible characters, line ends, console markup, or commands to a CI system. Each such character is written as an
+escape, such as `\x1b` or `\u202e`. All other text, backslashes included, stays as it is, so the result is for reading
+and cannot be converted back. Escaping twice gives the same as escaping once.
 """
 
 import logging
@@ -35,17 +34,17 @@ _IN_JSON = re.compile(f"[{_UNSEEN}]|{_VARIATION}|{_COMMAND}|{_MARKUP}".replace(r
 
 
 def printable(text: str) -> str:
-    """Return text on one line, with everything in it that would be obeyed written as an escape."""
+    """Return text on one line, with each character that a terminal or CI system would act on written as an escape."""
     return text if text.isascii() and text.isalnum() else _FOREIGN.sub(_escaped, text)
 
 
 def printable_json(text: str) -> str:
-    """Return JSON with the same characters as escapes of JSON: it means the same. Newlines outside of texts stay."""
+    """Return JSON text with the same characters as JSON escapes. Its value stays the same, and so do its line ends."""
     return _IN_JSON.sub(_json_escaped, text)
 
 
 def on_one_line(record: logging.LogRecord) -> bool:
-    """Make what a log record quotes printable; numbers and the message's own form stay. A filter for loggers."""
+    """Make a log record's message and arguments printable; a filter for `logging`. Always returns True."""
     record.msg = printable(str(record.msg))
     if isinstance(record.args, Mapping):
         record.args = {name: _quoted(value) for name, value in record.args.items()}

@@ -1,4 +1,4 @@
-"""run.json, the index of a bundle, and config.snapshot.json. Within v1 a field may be added, never changed."""
+"""Models of run.json, the index of a bundle, and config.snapshot.json. Within v1 fields may be added, not changed."""
 
 from typing import Any, Literal
 
@@ -19,258 +19,265 @@ from runbundle.format.base import (
 RUN_SCHEMA = "runbundle/run/v1"
 CONFIG_SCHEMA = "runbundle/config/v1"
 RULES = 1
-"""Version of the rules by which run.json, tool_calls.json and evidence.json follow from events.jsonl. A change of what
-the same events come to is a new one; a change that old bundles agree with is none."""
+"""Version of the rules by which run.json, tool_calls.json and evidence.json follow from events.jsonl. It is raised
+whenever the same events would give another result."""
 
 RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting"]
 
 
 class ConfigPointer(Record):
-    """Where the configuration is."""
+    """The path and digest of the configuration."""
 
     path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
-    """Path within the bundle."""
+    """Path of the configuration within the bundle."""
     sha256: Sha256
-    """Of that file, which holds the configuration alone: equal configurations have equal digests."""
+    """SHA-256 of that file. It holds only the configuration, so equal configurations have equal digests."""
 
 
 class ParentRun(Record):
-    """The run that this one was nested in."""
+    """The outer run of a nested run."""
 
     run_id: str
-    """The outer run's id."""
+    """Id of the outer run."""
     span_id: str = ""
-    """The span of it under which this run began."""
+    """Id of the outer run's span under which this run began."""
 
 
 class ChildRun(Record):
-    """A run that began within this one."""
+    """A run that began within this run."""
 
     run_id: str
-    """Its id."""
+    """Id of the inner run."""
     span_id: str
-    """The span of this run under which it began."""
+    """Id of this run's span under which the inner run began."""
     name: str | None = None
-    """Its name."""
+    """Name of the inner run."""
 
 
 class Engine(Record):
-    """The agent framework in use."""
+    """The agent framework that the run used."""
 
     name: str
-    """Its distribution name."""
+    """Name of the framework's package."""
     version: str
-    """Its version."""
+    """Version of the framework's package."""
 
 
 class Git(Record):
     """The commit of the working directory."""
 
     commit: str
-    """Full hash."""
+    """Full hash of the commit."""
     dirty: bool
-    """Whether tracked files differed from it."""
+    """Whether tracked files differed from the commit."""
 
 
 class Versions(Record):
-    """What the run was made with; best effort."""
+    """Versions of the software that made the run, as far as they could be determined."""
 
     ai_agents: str | None = None
     """Version of the ai_agents package."""
     runbundle: str | None = None
     """Version of the library that recorded the run."""
     engine: Engine | None = None
-    """The agent framework imported."""
+    """The agent framework that was imported."""
     git: Git | None = None
     """Commit of the working directory."""
     python: str | None = None
-    """Python version."""
+    """Version of Python."""
     otel_sdk: str | None = None
-    """OpenTelemetry SDK version."""
+    """Version of the OpenTelemetry SDK."""
     providers: dict[str, str] = Field(default_factory=dict[str, str])
-    """Model providers' packages that were imported when the process's first run began."""
+    """Versions of model providers' packages that were imported when the process's first run began, by package."""
     models: list[str] = Field(default_factory=list[str])
-    """Models that answered, or were asked."""
+    """Names of the models that were asked or answered, sorted."""
     semconv: str
-    """Schema URL of the semantic conventions in use, or `gen-ai`."""
+    """Schema URL of the semantic conventions that the spans follow; `gen-ai` if no span names one."""
 
 
 class ResultSummary(Record):
-    """The run's final result."""
+    """The final result of a run."""
 
     kind: str
-    """Type of the value."""
+    """Name of the value's type."""
     digest: str | None = None
     """Keyed digest of the value."""
     bytes: Count | None = None
-    """Its size as JSON."""
+    """Size of the value as JSON, in bytes."""
     view: Any = None
-    """The fields that the policy lets through."""
+    """The parts of the value that the policy keeps."""
 
 
 class FileEntry(Record):
-    """One file of the bundle."""
+    """One sealed file of the bundle."""
 
     path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*$")
     """Path within the bundle, `/`-separated."""
     bytes: Count
-    """Size."""
+    """Size of the file in bytes."""
     sha256: Sha256
-    """Digest of the content."""
+    """SHA-256 of the content, in hex."""
     media_type: str
     """`application/json` or `application/x-ndjson`."""
 
 
 class Counts(Record):
-    """How much of what."""
+    """Numbers of events, spans, calls and errors."""
 
     events: Count
-    """Lines of events.jsonl."""
+    """Number of lines of events.jsonl."""
     spans: Count
-    """Spans."""
+    """Number of spans."""
     logs: Count
-    """Log records."""
+    """Number of log records."""
     tool_calls: Count
-    """Entries of tool_calls.json."""
+    """Number of entries of tool_calls.json."""
     model_calls: Count
-    """Spans of model calls."""
+    """Number of spans of model calls."""
     retrievals: Count
-    """Spans of retrievals."""
+    """Number of spans of retrievals."""
     policy_blocks: Count
-    """Tool calls that policy refused."""
+    """Number of tool calls that the policy refused."""
     errors: Count
-    """Spans that ended in an error."""
+    """Number of spans that ended in an error."""
 
 
 class ReceiptTotal(Record):
-    """How often one rule did one thing."""
+    """How often one rule took one action."""
 
     rule: str
-    """`undeclared`, `content`, `contract:<tool>:<selector>`, …"""
+    """Name of the rule: `undeclared`, `content`, `contract:<tool>:<selector>`, … `runbundle explain RULE` describes
+    it."""
     action: str
-    """`digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`; `found`: it was redacted before,
-    elsewhere."""
+    """The action: `digest`, `hash`, `mask`, `drop`, `truncate`, `shorten` or `floor`; `found` if the value had already
+    been redacted elsewhere."""
     count: Count
-    """How often, in all spans."""
+    """Number of times, in all spans together."""
 
 
 class RedactionSummary(Record):
-    """By which rules the run was redacted, and what they did."""
+    """The rules by which the run was redacted, and how often each acted."""
 
     policy: Sha256 | None = None
-    """Digest of the policy."""
+    """SHA-256 of the redaction policy."""
     contracts: dict[str, ContractRef] = Field(default_factory=dict[str, ContractRef])
-    """Contracts that were applied, by tool."""
+    """The contracts that were applied, by name of the tool."""
     key_id: str | None = None
-    """Which key the digests were made with; not the key."""
+    """A name for the key that the digests were made with; it does not reveal the key."""
     totals: list[ReceiptTotal] = Field(default_factory=list[ReceiptTotal])
-    """Sum of all receipts."""
+    """Sums of the receipts of all spans."""
     masked: dict[str, int] | None = None
-    """Credentials that were still found in the bundle when it was sealed, and masked there, by rule."""
+    """Number of credentials that were found and masked only when the bundle was sealed, by rule."""
     content_mode: Literal["digest", "debug"] = "digest"
-    """Whether prompts and outputs are digests only."""
+    """`digest` if prompts and outputs were kept only as digests; `debug` if they are also in the encrypted vault."""
 
 
 class Completeness(Record):
-    """What was expected, what arrived, and what was lost."""
+    """The numbers of records that were expected, arrived and were lost."""
 
     state: Literal["complete", "crashed", "lossy", "unknown"]
-    """`complete` only if nothing is known to be missing."""
+    """`complete` if nothing is known to be missing, `crashed` if the run's own span never ended, `lossy` if records are
+    missing, `unknown` if nobody said how many spans there were."""
     spans_expected: Count | None = None
-    """Spans that the run's processes say they started."""
+    """Number of spans that the run's processes say they started; absent if none of them said."""
     spans_seen: Count
-    """Spans that arrived."""
+    """Number of spans that arrived."""
     open_spans: list[str] = Field(default_factory=list[str])
     """Ids of spans that started and never ended."""
     cut_off: list[str] | None = None
-    """Ids of spans that a process left open when it died, before the run was resumed: that is all there was."""
+    """Ids of spans that a process left open when it died, before the run was resumed. Their ends never existed."""
     dropped: dict[str, Count] = Field(default_factory=dict[str, Count])
-    """Losses by reason."""
+    """Number of lost records, by reason."""
     late: Count = 0
-    """Spans and logs that came after the first seal, and are in this revision."""
+    """Number of spans and logs that came after the first seal and are in this revision."""
     roots: Count = 1
-    """Spans that claim to be the run; more than one means that two runs shared an id. A resumption does not count."""
+    """Number of spans that claim to be this run. More than one means that two runs shared an id; attempts and
+    resumptions of one run are not counted."""
     capture: dict[CaptureWord, Count] | None = None
-    """How many captured values there are by what became of them. Only `whole` and `oversize` ones compare."""
+    """Number of captured values, by how completely each was captured. Only digests of `whole` and `oversize` values can
+    be compared."""
     grace_s: Finite | None = None
-    """Seconds for which spans that were still open when the run had ended were waited for, in vain."""
+    """Number of seconds for which the seal waited for spans that were still open after the run had ended."""
 
 
 class RunIndex(Record):
-    """run.json: who, when, how it went, and the digest of every other file. Written last."""
+    """run.json: identity, times, status and counts of a run, and the digest of every other sealed file.
+
+    It is written last, and its presence seals the bundle.
+    """
 
     schema_: Literal["runbundle/run/v1"] = Field(default=RUN_SCHEMA, alias="schema")
-    """Format and version."""
+    """Name and version of the format."""
     rules: int | None = None
-    """Version of the rules it was assembled by; absent in bundles that are older than the field."""
+    """Version of the rules by which the bundle was assembled; absent in bundles older than this field."""
     self_sha256: Sha256 | None = None
-    """Digest of run.json's canonical bytes without this field; absent in bundles that are older than the field."""
+    """SHA-256 of the canonical bytes of run.json without this field; absent in bundles older than this field."""
     run_id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")
-    """The run."""
+    """Id of the run."""
     name: str | None = None
-    """What the run is called."""
+    """Name of the run."""
     attempt: Count | None = None
-    """Which attempt at its work it is, if it was said to be one: the last of those under this id."""
+    """Number of the attempt, if the run was said to be one; with several attempts under this id, the last."""
     case_id: str | None = None
-    """The case of a test set that it ran: what pairs a candidate with its baseline."""
+    """Id of the test case that the run executed. It pairs a candidate run with its baseline."""
     repeat: Count | None = None
-    """Which repetition of the case it is."""
+    """Number of the repetition of the case."""
     request_id: str | None = None
-    """The request that caused it: kept, or a marker, by policy."""
+    """Id of the request that caused the run; kept or a marker, by policy."""
     tenant_id: str | None = None
-    """Whose it is."""
+    """The tenant that owns the run."""
     user_id: str | None = None
-    """For whom it ran: kept, a keyed digest, or absent, by policy."""
+    """Id of the user for whom the run worked; kept, a keyed digest, or absent, by policy."""
     session_id: str | None = None
-    """The conversation it is part of: kept, or a marker, by policy."""
+    """Id of the conversation that the run is part of; kept or a marker, by policy."""
     parent_run: ParentRun | None = None
-    """The run it was nested in."""
+    """The outer run, if this run is nested."""
     children: list[ChildRun] | None = None
-    """The runs that began within it, in the order of their ids."""
+    """The runs that began within this run, in the order of their ids; at most 1000."""
     claimed: str | None = None
-    """The run that the request claimed to be a part of, without proof: its id, or a keyed digest of the claim."""
+    """The run that the request claimed to belong to, without proof: the id, or a keyed digest of the claim."""
     resumed_from: str | None = None
-    """The checkpoint from which a run that had been cut off went on under its id."""
+    """The checkpoint from which the run was resumed, if it was."""
     started_at: Moment
-    """RFC 3339, nanoseconds, UTC."""
+    """Time at which the run began: RFC 3339, UTC, with nanoseconds."""
     ended_at: Moment
-    """RFC 3339, nanoseconds, UTC."""
+    """Time at which the run ended: RFC 3339, UTC, with nanoseconds."""
     duration_ns: Nanoseconds
-    """Nanoseconds, as decimal text."""
+    """Duration of the run in nanoseconds, as decimal text."""
     status: RunStatus
-    """How it ended."""
+    """How the run ended. `incomplete`: its end or its beginning is missing, or two runs shared its id."""
     error: ErrorSummary | None = None
-    """Why, if it did not end well."""
+    """The error that ended the run, if there was one."""
     config: ConfigPointer
-    """The configuration."""
+    """The file that holds the configuration."""
     versions: Versions
-    """What it was made with."""
+    """Versions of the software that made the run."""
     result: ResultSummary | None = None
-    """What came out."""
+    """The final result, if the run set one."""
     files: list[FileEntry]
-    """Every other file of the bundle's core."""
+    """Every other sealed file of the bundle."""
     counts: Counts
-    """How many spans, events, calls and errors."""
+    """Numbers of spans, events, calls and errors."""
     usage: dict[str, Count] = Field(default_factory=dict[str, Count])
-    """Tokens."""
+    """Number of tokens, by kind, such as `input_tokens`."""
     trace_ids: list[str]
-    """The traces it spans."""
+    """Ids of the traces in which the run has spans, sorted."""
     redaction: RedactionSummary
-    """By which rules it was redacted."""
+    """Summary of the redaction."""
     completeness: Completeness
-    """What is known to be missing."""
+    """Numbers of the records that were expected, arrived and were lost, and the verdict on them."""
     revision: Count = 1
-    """1, or higher if data came after the first seal."""
+    """Number of the revision: 1, and one more for each seal of later data."""
     supersedes: Sha256 | None = None
-    """Digest of the run.json that this one replaces."""
+    """SHA-256 of the run.json that this revision replaced."""
     determinism: dict[str, Any] | None = None
-    """What a replay needs to know. Reserved: nothing writes it yet."""
+    """Settings that a replay needs, such as a seed; no recorder writes it yet."""
 
 
 class ConfigSnapshot(Record):
-    """config.snapshot.json: the resolved configuration without its secrets."""
+    """config.snapshot.json: the configuration of the run, without its secrets."""
 
     schema_: Literal["runbundle/config/v1"] = Field(default=CONFIG_SCHEMA, alias="schema")
-    """Format and version."""
+    """Name and version of the format."""
     config: Any = None
-    """The configuration, or null if the run was given none."""
+    """The configuration, or null if the run was started without one."""

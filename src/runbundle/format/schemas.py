@@ -1,4 +1,4 @@
-"""JSON Schemas, generated from the models."""
+"""JSON Schemas of the bundle's files, generated from the models."""
 
 from typing import Any
 
@@ -23,10 +23,10 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "contract": ToolContract,
     "verify_report": VerifyReport,
 }
-"""By the name that `runbundle schema NAME` takes."""
+"""The models, by the name that `runbundle schema NAME` takes."""
 
 
 def json_schema(name: str) -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of a file of the bundle. Raises `KeyError` for a name not in `SCHEMAS`."""
+    """Return the JSON Schema (draft 2020-12) of one model. Raises `KeyError` for a name that is not in `SCHEMAS`."""
     schema = SCHEMAS[name].model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -1,4 +1,4 @@
-"""tool_calls.json."""
+"""Model of tool_calls.json."""
 
 from typing import Any, Literal
 
@@ -8,87 +8,90 @@ from runbundle.format.base import CaptureWord, ContractRef, Count, ErrorSummary,
 
 
 class Redaction(Record):
-    """One thing that redaction did to a payload."""
+    """One redaction of a payload."""
 
     path: str
-    """Where: `arguments/customer/email`."""
+    """Path of the value that was redacted: `arguments/customer/email`."""
     rule: str
-    """Because of what."""
+    """Name of the rule; `runbundle explain RULE` describes it."""
     action: str
-    """What was done."""
+    """The action that was taken, such as `mask`."""
 
 
 class Payload(Record):
-    """Arguments or result of a call."""
+    """The arguments or the result of a tool call."""
 
     view: Any = None
-    """What the contract lets through; null without a contract."""
+    """The parts that the contract keeps; null if the tool has no contract."""
     digest: str | None = None
-    """Keyed digest of the whole, or absent: equal payloads have equal ones. Of an abandoned stream, of what it gave."""
+    """Keyed digest of the whole payload: equal payloads have equal digests. For an abandoned stream it covers the items
+    that were read. Absent if the payload was not captured as a whole."""
     bytes: Count | None = None
-    """Size of the whole as JSON."""
+    """Size of the whole payload as JSON, in bytes."""
     capture: CaptureWord = "whole"
-    """What became of it before redaction. Digests compare only where this is `whole` or `oversize`."""
+    """How completely the payload was captured before redaction. Compare digests only if this is `whole` or
+    `oversize`."""
     chunked: bool = False
-    """Whether it is a sequence of a stream's items, whose digest the same answer in other items does not have."""
+    """Whether the payload is the list of a stream's items. The same answer, cut into other items, has another
+    digest."""
     redactions: list[Redaction] = Field(default_factory=list[Redaction])
-    """What is missing from the view, and why."""
+    """The redactions: which parts are missing from `view`, and by which rule."""
 
 
 class PolicyOutcome(Record):
-    """Whether the call might run."""
+    """The decision whether the call may run."""
 
     decision: Literal["allowed", "blocked", "approved", "denied"]
     """The decision."""
     rule: str | None = None
-    """The rule it was made by."""
+    """Name of the rule that decided."""
     reason: str | None = None
-    """The reason, as redaction left it."""
+    """Reason for the decision, redacted."""
 
 
 class ToolCall(Record):
     """One call of a tool."""
 
     call_id: str
-    """The model's id of the call, else the span's id."""
+    """Id that the model gave the call; the span's id if it gave none."""
     tool: str
-    """The tool's name."""
+    """Name of the tool."""
     contract: ContractRef | None
-    """The contract that was applied, or null: the tool is undeclared."""
+    """The contract that was applied; null if the tool has none."""
     trace_id: str
-    """Trace of the call's span."""
+    """Id of the trace of the call's span."""
     span_id: str
-    """The call's span."""
+    """Id of the call's span."""
     parent_span_id: str | None = None
-    """The span above it."""
+    """Id of the parent span."""
     agent: str | None = None
-    """The agent that called."""
+    """Name of the agent that made the call."""
     started_at: Moment
-    """RFC 3339, nanoseconds, UTC."""
+    """Time at which the call began: RFC 3339, UTC, with nanoseconds."""
     duration_ns: Nanoseconds
-    """Nanoseconds, as decimal text."""
+    """Duration of the call in nanoseconds, as decimal text."""
     status: str
-    """`ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
+    """Status of the span: `ok`, `error`, `unset`, `blocked`, `cancelled`, `interrupted`, `abandoned` or `waiting`."""
     error: ErrorSummary | None = None
-    """What went wrong."""
+    """The error that ended the call."""
     policy: PolicyOutcome
-    """What policy said."""
+    """The decision of the policy about this call."""
     side_effects: Literal["none", "read", "write", "destructive", "unknown"]
-    """From the contract."""
+    """The strongest effect that the tool can have, by its contract; `unknown` without a contract."""
     attempt: Whole = 1
-    """1, or higher for a retry."""
+    """Number of the attempt: 1, or higher for a retry."""
     arguments: Payload | None = None
-    """What it was called with."""
+    """The arguments of the call; null if they were not recorded."""
     result: Payload | None = None
-    """What it returned."""
+    """The result of the call; null if there is none."""
 
 
 class ToolCalls(Record):
-    """All tool calls of a run, in the order in which they started."""
+    """tool_calls.json: all tool calls of a run, in the order in which they started."""
 
     schema_: Literal["runbundle/tool_calls/v1"] = Field(default="runbundle/tool_calls/v1", alias="schema")
-    """Format and version."""
+    """Name and version of the format."""
     run_id: str
-    """The run."""
+    """Id of the run."""
     calls: list[ToolCall]
-    """Empty if no tool was called."""
+    """The calls; empty if no tool was called."""

@@ -1,4 +1,4 @@
-"""The report of `verify`: a value, rendered alike by command line, API and tests."""
+"""Model of the report of `verify`: plain data that the command line, the API and tests render."""
 
 from typing import Literal
 
@@ -11,41 +11,42 @@ Verdict = Literal["verified", "unchanged", "incomplete", "failed"]
 
 
 class Finding(Record):
-    """One thing that is not as it should be."""
+    """One fault that verify found."""
 
     code: str
-    """Stable: `runbundle explain CODE` says more."""
+    """Code of the finding, such as `RB201`. Codes never change; `runbundle explain CODE` describes each."""
     severity: Literal["error", "warning"]
-    """Errors fail the bundle; warnings make it incomplete."""
+    """`error`: the bundle fails. `warning`: the bundle is incomplete."""
     dimension: Dimension
-    """What it is about."""
+    """The dimension that the finding belongs to."""
     message: str
-    """What was found, in one sentence."""
+    """Description of the fault, in one sentence."""
     file: str | None = None
-    """In which file."""
+    """Path of the file within the bundle."""
     line: int | None = None
-    """At which line, from 1."""
+    """Number of the line, from 1."""
 
 
 class VerifyReport(Record):
-    """What was checked and what was found."""
+    """The report: a verdict, the outcome by dimension, and all findings."""
 
     schema_: Literal["runbundle/verify_report/v1"] = Field(default="runbundle/verify_report/v1", alias="schema")
-    """Format and version."""
+    """Name and version of the format."""
     run_id: str
-    """The run, or the key asked for."""
+    """Id of the run, or the key that was asked for if run.json could not be read."""
     verdict: Verdict
-    """`verified`: sealed, whole, unchanged and consistent. `unchanged`: the same, but for what the files say, which was
-    not looked into. `incomplete`: unchanged, but something is known to be missing."""
+    """`verified`: the bundle is sealed, unchanged, consistent, and nothing is known to be missing. `unchanged`: the
+    files are those that were sealed; their content was not checked (`--quick`). `incomplete`: no errors, but something
+    is known to be missing. `failed`: there is at least one error."""
     dimensions: dict[Dimension, Literal["pass", "warn", "fail", "skipped"]]
-    """Outcome by dimension; `skipped` if it was not asked about."""
+    """Outcome of each dimension; `skipped` if it was not checked."""
     findings: list[Finding]
-    """Everything found."""
+    """All findings, at most 50 of each code."""
     files_checked: int
-    """Files read, run.json included."""
+    """Number of files that were read, run.json included."""
     bytes_checked: int
-    """Bytes read."""
+    """Number of bytes that were read."""
     notes: list[str] = Field(default_factory=list[str])
-    """What is no fault of the bundle and ought to be known, such as that it is older than a check."""
+    """Remarks that are no faults, such as that the bundle is older than a check."""
     limits: str = ""
-    """What no check of a single bundle can tell."""
+    """Statement of what checking a single bundle cannot prove."""

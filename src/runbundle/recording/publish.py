@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from runbundle.bundle.assembly.assemble import assemble
-from runbundle.bundle.assembly.gather import Gathered
-from runbundle.bundle.assembly.reread import entries_of
-from runbundle.bundle.catalog.index import noted
+from runbundle.bundle.assembly.gather import GatheredRun
+from runbundle.bundle.assembly.reread import entries_of_bundle
+from runbundle.bundle.catalog.index import add_to_index
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.seal import seal
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
@@ -117,7 +117,7 @@ def _publish(
     hits: Counter[str] | None = None,
 ) -> Published | None:
     """Seal, or seal again. `hits`: mask credentials in the records, and count them there; None: there are none yet."""
-    with contextlib.closing(Gathered(run, spool)) as gathered:
+    with contextlib.closing(GatheredRun(run, spool)) as gathered:
         journals = JournalReader(every, live=live, own=own)
         gathered.add(journals if hits is None else masked_entries(journals, hits))
         if not gathered.anything:
@@ -129,7 +129,7 @@ def _publish(
         over = _sealed(store, gathered.key)
         torn, sdk_versions = journals.torn, set(journals.sdk_versions)
         if over is not None:
-            before = entries_of(over, spool)
+            before = entries_of_bundle(over, spool)
             gathered.add(before if hits is None else masked_entries(before, hits), sealed=True)
             torn += over.index.completeness.dropped.get("torn_lines", 0)
             gathered.collided += over.index.completeness.dropped.get("collided", 0)
@@ -151,7 +151,7 @@ def _publish(
                 raise quarantine(spool, run, left)
             state_masked(bundle, hits or Counter(), over.index.redaction.masked if over else None)
             sealed = seal(store, bundle, over)
-            noted(store, sealed.key, sealed.run_json, {part.name: part.body for part in bundle.parts})
+            add_to_index(store, sealed.key, sealed.run_json, {file.name: file.body for file in bundle.files})
             return Published(sealed.key, bundle.collided, hits.total() if hits else 0)
 
 

@@ -55,8 +55,8 @@ def state_masked(bundle: Assembled, found: Counter[str], before: Mapping[str, in
     """Let run.json say how many credentials were masked, by rule, with those of the revision `before`; log it."""
     total = found + Counter(before or {})
     if total:
-        about = bundle.said
-        bundle.say({**about, "redaction": {**about["redaction"], "masked": dict(sorted(total.items()))}})
+        about = bundle.run_fields
+        bundle.set_run_fields({**about, "redaction": {**about["redaction"], "masked": dict(sorted(total.items()))}})
     if found:
         rules = ", ".join(f"{rule}: {count}" for rule, count in sorted(found.items()))
         text = "run %s: RB413: %d credentials were masked when it was sealed (%s)"
@@ -65,7 +65,7 @@ def state_masked(bundle: Assembled, found: Counter[str], before: Mapping[str, in
 
 def search_bundle(bundle: Assembled) -> list[Hit]:
     """Return what looks like a credential in a bundle that is not published yet."""
-    return search([*((made.name, made.pieces()) for made in bundle.parts), ("run.json", [bundle.index()])])
+    return search([*((made.name, made.pieces()) for made in bundle.files), ("run.json", [bundle.index()])])
 
 
 def quarantine(spool: Path, run: RunKey, hits: list[Hit]) -> BundleQuarantined:

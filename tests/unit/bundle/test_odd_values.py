@@ -69,7 +69,7 @@ def test_no_value_of_any_field_of_the_index_raises(junk: bytes) -> None:
 @pytest.mark.parametrize(
     "field", ["started_at", "ended_at", "duration_ns", "counts", "files", "revision", "completeness", "usage"]
 )
-def test_every_command_answers(tmp_path: Path, field: str, junk: bytes) -> None:
+def test_every_command_answers_whatever_a_field_holds(tmp_path: Path, field: str, junk: bytes) -> None:
     """Whatever stands in a field that is computed with: an exit code, and the bundle beside it is served."""
     store = build(LocalStore(tmp_path / "s"))
     shutil.copytree(tmp_path / "s" / KEY, tmp_path / "s" / "other")
@@ -139,7 +139,7 @@ def test_a_deep_event_is_a_finding() -> None:
         list(Bundle.open(store, KEY).events())
 
 
-def test_memory_stores_are_read_by_the_same_rules() -> None:
+def test_a_memory_store_is_read_by_the_same_rules() -> None:
     """The bounds are the reader's, not a backend's."""
     store = MemoryStore()
     store.put("r/run.json", b" " * 20_000_000)

@@ -69,7 +69,7 @@ def test_a_bundle_made_by_hand_is_verified(tmp_path: Path, local: bool) -> None:
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_damage_after_the_seal(path: str) -> None:
+def test_damage_after_the_seal_is_a_finding(path: str) -> None:
     """A flipped byte, a missing file and a cut in the middle, for each file."""
     assert codes(tampered(path, lambda data: bytes([data[0] ^ 1]) + data[1:])) == ["RB201"]
     assert codes(tampered(path, lambda data: data[: len(data) // 2])) == ["RB205"]
@@ -78,7 +78,7 @@ def test_damage_after_the_seal(path: str) -> None:
     assert codes(store) == ["RB202"]
 
 
-def test_truncated_torn_and_extra_differ() -> None:
+def test_truncated_torn_and_extra_files_have_different_codes() -> None:
     """A cut between lines, a cut within the last line, and files that run.json does not list."""
     assert codes(tampered("events.jsonl", lambda d: b"".join(d.splitlines(keepends=True)[:-1]))) == ["RB204"]
     assert codes(tampered("events.jsonl", lambda d: d[:-4])) == ["RB205"]
@@ -89,7 +89,7 @@ def test_truncated_torn_and_extra_differ() -> None:
 
 
 @pytest.mark.parametrize("name", ["attestation.dsse.json", "eval/gate.json", "hold.json"])
-def test_what_comes_after_the_seal_is_not_extra(name: str) -> None:
+def test_a_file_that_may_be_added_after_the_seal_is_not_extra(name: str) -> None:
     """The format has a place for it."""
     store = build()
     store.put(f"{KEY}/{name}", b"{}")
@@ -123,7 +123,7 @@ def test_no_cut_and_no_flip_of_run_json_raises() -> None:
         (b'{"schema":"runbundle/run/v2"}', "RB104", UnsupportedVersion), (None, "RB105", NotSealed),
     ],
 )  # fmt: skip
-def test_an_unusable_index(content: bytes | None, code: str, error: type[Exception]) -> None:
+def test_an_unusable_index_is_a_finding_and_an_error(content: bytes | None, code: str, error: type[Exception]) -> None:
     """A finding for verify, the matching exception for a reader."""
     store = build()
     store.delete(f"{KEY}/run.json")
@@ -199,7 +199,9 @@ def test_files_are_found_by_pointer_not_by_name() -> None:
     ],
     ids=["number", "order", "parent", "span", "content", "receipt", "credential", "totals", "log", "error", "trace"],
 )  # fmt: skip
-def test_events_that_do_not_hold_together(change: Callable[[list[dict[str, Any]]], object], code: str) -> None:
+def test_events_that_contradict_each_other_are_a_finding(
+    change: Callable[[list[dict[str, Any]]], object], code: str
+) -> None:
     """Digests fit, content does not: a writer's mistake or a forger's."""
     assert code in codes(with_events(change))
 
@@ -247,7 +249,7 @@ def test_a_huge_line_is_refused_and_the_rest_is_read(monkeypatch: pytest.MonkeyP
         list(Bundle.open(store, KEY).events())
 
 
-def test_a_writer_that_tears_its_last_line() -> None:
+def test_a_torn_last_line_is_a_finding() -> None:
     """The digest is that of the torn file, so structure says it."""
     assert "RB102" in codes(build(content=files() | {"events.jsonl": files()["events.jsonl"][:-1]}))
 

@@ -11,7 +11,7 @@ from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
-from runbundle.format.canonical import sealed_by_itself, sha256_hex, to_json_bytes
+from runbundle.format.canonical import sha256_hex, to_json_bytes, with_self_digest
 from runbundle.format.findings import FINDINGS
 from runbundle.store import LocalStore
 
@@ -40,7 +40,7 @@ def reseal(folder: Path, change: Callable[[dict], None]) -> None:  # type: ignor
             index["config"]["sha256"] = entry["sha256"]
     change(index)
     index.pop("self_sha256", None)
-    (folder / "run.json").write_bytes(sealed_by_itself(index))
+    (folder / "run.json").write_bytes(with_self_digest(index))
 
 
 def edit_events(folder: Path, old: bytes, new: bytes) -> None:
@@ -99,7 +99,7 @@ def test_a_path_that_is_no_key_is_a_finding(bundle: Path, path: str) -> None:
     assert "RB101" in codes(bundle)
 
 
-def test_eval_and_revisions_may_be_added(bundle: Path) -> None:
+def test_files_outside_the_seal_may_be_added(bundle: Path) -> None:
     """What the format allows after the seal is not extra."""
     (bundle / "eval").mkdir()
     (bundle / "eval" / "scorecard.json").write_text("{}")
@@ -119,7 +119,7 @@ def test_a_bad_index_is_a_finding(bundle: Path, content: bytes, code: str) -> No
     assert codes(bundle) == [code]
 
 
-def test_unsealed_is_incomplete(bundle: Path) -> None:
+def test_an_unsealed_bundle_is_incomplete(bundle: Path) -> None:
     """Without run.json there is nothing to hold against the files."""
     (bundle / "run.json").unlink()
     report = verify(LocalStore(bundle.parent), bundle.name)
@@ -128,7 +128,7 @@ def test_unsealed_is_incomplete(bundle: Path) -> None:
         Bundle.open(LocalStore(bundle.parent), bundle.name)
 
 
-def test_a_faulty_writer_is_found_out(bundle: Path) -> None:
+def test_a_fault_of_the_writer_is_a_finding(bundle: Path) -> None:
     """Digests that fit do not hide content that does not."""
     for old, new, code in (
         (b'"seq":3', b'"seq":9', "RB103"),

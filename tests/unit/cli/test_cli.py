@@ -67,7 +67,7 @@ def test_show_span_shows_what_was_withheld_and_why(run_id: str) -> None:
     assert call("show", run_id, "--span", "zz").exit_code == 2
 
 
-def test_verify_exit_codes(run_id: str, tmp_path: Path) -> None:
+def test_verify_exits_by_what_it_found(run_id: str, tmp_path: Path) -> None:
     """0 verified, 4 integrity, 1 other findings, 3 incomplete, 2 no such run."""
     folder = tmp_path / ".runbundle" / run_id
     assert call("verify", run_id).exit_code == 0

@@ -54,7 +54,7 @@ OWN = re.compile(r"\x1b\[[0-9;]*m|\r\n")
 
 
 @pytest.mark.parametrize("text", CLASSES.values(), ids=CLASSES.keys())
-def test_each_class_is_shown(text: str) -> None:
+def test_each_class_of_characters_is_escaped(text: str) -> None:
     """As escapes, once; and what stands beside it stays."""
     shown = printable(f"before {text} after ä 漢 é ✔\ufe0f")
     assert not FORBIDDEN.search(shown)
@@ -81,7 +81,7 @@ def test_no_text_passes_what_would_be_obeyed(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "plain text", "C:\\x", "a: b, 50 %", "[1, true]", "['a']", "[REDACTED:x]", "a[0]", "“ä” 漢字"]
 )
-def test_ordinary_text_stays(text: str) -> None:
+def test_ordinary_text_stays_as_it_is(text: str) -> None:
     """Nothing is escaped that is only read."""
     assert printable(text) == text
     assert printable_json(json.dumps(text)) == json.dumps(text)
@@ -234,7 +234,7 @@ for arguments in json.load(open("commands.json")):
 
 
 @pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
-def test_every_command_prints_only_what_is_read(hostile: Path, tmp_path: Path, terminal: bool) -> None:
+def test_no_command_prints_what_a_terminal_would_obey(hostile: Path, tmp_path: Path, terminal: bool) -> None:
     """Names, errors, results, names of files, contracts, the spool, arguments: in tables, errors, hints and JSON."""
     asked = commands(hostile)
     assert {arguments[0] for arguments in asked} >= set(_COMMANDS)

@@ -59,7 +59,7 @@ def test_a_private_key_over_many_lines_goes_whole() -> None:
     assert out.endswith(b"after\n")
 
 
-def test_surrogates_and_nothing_at_all() -> None:
+def test_lone_surrogates_and_empty_input_go_through() -> None:
     """What other programs write as lone surrogates is read; empty input gives empty output."""
     assert json.loads(run('{"text": "\\ud800 x"}\n')[1])["text"] == "\ud800 x"
     assert run("") == (0, b"", "")

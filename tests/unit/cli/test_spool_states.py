@@ -128,7 +128,7 @@ def test_show_tells_what_is_known_of_a_run_that_is_not_sealed(
     assert call("show", "nothing").exit_code == 2
 
 
-def test_what_failed_says_why(full_spool: Path) -> None:
+def test_a_run_that_could_not_be_sealed_says_why(full_spool: Path) -> None:
     """As whoever gave up noted it."""
     assert "disk on fire" in call("show", "failed-1").output
 
@@ -194,7 +194,7 @@ def test_hostile_journals_have_a_state_too(tmp_path: Path) -> None:
         assert done.exit_code == code, (run, done.output)
 
 
-def test_the_ground_is_whole_here(tmp_path: Path) -> None:
+def test_a_local_disk_lacks_nothing_that_the_spool_needs(tmp_path: Path) -> None:
     """A local file system gives everything, and nothing is left behind."""
     spool = tmp_path / "spool"
     found = probe(spool)
@@ -203,7 +203,7 @@ def test_the_ground_is_whole_here(tmp_path: Path) -> None:
     assert list(spool.iterdir()) == []
 
 
-def test_what_the_ground_lacks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_disk_of_the_spool_lacks_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each guarantee by itself; `doctor` has a finding for each."""
     monkeypatch.setattr(ground, "_known", {})
 
@@ -219,7 +219,7 @@ def test_what_the_ground_lacks_is_said(tmp_path: Path, monkeypatch: pytest.Monke
     assert len(found.messages()) == 4
 
 
-def test_little_space_is_said() -> None:
+def test_little_space_is_a_finding() -> None:
     """Below 1 GiB, or 1 %; of a file system that does not say, nothing is."""
     gib = 1 << 30
     little = [Ground(frozenset(), "", free, total).little_space for free, total in (
@@ -228,7 +228,7 @@ def test_little_space_is_said() -> None:
     assert little == [True, False, True, False, False]
 
 
-def test_the_times_are_told(tmp_path: Path) -> None:
+def test_the_times_of_a_waiting_run_are_printed(tmp_path: Path) -> None:
     """How long a run has waited is since something was last written to it."""
     _end(_begin(tmp_path / ".spool", RunKey("", "r")))
     at = time.time() - 7200

@@ -14,7 +14,20 @@ from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
 from runbundle.format.identity import RunKey, valid_run_id
-from runbundle.format.layout import BESIDE, BUNDLE, FOLDERS, HOLD, RUN, SEALED, File, file_at, is_folder, media_type_of
+from runbundle.format.layout import (
+    BESIDE,
+    BUNDLE,
+    FOLDERS,
+    HOLD,
+    RUN,
+    SEALED,
+    File,
+    earlier_run_path,
+    file_at,
+    is_folder,
+    media_type_of,
+    revision_of,
+)
 from runbundle.format.run import RunIndex
 from runbundle.recording.publish import publish
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
@@ -222,3 +235,22 @@ def test_the_table_is_whole(tmp_path: Path) -> None:
     assert all(media_type_of(entry.path) == entry.media_type for entry in index.files)
     with pytest.raises(KeyError):
         media_type_of("x")
+
+
+@pytest.mark.parametrize(
+    ("path", "revision"),
+    [("events.jsonl", None), ("eval/gate.json", None), ("revisions/2/events.jsonl", 2), ("revisions/10/x", 10),
+     ("revisions/0/x", 0), ("revisions/02/x", 0), ("revisions/x", 0)],
+)  # fmt: skip
+def test_a_path_says_of_which_revision_it_is(path: str, revision: int | None) -> None:
+    """None outside `revisions/`, 0 in a folder there that is no number."""
+    assert revision_of(path) == revision
+
+
+def test_an_earlier_run_json_lies_in_the_folder_of_its_revision() -> None:
+    """Where the table has one."""
+    path = earlier_run_path(3)
+    assert revision_of(path) == 3
+    file = file_at(path)
+    assert file is not None
+    assert file.seal == "chained"

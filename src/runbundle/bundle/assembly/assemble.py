@@ -1,4 +1,4 @@
-"""Records to bundle: a pure function. No clock, no host name, no id of whoever assembles enters a bundle."""
+"""Assembling a bundle from records, as a pure function: no clock, host name or process id enters a bundle."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,16 +6,16 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
-from runbundle.bundle.assembly.captures import captures, said_of, summed
+from runbundle.bundle.assembly.captures import captures_of_span, stated_captures, worst_by_key
 from runbundle.bundle.assembly.entries import retrieval, rfc3339, tool_call
-from runbundle.bundle.assembly.gather import Gathered
-from runbundle.bundle.assembly.parts import Maker, Part, part
+from runbundle.bundle.assembly.gather import GatheredRun
+from runbundle.bundle.assembly.parts import FileMaker, NewFile, make_file
 from runbundle.bundle.assembly.sorting import Sorter
-from runbundle.bundle.assembly.tally import Tally
-from runbundle.bundle.assembly.timeline import Span, bare, is_log, numbered, run_lines, span_lines
-from runbundle.bundle.listings import listed, write_listing
+from runbundle.bundle.assembly.tally import RunTotals
+from runbundle.bundle.assembly.timeline import Span, event_line, is_log, run_lines, span_lines, without_content
+from runbundle.bundle.listings import entry_bytes, write_listing
 from runbundle.format.base import CaptureWord
-from runbundle.format.canonical import sealed_by_itself, to_json_bytes
+from runbundle.format.canonical import to_json_bytes, with_self_digest
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
 from runbundle.format.run import RULES, Counts, RunIndex, Versions
@@ -26,31 +26,35 @@ from runbundle.signals.reading import count_of, json_of, text_of
 
 @dataclass
 class Assembled:
-    """A bundle that is in no store yet: its files but run.json, in the order they are written, and what that says."""
+    """A bundle that is not in a store yet: its files in the order of writing, and the fields of its run.json."""
 
     run: RunKey
-    parts: list[Part]
+    files: list[NewFile]
     completeness: dict[str, Any]
-    """What run.json will say of it; `late` counts the records that the bundle sealed before did not have."""
+    """The field `completeness` of run.json. `late` counts the records that the previously sealed bundle did not
+    have."""
     collided: dict[str, int]
-    """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
+    """Numbers of records that claimed an id that another record has, by kind, as in `FlushResult.collided`."""
     _index: dict[str, Any] = field(repr=False)
     _made: bytes = field(default=b"", repr=False)
 
     @property
     def key(self) -> str:
-        """Where in a store the bundle lives: `<run_id>` or `<tenant>/<run_id>`."""
+        """Key of the bundle in a store: `<run_id>` or `<tenant>/<run_id>`."""
         return self.run.path
 
     def index(self, paths: Mapping[str, str] | None = None, **fields: Any) -> bytes:
-        """Return run.json. `paths`: where the files lie, if not at their names; `fields` are put in or replaced."""
+        """Return the bytes of run.json. `paths`: paths of files that are not at their names. `fields` replace others.
+
+        Raises `ValidationError` if the result does not fit its own schema, so that it cannot be sealed.
+        """
         if self._made and not (paths or fields):
             return self._made
         at: Callable[[str], str] = lambda name: (paths or {}).get(name, name)  # noqa: E731
         entries = [
-            {"path": at(p.name), "bytes": p.size, "sha256": p.sha256, "media_type": p.media_type} for p in self.parts
+            {"path": at(p.name), "bytes": p.size, "sha256": p.sha256, "media_type": p.media_type} for p in self.files
         ]
-        config = next(entry for p, entry in zip(self.parts, entries, strict=True) if p.name == CONFIG)
+        config = next(entry for p, entry in zip(self.files, entries, strict=True) if p.name == CONFIG)
         # Validated, not merely dumped: a bundle that its own schema refuses must never be sealed.
         checked = RunIndex.model_validate(
             {
@@ -63,42 +67,43 @@ class Assembled:
         )
         said = checked.model_dump(mode="json", by_alias=True, exclude_none=True)
         # What names no rules was assembled before there were any, and stays as it was.
-        made = sealed_by_itself(said) if "rules" in said else to_json_bytes(said, indent=True)
+        made = with_self_digest(said) if "rules" in said else to_json_bytes(said, indent=True)
         if not (paths or fields):
             self._made = made
         return made
 
     @property
-    def said(self) -> dict[str, Any]:
-        """What run.json says of the run, without its files and its completeness."""
+    def run_fields(self) -> dict[str, Any]:
+        """The fields of run.json, without `files`, `config` and `completeness`."""
         return self._index
 
-    def say(self, index: dict[str, Any]) -> None:
-        """Let run.json say something else of the run."""
+    def set_run_fields(self, index: dict[str, Any]) -> None:
+        """Replace the fields of run.json."""
         self._index, self._made = index, b""
 
     def close(self) -> None:
-        """Give the files back."""
-        for made in self.parts:
+        """Close the files, which frees their space on disk."""
+        for made in self.files:
             made.close()
 
 
 def assemble(
-    gathered: Gathered,
+    gathered: GatheredRun,
     *,
     torn: int = 0,
     sdk_versions: frozenset[str] = frozenset(),
     grace_s: float | None = None,
-    make: Maker = part,
+    make: FileMaker = make_file,
 ) -> Assembled:
     """Assemble the bundle of one run.
 
-    `torn`: lines of journals that could not be read. `grace_s`: how long spans that are still open were waited for;
-    None if nothing is waiting any more. `make` makes a file of its pieces. The same records give the same bytes, in
-    whatever order and from however many writers they came. Memory does not grow with the run, see `sorting`. Raises
-    `OSError` if the disk is full.
+    `torn`: number of journal lines that could not be read. `sdk_versions`: versions of the OpenTelemetry SDK that the
+    journals name. `grace_s`: seconds for which open spans were waited for, or None. `make` builds each file.
+
+    The same records give the same bytes, in any order and from any number of writers. The use of memory does not grow
+    with the run (see `sorting`). Raises `OSError` if the disk is full.
     """
-    tally = Tally(gathered.key.run_id)
+    tally = RunTotals(gathered.key.run_id)
     with Sorter(gathered.scratch) as calls, Sorter(gathered.scratch) as found:
         gathered.finish()
         _spread(gathered, tally, calls, found)
@@ -125,18 +130,18 @@ def assemble(
     return Assembled(gathered.key, parts, completeness, {kind: n for kind, n in twice.items() if n > 0}, index)
 
 
-def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> None:
-    """Bring each span to where it belongs: its lines, its tool call, its evidence, the sums."""
+def _spread(gathered: GatheredRun, tally: RunTotals, calls: Sorter, found: Sorter) -> None:
+    """Sort out each span: its lines, its tool call, its evidence, and its share of the totals."""
     table = gathered.table
-    for place, found_span in gathered.spans():
+    for row, found_span in gathered.spans():
         record = found_span.record
         parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
-        above = _Above(table.agent_above(place), gathered.began(place), parent_here)
+        above = _Above(table.agent_above(row), gathered.began(row), parent_here)
         try:
             made = _derived(found_span, above)
         except Exception:  # noqa: BLE001 - a record costs itself alone, whatever is in it
             gathered.malformed += 1
-            made = _derived(bare(found_span), above)
+            made = _derived(without_content(found_span), above)
         tally.add(made.span, parent_here=parent_here)
         tally.captured(made.words)
         for line in made.lines:
@@ -154,30 +159,30 @@ def _spread(gathered: Gathered, tally: Tally, calls: Sorter, found: Sorter) -> N
 
 
 class _Derived(NamedTuple):
-    """What one span contributes."""
+    """The contribution of one span to the bundle."""
 
     span: Span
     lines: list[bytes]
     call: dict[str, Any] | None
     evidence: dict[str, Any] | None
     words: dict[str, list[CaptureWord]]
-    """What became of its values."""
+    """How completely its values were captured, by attribute key."""
 
 
 class _Above(NamedTuple):
-    """What the rest of the run says of a span."""
+    """Facts about a span that follow from other spans."""
 
     agent: str | None
-    """The agent that it works for."""
+    """The agent for which the span works."""
     began: str
-    """The span in which its error began, "" if in itself."""
+    """Id of the span in which its error began; empty if in itself."""
     parent_here: bool
-    """Whether its parent is part of the run."""
+    """Whether the parent is part of the run."""
 
 
 def _derived(span: Span, above: _Above) -> _Derived:
-    words = captures(span)
-    lines = list(span_lines(span, parent_here=above.parent_here, began=above.began, capture=summed(words)))
+    words = captures_of_span(span)
+    lines = list(span_lines(span, parent_here=above.parent_here, began=above.began, capture=worst_by_key(words)))
     call = tool_call(span, above.agent, above.began) if span.op == "tool" else None
     return _Derived(span, lines, call, retrieval(span), words)
 
@@ -187,27 +192,29 @@ _KEY = 20 + 32 + 16
 
 def _keyed(span: Span, entry: dict[str, Any]) -> bytes:
     start_ns, trace_id, span_id = span.order
-    return f"{start_ns:020d}{trace_id}{span_id}".encode() + listed(entry)
+    return f"{start_ns:020d}{trace_id}{span_id}".encode() + entry_bytes(entry)
 
 
 def _unkeyed(lines: Sorter) -> Iterator[bytes]:
     return (line[_KEY:] for line in lines)
 
 
-def _numbered(gathered: Gathered, tally: Tally) -> Iterator[bytes]:
+def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
     for seq, line in enumerate(gathered.timeline()):
         tally.counts["events"] += 1
         tally.counts["logs"] += is_log(line)
-        yield numbered(line, seq)
+        yield event_line(line, seq)
 
 
-def _about(tally: Tally) -> dict[str, Any]:
-    """What the run says of itself: at its beginning, and what it said later where it was resumed."""
+def _about(tally: RunTotals) -> dict[str, Any]:
+    """Return the attributes of the run's own span; if the run was resumed, those of the last one take precedence."""
     begun, final = tally.begun, tally.final
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
 
-def _index_of(gathered: Gathered, tally: Tally, about: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
+def _index_of(
+    gathered: GatheredRun, tally: RunTotals, about: dict[str, Any], sdk_versions: frozenset[str]
+) -> dict[str, Any]:
     begun, final = tally.begun, tally.final
     started = begun.record["start_ns"] if begun else tally.first_ns or 0
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
@@ -251,7 +258,7 @@ _SAID = {
     "claimed": own.CLAIMED_RUN_ID,
     "name": own.NAME,
 }
-"""Fields of run.json that are texts which the run's own span carries, as redaction left them."""
+"""Text fields of run.json, and the attributes of the run's own span that give them."""
 
 
 def _identity(about: dict[str, Any]) -> dict[str, Any]:
@@ -275,9 +282,9 @@ def _identity(about: dict[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def _status(tally: Tally, *, begun: bool) -> str:
-    """Return how the run ended. Two runs in one bundle did not end well, even if the last of them did; nor did one of
-    which only a part was ever seen, whose beginning was elsewhere.
+def _status(tally: RunTotals, *, begun: bool) -> str:
+    """Return the status of the run. It is `incomplete` if the run's end or beginning is missing, or if two runs share
+    the bundle.
     """
     if tally.final is None:
         return "incomplete"
@@ -290,7 +297,7 @@ def _result(about: dict[str, Any]) -> dict[str, Any] | None:
     if not isinstance(value, str):
         return None
     kind = text_of(about, own.RESULT_KIND) or "unknown"
-    said = said_of(about).get(own.RESULT)
+    said = stated_captures(about).get(own.RESULT)
     digest, size = (said.digest, said.size) if said else ("", None)
     if is_marker(value) and not digest:
         digest, size = marker_parts(value)
@@ -298,7 +305,7 @@ def _result(about: dict[str, Any]) -> dict[str, Any] | None:
     return {"kind": kind, "digest": digest or None, "bytes": size, "view": view}
 
 
-def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str]) -> dict[str, Any]:
+def _versions(about: dict[str, Any], tally: RunTotals, sdk_versions: frozenset[str]) -> dict[str, Any]:
     said = json_of(about.get(own.VERSIONS))
     versions = _fitting(cast("dict[str, Any]", said)) if isinstance(said, dict) else {}
     versions["models"] = sorted(tally.models)
@@ -309,7 +316,7 @@ def _versions(about: dict[str, Any], tally: Tally, sdk_versions: frozenset[str])
 
 
 def _fitting(versions: dict[str, Any]) -> dict[str, Any]:
-    """Return what is of the types that run.json declares: a span may say anything of versions."""
+    """Return the versions whose types fit run.json: a span may carry anything there."""
     try:
         Versions.model_validate({**versions, "semconv": ""})
     except ValidationError as error:
@@ -318,7 +325,7 @@ def _fitting(versions: dict[str, Any]) -> dict[str, Any]:
     return versions
 
 
-def _redaction(about: dict[str, Any], tally: Tally) -> dict[str, Any]:
+def _redaction(about: dict[str, Any], tally: RunTotals) -> dict[str, Any]:
     return {
         "policy": text_of(about, own.REDACTION_POLICY),
         "contracts": dict(sorted(tally.contracts.items())),

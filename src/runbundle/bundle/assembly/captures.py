@@ -1,4 +1,4 @@
-"""What became of the values that a span carries: a word for each, by attribute key."""
+"""How completely the values of a span were captured: a `CaptureWord` for each, by attribute key."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,33 +16,33 @@ VALUES = frozenset(
         own.CONFIG, own.QUERY, own.DOCUMENT_CONTENT,
     }
 )  # fmt: skip
-"""Attributes with the values that an agent works on; each has a word, if it is `whole`."""
+"""Keys of the attributes that hold an agent's values. Such a value is `whole` unless the span says otherwise."""
 
 
-def said_of(attributes: Mapping[str, Any]) -> dict[str, Said]:
-    """Return what is said of the values among some attributes that are not whole."""
+def stated_captures(attributes: Mapping[str, Any]) -> dict[str, Said]:
+    """Return the entries of the attribute `runbundle.capture`, by key; empty if all values are whole."""
     return (parse_capture(attributes[own.CAPTURE]) or {}) if own.CAPTURE in attributes else {}
 
 
-def words_of(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
-    """Return the word of each value among some attributes; also of one that is not there, if there is a word for it."""
+def capture_words(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
+    """Return the capture word of each value among `attributes`, and of absent values for which there is a word."""
     if VALUES.isdisjoint(attributes) and own.CAPTURE not in attributes:
         return {}
     words: dict[str, CaptureWord] = dict.fromkeys(VALUES.intersection(attributes), "whole")
     if own.CAPTURE in attributes:
-        words.update((key, said.word) for key, said in said_of(attributes).items())
+        words.update((key, said.word) for key, said in stated_captures(attributes).items())
     return words
 
 
-def captures(span: Span) -> dict[str, list[CaptureWord]]:
-    """Return the words of all values of a span and of its events."""
-    found: dict[str, list[CaptureWord]] = {key: [word] for key, word in words_of(span.attributes).items()}
+def captures_of_span(span: Span) -> dict[str, list[CaptureWord]]:
+    """Return the capture words of all values of a span and its events, by attribute key."""
+    found: dict[str, list[CaptureWord]] = {key: [word] for key, word in capture_words(span.attributes).items()}
     for event in span.record["events"]:
-        for key, word in words_of(event["attributes"]).items():
+        for key, word in capture_words(event["attributes"]).items():
             found.setdefault(key, []).append(word)
     return found
 
 
-def summed(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
-    """Return one word for each key: the worst of its values."""
+def worst_by_key(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
+    """Return one capture word for each key: the worst."""
     return {key: words[0] if len(words) == 1 else worst(words) for key, words in found.items()}

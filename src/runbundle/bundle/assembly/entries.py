@@ -1,10 +1,10 @@
-"""What a bundle says of single spans besides their events: tool calls and retrievals."""
+"""The entries of tool_calls.json and evidence.json, made from single spans."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from runbundle.bundle.assembly.captures import said_of, words_of
+from runbundle.bundle.assembly.captures import capture_words, stated_captures
 from runbundle.bundle.assembly.timeline import Span
 from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
@@ -24,7 +24,7 @@ def _to_the_second(seconds: int) -> str:
 
 
 def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
-    """Return the entry of a tool call; `agent` is the one that made it, `began` the span where its error did."""
+    """Return the entry of a tool's span. `agent`: the calling agent. `began`: id of the span where its error began."""
     attributes, record = span.attributes, span.record
     sha256 = text_of(attributes, own.CONTRACT_SHA256)
     version = text_of(attributes, own.CONTRACT_VERSION) or ""
@@ -68,7 +68,7 @@ def _policy(span: Span) -> dict[str, Any]:
 def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     attributes = span.attributes
     key = semconv.ARGUMENTS if kind == "arguments" else semconv.RESULT
-    value, said = attributes.get(key), said_of(attributes).get(key)
+    value, said = attributes.get(key), stated_captures(attributes).get(key)
     word = said.word if said is not None else "whole"
     if value is None:  # such as a stream that was handed on: there was a value, and nobody saw it
         return None if word == "whole" else {"view": None, "capture": word, "redactions": []}
@@ -93,7 +93,7 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
 
 
 def retrieval(span: Span) -> dict[str, Any] | None:
-    """Return the entry of a span that retrieved something or was given evidence; None for any other."""
+    """Return the entry of a retrieval, or of a span with evidence events; None for any other span."""
     documents = [e["attributes"] for e in span.record["events"] if e["name"] == own.EVIDENCE]
     if span.op != "retrieval" and not documents:
         return None
@@ -114,7 +114,7 @@ def retrieval(span: Span) -> dict[str, Any] | None:
     if query is not None:
         digest, size = marker_parts(query)
         entry["query"] = {"digest": digest or None, "bytes": size, "view": None if is_marker(query) else query}
-        words = [words_of(a) for a in [span.attributes, *documents]]
+        words = [capture_words(a) for a in [span.attributes, *documents]]
         word = worst(w[key] for w in words for key in (semconv.QUERY_TEXT, own.QUERY) if key in w)
         if word != "whole":
             entry["query"]["capture"] = word
@@ -131,7 +131,7 @@ def _document(attributes: dict[str, Any], position: int) -> dict[str, Any]:
         "bytes": size,
         "cited_by": [],
     }
-    word = words_of(attributes).get(own.DOCUMENT_CONTENT, "whole")
+    word = capture_words(attributes).get(own.DOCUMENT_CONTENT, "whole")
     if word != "whole":
         document["capture"] = word
     said = {

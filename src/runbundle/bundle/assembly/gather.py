@@ -1,7 +1,7 @@
-"""The records of a run, gathered: each span once, however often it was recorded, in the order of their ids.
+"""Gathering the records of one run: each span once, however often it was recorded, in the order of their ids.
 
-Two sources are merged: journals, and the bundle that was sealed before, if there is one. What the bundle says of a
-span holds; a span that it has as interrupted is replaced by its end, should that come.
+Two sources are merged: journals, and the previously sealed bundle if there is one. A span that the bundle has stays as
+it is there, except that an interrupted span is replaced when its end arrives.
 """
 
 from array import array
@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.bundle.assembly.origins import Origins
+from runbundle.bundle.assembly.origins import ErrorOrigins
 from runbundle.bundle.assembly.sorting import Sorter
-from runbundle.bundle.assembly.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
+from runbundle.bundle.assembly.timeline import FAILED, Span, is_log, is_new, log_line, span_from_entry, status_of_entry
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.journal.entries import is_entry
 from runbundle.signals import own, semconv
@@ -29,16 +29,19 @@ _STATED, _NAMES_AGENT = f'"{own.STATUS}"'.encode(), f'"{semconv.AGENT_NAME}"'.en
 """What the line of a span has in it that states its status, and that names an agent."""
 
 
-class Found(NamedTuple):
-    """One span of the run."""
+class SpanRow(NamedTuple):
+    """A span of the run and its row in the table."""
 
-    place: int
-    """Where it stands in the table."""
+    row: int
+    """Number of the row in the `SpanTable`."""
     span: Span
 
 
 class SpanTable:
-    """Which spans a run has, who is whose parent, and which of them name an agent: some 45 bytes a span."""
+    """A table of a run's spans, with the parent and the agent of each: about 45 bytes a span.
+
+    Spans are added in the order of their ids; the row of a span is its number in that order.
+    """
 
     def __init__(self) -> None:
         self._ids = bytearray()
@@ -49,7 +52,9 @@ class SpanTable:
         self._agent_numbers: dict[str, int] = {"": -1}
 
     def append(self, ids: bytes, parent: bytes, agent: str) -> None:
-        """Add a span: `ids` are its trace's and its own, in hex, above those of the span before."""
+        """Add a span. `ids`: the ids of trace and span in hex, greater than those of the span before. `parent`: the
+        parent's id, or 16 spaces. `agent`: the agent that the span names, or an empty text.
+        """
         pair = bytes.fromhex(ids.decode())
         if len(self) % 16 == 0:
             self._every_16th.append(pair)
@@ -65,28 +70,28 @@ class SpanTable:
         return len(self._agent_of)
 
     def index(self, trace_id: str, span_id: str) -> int:
-        """Return where a span stands, -1 if the run does not have it."""
+        """Return the row of a span, or -1 if the run does not have it."""
         return self._find(bytes.fromhex(trace_id + span_id)) if span_id else -1
 
-    def span_id(self, place: int) -> str:
-        """Return the id of the span that stands there."""
-        return self._ids[place * 24 + 16 : place * 24 + 24].hex()
+    def span_id(self, row: int) -> str:
+        """Return the id of the span in a row."""
+        return self._ids[row * 24 + 16 : row * 24 + 24].hex()
 
-    def parent(self, place: int) -> int:
-        """Return where the parent of a span stands, -1 if the run does not have it."""
-        return self._find(self._ids[place * 24 : place * 24 + 16] + self._parents[place * 8 : place * 8 + 8])
+    def parent(self, row: int) -> int:
+        """Return the row of a span's parent, or -1 if the run does not have it."""
+        return self._find(self._ids[row * 24 : row * 24 + 16] + self._parents[row * 8 : row * 8 + 8])
 
-    def agent_above(self, place: int) -> str | None:
-        """Return the agent that a span names, or the nearest one above it does."""
+    def agent_above(self, row: int) -> str | None:
+        """Return the agent that a span or the nearest span above it names, or None."""
         way: list[int] = []
         number = 0
-        while place >= 0:
-            number = self._agent_of[place]
+        while row >= 0:
+            number = self._agent_of[row]
             if number >= 0:
                 break
-            self._agent_of[place] = 0  # a hostile span may be its own ancestor
-            way.append(place)
-            place = self.parent(place)
+            self._agent_of[row] = 0  # a hostile span may be its own ancestor
+            way.append(row)
+            row = self.parent(row)
         for passed in way:
             self._agent_of[passed] = max(0, number)
         return self._agents[max(0, number)]
@@ -102,33 +107,36 @@ class SpanTable:
         return at // 24
 
 
-class Gathered:
-    """All that is known of one run, on disk where memory does not hold it. Close it after use."""
+class GatheredRun:
+    """The gathered records of one run, on disk where memory is not enough. Close it after use.
+
+    Call `add` for each source, then `finish`, then read `spans` and `timeline`.
+    """
 
     def __init__(self, key: RunKey, scratch: Path) -> None:
         self.key = key
-        """Whose run it is. Where no recorder has said so, as the run's own span says."""
+        """The run. If its tenant is not given, it is taken from the run's own span."""
         self.scratch = scratch
         self.table = SpanTable()
-        """Filled by `finish()`."""
-        self._origins = Origins()
+        """The table of spans; filled by `finish`."""
+        self._origins = ErrorOrigins()
         self.late = 0
-        """Spans and logs that the sealed bundle did not have."""
+        """Number of spans and logs that the sealed bundle did not have."""
         self.lines = Sorter(scratch)
-        """What becomes events.jsonl, see `timeline`: the logs so far."""
+        """The lines of events.jsonl (see `timeline`): logs first; the assembler adds those of spans."""
         self.begins = False
-        """Whether the run's own span is among the records: else they are a part of a run that began elsewhere."""
+        """Whether the run's own span is among the records. If not, they are a part of a run that began elsewhere."""
         self.anything = False
         """Whether there is any record."""
         self.collided = 0
-        """Records whose trace and span ids another record of other content has, which holds."""
+        """Number of records with the ids of another record that has other content. That other record is kept."""
         self.malformed = 0
-        """Records that no recorder writes. Each costs itself alone, or what it says beyond ids and times."""
+        """Number of records that are malformed. Each is left out, or reduced to ids and times; the others are kept."""
         self._spans = Sorter(scratch)
         self._sealed = False
 
     def add(self, entries: Iterable[dict[str, Any]], *, sealed: bool = False) -> None:
-        """Add the entries of journals, or those read back from the bundle sealed before."""
+        """Add entries of a journal, or with `sealed` those read back from the previously sealed bundle."""
         self._sealed |= sealed
         for entry in entries:
             if not is_entry(entry):
@@ -161,7 +169,7 @@ class Gathered:
         self._spans.add(f"{ids}{kind.decode()}{times}{parent}".encode() + orjson.dumps(entry))
 
     def finish(self) -> None:
-        """Build the table of spans. Nothing is added afterwards."""
+        """Build the table of spans. Call it once, after the last `add`."""
         for ids, lines in groupby(self._spans, key=lambda line: line[:_IDS]):
             of_span = list(lines)
             line = of_span[0]
@@ -170,7 +178,7 @@ class Gathered:
             # Judged by what events.jsonl says too, so that what is read back comes to the same.
             if line[_IDS:_KIND] in (_SEALED_END, _END) and (b'"status_code":2' in line or _STATED in line):
                 entry = orjson.loads(line[_BODY:])
-                if ended_as(entry) in FAILED:
+                if status_of_entry(entry) in FAILED:
                     self._origins.add(len(self.table), entry)
             if _NAMES_AGENT in line or b'"label":"agent:' in line:
                 entry = orjson.loads(line[_BODY:])
@@ -179,21 +187,23 @@ class Gathered:
             self.table.append(ids, line[_PARENT], agent)
             if self._sealed and line[_IDS:_KIND] == _END:
                 self.late += 1
-        self._origins.settle(self.table.parent)
+        self._origins.link(self.table.parent)
 
-    def began(self, place: int) -> str:
-        """Return the id of the span in which the error of this one began, "" if it is this one's own."""
-        origin = self._origins.of(place)
-        return self.table.span_id(origin) if origin != place else ""
+    def began(self, row: int) -> str:
+        """Return the id of the span in which a span's error began; empty if it began in that span itself."""
+        origin = self._origins.origin_of(row)
+        return self.table.span_id(origin) if origin != row else ""
 
-    def spans(self) -> Iterator[Found]:
-        """Yield the run's spans in the order of their ids. A span recorded twice counts once: the first end holds."""
+    def spans(self) -> Iterator[SpanRow]:
+        """Yield the spans in the order of their ids. Of a span that was recorded twice the first end is kept."""
         for index, (_, lines) in enumerate(groupby(self._spans, key=lambda line: line[:_IDS])):
             line = next(lines)
-            yield Found(index, span_of(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END)))
+            yield SpanRow(
+                index, span_from_entry(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END))
+            )
 
     def timeline(self) -> Iterator[bytes]:
-        """Yield what was put into `lines`, in canonical order; a log record that is there twice counts once."""
+        """Yield the lines in canonical order; equal log records are yielded once."""
         for _, lines in groupby(self.lines, key=lambda line: line[:-1]):
             line = next(lines)
             if self._sealed and is_log(line) and is_new(line):
@@ -201,19 +211,19 @@ class Gathered:
             yield line
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Free memory and disk."""
         self._spans.close()
         self.lines.close()
 
 
 def _other_ends(lines: list[bytes]) -> int:
-    """Return how many further ends of a span there are that say something else than the one that holds, the first."""
+    """Return the number of ends of a span whose content differs from the first, which is kept."""
     ends = [line for line in lines if line[_IDS:_KIND] in (_SEALED_END, _END)]
     return len({_said(line) for line in ends}) - 1 if len({line[_BODY:] for line in ends}) > 1 else 0
 
 
 def _said(line: bytes) -> bytes:
-    """Return what an end says that a bundle read back says too, in one form."""
+    """Return the part of an end that a bundle can be read back to, in one form."""
     entry = orjson.loads(line[_BODY:])
     body = [entry[name] for name in ("name", "start_ns", "end_ns", "status_code", "attributes")]
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)

@@ -1,8 +1,8 @@
-"""In which span each error began: the exception that ended a span had, as a rule, ended one within it before.
+"""Finding the span in which each error began: an exception usually ends an inner span before it ends an outer one.
 
-Told from the spans alone, so that it holds for whoever instrumented them: a child that ended no later, with an error
-of the same type, raised at the same line as far as both say. A failure that was caught and one that was raised later
-are told apart by that line, and by nothing else.
+The origin is determined from the spans alone, so it works for any instrumentation: an error came from a child that
+ended no later, with an error of the same type, raised at the same line if both spans say the line. Only that line
+distinguishes an error that was caught from one of the same type that was raised later.
 """
 
 from array import array
@@ -16,8 +16,8 @@ from runbundle.signals import semconv
 _LATEST = 2**64 - 1
 
 
-class Origins:
-    """The spans of a run that ended in an error: 24 bytes each."""
+class ErrorOrigins:
+    """A table of the spans that ended in an error: 24 bytes a span. `place` is a span's row in the `SpanTable`."""
 
     def __init__(self) -> None:
         self._places = array("i")
@@ -27,7 +27,7 @@ class Origins:
         self._below = array("i")  # -1: the error began here
 
     def add(self, place: int, entry: dict[str, Any]) -> None:
-        """Add the entry of a span that ended in an error; `place` is above those added before."""
+        """Add a span that ended in an error. `place` must be greater than those before."""
         raised: list[dict[str, Any]] = [e["attributes"] for e in entry["events"] if e["name"] == semconv.EXCEPTION]
         last: dict[str, Any] = raised[-1] if raised else {}
         kind = str(last.get(semconv.EXCEPTION_TYPE) or entry["attributes"].get(semconv.ERROR_TYPE) or "")
@@ -38,8 +38,8 @@ class Origins:
         self._types.append(crc32(kind.partition("[")[0].rpartition(".")[2].encode("utf-8", "replace")))
         self._sites.append(crc32(site.encode("utf-8", "replace")) if site else 0)
 
-    def settle(self, parent_of: Callable[[int], int]) -> None:
-        """Find for each error the one within it that it comes from. Nothing is added afterwards."""
+    def link(self, parent_of: Callable[[int], int]) -> None:
+        """Link each error to the child from which it came. Call it once, after the last `add`."""
         self._below = array("i", [-1]) * len(self._places)
         for row, place in enumerate(self._places):
             above = self._row(parent_of(place))
@@ -49,8 +49,8 @@ class Origins:
             if known < 0 or self._ends[row] >= self._ends[known]:
                 self._below[above] = row
 
-    def of(self, place: int) -> int:
-        """Return the place of the span in which the error of this one began; itself, if not in another."""
+    def origin_of(self, place: int) -> int:
+        """Return the place of the span in which the error of a span began; `place` itself if in no other."""
         row = self._row(place)
         if row < 0:
             return place

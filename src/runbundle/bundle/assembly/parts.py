@@ -1,4 +1,4 @@
-"""The files of a bundle while they are made: small ones in memory, others on disk, digested on the way."""
+"""Making the files of a bundle: small ones in memory, larger ones on disk, each digested while it is written."""
 
 import hashlib
 import tempfile
@@ -10,24 +10,28 @@ from runbundle.format.layout import media_type_of
 from runbundle.store.base import Body
 
 MEMORY_BYTES = 1_048_576
+"""Size above which a file is kept on disk instead of in memory."""
 
 
-class Part(NamedTuple):
-    """One file of a bundle that is not yet in a store."""
+class NewFile(NamedTuple):
+    """A file of a bundle that is not in a store yet."""
 
     name: str
-    """Such as `events.jsonl`; where in the bundle it will lie is the sealer's business."""
+    """Name of the file, such as `events.jsonl`. The seal decides its path."""
     body: Body
+    """Content of the file."""
     size: int
+    """Size in bytes."""
     sha256: str
+    """SHA-256 of the content, in hex."""
 
     @property
     def media_type(self) -> str:
-        """As run.json states it."""
+        """Media type of the file, as run.json lists it."""
         return media_type_of(self.name)
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield the content, cut at ends of lines, some 64 KiB at a time where it lies on disk."""
+        """Yield the content in pieces that end at line ends: about 64 KiB each from disk, one piece from memory."""
         if isinstance(self.body, bytes):
             yield self.body
         else:
@@ -36,17 +40,17 @@ class Part(NamedTuple):
                 yield b"".join(lines)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file, which frees its space on disk."""
         if not isinstance(self.body, bytes):
             self.body.close()
 
 
-Maker = Callable[[str, Iterable[bytes], Path], Part]
-"""Makes a file of its name and its pieces; the folder is for what memory does not hold."""
+FileMaker = Callable[[str, Iterable[bytes], Path], NewFile]
+"""A function that makes a file from its name, its pieces, and a folder for content that memory does not hold."""
 
 
-def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
-    """Return the file that consists of `pieces`. Above 1 MiB it lies in a file without a name in `scratch`."""
+def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
+    """Make a file from `pieces`. Above 1 MiB it is an unnamed file in the folder `scratch`. Raises `OSError`."""
     digest, size = hashlib.sha256(), 0
     file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(scratch))  # noqa: SIM115 - Part.close() closes it
     try:
@@ -58,17 +62,17 @@ def part(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
         file.close()
         raise
     if size > MEMORY_BYTES:
-        return Part(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
+        return NewFile(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
     file.seek(0)
     body = file.read()
     file.close()
-    return Part(name, body, size, digest.hexdigest())
+    return NewFile(name, body, size, digest.hexdigest())
 
 
-def digested(name: str, pieces: Iterable[bytes], scratch: Path) -> Part:  # noqa: ARG001 - a `Maker`
-    """Return what a file that consists of `pieces` would be, without its content."""
+def digest_only(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:  # noqa: ARG001 - a `Maker`
+    """Return name, size and digest of a file that consists of `pieces`, with an empty body."""
     digest, size = hashlib.sha256(), 0
     for piece in pieces:
         digest.update(piece)
         size += len(piece)
-    return Part(name, b"", size, digest.hexdigest())
+    return NewFile(name, b"", size, digest.hexdigest())

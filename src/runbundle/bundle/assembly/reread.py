@@ -1,7 +1,6 @@
-"""A sealed bundle read back as the records it was made from, as far as a bundle shows them.
+"""Reading a sealed bundle back as journal entries, so that no journal need be kept after a seal.
 
-This is what a new revision is made of, so no journal need be kept after a seal: assembling what was read back gives
-the same files again.
+Assembling these entries gives the same files again. A new revision is assembled from them and the late records.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,8 +23,8 @@ _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
 _IDS, _BODY = 48, 60
 
 
-def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
-    """Yield spans, starts of spans that never ended, and logs, as a journal has them. Raises `MalformedBundle`."""
+def entries_of_bundle(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
+    """Yield the journal entries of a bundle: spans, starts of open spans, and logs. Raises `MalformedBundle`."""
     semconv = bundle.index.versions.semconv
     with Sorter(scratch) as lines:
         for number, event in enumerate(bundle.events()):
@@ -34,24 +33,24 @@ def entries_of(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
             except ValidationError as error:
                 raise MalformedBundle(first_problem(error), file=EVENTS, line=number + 1) from None
             if event["type"] == "log":
-                yield log_of(event)
-            elif is_of_span(event):
-                lines.add(placed(event, number, orjson.dumps(event)))
-        yield from spans_of(lines, semconv)
+                yield log_entry(event)
+            elif describes_span(event):
+                lines.add(sortable_line(event, number, orjson.dumps(event)))
+        yield from span_entries(lines, semconv)
 
 
-def is_of_span(event: dict[str, Any]) -> bool:
-    """Tell whether a span is read back from an event: lines of logs stand alone, those of the run say nothing more."""
+def describes_span(event: dict[str, Any]) -> bool:
+    """Tell whether an event belongs to a span: all do but logs and the two events of the run."""
     return event["type"] != "log" and not event["type"].startswith("run.")
 
 
-def placed(event: dict[str, Any], number: int, line: bytes) -> bytes:
-    """Return the line of an event, without its end, so that those of a span stand together and in their order."""
+def sortable_line(event: dict[str, Any], number: int, line: bytes) -> bytes:
+    """Return a line that sorts the events of one span together, in order. `line`: the event's JSON on one line."""
     return b"%b%012d%b" % (f"{event['trace_id']}{event['span_id']}".encode(), number, line)
 
 
-def spans_of(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
-    """Yield the entries of spans from the lines of their events, `placed` and sorted."""
+def span_entries(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
+    """Yield the entries of spans, given their lines by `sortable_line`, sorted. `semconv` as in run.json."""
     for _, of_span in groupby(lines, key=lambda line: line[:_IDS]):
         entry = _span([orjson.loads(line[_BODY:]) for line in of_span])
         if entry is not None:
@@ -59,8 +58,8 @@ def spans_of(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
             yield entry
 
 
-def log_of(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the entry of a log record."""
+def log_entry(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the journal entry of a log event."""
     name = event["name"]
     return {
         "k": "log", "trace_id": event["trace_id"], "span_id": event["span_id"], "time_ns": int(event["time_ns"]),

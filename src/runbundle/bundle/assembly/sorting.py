@@ -1,4 +1,4 @@
-"""Sorting more lines than memory holds: sorted pieces on disk, merged when they are read."""
+"""Sorting more lines than fit in memory: sorted pieces are written to disk and merged when they are read."""
 
 import os
 import tempfile
@@ -9,18 +9,18 @@ from types import TracebackType
 from typing import IO, Self
 
 MEMORY_BYTES = 16_777_216
-"""How much is held before a piece goes to disk; with it peaks a run of 1,000,000 spans at some 150 MB."""
+"""Bytes that are held before a piece goes to disk. With it a run of 1,000,000 spans takes about 150 MB at its peak."""
 
 _READ_AHEAD_BYTES = 16_777_216  # shared by all pieces
 _MOST_READ_AHEAD_BYTES = 262_144
 
 
 class Sorter:
-    """Takes lines in any order and yields them sorted by their bytes, as often as asked.
+    """Takes lines in any order and yields them sorted by their bytes; it can be iterated several times.
 
-    A line has no line end in it. Memory is bounded by `memory_bytes`, and as much again while reading; what is above
-    lies in one file without a name, in `directory`, which is gone with the process however it ends. Raises `OSError`
-    if that cannot be written.
+    Lines must not contain line ends. It holds at most `memory_bytes` in memory, and as much again while reading. The
+    rest is in one unnamed file in `directory`, which disappears with the process, however it ends. Raises `OSError` if
+    that file cannot be written.
     """
 
     def __init__(self, directory: Path, memory_bytes: int = MEMORY_BYTES) -> None:
@@ -57,7 +57,7 @@ class Sorter:
         return merge(*(_lines(self._file.fileno(), *piece, ahead) for piece in self._pieces), self._lines)
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Free memory and disk."""
         self._lines = []
         if self._file is not None:
             self._file.close()

@@ -1,6 +1,6 @@
-"""What run.json says of the whole run, added up span by span: order does not matter, and memory does not grow with it.
+"""Totals of a run for run.json, added up span by span, in any order.
 
-But for the ids of spans that never ended, of traces and of contracts, all of which run.json lists.
+Memory does not grow with the run, except for lists that run.json contains: ids of open spans, traces and contracts.
 """
 
 from collections import Counter
@@ -15,29 +15,29 @@ from runbundle.signals.reading import LARGEST, count_of, text_of, whole_of
 
 _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
 _LOST = {own.SPANS_DROPPED: "journal", own.SPANS_UNFOLLOWED: "live_spans"}
-"""What a local root says was lost, and by which reason it is counted."""
+"""Attributes by which local roots state losses, and the reason under which each is counted."""
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
 
 
-class Tally:
-    """Sums over the spans of one run."""
+class RunTotals:
+    """Totals over the spans of one run. Call `add` and `captured` for each span, then `finish`."""
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
         self.begun: Span | None = None
-        """The span that is the run: the one so marked, else the first without a parent in the run."""
+        """The run's own span: the first one marked as a run, else the first without a parent in the run."""
         self.final: Span | None = None
-        """The last that was the run: another than `begun` if the run was resumed under its id."""
+        """The last span that is marked as the run; it differs from `begun` if the run was resumed."""
         self._implicit: Span | None = None
         self._begun_as: Counter[int] = Counter()
-        """How often the run was begun, by attempt."""
+        """Number of beginnings of the run, by attempt."""
         self.children: list[dict[str, Any]] = []
-        """The runs that began within it."""
+        """The runs that began within this run, at most 1000."""
         self.first_ns: int | None = None
         self.last_ns: int | None = None
         self.open_spans: list[str] = []
         self.cut_off: list[str] = []
-        """Open spans of a process that is gone, whose work the run's resumption has taken up."""
+        """Ids of spans that a dead process left open before the run was resumed."""
         self._open: list[tuple[int, str]] = []
         self.models: set[str] = set()
         self.schema_urls: set[str] = set()
@@ -52,7 +52,7 @@ class Tally:
         self._captured: Counter[CaptureWord] = Counter()
 
     def add(self, span: Span, *, parent_here: bool) -> None:
-        """Add one span."""
+        """Add one span. `parent_here`: whether its parent is part of the run."""
         attributes, record = span.attributes, span.record
         self.counts["spans"] += 1
         self.counts["errors"] += span.status == "error"
@@ -73,7 +73,7 @@ class Tally:
             self._root(span, parent_here=parent_here)
 
     def captured(self, words: Mapping[str, list[CaptureWord]]) -> None:
-        """Add the words of a span's values."""
+        """Add the capture words of a span's values."""
         for of_key in words.values():
             self._captured.update(of_key)
 
@@ -130,7 +130,7 @@ class Tally:
             self._implicit = span if self._implicit is None else min(self._implicit, span, key=lambda s: s.order)
 
     def finish(self) -> None:
-        """Settle on the run's own span. Nothing is added afterwards."""
+        """Determine the run's own span and sort the lists. Call it once, after the last `add`."""
         if self.begun is None and self._implicit is not None:
             self.begun = self.final = self._implicit
             self._begun_as[1] += 1
@@ -142,18 +142,24 @@ class Tally:
 
     @property
     def roots(self) -> int:
-        """How many spans claim to be this run: one for all of its attempts and resumptions."""
+        """Number of spans that claim to be this run; all attempts and resumptions of one run count as one."""
         twice = sum(count - 1 for count in self._begun_as.values())
         return 1 + twice if self.begun is not None else 0
 
     def usage(self) -> dict[str, int]:
-        """Return token counts. Agents repeat the sums of their model calls: theirs count only where no call has any."""
+        """Return token counts by kind.
+
+        Agent spans repeat the sums of their model calls, so their counts are used only if no other span has any.
+        """
         return {kind: min(n, LARGEST) for kind, n in sorted((self._usage or self._usage_of_agents).items())}
 
     def completeness(
         self, *, torn: int, malformed: int, collided: int, late: int, grace_s: float | None, begun: bool
     ) -> dict[str, Any]:
-        """Compare what local roots say was started with what arrived. `begun`: whether the run's beginning did."""
+        """Return the field `completeness` of run.json: the spans that were started, compared with those that arrived.
+
+        `begun`: whether the run's beginning arrived. The other arguments are numbers of lost or late records.
+        """
         self._dropped.update(torn_lines=torn, malformed_records=malformed, collided=collided)
         dropped = {reason: min(count, LARGEST) for reason, count in sorted(self._dropped.items()) if count}
         seen = self.counts["spans"]
@@ -180,7 +186,7 @@ class Tally:
 
 
 def _attempt(span: Span) -> int:
-    """Return which attempt at the run's work a run span is; one that does not say so is the first."""
+    """Return the number of the attempt that a run's span is; 1 if it does not say."""
     return count_of(span.attributes, own.RUN_ATTEMPT) or 1
 
 

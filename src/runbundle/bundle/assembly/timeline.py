@@ -1,8 +1,8 @@
-"""The canonical order of events: (`time_ns`, trace, span, rank of type, position within the span).
+"""Events as lines of bytes that sort into canonical order: by time, trace, span, rank of type, and position.
 
-An event is a line of bytes from the start, whose sorting is that order: where it stands, then its JSON in two halves,
-before and after the place of `seq`, which is known only when all lines are in order; then the length of the first
-half, and whether the bundle that was sealed before had it.
+A line consists of that sort key (77 bytes), the event's JSON in two halves, the length of the first half (8 digits),
+and a mark that tells whether the previously sealed bundle has the event. `seq` goes between the halves; it is known
+only when all lines are sorted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ _ON_STARTS = {"lane": own.LANE, "effect": own.EFFECT, "joined": own.JOINED}
 
 
 class Span(NamedTuple):
-    """One span of the run, ended or cut off."""
+    """A span of the run, ended or interrupted."""
 
     record: dict[str, Any]
     op: Operation
@@ -52,22 +52,22 @@ class Span(NamedTuple):
 
     @property
     def order(self) -> tuple[int, str, str]:
-        """By which spans are listed: start, trace, span."""
+        """Sort key of spans in listings: start, trace, span."""
         return self.record["start_ns"], self.record["trace_id"], self.record["span_id"]
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Its redacted attributes."""
+        """The redacted attributes of the span."""
         return self.record["attributes"]
 
     @property
     def begins_run(self) -> bool:
-        """Whether the run begins with it: what is above it, if anything, is not part of the run."""
+        """Whether the run begins with this span, so that its parent is not part of the run."""
         return self.op == "run" or self.attributes.get(own.IMPLICIT) is True
 
     @property
     def dropped(self) -> dict[str, int]:
-        """What the SDK's limits discarded, of the span and of its events and links."""
+        """Numbers of attributes, events and links of the span that the SDK's limits discarded."""
         found = dict(self.record["dropped"])
         if not (self.record["events"] or self.record["links"]):
             return found
@@ -79,7 +79,7 @@ class Span(NamedTuple):
         return found
 
     def error(self, began: str = "") -> dict[str, Any] | None:
-        """The error it ended with, if any: type, message as redacted, and the span where it began, if given."""
+        """Return the error with which the span ended, or None: type, redacted message, and `began` as its span."""
         if self.status not in FAILED:
             return None
         raised: list[dict[str, Any]] = [
@@ -92,8 +92,8 @@ class Span(NamedTuple):
         return {key: value for key, value in said.items() if value}
 
 
-def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
-    """Return the span of a journal's entry; of one that did not end, there is as much as was said at its start."""
+def span_from_entry(entry: dict[str, Any], *, ended: bool) -> Span:
+    """Return the span of a journal entry. If it never ended, it has only the attributes that it was started with."""
     if not ended:
         known = attributes_of(entry.get("label", ""))
         if entry.get("lane"):
@@ -107,20 +107,20 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
         entry["events"].sort(key=itemgetter("time_ns"))
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
-    status = ended_as(entry) if ended else "interrupted"
+    status = status_of_entry(entry) if ended else "interrupted"
     return Span(entry, op, read_trusted(attributes.get(own.RECEIPT)), ended, status)
 
 
-def ended_as(entry: dict[str, Any]) -> str:
-    """Return the status with which the span of an entry ended: the one that it states, else its code's."""
+def status_of_entry(entry: dict[str, Any]) -> str:
+    """Return the status of an ended span's entry: the attribute `runbundle.status`, else its status code."""
     stated = entry["attributes"].get(own.STATUS)
     return stated if stated in _STATED else _STATUS.get(entry["status_code"], "unset")
 
 
-def bare(span: Span) -> Span:
-    """Return of a span what no content can spoil: ids, times, kind of work, status, and its part in the run.
+def without_content(span: Span) -> Span:
+    """Return a span with only its ids, times, kind of work, status and role in the run.
 
-    Each is stated as events.jsonl can state it: what is read back from there comes to the same.
+    It replaces a span whose content cannot be written. A bundle with it can be read back to the same span.
     """
     attributes: dict[str, Any] = {own.RECEIPT: '{"n":[["span","failed","drop"]]}', **attributes_of(span.op)}
     if span.status in _STATED:
@@ -143,9 +143,10 @@ def bare(span: Span) -> Span:
 def span_lines(
     span: Span, *, parent_here: bool, began: str = "", capture: Mapping[str, CaptureWord] | None = None
 ) -> Iterator[bytes]:
-    """Yield the lines of one span.
+    """Yield the lines of one span: its start, its events, its end.
 
-    `parent_here`: its parent is part of the run; `began`: where its error did; `capture`: what its values became.
+    `parent_here`: whether its parent is part of the run. `began`: id of the span where its error began. `capture`: the
+    capture words of its values, by attribute key.
     """
     record = span.record
     common: dict[str, Any] = {"name": record["name"], "op": span.op}
@@ -183,13 +184,13 @@ def span_lines(
 
 
 def parent_missing(span: Span, *, parent_here: bool) -> bool:
-    """Tell whether a parent in the same process should be here and is not: never recorded, or lost."""
+    """Tell whether a span's parent was in the same process but is not in the run: it was not recorded, or lost."""
     record = span.record
     return bool(record["parent_span_id"]) and not (parent_here or record["remote_parent"] or span.begins_run)
 
 
 def run_lines(begun: Span, final: Span) -> Iterator[bytes]:
-    """Yield the lines at which the run begins and ends: of its first span, and of the last that was the run."""
+    """Yield the two lines of the run: its begin, from its first span, and its end, from its last."""
     for span, time_ns, kind, more in (
         (begun, begun.record["start_ns"], "run.started", {}),
         (final, final.record["end_ns"], "run.ended", {"status": final.status}),
@@ -199,7 +200,7 @@ def run_lines(begun: Span, final: Span) -> Iterator[bytes]:
 
 
 def log_line(log: dict[str, Any], *, sealed: bool) -> bytes:
-    """Return the line of a log record."""
+    """Return the line of a log record. `sealed`: whether the previously sealed bundle has it."""
     body = {
         "name": log["event_name"] or "log",
         "attributes": {**log["attributes"], **({"body": log["body"]} if log["body"] is not None else {})},
@@ -209,17 +210,17 @@ def log_line(log: dict[str, Any], *, sealed: bool) -> bytes:
 
 
 def is_log(line: bytes) -> bool:
-    """Tell whether it is the line of a log record."""
+    """Tell whether a line is that of a log record."""
     return line[68:69] == b"3"
 
 
 def is_new(line: bytes) -> bool:
-    """Tell whether the bundle that was sealed before did not have it."""
+    """Tell whether the previously sealed bundle did not have a line's event."""
     return line[-1:] == NEW
 
 
-def numbered(line: bytes, seq: int) -> bytes:
-    """Return the line of events.jsonl."""
+def event_line(line: bytes, seq: int) -> bytes:
+    """Return a line of events.jsonl with its number `seq`."""
     split = _PLACE + int(line[-_TRAILER:-1])
     return b'%b,"seq":%d,%b\n' % (line[_PLACE : split - 1], seq, line[split + 1 : -_TRAILER])
 

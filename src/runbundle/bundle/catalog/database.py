@@ -1,4 +1,4 @@
-"""The table of an index: opened, begun anew if it is damaged, and written."""
+"""The SQLite database of an index: opening, replacing a damaged one, and writing rows."""
 
 import os
 import sqlite3
@@ -13,7 +13,11 @@ COLUMNS = ", ".join(Row._fields)
 
 
 def connect(path: Path | None) -> sqlite3.Connection:
-    """Open the database, in memory without a path; one that is damaged or of another version is begun anew."""
+    """Open the database at `path`, or one in memory for None. A damaged or outdated file is replaced by an empty one.
+
+    Raises `sqlite3.OperationalError` if the file is locked or cannot be written, and `OSError` if it is no regular
+    file.
+    """
     if path is None:
         return _prepared(sqlite3.connect(":memory:"))
     for last in (False, True):
@@ -54,8 +58,8 @@ def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
     return db
 
 
-def of_root(db: sqlite3.Connection, root: str) -> None:
-    """Forget everything if the table is of another folder than `root`, which has taken its place under its name."""
+def forget_other_root(db: sqlite3.Connection, root: str) -> None:
+    """Delete all rows if the database belongs to another folder than `root`, one that had the same path before."""
     known = [value for (value,) in db.execute("SELECT id FROM root")]
     if known != [root]:
         with db:
@@ -65,7 +69,9 @@ def of_root(db: sqlite3.Connection, root: str) -> None:
 
 
 def save(db: sqlite3.Connection, rows: Iterable[Row], *, instead: Iterable[str] = ()) -> None:
-    """Write rows, in one transaction; what lies under the keys of `instead` is removed first, of whatever revision."""
+    """Write rows in one transaction. A row does not replace one of a higher revision, except for keys in `instead`,
+    whose rows are deleted first.
+    """
     marks = ", ".join("?" * len(Row._fields))
     assigned = ", ".join(f"{name} = excluded.{name}" for name in Row._fields)
     with db:

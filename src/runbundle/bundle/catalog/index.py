@@ -1,15 +1,15 @@
-"""The index of a store: what `ls` and `@last` need to know of each bundle, without reading any.
+"""The index of a store: a row for each bundle, so that `ls` and `@last` need not read every run.json.
 
-It can always be made again from the bundles, so it is written as it comes, and deleting it loses nothing. A local
-store's lies in the user's cache folder (`index_place`), so that nobody who reads a store writes into it; an object
-store's lies in objects beside it (`index_objects`), which seals and `runbundle index` write, and what was read of them
-there too; any other store is read anew each time.
+It can be made again from the bundles, so deleting it loses nothing. The index of a local store is a file in the user's
+cache folder (`cache_file`), so that reading a store never writes into it. That of an object store is a set of objects
+beside the bundles (`objects`), which seals and `runbundle index` write, with a copy in the cache folder. Any other
+store is read anew each time.
 
-What a reader is promised: no run is missed. A seal notes its run; what it could not note, a reader finds by comparing
-the index with a listing, which a local store is asked for only when the times of its folders have changed (times of
-the last two seconds are not trusted). A bundle sealed again as a new revision is noted by that seal; failing that, it
-is noticed when its row is about to be shown, if the store is local, and by `refresh` in any case. A removed run is
-gone with its folder, except on servers that go on listing an empty one: there by `refresh`.
+Guarantee: a reader misses no run. A seal adds its run. If it could not, readers find the run by comparing the index
+with a listing; a local store is listed only if the time of one of its folders has changed (times of the last two
+seconds are not trusted). A new revision that its seal could not add is found when its row is about to be shown, if the
+store is local; else only by `refresh`. A removed run disappears with its folder; some servers go on listing an empty
+folder, and then the run disappears only by `refresh`.
 """
 
 import contextlib
@@ -23,17 +23,17 @@ from typing import Any, TypeVar
 
 import orjson
 
-from runbundle.bundle.catalog.database import COLUMNS, connect, of_root, save
+from runbundle.bundle.catalog.cache_file import folder_identity, index_file
+from runbundle.bundle.catalog.database import COLUMNS, connect, forget_other_root, save
 from runbundle.bundle.catalog.keys import list_keys
-from runbundle.bundle.catalog.place import index_file, root_of
 from runbundle.bundle.catalog.rows import (
     Row,
     batches,
-    named_row,
-    names_of,
+    checked_row,
+    names_in_files,
     read_row,
-    row_from,
     row_of,
+    row_with_names,
     stamp_of,
     with_names,
 )
@@ -46,45 +46,46 @@ _log = logging.getLogger("runbundle")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
-    """Which runs are asked for; what is empty does not matter."""
+class RunFilter:
+    """Conditions for runs; an empty one matches every run."""
 
     status: str = ""
-    """`ok`, `error`, …, or `unsealed`."""
+    """Status of the run: `ok`, `error`, …, or `unsealed`."""
     since: str = ""
-    """The beginning of an RFC 3339 time in UTC: runs that started then or later."""
+    """An RFC 3339 time in UTC, or its beginning: only runs that started then or later."""
     tool: str = ""
-    """Runs that called this tool."""
+    """Name of a tool: only runs that called it."""
     agent: str = ""
-    """Runs in which this agent ran."""
+    """Name of an agent: only runs in which it worked."""
     user: str = ""
-    """The user's id as the bundle has it, which may be a digest."""
+    """Id of the user, as bundles have it, which may be a digest."""
     session: str = ""
-    """The session's id."""
+    """Id of the session."""
     text: str = ""
-    """A part, in any case, of an id, a model's or tool's or agent's name, a status or the type of an error."""
+    """Part of an id, a status, an error type, or the name of a model, tool or agent; case is ignored."""
     after: str = ""
-    """The key of the last run of the page before."""
+    """Key of the last run of the previous page: only runs after it."""
     sealed: bool = False
-    """Leave out what has no run.json that can be read."""
+    """Whether to leave out bundles without a readable run.json."""
 
 
-def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
-    """Take up a bundle that was just sealed, or sealed again. Never raises: a reader finds what is missing here.
+def add_to_index(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
+    """Add or refresh the row of a bundle that was just sealed. Never raises: the next reader repairs a missing row.
 
-    With `files`, by path within the bundle, the names of tools and agents are taken up too, if the files are small.
+    `index`: the bytes of its run.json. `files`: its other files, by path; if given and small, the names of tools and
+    agents are added too.
     """
     try:
         said = orjson.loads(index)
         row = row_of(key, said, stamp=stamp_of(store, key))
-        names = names_of(files, said) if files else None
+        names = names_in_files(files, said) if files else None
         if names is not None:
             row = with_names(row, *names)
         if isinstance(store, LocalStore):
             path = index_file(store)
             if path is not None:
                 with contextlib.closing(connect(path)) as db:
-                    of_root(db, root_of(store))
+                    forget_other_root(db, folder_identity(store))
                     save(db, [row])
         elif _is_object_store(store):
             from runbundle.bundle.catalog.objects import add_row
@@ -95,21 +96,24 @@ def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body
 
 
 class Index:
-    """All bundles of a store. Open it by `index_of`, close it when done."""
+    """The rows of all bundles of a store. Open it with `index_of`, close it after use."""
 
     def __init__(self, store: ArtifactStore, db: sqlite3.Connection) -> None:
         self._store = store
         self._db = db
 
-    def runs(self, wanted: Wanted, limit: int = -1) -> list[Row]:
-        """Return the runs asked for, unsealed ones first, then the newest first. Raises `KeyNotFound` for `after`."""
+    def runs(self, wanted: RunFilter, limit: int = -1) -> list[Row]:
+        """Return the runs that match, unsealed ones first, then the newest first; `limit` -1 means all.
+
+        Raises `KeyNotFound` if the run of `after` does not exist.
+        """
         self._need_names(wanted)
         rows: list[Row] = []
         for _ in range(3):
             where, given = self._conditions(wanted)  # holds names of columns and marks, no values
             order = "ORDER BY started_at = '' DESC, started_at DESC, key DESC LIMIT ?"
             query = f"SELECT {COLUMNS} FROM runs {where} {order}"  # noqa: S608
-            found = [row_from(values) for values in self._db.execute(query, (*given, limit))]
+            found = [checked_row(values) for values in self._db.execute(query, (*given, limit))]
             rows = [row for row in found if row is not None]
             if len(rows) < len(found):
                 self._begin_anew()
@@ -121,22 +125,22 @@ class Index:
             self._need_names(wanted)
         return rows
 
-    def count(self, wanted: Wanted) -> int:
-        """Return how many runs are asked for."""
+    def count(self, wanted: RunFilter) -> int:
+        """Return the number of runs that match."""
         where, values = self._conditions(wanted)
         return self._db.execute(f"SELECT count(*) FROM runs {where}", values).fetchone()[0]  # noqa: S608
 
     def last(self) -> str | None:
-        """Return the key of the sealed run that started last."""
+        """Return the key of the sealed run that started last, or None."""
         for _ in range(2):
-            row = next(iter(self.runs(Wanted(since="0"), 1)), None)
+            row = next(iter(self.runs(RunFilter(since="0"), 1)), None)
             if row is None or read_row(self._store, row.key)[:4] == row[:4]:
                 return row.key if row is not None else None
             self._begin_anew()  # it says of the bundle what that does not
         return None
 
     def named(self, run: str) -> list[str]:
-        """Return the keys that `run` may mean: the key, else runs of that id, else runs whose id begins so."""
+        """Return the keys that `run` names: that key, else runs with that id, else runs whose id begins with it."""
         for where, values in (
             ("key = ?", [run]), ("run_id = ?", [run]), ("run_id >= ? AND run_id < ?", [run, run + "~"])
         ):  # fmt: skip
@@ -147,7 +151,7 @@ class Index:
         return []
 
     def _begin_anew(self) -> None:
-        """Read all bundles again: somebody else has written to the index."""
+        """Read all bundles again, because the index has rows that no bundle gives."""
         with self._db:
             self._db.execute("DELETE FROM runs")
             self._db.execute("DELETE FROM folders")
@@ -157,7 +161,7 @@ class Index:
         """Close the database."""
         self._db.close()
 
-    def _conditions(self, wanted: Wanted) -> tuple[str, list[Any]]:
+    def _conditions(self, wanted: RunFilter) -> tuple[str, list[Any]]:
         parts: list[tuple[str, Any]] = []
         if wanted.status:
             parts.append(("problem = ?" if wanted.status == "unsealed" else "status = ?", wanted.status))
@@ -183,25 +187,26 @@ class Index:
             values += [found[0], wanted.after]
         return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
 
-    def _need_names(self, wanted: Wanted) -> None:
-        """Look up the names that no seal has noted, once somebody asks for them."""
+    def _need_names(self, wanted: RunFilter) -> None:
+        """Read names of tools and agents that no seal has added, if a condition needs them."""
         if not (wanted.tool or wanted.agent or wanted.text):
             return
         query = f"SELECT {COLUMNS} FROM runs WHERE tools IS NULL"  # noqa: S608
-        told = [row_from(values) for values in self._db.execute(query)]
+        told = [checked_row(values) for values in self._db.execute(query)]
         if None in told:
             self._begin_anew()
-            told = [row_from(values) for values in self._db.execute(query)]
+            told = [checked_row(values) for values in self._db.execute(query)]
         unknown = [row for row in told if row is not None]
         for batch in batches(unknown):
-            save(self._db, _each(self._store, partial(named_row, self._store), batch))
+            save(self._db, _each(self._store, partial(row_with_names, self._store), batch))
 
 
 def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = False, keep: bool = False) -> Index:
-    """Return the index of a store, complete. `refresh` compares every bundle with its row, `rebuild` begins anew.
+    """Return the completed index of a store.
 
-    Nothing is written into the store or beside it, unless `keep`: then an object store's index is, too. Where none can
-    be kept, as without a home, it is made in memory. Raises `StoreUnavailable`.
+    `refresh`: compare every bundle with its row. `rebuild`: make the index anew. `keep`: also write the index of an
+    object store; otherwise nothing is written into the store. If the index cannot be kept on disk, as without a home
+    directory, it is made in memory. Raises `StoreUnavailable`.
     """
     if isinstance(store, LocalStore):
         return Index(store, _local(store, refresh=refresh, rebuild=rebuild))
@@ -219,7 +224,7 @@ def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connec
     if path is not None:
         try:
             db = connect(path)
-            of_root(db, root_of(store))
+            forget_other_root(db, folder_identity(store))
             if rebuild:
                 with db:
                     db.executescript("DELETE FROM runs; DELETE FROM folders")
@@ -252,7 +257,7 @@ def _objects(store: Any, *, refresh: bool, keep: bool) -> sqlite3.Connection:
 
 
 def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
-    """Bring the table of an object store up to date; return the rows of bundles that were read for it."""
+    """Complete the table of an object store; return the rows of the bundles that were read for it."""
     from runbundle.bundle.catalog.objects import new_rows
 
     if refresh:
@@ -275,7 +280,7 @@ def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row
 
 
 def _each(store: ArtifactStore, work: Callable[[T], Row], items: Sequence[T]) -> list[Row]:
-    """Read many: side by side where each is a round trip."""
+    """Return the rows of all items, in parallel if each takes a round trip."""
     if len(items) < 2 or not _is_object_store(store):
         return [work(item) for item in items]
     with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""Which bundles a store holds: their keys, found by listing and by nothing else."""
+"""Finding the keys of all bundles of a store by listing it."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -12,9 +12,10 @@ _MANY = 50
 
 
 def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> Iterator[str]:
-    """Yield the keys of all bundles, sorted: `<run_id>` and `<tenant>/<run_id>`. A folder of folders is a tenant's.
+    """Yield the keys of all bundles, sorted: `<run_id>` and `<tenant>/<run_id>`.
 
-    Keys that are `known`, from an index, are yielded if their folders are still there; they are not looked into.
+    A folder that contains only folders is that of a tenant. `known`: keys from an index; they are yielded without
+    looking into their folders, if those still exist.
     """
     # A link in the place of a run is no run, and is named as what it is: it is not for us to pass over in silence.
     firsts = sorted(first for first in {*store.list_dirs(), *_links(store, "")} if well_formed(first))

@@ -1,4 +1,4 @@
-"""Complete the index of a local store: what is in its folders and not in the table, or no longer there."""
+"""Completing the index of a local store from its folders."""
 
 import os
 import sqlite3
@@ -17,9 +17,10 @@ _FRESH_NS = 2_000_000_000  # a folder that changes twice within its clock's grai
 
 
 def complete(store: LocalStore, db: sqlite3.Connection, *, thorough: bool) -> None:
-    """Bring the table up to date. Folders whose times have not changed are not listed, unless `thorough`.
+    """Add new bundles to the table and delete removed ones. `thorough`: also compare every bundle with its row.
 
-    Folders in which there was no run.json are looked into each time: it comes without changing the folder above.
+    Without it a folder is listed only if its time has changed. Bundles without a run.json are checked each time, since
+    a seal does not change the time of the folder above. Raises `StoreUnavailable` if the store cannot be listed.
     """
     seen = dict(db.execute("SELECT path, changed FROM folders"))
     tenants = sorted({path for path in seen if path})

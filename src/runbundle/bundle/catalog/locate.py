@@ -1,13 +1,13 @@
-"""Find a run: by path, by id, by the beginning of its id, or as the last one."""
+"""Finding the bundle that a user names: by path, run id, beginning of a run id, or `@last`."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbundle.bundle.catalog.index import Index, Wanted, index_of
+from runbundle.bundle.catalog.index import Index, RunFilter, index_of
 from runbundle.bundle.catalog.keys import list_keys
-from runbundle.bundle.checks.sniff import is_folder_of_a_bundle, what_file, what_folder
+from runbundle.bundle.checks.describe import describe_file, describe_folder, is_folder_of_a_bundle
 from runbundle.bundle.reader import index_bytes, parse_index
 from runbundle.errors import BundleError, ConfigError, KeyNotFound, OddEntry
 from runbundle.format.layout import RUN
@@ -23,7 +23,7 @@ _BUNDLE = "a bundle is a folder with a run.json in it; a store of them is given 
 
 @dataclass(frozen=True)
 class Entry:
-    """One bundle of a store, as a listing sees it. `index` is None if it is not sealed or not readable."""
+    """A bundle in a listing: its key, its index, or the `problem` if it is unsealed or not readable."""
 
     key: str
     index: RunIndex | None
@@ -31,7 +31,7 @@ class Entry:
 
 
 def list_runs(store: ArtifactStore) -> Iterator[Entry]:
-    """Yield all bundles with their index, oldest key first. Reads every run.json."""
+    """Yield all bundles of a store in the order of their keys. Reads every run.json."""
     for key in list_keys(store):
         yield _entry(store, key)
 
@@ -50,8 +50,8 @@ def _entry(store: ArtifactStore, key: str) -> Entry:
 def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     """Return the store and key of the bundle that `run` names.
 
-    `run` is a path of a bundle's folder or of its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly
-    one id, or `@last`. Raises `KeyNotFound` that says what there is, and `ConfigError` for what can name nothing.
+    `run` is the path of a bundle's folder or its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly one
+    run id, or `@last`. Raises `KeyNotFound`, with a hint about similar runs, and `ConfigError` if `run` is not a name.
     """
     if not run.strip() or not run.isprintable() or len(run) > _MOST_CHARS:
         raise ConfigError("a run has to be named", hint="by its id, the beginning of it, a path, or @last")
@@ -69,7 +69,7 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
         if run == LAST:
             return store, _last(store, index)
         found = index.named(run)
-        count = index.count(Wanted())
+        count = index.count(RunFilter())
     finally:
         index.close()
     if len(found) == 1:
@@ -81,7 +81,7 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     if os.path.isdir(path):  # noqa: PTH112
         return _folder(path)
     if os.path.lexists(path):
-        raise KeyNotFound(f"{run} is {what_file(path)}; it is no bundle", hint=_BUNDLE)
+        raise KeyNotFound(f"{run} is {describe_file(path)}; it is no bundle", hint=_BUNDLE)
     hint = f"there are {count} runs in {store.url}; runbundle ls lists them" if count else f"{store.url} holds no runs"
     raise KeyNotFound(f"there is no run {run[:_SHOWN]}", hint=hint)
 
@@ -90,7 +90,7 @@ def _folder(path: Path) -> tuple[ArtifactStore, str]:
     """Return the store and key of a bundle's folder: of a tenant's, if the folder above has the tenant's name."""
     whole = path.resolve()
     if not is_folder_of_a_bundle(whole):
-        raise KeyNotFound(f"{path} is {what_folder(whole)}; it is no bundle", hint=_BUNDLE)
+        raise KeyNotFound(f"{path} is {describe_folder(whole)}; it is no bundle", hint=_BUNDLE)
     store = LocalStore(whole.parent)
     index = _entry(store, whole.name).index
     if index is not None and index.tenant_id and index.tenant_id == whole.parent.name:

@@ -1,9 +1,9 @@
-"""The index of an object store: objects beside it, out of the way of its keys, that any reader can do without.
+"""The index of an object store: objects under `.index`, beside the bundles. Readers also work without them.
 
-A seal adds one small object, `rows/<name>`; one seal in a hundred, and `runbundle index`, put them together in
-`packs/<digest>` and then remove what they have packed: first written, then removed, so that at every moment each row
-lies somewhere. Several that do so at once write rows twice, which does no harm: of a bundle's rows the one of its
-highest revision counts. Who reads writes nothing.
+Each seal adds one small object, `rows/<name>`. One seal in a hundred, and `runbundle index`, write all rows into one
+object, `packs/<digest>`, and then delete the objects that it replaces, so no row is ever missing. Several may do so at
+once; rows are then stored twice, and of the rows of one bundle that of the highest revision counts. Readers do not
+write.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import orjson
 
-from runbundle.bundle.catalog.rows import Row, row_from
+from runbundle.bundle.catalog.rows import Row, checked_row
 from runbundle.errors import AlreadyExists, KeyNotFound, StoreUnavailable
 from runbundle.format.canonical import sha256_hex
 from runbundle.store.objects.store import ObjectStore
@@ -22,7 +22,7 @@ _PACKED_EVERY = 100  # rows, by their names: no seal need know how many there ar
 
 
 def add_row(store: ObjectStore, row: Row) -> None:
-    """Add the row of a bundle that was just sealed: one request; now and then all rows are packed."""
+    """Add the row of a bundle that was just sealed, with one request; one call in a hundred also packs all rows."""
     data = orjson.dumps(tuple(row))
     name = sha256_hex(data)
     with contextlib.suppress(AlreadyExists):
@@ -32,18 +32,21 @@ def add_row(store: ObjectStore, row: Row) -> None:
 
 
 def pack(store: ObjectStore) -> None:
-    """Put all rows together into one object. Raises `KeyNotFound` if somebody else is doing so."""
+    """Pack all rows into one object. Raises `KeyNotFound` if another process is packing them."""
     names = list(store.beside("index").list())
     write_pack(store, _loaded(store, names), instead_of=names)
 
 
 def load_rows(store: ObjectStore) -> list[Row]:
-    """Return all rows. Some may be of bundles that are gone."""
+    """Return all rows. Some may belong to bundles that were removed."""
     return new_rows(store, ())[1]
 
 
 def new_rows(store: ObjectStore, seen: Container[str]) -> tuple[list[str], list[Row]]:
-    """Return the names of all objects of the index, and the rows in those that were not `seen`: none ever changes."""
+    """Return the names of all objects of the index, and the rows in those whose names are not in `seen`.
+
+    Objects never change once written. Raises `StoreUnavailable` if they are packed again and again meanwhile.
+    """
     for _ in range(5):
         names = list(store.beside("index").list())
         with contextlib.suppress(KeyNotFound):  # somebody has packed meanwhile: look again
@@ -66,13 +69,13 @@ def _rows_of(name: str, body: bytes) -> list[Row]:
     """Read one object of the index; none of a damaged one. A reader reads the bundles of what is missing again."""
     try:
         values = orjson.loads(gzip.decompress(body)) if name.startswith("packs/") else [orjson.loads(body)]
-        return [row for row in map(row_from, values) if row is not None]
+        return [row for row in map(checked_row, values) if row is not None]
     except (ValueError, TypeError, OSError, EOFError):
         return []
 
 
 def write_pack(store: ObjectStore, rows: list[Row], *, instead_of: list[str]) -> None:
-    """Write all rows as one object and remove those that it replaces."""
+    """Write all rows as one object, then delete the objects named in `instead_of`."""
     beside = store.beside("index")
     data = gzip.compress(orjson.dumps([tuple(row) for row in sorted(rows, key=lambda row: row.key)]), 6, mtime=0)
     name = f"packs/{sha256_hex(data)}"

@@ -1,4 +1,4 @@
-"""What an index knows of one bundle: a row, made from run.json, and the names of its tools and agents."""
+"""Rows of an index: the facts about one bundle that a listing shows, from run.json, and names of tools and agents."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,35 +23,35 @@ _SMALL = 8 * 1024 * 1024  # of larger files the names are looked up when they ar
 
 
 class Row(NamedTuple):
-    """One bundle of a store, as a listing shows it."""
+    """The row of one bundle."""
 
     key: str
-    """`<run_id>` or `<tenant>/<run_id>`."""
+    """Key of the bundle: `<run_id>` or `<tenant>/<run_id>`."""
     run_id: str
     problem: str = ""
-    """`unsealed`, or why run.json cannot be read; then most of the rest is empty."""
+    """Empty, `unsealed`, or the reason why run.json cannot be read. With a problem most other fields are empty."""
     started_at: str = ""
     duration_ns: str = ""
     status: str = ""
     state: str = ""
-    """Of its completeness."""
+    """State of its completeness."""
     user_id: str = ""
     session_id: str = ""
     tool_calls: int = 0
     model_calls: int = 0
     revision: int = 0
     text: str = ""
-    """What `--text` searches, in lower case: ids, models, the type of the error, names once they are known."""
+    """Text that `--text` searches, in lower case: ids, status, models, error type, and names once they are known."""
     tools: str | None = None
-    """Names of its tools, a line each, with a line end before and after; None if not known yet."""
+    """Names of its tools, each with a line end before and after; None if they are not known yet."""
     agents: str | None = None
-    """Likewise of its agents."""
+    """Names of its agents, likewise."""
     stamp: str = ""
-    """What its run.json looked like on disk: time and size."""
+    """Time, size and inode of its run.json on disk; empty if it is not on disk."""
 
 
-def row_from(values: Sequence[Any]) -> Row | None:
-    """Return the row that an index holds, None for what none can be: an index lies where others can write too."""
+def checked_row(values: Sequence[Any]) -> Row | None:
+    """Return the row with these values, or None if they do not form one: others may write to an index too."""
     if len(values) != len(Row._fields):
         return None
     row = Row(*values)
@@ -73,7 +73,7 @@ def row_from(values: Sequence[Any]) -> Row | None:
 
 
 def row_of(key: str, index: Mapping[str, Any], *, stamp: str = "") -> Row:
-    """Return the row of a bundle whose run.json says `index`."""
+    """Return the row of a bundle with the run.json `index`."""
     counts: Mapping[str, Any] = index.get("counts") or {}
     words = [key, *(index.get(f"{name}_id") for name in ("user", "session", "request"))]
     error: Mapping[str, Any] = index.get("error") or {}
@@ -97,12 +97,12 @@ def row_of(key: str, index: Mapping[str, Any], *, stamp: str = "") -> Row:
 
 
 def problem_row(key: str, problem: str) -> Row:
-    """Return the row of what is not a readable bundle."""
+    """Return the row of a bundle that is unsealed or not readable."""
     return Row(key, key.rpartition("/")[2], problem, tools="\n", agents="\n", text=key.lower())
 
 
 def with_names(row: Row, tools: Iterable[str], agents: Iterable[str]) -> Row:
-    """Return the row with the names of its tools and agents."""
+    """Return a row with the names of its tools and agents added."""
     lines = _lines(tools), _lines(agents)
     return row._replace(tools=lines[0], agents=lines[1], text=row.text + "".join(lines).lower())
 
@@ -111,8 +111,8 @@ def _lines(names: Iterable[str]) -> str:
     return "\n" + "".join(f"{name}\n" for name in sorted(set(names)))
 
 
-def names_of(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
-    """Return the names of tools and agents from the files of a bundle that is being sealed; None if they are large."""
+def names_in_files(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[str], set[str]] | None:
+    """Return the names of tools and agents from the files of a bundle that is being sealed; None above 8 MiB."""
     paths = [_path(index, TOOL_CALLS), _path(index, EVENTS)]
     bodies = [files[path] for path in paths if path in files]
     if len(bodies) < 2 or sum(e["bytes"] for e in index["files"] if e["path"] in paths) > _SMALL:
@@ -122,7 +122,7 @@ def names_of(files: Mapping[str, Body], index: Mapping[str, Any]) -> tuple[set[s
 
 
 def stored_names(store: ArtifactStore, key: str, index: Mapping[str, Any]) -> tuple[set[str], set[str]]:
-    """Return the names of tools and agents of a sealed bundle; reads its tool calls and events."""
+    """Return the names of tools and agents of a sealed bundle by reading its files; damaged files give none."""
     tools, agents = set[str](), set[str]()
     for name in (TOOL_CALLS, EVENTS):
         path = _path(index, name)
@@ -138,7 +138,7 @@ def stored_names(store: ArtifactStore, key: str, index: Mapping[str, Any]) -> tu
 
 
 def read_row(store: ArtifactStore, key: str) -> Row:
-    """Read run.json of one bundle and return its row. Raises `StoreUnavailable`."""
+    """Return the row of a bundle by reading its run.json. Raises `StoreUnavailable`."""
     from runbundle.bundle.reader import index_bytes, parse_index
 
     stamp = stamp_of(store, key)  # before it is read: if it changes meanwhile, that shows
@@ -153,8 +153,8 @@ def read_row(store: ArtifactStore, key: str) -> Row:
     return row_of(key, said.model_dump(mode="json", by_alias=True), stamp=stamp)
 
 
-def named_row(store: ArtifactStore, row: Row) -> Row:
-    """Return the row with the names looked up in the bundle."""
+def row_with_names(store: ArtifactStore, row: Row) -> Row:
+    """Return a row with the names of tools and agents read from its bundle."""
     try:
         return with_names(row, *stored_names(store, row.key, orjson.loads(store.get(f"{row.key}/{RUN}"))))
     except (KeyNotFound, orjson.JSONDecodeError):
@@ -162,7 +162,7 @@ def named_row(store: ArtifactStore, row: Row) -> Row:
 
 
 def stamp_of(store: ArtifactStore, key: str) -> str:
-    """Return what run.json of a bundle looks like on disk; empty if it is not there, or not on disk."""
+    """Return time, size and inode of a bundle's run.json; empty if it does not exist or is not on disk."""
     if not isinstance(store, LocalStore):
         return ""
     try:
@@ -173,7 +173,7 @@ def stamp_of(store: ArtifactStore, key: str) -> str:
 
 
 def batches(items: Sequence[T]) -> Iterator[list[T]]:
-    """Yield the items, so many at a time that a transaction is short and worth it."""
+    """Yield the items in lists of at most 500, the size of one transaction."""
     for start in range(0, len(items), _BATCH):
         yield list(items[start : start + _BATCH])
 

@@ -1,8 +1,8 @@
-"""What of a bundle follows from its events, field by field, and what only the seal knew.
+"""Two tables of fields: those that follow from events.jsonl, and those that only the seal knew.
 
-`verify` assembles a bundle again from its events.jsonl (`rederive`). A field that is derived must come out as it
-stands there. A field that is guarded is taken as it stands: the digest that run.json carries of itself is all that
-holds it, which tells damage, and no edit after which somebody has made that digest again.
+`verify` assembles a bundle again from its events.jsonl (`reassemble`). A derived field must come out as it is stored.
+A guarded field cannot be derived; only the digest that run.json contains of itself protects it. That digest reveals
+damage, but no edit after which somebody computed it again.
 """
 
 from typing import NamedTuple
@@ -11,11 +11,12 @@ from runbundle.format.layout import EVIDENCE, RUN, TOOL_CALLS
 
 
 class Guarded(NamedTuple):
-    """A field that cannot be derived."""
+    """A field that cannot be derived from the events."""
 
     why: str
+    """The reason why it cannot."""
     also: str = ""
-    """What else is asked of it."""
+    """The condition that verify checks instead, if there is one."""
 
 
 _RUN = """
@@ -54,24 +55,28 @@ DERIVED: dict[str, frozenset[str]] = {
     TOOL_CALLS: frozenset(_CALLS.split()),
     EVIDENCE: frozenset(_EVIDENCE.split()),
 }
-"""Fields that follow from events.jsonl by the rules of the version that `rules` names, by file."""
+"""Derived fields, by file. They follow from events.jsonl by the version of the rules that `rules` in run.json names."""
 
 TORN, MALFORMED, COLLIDED = "torn_lines", "malformed_records", "collided"
 GUARDED: dict[str, dict[str, Guarded]] = {
     RUN: {
-        "self_sha256": Guarded("it is the guard", "it is the digest of all the rest"),
-        f"completeness.dropped.{TORN}": Guarded("lines of a journal that could not be read left no event"),
-        f"completeness.dropped.{MALFORMED}": Guarded("records that none writes left no event, or less of one"),
-        f"completeness.dropped.{COLLIDED}": Guarded("the other records that claimed a span left no event"),
-        "completeness.late": Guarded("what came after the first seal looks like the rest", "0 in the first revision"),
-        "completeness.grace_s": Guarded("how long was waited left no event", "absent where no span is open"),
-        "versions.otel_sdk": Guarded("it is of the resource, which is no event", "derived if the run's span has it"),
-        "versions.semconv": Guarded("the schema URL of a scope is in no event"),
-        "redaction.masked": Guarded("what was masked before the seal left no event"),
-        "revision": Guarded("a bundle does not show how often it was sealed", "the revisions before it are kept"),
-        "supersedes": Guarded("it is of the revision before", "it is the digest of the run.json that is kept of that"),
+        "self_sha256": Guarded("it is the guard itself", "it is the digest of all other fields"),
+        f"completeness.dropped.{TORN}": Guarded("journal lines that could not be read left no event"),
+        f"completeness.dropped.{MALFORMED}": Guarded("malformed records left no event, or an incomplete one"),
+        f"completeness.dropped.{COLLIDED}": Guarded("further records that claimed the same span left no event"),
+        "completeness.late": Guarded("late records look like all others", "it is 0 in the first revision"),
+        "completeness.grace_s": Guarded("waiting leaves no event", "it is absent if no span is open"),
+        "versions.otel_sdk": Guarded(
+            "it is an attribute of the resource, which is in no event", "it is derived if the run's span has it"
+        ),
+        "versions.semconv": Guarded("the schema URL of a library is in no event"),
+        "redaction.masked": Guarded("masking before the seal leaves no event"),
+        "revision": Guarded("the events do not show how often the bundle was sealed", "the earlier revisions are kept"),
+        "supersedes": Guarded(
+            "it is the digest of the revision before", "it matches the run.json that is kept of that revision"
+        ),
     },
     TOOL_CALLS: {},
     EVIDENCE: {},
 }
-"""Fields of which the events say nothing, or not enough, by file; with why, and what is asked of them all the same."""
+"""Guarded fields, by file: the events do not determine them."""

@@ -1,4 +1,4 @@
-"""What verify asks of events.jsonl, line by line. Memory grows with the number of spans, not with their content."""
+"""The checks of verify on events.jsonl, line by line. Memory grows with the number of spans, not with their content."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -29,7 +29,7 @@ Add = Callable[..., None]
 
 
 class EventChecks:
-    """Checks over the stream of events of one bundle."""
+    """Checks on the events of one bundle. Call `event` or `malformed` for each line, then `finish`."""
 
     def __init__(self, add: Add, file: str) -> None:
         self._add = add
@@ -39,7 +39,7 @@ class EventChecks:
         self._logs = 0
         self._errors = 0
         self._traces: set[str] = set()
-        # Identities are bytes, and only what is not settled by what came before is kept: 120 bytes a span.
+        # Ids are kept as bytes; a span that is only mentioned is remembered until it is seen: about 120 bytes a span.
         self._spans: set[bytes] = set()
         self._mentioned: dict[bytes, int] = {}  # spans of events, by the first line that names them
         self._parents: list[tuple[int, bytes]] = []
@@ -50,20 +50,20 @@ class EventChecks:
         self._times = TimeChecks(add, file)
 
     def has_span(self, trace_id: str, span_id: str) -> bool:
-        """Tell whether a span has been seen."""
+        """Tell whether the span has been seen in the lines so far."""
         try:
             return _ids(trace_id, span_id) in self._spans
         except ValueError:
             return False
 
     def malformed(self, number: int, message: str, line: bytes, *, code: str = "RB102") -> None:
-        """Note a line that does not parse. What it holds may be a leak all the same."""
+        """Add a finding for a line that does not parse, and search it for credentials."""
         self._seen += 1
         self._add(code, message, file=self._file, line=number)
         self._credential(number, line)
 
     def event(self, number: int, event: dict[str, Any], line: bytes) -> bool:
-        """Check one event; return whether it is one."""
+        """Check one event; return False if it does not fit its model."""
         try:
             Event.model_validate(event)
         except ValidationError as error:
@@ -100,7 +100,7 @@ class EventChecks:
         return True
 
     def finish(self, index: RunIndex) -> None:
-        """Compare what was seen with what run.json says."""
+        """Compare the events with run.json. Call it once, after the last line."""
         self._times.finish(index)
         for number, parent in self._parents:
             if parent not in self._spans:
@@ -154,7 +154,7 @@ class EventChecks:
             self._ops[op] += 1
 
     def _unseen_parent(self, event: dict[str, Any]) -> bytes | None:
-        """Return a span's parent if it should be in the bundle and was not seen so far."""
+        """Return the ids of a span's parent if it must be in the bundle and has not been seen so far."""
         parent = event.get("parent_span_id")
         if not parent or event.get("remote_parent"):
             return None
@@ -170,7 +170,7 @@ class EventChecks:
 
 
 def holds_credential(value: Any) -> bool:
-    """Tell whether any text in a JSON value, keys included, has the public format of a credential."""
+    """Tell whether any text or key in a JSON value has the public format of a credential."""
     texts: list[str] = []
     pending = [value]
     while pending:

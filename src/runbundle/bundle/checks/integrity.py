@@ -1,25 +1,25 @@
-"""What verify asks of the files as bytes: that each is there and is what was sealed, in every revision."""
+"""The checks of verify on files as bytes: each must exist and be the one that was sealed, in every revision."""
 
 import hashlib
 import os
 
 import orjson
 
-from runbundle.bundle.checks.report import Report
+from runbundle.bundle.checks.report import ReportBuilder
 from runbundle.bundle.reader import index_bytes, parse_index
 from runbundle.errors import BundleError, KeyNotFound
 from runbundle.format.canonical import SELF, self_digest, sha256_hex, to_json_bytes
-from runbundle.format.layout import RUN, SEALED, file_at, is_folder, kept_run, name_of, revision_of
+from runbundle.format.layout import RUN, SEALED, earlier_run_path, file_at, is_folder, name_of, revision_of
 from runbundle.format.run import RULES, FileEntry, RunIndex
 from runbundle.store import ArtifactStore, LocalStore
 
 _CHUNK = 1_048_576
 
 
-def own_digest(data: bytes, index: RunIndex, report: Report) -> bool:
-    """Compare run.json with the digest that it carries, and its bytes with the canonical ones.
+def check_own_digest(data: bytes, index: RunIndex, report: ReportBuilder) -> bool:
+    """Check the digest that run.json contains of itself, and that its bytes are canonical.
 
-    Return whether it says by which rules it was assembled, and this version knows them.
+    Return whether run.json names rules of assembly that this version knows.
     """
     fields = orjson.loads(data)
     if index.self_sha256 is None and index.rules is None:
@@ -42,13 +42,13 @@ def own_digest(data: bytes, index: RunIndex, report: Report) -> bool:
     return False
 
 
-def superseded(store: ArtifactStore, key: str, index: RunIndex, report: Report) -> list[FileEntry]:
-    """Follow the chain of revisions back to the first; return the files that the earlier ones list."""
+def check_revisions(store: ArtifactStore, key: str, index: RunIndex, report: ReportBuilder) -> list[FileEntry]:
+    """Check the chain of revisions back to the first; return the files that the earlier ones list."""
     files: list[FileEntry] = []
     if index.revision < 1 or (index.revision == 1 and index.supersedes is not None):
         report.add("RB207", f"revision {index.revision} supersedes none", file=RUN)
     while index.revision > 1:
-        path = kept_run(index.revision - 1)
+        path = earlier_run_path(index.revision - 1)
         try:
             data = index_bytes(store, key, path)
             before = parse_index(data)
@@ -63,10 +63,12 @@ def superseded(store: ArtifactStore, key: str, index: RunIndex, report: Report) 
     return files
 
 
-def unlisted(store: ArtifactStore, key: str, index: RunIndex, data: bytes, extra: set[str], report: Report) -> None:
-    """Judge the files that no run.json lists, `data` being the one in front, by the table of the layout.
+def check_unlisted(
+    store: ArtifactStore, key: str, index: RunIndex, data: bytes, extra: set[str], report: ReportBuilder
+) -> None:
+    """Check the files that no run.json lists (`extra`) against the table of the layout. `data`: bytes of run.json.
 
-    A seal that was cut off before it replaced run.json, and a run.json that was put back, look alike: a warning.
+    An interrupted seal and a run.json that was put back to an earlier revision look the same, so both are a warning.
     """
     for entry in index.files:
         if (revision_of(entry.path) or 0) > index.revision:
@@ -75,16 +77,18 @@ def unlisted(store: ArtifactStore, key: str, index: RunIndex, data: bytes, extra
         file, number = file_at(path), revision_of(path)
         if file is None:
             report.add("RB203", "is not listed in run.json, and no file of a bundle", file=path)
-        elif file.seal == "outside" or (number is not None and path == kept_run(number) and number < index.revision):
+        elif file.seal == "outside" or (
+            number is not None and path == earlier_run_path(number) and number < index.revision
+        ):
             continue
         elif number is None:
             elsewhere = any(name_of(entry.path) == path for entry in index.files)
             report.add("RB208" if elsewhere else "RB203", "is not listed in run.json", file=path)
-        elif path == kept_run(number) and (number > index.revision or _differs(store, f"{key}/{path}", data)):
+        elif path == earlier_run_path(number) and (number > index.revision or _differs(store, f"{key}/{path}", data)):
             report.add("RB214", f"is as late as run.json, which is revision {index.revision}, or later", file=path)
         elif number > index.revision + 1:
             report.add("RB214", f"is later than run.json, which is revision {index.revision}", file=path)
-        elif number > index.revision or path == kept_run(number):
+        elif number > index.revision or path == earlier_run_path(number):
             report.add("RB215", f"is of revision {index.revision + 1}, which run.json is not", file=path)
         else:
             report.add("RB208", "is not listed in run.json", file=path)
@@ -97,8 +101,8 @@ def _differs(store: ArtifactStore, key: str, data: bytes) -> bool:
         return True
 
 
-def strays(store: ArtifactStore, key: str, report: Report) -> None:
-    """Find in a bundle's folder what no listing shows: what is no regular file, dot files, and odd folders."""
+def check_strays(store: ArtifactStore, key: str, report: ReportBuilder) -> None:
+    """Find entries that no listing shows: links and the like, files that begin with a dot, and unknown folders."""
     odd = {path[len(key) + 1 :]: kind for path, kind in store.odd(f"{key}/")}
     for path, kind in odd.items():
         report.add("RB230", f"is {kind}; it was not opened", file=path)
@@ -125,8 +129,11 @@ def strays(store: ArtifactStore, key: str, report: Report) -> None:
                 report.add("RB203", "is no folder of a bundle", file=path)
 
 
-def is_unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: Report) -> bool:
-    """Compare one file with its entry: missing, modified, truncated, torn and grown are told apart."""
+def is_unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: ReportBuilder) -> bool:
+    """Compare one file with its entry in run.json; return whether it is unchanged.
+
+    Missing, modified, truncated, torn and grown files have findings of their own. `present`: paths that exist.
+    """
     if name_of(entry.path) not in SEALED or file_at(entry.path) is None:
         report.add("RB203", "is listed in run.json, and no file that is sealed", file=entry.path)
     if entry.path not in present:

@@ -1,4 +1,4 @@
-"""Findings of `verify` as they are made, and the report that they become."""
+"""Collecting the findings of `verify` and building its report."""
 
 from collections import Counter
 from typing import Any, Literal
@@ -11,8 +11,8 @@ _QUICK: tuple[Dimension, ...] = ("integrity", "completeness")
 _LIMIT_PER_CODE = 50  # of each kind, so that many of one kind cannot crowd out another
 
 
-class Report:
-    """Findings as they are made."""
+class ReportBuilder:
+    """The findings so far, at most 50 of each code, and counts of files and bytes."""
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -22,13 +22,13 @@ class Report:
         self.bytes = 0
 
     def add(self, code: str, message: str, *, file: str | None = None, line: int | None = None) -> None:
-        """Add a finding; its severity and dimension are the catalogue's."""
+        """Add a finding. The catalogue gives its severity and dimension."""
         self.made[code] += 1
         if self.made[code] <= _LIMIT_PER_CODE:
             self.findings.append(_finding(code, message, file, line))
 
     def close(self) -> None:
-        """Say of which kinds there were more than are listed."""
+        """Add one finding for each code that was found more than 50 times, with the number of the others."""
         for code, count in sorted(self.made.items()):
             if count > _LIMIT_PER_CODE:
                 self.findings.append(_finding(code, f"and {count - _LIMIT_PER_CODE} more like these"))
@@ -42,11 +42,11 @@ def _finding(code: str, message: str, file: str | None = None, line: int | None 
 LIMITS = (
     "not proven: that nobody wrote all of it anew, digests included; that takes a digest kept elsewhere, or a signature"
 )
-"""What no check of a single bundle can tell."""
+"""Statement of what checking a single bundle cannot prove."""
 
 
-def finished(report: Report, run_id: str, *, quick: bool = False) -> VerifyReport:
-    """Close the report. `quick`: the contents of the files were not looked into."""
+def finished_report(report: ReportBuilder, run_id: str, *, quick: bool = False) -> VerifyReport:
+    """Return the finished report with its verdict. `quick`: the content of the files was not checked."""
     report.close()
     outcomes: dict[Dimension, Literal["pass", "warn", "fail", "skipped"]] = {
         dimension: "pass" if dimension in _QUICK or not quick else "skipped" for dimension in DIMENSIONS

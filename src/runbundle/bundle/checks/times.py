@@ -1,4 +1,4 @@
-"""What verify asks of times and ids: whether they are possible. Memory grows with what is not in order, no more."""
+"""The checks of verify on times and ids. Memory grows only with the number of spans that precede their parents."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,13 +12,13 @@ Add = Callable[..., None]
 
 _YEAR_S = 365 * 86_400  # milliseconds given as nanoseconds lie decades away; a run may be resumed after months
 _SAME_CLOCK_NS = 1_000_000
-"""How much earlier than its parent a span may begin: a clock steps a little."""
+"""Nanoseconds by which a span may begin before its parent in the same process, since clocks step a little."""
 _OTHER_CLOCK_NS = 1_000_000_000
-"""The same, for the first span of another process, which may run on another machine."""
+"""The same for the first span of another process, which may run on another machine."""
 
 
 class TimeChecks:
-    """Findings RB310 and RB311 over the stream of events of one bundle, in their order: by time."""
+    """Checks that give the findings RB310 and RB311. Lines must come in the order of events.jsonl, then `finish`."""
 
     def __init__(self, add: Add, file: str) -> None:
         self._add = add
@@ -28,7 +28,7 @@ class TimeChecks:
         self._awaited: dict[bytes, tuple[int, int]] = {}
 
     def line(self, number: int, event: dict[str, Any], time_ns: int) -> None:
-        """Check what any line says."""
+        """Check the time of any line, and whether its record was coerced."""
         if not self._first[1]:
             self._first = time_ns, number
         self._last = time_ns, number
@@ -41,7 +41,7 @@ class TimeChecks:
                 self._say("RB310", number, "a time was none between 1970 and 2262, and another stands in its place")
 
     def started(self, number: int, event: dict[str, Any], ids: bytes, time_ns: int, parent: bytes | None) -> None:
-        """Check the beginning of a span; `parent` is one that has not begun so far, though it is said to be here."""
+        """Check the start of a span. `parent`: ids of its parent if that must be in the bundle and is yet to begin."""
         if not (any(ids[:16]) and any(ids[16:])):
             self._say("RB310", number, "a span's id, or that of its trace, is zero")
         deadline_ns, child = self._awaited.pop(ids, (time_ns, number))
@@ -53,7 +53,7 @@ class TimeChecks:
             self._await(parent, time_ns + (_SAME_CLOCK_NS if same_clock else _OTHER_CLOCK_NS), number)
 
     def ended(self, number: int, event: dict[str, Any], time_ns: int, parent: bytes | None, *, begun: bool) -> None:
-        """Check the end of a span; `parent` as above."""
+        """Check the end of a span. `parent` as for `started`; `begun`: whether the span has begun."""
         attributes = event["attributes"]
         # As above: the first span of another process says how many it started, and may have been given a lane.
         same_clock = own.LANE in attributes and own.SPANS_STARTED not in attributes
@@ -63,7 +63,7 @@ class TimeChecks:
             self._await(parent, time_ns, number)
 
     def finish(self, index: RunIndex) -> None:
-        """Compare what was seen with when the run says it was."""
+        """Compare the first and last time with the run's times in run.json."""
         began, ended = _seconds(index.started_at), _seconds(index.ended_at)
         if began is not None and self._first[1] and began - self._first[0] // 1_000_000_000 > _YEAR_S:
             self._say("RB310", self._first[1], "a time lies more than a year before the run began")

@@ -1,1 +1,1 @@
-"""What happens to a bundle after its seal: it is held, removed, copied."""
+"""Custody of sealed bundles: legal holds, removal, and copies between stores."""

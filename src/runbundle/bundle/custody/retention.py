@@ -16,22 +16,22 @@ _MOST_HOLD_BYTES = 1_048_576
 _UNITS = {"h": 3600, "d": 86_400, "w": 604_800}
 
 
-class Verdict(NamedTuple):
-    """What retention says of one bundle."""
+class PlanItem(NamedTuple):
+    """The plan for one bundle: whether it is removed."""
 
     key: str
     action: str
-    """`remove`, or why not: `recent`, `last`, `held`, `unsealed`, `unreadable`, or `odd`: something lies in it that is
-    no file of a store, so that it is not ours alone to remove."""
+    """`remove`, or the reason why it is kept: `recent`, `last` (one of the newest), `held`, `unsealed`, `unreadable`,
+    or `odd` (it contains an entry that is no regular file)."""
     ended_at: str = ""
     bytes: int = 0
-    """Of the files that run.json lists."""
+    """Size of the files that run.json lists, in bytes."""
     problem: str = ""
-    """What is odd in it, or why it cannot be read."""
+    """The odd entry, or the reason why the bundle cannot be read."""
 
 
 def parse_age(text: str) -> timedelta:
-    """Read an age such as `36h`, `30d` or `8w`. Raises `ConfigError`."""
+    """Parse an age such as `36h`, `30d` or `8w`. Raises `ConfigError`."""
     number, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not (number.isascii() and number.isdigit()) or int(number) > 100_000:
         raise ConfigError(f"{text!r} is not an age", hint="a number and h, d or w, as in 36h, 30d, 8w")
@@ -40,25 +40,26 @@ def parse_age(text: str) -> timedelta:
 
 def plan(
     store: ArtifactStore, *, older_than: timedelta | None, keep_last: int, now: datetime | None = None
-) -> list[Verdict]:
-    """Return what may be removed and what may not, the newest first.
+) -> list[PlanItem]:
+    """Return for each bundle whether it is to be removed, the newest first. Removes nothing.
 
-    A bundle may go if its run ended before `now - older_than` (with None: whenever) and it is not one of the
-    `keep_last` newest, nor held. What is not sealed, or not readable, never goes: it may be all there is of a run.
+    A bundle is removed if its run ended before `now - older_than` (with None: at any time), it is not one of the
+    `keep_last` newest, and it is not on hold. Unsealed and unreadable bundles are kept, since they may be the only
+    record of a run; one whose removal was interrupted is removed.
     """
     before = (now or datetime.now(UTC)) - (older_than or timedelta(0))
     sealed: list[tuple[datetime, Entry]] = []
-    verdicts: list[Verdict] = []
+    verdicts: list[PlanItem] = []
     for entry in list_runs(store):
         if entry.index is None:
             left_over = entry.problem == "unsealed" and store.exists(f"{entry.key}/{REMOVING}")
             other = "unsealed" if entry.problem == "unsealed" else "unreadable"
             problem = entry.problem if other == "unreadable" else ""
-            verdicts.append(Verdict(entry.key, "remove" if left_over else other, problem=problem))
+            verdicts.append(PlanItem(entry.key, "remove" if left_over else other, problem=problem))
         else:
             sealed.append((datetime.fromisoformat(entry.index.ended_at), entry))
     sealed.sort(key=lambda found: (found[0], found[1].key), reverse=True)
-    chosen: list[Verdict] = []
+    chosen: list[PlanItem] = []
     for place, (ended, entry) in enumerate(sealed):
         assert entry.index is not None
         action = "last" if place < keep_last else "recent" if ended >= before else "remove"
@@ -67,15 +68,15 @@ def plan(
         odd = next(store.odd(f"{entry.key}/"), None) if action == "remove" else None
         problem = f"{odd[0]} is {odd[1]}" if odd else ""
         size = sum(f.bytes for f in entry.index.files)
-        chosen.append(Verdict(entry.key, "odd" if odd else action, entry.index.ended_at, size, problem))
+        chosen.append(PlanItem(entry.key, "odd" if odd else action, entry.index.ended_at, size, problem))
     return chosen + verdicts
 
 
 def remove(store: ArtifactStore, key: str) -> bool:
-    """Remove one bundle; False if it is held, or was put on hold since the plan was made.
+    """Remove one bundle; return False and keep it if it is on hold.
 
-    run.json goes first, so that no reader ever sees a bundle with files missing. A removal that is cut off is
-    finished by the next one.
+    run.json is deleted first, so no reader sees a sealed bundle with missing files. The next `gc` finishes a removal
+    that was interrupted.
     """
     if hold_of(store, key) is not None:
         return False

@@ -1,9 +1,9 @@
-"""Copy bundles between stores: files first, run.json last, so that a cut-off copy is unsealed and can be resumed.
+"""Copying bundles between stores. run.json is copied last, so an interrupted copy is unsealed and can be resumed.
 
-Nothing at the destination is overwritten. What is there with the same bytes is not sent again; what is there with
-other bytes is a clash, which is reported before anything is written. Every file is checked against run.json on its
-way: a damaged bundle is not spread. Which files go along is said by the table of the layout; a legal hold does, and
-one that is at the destination already stays as it is. What is no file of a bundle stays behind.
+No file at the destination is overwritten. A file that is there with the same bytes is not sent again; one with other
+bytes is a clash, which is reported before anything is written. Each file is checked against run.json, so damage is not
+copied. The table of the layout says which files are copied: a legal hold is, and a hold at the destination stays as it
+is. Entries that are no files of a bundle are not copied.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, Literal, cast
 
-from runbundle.bundle.catalog.index import noted
+from runbundle.bundle.catalog.index import add_to_index
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
 from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
@@ -26,56 +26,56 @@ from runbundle.store.url import canonical_url
 
 Outcome = Literal["copied", "present", "updated", "older", "unsealed", "clash", "damaged"]
 Progress = Callable[[str, int, int], None]
-"""Called with a run's key, the bytes of it that are done, and how many there are."""
+"""A function that is called with a bundle's key, the number of bytes copied so far, and their total."""
 
 _CHUNK = 1_048_576
 _IN_MEMORY = 16 * 1024 * 1024  # a larger file waits on disk until its digest is known
 
 
 @dataclass
-class Copied:
-    """What became of one bundle."""
+class CopyResult:
+    """The result of copying one bundle."""
 
     key: str
-    """The bundle."""
+    """Key of the bundle."""
     outcome: Outcome
-    """`copied`, `present` (all was there), `updated` (run.json was replaced by a newer revision), `older` (the
-    destination has a newer revision), `unsealed` (at the source), `clash` or `damaged`; the last three change nothing
-    that was sealed."""
+    """`copied`, `present` (everything was there already), `updated` (a newer revision replaced run.json), `older` (the
+    destination has a newer revision), `unsealed` (at the source), `clash` (the destination has other bytes) or
+    `damaged` (at the source). After the last three, sealed bundles at the destination are unchanged."""
     files: int = 0
-    """Files that were sent."""
+    """Number of files that were sent."""
     bytes: int = 0
-    """Bytes that were sent."""
+    """Number of bytes that were sent."""
     problems: list[str] = field(default_factory=list[str])
-    """What clashed, or is damaged: file and reason."""
+    """The files that clashed or are damaged, each with a reason."""
     left_out: list[str] = field(default_factory=list[str])
-    """What lies in the bundle at the source and is no file of a store, such as a link. It is never copied."""
+    """Entries of the bundle at the source that are no regular files, such as links. They are never copied."""
 
 
-def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Progress | None = None) -> Copied:
-    """Copy one bundle under the same key.
+def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Progress | None = None) -> CopyResult:
+    """Copy one bundle to the same key of another store. Idempotent; faults of the bundle are results, not exceptions.
 
-    A newer revision at the source replaces the destination's run.json, if that is one that it supersedes. Raises
-    `StoreUnavailable` if either store cannot be used; what was copied until then is not sent again.
+    A newer revision at the source replaces the run.json of the destination if it supersedes that. Raises
+    `StoreUnavailable` if either store cannot be used; files that were copied until then are not sent again.
     """
     try:
         data = index_bytes(source, key)
     except OddEntry as error:
-        return Copied(key, "damaged", problems=[error.message])
+        return CopyResult(key, "damaged", problems=[error.message])
     except KeyNotFound:
-        return Copied(key, "unsealed")
+        return CopyResult(key, "unsealed")
     try:
         index = parse_index(data)
     except BundleError as error:
-        return Copied(key, "damaged", problems=[error.message])
-    result = Copied(key, "copied", left_out=[f"{p[len(key) + 1 :]} is {kind}" for p, kind in source.odd(f"{key}/")])
+        return CopyResult(key, "damaged", problems=[error.message])
+    result = CopyResult(key, "copied", left_out=[f"{p[len(key) + 1 :]} is {kind}" for p, kind in source.odd(f"{key}/")])
     old = _get(target, f"{key}/{RUN}")
     if old is not None and old != data:
         verdict = _succession(source, target, key, index, data, old)
         if verdict == "older":
-            return _with_hold(source, target, key, Copied(key, "older"))
+            return _with_hold(source, target, key, CopyResult(key, "older"))
         if verdict == "clash":
-            return Copied(key, "clash", problems=["run.json: another run is sealed under this id"])
+            return CopyResult(key, "clash", problems=["run.json: another run is sealed under this id"])
         result.outcome = "updated"
     names, listed = _files(source, key, index)
     there = {name[len(key) + 1 :] for name in target.list(f"{key}/")}
@@ -104,12 +104,12 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
         result.outcome = "present"
     elif old != data:
         result.files, result.bytes = result.files + 1, result.bytes + len(data)
-        noted(target, key, data)
+        add_to_index(target, key, data)
     return result
 
 
-def apart(source: ArtifactStore, target: ArtifactStore) -> None:
-    """Raise `ConfigError` if two stores are one, or one lies within the other: a copy would be copied again."""
+def require_apart(source: ArtifactStore, target: ArtifactStore) -> None:
+    """Raise `ConfigError` if two stores are the same or one is within the other: a copy would be copied again."""
     here, there = canonical_url(source.url), canonical_url(target.url)
     if here == there == "memory://":
         return
@@ -121,8 +121,8 @@ def apart(source: ArtifactStore, target: ArtifactStore) -> None:
         raise ConfigError(f"the source and the destination {how}", hint="name two stores that have nothing in common")
 
 
-def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: Copied) -> Copied:
-    """Take a hold along to a bundle that otherwise stays as it is."""
+def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: CopyResult) -> CopyResult:
+    """Copy the hold to a bundle that otherwise stays as it is."""
     data = _get(source, f"{key}/{HOLD}")
     if data is not None and not target.exists(f"{key}/{HOLD}"):
         with contextlib.suppress(AlreadyExists):
@@ -132,8 +132,8 @@ def _with_hold(source: ArtifactStore, target: ArtifactStore, key: str, result: C
     return result
 
 
-def _stays(target: ArtifactStore, key: str, result: Copied) -> bool:
-    """Tell whether no removal can have passed over a hold that was just put there: each leaves a mark first."""
+def _stays(target: ArtifactStore, key: str, result: CopyResult) -> bool:
+    """Tell whether a hold that was just put there holds: no removal, which first leaves a mark, is at work."""
     if target.exists(f"{key}/{REMOVING}"):
         result.outcome = "clash"
         result.problems.append(f"{HOLD}: the bundle is being removed there")
@@ -146,15 +146,15 @@ def _merged(name: str) -> bool:
     return kind is not None and kind.merged
 
 
-def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[Copied]:
-    """Copy every bundle of `source`, one after the other; yield what became of each."""
+def copy_all(source: ArtifactStore, target: ArtifactStore, *, progress: Progress | None = None) -> Iterator[CopyResult]:
+    """Copy every bundle of `source`, one after the other; yield each result."""
     for key in list_keys(source):
         yield copy(source, key, target, progress=progress)
 
 
 def _send(
     source: ArtifactStore, target: ArtifactStore, key: str, names: list[str], listed: dict[str, FileEntry],
-    result: Copied, progress: Progress | None,
+    result: CopyResult, progress: Progress | None,
 ) -> None:  # fmt: skip
     sizes = {name: listed[name].bytes if name in listed else source.size(f"{key}/{name}") for name in names}
     for name in names:
@@ -264,11 +264,11 @@ def _came_after(store: ArtifactStore, key: str, newer: RunIndex, older: RunIndex
 
 
 class _Counted(io.RawIOBase):
-    """A file that tells how far it has been read."""
+    """A file that calls a function with its position after each read."""
 
-    def __init__(self, file: BinaryIO, told: Callable[[int], None]) -> None:
+    def __init__(self, file: BinaryIO, report: Callable[[int], None]) -> None:
         super().__init__()
-        self._file, self._told = file, told
+        self._file, self._report = file, report
 
     def readable(self) -> bool:
         return True
@@ -279,5 +279,5 @@ class _Counted(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int:
         chunk = self._file.read(len(buffer))
         buffer[: len(chunk)] = chunk
-        self._told(self._file.tell())
+        self._report(self._file.tell())
         return len(chunk)

@@ -1,4 +1,4 @@
-"""`runbundle contracts`."""
+"""`runbundle contracts`: check, explain and propose tool contracts."""
 
 import sys
 from collections import Counter
@@ -28,10 +28,12 @@ def command() -> None:
 @format_option()
 @reports_errors
 def lint(files: tuple[str, ...], format_: str) -> None:
-    """Look for mistakes in files of contracts: what keeps too much, repeats another rule, or is not checked.
+    """Find mistakes in contract files: rules that keep too much, repeat another rule, or match nothing.
 
-    Codes are RC101 to RC107; `runbundle explain` has each. RC106 only tells which properties no rule names; it is no
-    warning. Exit codes: 0 no warnings, 1 warnings, 2 a file is missing or holds no contracts.
+    Findings have the codes RC101 to RC107; runbundle explain CODE describes each. RC106 lists properties without a
+    rule and is no warning.
+
+    Exit codes: 0 no warnings; 1 warnings; 2 a file is missing or has no contracts.
     """
     from runbundle.cli.render import plural, table
     from runbundle.contracts.files import load_contracts
@@ -69,21 +71,21 @@ def lint(files: tuple[str, ...], format_: str) -> None:
 @click.argument("payload", metavar="PAYLOAD")
 @click.option(
     "--contracts", "files", multiple=True, type=click.Path(), envvar="RUNBUNDLE_CONTRACTS", show_envvar=True,
-    metavar="FILE", help="A file of contracts; may be given more than once.",
+    metavar="FILE", help="A contract file; may be given more than once.",
 )  # fmt: skip
 @click.option(
     "--target", type=click.Choice(["input", "output", "error"]), default="input", show_default=True,
-    help="What the payload is: arguments, a result, or the message of an error.",
+    help="The kind of payload: the arguments, the result, or the error message.",
 )  # fmt: skip
 @format_option()
 @reports_errors
 def explain(tool: str, payload: str, files: tuple[str, ...], target: "Target", format_: str) -> None:
-    """Show which rule of a contract decides each value of a payload, and what is left of the payload.
+    """Show which rule decides each value of a payload, and what a bundle would keep of the payload.
 
-    TOOL is the name of a tool. PAYLOAD is a file with one JSON value, or - for standard input. Values that are withheld
-    are not printed; the names of fields are, for the file is yours, but for those that are credentials themselves.
-    Digests are made with a key that is thrown away. Exit codes: 0; 2 for an unknown tool, a file that is missing or
-    not JSON.
+    TOOL is the name of a tool. PAYLOAD is a file with one JSON value, or - for standard input. Withheld values are not
+    printed. Names of fields are printed, unless a name is itself a credential. Digests are made with a temporary key.
+
+    Exit codes: 0 done; 2 the tool is unknown, or a file is missing or not JSON.
     """
     import orjson
 
@@ -106,23 +108,25 @@ def explain(tool: str, payload: str, files: tuple[str, ...], target: "Target", f
         [[row.path or "(whole)", row.action, row.data_class, _decided_by(row)] for row in rows],
     )
     say()
-    say("What is recorded:")
+    say("A bundle keeps:")
     click.echo(printable_json(orjson.dumps(redacted, option=orjson.OPT_INDENT_2).decode()))
 
 
 @command.command("init", epilog="Example: runbundle contracts init --from tools.json > contracts.json")
 @click.option(
-    "--from", "source", default="-", show_default=True, metavar="FILE", help="What to read; - is standard input."
+    "--from", "source", default="-", show_default=True, metavar="FILE", help="File to read; - is standard input."
 )
-@click.option("--tool", metavar="NAME", help="FILE holds payloads that this tool was called with.")
+@click.option("--tool", metavar="NAME", help="FILE contains arguments of calls of this tool.")
 @format_option()
 @reports_errors
 def init(source: str, tool: str | None, format_: str) -> None:
-    """Propose contracts, as a file that configure() and the other commands read.
+    """Propose contracts and print them as a file that configure() and the other commands read.
 
-    FILE is JSON or JSON lines: definitions of tools as OpenAI, Anthropic or MCP (tools/list) have them, or with
-    --tool the arguments of calls. Properties named like credentials get a rule, the rest stays masked until you give
-    it one. No value of a payload is printed. Exit codes: 0; 2 if FILE is missing or holds something else.
+    FILE is JSON or JSON lines: tool definitions of OpenAI, Anthropic or MCP (tools/list), or with --tool the arguments
+    of calls. Properties that are named like credentials get a rule; all others stay masked until you give them one. No
+    value of a payload is printed.
+
+    Exit codes: 0 done; 2 FILE is missing or has another content.
     """
     from runbundle.contracts.derive import contracts_from_tools
     from runbundle.contracts.propose import propose

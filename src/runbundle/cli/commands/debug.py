@@ -1,4 +1,4 @@
-"""`runbundle debug`."""
+"""`runbundle debug`: read or remove the raw content that debug mode kept."""
 
 import click
 
@@ -8,20 +8,22 @@ from runbundle.cli.printing import say
 
 @click.group("debug", epilog="Example: runbundle debug show @last")
 def command() -> None:
-    """Read or remove the raw content that debug mode has kept in its encrypted vault."""
+    """Read or remove the raw content that debug mode kept in its encrypted vault."""
 
 
 @command.command("show", epilog="Example: RUNBUNDLE_VAULT_KEY_FILE=vault.key runbundle debug show @last --span 6a2a")
 @run_argument
-@click.option("--span", "span_id", default="", metavar="ID", help="Only the span whose id begins so.")
+@click.option("--span", "span_id", default="", metavar="ID", help="Show only spans whose id begins with this.")
 @store_option
 @format_option()
 @reports_errors
 def show(run: str, span_id: str, store_url: str, format_: str) -> None:
-    """Print the raw content of a run: prompts, outputs, payloads.
+    """Print the raw content of a run: prompts, outputs and payloads.
 
-    Needs the vault's key in RUNBUNDLE_VAULT_KEY or RUNBUNDLE_VAULT_KEY_FILE. Mind who can see the terminal and its
-    history. Exit codes: 0 done, 2 no such run or no key, 4 the vault was altered or is under another key.
+    RUNBUNDLE_VAULT_KEY or RUNBUNDLE_VAULT_KEY_FILE must give the key of the vault. Consider who can see your terminal
+    and its history.
+
+    Exit codes: 0 done; 2 no such run, or no key; 4 the vault was altered or has another key.
     """
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.errors import MalformedBundle
@@ -48,11 +50,11 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
 
 
 @command.command("purge", epilog="Example: runbundle debug purge --all")
-@click.option("--all", "everything", is_flag=True, help="Remove what has not expired, too.")
+@click.option("--all", "everything", is_flag=True, help="Also remove content that has not expired.")
 @store_option
 @reports_errors
 def purge_(everything: bool, store_url: str) -> None:
-    """Remove from the vault what has expired. Every start in debug mode does the same."""
+    """Remove expired content from the vault. Each start of a program in debug mode does the same."""
     from runbundle.store.places import vault_of
     from runbundle.vault.files import purge
 

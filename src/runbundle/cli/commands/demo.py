@@ -1,4 +1,4 @@
-"""`runbundle demo`."""
+"""`runbundle demo`: record an offline agent and verify its bundle."""
 
 from typing import TYPE_CHECKING
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 @format_option()
 @reports_errors
 def command(store_url: str, format_: str) -> None:
-    """Run a small offline agent, seal its bundle and verify it. Needs no key and no network.
+    """Run a small offline agent, seal its bundle, and verify it. It needs no key and no network.
 
-    Exit code: that of the verification.
+    Exit codes: those of runbundle verify.
     """
     from runbundle.bundle.verify import verify
     from runbundle.cli.commands.verify import exit_code, print_report

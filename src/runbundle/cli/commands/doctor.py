@@ -1,4 +1,4 @@
-"""`runbundle doctor`."""
+"""`runbundle doctor`: check the set-up of telemetry, store and spool."""
 
 import os
 from pathlib import Path
@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 @click.option(
     "--app",
     metavar="MODULE:CALLABLE",
-    help="Import this and call it, so that the application sets its telemetry up, then look at the result.",
+    help="Import and call this function, which sets up the application's telemetry, and check the result.",
 )
 @reports_errors
 def command(store_url: str, format_: str, app: str | None) -> None:
-    """Check that nothing raw leaves this set-up and that runs will be recorded.
+    """Check that runs will be recorded and that no raw content leaves this set-up.
 
-    Looks at the OTEL_* variables, the store, the key of digests, and the spool: what it stands on, what waits in it,
-    and what processes have noted there as lost; with --app at the processors, exporters and sampler of the tracer
-    provider, too. Exit code: 0 if all is well, or there are only notes; 1 otherwise.
+    doctor checks the OTEL_* variables, the store, the digest key, and the spool: its file system, runs that wait in
+    it, and losses that processes counted there. With --app it also checks the processors, exporters and sampler of
+    the application's tracer provider.
+
+    Exit codes: 0 no findings, or only notes; 1 findings.
     """
     from runbundle.cli.commands.doctor_spool import spool_findings
     from runbundle.otel.inspection.doctor import diagnose_environment, diagnose_key, diagnose_provider, diagnose_secrets

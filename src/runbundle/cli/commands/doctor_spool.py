@@ -1,4 +1,4 @@
-"""What `runbundle doctor` finds in and under the spool."""
+"""The findings of `runbundle doctor` about the spool: its disk, waiting runs, and counted losses."""
 
 import time
 from collections import defaultdict
@@ -25,9 +25,10 @@ _NOTES = ("live", "waiting", "part")
 
 
 def spool_findings(store_url: str, *, writable: bool) -> "list[Diagnosis]":
-    """Look at the spool of a store: its ground, what waits in it, and what was lost. `writable`: whether the store is.
+    """Return findings about the spool of a store: its file system, its waiting runs, and its losses.
 
-    If it is not, nothing is said of a spool that is not either: it mostly lies in it.
+    `writable`: whether the store can be written. If it cannot, an unwritable spool is not reported again, since the
+    spool mostly lies in the store. Makes no file or folder that stays.
     """
     from runbundle.errors import StoreError
     from runbundle.recording.probe import probe

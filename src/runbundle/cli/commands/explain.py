@@ -1,4 +1,4 @@
-"""`runbundle explain`."""
+"""`runbundle explain`: the meaning and the remedy of a code or rule."""
 
 import textwrap
 
@@ -13,7 +13,13 @@ from runbundle.cli.printing import say
 @format_option()
 @reports_errors
 def command(code: str | None, format_: str) -> None:
-    """Explain a code of a finding or of `contracts lint`, or a rule that a receipt names; without one, list all."""
+    """Print the meaning and the remedy of a code or rule.
+
+    CODE is the code of a finding (RB201), a code of contracts lint (RC101), or a rule that a receipt names (content).
+    Without CODE all of them are listed.
+
+    Exit codes: 0 done; 2 there is no such code.
+    """
     from runbundle.cli.render import width
     from runbundle.errors import ConfigError
     from runbundle.format.findings import FINDINGS

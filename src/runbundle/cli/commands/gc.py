@@ -1,4 +1,4 @@
-"""`runbundle gc`."""
+"""`runbundle gc`: remove old bundles."""
 
 import click
 
@@ -8,21 +8,22 @@ from runbundle.errors import ConfigError
 
 
 @click.command("gc", epilog="Example: runbundle gc --older-than 30d --keep-last 100 --dry-run")
-@click.option("--older-than", "age", metavar="AGE", help="Only runs that ended longer ago than this: 36h, 30d, 8w.")
-@click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the N newest anyway.")
-@click.option("--dry-run", is_flag=True, help="Say what would be removed, and remove nothing.")
+@click.option(
+    "--older-than", "age", metavar="AGE", help="Remove only runs that ended longer ago than this: 36h, 30d, 8w."
+)
+@click.option("--keep-last", type=click.IntRange(min=0), default=0, metavar="N", help="Keep the N newest runs.")
+@click.option("--dry-run", is_flag=True, help="Print the runs that would be removed, and remove none.")
 @store_option
 @format_option()
 @reports_errors
 def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, format_: str) -> None:
     """Remove old bundles from a store.
 
-    Bundles on hold stay (see runbundle hold), and so does what is not sealed. At least one of --older-than and
-    --keep-last is needed.
+    Bundles on hold (see runbundle hold) and unsealed bundles are kept. --older-than or --keep-last is required.
 
-    What lies in a bundle and is no file of a store, such as a link, is not followed; such a bundle is named and left.
+    A bundle that contains a link or anything else that is no regular file is reported and kept.
 
-    Exit codes: 0, also if there was nothing to remove; 1 some bundles cannot be read, or have such things in them.
+    Exit codes: 0 done, or there was nothing to remove; 1 some bundles could not be read, or were reported.
     """
     from runbundle.bundle.custody.retention import parse_age, plan, remove
     from runbundle.cli.render import plural, size, table
@@ -48,7 +49,9 @@ def command(age: str | None, keep_last: int, dry_run: bool, store_url: str, form
         print_json({"dry_run": dry_run, "bundles": [v._asdict() for v in verdicts]})
         raise click.exceptions.Exit(code)
     if going:
-        table(["RUN", "ENDED", "SIZE"], [[v.key, v.ended_at[:19], size(v.bytes)] for v in going], right=(2,))
+        table(
+            ["RUN", "ENDED", "SIZE"], [[v.key, v.ended_at[:19], size(v.bytes)] for v in going], right=(2,), whole=(0,)
+        )
     for v in odd:
         say(f"{v.key}  left as it is: {v.problem}")
     held = sum(v.action == "held" for v in verdicts)

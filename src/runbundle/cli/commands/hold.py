@@ -1,4 +1,4 @@
-"""`runbundle hold`."""
+"""`runbundle hold`: put a bundle on legal hold, or end the hold."""
 
 import click
 
@@ -9,18 +9,18 @@ from runbundle.errors import ConfigError
 
 @click.command("hold", epilog="Example: runbundle hold 7d1f0c6c --reason 'case 4711'")
 @run_argument
-@click.option("--reason", metavar="TEXT", help="Why the bundle must stay; it is written beside it.")
+@click.option("--reason", metavar="TEXT", help="Reason for the hold; it is stored in the bundle's folder.")
 @click.option("--release", "let_go", is_flag=True, help="End the hold.")
 @store_option
 @format_option()
 @reports_errors
 def command(run: str, reason: str | None, let_go: bool, store_url: str, format_: str) -> None:
-    """Put a bundle on legal hold, end the hold, or say whether it has one.
+    """Put a bundle on legal hold, end the hold, or tell whether the bundle is on hold.
 
-    While it is held, runbundle gc does not remove it. RUN is a path, a run id, the beginning of one, or @last. The
-    hold is a file beside the bundle's core, so nothing that was sealed changes.
+    runbundle gc does not remove a bundle on hold. RUN is a path, a run id, the beginning of a run id, or @last. The
+    hold is an additional file, hold.json, so no sealed file changes.
 
-    Exit codes: 0 done, or it is held; 1 it is not held.
+    Exit codes: 0 done, or the bundle is on hold; 1 it is not on hold; 2 there is no such run, or no hold to end.
     """
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.custody import retention

@@ -1,4 +1,4 @@
-"""`runbundle index`."""
+"""`runbundle index`: complete or rebuild the index of a store."""
 
 import click
 
@@ -7,29 +7,31 @@ from runbundle.cli.printing import say
 
 
 @click.command("index", epilog="Example: runbundle index --rebuild --store ./.runbundle")
-@click.option("--rebuild", is_flag=True, help="Forget the index and make it again from the bundles.")
+@click.option("--rebuild", is_flag=True, help="Discard the index and make it again from the bundles.")
 @store_option
 @format_option()
 @reports_errors
 def command(rebuild: bool, store_url: str, format_: str) -> None:
-    """Complete the index of a store, or make it again.
+    """Complete or rebuild the index of a store.
 
-    The index is what ls and @last read instead of every bundle: of a local store a file in your cache folder
-    (RUNBUNDLE_CACHE, else ~/.cache/runbundle), of an object store a few objects beside it. It is no part of the store,
-    and can be deleted without loss. Every seal adds to it; what is missing is found by listing, which a local store is
-    asked for only when the time of one of its folders has changed. This command looks at every bundle, so it also finds
-    a new revision that nobody has noted. Into an object store it writes what it found; no other reader does.
+    ls and @last read the index instead of all bundles. The index of a local store is a file in your cache folder
+    (RUNBUNDLE_CACHE, else ~/.cache/runbundle); that of an object store is a few objects beside the bundles. It can be
+    deleted without loss.
 
-    Exit codes: 0; 1 some bundles cannot be read; 5 the store cannot be read.
+    Each seal adds its run to the index. Readers find runs that are not in it by listing the store; a local store is
+    listed only if one of its folders has changed. This command reads every bundle, so it also finds new revisions
+    that are not in the index. It is the only reader that writes the index of an object store.
+
+    Exit codes: 0 done; 1 some bundles could not be read; 5 the store could not be read.
     """
-    from runbundle.bundle.catalog.index import Wanted, index_of
+    from runbundle.bundle.catalog.index import RunFilter, index_of
     from runbundle.cli.render import plural
 
     store = read_store(store_url)
     index = index_of(store, refresh=True, rebuild=rebuild, keep=True)
     try:
-        runs, unsealed = index.count(Wanted()), index.count(Wanted(status="unsealed"))
-        unreadable = runs - unsealed - index.count(Wanted(sealed=True))
+        runs, unsealed = index.count(RunFilter()), index.count(RunFilter(status="unsealed"))
+        unreadable = runs - unsealed - index.count(RunFilter(sealed=True))
     finally:
         index.close()
     if format_ == "json":

@@ -1,4 +1,4 @@
-"""`runbundle ls`."""
+"""`runbundle ls`: list the runs of a store and its spool."""
 
 import re
 import time
@@ -23,39 +23,45 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 @click.command("ls", epilog="Example: runbundle ls --status error --since 2d --tool find_order --limit 5")
 @store_option
 @format_option()
-@click.option("--status", type=click.Choice(_STATUS), help="Only runs that ended so, or are not sealed.")
+@click.option("--status", type=click.Choice(_STATUS), help="Only runs that ended with this status, or are unsealed.")
 @click.option("--state", type=click.Choice(_STATES), default="all", show_default=True, help="Only runs in this state.")
-@click.option("--since", metavar="TIME", help="Only runs since 2026-11-25, 2026-11-25T14:00, or the last 90m, 2d.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Only runs that began since a time (2026-11-25, 2026-11-25T14:00) or in the last 90m, 2d.",
+)
 @click.option("--tool", metavar="NAME", help="Only runs that called this tool.")
-@click.option("--agent", metavar="NAME", help="Only runs in which this agent ran.")
-@click.option("--user", metavar="ID", help="Only runs for this user; by the digest, if ids are digests.")
+@click.option("--agent", metavar="NAME", help="Only runs in which this agent worked.")
+@click.option("--user", metavar="ID", help="Only runs for this user; give the digest if user ids are digested.")
 @click.option("--session", metavar="ID", help="Only runs of this session.")
 @click.option(
     "--text",
     metavar="TEXT",
-    help="Only runs with this in an id, status, error type, or name of a model, tool or agent.",
+    help="Only runs with this text in an id, a status, an error type, or the name of a model, tool or agent.",
 )
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Print at most so many runs.")
-@click.option("--after", metavar="KEY", help="Go on after this run, the last of the page before.")
-@click.option("--refresh", is_flag=True, help="Compare every bundle with the index first.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Maximum number of runs.")
+@click.option("--after", metavar="KEY", help="Continue after this run, the last of the previous page.")
+@click.option("--refresh", is_flag=True, help="First compare every bundle with the index.")
 @reports_errors
 def command(
     store_url: str, format_: str, status: str | None, state: str, since: str | None, tool: str | None,
     agent: str | None, user: str | None, session: str | None, text: str | None, limit: int, after: str | None,
     refresh: bool,
 ) -> None:  # fmt: skip
-    """List the runs of a store, the newest first; before them those that are in its spool and not sealed.
+    """List the runs of a store, newest first, after the runs in its spool that are not sealed.
 
-    A run is sealed, or has files in the store and no run.json (unsealed), or is in the spool: live, waiting for its
-    seal or for its beginning, crashed, quarantined, or failed to be sealed. Of a run in the spool only its id, its name
-    and its times are known: with --status, --tool, --agent, --user or --session only the store is searched.
+    A run in the store is sealed, or unsealed if it has no run.json. A run in the spool is live, waiting (for its seal
+    or its beginning), crashed, quarantined, or failed to be sealed. Only the id, the name and the times of a run in
+    the spool are known, so --status, --tool, --agent, --user and --session search only the store.
 
-    What is listed of the store comes from an index, which is completed as far as the store has changed; runbundle
-    index --help says how far to trust it. The first search for names may take a while: it reads what no seal has noted.
+    On a narrow terminal some columns are left out; ids are always shown whole. In a pipe all columns are printed.
 
-    Exit codes: 0, also if there are none; 1 if some that are listed cannot be read.
+    Runs of the store are read from an index, which is first completed; see runbundle index --help. The first search
+    by a name can take a while, since it reads bundles whose names are not in the index yet.
+
+    Exit codes: 0 done, also if there are no runs; 1 some of the listed runs cannot be read.
     """
-    from runbundle.bundle.catalog.index import Wanted, index_of
+    from runbundle.bundle.catalog.index import RunFilter, index_of
     from runbundle.cli.render import plural
     from runbundle.recording.losses import read_losses
     from runbundle.store.places import spool_of
@@ -69,7 +75,7 @@ def command(
         most = max(1, limit // 2) if state == "all" else limit  # the spool may not crowd out the store
         waiting, more_wait = _in_spool(spool, state, _time(since), text or "", most)
     unsealed = "unsealed" if state == "unsealed" else status or ""
-    wanted = Wanted(
+    wanted = RunFilter(
         unsealed, _time(since), tool or "", agent or "", user or "", session or "", text or "",
         sealed=state == "sealed",
     )  # fmt: skip
@@ -82,7 +88,7 @@ def command(
             left = limit - len(waiting)
             rows = index.runs(replace(wanted, after=after or ""), left) if left else []
             more = index.count(replace(wanted, after=rows[-1].key)) if rows and len(rows) == left else 0
-            total = len(rows) or total or index.count(Wanted())
+            total = len(rows) or total or index.count(RunFilter())
         finally:
             index.close()
     code = 1 if any(row.problem not in ("", "unsealed") for row in rows) else 0
@@ -145,7 +151,7 @@ def _print(waiting: "list[Unsealed]", rows: list[Any]) -> None:
         [r.key, moment(r.started_at), duration(r.duration_ns), r.status, str(r.tool_calls), str(r.model_calls), r.state]
         if not r.problem else [r.key, "-", "-", "-", "-", "-", r.problem]
         for r in rows
-    ], right=(2, 4, 5))  # fmt: skip
+    ], right=(2, 4, 5), whole=(0,), spare=(5, 4, 2, 1))  # fmt: skip
 
 
 def _as_json(run: "Unsealed") -> dict[str, Any]:

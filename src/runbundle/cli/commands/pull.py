@@ -1,4 +1,4 @@
-"""`runbundle pull`."""
+"""`runbundle pull`: copy a run from another store."""
 
 import click
 
@@ -12,20 +12,21 @@ from runbundle.cli.options import format_option, open_store, reports_errors, run
 @format_option()
 @reports_errors
 def command(run: str, source: str, store_url: str, format_: str) -> None:
-    """Copy a run from another store, SRC, a path or a URL, to this one.
+    """Copy a run from the store SRC, a path or URL, to this store.
 
-    RUN is a run id of SRC, the beginning of one, or @last. Nothing here is overwritten; see runbundle push --help.
+    RUN is a run id in SRC, the beginning of a run id, or @last. No file of this store is overwritten; see runbundle
+    push --help.
 
-    Exit codes: 0 it is there; 1 it clashes with what is there, or something in it is no file and was left
-    out; 2 no such run; 3 it is not sealed; 4 it is damaged; 5 a store could not be used: do it again, what was sent is
-    not sent again.
+    Exit codes: 0 the run is here; 1 other files are here already, or an entry that is no regular file was left out; 2
+    no such run; 3 the run is not sealed; 4 it is damaged; 5 a store could not be used. After 5 run the command again:
+    files that were copied are not sent again.
     """
     from runbundle.bundle.catalog.locate import resolve
-    from runbundle.bundle.custody.transfer import apart, copy
+    from runbundle.bundle.custody.transfer import copy, require_apart
     from runbundle.cli.commands.transfers import Progress, report
 
     target = open_store(store_url)
     found, key = resolve(open_store(source), run)
-    apart(found, target)
+    require_apart(found, target)
     progress = Progress()
     report((copy(s, key, target, progress=progress) for s in [found]), progress, format_, many=False)

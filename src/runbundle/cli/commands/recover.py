@@ -1,4 +1,4 @@
-"""`runbundle recover`."""
+"""`runbundle recover`: seal runs that a killed process left in the spool."""
 
 import os
 from typing import TYPE_CHECKING, Any
@@ -21,20 +21,21 @@ _OUTCOMES = {
 
 @click.command("recover", epilog="Example: runbundle recover --all")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--all", "everything", is_flag=True, help="Every run in the spool that no process is writing.")
+@click.option("--all", "everything", is_flag=True, help="Seal every run in the spool that no process is writing.")
 @store_option
 @format_option()
 @reports_errors
 def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: str) -> None:
-    """Seal runs that a killed process left behind in the spool.
+    """Seal runs that a killed process left in the spool.
 
-    RUN is a run's id, or TENANT/ID. Spans that never ended become interrupted, and the bundle says that the run
-    crashed. Runs that are still being written are left alone, so is what --all finds of runs that were begun
-    elsewhere. What journals say is redacted again, whoever wrote them: what contracts kept stays, credentials do not.
-    Safe to run twice, and while other runs are recorded. The spool is RUNBUNDLE_SPOOL, else .spool in the
-    store.
+    RUN is a run id, or TENANT/ID. Spans that never ended become interrupted, and the bundle says that the run crashed.
+    Runs that a process is still writing are left alone. --all also leaves parts of runs that began elsewhere. Records
+    are redacted again before they are sealed: values that contracts kept stay, credentials do not.
 
-    Exit codes: 0 all recovered, or nothing to do; 1 some were not; 2 no such run.
+    The command can be repeated, and run while other runs are recorded. The spool is RUNBUNDLE_SPOOL, else .spool in
+    the store.
+
+    Exit codes: 0 all runs were sealed, or there were none; 1 some were not sealed; 2 no such run.
     """
     from runbundle.cli.render import table
     from runbundle.journal.spool import spooled_runs
@@ -60,7 +61,11 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     if format_ == "json":
         print_json({"runs": [_as_json(result) for result in results]})
     elif results:
-        table(["RUN", "OUTCOME", ""], [[r.run.path, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results])
+        table(
+            ["RUN", "OUTCOME", ""],
+            [[r.run.path, r.outcome, r.note or _OUTCOMES[r.outcome]] for r in results],
+            whole=(0,),
+        )
         if any(result.key for result in results):
             say("next: runbundle verify RUN says what is missing")
     else:

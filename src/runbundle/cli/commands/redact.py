@@ -1,4 +1,4 @@
-"""`runbundle redact`."""
+"""`runbundle redact`: mask credentials in text, and check a set-up for leaks."""
 
 import json
 import os
@@ -25,7 +25,7 @@ _LONGEST_KEY_BYTES = 65_536
 
 @click.group("redact", epilog="Example: runbundle redact text < agent.log")
 def command() -> None:
-    """Find and mask credentials in text, and check a set-up for leaks."""
+    """Mask credentials in a text, and check a set-up for leaks."""
 
 
 @command.command(
@@ -34,17 +34,17 @@ def command() -> None:
 )
 @click.option(
     "--format", "format_", type=click.Choice(["auto", "plain", "json"]), default="auto", show_default=True,
-    help="What comes in: plain text, or JSON lines. auto: JSON lines if the first line is an object with a text.",
+    help="Format of the input: plain text or JSON lines. auto: JSON lines if the first line is an object with a text.",
 )  # fmt: skip
 @reports_errors
 def text(format_: str) -> None:
-    """Mask the credentials in standard input; write the rest as it is to standard output.
+    """Copy standard input to standard output, with credentials masked.
 
-    Plain text goes through as it comes. Of JSON lines {"text": "…"} each gives a line {"text": "…", "spans":
-    [{"start", "end", "rule"}]}: the text as masked, and where in the original what was found, in characters. Known
-    secrets are the values of environment variables whose names say so.
+    Each JSON line {"text": "…"} gives a line {"text": "…", "spans": [{"start", "end", "rule"}]}: the masked text, and
+    the place of each credential in the original, in characters. Values of environment variables whose names say that
+    they are secret are masked too.
 
-    Exit codes: 0 done; 1 done, but for lines that are not such objects (each gives a line {"error": "…"}).
+    Exit codes: 0 done; 1 some lines were not such objects, and each gave a line {"error": "…"}.
     """
     source, sink = sys.stdin.buffer, sys.stdout.buffer
     blocks = _blocks(source)
@@ -65,21 +65,24 @@ def text(format_: str) -> None:
 
 
 @command.command("check", epilog="Example: runbundle redact check --app myservice.telemetry:setup")
-@click.option("--app", metavar="MODULE:CALLABLE", help="Import this and call it: it sets the telemetry up.")
+@click.option(
+    "--app", metavar="MODULE:CALLABLE", help="Import and call this function, which sets up the application's telemetry."
+)
 @format_option()
 @reports_errors
 def check(app: str | None, format_: str) -> None:
-    """Plant a canary in every channel of spans and logs, and look for them in everything that comes out.
+    """Put a canary, a unique secret text, into every part of spans and logs, and search all output for them.
 
-    Without --app this installation is checked with the contracts of RUNBUNDLE_CONTRACTS: bundle and spool, OTLP over
-    HTTP and gRPC to servers started for the purpose, a console exporter, this library's own log messages, and every
-    other entrance: a provider that was joined, the wrappers, what OTEL_TRACES_EXPORTER and OTEL_LOGS_EXPORTER load, a
-    program that configures nothing. In the spans of an agent no canary may come out; in those of others no known
-    secret. With --app what the application configures is: its bundle, and each exporter of spans and logs that it has,
-    cut off from where it sends to for the time of the check. Nothing is sent anywhere and nothing is left behind.
+    Without --app this installation is checked, with the contracts of RUNBUNDLE_CONTRACTS: bundle and spool, OTLP over
+    HTTP and gRPC to servers that the command starts, a console exporter, runbundle's own log messages, and each way to
+    attach runbundle to a program. Spans of an agent may not let out any canary; spans of other code may not let out a
+    known secret.
 
-    The files that were searched are named. Exit codes: 0 every sink is clean; 1 a canary came out, or nothing did where
-    something should: of bundles, a run.json.
+    With --app the application's own set-up is checked: its bundle, and each of its exporters of spans and logs.
+    During the check these exporters are disconnected. Nothing is sent anywhere, and no file is left behind.
+
+    The searched files are listed. Exit codes: 0 every output is clean; 1 a canary came out, or an output that was
+    expected did not appear, such as a run.json.
     """
     from runbundle.otel.inspection.leak_check import check_application, check_defaults
 

@@ -1,4 +1,4 @@
-"""`runbundle schema`."""
+"""`runbundle schema`: print a JSON Schema."""
 
 import click
 
@@ -11,7 +11,7 @@ _NAMES = ["run", "config", "event", "tool_calls", "evidence", "scorecard", "gate
 @click.argument("name", type=click.Choice(_NAMES), metavar="NAME")
 @reports_errors
 def command(name: str) -> None:
-    """Print the JSON Schema of a file of the bundle, of a contract, or of a report.
+    """Print the JSON Schema of a file of a bundle, of a contract, or of a report.
 
     NAME is run, config, event (a line of events.jsonl), tool_calls, evidence, scorecard, gate, contract or
     verify_report.

@@ -1,4 +1,4 @@
-"""`runbundle show`."""
+"""`runbundle show`: print a run or one of its spans."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +20,20 @@ _FINDINGS_SHOWN = 5
 @store_option
 @format_option()
 @click.option(
-    "--span", "span_id", metavar="ID", help="Show everything recorded of this span; the beginning of an id will do."
+    "--span",
+    "span_id",
+    metavar="ID",
+    help="Show everything that was recorded of one span; ID may be the beginning of its id.",
 )
-@click.option("--all", "all_spans", is_flag=True, help=f"Show every span, not just the first {_TREE_LIMIT}.")
+@click.option("--all", "all_spans", is_flag=True, help=f"Show all spans and calls, not only the first {_TREE_LIMIT}.")
 @reports_errors
 def command(run: str, store_url: str, format_: str, span_id: str | None, all_spans: bool) -> None:
-    """Show one run: what it was, what happened in it, what was withheld and whether anything is missing.
+    """Show a run: its identity, spans, tool calls, the number of withheld values, and what is missing.
 
-    RUN is a path, a run id, the beginning of one, or @last. Of a run that is not sealed its state in the spool is
-    shown. If the files are not those that were sealed, that is said first: what is shown may be anybody's.
+    RUN is a path, a run id, the beginning of a run id, or @last. For a run that is not sealed its state in the spool
+    is shown. If a file was changed after the seal, a warning is printed first: anybody may have written what follows.
 
-    Exit codes: 0; 2 there is no such run or span; 3 the run is not sealed; 4 the files are not those that were sealed.
+    Exit codes: 0 done; 2 no such run or span; 3 the run is not sealed; 4 a file was changed after the seal.
     """
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.reader import Bundle
@@ -168,7 +171,7 @@ def _print_children(bundle: "Bundle", limit: int | None) -> None:
 
 def _print_tree(bundle: "Bundle", limit: int | None) -> str:
     """Print the spans as a tree; return the id of one that is worth a look: the first error, else the last span."""
-    from runbundle.cli.render import duration, line, plural, width
+    from runbundle.cli.render import line, plural, span_duration, width
 
     spans, children, roots, error = _tree(bundle, limit)
     shown, last = 0, ""
@@ -181,7 +184,7 @@ def _print_tree(bundle: "Bundle", limit: int | None) -> str:
         if span.get("redactions"):
             notes.append(f"{span['redactions']} withheld")
         name = f"{span['name']}" if span["name"].startswith(f"{span['op']} ") else f"{span['op']}: {span['name']}"
-        took = duration(span.get("duration_ns") or 0)
+        took = span_duration(span.get("duration_ns"), span.get("status"))
         room, digits = (24, 16) if width() >= 90 else (0, 6)
         right = f"{', '.join(notes):>{room}}  {took:>9}  {span['id'][:digits]}"
         say(line(f"{prefix}{branch}{name}", right))

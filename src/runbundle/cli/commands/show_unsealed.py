@@ -1,4 +1,4 @@
-"""What `runbundle show` says of a run that is only in the spool."""
+"""The output of `runbundle show` for a run that is only in the spool."""
 
 import time
 from typing import TYPE_CHECKING
@@ -23,9 +23,9 @@ _NEXT = {
 
 
 def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
-    """Show the state of the run in the spool that `name` means. False if there is none.
+    """Print the state of the run in the spool that `name` names; return False if the spool has no such run.
 
-    Raises `KeyNotFound` if it means several.
+    `name` is a run id, `TENANT/ID`, or the beginning of a run id. Raises `KeyNotFound` if several runs match.
     """
     from runbundle.cli.render import instant
     from runbundle.recording.waiting import contents, unsealed_named

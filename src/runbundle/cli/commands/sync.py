@@ -1,4 +1,4 @@
-"""`runbundle sync`."""
+"""`runbundle sync`: copy all runs of a store to another."""
 
 import click
 
@@ -11,19 +11,20 @@ from runbundle.cli.options import format_option, open_store, read_store, reports
 @format_option()
 @reports_errors
 def command(source: str, destination: str, format_: str) -> None:
-    """Copy all runs of SRC that DST does not have; both are paths or URLs.
+    """Copy all runs from the store SRC to the store DST that DST does not have yet; both are paths or URLs.
 
-    Nothing in DST is overwritten or removed; see runbundle push --help. Runs that are not sealed are left, and copied
-    by a later sync. Runs that are there already are not listed.
+    No file of DST is overwritten or removed; see runbundle push --help. Runs that are not sealed are skipped; a later
+    sync copies them. Runs that DST has already are not listed.
 
-    Exit codes: 0 all sealed runs are there; 1 some clash with what is there, or hold what is no file and was left
-    out; 4 some are damaged; 5 a store could not be used: do it again, what was sent is not sent again.
+    Exit codes: 0 all sealed runs are in DST; 1 for some runs other files are there already, or an entry that is no
+    regular file was left out; 4 some runs are damaged; 5 a store could not be used. After 5 run the command again:
+    files that were copied are not sent again.
     """
-    from runbundle.bundle.custody.transfer import apart, copy_all
+    from runbundle.bundle.custody.transfer import copy_all, require_apart
     from runbundle.cli.commands.transfers import Progress, report
 
     progress = Progress()
     stores = read_store(source), open_store(destination)
-    apart(*stores)
+    require_apart(*stores)
     results = copy_all(*stores, progress=progress)
     report(results, progress, format_, many=True)

@@ -1,4 +1,4 @@
-"""`runbundle tools`."""
+"""`runbundle tools`: print the tool calls of a run."""
 
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,14 @@ _LIMIT = 200
 @run_argument
 @store_option
 @format_option()
-@click.option("--all", "every", is_flag=True, help=f"Show every call, not just the first {_LIMIT}.")
+@click.option("--all", "every", is_flag=True, help=f"Show all calls, not only the first {_LIMIT}.")
 @reports_errors
 def command(run: str, store_url: str, format_: str, every: bool) -> None:
-    """Show the tool calls of a run: what was called, with what, and what its contract withheld.
+    """Show the tool calls of a run: tool, status, decision of the policy, and the payloads that contracts kept.
 
-    RUN is a path, a run id, the beginning of one, or @last. Exit code: 0, also if no tool was called.
+    RUN is a path, a run id, the beginning of a run id, or @last.
+
+    Exit codes: 0 done, also if no tool was called; 2 no such run.
     """
     from itertools import islice
 
@@ -49,14 +51,14 @@ def command(run: str, store_url: str, format_: str, every: bool) -> None:
 
 
 def print_calls(calls: "list[ToolCall]") -> None:
-    """Print a table of tool calls."""
-    from runbundle.cli.render import duration, size, table
+    """Print a table of tool calls, without their payloads."""
+    from runbundle.cli.render import size, span_duration, table
 
     rows = [
         [
             call.tool,
             {"unset": "ok"}.get(call.status, call.status),
-            duration(call.duration_ns),
+            span_duration(call.duration_ns, call.status),
             f"v{call.contract.version}" if call.contract else "none",
             call.policy.decision,
             size(call.arguments.bytes if call.arguments else None),

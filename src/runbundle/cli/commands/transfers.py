@@ -1,4 +1,4 @@
-"""What push, pull and sync share: progress on standard error, one way to print, and the exit code."""
+"""Shared by push, pull and sync: progress on standard error, printing of results, and the exit code."""
 
 import dataclasses
 import sys
@@ -13,7 +13,7 @@ from runbundle.cli.printing import say
 from runbundle.format.printable import printable
 
 if TYPE_CHECKING:
-    from runbundle.bundle.custody.transfer import Copied
+    from runbundle.bundle.custody.transfer import CopyResult
 
 _WORDS = {
     "copied": "copied", "present": "was there already", "updated": "replaced by its newer revision",
@@ -23,14 +23,17 @@ _WORDS = {
 
 
 class Progress:
-    """One line on standard error, rewritten on a terminal and now and then elsewhere; nothing for short work."""
+    """Progress of a copy on standard error: one line that is rewritten on a terminal, else a line every 10 s.
+
+    Nothing is printed in the first second.
+    """
 
     def __init__(self) -> None:
         self._next = time.monotonic() + 1
         self._drawn = False
 
     def __call__(self, key: str, done: int, total: int) -> None:
-        """Tell how far the copy of a run is."""
+        """Report that `done` of `total` bytes of the run `key` are copied."""
         from runbundle.cli.render import size
 
         now = time.monotonic()
@@ -43,13 +46,13 @@ class Progress:
         click.echo(f"{size(done)} of {size(total)}", nl=not terminal, err=True)
 
     def close(self) -> None:
-        """Clear the line."""
+        """Clear the line on a terminal."""
         if self._drawn:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, many: bool) -> None:
-    """Print what became of each run as it is known, and leave with the exit code."""
+def report(results: "Iterable[CopyResult]", progress: Progress, format_: str, *, many: bool) -> None:
+    """Print each result as it arrives, then raise `Exit` with the exit code. `many`: print a summary of all runs."""
     from runbundle.cli.render import plural, size
 
     seen: list[Any] = []
@@ -74,7 +77,7 @@ def report(results: "Iterable[Copied]", progress: Progress, format_: str, *, man
     raise click.exceptions.Exit(3 if not code and not many and "unsealed" in outcomes else code)
 
 
-def _closing(results: "Iterable[Copied]", progress: Progress) -> "Iterator[Copied]":
+def _closing(results: "Iterable[CopyResult]", progress: Progress) -> "Iterator[CopyResult]":
     try:
         for result in results:
             progress.close()

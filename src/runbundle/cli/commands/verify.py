@@ -1,4 +1,4 @@
-"""`runbundle verify`."""
+"""`runbundle verify`: check a bundle and print the report."""
 
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 @run_argument
 @store_option
 @format_option("junit", "github")
-@click.option("--quick", is_flag=True, help="Only that the files are those that were sealed, not what is in them.")
+@click.option("--quick", is_flag=True, help="Check only that the files are those that were sealed, not their content.")
 @reports_errors
 def command(run: str, store_url: str, format_: str, quick: bool) -> None:
-    """Check that a bundle is whole, unchanged, consistent and redacted.
+    """Check that a bundle is complete, unchanged, consistent and redacted.
 
-    RUN is a path, a run id, the beginning of one, or @last. Exit code: 0 verified (or, with --quick, unchanged),
-    3 incomplete (unchanged, but something is known to be missing), 4 integrity failed, 1 any other finding.
+    RUN is a path, a run id, the beginning of a run id, or @last. verify cannot detect that somebody wrote the whole
+    bundle anew, digests included.
+
+    Exit codes: 0 verified (or, with --quick, unchanged); 1 an error that is none of integrity; 2 no such run; 3
+    incomplete: unchanged, but something is known to be missing; 4 a file was changed after the seal.
     """
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.verify import verify
@@ -41,14 +44,14 @@ def command(run: str, store_url: str, format_: str, quick: bool) -> None:
 
 
 def exit_code(report: "VerifyReport") -> int:
-    """Return the exit code of a report."""
+    """Return the exit code for a report: 0 verified or unchanged, 3 incomplete, 4 integrity failed, 1 other errors."""
     if report.verdict == "failed":
         return 4 if report.dimensions["integrity"] == "fail" else 1
     return 3 if report.verdict == "incomplete" else 0
 
 
 def print_report(report: "VerifyReport") -> None:
-    """Print a report for people."""
+    """Print a report for people: verdict, dimensions, findings, and the limits of the check."""
     from runbundle.cli.render import cut, plural, size
 
     say(f"{report.run_id}  ", report.verdict)

@@ -51,7 +51,7 @@ def cut_off(configured: Callable[..., runbundle.Handle], run_id: str) -> tuple[r
 
 
 @pytest.mark.parametrize("fault", BROKEN, ids=str)
-def test_what_does_not_fit_is_no_entry(fault: dict[str, Any]) -> None:
+def test_a_record_that_does_not_fit_is_no_entry(fault: dict[str, Any]) -> None:
     """Each field is needed, in its type and range."""
     assert is_entry(SPAN)
     assert not is_entry(SPAN | fault)
@@ -80,7 +80,7 @@ def test_a_whole_line_that_is_no_record_costs_that_line(tmp_path: Path) -> None:
     assert (index.revision, index.completeness.dropped) == (2, {"malformed_records": len(BROKEN)})
 
 
-def test_all_that_a_recorder_writes_is_an_entry(
+def test_every_record_of_a_recorder_is_an_entry(
     configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Spans, logs and starts of all kinds pass; nothing of a run is taken for malformed."""
@@ -100,7 +100,7 @@ def test_all_that_a_recorder_writes_is_an_entry(
     assert all(is_entry(entry) for entry in entries if entry and entry["k"] != "resource")
 
 
-def test_what_cannot_be_assembled_keeps_its_place_and_no_content(
+def test_a_span_that_cannot_be_assembled_keeps_its_place_and_no_content(
     configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A defect of ours in one span costs what that span says; ids and times stay, so that the rest holds together."""

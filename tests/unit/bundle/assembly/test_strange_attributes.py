@@ -50,7 +50,7 @@ def test_a_number_where_text_belongs_is_text_in_the_bundle(configured: Callable[
 
 
 @pytest.mark.parametrize("text", ["[]", '"x"', '{"python": true, "git": {"commit": null}}', '{"providers": "all"}'])
-def test_versions_that_are_none_are_left_out(configured: Callable[..., runbundle.Handle], text: str) -> None:
+def test_malformed_versions_are_left_out(configured: Callable[..., runbundle.Handle], text: str) -> None:
     """What a span says of versions has a form that is checked, and need not be of the types of run.json."""
     handle = configured()
     with runbundle.start_run("r"):

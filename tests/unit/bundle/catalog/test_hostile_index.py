@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle.catalog.index import Wanted, index_of
+from runbundle.bundle.catalog.cache_file import index_file
+from runbundle.bundle.catalog.index import RunFilter, index_of
 from runbundle.bundle.catalog.locate import resolve
-from runbundle.bundle.catalog.place import index_file
-from runbundle.bundle.catalog.rows import Row, row_from
+from runbundle.bundle.catalog.rows import Row, checked_row
 from runbundle.bundle.custody.retention import plan
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
@@ -62,17 +62,17 @@ def test_no_value_of_any_column_raises_or_removes(store: LocalStore, column: str
     assert all((store.root / key / "run.json").exists() for key in "abc")
 
 
-def test_a_row_that_is_none_has_the_index_made_again(store: LocalStore) -> None:
+def test_a_malformed_row_has_the_index_made_again(store: LocalStore) -> None:
     """From the bundles, which are all there."""
     with sqlite3.connect(_index(store)) as db:
         db.execute("UPDATE runs SET status = 5 WHERE key = 'b'")
     db.close()
     index = index_of(store)
-    assert sorted(row.key for row in index.runs(Wanted())) == ["a", "b", "c"]
+    assert sorted(row.key for row in index.runs(RunFilter())) == ["a", "b", "c"]
     index.close()
 
 
-def test_the_last_run_is_what_bundles_say(store: LocalStore) -> None:
+def test_the_last_run_is_that_of_the_bundles_whatever_the_index_says(store: LocalStore) -> None:
     """A row may say what it likes of when its run began."""
     with sqlite3.connect(_index(store)) as db:
         db.execute("UPDATE runs SET started_at = '2099-01-01T00:00:00.000000000Z' WHERE key = 'a'")
@@ -80,7 +80,7 @@ def test_the_last_run_is_what_bundles_say(store: LocalStore) -> None:
     assert resolve(store, "@last")[1] == "c"
 
 
-def test_a_row_of_nothing_leads_nowhere(store: LocalStore, tmp_path: Path) -> None:
+def test_a_row_without_a_bundle_leads_nowhere(store: LocalStore, tmp_path: Path) -> None:
     """A key that is no key is not looked up, and nothing is removed by a row alone."""
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "run.json").write_text("{}")
@@ -100,14 +100,14 @@ def test_an_index_that_is_no_file_is_not_opened(store: LocalStore, tmp_path: Pat
         at.unlink(missing_ok=True)
         make(at)
         index = index_of(store)
-        assert len(index.runs(Wanted())) == 3
+        assert len(index.runs(RunFilter())) == 3
         index.close()
         assert not (tmp_path / "elsewhere").exists()
         at.unlink() if not at.is_dir() else None
 
 
-def test_rows_of_other_shapes_are_none() -> None:
+def test_values_of_another_shape_are_no_row() -> None:
     """Too few, too many, or of another kind."""
-    assert row_from([]) is None
-    assert row_from(["a"] * 40) is None
-    assert row_from(tuple(Row("a", "a", "unsealed"))) is not None
+    assert checked_row([]) is None
+    assert checked_row(["a"] * 40) is None
+    assert checked_row(tuple(Row("a", "a", "unsealed"))) is not None

@@ -13,10 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from runbundle.bundle.catalog import local as index_local
-from runbundle.bundle.catalog.index import Wanted, index_of, noted
+from runbundle.bundle.catalog.cache_file import index_file
+from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.locate import list_runs, resolve
-from runbundle.bundle.catalog.place import index_file
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
 from runbundle.store import LocalStore, MemoryStore
@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> LocalStore:
     return made
 
 
-def test_reading_completes_it_and_reads_nothing_twice(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_index_is_completed_by_reading_each_bundle_once(store: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What no seal has noted is found by listing; the second reading lists and reads no bundle."""
     assert keys(store) == ["acme/c", "b", "a"]
     settle(store)
@@ -60,7 +60,7 @@ def test_reading_completes_it_and_reads_nothing_twice(store: LocalStore, monkeyp
     assert resolve(store, "c")[1] == "acme/c"
 
 
-def test_what_comes_and_goes_is_noticed(store: LocalStore) -> None:
+def test_bundles_that_are_added_or_removed_are_noticed(store: LocalStore) -> None:
     """New runs, also of a known tenant, and runs that were removed, by the times of the folders alone."""
     keys(store)
     settle(store)
@@ -110,42 +110,42 @@ def test_a_new_revision_is_noticed_when_shown_and_by_refresh(store: LocalStore) 
     old = store.get("b/run.json")
     store.replace("b/run.json", run_json("b", 2, revision=2, status="ok"), expected=old)
     index = index_of(store)
-    assert {row.key: (row.status, row.revision) for row in index.runs(Wanted())}["b"] == ("ok", 2)
+    assert {row.key: (row.status, row.revision) for row in index.runs(RunFilter())}["b"] == ("ok", 2)
     index.close()
     settle(store)
     old = store.get("a/run.json")
     store.replace("a/run.json", run_json("a", 1, revision=2, status="error"), expected=old)
     assert keys(store, status="error") == []
     index = index_of(store, refresh=True)
-    assert [row.key for row in index.runs(Wanted(status="error"))] == ["a"]
+    assert [row.key for row in index.runs(RunFilter(status="error"))] == ["a"]
     index.close()
 
 
-def test_a_seal_notes_its_run(store: LocalStore) -> None:
+def test_a_seal_adds_its_run_to_the_index(store: LocalStore) -> None:
     """The row is there before anybody lists, with the names of tools and agents; a later revision takes its place."""
     data = add(store, "d", 4)
-    noted(store, "d", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
+    add_to_index(store, "d", data, {"tool_calls.json": CALLS, "events.jsonl": EVENTS})
     with sqlite3.connect(place(store)) as db:
         row = db.execute("SELECT key, tools, agents, revision FROM runs").fetchall()
     db.close()
     assert row == [("d", "\nfind_order\nrefund\nweather\n", "\nsupport\n", 1)]
     newer = run_json("d", 4, revision=2, status="error")
     store.replace("d/run.json", newer, expected=data)
-    noted(store, "d", newer)
-    noted(store, "d", data)  # a slower process, with what it read before
+    add_to_index(store, "d", newer)
+    add_to_index(store, "d", data)  # a slower process, with what it read before
     assert keys(store, status="error") == ["d", "b"]
 
 
 def test_an_index_that_fails_never_fails_a_seal(store: LocalStore) -> None:
     """Neither nonsense nor a folder in its place is raised, and reading goes on without it."""
-    noted(store, "d", b"nonsense")
+    add_to_index(store, "d", b"nonsense")
     place(store).unlink(missing_ok=True)
     place(store).mkdir()
-    noted(store, "a", store.get("a/run.json"))
+    add_to_index(store, "a", store.get("a/run.json"))
     assert keys(store) == ["acme/c", "b", "a"]
 
 
-def test_deleting_or_damaging_it_loses_nothing(store: LocalStore) -> None:
+def test_deleting_or_damaging_an_index_loses_nothing(store: LocalStore) -> None:
     """It is made again, by itself; it is private and no part of the store."""
     keys(store)
     assert place(store).stat().st_mode & 0o777 == 0o600
@@ -175,7 +175,7 @@ def test_filters_and_stable_paging(store: LocalStore) -> None:
         keys(store, after="nope")
 
 
-def test_it_agrees_with_reading_every_bundle(store: LocalStore) -> None:
+def test_an_index_agrees_with_reading_every_bundle(store: LocalStore) -> None:
     """Index and full reading list the same runs; in memory, where there is none, too."""
     memory = MemoryStore()
     for key in store.list():
@@ -198,16 +198,16 @@ def test_a_store_that_cannot_be_written_is_read(store: LocalStore, monkeypatch: 
     assert not place(store).exists()
 
 
-def test_two_processes_at_once(store: LocalStore, tmp_path: Path) -> None:
+def test_two_processes_may_write_one_index_at_once(store: LocalStore, tmp_path: Path) -> None:
     """Several that list and several that note at the same time neither fail nor lose a run."""
     for number in range(40):
         add(store, f"run{number}", number)
     code = (
         "import sys\nsys.path.insert(0, sys.argv[2])\n"
-        "from runbundle.bundle.catalog.index import noted\nfrom runbundle.store import LocalStore\n"
+        "from runbundle.bundle.catalog.index import add_to_index\nfrom runbundle.store import LocalStore\n"
         "from tests.support.stores import keys\n"
         "s = LocalStore(sys.argv[1])\n"
-        "for n in range(40):\n    noted(s, f'run{n}', s.get(f'run{n}/run.json'))\n"
+        "for n in range(40):\n    add_to_index(s, f'run{n}', s.get(f'run{n}/run.json'))\n"
         "    if n % 8 == 0:\n        assert len(keys(s)) == 43\n"
     )
     root = str(Path(__file__).parents[4])
@@ -223,7 +223,7 @@ def call(*arguments: str) -> Any:
     return CliRunner().invoke(group, arguments, catch_exceptions=False)
 
 
-def test_the_commands(store: LocalStore) -> None:
+def test_ls_and_index_print_what_the_index_has(store: LocalStore) -> None:
     """`ls` takes the filters and pages; `index` completes and rebuilds."""
     url = str(store.root)
 

@@ -12,7 +12,7 @@ import runbundle
 from runbundle.bundle.checks.derived import DERIVED, GUARDED
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record
-from runbundle.format.canonical import sealed_by_itself, sha256_hex, to_json_bytes
+from runbundle.format.canonical import sha256_hex, to_json_bytes, with_self_digest
 from runbundle.format.evidence import Evidence
 from runbundle.format.findings import FINDINGS
 from runbundle.format.layout import EVIDENCE, RUN, TOOL_CALLS
@@ -72,7 +72,7 @@ def edited(store: ArtifactStore, key: str, name: str, data: bytes) -> MemoryStor
         if index["config"]["path"] == name:
             index["config"]["sha256"] = sha256_hex(data)
         index.pop("self_sha256")
-        copy.put(f"{key}/{RUN}", sealed_by_itself(index), overwrite=True)
+        copy.put(f"{key}/{RUN}", with_self_digest(index), overwrite=True)
     return copy
 
 
@@ -136,7 +136,7 @@ def test_an_edited_field_of_run_json_is_found_unless_it_is_guarded(make: Callabl
     index.pop("self_sha256")
 
     def passes(said: dict[str, Any]) -> bool:
-        return said != index and verdict(edited(store, key, RUN, sealed_by_itself(said)), key) == "verified"
+        return said != index and verdict(edited(store, key, RUN, with_self_digest(said)), key) == "verified"
 
     passed = {named(path) for path in places(index) for new in VALUES if passes(changed(index, path, new))}
     absent = {field.alias or name for name, field in RunIndex.model_fields.items()} - {*index, "self_sha256"}
@@ -150,7 +150,7 @@ def test_an_edited_field_of_run_json_is_found_unless_it_is_guarded(make: Callabl
     assert passed <= set(GUARDED[RUN]), passed - set(GUARDED[RUN])
 
 
-def test_a_bundle_is_older_than_the_check_or_not() -> None:
+def test_a_bundle_without_rules_and_digest_is_older_than_the_check() -> None:
     """Without digest and rules it verifies as before, with a note; without one of them it does not."""
     store = MemoryStore()
     key = rich(store)
@@ -160,7 +160,7 @@ def test_a_bundle_is_older_than_the_check_or_not() -> None:
         report = verify(edited(store, key, RUN, data), key)
         assert (report.verdict, bool(report.notes)) == (expected, expected == "verified")
         assert report.limits
-    later = verify(edited(store, key, RUN, sealed_by_itself({**index, "rules": 2})), key)
+    later = verify(edited(store, key, RUN, with_self_digest({**index, "rules": 2})), key)
     assert (later.verdict, [f.code for f in later.findings]) == ("incomplete", ["RB213"])
 
 
@@ -190,7 +190,7 @@ def test_evidence_that_is_taken_away_is_missed(demo: tuple[ArtifactStore, str]) 
     index["counts"]["retrievals"] = 0
     index.pop("self_sha256")
     store.delete(f"{key}/{EVIDENCE}")
-    assert verdict(edited(store, key, RUN, sealed_by_itself(index)), key) == "failed"
+    assert verdict(edited(store, key, RUN, with_self_digest(index)), key) == "failed"
 
 
 def test_other_bytes_of_the_same_content_are_found(demo: tuple[ArtifactStore, str]) -> None:

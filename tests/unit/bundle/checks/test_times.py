@@ -56,7 +56,7 @@ def found(handle: runbundle.Handle, start: Any, end: Any) -> set[str]:
         (time.time(), time.time() + 1, {"RB310", "RB311"}),
     ],
 )
-def test_what_is_said_of_a_span(
+def test_an_impossible_time_of_a_span_is_a_finding(
     configured: Callable[..., runbundle.Handle], start: Any, end: Any, expected: set[str]
 ) -> None:
     """The span is there, the run is sealed, and what cannot be is a finding; a time yet to come is none."""
@@ -96,7 +96,7 @@ def test_the_clocks_of_two_machines_may_differ_by_more_than_one_clock_does(
     assert codes(verify(build(lines=lines), KEY)) == said
 
 
-def test_a_child_that_ends_before_its_parent_begins_is_said() -> None:
+def test_a_child_that_ends_before_its_parent_begins_is_a_finding() -> None:
     """Even if it began only a little before."""
     lines = moved(root=45)
     for line in lines:
@@ -116,7 +116,7 @@ class Zeros(IdGenerator):
         return 5
 
 
-def test_an_id_of_zero_is_said(configured: Callable[..., runbundle.Handle]) -> None:
+def test_an_id_of_zero_is_a_finding(configured: Callable[..., runbundle.Handle]) -> None:
     """A generator that gives zeros costs no run its seal."""
     handle = configured(tracer_provider=TracerProvider(id_generator=Zeros(), shutdown_on_exit=False))
     with runbundle.start_run("r"):
@@ -124,7 +124,7 @@ def test_an_id_of_zero_is_said(configured: Callable[..., runbundle.Handle]) -> N
     assert "RB310" in codes(verify(handle.store, sealed(handle).key))
 
 
-def test_what_goes_downstream_is_typed_too(configured: Callable[..., runbundle.Handle]) -> None:
+def test_records_that_are_forwarded_are_typed_too(configured: Callable[..., runbundle.Handle]) -> None:
     """An exporter is handed times and kinds that it can write, so that one span does not cost it a batch."""
     handle, kept = configured(), InMemorySpanExporter()
     handle.tracer_provider.add_span_processor(SimpleSpanProcessor(kept))

@@ -64,7 +64,7 @@ def test_a_hold_that_cannot_be_read_holds() -> None:
     assert remove(store, KEY) is False
 
 
-def test_what_is_not_sealed_stays() -> None:
+def test_an_unsealed_bundle_is_never_removed() -> None:
     """A folder without run.json, or with one that does not parse, may be all there is of a run."""
     store = filled(MemoryStore(), 1)
     store.put("open/events.jsonl", b"")
@@ -102,7 +102,7 @@ def test_a_removal_cut_off_anywhere_leaves_no_half_bundle() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "d", "10", "-1d", "1y", "1.5d", "9999999d"])
-def test_ages_that_are_none(text: str) -> None:
+def test_text_that_is_no_age_is_refused(text: str) -> None:
     """A clear error, with an example."""
     with pytest.raises(ConfigError, match="30d"):
         parse_age(text)
@@ -114,7 +114,7 @@ def test_only_bundles_are_held() -> None:
         hold(MemoryStore(), "nothing", "why")
 
 
-def test_the_commands(tmp_path: Path) -> None:
+def test_gc_and_hold_do_what_they_print(tmp_path: Path) -> None:
     """A dry run removes nothing; what is on hold stays; each says what it did."""
     store = filled(LocalStore(tmp_path), 1, 2, 3, year=2025)
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from runbundle.bundle.custody.transfer import copy, copy_all
+from runbundle.bundle.custody.transfer import copy, copy_all, require_apart
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
-from runbundle.errors import StoreUnavailable
+from runbundle.errors import ConfigError, StoreUnavailable
 from runbundle.format.canonical import sha256_hex
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.testing import Fault, FaultyStore
@@ -110,7 +110,7 @@ def test_progress_counts_every_byte() -> None:
     assert told[-1][1] == told[-1][2] == result.bytes - len(V1.get(f"{KEY}/run.json"))
 
 
-def test_all_of_a_store(tmp_path: Path) -> None:
+def test_every_sealed_bundle_of_a_store_is_copied(tmp_path: Path) -> None:
     """Every bundle, also of tenants; unsealed ones are left."""
     source, target = MemoryStore(), MemoryStore()
     copy(V1, KEY, source)
@@ -128,7 +128,7 @@ def call(*arguments: str) -> Any:
     return CliRunner().invoke(group, arguments, catch_exceptions=False)
 
 
-def test_the_commands(tmp_path: Path) -> None:
+def test_push_pull_and_sync_copy_and_exit_by_their_results(tmp_path: Path) -> None:
     """push, pull and sync copy, say what became of each, and leave with the code of the worst."""
     here, there = str(tmp_path / "here"), str(tmp_path / "there")
     pulled = call("pull", "golden", str(V1.root), "--store", here, "--format", "json")
@@ -152,3 +152,16 @@ def test_the_commands(tmp_path: Path) -> None:
     assert call("push", KEY, "s3://bucket?secret=x", "--store", here).exit_code == 2
     (tmp_path / "file").write_text("")
     assert call("sync", here, str(tmp_path / "file" / "s")).exit_code == 5
+
+
+@pytest.mark.parametrize(("one", "other", "apart"), [("a", "a", False), ("a", "a/b", False), ("a/b", "a", False),
+                                                     ("a", "ab", True), ("a/b", "a/c", True)])  # fmt: skip
+def test_stores_that_lie_within_each_other_are_refused(tmp_path: Path, one: str, other: str, apart: bool) -> None:
+    """A copy would be copied again; two stores in memory are always two."""
+    stores = LocalStore(tmp_path / one), LocalStore(tmp_path / other)
+    if apart:
+        require_apart(*stores)
+    else:
+        with pytest.raises(ConfigError):
+            require_apart(*stores)
+    require_apart(MemoryStore(), MemoryStore())

@@ -1,7 +1,7 @@
-"""Assemble a bundle again from its own events, and compare: what verify does instead of believing run.json.
+"""Assembling a bundle again from its own events, to compare the result with its files.
 
-The rules are those of the seal, which is called for it, so there is no second opinion on them. See `derived` for what
-this holds, and what it cannot.
+The assembler is the one that sealed the bundle, so there is one implementation of the rules. `derived` lists the fields
+that this protects, and those that it cannot.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from typing import Any, cast
 import orjson
 
 from runbundle.bundle.assembly.assemble import Assembled, assemble
-from runbundle.bundle.assembly.gather import Gathered
-from runbundle.bundle.assembly.parts import Part, digested, part
-from runbundle.bundle.assembly.reread import is_of_span, log_of, placed, spans_of
+from runbundle.bundle.assembly.gather import GatheredRun
+from runbundle.bundle.assembly.parts import NewFile, digest_only, make_file
+from runbundle.bundle.assembly.reread import describes_span, log_entry, sortable_line, span_entries
 from runbundle.bundle.assembly.sorting import Sorter
-from runbundle.bundle.assembly.timeline import numbered
+from runbundle.bundle.assembly.timeline import event_line
 from runbundle.bundle.checks.derived import COLLIDED, DERIVED, GUARDED, MALFORMED, TORN
 from runbundle.bundle.checks.events import holds_credential
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, event_lines
@@ -38,8 +38,12 @@ _FIELD_NAMES = frozenset(Event.model_fields).union(
 )
 
 
-class Rederivation:
-    """A bundle that is assembled again while its events are read. Close it after use; raises `StoreUnavailable`."""
+class Reassembly:
+    """A bundle that is assembled again while its events are read. Close it after use.
+
+    Call `event` for each line of events.jsonl, then `compare`. Methods raise `StoreUnavailable` if the folder for
+    temporary files cannot be written.
+    """
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -47,25 +51,25 @@ class Rederivation:
         scratch = Path(_scratch())
         self._lines = self._held.enter_context(Sorter(scratch))
         run = RunKey("", bundle.index.run_id)
-        self._gathered = self._held.enter_context(contextlib.closing(Gathered(run, scratch)))
+        self._gathered = self._held.enter_context(contextlib.closing(GatheredRun(run, scratch)))
         self._leaking: set[str] = set()
 
     def close(self) -> None:
-        """Give memory and disk back."""
+        """Free memory and disk."""
         self._held.close()
 
     def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
-        """Take up an event that fits its model, and its line."""
+        """Add an event that fits its model. `line`: its bytes, with the line end."""
         with _scratch_errors():
-            if is_of_span(event):
-                self._lines.add(placed(event, number, line[:-1]))
+            if describes_span(event):
+                self._lines.add(sortable_line(event, number, line[:-1]))
             elif event["type"] == "log":
-                self._gathered.add([log_of(event)])
+                self._gathered.add([log_entry(event)])
 
     def compare(self, unchanged: set[str], add: Add) -> set[str]:
-        """Add a finding for each file that says something else than the events; return names of those that agree.
+        """Add a finding for each file that contradicts the events; return the names of the files that agree.
 
-        `unchanged`: paths of files that are what run.json lists; of the others nothing more is asked.
+        `unchanged`: paths of files whose digests are right; other files have findings already and are not compared.
         """
         try:
             return self._derived(unchanged, add)
@@ -79,7 +83,7 @@ class Rederivation:
         index = self._bundle.index
         dropped = index.completeness.dropped
         with _scratch_errors():
-            self._gathered.add(spans_of(self._lines, index.versions.semconv))
+            self._gathered.add(span_entries(self._lines, index.versions.semconv))
             self._gathered.malformed += max(0, dropped.get(MALFORMED, 0))
             self._gathered.collided = max(0, dropped.get(COLLIDED, 0))
             made = assemble(
@@ -96,7 +100,7 @@ class Rederivation:
         index = self._bundle.index
         listed = {name_of(entry.path): entry for entry in index.files}
         same: set[str] = set()
-        for number, again in enumerate(made.parts):
+        for number, again in enumerate(made.files):
             entry = listed.get(again.name)
             if entry is None:
                 continue  # run.json does not list it, which shows below
@@ -107,13 +111,15 @@ class Rederivation:
             else:
                 if entry.path in unchanged:
                     self._differs(again, entry, add)
-                made.parts[number] = again._replace(size=entry.bytes, sha256=entry.sha256)
+                made.files[number] = again._replace(size=entry.bytes, sha256=entry.sha256)
         late = max(0, index.completeness.late) if index.revision > 1 else 0
         said: dict[str, Any] = {"completeness": {**made.completeness, "late": late}, "revision": index.revision}
         if index.supersedes is not None and index.revision > 1:
             said["supersedes"] = index.supersedes
         if index.redaction.masked is not None:
-            made.say({**made.said, "redaction": {**made.said["redaction"], "masked": index.redaction.masked}})
+            made.set_run_fields(
+                {**made.run_fields, "redaction": {**made.run_fields["redaction"], "masked": index.redaction.masked}}
+            )
         stored = orjson.loads(self._bundle.index_bytes)
         again_index = orjson.loads(made.index({name: entry.path for name, entry in listed.items()}, **said))
         found = [path for path in differences(stored, again_index) if path != SELF]
@@ -121,9 +127,13 @@ class Rederivation:
             add("RB212", f"the events say otherwise of {_named(found)}", file=RUN)
         return same
 
-    def _made(self, name: str, pieces: Iterable[bytes], scratch: Path) -> Part:
-        """Make a file again, on the way search it for credentials; of events.jsonl, whose lines were, make no copy."""
-        return digested(name, pieces, scratch) if name == EVENTS else part(name, self._searched(name, pieces), scratch)
+    def _made(self, name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
+        """Make a file again and search it for credentials. Keep no copy of events.jsonl, which was searched already."""
+        return (
+            digest_only(name, pieces, scratch)
+            if name == EVENTS
+            else make_file(name, self._searched(name, pieces), scratch)
+        )
 
     def _searched(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
@@ -134,10 +144,10 @@ class Rederivation:
                         self._leaking.add(name)
             yield piece
 
-    def _differs(self, again: Part, entry: FileEntry, add: Add) -> None:
+    def _differs(self, again: NewFile, entry: FileEntry, add: Add) -> None:
         with self._bundle.store.open(f"{self._bundle.key}/{entry.path}") as file:
             if again.name == EVENTS:
-                made = (numbered(line, seq) for seq, line in enumerate(self._gathered.timeline()))
+                made = (event_line(line, seq) for seq, line in enumerate(self._gathered.timeline()))
                 stored = (line for _, line in event_lines(file))
                 for number, (ours, theirs) in enumerate(zip_longest(made, stored, fillvalue=b""), 1):
                     if ours != theirs:
@@ -150,7 +160,7 @@ class Rederivation:
 
 
 def _difference(theirs: bytes, ours: bytes) -> tuple[str, str]:
-    """Return the code and the message of the finding about bytes that are not what was made again."""
+    """Return code and message of the finding for bytes that differ from the file that was made again."""
     try:
         said, made = orjson.loads(theirs), orjson.loads(ours)
     except orjson.JSONDecodeError:
@@ -162,7 +172,10 @@ def _difference(theirs: bytes, ours: bytes) -> tuple[str, str]:
 
 
 def differences(said: Any, made: Any, path: str = "") -> list[str]:
-    """Return the paths at which two JSON values differ; of lists of unlike length the path is theirs."""
+    """Return the paths at which two JSON values differ, such as `files.0.bytes`.
+
+    For lists of different lengths it is the path of the list. `path` is put before each.
+    """
     if type(said) is not type(made):
         return [path]
     if isinstance(said, dict):
@@ -182,14 +195,14 @@ _ABSENT = object()
 
 
 def _named(found: list[str]) -> str:
-    """Return the first of some paths, as far as their words are names of fields: other keys may hold anything."""
+    """Return the first 8 paths as text, with `?` for words that are not names of fields and may hold content."""
     words = [".".join(word if word in _FIELD_NAMES or word.isdigit() else "?" for word in p.split(".")) for p in found]
     more = len(words) - _MOST_NAMED
     return ", ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _scratch() -> str:
-    """Return where a long run's lines lie, in files without names; of a short one nothing is written anywhere."""
+    """Return the folder for the lines of a long run. A short run is kept in memory, so the folder may be unusable."""
     try:
         return tempfile.gettempdir()
     except OSError:  # none can be written, which is said when it is needed

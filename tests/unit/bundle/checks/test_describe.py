@@ -12,7 +12,12 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from runbundle.bundle.checks.sniff import what_bytes, what_file
+from runbundle.bundle.checks.describe import (
+    describe_bytes,
+    describe_file,
+    describe_folder,
+    is_folder_of_a_bundle,
+)
 from runbundle.cli.main import group
 from tests.support.handmade import files
 
@@ -41,21 +46,21 @@ def _protobuf() -> bytes:
         (files()["events.jsonl"], "the events of a bundle"), (files()["tool_calls.json"], "a file of a bundle"),
     ],
 )  # fmt: skip
-def test_it_is_told_by_its_beginning(data: bytes, said: str) -> None:
+def test_a_file_is_described_by_its_first_bytes(data: bytes, said: str) -> None:
     """By what it holds, whatever its name."""
-    assert said in what_bytes(data)
+    assert said in describe_bytes(data)
 
 
-def test_protobuf_is_told() -> None:
+def test_otlp_in_protobuf_is_described() -> None:
     """With its spans, bare or behind a size as the Collector's file exporter writes it."""
     data = _protobuf()
-    assert what_bytes(data) == "OTLP in protobuf (traces, 3 spans)"
-    assert what_bytes(len(data).to_bytes(4, "big") + data) == "OTLP in protobuf (traces, 3 spans)"
-    assert what_bytes(gzip.compress(data)) == "compressed by gzip: OTLP in protobuf (traces, 3 spans)"
+    assert describe_bytes(data) == "OTLP in protobuf (traces, 3 spans)"
+    assert describe_bytes(len(data).to_bytes(4, "big") + data) == "OTLP in protobuf (traces, 3 spans)"
+    assert describe_bytes(gzip.compress(data)) == "compressed by gzip: OTLP in protobuf (traces, 3 spans)"
 
 
 @pytest.mark.parametrize("command", ["verify", "show", "tools", "hold"])
-def test_commands_say_it(tmp_path: Path, command: str) -> None:
+def test_commands_describe_what_is_no_bundle(tmp_path: Path, command: str) -> None:
     """With exit code 2, whatever was given; nothing waits for a pipe."""
     (tmp_path / ".runbundle").mkdir()
     (tmp_path / "o.json").write_bytes(JSON)
@@ -73,11 +78,21 @@ def test_commands_say_it(tmp_path: Path, command: str) -> None:
         assert said in result.output
 
 
-def test_no_bytes_raise(tmp_path: Path) -> None:
+def test_no_bytes_make_a_description_raise(tmp_path: Path) -> None:
     """Cut or flipped anywhere, there is a sentence."""
     for data in (_protobuf(), gzip.compress(JSON), JSON):
         for at in range(len(data)):
-            assert what_bytes(data[:at])
-            assert what_bytes(data[:at] + bytes([data[at] ^ 0x5A]) + data[at + 1 :])
+            assert describe_bytes(data[:at])
+            assert describe_bytes(data[:at] + bytes([data[at] ^ 0x5A]) + data[at + 1 :])
     (tmp_path / "x.zip").write_bytes(b"PK\x03\x04" + bytes(100))
-    assert what_file(tmp_path / "x.zip") == "a damaged zip archive"
+    assert describe_file(tmp_path / "x.zip") == "a damaged zip archive"
+
+
+def test_a_folder_is_told_by_what_lies_in_it(tmp_path: Path) -> None:
+    """A bundle, sealed or not; a store of bundles, also of a tenant's; or something else."""
+    (tmp_path / "store" / "tenant" / "run").mkdir(parents=True)
+    (tmp_path / "store" / "tenant" / "run" / "events.jsonl").write_text("")
+    assert is_folder_of_a_bundle(tmp_path / "store" / "tenant" / "run")
+    assert not is_folder_of_a_bundle(tmp_path / "store" / "tenant")
+    assert describe_folder(tmp_path / "store") == "a store of bundles, or a part of one"
+    assert describe_folder(tmp_path / "store" / "tenant" / "run") == "a folder of something else"

@@ -1,4 +1,4 @@
-"""What a file or folder is that somebody takes for a bundle, as far as its beginning tells: for one clear sentence."""
+"""Describing a file or folder that somebody mistook for a bundle, by its first bytes, for an error message."""
 
 import contextlib
 import gzip
@@ -30,12 +30,12 @@ _JOURNAL = re.compile(rb'[0-9a-f]{8} \{"k":')
 
 
 def is_folder_of_a_bundle(path: Path) -> bool:
-    """Tell whether a folder holds any file of a bundle, sealed or not."""
+    """Tell whether a folder contains a file of a bundle, sealed or not."""
     return any((path / name).is_file() for name in _BUNDLE_FILES)
 
 
-def what_folder(path: Path) -> str:
-    """Return what a folder is that holds no file of a bundle: `a store of bundles`, `a folder of something else`."""
+def describe_folder(path: Path) -> str:
+    """Return a description of a folder that is no bundle: a store of bundles, or a folder of something else."""
     with contextlib.suppress(OSError):
         for below in sorted(path.iterdir())[:100]:
             if below.is_dir() and (is_folder_of_a_bundle(below) or any(map(is_folder_of_a_bundle, _folders(below)))):
@@ -47,22 +47,25 @@ def _folders(path: Path) -> list[Path]:
     return [below for below in sorted(path.iterdir())[:100] if below.is_dir()]
 
 
-def what_file(path: Path) -> str:
-    """Return what a file is: `OTLP in JSON (traces, 2 spans)`, `a zip archive`, `a pipe`. Waits for nothing."""
+def describe_file(path: Path) -> str:
+    """Return a description of a file, such as `OTLP in JSON (traces, 2 spans)` or `a pipe`.
+
+    Reads at most 1 MiB. Never blocks and never raises `OSError`.
+    """
     try:
         with file_at(path.resolve(), depth=1) as file:
             head = file.read(_HEAD_BYTES)
             if head.startswith(b"PK\x03\x04"):
                 return _zip(path)
-            return what_bytes(head, whole=len(head) < _HEAD_BYTES)
+            return describe_bytes(head, whole=len(head) < _HEAD_BYTES)
     except NotRegular as error:
         return error.kind
     except OSError as error:
         return f"a file that cannot be read ({error.strerror})"
 
 
-def what_bytes(head: bytes, *, whole: bool = True) -> str:
-    """Return what begins with these bytes. `whole`: there are no others."""
+def describe_bytes(head: bytes, *, whole: bool = True) -> str:
+    """Return a description of a file that begins with `head`. `whole`: these are all of its bytes."""
     if not head:
         return "an empty file"
     if head.startswith(b"\x1f\x8b"):
@@ -91,7 +94,7 @@ def _unzipped(head: bytes) -> str:
         inner = zlib.decompressobj(31).decompress(head, _HEAD_BYTES)
     except (zlib.error, gzip.BadGzipFile):
         return "damaged"
-    return what_bytes(inner, whole=len(inner) < _HEAD_BYTES) if inner else "damaged"
+    return describe_bytes(inner, whole=len(inner) < _HEAD_BYTES) if inner else "damaged"
 
 
 def _zip(path: Path) -> str:
@@ -147,7 +150,7 @@ def _parses(text: bytes) -> bool:
 
 
 def _protobuf(head: bytes, *, whole: bool) -> str:
-    """Return what an export request of OTLP holds, or nothing if it is none; the Collector may write its size first."""
+    """Return a description of an OTLP export request, or an empty text. The Collector may write its size first."""
     framed = len(head) > 4 and int.from_bytes(head[:4], "big") <= max(len(head) - 4, 0 if whole else _LARGE_BYTES)
     for data in (head, head[4:]) if framed else (head,):
         signals: dict[str, int] = {}
@@ -184,7 +187,7 @@ def _signal(record: bytes) -> str:
 
 
 def _fields(data: bytes) -> Any:
-    """Yield number and bytes of the fields of a message that have a length, as far as they are here."""
+    """Yield number and bytes of the length-delimited fields of a protobuf message, as far as `data` has them."""
     at = 0
     while at < len(data):
         tag, at = _varint(data, at)

@@ -1,7 +1,7 @@
-"""Where the index of a store is kept for a user: in a cache folder, so that who reads a store writes nothing into it.
+"""The file of an index in the user's cache folder. It is there so that reading a store writes nothing into the store.
 
-Below that folder it is `index/`, a file a store, named by a digest of the store's URL. Anything there may be deleted at
-any time.
+The folder is `index/` below the cache folder, with one file for each store, named by a digest of the store's URL. Its
+files may be deleted at any time.
 """
 
 import contextlib
@@ -15,11 +15,11 @@ from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.url import canonical_url
 
 _MOST_KEPT = 200
-"""Files of stores that were used last; those of others are removed when a new one is made."""
+"""Number of files that are kept, the last used; others are deleted when a new file is made."""
 
 
 def index_file(store: ArtifactStore) -> Path | None:
-    """Return where the index of a store lies, in a folder that is there; None if there is no place for it."""
+    """Return the path of a store's index and make its folder; None if the cache folder cannot be used."""
     try:
         place = folder() / "index"
         name = hashlib.sha256(os.fsencode(canonical_url(store.url))).hexdigest()[:32]
@@ -32,8 +32,8 @@ def index_file(store: ArtifactStore) -> Path | None:
     return path
 
 
-def root_of(store: LocalStore) -> str:
-    """Return what tells the folder of a store from another that comes to lie under its name."""
+def folder_identity(store: LocalStore) -> str:
+    """Return the device and inode of a store's folder, which tell it from a later folder with the same path."""
     try:
         status = store.root.stat()
     except OSError:
