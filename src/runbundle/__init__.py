@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runbundle.contracts.approval import Decision, ToolCall
+    from runbundle.contracts.approval import Decision, PendingCall
     from runbundle.contracts.derive import (
         Sensitive,
         contract_from_function,
@@ -66,7 +66,7 @@ _PLACES = {
         "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
     "runbundle.format.contract": ["DataHandling", "FieldRule", "ToolContract"],
-    "runbundle.contracts.approval": ["Decision", "ToolCall"],
+    "runbundle.contracts.approval": ["Decision", "PendingCall"],
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.agent.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
@@ -98,6 +98,7 @@ __all__ = [
     "KeyNotFound",
     "MalformedBundle",
     "NotSealed",
+    "PendingCall",
     "PolicyBlocked",
     "RedactingSpanExporter",
     "RedactingSpanProcessor",
@@ -106,7 +107,6 @@ __all__ = [
     "Sensitive",
     "StoreError",
     "StoreUnavailable",
-    "ToolCall",
     "ToolContract",
     "UnsupportedVersion",
     "WriteConflict",

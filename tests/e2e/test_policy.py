@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 import runbundle
-from runbundle import Decision, PolicyBlocked, ToolCall, tool
+from runbundle import Decision, PendingCall, PolicyBlocked, tool
 from runbundle.bundle.verify import verify
 from runbundle.format.tool_calls import PolicyOutcome
 from tests.conftest import all_bytes, sealed
@@ -156,9 +156,9 @@ def test_a_blocked_call_never_runs_and_is_recorded(configured: Configured, tmp_p
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_approved_call_runs_and_the_approval_is_recorded(configured: Configured, kind: str) -> None:
     """A decider that says True lets the call run once, on every kind of function, and is asked once."""
-    asked: list[ToolCall] = []
+    asked: list[PendingCall] = []
 
-    def decider(call: ToolCall) -> bool:
+    def decider(call: PendingCall) -> bool:
         asked.append(call)
         return True
 
@@ -182,7 +182,7 @@ def test_an_approved_call_runs_and_the_approval_is_recorded(configured: Configur
 def test_an_async_decider_decides_for_async_tools(configured: Configured, kind: str, approves: bool) -> None:
     """It is awaited before the function is entered."""
 
-    async def decider(call: ToolCall) -> bool:
+    async def decider(call: PendingCall) -> bool:
         await asyncio.sleep(0)
         assert ran == []
         return approves
@@ -202,7 +202,7 @@ def test_an_async_decider_decides_for_async_tools(configured: Configured, kind: 
 def test_an_async_decider_denies_a_sync_tool(configured: Configured, kind: str) -> None:
     """What cannot be waited for is no approval; its coroutine is closed without a warning."""
 
-    async def decider(call: ToolCall) -> bool:
+    async def decider(call: PendingCall) -> bool:
         return True
 
     handle = configured(contracts=CONTRACTS, decider=decider)
@@ -213,11 +213,11 @@ def test_an_async_decider_denies_a_sync_tool(configured: Configured, kind: str) 
     assert [o.decision for _, o in outcomes(sealed(handle))] == ["denied"]
 
 
-def _raises(call: ToolCall) -> bool:
+def _raises(call: PendingCall) -> bool:
     raise ValueError(call.arguments["to"])
 
 
-async def _raises_later(call: ToolCall) -> bool:
+async def _raises_later(call: PendingCall) -> bool:
     await asyncio.sleep(0)
     raise ValueError(call.arguments["to"])
 
@@ -259,7 +259,7 @@ def test_a_broken_decider_denies(
 
 def test_deny_is_final(configured: Configured) -> None:
     """No decider is asked about a tool that the contract denies."""
-    asked: list[ToolCall] = []
+    asked: list[PendingCall] = []
     handle = configured(contracts=CONTRACTS, decider=lambda call: asked.append(call) or True)
     drop_table = tool(name="drop_table")(lambda: ran.append("dropped"))
     with runbundle.start_run("r"), pytest.raises(PolicyBlocked, match="contract:drop_table:deny"):
@@ -281,7 +281,7 @@ def test_a_destructive_tool_needs_an_approval_by_itself(configured: Configured) 
 
 def test_other_tools_are_not_held_up(configured: Configured) -> None:
     """Allowed tools and tools without a contract run unasked, and leave no event of a decision."""
-    asked: list[ToolCall] = []
+    asked: list[PendingCall] = []
     handle = configured(contracts=CONTRACTS, decider=asked.append)
     with runbundle.start_run("r"):
         tool(name="look")(lambda: ran.append("look"))()
@@ -325,7 +325,7 @@ def test_a_decider_sees_what_the_function_will(configured: Configured) -> None:
     """Defaults are there, `**kwargs` cannot pose as another parameter, and the mapping cannot be changed."""
     seen: list[dict[str, Any]] = []
 
-    def decider(call: ToolCall) -> bool:
+    def decider(call: PendingCall) -> bool:
         seen.append(dict(call.arguments))
         assert "bob" not in repr(call)
         with pytest.raises(TypeError):
@@ -399,7 +399,7 @@ def test_the_decider_works_inside_the_calls_span(configured: Configured) -> None
     """What it records is part of the call, and after a refusal the caller's span is current again."""
     from opentelemetry import trace
 
-    def decider(call: ToolCall) -> bool:
+    def decider(call: PendingCall) -> bool:
         runbundle.current_run().event("asked")
         return False
 
@@ -418,7 +418,7 @@ def test_the_decider_works_inside_the_calls_span(configured: Configured) -> None
 def test_interrupts_go_through_a_decider(configured: Configured) -> None:
     """Cancelling an agent that waits for an approval cancels it; the tool does not run."""
 
-    async def decider(call: ToolCall) -> bool:
+    async def decider(call: PendingCall) -> bool:
         await asyncio.sleep(60)
         return True
 

@@ -27,7 +27,7 @@ NOBODY = "needs an approval that nobody gave"
 
 
 @dataclass(frozen=True, eq=False)
-class ToolCall:
+class PendingCall:
     """A call that waits for a decision: what a decider is given."""
 
     tool: str
@@ -63,12 +63,12 @@ class Decision:
     """Why, in free text. Recorded as a digest, like all content."""
 
 
-Decider = Callable[[ToolCall], Decision | bool | Awaitable[Decision | bool]]
+Decider = Callable[[PendingCall], Decision | bool | Awaitable[Decision | bool]]
 """Decides about one call. True approves, False denies. An async one decides for coroutines, async generators and
 `async with start_tool(...)` only. A sync one is called where the tool is: in a coroutine it holds the loop up."""
 
 
-def default_decider(call: ToolCall) -> Decision:
+def default_decider(call: PendingCall) -> Decision:
     """Decide by the contract alone: what needs an approval is blocked, for nobody gave one."""
     policy = call.contract.effective_policy
     if policy == "allow":
@@ -76,7 +76,7 @@ def default_decider(call: ToolCall) -> Decision:
     return Decision("blocked", call.rule, NOBODY if policy == "require_approval" else "")
 
 
-def ask(decider: Decider, call: ToolCall) -> Decision:
+def ask(decider: Decider, call: PendingCall) -> Decision:
     """Return what the decider decides. Raises no `Exception`; cancellation and interrupts go through."""
     try:
         answer: object = decider(call)
@@ -89,7 +89,7 @@ def ask(decider: Decider, call: ToolCall) -> Decision:
         return _fault(call, f"the decider raised {type(error).__name__}")
 
 
-async def ask_async(decider: Decider, call: ToolCall) -> Decision:
+async def ask_async(decider: Decider, call: PendingCall) -> Decision:
     """Do as `ask` does, and wait for the answer if it is an awaitable."""
     try:
         answer: object = decider(call)
@@ -100,7 +100,7 @@ async def ask_async(decider: Decider, call: ToolCall) -> Decision:
         return _fault(call, f"the decider raised {type(error).__name__}")
 
 
-def _settled(call: ToolCall, answer: object) -> Decision:
+def _settled(call: PendingCall, answer: object) -> Decision:
     # Only what is exactly an answer counts: a truthy object is no approval.
     if answer is True or answer is False:
         return Decision("approved" if answer else "denied", call.rule)
@@ -113,7 +113,7 @@ def _settled(call: ToolCall, answer: object) -> Decision:
     return Decision(answer.outcome, rule if is_name else call.rule, reason if isinstance(reason, str) else "")
 
 
-def _fault(call: ToolCall, reason: str) -> Decision:
+def _fault(call: PendingCall, reason: str) -> Decision:
     _log.error("%s; the call is denied", reason)
     return Decision("denied", call.rule, reason)
 
@@ -121,7 +121,7 @@ def _fault(call: ToolCall, reason: str) -> Decision:
 _refusals: "WeakSet[PolicyBlocked]" = WeakSet()
 
 
-def refusal(call: ToolCall, decision: Decision) -> PolicyBlocked | None:
+def refusal(call: PendingCall, decision: Decision) -> PolicyBlocked | None:
     """Return the error that keeps the call from running, or None if it may run. It names tool and rule only."""
     if decision.outcome in ("allowed", "approved"):
         return None

@@ -18,7 +18,7 @@ class _Declaration(NamedTuple):
     withheld: tuple[FieldRule, ...]
 
 
-class Declared:
+class DeclaredContracts:
     """The contracts declared in a process, by tool name. Thread-safe."""
 
     def __init__(self) -> None:
@@ -48,14 +48,14 @@ class Declared:
                 )
             self._declared[contract.name] = declaration
             for redactor, given in list(self._given.items()):
-                redactor.go_by(self._with_declared(given))
+                redactor.use_contracts(self._with_declared(given))
 
     def follow(self, redactor: Redactor) -> None:
         """Have a redactor, which goes by the contracts that were configured, go by those declared too, from now on."""
         with self._lock:
             given = self._given[redactor] = redactor.policy.contracts
             if self._declared:
-                redactor.go_by(self._with_declared(given))
+                redactor.use_contracts(self._with_declared(given))
 
     def twin(self, redactor: Redactor) -> Redactor:
         """Return another redactor that goes by the same, and remembers by itself what it has withheld."""
@@ -82,7 +82,7 @@ class Declared:
         return contracts
 
 
-DECLARED = Declared()
+DECLARED = DeclaredContracts()
 """What the tools of this process declare."""
 
 os.register_at_fork(after_in_child=DECLARED.after_fork)

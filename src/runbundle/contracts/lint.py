@@ -7,7 +7,7 @@ from runbundle.contracts.schema_walk import Place, has_parts, schema_places, sel
 from runbundle.format.contract import FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.credential_words import credential_key
 from runbundle.redaction.payloads.selectors import (
-    Rule,
+    CompiledRule,
     advance,
     advance_anywhere,
     best_rule,
@@ -144,7 +144,7 @@ def _by_path(places: Iterable[Place]) -> dict[tuple[str, ...], list[Mapping[str,
     return found
 
 
-def _reason(rule: Rule | None) -> str:
+def _reason(rule: CompiledRule | None) -> str:
     return "undeclared_scalars keeps it" if rule is None else f"the rule {rule.selector!r} keeps it"
 
 

@@ -109,7 +109,7 @@ def read(path: Path) -> bytes | None:
         time.sleep(0.01)  # where there are no links another process may be writing it
 
 
-def why_not(path: Path) -> str:
+def why_unwritable(path: Path) -> str:
     """Return why a key could not be made there; "" if it could."""
     there = next(place for place in path.parents if place.exists())
     if not there.is_dir():

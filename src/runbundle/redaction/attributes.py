@@ -6,9 +6,15 @@ from typing import Any
 
 from runbundle.redaction import views
 from runbundle.redaction.captured import CAPTURE, parse_capture
-from runbundle.redaction.contents import capture_with_keyed_digests, content, error_text, messages, stack
+from runbundle.redaction.contents import (
+    capture_with_keyed_digests,
+    content_marker,
+    error_text,
+    messages_marker,
+    stack_frames,
+)
 from runbundle.redaction.detectors.credential_words import credential_key, is_credential
-from runbundle.redaction.markers import HIDDEN, SMALL, canonical, is_digest, is_marker, marker, told_size
+from runbundle.redaction.markers import HIDDEN, SMALL, canonical, coarse_size, is_digest, is_marker, marker
 from runbundle.redaction.messages import MESSAGES, messages_text, parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.redaction.permitted.values import allowed, is_flag
@@ -41,11 +47,11 @@ def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attribut
             if allowed(handling, key, value) or is_marker(value):
                 kept[key] = value
             else:
-                kept[key] = content(key, value, work, path)
+                kept[key] = content_marker(key, value, work, path)
         elif handling is None:
             _undeclared(kept, key, value, work, path)
         elif handling == "messages":
-            kept[key], of_each = messages(key, value, work, path)
+            kept[key], of_each = messages_marker(key, value, work, path)
             if of_each is not None:
                 about = {**(about or {}), key: of_each}
         else:
@@ -62,12 +68,12 @@ def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attribut
 
 
 def _content(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
-    kept[key] = content(key, value, work, path)
+    kept[key] = content_marker(key, value, work, path)
 
 
 def _number(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     if value.__class__ not in (int, float, bool):
-        kept[key] = content(key, value, work, path)
+        kept[key] = content_marker(key, value, work, path)
     elif (value >= _LONG_NUMBER or value <= -_LONG_NUMBER) and is_known_number(value):
         kept[key] = withhold(work.receipt, f"{path}.{key}", "detector:known-secret", "credential")
     else:
@@ -76,11 +82,11 @@ def _number(kept: Attributes, key: str, value: Any, work: Work, path: str) -> No
 
 def _own(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     if allowed("own", key, value):
-        kept[key] = told_size(value) if value.__class__ is int and value < SMALL else value
+        kept[key] = coarse_size(value) if value.__class__ is int and value < SMALL else value
 
 
 def _flag(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
-    kept[key] = value if is_flag(value) else content(key, value, work, path)
+    kept[key] = value if is_flag(value) else content_marker(key, value, work, path)
 
 
 def _error(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
@@ -88,7 +94,7 @@ def _error(kept: Attributes, key: str, value: Any, work: Work, path: str) -> Non
 
 
 def _stack(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
-    kept[key] = stack(value, work, f"{path}.{key}")
+    kept[key] = stack_frames(value, work, f"{path}.{key}")
 
 
 def _user(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
@@ -119,10 +125,10 @@ _HANDLERS: dict[Handling, Callable[[Attributes, str, Any, Work, str], None]] = {
     "content": _content,
     "own": _own,
     "flag": _flag,
-    "arguments": views.arguments,
-    "result": views.result,
-    "outcome": views.outcome,
-    "config": views.configuration,
+    "arguments": views.put_arguments,
+    "result": views.put_result,
+    "outcome": views.put_outcome,
+    "config": views.put_configuration,
     "error": _error,
     "stack": _stack,
     "user": _user,

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from runbundle.redaction.captured import DIGESTED, Said, capture_text
-from runbundle.redaction.markers import Digester, canonical, is_marker, marker, marker_roles, told_size
-from runbundle.redaction.messages import described, roles_of
+from runbundle.redaction.markers import Digester, canonical, coarse_size, is_marker, marker, marker_roles
+from runbundle.redaction.messages import describe_messages, described_roles
 from runbundle.redaction.payloads.payload import redact_payload
 from runbundle.redaction.payloads.taint import scrub
 from runbundle.redaction.plan import Work
@@ -17,28 +17,28 @@ MAX_DESCRIBED_BYTES = 262_144
 """Of messages above this size nothing is said one by one."""
 
 
-def content(key: str, value: Any, work: Work, path: str, *, roles: tuple[str, ...] = ()) -> str:
+def content_marker(key: str, value: Any, work: Work, path: str, *, roles: tuple[str, ...] = ()) -> str:
     """Return a marker with digest and size of a text, of the whole as far as that was seen."""
     said = work.said.get(key) if work.said else None
     if is_marker(value) and not (said and said.sha256):
         return value
-    digest, size = whole(work.tenant.digest, "content", value, said)
+    digest, size = digest_of_whole(work.tenant.digest, "content", value, said)
     data_class = "oversize" if is_marker(value) else "content"
     path = f"{path}.{key}" if path else key
     return withhold(work.receipt, path, "content", data_class, action="digest", digest=digest, size=size, roles=roles)
 
 
-def messages(key: str, value: Any, work: Work, path: str) -> tuple[str, dict[str, Any] | None]:
+def messages_marker(key: str, value: Any, work: Work, path: str) -> tuple[str, dict[str, Any] | None]:
     """Return a marker with the roles of messages, and what is said of each message where all of them are here."""
     if is_marker(value):
-        return content(key, value, work, path, roles=marker_roles(value)), None
+        return content_marker(key, value, work, path, roles=marker_roles(value)), None
     text = value if isinstance(value, str) else (canonical(value) or b"").decode("utf-8", "replace")
     said = work.said.get(key) if work.said else None
     about = None
     if len(text) <= MAX_DESCRIBED_BYTES and (said is None or said.word in ("whole", "abandoned")):
-        about = described(text, work.tenant.digest)
-    roles = (roles_of(about) if about is not None else ()) or message_roles(text)
-    return content(key, value, work, path, roles=roles), about
+        about = describe_messages(text, work.tenant.digest)
+    roles = (described_roles(about) if about is not None else ()) or message_roles(text)
+    return content_marker(key, value, work, path, roles=roles), about
 
 
 def error_text(value: Any, work: Work, path: str) -> str:
@@ -50,11 +50,11 @@ def error_text(value: Any, work: Work, path: str) -> str:
         kept = redact_payload(value, rules, work.tenant.digest, work.receipt, path, work.taint)
         kept = scrub(kept, work.taint, work.receipt, path)
         return kept if isinstance(kept, str) else marker("error")
-    digest, size = whole(work.tenant.digest, "error", value, None)
+    digest, size = digest_of_whole(work.tenant.digest, "error", value, None)
     return withhold(work.receipt, path, "error", "error", action="digest", digest=digest, size=size)
 
 
-def stack(value: Any, work: Work, path: str) -> str:
+def stack_frames(value: Any, work: Work, path: str) -> str:
     """Return the frames of a stack trace."""
     if is_marker(value):
         return value
@@ -70,8 +70,8 @@ def capture_with_keyed_digests(said: Mapping[str, Said], work: Work) -> str:
     for key, one in said.items():
         kind = SPAN_KEYS.get(key)
         domain = payload_domain(work.tool, kind) if kind in ("arguments", "result") else "content"
-        digest, _ = whole(work.tenant.digest, domain, "", one) if one.sha256 else (one.digest, one.size)
-        size = one.size if one.size is None else told_size(one.size)
+        digest, _ = digest_of_whole(work.tenant.digest, domain, "", one) if one.sha256 else (one.digest, one.size)
+        size = one.size if one.size is None else coarse_size(one.size)
         found[key] = one._replace(sha256="", digest=digest, size=size)
     return capture_text(found)
 
@@ -81,7 +81,7 @@ def payload_domain(tool: str, kind: str) -> str:
     return f"tool|{tool}|{kind}"
 
 
-def whole(digest: Digester, domain: str, value: Any, said: Said | None) -> tuple[str, int | None]:
+def digest_of_whole(digest: Digester, domain: str, value: Any, said: Said | None) -> tuple[str, int | None]:
     """Return digest and size of a whole value; neither where the whole was not seen."""
     if said is not None and said.sha256:
         return digest(domain, b"sha256:" + said.sha256.encode()), said.size

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from runbundle.redaction.uncommon import is_uncommon_number, uncommon
+from runbundle.redaction.beyond_json import bytes_beyond_json, json_writes_null
 
 CLASSES = (
     "undeclared|content|credential|personal|special|financial|internal|public|key|name|error|oversize|unserialisable"
@@ -134,10 +134,10 @@ def marker_parts(value: str) -> tuple[str, int | None]:
     """Return the digest (or "") and the size (or None) that a marker carries."""
     digest = _DIGEST.search(value)
     size = re.search(r":bytes=(?:(\d{1,15})|<)", value)
-    return digest.group() if digest else "", told_size(int(size.group(1) or 0)) if size else None
+    return digest.group() if digest else "", coarse_size(int(size.group(1) or 0)) if size else None
 
 
-def told_size(size: int) -> int:
+def coarse_size(size: int) -> int:
     """Return what a field says of a size: of one below 64 bytes 63, whatever it is.
 
     Smaller ones tell values apart that a digest keeps secret: `true` and `false`, a PIN and none. A marker says `<64`.
@@ -161,11 +161,11 @@ def canonical(value: Any) -> bytes | None:
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     try:
-        if not is_uncommon_number(value):
+        if not json_writes_null(value):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=_bytes_only)
     except (TypeError, ValueError, RecursionError):
         pass
-    return uncommon(value)
+    return bytes_beyond_json(value)
 
 
 def _bytes_only(value: Any) -> Any:

@@ -46,7 +46,7 @@ def _digest_of(message: Any, digest: Digest) -> str:
     return _known(digest, data) if len(data) <= _CACHED_BYTES else digest("message", data)
 
 
-def described(text: str, digest: Digest) -> dict[str, Any] | None:
+def describe_messages(text: str, digest: Digest) -> dict[str, Any] | None:
     """Return what `runbundle.messages` says of one attribute's text; None if that is no JSON, or nested too deeply."""
     try:
         messages = _messages(orjson.loads(text))
@@ -67,7 +67,7 @@ def described(text: str, digest: Digest) -> dict[str, Any] | None:
     return found
 
 
-def roles_of(found: dict[str, Any]) -> tuple[str, ...]:
+def described_roles(found: dict[str, Any]) -> tuple[str, ...]:
     """Return the roles of described messages, neighbours merged, at most eight."""
     roles = [role for role, _ in found["roles"] if role]
     return tuple(role for place, role in enumerate(roles) if not place or role != roles[place - 1])[:8]

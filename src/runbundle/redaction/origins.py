@@ -4,7 +4,7 @@ from typing import TypeVar
 
 from runbundle.redaction.attributes import redact_attributes
 from runbundle.redaction.markers import is_marker, marker
-from runbundle.redaction.payloads.taint import Table
+from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.permitted.values import allowed, is_name, schema_url
 from runbundle.redaction.plan import Plan, Tenant, Work
 from runbundle.redaction.receipt import Receipt
@@ -18,7 +18,7 @@ def redacted_scope(scope: ScopeRecord, tenant: Tenant, plan: Plan) -> ScopeRecor
     """Return the scope: name and version if they are names, no attribute that is not known."""
     known = tenant.scopes.get(id(scope))
     if known is None or known[0] is not scope:
-        work = Work(plan, Receipt(), "", Table(), tenant, [])
+        work = Work(plan, Receipt(), "", TaintTable(), tenant, [])
         redacted: ScopeRecord = {
             "name": _name(scope["name"], tenant),
             "version": _name(scope["version"], tenant),

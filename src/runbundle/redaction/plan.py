@@ -11,7 +11,7 @@ from runbundle.format.contract import DataHandling, Target, ToolContract
 from runbundle.redaction.captured import Said
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules
-from runbundle.redaction.payloads.taint import Table
+from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.permitted.globs import key_matcher, name_matcher
 from runbundle.redaction.permitted.values import is_name
 from runbundle.redaction.policy import Policy
@@ -43,7 +43,7 @@ class Plan(NamedTuple):
     user_id: Literal["keep", "hash", "drop"]
 
 
-def plan_of(policy: Policy) -> Plan:
+def compile_policy(policy: Policy) -> Plan:
     """Compile a policy."""
     safe: dict[str, Kind] = dict.fromkeys(policy.safe_keys, "name")
     own: dict[str, Handling] = {"exception.message": "error"}
@@ -95,7 +95,7 @@ class Work(NamedTuple):
     receipt: Receipt
     tool: str
     """The record's tool, or ""."""
-    taint: Table
+    taint: TaintTable
     """What was withheld in the record's run so far."""
     tenant: Tenant
     views: list[tuple[Attributes, str, str, Any]]

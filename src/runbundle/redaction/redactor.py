@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from runbundle.format.contract import ToolContract
 from runbundle.redaction.attributes import redact_attributes
-from runbundle.redaction.contents import content, error_text
+from runbundle.redaction.contents import content_marker, error_text
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.origins import hidden_name, redacted_resource, redacted_scope
-from runbundle.redaction.payloads.taint import Table, Taint
+from runbundle.redaction.payloads.taint import TaintTable, TaintTables
 from runbundle.redaction.permitted.values import RECEIPT, is_name, kept_trace_state, standard_event
-from runbundle.redaction.plan import Tenant, Work, plan_of
+from runbundle.redaction.plan import Tenant, Work, compile_policy
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, count_markers, receipt_of
 from runbundle.redaction.views import write_views
@@ -42,13 +42,13 @@ class Redactor:
         self.policy = policy
         self._nobody = Tenant(policy.digester)
         self._tenants: dict[str, Tenant] = {}
-        self._plan = plan_of(policy)
-        self._taint = Taint()
+        self._plan = compile_policy(policy)
+        self._taint = TaintTables()
 
-    def go_by(self, contracts: Mapping[str, ToolContract]) -> None:
+    def use_contracts(self, contracts: Mapping[str, ToolContract]) -> None:
         """Apply other contracts from now on. A record that is being redacted is finished under the old ones."""
         policy = replace(self.policy, contracts=contracts)
-        self.policy, self._plan = policy, plan_of(policy)
+        self.policy, self._plan = policy, compile_policy(policy)
 
     def key_id(self, tenant_id: str = "") -> str:
         """Return the name of the key of a tenant's digests."""
@@ -123,7 +123,7 @@ class Redactor:
                 **record,
                 "event_name": name if not name or self._event_name(name) else hidden_name(name, tenant),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
-                "body": None if body is None else content("body", body, work, ""),
+                "body": None if body is None else content_marker("body", body, work, ""),
                 "attributes": attributes,
                 "scope": redacted_scope(record["scope"], tenant, plan),
                 "resource": redacted_resource(record["resource"], tenant, plan),
@@ -165,7 +165,9 @@ class Redactor:
 
     def shown_name(self, name: str, attributes: Attributes, tenant_id: str) -> str:
         """Return what `span_name` makes of a name, for a span that is not redacted here."""
-        return self.span_name(name, attributes, Work(self._plan, Receipt(), "", Table(), self._tenant(tenant_id), []))
+        return self.span_name(
+            name, attributes, Work(self._plan, Receipt(), "", TaintTable(), self._tenant(tenant_id), [])
+        )
 
     def _event(self, event: EventRecord, work: Work, path: str) -> EventRecord:
         name = event["name"]

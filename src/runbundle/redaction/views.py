@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 
 from runbundle.redaction.captured import DIGESTED, Said
-from runbundle.redaction.contents import content, payload_domain, whole
-from runbundle.redaction.markers import is_marker, told_size
+from runbundle.redaction.contents import content_marker, digest_of_whole, payload_domain
+from runbundle.redaction.markers import coarse_size, is_marker
 from runbundle.redaction.payloads.configuration import redact_configuration
 from runbundle.redaction.payloads.payload import redact_payload
 from runbundle.redaction.payloads.shrink import shrink
@@ -21,12 +21,12 @@ MAX_OPENED_BYTES = 1_048_576
 """A text above this size is not opened: it leaves a marker with digest and size."""
 
 
-def arguments(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+def put_arguments(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     """Put the view of a tool's arguments."""
     _payload(kept, "arguments", "gen_ai.tool.call.arguments", value, work)
 
 
-def result(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+def put_result(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     """Put the view of a tool's result."""
     _payload(kept, "result", "gen_ai.tool.call.result", value, work)
 
@@ -55,7 +55,7 @@ def _payload(kept: Attributes, kind: str, key: str, value: Any, work: Work) -> N
     work.views.append((kept, key, kind, view))
 
 
-def outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+def put_outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     """Put the view of a run's result, under the policy's rules for it."""
     view: Any = value
     if not is_marker(value):
@@ -64,7 +64,7 @@ def outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -> No
     work.views.append((kept, key, "result", view))
 
 
-def configuration(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+def put_configuration(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     """Put a run's configuration without its secrets."""
     if is_marker(value):
         kept[key] = value
@@ -72,7 +72,7 @@ def configuration(kept: Attributes, key: str, value: Any, work: Work, path: str)
     try:
         data = orjson.loads(value) if isinstance(value, str | bytes) else value
     except orjson.JSONDecodeError:
-        kept[key] = content(key, value, work, "attributes")
+        kept[key] = content_marker(key, value, work, "attributes")
         return
     kept[key] = orjson.dumps(redact_configuration(data, work.receipt), option=orjson.OPT_SORT_KEYS).decode()
 
@@ -92,10 +92,10 @@ def _digest_of(kept: Attributes, kind: str, data: Any, work: Work, said: Said | 
             kept.pop(name, None)
         return "", None
     if names[0] not in kept:
-        digest, size = whole(work.tenant.digest, payload_domain(work.tool, kind), data, said)
+        digest, size = digest_of_whole(work.tenant.digest, payload_domain(work.tool, kind), data, said)
         if not digest:
             return "", None
-        kept[names[0]], kept[names[1]] = digest, size if size is None else told_size(size)
+        kept[names[0]], kept[names[1]] = digest, size if size is None else coarse_size(size)
     return kept[names[0]], kept.get(names[1])
 
 

@@ -14,7 +14,7 @@ from runbundle.redaction.detectors.credential_words import is_credential
 from runbundle.redaction.detectors.detector import format_detector
 from runbundle.redaction.markers import marker
 from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules, redact_payload
-from runbundle.redaction.permitted.labelled import without_labelled
+from runbundle.redaction.permitted.labelled import mask_labelled
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals.keys import SPAN_KEYS
@@ -61,7 +61,7 @@ class DebugContent:
             kept[_clean(key)] = (
                 marker("credential")
                 if is_credential(key, value) and key not in SPAN_KEYS
-                else _clean(without_labelled(value, Receipt(), ""))
+                else _clean(mask_labelled(value, Receipt(), ""))
             )
         return kept
 

@@ -5,24 +5,24 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, cast
 
-from runbundle.contracts.approval import NOBODY, Decider, Decision, ToolCall, default_decider
+from runbundle.contracts.approval import NOBODY, Decider, Decision, PendingCall, default_decider
 from runbundle.otel import active
 from runbundle.otel.agent.capture import arguments_of, signature_of
 
 
 def decision_needed(
     tool: str, arguments: Callable[[], Mapping[str, Any]], *, call_id: str, run_id: str
-) -> tuple[Decider, ToolCall] | None:
+) -> tuple[Decider, PendingCall] | None:
     """Return the decider and the call to put to it, or None if the contract allows the call."""
     handle = active.get()
     contract = handle.redactor.policy.contracts.get(tool) if handle is not None else None
     if handle is None or contract is None or contract.effective_policy == "allow":
         return None
-    call = ToolCall(tool, MappingProxyType(arguments()), call_id, contract, run_id)
+    call = PendingCall(tool, MappingProxyType(arguments()), call_id, contract, run_id)
     return (default_decider if contract.effective_policy == "deny" else handle.decider), call
 
 
-def decision_attributes(call: ToolCall, decision: Decision) -> dict[str, str]:
+def decision_attributes(call: PendingCall, decision: Decision) -> dict[str, str]:
     """Return the attributes of the event `runbundle.policy.decision`."""
     # The rule says as much as the default reason does, of which redaction would leave a digest.
     reason = "" if decision.reason == NOBODY else decision.reason

@@ -195,7 +195,7 @@ class ToolScope(SpanScope):
         self._arguments = arguments
         return self
 
-    def _question(self) -> tuple[approval.Decider, approval.ToolCall] | None:
+    def _question(self) -> tuple[approval.Decider, approval.PendingCall] | None:
         call_id = self._attributes["gen_ai.tool.call.id"]
         return decision_needed(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
 
@@ -213,7 +213,7 @@ class ToolScope(SpanScope):
             decider, call = asked
             self._settle(call, await approval.ask_async(decider, call))
 
-    def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
+    def _settle(self, call: approval.PendingCall, decision: approval.Decision) -> None:
         at_source.add_event(self.span, "runbundle.policy.decision", decision_attributes(call, decision))
         refusal = approval.refusal(call, decision)
         if refusal is not None:

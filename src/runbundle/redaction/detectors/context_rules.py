@@ -9,7 +9,8 @@ import re
 from collections import Counter
 
 from runbundle.redaction.detectors.credential_words import KEY_OF, PASSWORDS, TEXT_WORDS, names_another
-from runbundle.redaction.detectors.ends import (
+from runbundle.redaction.detectors.rule import Rule
+from runbundle.redaction.detectors.value_ends import (
     LONGEST_VALUE,
     header_end,
     is_closed,
@@ -17,7 +18,6 @@ from runbundle.redaction.detectors.ends import (
     userinfo_end,
     value_end,
 )
-from runbundle.redaction.detectors.rule import Rule
 
 _OF = "|".join(sorted(KEY_OF))
 _WORD = (

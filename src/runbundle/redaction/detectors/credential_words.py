@@ -96,7 +96,7 @@ TEXT_WORDS = sorted(
 )
 """Words that are telling in text, too, with a value behind them."""
 
-FLOOR_WORDS = ("password", "passwd", "secret", "token", "api_?key")
+NEVER_KEPT_WORDS = ("password", "passwd", "secret", "token", "api_?key")
 """The few that no kept text may have a value behind, whatever the rules of context think of the value."""
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zß-ÿ]+|[0-9]+")

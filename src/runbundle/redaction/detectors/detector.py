@@ -14,7 +14,7 @@ from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.known_secrets import KNOWN, KnownSecrets
 from runbundle.redaction.detectors.matcher import TOKEN_BYTES, Match, Matcher
 from runbundle.redaction.detectors.patterns import compiled
-from runbundle.redaction.detectors.rewrite import Rewritten
+from runbundle.redaction.detectors.rewritten_text import RewrittenText
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.markers import MARKER, blanked, marker
 
@@ -68,7 +68,7 @@ _WIDE = re.compile("[\uff01-\uff5e]+")
 _HAS_INVISIBLE: Any = compiled(_INVISIBLE_CLASS.removesuffix("+") + "|[\uff01-\uff5e]")
 
 
-class Found(NamedTuple):
+class CredentialSpan(NamedTuple):
     """One credential: `text[start:end]`, in characters, and the rule that found it."""
 
     start: int
@@ -87,14 +87,14 @@ class Detector:
         self._matcher = matcher
         self._known = known
 
-    def find(self, text: str) -> list[Found]:
+    def find(self, text: str) -> list[CredentialSpan]:
         """Return what is to be masked: spans apart from each other, in order."""
         spans = _merged(self._look(text))
         for _ in range(_PASSES if spans else 0):
             # Masking may uncover: look again around the masks, until nothing more is found.
-            shown = Rewritten(text, [(s.start, s.end, MASK) for s in spans])
+            shown = RewrittenText(text, [(s.start, s.end, MASK) for s in spans])
             more = [
-                Found(*shown.original(found.start, found.end), found.rule)
+                CredentialSpan(*shown.original(found.start, found.end), found.rule)
                 for start, end in _windows(MARKER, shown.text, _AROUND_MASK)
                 for found in _shifted(self._look(shown.text[start:end]), start)
                 if shown.untouched(found.start, found.end)
@@ -104,7 +104,7 @@ class Detector:
             spans = _merged([*spans, *more])
         return spans
 
-    def hits(self, text: str) -> list[Found]:
+    def hits(self, text: str) -> list[CredentialSpan]:
         """Return what is found in `text` as it stands, without looking behind encodings: for text that was redacted."""
         if next(self._plain(text, text.encode("ascii", "replace")), None) is None:
             return []  # nearly always, so what is written by ourselves is blanked out after
@@ -115,11 +115,11 @@ class Detector:
         """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
         return masked(text, self.find(text))
 
-    def _look(self, text: str) -> Iterator[Found]:
+    def _look(self, text: str) -> Iterator[CredentialSpan]:
         # Markers and digests are blanked out, so that no word in them stands for a key: a class is called "credential".
         return self._views(blanked(text, "\0"), 0)
 
-    def _views(self, text: str, depth: int) -> Iterator[Found]:
+    def _views(self, text: str, depth: int) -> Iterator[CredentialSpan]:
         # Every character that is not ASCII becomes one byte, so places in both are the same.
         data = text.encode("ascii", "replace")
         yield from self._plain(text, data)
@@ -131,7 +131,7 @@ class Detector:
             for pattern, new in _rewritings(text, data, broken=_broken(data, runs)):
                 for start, end in _windows(pattern, text, _AROUND):
                     part = text[start:end]
-                    other = Rewritten(part, ((m.start(), m.end(), new(m)) for m in pattern.finditer(part)))
+                    other = RewrittenText(part, ((m.start(), m.end(), new(m)) for m in pattern.finditer(part)))
                     for found in self._views(other.text, depth + 1):
                         begin, stop = other.original(found.start, found.end)
                         begin, stop = begin + start, stop + start
@@ -140,21 +140,21 @@ class Detector:
                             stop += 1
                         while begin <= start and begin > 0 and data[begin - 1] in TOKEN_BYTES:
                             begin -= 1
-                        yield Found(begin, stop, found.rule)
+                        yield CredentialSpan(begin, stop, found.rule)
 
-    def _plain(self, text: str, data: bytes) -> Iterator[Found]:
+    def _plain(self, text: str, data: bytes) -> Iterator[CredentialSpan]:
         for match in self._matcher.matches(data):
-            yield Found(*match)
+            yield CredentialSpan(*match)
         for start, end in self._known.find(text):
-            yield Found(start, end, "known-secret")
+            yield CredentialSpan(start, end, "known-secret")
 
-    def _encoded(self, data: bytes, runs: list[tuple[int, int]], depth: int) -> Iterator[Found]:
+    def _encoded(self, data: bytes, runs: list[tuple[int, int]], depth: int) -> Iterator[CredentialSpan]:
         for start, end in runs:
             inner = _decoded(data, start, end)
             rules = [found.rule for found in self._views(inner, depth + 1)] if inner else []
             if rules:
                 padding = len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"="))
-                yield Found(start, end + padding, min(rules, key=_specificity))
+                yield CredentialSpan(start, end + padding, min(rules, key=_specificity))
 
 
 def default_detector() -> Detector:
@@ -217,8 +217,8 @@ def _windows(pattern: re.Pattern[str], text: str, around: int) -> Iterator[tuple
         yield start, end
 
 
-def _shifted(spans: Iterable[Found], by: int) -> Iterator[Found]:
-    return (Found(start + by, end + by, rule) for start, end, rule in spans)
+def _shifted(spans: Iterable[CredentialSpan], by: int) -> Iterator[CredentialSpan]:
+    return (CredentialSpan(start + by, end + by, rule) for start, end, rule in spans)
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -263,14 +263,14 @@ def _decoded(data: bytes, start: int, end: int) -> str:
     return text if text.isascii() and text.translate(_LINE_ENDS).isprintable() else ""
 
 
-def _still_encoded(data: bytes, runs: list[tuple[int, int]]) -> Iterator[Found]:
+def _still_encoded(data: bytes, runs: list[tuple[int, int]]) -> Iterator[CredentialSpan]:
     """Find what would be decoded once more, where nobody looks any further: it goes unseen."""
     for start, end in runs:
         if _decoded(data, start, end):
-            yield Found(start, end, TOO_DEEP)
+            yield CredentialSpan(start, end, TOO_DEEP)
     if (b"%" in data or b"\\" in data or b"&" in data) and _HAS_ESCAPES.search(data):
         for match in _ESCAPES.finditer(data.decode("ascii")):
-            yield Found(match.start(), match.end(), TOO_DEEP)
+            yield CredentialSpan(match.start(), match.end(), TOO_DEEP)
 
 
 def _specificity(rule: str) -> int:
@@ -278,19 +278,19 @@ def _specificity(rule: str) -> int:
     return _RANKS.get(rule, 100)
 
 
-def _merged(spans: Iterable[Found | Match]) -> list[Found]:
+def _merged(spans: Iterable[CredentialSpan | Match]) -> list[CredentialSpan]:
     """Unite what overlaps; the rule is the most specific of them."""
-    merged: list[Found] = []
+    merged: list[CredentialSpan] = []
     for start, end, rule in sorted(spans, key=lambda s: (s[0], -s[1], s[2])):
         if merged and start < merged[-1].end:
             last = merged[-1]
             named = rule if _specificity(rule) < _specificity(last.rule) else last.rule
-            merged[-1] = Found(last.start, max(last.end, end), named)
+            merged[-1] = CredentialSpan(last.start, max(last.end, end), named)
         else:
-            merged.append(Found(start, end, rule))
+            merged.append(CredentialSpan(start, end, rule))
     return merged
 
 
-def masked(text: str, spans: list[Found]) -> str:
+def masked(text: str, spans: list[CredentialSpan]) -> str:
     """Return `text` with a marker in the place of each of `spans`."""
-    return Rewritten(text, [(s.start, s.end, MASK) for s in spans]).text if spans else text
+    return RewrittenText(text, [(s.start, s.end, MASK) for s in spans]).text if spans else text

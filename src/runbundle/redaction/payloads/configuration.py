@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.permitted.labelled import escape, without_labelled
+from runbundle.redaction.permitted.labelled import escape, mask_labelled
 from runbundle.redaction.receipt import Receipt, withhold
 
 MAX_DEPTH = 32
@@ -18,7 +18,7 @@ MAX_TEXT = 4096
 
 def redact_configuration(value: Any, receipt: Receipt, path: str = "config") -> Any:
     """Return the configuration without its secrets, as JSON values. Total and idempotent."""
-    return _redacted(without_labelled(value, receipt, path), receipt, path, 0)
+    return _redacted(mask_labelled(value, receipt, path), receipt, path, 0)
 
 
 def _redacted(value: Any, receipt: Receipt, path: str, depth: int) -> Any:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from runbundle.format.contract import STRICTNESS, Action, FieldRule
 
 
-class Rule(NamedTuple):
+class CompiledRule(NamedTuple):
     """A rule of a contract, compiled: what it does, and what the receipt calls it."""
 
     action: Action
@@ -38,7 +38,7 @@ class Node:
         self.deep: Node | None = None
         self.loops = loops
         """Whether any further step stays here: this is a `**`."""
-        self.rule: Rule | None = None
+        self.rule: CompiledRule | None = None
         self.rank: tuple[int, int, int] = (0, 0, 0)
 
 
@@ -68,9 +68,9 @@ def compile_rules(rules: Iterable[FieldRule], tool: str = "") -> State:
     return _reach([root])
 
 
-def _compiled(rule: FieldRule, tool: str) -> Rule:
+def _compiled(rule: FieldRule, tool: str) -> CompiledRule:
     action = rule.effective_action
-    return Rule(
+    return CompiledRule(
         action,
         rule.data_class,
         rule.selector,
@@ -112,7 +112,7 @@ def advance_anywhere(state: State) -> State:
     return _reach(reached)
 
 
-def best_rule(state: State) -> Rule | None:
+def best_rule(state: State) -> CompiledRule | None:
     """Return the rule that decides at this node, or None if none names it."""
     best: Node | None = None
     for node in state:
@@ -121,7 +121,7 @@ def best_rule(state: State) -> Rule | None:
     return best.rule if best else None
 
 
-def leads_on(state: State, *, withheld: bool) -> bool:
+def may_decide_below(state: State, *, withheld: bool) -> bool:
     """Tell whether a rule could still name something below that is worth walking down for.
 
     Below a value that is withheld, only a rule that goes through this node on purpose can say otherwise; a `**` that
@@ -130,7 +130,7 @@ def leads_on(state: State, *, withheld: bool) -> bool:
     return any((node.children or node.star or node.deep) and not (withheld and node.loops) for node in state)
 
 
-def names(state: State, step: str) -> bool:
+def names_key(state: State, step: str) -> bool:
     """Tell whether a rule names the key `step` literally."""
     return any(step in node.children for node in state)
 
@@ -147,17 +147,17 @@ def _reach(nodes: list[Node]) -> State:
     return tuple(found)
 
 
-def deciding_rule(state: State, path: tuple[str, ...]) -> Rule | None:
+def deciding_rule(state: State, path: tuple[str, ...]) -> CompiledRule | None:
     """Return the rule that decides at `path` below the root `state`; `*` in it stands for any one step."""
-    rule: Rule | None = None
+    rule: CompiledRule | None = None
     for step in path:
         rule = best_rule(state) or rule
-        if not leads_on(state, withheld=withholds(rule)):
+        if not may_decide_below(state, withheld=withholds(rule)):
             return rule
         state = advance(state, step)
     return best_rule(state) or rule
 
 
-def withholds(rule: Rule | None) -> bool:
+def withholds(rule: CompiledRule | None) -> bool:
     """Tell whether a rule keeps nothing of the value that it names."""
     return rule is not None and not rule.keeps

@@ -12,7 +12,7 @@ from runbundle.signals.keys import SPAN_KEYS
 _NAMED = frozenset({"name", "id", "number"})
 
 
-def matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
+def glob_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     """Return what tells whether a text matches one of the patterns that have a `*`; None if no pattern has one.
 
     Judgements are remembered.
@@ -31,7 +31,7 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
 
 def key_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     """Return what tells whether a key is matched; of a pattern with a `*` no key that names a credential is."""
-    matches = matcher(patterns)
+    matches = glob_matcher(patterns)
     if matches is None:
         return None
     return lambda key: matches(key) and is_name(key) and credential_key(key) != "strong"
@@ -39,7 +39,7 @@ def key_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
 
 def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
     """Return what tells whether a name is matched; by a pattern with a `*` only one that reads like a name is."""
-    matches = matcher(patterns)
+    matches = glob_matcher(patterns)
     return None if matches is None else lambda name: matches(name) and is_name(name)
 
 

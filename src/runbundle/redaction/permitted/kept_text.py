@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from runbundle.redaction.detectors.detector import Found, default_detector, masked
+from runbundle.redaction.detectors.detector import CredentialSpan, default_detector, masked
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.detectors.known_values import MIN_CHARS
 from runbundle.redaction.permitted.safe_text import has_credential
@@ -19,7 +19,7 @@ def credential_in_key(key: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _found_in_short(text: str) -> list[Found]:
+def _found_in_short(text: str) -> list[CredentialSpan]:
     return default_detector().find(text)
 
 
@@ -32,7 +32,7 @@ def is_known_number(value: float) -> bool:
     return abs(value) >= _SHORTEST_KNOWN and bool(KNOWN.find(str(value)))
 
 
-def rule_of(text: str) -> str:
+def rule_matching_whole(text: str) -> str:
     """Return the format or the rule by which a text that is withheld would be known by itself; "" if by none."""
     found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)
     return found[0].rule if len(found) == 1 and found[0].end - found[0].start == len(text) else ""
@@ -50,5 +50,6 @@ def redact_text(text: str, receipt: Receipt, path: str) -> str:
         receipt.add(path, f"detector:{span.rule}", "mask")
     text = masked(text, found)
     if has_credential(text):
+        # `floor` is a word of the format: bundles that were sealed earlier hold it.
         return withhold(receipt, path, "floor", "credential", action="floor")
     return text

@@ -14,7 +14,7 @@ import orjson
 from runbundle.redaction.detectors.credential_words import credential_key, holds_below, is_credential
 from runbundle.redaction.detectors.detector import DECODING_DEPTH
 from runbundle.redaction.markers import is_marker
-from runbundle.redaction.permitted.kept_text import rule_of
+from runbundle.redaction.permitted.kept_text import rule_matching_whole
 from runbundle.redaction.receipt import Receipt, withhold
 
 _NAMES = frozenset({
@@ -91,7 +91,7 @@ def _is_field(item: Any) -> bool:
     return item.__class__ is str and (item.lower() in _FIELDS or (item.isalpha() and bool(credential_key(item))))
 
 
-def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", depth: int = 0, opened: int = 0) -> Any:
+def mask_labelled(value: Any, receipt: Receipt, path: str, label: str = "", depth: int = 0, opened: int = 0) -> Any:
     """Return a value that is about to be kept with a marker for each credential in it that has a name beside it.
 
     `label` is the name beside the value itself. What stays is the structure, and whether something was set. A text that
@@ -112,7 +112,7 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
             named = label or labels.get(key, "")
             if not named and _is_plain(item):
                 continue
-            inner = without_labelled(item, receipt, f"{path}/{escape(key)}", named, depth + 1, opened)
+            inner = mask_labelled(item, receipt, f"{path}/{escape(key)}", named, depth + 1, opened)
             if inner is not item:
                 made = dict(fields) if made is None else made
                 made[key] = inner
@@ -127,7 +127,7 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
             named = label or labels.get(index, "")
             if not named and _is_plain(item):
                 continue
-            inner = without_labelled(item, receipt, f"{path}/{index}", named, depth + 1, opened)
+            inner = mask_labelled(item, receipt, f"{path}/{index}", named, depth + 1, opened)
             if inner is not item:
                 changed = list(items) if changed is None else changed
                 changed[index] = inner
@@ -149,12 +149,12 @@ def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opene
     inner = _opened(value) if _may_open(value) else _GONE
     # What is JSON is judged by what is in it, unless the label leaves no doubt.
     if label and (inner is _GONE or credential_key(label) == "strong") and is_credential(label, value):
-        return withhold(receipt, path, f"detector:{rule_of(value) or 'credential-key'}", "credential")
+        return withhold(receipt, path, f"detector:{rule_matching_whole(value) or 'credential-key'}", "credential")
     if inner is _GONE:
         return value
     if opened >= DECODING_DEPTH:
         return withhold(receipt, path, "detector:encoded-too-deep", "credential")
-    made = without_labelled(inner, receipt, path, label, depth + 1, opened + 1)
+    made = mask_labelled(inner, receipt, path, label, depth + 1, opened + 1)
     return value if made is inner else orjson.dumps(made).decode()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
-from runbundle.redaction.detectors.credential_words import FLOOR_WORDS, credential_key, names_another
+from runbundle.redaction.detectors.credential_words import NEVER_KEPT_WORDS, credential_key, names_another
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import blanked
 from runbundle.redaction.permitted.names import names_a_person
@@ -41,7 +41,7 @@ _FORMATS = (
     r"|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\."
     r"|(?i:bearer|basic)[ +][A-Za-z0-9._~+/=-]{12,}"
     r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
-    rf"|(?i:{'|'.join(FLOOR_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
+    rf"|(?i:{'|'.join(NEVER_KEPT_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
 )
 _CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.

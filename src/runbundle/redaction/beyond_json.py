@@ -11,7 +11,7 @@ class _Made(bytes):
     """Bytes that are part of the result already."""
 
 
-def uncommon(value: Any) -> bytes | None:
+def bytes_beyond_json(value: Any) -> bytes | None:
     """Return bytes that differ for different values, or None where that cannot be: no data, a cycle, too many parts.
 
     Whatever the order of a mapping's keys, its bytes are the same. Depth costs no stack.
@@ -28,7 +28,7 @@ def uncommon(value: Any) -> bytes | None:
             parts.append(item)
         elif isinstance(item, Mapping):
             fields = cast("Mapping[Any, Any]", item)
-            named = sorted(((uncommon(key), key) for key in fields), key=lambda pair: pair[0] or b"")
+            named = sorted(((bytes_beyond_json(key), key) for key in fields), key=lambda pair: pair[0] or b"")
             nodes += len(named)
             if any(name is None for name, _ in named):
                 return None
@@ -47,7 +47,7 @@ def uncommon(value: Any) -> bytes | None:
     return b"".join(parts)
 
 
-def is_uncommon_number(value: Any) -> bool:
+def json_writes_null(value: Any) -> bool:
     """Tell whether JSON would write a number, or one of a flat list, as null."""
     if isinstance(value, float):
         return not math.isfinite(value)

@@ -30,14 +30,14 @@ _MAX_DEPTH = 64
 
 
 @lru_cache(maxsize=8192)
-def of_agents(key: str) -> bool:
+def is_agent_key(key: str) -> bool:
     """Tell whether an attribute key is one that only an agent's telemetry has."""
     return key.startswith(_FAMILIES) or (SPAN_KEYS.get(key) in _CONTENT and key not in _OF_THE_WEB)
 
 
-def any_of_agents(keys: Iterable[Any]) -> bool:
+def has_agent_key(keys: Iterable[Any]) -> bool:
     """Tell whether any of some keys is one that only an agent's telemetry has."""
-    return any(of_agents(key) for key in keys if key.__class__ is str)
+    return any(is_agent_key(key) for key in keys if key.__class__ is str)
 
 
 def mask_text(text: str) -> str:

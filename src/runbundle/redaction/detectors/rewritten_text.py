@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 
-class Rewritten:
+class RewrittenText:
     """`text`, made from an original by replacing some spans; positions map back."""
 
     def __init__(self, original: str, replacements: Iterable[tuple[int, int, str]]) -> None:
