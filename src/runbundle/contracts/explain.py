@@ -1,4 +1,4 @@
-"""`explain` says of each value of a payload which rule decides what becomes of it. It shows no values."""
+"""`explain` names, for each value of a payload, the rule that decides about it. It shows no values."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -25,16 +25,16 @@ from runbundle.redaction.receipt import Receipt
 
 
 class Explained(NamedTuple):
-    """What happens to one value of a payload, and why."""
+    """The fate of one value of a payload, and the reason."""
 
     path: str
-    """JSON Pointer, with a marker for each key that is not kept."""
+    """JSON Pointer, with a marker in the place of each key that is not kept."""
     rule: str
-    """The selector of the rule that decides; empty if none does, or if the rule is on the whole payload."""
+    """The selector of the deciding rule; empty if no rule decides, or if the rule covers the whole payload."""
     data_class: str
     """The class that the rule gives, or `undeclared`."""
     action: Action
-    """`keep` if the whole value shows in the redacted payload, and only then."""
+    """`keep` if and only if the whole value shows in the redacted payload."""
     why: str
 
 
@@ -54,8 +54,9 @@ class _Cause(NamedTuple):
 def explain(contract: ToolContract, payload: Any, target: Target = "input", *, named: bool = False) -> list[Explained]:
     """Explain what `redact_payload` does to each value of a payload, in the payload's order.
 
-    Values are scalars and empty containers, and inside text that is opened as JSON the same. Nothing that is said
-    contains a value, nor a key that the contract would not keep; if `named`, all keys but those that are credentials.
+    A value is a scalar or an empty container, also inside text that is opened as JSON. A row never contains a value,
+    nor a key that the contract would not keep. With `named`, a row names every key but those that are credentials
+    themselves.
     """
     rules = compile_payload_rules(contract, target)
     if named:

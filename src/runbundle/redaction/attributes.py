@@ -1,4 +1,4 @@
-"""Attributes, one loop over them: the plan says how each key is handled, and one table who does it."""
+"""Attributes, redacted in one loop: the plan says how each key is handled, and one table names the function."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -31,9 +31,10 @@ _HIDDEN_KEYS = 2048
 
 
 def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attributes:
-    """Return what may be kept of attributes. Idempotent; the input is not modified.
+    """Return the attributes that may be kept. Idempotent; the input is not modified.
 
-    `path`: where they are in the record. Views of payloads are written by `views.write_views`, when all were seen.
+    `path` is the place of the attributes in the record, for the receipt. Views of payloads are only collected in
+    `work.views`; `views.write_views` writes them when all payloads of the record were seen.
     """
     kept: Attributes = {}
     keys = work.plan.keys

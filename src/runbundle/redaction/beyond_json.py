@@ -1,4 +1,4 @@
-"""Bytes for a digest of data that JSON cannot hold: large integers, lone surrogates, NaN, deep nesting, odd keys."""
+"""Bytes, for a digest, of data that JSON cannot hold: large integers, lone surrogates, NaN, deep nesting, odd keys."""
 
 import math
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ class _Made(bytes):
 
 
 def bytes_beyond_json(value: Any) -> bytes | None:
-    """Return bytes that differ for different values, or None where that cannot be: no data, a cycle, too many parts.
+    """Return bytes that differ for different values, or None for a value without such bytes: an object that is no data,
+    a cycle, or more than 100,000 parts.
 
-    Whatever the order of a mapping's keys, its bytes are the same. Depth costs no stack.
+    The order of a mapping's keys does not matter. Depth costs no stack. Total on plain data.
     """
     parts: list[bytes] = []
     pending: list[Any] = [value]
@@ -48,7 +49,7 @@ def bytes_beyond_json(value: Any) -> bytes | None:
 
 
 def json_writes_null(value: Any) -> bool:
-    """Tell whether JSON would write a number, or one of a flat list, as null."""
+    """Tell whether JSON would write null for a number, or for an item of a flat list of numbers."""
     if isinstance(value, float):
         return not math.isfinite(value)
     return isinstance(value, list | tuple) and any(

@@ -1,4 +1,4 @@
-"""Free text and what stands for it: prompts, outputs, messages, texts of errors, stack traces."""
+"""Free text, and the markers in its place: prompts, outputs, messages, texts of errors, stack traces."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -14,11 +14,13 @@ from runbundle.redaction.traces_and_roles import message_roles, reduce_stacktrac
 from runbundle.signals.keys import SPAN_KEYS
 
 MAX_DESCRIBED_BYTES = 262_144
-"""Of messages above this size nothing is said one by one."""
+"""Messages above this size get one digest of the whole, and none for each message."""
 
 
 def content_marker(key: str, value: Any, work: Work, path: str, *, roles: tuple[str, ...] = ()) -> str:
-    """Return a marker with digest and size of a text, of the whole as far as that was seen."""
+    """Return a marker with the digest and size of a value; with neither if the whole was not captured. A marker is
+    kept.
+    """
     said = work.said.get(key) if work.said else None
     if is_marker(value) and not (said and said.sha256):
         return value
@@ -29,7 +31,11 @@ def content_marker(key: str, value: Any, work: Work, path: str, *, roles: tuple[
 
 
 def messages_marker(key: str, value: Any, work: Work, path: str) -> tuple[str, dict[str, Any] | None]:
-    """Return a marker with the roles of messages, and what is said of each message where all of them are here."""
+    """Return a marker with the roles of the messages, and the entry of `runbundle.messages` that describes each of
+    them.
+
+    The entry is None if the messages are too large, not whole, or not readable as messages.
+    """
     if is_marker(value):
         return content_marker(key, value, work, path, roles=marker_roles(value)), None
     text = value if isinstance(value, str) else (canonical(value) or b"").decode("utf-8", "replace")
@@ -42,7 +48,7 @@ def messages_marker(key: str, value: Any, work: Work, path: str) -> tuple[str, d
 
 
 def error_text(value: Any, work: Work, path: str) -> str:
-    """Return a marker for an error's text, or what the tool's contract keeps of its errors."""
+    """Return a marker for an error's text, or as much of it as the tool's contract keeps."""
     if value == "" or is_marker(value):
         return cast("str", value)
     rules = work.plan.payloads.get((work.tool, "error"))
@@ -55,7 +61,7 @@ def error_text(value: Any, work: Work, path: str) -> str:
 
 
 def stack_frames(value: Any, work: Work, path: str) -> str:
-    """Return the frames of a stack trace."""
+    """Return the frames of a stack trace, or a marker if the text is no stack trace."""
     if is_marker(value):
         return value
     reduced = reduce_stacktrace(value) if isinstance(value, str) else ""
@@ -65,7 +71,7 @@ def stack_frames(value: Any, work: Work, path: str) -> str:
 
 
 def capture_with_keyed_digests(said: Mapping[str, Said], work: Work) -> str:
-    """Return the attribute `runbundle.capture` with keyed digests in the place of plain ones."""
+    """Return the attribute `runbundle.capture` with a keyed digest in the place of each SHA-256."""
     found: dict[str, Said] = {}
     for key, one in said.items():
         kind = SPAN_KEYS.get(key)
@@ -82,7 +88,7 @@ def payload_domain(tool: str, kind: str) -> str:
 
 
 def digest_of_whole(digest: Digester, domain: str, value: Any, said: Said | None) -> tuple[str, int | None]:
-    """Return digest and size of a whole value; neither where the whole was not seen."""
+    """Return the digest and the size in bytes of a whole value; "" and None if the whole was not captured."""
     if said is not None and said.sha256:
         return digest(domain, b"sha256:" + said.sha256.encode()), said.size
     data = canonical(value) if said is None or said.word in DIGESTED else None

@@ -1,4 +1,4 @@
-"""The redactor: one raw span record in, one redacted record and a receipt out."""
+"""The redactor: one raw record in, one redacted record with its receipt out."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -33,9 +33,9 @@ _EVENT_NAMES = frozenset(
 
 
 class Redactor:
-    """Applies one policy, to each record with the key of its tenant: no digest of one joins with one of another.
+    """Applies one policy, and to each record the key of its tenant, so no digest of one tenant equals one of another.
 
-    Safe to share between threads: what it keeps are caches of pure functions.
+    Thread-safe. It keeps caches, and the values that were withheld in each run.
     """
 
     def __init__(self, policy: Policy) -> None:
@@ -46,12 +46,12 @@ class Redactor:
         self._taint = TaintTables()
 
     def use_contracts(self, contracts: Mapping[str, ToolContract]) -> None:
-        """Apply other contracts from now on. A record that is being redacted is finished under the old ones."""
+        """Use other contracts from now on. A record that is being redacted is finished under the old ones."""
         policy = replace(self.policy, contracts=contracts)
         self.policy, self._plan = policy, compile_policy(policy)
 
     def key_id(self, tenant_id: str = "") -> str:
-        """Return the name of the key of a tenant's digests."""
+        """Return the id of the key of a tenant's digests."""
         return self._tenant(tenant_id).digest.key_id
 
     def _tenant(self, tenant_id: str) -> Tenant:
@@ -67,11 +67,11 @@ class Redactor:
     # -- spans ---------------------------------------------------------------------------------------------------
 
     def redact_span(self, record: SpanRecord, *, first_event: int = 0) -> SpanRecord:
-        """Return the redacted record; its receipt travels in the attribute `runbundle.redaction`.
+        """Return the redacted record; its receipt is in the attribute `runbundle.redaction`.
 
-        Total: on any internal error the result is a skeleton of ids, times, kind and status code, never the raw
-        record. Idempotent: a redacted record comes back unchanged. The input is not modified. `first_event`: the
-        number of its first event, where the record is a part of one.
+        Total: on an internal error the result is a skeleton of ids, times, kind and status code, never the raw record.
+        Idempotent: a redacted record comes back unchanged. The input is not modified. `first_event` is the number of
+        its first event, for a record that is a part of a larger one.
         """
         try:
             return self._span(record, first_event)
@@ -109,7 +109,10 @@ class Redactor:
         return redacted
 
     def redact_log(self, record: LogRecordDict) -> LogRecordDict:
-        """Return the redacted log record. Total, as `redact_span` is; the input is not modified."""
+        """Return the redacted log record; its receipt is in the attribute `runbundle.redaction`.
+
+        Total and idempotent as `redact_span`. The input is not modified.
+        """
         try:
             name, body, plan = record["event_name"], record["body"], self._plan
             tenant_id = record.get("tenant_id", "")
@@ -150,7 +153,7 @@ class Redactor:
         return name in plan.safe_names or (plan.safe_name is not None and plan.safe_name(name))
 
     def span_name(self, name: str, attributes: Attributes, work: Work) -> str:
-        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker with a digest."""
+        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker with digest."""
         if self._declared(name):
             return name
         head, derived = derived_names(attributes)
@@ -164,7 +167,7 @@ class Redactor:
         return f"{head} {hidden}" if head else hidden
 
     def shown_name(self, name: str, attributes: Attributes, tenant_id: str) -> str:
-        """Return what `span_name` makes of a name, for a span that is not redacted here."""
+        """Return the name that `span_name` gives, for a span that is not redacted here; nothing is noted."""
         return self.span_name(
             name, attributes, Work(self._plan, Receipt(), "", TaintTable(), self._tenant(tenant_id), [])
         )
@@ -184,7 +187,7 @@ class Redactor:
 
 
 def skeleton(record: SpanRecord) -> SpanRecord:
-    """Return what may be said of a span whose redaction failed: ids, times, kind and status code."""
+    """Return the record of a span whose redaction failed: ids, times, kind, status code, and a receipt that says so."""
     return {
         **record,
         "name": marker("name"),

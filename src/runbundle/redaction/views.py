@@ -1,4 +1,4 @@
-"""Views: what is kept of a tool's arguments and result, of a run's result, and of a run's configuration."""
+"""Views: the parts that are kept of a tool's arguments and result, of a run's result, and of a run's configuration."""
 
 from typing import Any
 
@@ -16,18 +16,18 @@ from runbundle.redaction.receipt import withhold
 from runbundle.signals.records import Attributes
 
 MAX_PAYLOAD_BYTES = 262_144
-"""Of a tool payload above this size the largest parts become markers before it is looked at."""
+"""In a tool payload above this size the largest parts become markers before rules are applied."""
 MAX_OPENED_BYTES = 1_048_576
-"""A text above this size is not opened: it leaves a marker with digest and size."""
+"""A text above this size is not parsed; a marker with its digest and size takes its place."""
 
 
 def put_arguments(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put the view of a tool's arguments."""
+    """Add the view of a tool's arguments, with their digest and size."""
     _payload(kept, "arguments", "gen_ai.tool.call.arguments", value, work)
 
 
 def put_result(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put the view of a tool's result."""
+    """Add the view of a tool's result, with its digest and size."""
     _payload(kept, "result", "gen_ai.tool.call.result", value, work)
 
 
@@ -56,7 +56,7 @@ def _payload(kept: Attributes, kind: str, key: str, value: Any, work: Work) -> N
 
 
 def put_outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put the view of a run's result, under the policy's rules for it."""
+    """Add the view of a run's result, under the policy's rules for results."""
     view: Any = value
     if not is_marker(value):
         rules = work.plan.result
@@ -65,7 +65,7 @@ def put_outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -
 
 
 def put_configuration(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put a run's configuration without its secrets."""
+    """Add a run's configuration without its secrets."""
     if is_marker(value):
         kept[key] = value
         return
@@ -78,7 +78,7 @@ def put_configuration(kept: Attributes, key: str, value: Any, work: Work, path: 
 
 
 def write_views(work: Work) -> None:
-    """Write the views, now that all the record's payloads were seen and what they withheld is known."""
+    """Write the collected views. To be called when all payloads of the record were seen, so that all taint is known."""
     for kept, key, path, view in work.views:
         clean = scrub(view, work.taint, work.receipt, path)
         kept[key] = clean if is_marker(clean) else orjson.dumps(clean, option=orjson.OPT_SORT_KEYS).decode()

@@ -1,7 +1,7 @@
-"""What debug mode keeps of a span, for the vault and for nothing else.
+"""The content of a span that debug mode keeps, for the vault and for nothing else.
 
-Prompts, outputs and payloads as they were; but known secrets, vendors' formats, what contracts call a credential and
-what its key calls one are withheld here too.
+Prompts, outputs and payloads are kept as they were. Four things are masked here too: known secrets, credentials in
+vendors' formats, fields that a contract calls a credential, and values under a key that names one.
 """
 
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ _OPENING = ("{", "[", b"{", b"[")
 
 
 class DebugContent:
-    """Applies the credential rules of a policy, and the detectors that need no context."""
+    """Applies the credential rules of a policy, and the detectors of known values and vendors' formats."""
 
     def __init__(self, policy: Policy) -> None:
         self._digest = policy.digester
@@ -37,7 +37,7 @@ class DebugContent:
         }
 
     def of(self, record: SpanRecord) -> dict[str, Any]:
-        """Return the span's content as JSON values, without credentials."""
+        """Return a raw span's content as JSON values, without credentials. The input is not modified."""
         tool = str(record["attributes"].get("gen_ai.tool.name", ""))
         return {
             "trace_id": record["trace_id"],

@@ -1,4 +1,4 @@
-"""Credentials in a text, whatever it is wrapped in: escapes, percent and base64 encoding, invisible characters."""
+"""Detectors search text for credentials, also behind escapes, percent and base64 encoding, invisible characters."""
 
 import binascii
 import os
@@ -20,8 +20,9 @@ from runbundle.redaction.markers import MARKER, blanked, marker
 
 MASK = marker("credential")
 DECODING_DEPTH = 3
-"""How often a text is decoded to look into it: escapes, percent and base64 encoding, JSON in text. What decodes still
-after that is masked unseen."""
+"""How often a text is decoded to search it: escapes, percent and base64 encoding, JSON in text. Text that can be
+decoded once more after that is masked unseen.
+"""
 _BASE64_CHARS = 5_600
 """Longer runs are content (a picture, a sound) and not looked into: 4 KB of bytes are 5,462 characters."""
 TOO_DEEP = "encoded-too-deep"
@@ -69,7 +70,7 @@ _HAS_INVISIBLE: Any = compiled(_INVISIBLE_CLASS.removesuffix("+") + "|[\uff01-\u
 
 
 class CredentialSpan(NamedTuple):
-    """One credential: `text[start:end]`, in characters, and the rule that found it."""
+    """One credential in a text: `text[start:end]`, in characters, and the rule that found it."""
 
     start: int
     end: int
@@ -77,10 +78,10 @@ class CredentialSpan(NamedTuple):
 
 
 class Detector:
-    """Finds and masks credentials in text. Safe to share between threads.
+    """Finds and masks credentials in text. Thread-safe.
 
-    Linear in the length of the text. What it finds is a union over rules and views of the text, so another rule can
-    only add to it. It knows formats and words beside values; a password that reads like a word, alone, it cannot know.
+    Linear in the length of the text. The result is a union over rules and over views of the text, so another rule can
+    only add to it. Not found: a password that reads like a word and has no name beside it.
     """
 
     def __init__(self, matcher: Matcher, known: KnownSecrets = KNOWN) -> None:
@@ -88,7 +89,7 @@ class Detector:
         self._known = known
 
     def find(self, text: str) -> list[CredentialSpan]:
-        """Return what is to be masked: spans apart from each other, in order."""
+        """Return the spans to be masked, in order and apart from each other."""
         spans = _merged(self._look(text))
         for _ in range(_PASSES if spans else 0):
             # Masking may uncover: look again around the masks, until nothing more is found.
@@ -105,14 +106,14 @@ class Detector:
         return spans
 
     def hits(self, text: str) -> list[CredentialSpan]:
-        """Return what is found in `text` as it stands, without looking behind encodings: for text that was redacted."""
+        """Return the credentials in `text` as it stands, without decoding it. For text that was redacted already."""
         if next(self._plain(text, text.encode("ascii", "replace")), None) is None:
             return []  # nearly always, so what is written by ourselves is blanked out after
         text = blanked(text, "\0")
         return _merged(self._plain(text, text.encode("ascii", "replace")))
 
     def redact(self, text: str) -> str:
-        """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
+        """Return `text` with a marker in the place of every credential. Idempotent."""
         return masked(text, self.find(text))
 
     def _look(self, text: str) -> Iterator[CredentialSpan]:
@@ -158,13 +159,13 @@ class Detector:
 
 
 def default_detector() -> Detector:
-    """Return the detector with all rules that are installed. The first call takes 10 ms; the first ever, seconds."""
+    """Return the detector with all installed rules. The first call takes 10 ms, or seconds if nothing is cached yet."""
     with _building:
         return _all_rules()
 
 
 def format_detector() -> Detector:
-    """Return the detector of formats and known values alone, which needs no context and errs least."""
+    """Return the detector of vendors' formats and known values only, which needs no context and errs least."""
     with _building:
         return _formats()
 

@@ -1,7 +1,7 @@
-"""A run's configuration: kept, but for what is a secret by its key or by its format.
+"""A run's configuration: everything is kept but secrets, which are known by their key or by their format.
 
-Configuration is written by developers and is what makes a run reproducible, so here the rule is the other way round:
-keys that name a credential lose their value, text in the format of a credential is replaced, the rest stays.
+Developers write configuration, and a run cannot be repeated without it, so here the rule is the other way round: a key
+that names a credential loses its value, text in the format of a credential is replaced, the rest stays.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A tool's payload (arguments, result, error text) under its contract."""
+"""A tool's payload (arguments, result, error text), redacted under the tool's contract."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -23,14 +23,14 @@ from runbundle.redaction.permitted.labelled import escape, labels_of_list, label
 from runbundle.redaction.receipt import Receipt, withhold
 
 MAX_DEPTH = 64
-"""Deeper levels are masked whole: 64 is more than JSON schemas of real tools use, and keeps recursion bounded."""
+"""Deeper levels are masked whole. Schemas of real tools nest less; the limit bounds recursion."""
 
 _GONE = object()
 _UNDECLARED = marker("undeclared")
 
 
 class PayloadRules(NamedTuple):
-    """What one contract says of one target, compiled."""
+    """The compiled rules of one contract for one target."""
 
     tool: str
     target: Target
@@ -41,11 +41,11 @@ class PayloadRules(NamedTuple):
     decides: bool
     """Whether the contract has a rule for the target at all."""
     undeclared_note: str
-    """What receipts call it where no rule names a value."""
+    """The rule that receipts name for a value that no rule names."""
     masks_undeclared: bool
-    """Whether everything that no rule names is masked, numbers too."""
+    """Whether every value that no rule names is masked, numbers too."""
     shown_keys: frozenset[str] = frozenset()
-    """Keys that an explanation may name; redaction knows nothing of them."""
+    """Keys that an explanation may name. Redaction ignores them."""
 
 
 def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRules:
@@ -67,11 +67,11 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
 def redact_payload(
     value: Any, rules: PayloadRules, digest: Digester, receipt: Receipt, path: str, taint: TaintTable | None = None
 ) -> Any:
-    """Return what the contract lets through of `value`, as JSON values.
+    """Return the part of `value` that the contract lets through, as JSON values. Total and idempotent.
 
-    A value that no rule names becomes one marker, whole; so does a key that neither a rule nor the schema names. Text
-    is redacted before it is cut. What was withheld is noted in `taint`. Applied to its own output it changes nothing
-    and notes nothing.
+    A value that no rule names becomes one marker, whole; so does a key that neither a rule nor the schema names.
+    Credentials in kept text are masked before the text is cut. `receipt` notes each redaction, with paths below `path`;
+    `taint` remembers the withheld values.
     """
     result = _walk(value, _Walk(rules, digest, receipt, taint), rules.root, None, path, 0)
     return None if result is _GONE else result
@@ -155,7 +155,7 @@ def _walk_map(
 def mask_if_kept(
     value: Any, label: str, state: State, inherited: CompiledRule | None, receipt: Receipt, path: str
 ) -> Any:
-    """Return a value that has a credential's name beside it: without what is one, where a rule would keep it."""
+    """Return a value with a credential's name beside it: if a rule would keep it, its credentials become markers."""
     rule = best_rule(state) or inherited
     return mask_labelled(value, receipt, path, label) if rule is not None and rule.keeps else value
 

@@ -1,11 +1,11 @@
-"""What a contract withheld in one place, it withholds wherever else the run repeats it.
+"""Taint: a value that a contract withheld in one place is withheld wherever else the run repeats it.
 
-An agent passes values on: what a tool was given as `/email` stands in the answer of the next one as text. A table for
-each run remembers what contracts withheld; views of later payloads, results and messages are searched for it, whatever
-the case of letters: texts of 8 characters and more that are no single word, numbers of 6 digits and more as a whole,
-and of names the words of 4 letters and more as whole words. A name is what a key calls so (`name`, `surname`,
-`author`, …), or personal data of two to four capitalised words. The table is bounded, what it forgets is counted in
-the receipt, and it knows only what came before: a span that has been recorded is not recorded again.
+An agent passes values on: an `/email` that a tool was given stands in the answer of the next tool as text. A table for
+each run remembers the values that contracts withheld. Views of later payloads and texts of errors are searched for
+them, whatever the case of letters: texts of 8 characters and more that are no single word, numbers of 6 digits and more
+as a whole, and the words of names, of 4 letters and more, as whole words. A name is a value under a key such as `name`,
+`surname` or `author`, or personal data of two to four capitalised words. The table is bounded, and the receipt counts
+the values it forgets. It knows only earlier values: a span that was recorded is not changed later.
 """
 
 import os
@@ -21,9 +21,9 @@ from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_m
 from runbundle.redaction.receipt import Receipt
 
 RUNS = 256
-"""Runs that are remembered; of more at a time the one that was silent longest is forgotten."""
+"""Runs that are remembered. One more, and the run that was silent longest is forgotten."""
 VALUES = 512
-"""Texts that are remembered of one run; further ones are not."""
+"""Values that are remembered of one run. Further ones are counted and not remembered."""
 MIN_CHARS, MAX_CHARS = 8, 512
 MIN_DIGITS = 6
 _SMALLEST = 10 ** (MIN_DIGITS - 1)
@@ -43,7 +43,7 @@ _NAME_KEY = re.compile(
 
 
 class TaintTable:
-    """What was withheld in one run, each with the class it was withheld for."""
+    """The values withheld in one run, each with the data class it was withheld for."""
 
     __slots__ = ("_longest_first", "_words", "classes", "forgotten", "numbers", "words")
 
@@ -55,7 +55,7 @@ class TaintTable:
         self.words: dict[str, str] = {}
         """By word of a name, in lower case."""
         self.forgotten = forgotten
-        """How many values were not remembered, and no receipt counts yet."""
+        """How many values were not remembered and are not yet counted in a receipt."""
         self._longest_first: list[tuple[str, str]] = []
         self._words: tuple[int, re.Pattern[str]] | None = None
 
@@ -70,7 +70,9 @@ class TaintTable:
         return self._longest_first
 
     def word_pattern(self) -> "re.Pattern[str] | None":
-        """Return a pattern for the numbers and the words, none of them within a longer one."""
+        """Return a pattern that matches the numbers and words, none of them within a longer one; None if there are
+        none.
+        """
         count = len(self.numbers) + len(self.words)
         if not count:
             return None
@@ -91,7 +93,7 @@ class TaintTables:
         self._left: OrderedDict[tuple[str, str], int] = OrderedDict()
 
     def table(self, tenant_id: str, run_id: str) -> TaintTable:
-        """Return the table of a run; outside of runs each call has a table of its own."""
+        """Return the table of a run. Without a run id each call returns a new table."""
         if not run_id:
             return TaintTable()
         key = (tenant_id, run_id)
@@ -124,7 +126,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> None:
-    """Note what is in a value that was withheld under `key`: what is long enough, no mere word, or of a name."""
+    """Add the parts of a value that was withheld under `key` to the table: long texts, long numbers, words of names."""
     known = table.classes
     pending: list[Any] = [value]
     seen, opened = set[str](), set[int]()
@@ -187,9 +189,10 @@ def _add(table: TaintTable, into: dict[str, str], text: str, data_class: str) ->
 
 
 def scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
-    """Return a view without what the table holds, longest first; each text that had any is noted once.
+    """Return a view with markers in the place of the table's values, longest first. Each text that had any is noted
+    once.
 
-    What the table has forgotten since the last receipt is counted in this one.
+    The receipt also counts the values that the table has forgotten since the last receipt.
     """
     if table.forgotten:
         receipt.count_more("taint:forgotten", "drop", table.forgotten)

@@ -1,4 +1,4 @@
-"""Text that a contract or a configuration lets through, on its last way past the detectors."""
+"""The last check of text that a contract or a configuration keeps: detectors, then formats of credentials."""
 
 from functools import lru_cache
 
@@ -14,7 +14,7 @@ _SHORT_CHARS = 256  # short texts repeat: a query, a city, a status
 
 @lru_cache(maxsize=8192)
 def credential_in_key(key: str) -> bool:
-    """Tell whether a key that would be kept is or holds a credential itself."""
+    """Tell whether a key that would be kept is a credential or holds one."""
     return has_credential(key) or bool(default_detector().find(key))
 
 
@@ -33,16 +33,16 @@ def is_known_number(value: float) -> bool:
 
 
 def rule_matching_whole(text: str) -> str:
-    """Return the format or the rule by which a text that is withheld would be known by itself; "" if by none."""
+    """Return the detector rule that matches a text as a whole, or ""."""
     found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)
     return found[0].rule if len(found) == 1 and found[0].end - found[0].start == len(text) else ""
 
 
 def redact_text(text: str, receipt: Receipt, path: str) -> str:
-    """Return `text` with its credentials masked, noted by rule. Neither contract nor option switches this off.
+    """Return `text` with its credentials masked, each noted by rule. No contract and no option switches this off.
 
-    Where the detectors are done and the floor still objects, the whole text goes. Lone surrogates, which cannot be
-    written as UTF-8, become `?`.
+    If a credential's format is still there after the detectors, the whole text is masked. Lone surrogates, which UTF-8
+    cannot hold, become `?`.
     """
     text = text.encode("utf-8", "replace").decode()
     found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)

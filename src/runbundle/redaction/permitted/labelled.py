@@ -1,7 +1,7 @@
-"""Credentials by what stands beside them in structure: under a key, in a pair of name and value, after a header's name.
+"""Credentials that are known by a label in the structure: a key, a name in a pair of name and value, a header's name.
 
-Text has rules for the same (`detectors.generic`); both go by the table of `credential_words`. JSON in text is opened,
-as often as `DECODING_DEPTH` says.
+Text has rules for the same (`detectors.context_rules`); both use the table in `credential_words`. JSON in text is
+opened up to `DECODING_DEPTH` times.
 """
 
 import re
@@ -33,19 +33,19 @@ _MOST_FIELDS = 32
 """An object with more is no pair of a name and a value."""
 
 MAX_DEPTH = 64
-"""What is nested more deeply is not kept by anybody."""
+"""Values nested deeper are not searched here; no caller keeps them."""
 
 _OPENING = frozenset('{["')
 
 Labels = Mapping[Any, str]
-"""By key or index of a container: the name that says that what is there is a credential."""
+"""By key or index of a container: the name that calls the value there a credential."""
 
 _NONE: Labels = {}
 _GONE = object()
 
 
 def labels_of_map(value: Mapping[Any, Any]) -> Labels:
-    """Return which fields of an object are credentials: by their keys, or as the value beside a name."""
+    """Return the fields of an object that are credentials: by their keys, or as the value beside a name."""
     found: dict[Any, str] | None = None
     named = ""
     for key, item in value.items():
@@ -65,7 +65,9 @@ def labels_of_map(value: Mapping[Any, Any]) -> Labels:
 
 
 def labels_of_list(items: Sequence[Any]) -> Labels:
-    """Return which items of a list are credentials: the second of a pair, or what follows a header or an option."""
+    """Return the items of a list that are credentials: the second of a pair, or an item after an option such as
+    `--token`.
+    """
     if len(items) < 2:
         return _NONE
     first = items[0]
@@ -92,11 +94,11 @@ def _is_field(item: Any) -> bool:
 
 
 def mask_labelled(value: Any, receipt: Receipt, path: str, label: str = "", depth: int = 0, opened: int = 0) -> Any:
-    """Return a value that is about to be kept with a marker for each credential in it that has a name beside it.
+    """Return a value that is about to be kept, with a marker in the place of each credential that has a name beside it.
 
-    `label` is the name beside the value itself. What stays is the structure, and whether something was set. A text that
-    is JSON still when it was opened `DECODING_DEPTH` times goes whole. The value is not modified, and returned as it is
-    if nothing is found.
+    `label` is the name beside the value itself. Structure stays, and so does the fact that something was set. Text that
+    is still JSON after it was opened `DECODING_DEPTH` times is masked whole. The value is not modified, and is itself
+    returned if nothing is found.
     """
     kind = value.__class__
     if kind is str:
@@ -171,7 +173,7 @@ def _opened(text: str) -> Any:
 
 
 def escape(step: Any) -> str:
-    """Return a key as a step of a path in a receipt."""
+    """Return a key as a step of a path in a receipt: at most 64 plain characters."""
     return _escaped(step if step.__class__ is str else str(step))
 
 

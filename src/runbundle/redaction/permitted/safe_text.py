@@ -1,9 +1,8 @@
-"""Text that may be kept as a name or an id: what fails here no key, contract or option lets through.
+"""Text that may be kept as a name or an id. No key, contract or option lets a text through that fails here.
 
-Two tests on text that is about to be kept. `safe_name` is for values that should be short names (a model, a tool, a
-host): it allows a closed alphabet and refuses anything that looks drawn at random. `has_credential` looks for the
-public formats of credentials in kept free text. Both are a net under the contracts and know no context: a password
-that reads like a word passes them.
+Two tests. `safe_name` is for values that should be short names (a model, a tool, a host): it allows a closed alphabet
+and refuses text that looks drawn at random. `has_credential` searches kept free text for the public formats of
+credentials. Both are a net under the contracts and know no context: a password that reads like a word passes them.
 """
 
 import re
@@ -50,12 +49,12 @@ _SHORT = 64
 
 
 def has_credential(text: str) -> bool:
-    """Tell whether `text` contains something in the public format of a credential. Linear in its length."""
+    """Tell whether `text` holds a known secret or text in the public format of a credential. Linear in its length."""
     return _short_has_credential(text) if len(text) <= _CACHED_CHARS else _has_credential(text)
 
 
 def has_credential_format(text: str) -> bool:
-    """Tell the same by the formats alone, whatever this process knows: for bundles that others made."""
+    """Tell whether `text` holds text in the public format of a credential, whatever secrets this process knows."""
     return _CREDENTIAL.search(text) is not None and _CREDENTIAL.search(blanked(text, '"')) is not None
 
 
@@ -79,7 +78,7 @@ def _short_has_credential(text: str) -> bool:
 
 @lru_cache(maxsize=_CACHE)
 def safe_name(text: str) -> bool:
-    """Tell whether `text` may be kept where a short, low-cardinality name belongs."""
+    """Tell whether `text` may be kept where a short name of few possible values belongs."""
     if _NAME.fullmatch(text) is None or has_credential(text) or names_a_person(text) or _says_a_credential(text):
         return False
     return not any(_drawn_at_random(token.group()) for token in _RUN.finditer(text))
@@ -87,7 +86,7 @@ def safe_name(text: str) -> bool:
 
 @lru_cache(maxsize=_CACHE)
 def safe_identifier(text: str) -> bool:
-    """Tell whether `text` may be kept where an id belongs; ids are random, so only shape and formats are judged."""
+    """Tell whether `text` may be kept where an id belongs. Ids are random, so only alphabet and formats are tested."""
     return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
 
 
