@@ -44,7 +44,7 @@ class Sensitive:
 
     def __post_init__(self) -> None:
         if self.data_class not in DEFAULT_ACTION:
-            raise ConfigError("there is no such data class", hint=f"one of {', '.join(DEFAULT_ACTION)}")
+            raise ConfigError("unknown data class", hint=f"give one of {', '.join(DEFAULT_ACTION)}")
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
         """Add the declaration to the JSON Schema of the annotated type."""
@@ -140,7 +140,7 @@ def _declared(node: Mapping[str, Any], at: str) -> list[DataClass]:
     if isinstance(said, str) and said in DEFAULT_ACTION:
         found.append(said)
     elif not isinstance(said, bool):
-        raise ContractError(f"x-sensitive is true, false or one of {', '.join(DEFAULT_ACTION)}", path=at)
+        raise ContractError(f"x-sensitive must be true, false or one of {', '.join(DEFAULT_ACTION)}", path=at)
     return found
 
 
@@ -272,14 +272,14 @@ def _from_tool(body: Mapping[str, Any], where: str) -> ToolContract:
         where += ".function"
         body = as_object(body["function"], where)
     if not isinstance(body.get("name"), str):
-        raise ContractError("a definition of a tool has a name", path=f"{where}.name")
+        raise ContractError("a tool definition needs a name, as text", path=f"{where}.name")
     schemas = [body[key] for key in ("parameters", "input_schema", "inputSchema") if body.get(key) is not None]
     output = body.get("outputSchema")
     fields: dict[str, Any] = {"description": body.get("description") or ""}
     hints = as_object(body.get("annotations") or {}, f"{where}.annotations")
     destroys = hints.get("destructiveHint", False)
     if not isinstance(destroys, bool):
-        raise ContractError("is true or false", path=f"{where}.annotations.destructiveHint")
+        raise ContractError("must be true or false", path=f"{where}.annotations.destructiveHint")
     if destroys:
         fields["side_effects"] = "destructive"
     arguments = as_object(schemas[0] if schemas else {}, f"{where}.input_schema")

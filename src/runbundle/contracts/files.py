@@ -38,7 +38,7 @@ def by_name(contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path]) 
     found: dict[str, ToolContract] = {}
     for contract in _each(contracts):
         if contract.name in found and found[contract.name] != contract:
-            raise ContractError("two different contracts have this name", path=contract.name, hint="keep one of them")
+            raise ContractError("two different contracts have this name", path=contract.name, hint="keep one")
         found[contract.name] = contract
     return found
 

@@ -36,10 +36,12 @@ def schema_places(schema: Any, where: str = "schema") -> list[Place]:
             return
         node = as_object(node, at)
         if len(path) > MAX_STEPS or level > _MAX_LEVELS or len(found) >= _MAX_PLACES:
-            raise ContractError(f"schemas nest at most {MAX_STEPS} deep, in {_MAX_PLACES} places", path=at)
+            raise ContractError(
+                f"the schema is too large: more than {MAX_STEPS} steps deep, or more than {_MAX_PLACES} places", path=at
+            )
         reference = node.get("$ref")
         if reference is not None and not isinstance(reference, str):
-            raise ContractError("$ref is a text", path=at)
+            raise ContractError("$ref must be text", path=at)
         referenced = None if reference is None or reference in seen else _referenced(schema, reference)
         found.append(Place(path, node, reference is not None and referenced is None))
         if referenced is not None:
@@ -50,7 +52,9 @@ def schema_places(schema: Any, where: str = "schema") -> list[Place]:
             if literal and step in ("*", "**"):
                 # No selector names this property: as a wildcard it would let its neighbours through.
                 if any(_SAYS & place.node.keys() for place in found[start:]):
-                    raise ContractError(f"a property named {step!r} cannot be selected", path=at)
+                    raise ContractError(
+                        f"no selector can name a property called {step!r}", path=at, hint="rename the property"
+                    )
                 del found[start:]
 
     visit(schema, (), frozenset(), 0)
@@ -95,14 +99,14 @@ def _referenced(root: Any, reference: str) -> Any:
 def as_object(value: Any, at: str) -> Mapping[str, Any]:
     """Return `value`, or raise `ContractError` at path `at` if it is no JSON object."""
     if not isinstance(value, Mapping):
-        raise ContractError("is not an object", path=at)
+        raise ContractError("must be a JSON object", path=at)
     return cast("Mapping[str, Any]", value)
 
 
 def as_list(value: Any, at: str) -> list[Any]:
     """Return `value`, or raise `ContractError` at path `at` if it is no JSON list."""
     if not isinstance(value, list):
-        raise ContractError("is not a list", path=at)
+        raise ContractError("must be a JSON list", path=at)
     return cast("list[Any]", value)
 
 

@@ -89,7 +89,7 @@ def _read(path: str | Path, what: str) -> bytes:
         why = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigError(f"{what} cannot be read: {why}") from None
     if len(key) > _MAX_BYTES:
-        raise ConfigError(f"{what} is too large to be one", hint=_HINT)
+        raise ConfigError(f"{what} is too large for a key", hint=_HINT)
     return key.strip()
 
 

@@ -49,7 +49,8 @@ def debug_vault(redactor: Redactor, root: Path, ttl_s: float = DEFAULT_TTL_S) ->
     """
     if not settings.flag(FLAG):
         raise ConfigError(
-            'content_mode="debug" needs the environment to agree', hint=f"set {FLAG}=1, and RUNBUNDLE_VAULT_KEY"
+            f'content_mode="debug" works only if the environment sets {FLAG}=1',
+            hint=f"set {FLAG}=1 and RUNBUNDLE_VAULT_KEY",
         )
     vault = DebugVault(redactor, root, vault_key(), ttl_s)
     expired = purge(vault.root)

@@ -158,12 +158,12 @@ def _wrapped(path: Path) -> bytes:
     try:
         return bytes.fromhex(orjson.loads(read_at(path, _MOST_KEY_BYTES))["wrapped"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise MalformedBundle("is no key of the vault", file=path.name) from None
+        raise MalformedBundle("is not a key file of the vault", file=path.name) from None
 
 
 def _folder(root: Path, run: RunKey) -> Path:
     if not run.valid:
-        raise ConfigError("this is not a run", hint="run and tenant ids have the grammar of a run id")
+        raise ConfigError("invalid run or tenant id", hint="use 1 to 128 letters, digits and `._-`")
     return folder_of(root, run)
 
 

@@ -70,15 +70,17 @@ def _checked(patterns: Iterable[str], option: str) -> frozenset[str]:
     for pattern in found:
         if not isinstance(pattern, str) or not pattern.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
-                f"{option}: {pattern!r} can never match: it is no name", hint="give texts such as 'app.*'"
+                f"{option}: {pattern!r} can never match: it is no text, or blank", hint="give texts such as 'app.*'"
             )
         if "*" in pattern:
             rest = pattern.replace("*", "")
             if not rest.strip("./: "):
-                raise ConfigError(f"{option}: {pattern!r} names everything", hint="begin it with a name, as in 'app.*'")
+                raise ConfigError(
+                    f"{option}: {pattern!r} names everything", hint="begin it with a name of your own, as in 'app.*'"
+                )
             if not is_name(rest) or credential_key(rest) == "strong":
                 raise ConfigError(
-                    f"{option}: {pattern!r} can never match: what a pattern keeps is a name without a credential",
-                    hint="a pattern has letters, digits and ._-/:, and a '*' for anything",
+                    f"{option}: {pattern!r} can never match: it keeps only names, and none of a credential",
+                    hint="use letters, digits and ._-/:, and '*' for anything",
                 )
     return found

@@ -157,3 +157,18 @@ def test_the_longest_text_goes_first() -> None:
         "[REDACTED:special]": ["see [REDACTED:special]", 5]
     }
     assert receipt.count() == 2
+
+
+def test_a_tables_texts_come_longest_first_and_its_words_match_whole() -> None:
+    """A text within another is masked as a part of it; a word within a longer word is none."""
+    table = taint.TaintTable()
+    assert table.word_pattern() is None
+    taint.remember(table, ["Mail to Ada", "Mail to Ada Lovelace"], "personal")
+    taint.remember(table, {"surname": "Lovelace", "account": 123456789}, "personal")
+    assert [text for text, _ in table.texts_longest_first()] == ["mail to ada lovelace", "mail to ada"]
+    pattern = table.word_pattern()
+    assert pattern is not None
+    assert [found[0] for found in pattern.finditer("lovelace, Lovelaces 123456789 1123456789")] == [
+        "lovelace",
+        "123456789",
+    ]
