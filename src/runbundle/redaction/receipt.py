@@ -24,7 +24,7 @@ _SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]
 _SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
 _AT_CAPTURE = re.compile(r"\[REDACTED:(?:credential|unserialisable|oversize(?::bytes=[0-9<]+)?(?::roles=[a-z+]+)?)\]")
-"""What the capture of values writes itself, each as a whole value: a secret of pydantic, what is no data, too large."""
+"""Markers that the capture of values writes, as whole values: a secret of pydantic, no data, too large."""
 _ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten", "found"})
 """The actions that a receipt may name. `floor` is a word of the format: a credential was found in text that a rule
 keeps, by a search that no rule switches off."""

@@ -73,7 +73,7 @@ def entropy(text: bytes) -> float:
 
 
 def _plausible(data: bytes, start: int, end: int) -> bool:
-    """What a key that names a credential may be hiding: anything but a placeholder, a reference or an id."""
+    """Tell whether a value may be a credential: it is no placeholder, no reference and no id."""
     value = data[start:end]
     return len(value) > LONGEST_VALUE or (
         len(set(value)) > 3

@@ -66,7 +66,7 @@ _ABOUT = _words(
     " max min number per window buffer overflow bucket holder owner label labels placeholder error errors message"
     " description template prompt tokens completion model models"
 )
-"""What a last word makes of the words before it: a thing about the credential, not the credential."""
+"""Last words that make a key name something about a credential, not the credential."""
 _SAME = _words(
     "value values val str string text raw plain plaintext cleartext b64 base64 hex new old current confirm confirmation"
     " confirmed again repeat repeated verify prod production dev staging stage live sandbox primary secondary backup"

@@ -171,7 +171,7 @@ def format_detector() -> Detector:
 
 
 _building = threading.Lock()
-"""Of two threads that need the rules first, one builds them and the other waits."""
+"""If two threads need the rules first, one builds them and the other waits."""
 
 
 def _after_fork_in_child() -> None:

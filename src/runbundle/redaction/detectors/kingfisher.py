@@ -21,7 +21,7 @@ _STRICT_END = r"(?:\\?['\"\x60]|[\s;]|\\[nr]|$)"
 _RELAXED_END = r"(?:[^A-Za-z0-9]|$)"
 _BROAD = ("generic", "curl-auth")
 _VERSION = 1
-"""Of what is made of the package's rules here, so that what an earlier version kept is not taken for it."""
+"""The version of our conversion of the package's rules: a file that an earlier version kept is not read."""
 
 
 def kingfisher_rules() -> tuple[Rule, ...]:
