@@ -1,4 +1,4 @@
-"""The exceptions of runbundle, in one place.
+"""The exceptions of runbundle, in one place, drawn as a tree.
 
 ::
 
@@ -6,35 +6,38 @@
     ├── ConfigError (ValueError)          an option, URL, id or environment variable cannot be used as given
     ├── ContractError                     a tool contract is wrong; `.path` says where
     ├── StoreError
-    │   ├── KeyNotFound (KeyError)        nothing is stored under that key, or no run has that name
-    │   │   └── OddEntry                  what lies there is a link, a pipe, a folder, …; it was not opened
+    │   ├── KeyNotFound (KeyError)        the store has nothing under that key, or no run of that name
+    │   │   └── OddEntry                  the entry is a link, a pipe, a folder, …; it was not opened
     │   ├── AlreadyExists (FileExistsError)  create-only: the key is taken; nothing was changed
-    │   ├── KeyChanged                    conditional replace: the key holds something else; nothing was changed
+    │   ├── KeyChanged                    conditional replace: the key holds other bytes; nothing was changed
     │   └── StoreUnavailable              disk full, no permission, no network: worth another try
     ├── RunStateError
-    │   ├── StateConflict                 someone else was first: a revision, a lease or a name; nothing was changed
-    │   ├── StateNotFound (KeyError)      no run, checkpoint or thread goes by that name
-    │   ├── StateRefused                  the deletion would break what it leaves behind; nothing was changed
-    │   ├── StateCorrupt                  what is stored cannot be trusted: altered, in plain, or incomplete
+    │   ├── StateConflict                 another writer was first: a revision, a lease or a name; nothing was changed
+    │   ├── StateNotFound (KeyError)      no run, checkpoint or thread has that name
+    │   ├── StateRefused                  the deletion would break records that stay; nothing was changed
+    │   ├── StateCorrupt                  stored state cannot be trusted: altered, not encrypted, or incomplete
     │   └── StateUnavailable              disk full, locked, no network: worth another try
     ├── BundleError
     │   ├── MalformedBundle               a file does not parse; `.file` and `.line` say where
-    │   ├── UnsupportedVersion            written by a later major version of the format
+    │   │   ├── TooLarge                  a file, a line or an entry is over its limit; it was not read to its end
+    │   │   └── TooDeep                   JSON is nested over the limit
+    │   ├── UnsupportedVersion            the bundle was written by a later major version of the format
     │   ├── NotSealed                     run.json is absent: the run is still being written, or was cut off
-    │   ├── WriteConflict                 another bundle was sealed under this run id
-    │   └── BundleQuarantined             a credential was found in it before it was published; it was not
-    └── PolicyBlocked                     a tool call was refused by policy; the only one an agent should see
+    │   ├── WriteConflict                 another bundle is sealed under this run id
+    │   └── BundleQuarantined             a credential was found before publishing; nothing was published
+    └── PolicyBlocked                     a policy refused a tool call; the only error that an agent should see
 
-None of these is raised out of a decorator, a span processor or an exporter: inside an application failures are
-counted, logged now and then, and stated in the bundle. `ConfigError` and `ContractError` are raised where a
-developer makes the mistake, in `configure()` or when a contract is built.
+No decorator, span processor or exporter raises any of these but `PolicyBlocked`: inside an application failures are
+counted, logged now and then, and stated in the bundle. `ConfigError` and `ContractError` are raised where a developer
+makes the mistake: in `configure()`, or when a contract is built.
 """
 
 
 class RunbundleError(Exception):
-    """Base of all errors of this package.
+    """The base of all errors of this package.
 
-    `hint` says what to do about it, in one sentence, or is empty. `code` is the stable name used in JSON output.
+    `message` says what is wrong. `hint` says in one sentence what to do, or is empty. `code` is the stable name that
+    JSON output uses. `str()` gives the message, with the hint in brackets.
     """
 
     code = "error"
@@ -71,13 +74,13 @@ class StoreError(RunbundleError):
 
 
 class KeyNotFound(StoreError, KeyError):
-    """Nothing is stored under that key, or no run goes by that name."""
+    """The store has nothing under that key, or no run of that name."""
 
     code = "not-found"
 
 
 class OddEntry(KeyNotFound):
-    """What lies under the key is no regular file, or lies behind a link. It was neither opened nor followed."""
+    """The entry under the key is no regular file, or lies behind a link. It was neither opened nor followed."""
 
     code = "odd-entry"
 
@@ -89,7 +92,7 @@ class AlreadyExists(StoreError, FileExistsError):
 
 
 class KeyChanged(StoreError):
-    """The key holds something else than what was to be replaced. Nothing was changed."""
+    """The key holds other bytes than those that were to be replaced. Nothing was changed."""
 
     code = "key-changed"
 
@@ -107,25 +110,25 @@ class RunStateError(RunbundleError):
 
 
 class StateConflict(RunStateError):
-    """Someone else was first: the revision has moved on, the lease is another's, the name is taken. Nothing changed."""
+    """Another writer was first: the revision moved on, the lease or the name is taken. Nothing was changed."""
 
     code = "state-conflict"
 
 
 class StateNotFound(RunStateError, KeyError):
-    """No run, checkpoint or thread goes by that name, for this tenant."""
+    """No run, checkpoint or thread of this tenant has that name."""
 
     code = "state-not-found"
 
 
 class StateRefused(RunStateError, NotImplementedError):
-    """What would remain is rebuilt from what would be deleted. Nothing was changed."""
+    """The state that would remain is rebuilt from the state that would be deleted. Nothing was changed."""
 
     code = "state-refused"
 
 
 class StateCorrupt(RunStateError):
-    """What is stored cannot be trusted: altered, in plain although encryption is on, or incomplete."""
+    """Stored state cannot be trusted: it was altered, is incomplete, or is not encrypted although encryption is on."""
 
     code = "state-corrupt"
 
@@ -143,11 +146,11 @@ class BundleError(RunbundleError):
 
 
 class MalformedBundle(BundleError):
-    """A file of the bundle does not parse. `file` names it, `line` counts from 1 (0: the whole file)."""
+    """A file of the bundle does not parse. `file` names it; `line` counts from 1, or is 0 for the whole file."""
 
     code = "malformed"
     finding = ""
-    """The code of the finding that `verify` makes of it, if it has one of its own."""
+    """The code of the finding that `verify` makes of this error, or "" if it has none of its own."""
 
     def __init__(self, message: str, *, file: str, line: int = 0, hint: str = "") -> None:
         super().__init__(f"{file}{f':{line}' if line else ''}: {message}", hint=hint)
@@ -156,19 +159,19 @@ class MalformedBundle(BundleError):
 
 
 class TooLarge(MalformedBundle):
-    """A file, a line or an entry is larger than any that is written. It was not read to its end."""
+    """A file, a line or an entry is larger than any that runbundle writes. It was not read to its end."""
 
     finding = "RB231"
 
 
 class TooDeep(MalformedBundle):
-    """JSON is nested more deeply than any that is written."""
+    """JSON is nested more deeply than any that runbundle writes."""
 
     finding = "RB232"
 
 
 class UnsupportedVersion(BundleError):
-    """The bundle was written in a later major version of the format."""
+    """The bundle was written by a later major version of the format. A newer runbundle reads it."""
 
     code = "unsupported-version"
 
@@ -186,13 +189,13 @@ class WriteConflict(BundleError):
 
 
 class BundleQuarantined(BundleError):
-    """A credential was found in an assembled bundle. Nothing of it was published; its records were set aside."""
+    """A credential was found in an assembled bundle. Nothing was published; the records were set aside in the spool."""
 
     code = "quarantined"
     finding = "RB407"
 
 
 class PolicyBlocked(RunbundleError):
-    """A tool call was refused by policy. Raised to the agent, which may handle it like any tool error."""
+    """A policy refused a tool call. It is raised to the agent, which may handle it like any error of a tool."""
 
     code = "policy-blocked"

@@ -17,7 +17,7 @@ from typing import Any
 
 from runbundle.format.identity import RunKey
 from runbundle.redaction.detectors.context_rules import GENERIC_RULES
-from runbundle.redaction.detectors.detector import Detector, Found, default_detector
+from runbundle.redaction.detectors.detector import CredentialSpan, Detector, default_detector
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.prefilter import KeywordFilter
@@ -49,7 +49,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [row for row in map(json.loads, lines) if row["text"] and (row["secret"] or not row["is_secret"])]
 
 
-def covered(text: str, secret: str, found: list[Found]) -> bool:
+def covered(text: str, secret: str, found: list[CredentialSpan]) -> bool:
     """Tell whether the spans cover enough of the secret."""
     start = text.find(secret)
     inside = sum(max(0, min(s.end, start + len(secret)) - max(s.start, start)) for s in found)

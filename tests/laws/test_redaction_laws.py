@@ -128,7 +128,7 @@ def _texts(value: Any) -> set[str]:
     ],
 )
 def test_contract_decides(value: Any, expected: Any) -> None:
-    """Specific rules win, `**` reaches below a kept parent, JSON in text is opened, the floor holds."""
+    """Specific rules win, `**` reaches below a kept parent, JSON in text is opened, what no rule may keep goes."""
     rules = compile_payload_rules(CONTRACT, "input")
     assert redact_payload(value, rules, Digester(b"k"), Receipt(), "arguments") == expected
 
@@ -184,8 +184,8 @@ def test_everything_below_a_key_that_names_a_credential_is_withheld(config: Any,
     )
 )  # fmt: skip
 def test_short_texts_are_judged_as_long_ones_are(parts: list[str]) -> None:
-    """The floor has one list of formats and two engines, which agree on every short ASCII text."""
-    from runbundle.redaction.permitted import safe_text as floor
+    """`safe_text` has one list of formats and two engines, which agree on every short ASCII text."""
+    from runbundle.redaction.permitted import safe_text
 
-    text = "".join(parts)[: floor._SHORT]
-    assert (floor._SHORT_CREDENTIAL.search(text) is None) == (floor._CREDENTIAL.search(text) is None)
+    text = "".join(parts)[: safe_text._SHORT]
+    assert (safe_text._SHORT_CREDENTIAL.search(text) is None) == (safe_text._CREDENTIAL.search(text) is None)

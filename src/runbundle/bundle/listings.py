@@ -16,7 +16,7 @@ from runbundle.errors import MalformedBundle, TooLarge
 from runbundle.format.canonical import to_json_bytes
 from runbundle.format.evidence import Evidence, Retrieval
 from runbundle.format.layout import EVIDENCE, TOOL_CALLS
-from runbundle.format.tool_calls import ToolCall, ToolCalls
+from runbundle.format.tool_calls import CallEntry, ToolCalls
 
 M = TypeVar("M", bound=BaseModel)
 _BREAK = b"\x01"
@@ -109,11 +109,11 @@ class Listing(Generic[M]):
         self.around_bytes = orjson.dumps({**value, self._key: []})
 
 
-def each_tool_call(bundle: Bundle) -> Iterator[ToolCall]:
+def each_tool_call(bundle: Bundle) -> Iterator[CallEntry]:
     """Yield the tool calls of a bundle, with one in memory at a time. Raises `MalformedBundle`."""
     path = bundle.path(TOOL_CALLS)
     with bundle.store.open(f"{bundle.key}/{path}") as file:
-        yield from (call for call, _ in Listing(file, path, "calls", ToolCalls, ToolCall))
+        yield from (call for call, _ in Listing(file, path, "calls", ToolCalls, CallEntry))
 
 
 def each_retrieval(bundle: Bundle) -> Iterator[Retrieval]:

@@ -33,7 +33,7 @@ from runbundle.format.evidence import Evidence, Retrieval
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS, file_at
 from runbundle.format.run import ConfigSnapshot, RunIndex
-from runbundle.format.tool_calls import ToolCall, ToolCalls
+from runbundle.format.tool_calls import CallEntry, ToolCalls
 from runbundle.format.verify_report import VerifyReport
 from runbundle.redaction.permitted.safe_text import has_credential
 from runbundle.store import ArtifactStore
@@ -173,7 +173,7 @@ def _tool_calls(
 ) -> None:
     calls = refused = 0
     with store.open(f"{key}/{path}") as file:
-        for call in _entries(Listing(file, path, "calls", ToolCalls, ToolCall), path, index, report):
+        for call in _entries(Listing(file, path, "calls", ToolCalls, CallEntry), path, index, report):
             calls += 1
             refused += call.policy.decision in ("blocked", "denied")
             if checks is not None and not checks.has_span(call.trace_id, call.span_id):

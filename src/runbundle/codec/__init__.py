@@ -1,1 +1,1 @@
-"""The typed edge for what comes in: records of declared types, and what instrumentations mean by their attributes."""
+"""The typed edge: raw fields of spans and logs become records of declared types."""

@@ -1,8 +1,8 @@
-"""The typed boundary: what an instrumentation said becomes a record of exactly the declared types, here and once.
+"""The typed edge: the fields of a span or a log record become a record of exactly the declared types, here and once.
 
-Instrumentations give times as floats, names as numbers, keys as tuples. Each field that is not of its declared type
-becomes what it stands for, or a stand-in, and the record says which fields those are, in the attribute
-`runbundle.coerced`. Nothing behind this module checks a type of a record again.
+Instrumentations give times as floats, names as numbers and keys as tuples. A field of another type is converted, or
+replaced by a stand-in if it cannot be; the attribute `runbundle.coerced` lists these fields. Code behind this module
+checks no type of a record again.
 """
 
 import time
@@ -15,7 +15,7 @@ from runbundle.signals import own
 from runbundle.signals.records import COERCED_WORDS, LATEST_NS, Attributes, LogRecordDict, SpanRecord
 
 MAX_DEPTH = 64
-"""Deeper values of attributes become a marker: it is as deep as payloads are opened."""
+"""Attribute values nested deeper than this become a marker; payloads are opened to the same depth."""
 
 _TRACE_MAX, _SPAN_MAX = 2**128 - 1, 2**64 - 1
 _INT_MIN, _INT_MAX = -(2**63), 2**63 - 1  # as OpenTelemetry has them
@@ -26,11 +26,11 @@ _UNWRITABLE = marker("unserialisable")
 
 
 def span_record(raw: dict[str, Any], *, ended: bool = True, now_ns: Callable[[], int] = time.time_ns) -> SpanRecord:
-    """Make `raw`, the fields of a span as its SDK has them, a record, in place; return it.
+    """Turn `raw`, the fields of a span as its SDK has them, into a record, in place; return it.
 
-    Ids are numbers in `raw`; `kind` and `status_code` are -1 where they are none. A start that is no time from 1970 to
-    2262 is replaced by the end and an end by the start; where neither is one, both by the present, at which the span
-    was seen. Of a span that has not `ended` an end is not missed. An event's time is replaced by the span's start.
+    Ids in `raw` are numbers; `kind` and `status_code` are -1 if they are invalid. A time is valid from 1970 to 2262. An
+    invalid start is replaced by the end, an invalid end by the start, and both by the present (`now_ns`) if both are
+    invalid. A span that has not `ended` needs no end. An event's invalid time is replaced by the span's start. Total.
     """
     said: list[str] = []
     trace_id, span_id, parent_id = raw["trace_id"], raw["span_id"], raw["parent_span_id"]
@@ -70,9 +70,9 @@ def span_record(raw: dict[str, Any], *, ended: bool = True, now_ns: Callable[[],
 
 
 def log_record(raw: dict[str, Any], observed_ns: object, *, now_ns: Callable[[], int] = time.time_ns) -> LogRecordDict:
-    """Make `raw`, the fields of a log record as its SDK has them, a record, in place; return it.
+    """Turn `raw`, the fields of a log record as its SDK has them, into a record, in place; return it.
 
-    A time that is none is replaced by the one at which the record was observed, else by the present.
+    An invalid time is replaced by `observed_ns`, or by the present if that is invalid too. Total.
     """
     said: list[str] = []
     raw["trace_id"] = _hex(raw["trace_id"], _TRACE_MAX, 32, said, "trace_id")
@@ -98,19 +98,19 @@ def log_record(raw: dict[str, Any], observed_ns: object, *, now_ns: Callable[[],
 
 
 def time_of(value: object) -> int | None:
-    """Return nanoseconds since 1970; None for what is no time from 1970 to 2262. Total."""
+    """Return a value as nanoseconds since 1970, or None if it is no time from 1970 to 2262. Total."""
     if type(value) is not int:
         value = _number(value)
     return value if isinstance(value, int) and 0 <= value <= LATEST_NS else None
 
 
 def hex_id(value: object, digits: int) -> str:
-    """Return an id as lower-case hex of so many digits; zeros for what cannot be one. Total."""
+    """Return an id as `digits` lower-case hex digits, all zeros if it cannot be an id. Total."""
     return _hex(value, 16**digits - 1, digits, [], "")
 
 
 def text_of_scope(value: object) -> str:
-    """Return a name, version or URL of an instrumentation scope; "" for what is no text. Total."""
+    """Return the name, version or URL of an instrumentation scope as text, or "" if it is none. Total."""
     return _text(value, [], "")
 
 
@@ -169,7 +169,10 @@ def _text(value: object, said: list[str], word: str) -> str:
 
 
 def attributes_of(given: Attributes, said: list[str], word: str) -> Attributes:
-    """Return attributes whose keys are text and whose values JSON can hold; the same object if they are so already."""
+    """Return attributes whose keys are text and whose values JSON can hold; the same object if they are so already.
+
+    Appends `word` to `said` for each value that it changed.
+    """
     # For each attribute of each span: a look at its class, and no more where that will do.
     for key, value in given.items():
         kind: Any = value.__class__

@@ -1,1 +1,1 @@
-"""Contracts of tools: written, read, derived, checked, explained and enforced. Nothing here runs for a span."""
+"""Tool contracts: written, read, derived, checked, explained and enforced. Nothing here runs for each span."""

@@ -1,8 +1,8 @@
-"""Whether a tool call may run: what the tool's contract asks for, and the decider that answers.
+"""Decisions about tool calls: a tool's contract asks for one, and a decider gives it.
 
-`deny` is final: such a call never runs, and no decider is asked. For `require_approval` the decider given to
-`configure()` is asked; by default nobody is, and the call is refused. Tools that are allowed, or have no contract,
-are not held up. Whatever goes wrong while deciding, the call is denied.
+`deny` is final: the call never runs, and no decider is asked. `require_approval` asks the decider that was given to
+`configure()`; the default decider refuses. A tool that is allowed, or that has no contract, runs at once. If deciding
+fails in any way, the call is denied.
 """
 
 import inspect
@@ -28,18 +28,18 @@ NOBODY = "needs an approval that nobody gave"
 
 @dataclass(frozen=True, eq=False)
 class ToolCall:
-    """A call that waits for a decision: what a decider is given."""
+    """A tool call that waits for a decision: the argument of a decider."""
 
     tool: str
     """The tool's name."""
     arguments: Mapping[str, Any] = field(repr=False)
-    """The live arguments by name, defaults included; read-only. For the decider's eyes: nothing records them."""
+    """The live arguments by name, defaults included; read-only. Only the decider sees them: they are not recorded."""
     call_id: str
-    """The id that the call has in the bundle."""
+    """The id of the call in the bundle."""
     contract: ToolContract
     """The tool's contract."""
     run_id: str
-    """The run that the call is part of, or ""."""
+    """The run of the call, or ""."""
 
     @property
     def rule(self) -> str:
@@ -49,27 +49,30 @@ class ToolCall:
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided about a call. With `allowed` and `approved` it runs, with `blocked` and `denied` it does not.
+    """The decision about one call. `allowed` and `approved` let it run; `blocked` and `denied` do not.
 
-    `approved` and `denied` are for what a person decided, `allowed` and `blocked` for what a rule did.
+    `approved` and `denied` say that a person decided, `allowed` and `blocked` that a rule did.
     """
 
     outcome: Outcome
     """The decision."""
     rule: str = ""
-    """Name of the rule it was made by: letters, digits and `_.:/-`, without data of the call, since it is recorded
-    and shown to the agent. Empty, or not such a name: the contract's rule."""
+    """The name of the rule that decided: letters, digits and `_.:/-`. It is recorded and shown to the agent, so it must
+    hold no data of the call. If it is empty or no such name, the contract's rule stands in its place.
+    """
     reason: str = ""
-    """Why, in free text. Recorded as a digest, like all content."""
+    """The reason in free text. It is recorded as a digest, like all content."""
 
 
 Decider = Callable[[ToolCall], Decision | bool | Awaitable[Decision | bool]]
-"""Decides about one call. True approves, False denies. An async one decides for coroutines, async generators and
-`async with start_tool(...)` only. A sync one is called where the tool is: in a coroutine it holds the loop up."""
+"""A function that decides about one call: True approves, False denies. An async decider serves coroutines, async
+generators and `async with start_tool(...)` only. A sync decider runs on the thread of the tool, so in a coroutine it
+blocks the event loop.
+"""
 
 
 def default_decider(call: ToolCall) -> Decision:
-    """Decide by the contract alone: what needs an approval is blocked, for nobody gave one."""
+    """Decide by the contract alone: block a call that needs an approval, since nobody was asked for one."""
     policy = call.contract.effective_policy
     if policy == "allow":
         return Decision("allowed", call.rule)
@@ -77,7 +80,9 @@ def default_decider(call: ToolCall) -> Decision:
 
 
 def ask(decider: Decider, call: ToolCall) -> Decision:
-    """Return what the decider decides. Raises no `Exception`; cancellation and interrupts go through."""
+    """Return the decision of the decider, or `denied` if it fails. Raises no `Exception`; cancellation and interrupts
+    pass.
+    """
     try:
         answer: object = decider(call)
         if inspect.isawaitable(answer):
@@ -90,7 +95,7 @@ def ask(decider: Decider, call: ToolCall) -> Decision:
 
 
 async def ask_async(decider: Decider, call: ToolCall) -> Decision:
-    """Do as `ask` does, and wait for the answer if it is an awaitable."""
+    """Return the decision of the decider as `ask` does, and await it if it is awaitable."""
     try:
         answer: object = decider(call)
         if inspect.isawaitable(answer):
@@ -122,7 +127,7 @@ _refusals: "WeakSet[PolicyBlocked]" = WeakSet()
 
 
 def refusal(call: ToolCall, decision: Decision) -> PolicyBlocked | None:
-    """Return the error that keeps the call from running, or None if it may run. It names tool and rule only."""
+    """Return the error that stops a call, or None if the call may run. The error names the tool and the rule only."""
     if decision.outcome in ("allowed", "approved"):
         return None
     error = PolicyBlocked(
@@ -134,5 +139,5 @@ def refusal(call: ToolCall, decision: Decision) -> PolicyBlocked | None:
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Tell whether `refusal` made this error, as against one that an agent raised by itself."""
+    """Tell whether `refusal` made this error. An error of the same class that an agent raised itself is none."""
     return isinstance(error, PolicyBlocked) and error in _refusals

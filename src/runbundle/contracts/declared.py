@@ -1,4 +1,4 @@
-"""Contracts that tools declare where they stand, for redactors that are there already and for those still to come."""
+"""Contracts that tools declare in code: every redactor of the process uses them, those made later too."""
 
 import os
 import threading
@@ -18,8 +18,8 @@ class _Declaration(NamedTuple):
     withheld: tuple[FieldRule, ...]
 
 
-class Declared:
-    """The contracts declared in a process, by tool name. Thread-safe."""
+class DeclaredContracts:
+    """The contracts that the tools of a process declare, by tool name. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -27,11 +27,11 @@ class Declared:
         self._given: weakref.WeakKeyDictionary[Redactor, Mapping[str, ToolContract]] = weakref.WeakKeyDictionary()
 
     def declare(self, owner: str, contract: ToolContract, withheld: Iterable[FieldRule], *, explicit: bool) -> None:
-        """Add the contract of a tool, defined at `owner`, and have all redactors that follow go by it from now on.
+        """Add the contract of a tool that is defined at `owner`; every redactor that follows uses it from now on.
 
-        `withheld`: the rules that the tool's annotations give. They hold beside a contract that was configured for the
-        same tool, which else stands alone. The same owner may declare anew. Of another one's tool of that name the
-        `explicit` contract is refused with `ContractError` if it differs; what annotations withhold is added.
+        `withheld` are the rules from the tool's annotations. They tighten a contract that was configured for the same
+        tool, which is otherwise used alone. The same owner may declare again. If another owner declares a tool of that
+        name, an `explicit` contract that differs raises `ContractError`; the rules in `withheld` are added.
         """
         declaration = _Declaration(owner, contract, tuple(withheld))
         with self._lock:
@@ -48,17 +48,17 @@ class Declared:
                 )
             self._declared[contract.name] = declaration
             for redactor, given in list(self._given.items()):
-                redactor.go_by(self._with_declared(given))
+                redactor.use_contracts(self._with_declared(given))
 
     def follow(self, redactor: Redactor) -> None:
-        """Have a redactor, which goes by the contracts that were configured, go by those declared too, from now on."""
+        """Make a redactor use the declared contracts beside those it was configured with, from now on."""
         with self._lock:
             given = self._given[redactor] = redactor.policy.contracts
             if self._declared:
-                redactor.go_by(self._with_declared(given))
+                redactor.use_contracts(self._with_declared(given))
 
     def twin(self, redactor: Redactor) -> Redactor:
-        """Return another redactor that goes by the same, and remembers by itself what it has withheld."""
+        """Return a second redactor with the same policy and a taint table of its own."""
         with self._lock:
             given = self._given.get(redactor, redactor.policy.contracts)
         made = Redactor(replace(redactor.policy, contracts=given))
@@ -66,12 +66,12 @@ class Declared:
         return made
 
     def clear(self) -> None:
-        """Forget all, for tests."""
+        """Remove all declarations. For tests."""
         with self._lock:
             self._declared.clear()
 
     def after_fork(self) -> None:
-        """Take a new lock in a forked child: whoever may have held the old one is not there."""
+        """Replace the lock in a forked child: the thread that may hold it is not there."""
         self._lock = threading.Lock()
 
     def _with_declared(self, given: Mapping[str, ToolContract]) -> dict[str, ToolContract]:
@@ -82,8 +82,8 @@ class Declared:
         return contracts
 
 
-DECLARED = Declared()
-"""What the tools of this process declare."""
+DECLARED = DeclaredContracts()
+"""The declared contracts of this process."""
 
 os.register_at_fork(after_in_child=DECLARED.after_fork)
 

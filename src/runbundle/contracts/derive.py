@@ -1,6 +1,6 @@
-"""Contracts derived from what is written down already: signatures, models, JSON Schemas, definitions of tools.
+"""Contracts derived from descriptions that exist: signatures, models, JSON Schemas, tool definitions.
 
-Only what is declared gets a rule. Everything else has none and so stays masked.
+Only a declared field gets a rule. Any other field has no rule and stays masked.
 """
 
 import collections.abc
@@ -34,9 +34,9 @@ _ITERATORS = ("Iterator", "Iterable", "Generator", "AsyncIterator", "AsyncIterab
 
 @dataclass(frozen=True)
 class Sensitive:
-    """Declares what kind of data an argument, field or result is: `Annotated[str, Sensitive("personal")]`.
+    """Declares the data class of an argument, a field or a result: `Annotated[str, Sensitive("personal")]`.
 
-    Raises `ConfigError` for a class that there is not. In a JSON Schema it becomes `x-sensitive`.
+    In a JSON Schema it becomes `x-sensitive`. Raises `ConfigError` for an unknown data class.
     """
 
     data_class: DataClass
@@ -44,7 +44,7 @@ class Sensitive:
 
     def __post_init__(self) -> None:
         if self.data_class not in DEFAULT_ACTION:
-            raise ConfigError("there is no such data class", hint=f"one of {', '.join(DEFAULT_ACTION)}")
+            raise ConfigError("unknown data class", hint=f"give one of {', '.join(DEFAULT_ACTION)}")
 
     def __get_pydantic_json_schema__(self, core_schema: Any, handler: Any) -> dict[str, Any]:
         """Add the declaration to the JSON Schema of the annotated type."""
@@ -58,9 +58,9 @@ class Sensitive:
 def contract_from_function(function: Callable[..., Any], *, name: str = "", **fields: Any) -> ToolContract:
     """Derive the contract of a function from its annotations; `fields` are further fields of the contract.
 
-    Secrets of pydantic are credentials and `Sensitive` gives any other class, also inside models, dataclasses, lists
-    and mappings. Types that have no JSON Schema are left open. Raises `ContractError` if annotations cannot be
-    resolved.
+    A secret type of pydantic is a credential, and `Sensitive` gives any other class, also inside models, dataclasses,
+    lists and mappings. A type without a JSON Schema gets an open schema. Raises `ContractError` if annotations cannot
+    be resolved.
     """
     name = name or getattr(function, "__name__", "")
     target: Any = inspect.unwrap(function)
@@ -101,7 +101,7 @@ def contract_from_function(function: Callable[..., Any], *, name: str = "", **fi
 def contract_from_model(
     name: str, input_model: type[BaseModel], output_model: type[BaseModel] | None = None, **fields: Any
 ) -> ToolContract:
-    """Derive a contract from pydantic models of a tool's arguments and result; see `contract_from_function`."""
+    """Derive a contract from the pydantic models of a tool's arguments and result, as `contract_from_function` does."""
     arguments, shared = _schemas({"input": input_model}, "validation")
     output = None
     if output_model is not None:
@@ -115,18 +115,18 @@ def contract_from_schema(
 ) -> ToolContract:
     """Derive a contract from JSON Schemas.
 
-    `writeOnly`, `format: password` and `x-sensitive: true` are credentials, `x-sensitive: "<class>"` is that class.
-    Raises `ContractError` for what is no schema, or one that nests too deeply.
+    `writeOnly`, `format: password` and `x-sensitive: true` make a credential; `x-sensitive: "<class>"` gives that
+    class. Raises `ContractError` if a schema is invalid or nests too deeply.
     """
     return _contract(name, dict(input_schema), None if output_schema is None else dict(output_schema), fields)
 
 
 def contracts_from_tools(data: Any) -> tuple[ToolContract, ...]:
-    """Derive contracts from definitions of tools: OpenAI's, Anthropic's, MCP's `tools/list`, or a list of these.
+    """Derive contracts from tool definitions: OpenAI's, Anthropic's, MCP's `tools/list`, or a list of these.
 
-    They may come from a server that is not ours, so what they say only tightens: a hint of destruction is believed,
-    one of harmlessness is not, and no class makes anything readable that is masked without it. Raises
-    `ContractError` with the path of what is wrong.
+    A definition may come from a server that is not trusted, so it can only tighten: a hint that a tool destroys is
+    believed, a hint that it is harmless is not, and no data class makes a value readable. Raises `ContractError` with
+    the path of the fault.
     """
     return tuple(_each_tool(data, "tools"))
 
@@ -140,7 +140,7 @@ def _declared(node: Mapping[str, Any], at: str) -> list[DataClass]:
     if isinstance(said, str) and said in DEFAULT_ACTION:
         found.append(said)
     elif not isinstance(said, bool):
-        raise ContractError(f"x-sensitive is true, false or one of {', '.join(DEFAULT_ACTION)}", path=at)
+        raise ContractError(f"x-sensitive must be true, false or one of {', '.join(DEFAULT_ACTION)}", path=at)
     return found
 
 
@@ -272,14 +272,14 @@ def _from_tool(body: Mapping[str, Any], where: str) -> ToolContract:
         where += ".function"
         body = as_object(body["function"], where)
     if not isinstance(body.get("name"), str):
-        raise ContractError("a definition of a tool has a name", path=f"{where}.name")
+        raise ContractError("a tool definition needs a name, as text", path=f"{where}.name")
     schemas = [body[key] for key in ("parameters", "input_schema", "inputSchema") if body.get(key) is not None]
     output = body.get("outputSchema")
     fields: dict[str, Any] = {"description": body.get("description") or ""}
     hints = as_object(body.get("annotations") or {}, f"{where}.annotations")
     destroys = hints.get("destructiveHint", False)
     if not isinstance(destroys, bool):
-        raise ContractError("is true or false", path=f"{where}.annotations.destructiveHint")
+        raise ContractError("must be true or false", path=f"{where}.annotations.destructiveHint")
     if destroys:
         fields["side_effects"] = "destructive"
     arguments = as_object(schemas[0] if schemas else {}, f"{where}.input_schema")

@@ -1,4 +1,4 @@
-"""`explain` says of each value of a payload which rule decides what becomes of it. It shows no values."""
+"""`explain` names, for each value of a payload, the rule that decides about it. It shows no values."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -9,31 +9,39 @@ import orjson
 from runbundle.contracts.schema_walk import selector_of
 from runbundle.format.contract import Action, Target, ToolContract
 from runbundle.redaction.markers import is_digest, is_marker, marker
-from runbundle.redaction.payloads.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, labelled
-from runbundle.redaction.payloads.selectors import Rule, State, advance, best_rule, leads_on, names, withholds
+from runbundle.redaction.payloads.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, mask_if_kept
+from runbundle.redaction.payloads.selectors import (
+    CompiledRule,
+    State,
+    advance,
+    best_rule,
+    may_decide_below,
+    names_key,
+    withholds,
+)
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.permitted.labelled import labels_of_list, labels_of_map, without_labelled
+from runbundle.redaction.permitted.labelled import labels_of_list, labels_of_map, mask_labelled
 from runbundle.redaction.receipt import Receipt
 
 
 class Explained(NamedTuple):
-    """What happens to one value of a payload, and why."""
+    """The fate of one value of a payload, and the reason."""
 
     path: str
-    """JSON Pointer, with a marker for each key that is not kept."""
+    """JSON Pointer, with a marker in the place of each key that is not kept."""
     rule: str
-    """The selector of the rule that decides; empty if none does, or if the rule is on the whole payload."""
+    """The selector of the deciding rule; empty if no rule decides, or if the rule covers the whole payload."""
     data_class: str
     """The class that the rule gives, or `undeclared`."""
     action: Action
-    """`keep` if the whole value shows in the redacted payload, and only then."""
+    """`keep` if and only if the whole value shows in the redacted payload."""
     why: str
 
 
 class _Cause(NamedTuple):
     """Why a value has an action. `known` are the keys that may be named; `limit` is what `truncate` leaves."""
 
-    rule: Rule | None
+    rule: CompiledRule | None
     action: Action
     why: str
     known: frozenset[str]
@@ -46,8 +54,9 @@ class _Cause(NamedTuple):
 def explain(contract: ToolContract, payload: Any, target: Target = "input", *, named: bool = False) -> list[Explained]:
     """Explain what `redact_payload` does to each value of a payload, in the payload's order.
 
-    Values are scalars and empty containers, and inside text that is opened as JSON the same. Nothing that is said
-    contains a value, nor a key that the contract would not keep; if `named`, all keys but those that are credentials.
+    A value is a scalar or an empty container, also inside text that is opened as JSON. A row never contains a value,
+    nor a key that the contract would not keep. With `named`, a row names every key but those that are credentials
+    themselves.
     """
     rules = compile_payload_rules(contract, target)
     if named:
@@ -71,7 +80,7 @@ def _keys_in(payload: Any) -> Iterator[str]:
 
 
 def _walk(
-    value: Any, rules: PayloadRules, state: State, inherited: Rule | None, path: str, depth: int
+    value: Any, rules: PayloadRules, state: State, inherited: CompiledRule | None, path: str, depth: int
 ) -> Iterator[Explained]:
     """Step for step what `payload.redact_payload` does; a test holds the two together."""
     own = best_rule(state)
@@ -79,7 +88,7 @@ def _walk(
     if depth > MAX_DEPTH:
         yield from _whole(value, _Cause(None, "mask", f"nested deeper than {MAX_DEPTH}", _nameable(rules)), path)
         return
-    if leads_on(state, withheld=withholds(rule)):
+    if may_decide_below(state, withheld=withholds(rule)):
         if isinstance(value, Mapping):
             yield from _walk_map(cast("Mapping[Any, Any]", value), rules, state, rule, path, depth)
             return
@@ -90,7 +99,7 @@ def _walk(
             labels = labels_of_list(items)
             for index, item in enumerate(items):
                 if index in labels:
-                    item = labelled(item, labels[index], advance(state, str(index)), rule, Receipt(), path)
+                    item = mask_if_kept(item, labels[index], advance(state, str(index)), rule, Receipt(), path)
                 yield from _walk(item, rules, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
             return
         if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
@@ -112,7 +121,7 @@ def _walk(
 
 
 def _walk_map(
-    value: Mapping[Any, Any], rules: PayloadRules, state: State, rule: Rule | None, path: str, depth: int
+    value: Mapping[Any, Any], rules: PayloadRules, state: State, rule: CompiledRule | None, path: str, depth: int
 ) -> Iterator[Explained]:
     hidden = 0
     if not value:
@@ -121,7 +130,7 @@ def _walk_map(
     labels = labels_of_map(value)
     for index, (key, item) in enumerate(value.items(), 1):
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
-        known = names(state, name) or name in rules.known_keys or is_marker(name)
+        known = names_key(state, name) or name in rules.known_keys or is_marker(name)
         if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
             name = marker("key", index=hidden)
@@ -137,7 +146,7 @@ def _walk_map(
         shown = marker("key", index=index) if gone else name
         shown = key if key in rules.shown_keys else shown
         if key in labels:
-            item = labelled(item, labels[key], below, rule, Receipt(), path)
+            item = mask_if_kept(item, labels[key], below, rule, Receipt(), path)
         yield from _walk(item, rules, below, rule, path + selector_of((shown,)), depth + 1)
 
 
@@ -150,7 +159,7 @@ def _whole(value: Any, cause: _Cause, path: str) -> Iterator[Explained]:
     if is_marker(value) or is_digest(value):
         yield Explained(path, "", "undeclared", "keep", "redacted already")
     elif cause.action in ("keep", "truncate"):
-        yield from _kept(value, without_labelled(value, Receipt(), path), cause, path, 0)
+        yield from _kept(value, mask_labelled(value, Receipt(), path), cause, path, 0)
     else:
         yield from _withheld(value, cause, path, 0)
 

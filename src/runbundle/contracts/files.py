@@ -1,4 +1,4 @@
-"""Contracts from files, and the set of contracts that a redactor works with."""
+"""Contracts read from files, and indexed by tool name for a redactor."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -13,8 +13,8 @@ from runbundle.format.contract import ToolContract, parse_contract
 def load_contracts(path: str | Path) -> tuple[ToolContract, ...]:
     """Read the contracts of one file: JSON, or YAML with `runbundle[yaml]`.
 
-    The file holds one contract, a list of them, or `{"contracts": [...]}`. Raises `ContractError`, whose `.path` is
-    the file and the place in it.
+    The file holds one contract, a list of contracts, or `{"contracts": [...]}`. Raises `ContractError`; its `.path`
+    names the file and the place in it.
     """
     path = Path(path)
     try:
@@ -31,11 +31,14 @@ def load_contracts(path: str | Path) -> tuple[ToolContract, ...]:
 
 
 def by_name(contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path]) -> dict[str, ToolContract]:
-    """Index contracts by tool name; plain mappings are parsed and paths are loaded. Two of one name are refused."""
+    """Index contracts by tool name; parse plain mappings and load paths.
+
+    Raises `ContractError` for two different contracts of one name, and where `load_contracts` does.
+    """
     found: dict[str, ToolContract] = {}
     for contract in _each(contracts):
         if contract.name in found and found[contract.name] != contract:
-            raise ContractError("two different contracts have this name", path=contract.name, hint="keep one of them")
+            raise ContractError("two different contracts have this name", path=contract.name, hint="keep one")
         found[contract.name] = contract
     return found
 

@@ -1,4 +1,4 @@
-"""`lint` says what looks wrong in a contract. It shows no values."""
+"""`lint` lists doubtful places of a contract. It shows no values."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -7,7 +7,7 @@ from runbundle.contracts.schema_walk import Place, has_parts, schema_places, sel
 from runbundle.format.contract import FieldRule, Target, ToolContract
 from runbundle.redaction.detectors.credential_words import credential_key
 from runbundle.redaction.payloads.selectors import (
-    Rule,
+    CompiledRule,
     advance,
     advance_anywhere,
     best_rule,
@@ -16,13 +16,13 @@ from runbundle.redaction.payloads.selectors import (
 )
 
 INFORMATION = frozenset({"RC106"})
-"""Codes that say how things are, not that something is wrong."""
+"""Codes of facts about a contract, as against faults."""
 
 _LISTED = 5
 
 
 class LintWarning(NamedTuple):
-    """One thing to look at: `path` is where in the contract, `hint` what to do."""
+    """One doubtful place: `path` says where in the contract, `hint` what to do."""
 
     code: str
     path: str
@@ -31,12 +31,12 @@ class LintWarning(NamedTuple):
 
 
 def lint(contract: ToolContract) -> list[LintWarning]:
-    """Return what looks wrong in a contract: by rules, by schemas, by policy.
+    """Return the doubtful places of a contract: in its rules, its policy, its schemas.
 
-    RC101 a rule that repeats a selector; RC102 a property named like a credential that is kept; RC103 a rule that
-    keeps everything; RC104 output rules without an output schema; RC105 a destructive tool that always runs; RC106
-    (information) properties that no rule names; RC107 a rule that names no place of its schema.
-    Raises `ContractError` if a schema is none.
+    RC101 a rule repeats a selector; RC102 a property named like a credential is kept; RC103 a rule keeps the whole
+    payload; RC104 there are output rules and no output schema; RC105 a destructive tool always runs; RC106
+    (information) no rule names these properties; RC107 a rule names no place of its schema. Raises `ContractError` if a
+    schema is invalid.
     """
     return [*_rules(contract), *_policy(contract), *_schemas(contract)]
 
@@ -144,7 +144,7 @@ def _by_path(places: Iterable[Place]) -> dict[tuple[str, ...], list[Mapping[str,
     return found
 
 
-def _reason(rule: Rule | None) -> str:
+def _reason(rule: CompiledRule | None) -> str:
     return "undeclared_scalars keeps it" if rule is None else f"the rule {rule.selector!r} keeps it"
 
 

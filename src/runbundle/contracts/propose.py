@@ -1,4 +1,4 @@
-"""A first contract for a tool, proposed from the arguments that it was seen to be called with. It holds no values."""
+"""A first contract for a tool, proposed from observed arguments. It holds no values."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,18 @@ _FIELDS = 64
 
 
 def propose(observations: Sequence[Any], name: str) -> dict[str, Any]:
-    """Propose a contract, as plain data, for a tool that was seen to be called with these arguments.
+    """Propose a contract, as plain data, for a tool that was called with these arguments.
 
-    It holds names and types of fields and a credential rule for each that is named like one; the rest has no rule
-    and stays masked. No value is in it, nor a key that may be one: an object with such keys is described as a
-    mapping. Its side effects are left at the default, for a person to judge.
+    The contract has names and types of fields, and a credential rule for each field that is named like one. Every other
+    field has no rule and stays masked. No value is in it, and no key that may be data: an object with such keys is
+    described as a mapping. Side effects are left at the default, for a person to set.
     """
     schema = _observed(list(observations), 0)
     return {"name": name, "input_schema": schema, "data": {"rules": credential_rules(schema)}}
 
 
 def credential_rules(schema: Mapping[str, Any], target: Target = "input") -> list[dict[str, str]]:
-    """Return a rule, as plain data, for each property that is named like a credential."""
+    """Return a rule, as plain data, for each property of a schema that is named like a credential."""
     paths: list[tuple[str, ...]] = []
     for place in schema_places(schema):
         path = place.path

@@ -1,4 +1,4 @@
-"""A JSON Schema, walked: each place that it describes, with the path of the values there."""
+"""A walk through a JSON Schema: each place that it describes, with the path of the values there."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
@@ -7,25 +7,26 @@ from urllib.parse import unquote
 from runbundle.errors import ContractError
 
 MAX_STEPS = 16
-"""How deep a schema may nest."""
+"""The deepest path that a schema may describe, in steps."""
 _MAX_LEVELS = 64
 _MAX_PLACES = 10_000
 _SAYS = frozenset({"writeOnly", "format", "x-sensitive"})
 
 
 class Place(NamedTuple):
-    """A node of a JSON Schema and where the values that it describes are: a path with `*` for any step."""
+    """A node of a JSON Schema, and the path of the values that it describes; `*` stands for any step."""
 
     path: tuple[str, ...]
     node: Mapping[str, Any]
     ends: bool
-    """Whether its `$ref` was not followed: it leads back, out of the document, or nowhere."""
+    """Whether the walk did not follow its `$ref`: it leads back, out of the document, or nowhere."""
 
 
 def schema_places(schema: Any, where: str = "schema") -> list[Place]:
-    """Walk a JSON Schema through references, properties, items and alternatives; cycles end.
+    """Return each place of a JSON Schema, through references, properties, items and alternatives. A cycle is walked
+    once.
 
-    Raises `ContractError` for what is no schema, more than 16 steps, or more than 10,000 places.
+    Raises `ContractError` if the schema is invalid, has a path of more than 16 steps, or has more than 10,000 places.
     """
     found: list[Place] = []
 
@@ -35,10 +36,12 @@ def schema_places(schema: Any, where: str = "schema") -> list[Place]:
             return
         node = as_object(node, at)
         if len(path) > MAX_STEPS or level > _MAX_LEVELS or len(found) >= _MAX_PLACES:
-            raise ContractError(f"schemas nest at most {MAX_STEPS} deep, in {_MAX_PLACES} places", path=at)
+            raise ContractError(
+                f"the schema is too large: more than {MAX_STEPS} steps deep, or more than {_MAX_PLACES} places", path=at
+            )
         reference = node.get("$ref")
         if reference is not None and not isinstance(reference, str):
-            raise ContractError("$ref is a text", path=at)
+            raise ContractError("$ref must be text", path=at)
         referenced = None if reference is None or reference in seen else _referenced(schema, reference)
         found.append(Place(path, node, reference is not None and referenced is None))
         if referenced is not None:
@@ -49,7 +52,9 @@ def schema_places(schema: Any, where: str = "schema") -> list[Place]:
             if literal and step in ("*", "**"):
                 # No selector names this property: as a wildcard it would let its neighbours through.
                 if any(_SAYS & place.node.keys() for place in found[start:]):
-                    raise ContractError(f"a property named {step!r} cannot be selected", path=at)
+                    raise ContractError(
+                        f"no selector can name a property called {step!r}", path=at, hint="rename the property"
+                    )
                 del found[start:]
 
     visit(schema, (), frozenset(), 0)
@@ -92,20 +97,20 @@ def _referenced(root: Any, reference: str) -> Any:
 
 
 def as_object(value: Any, at: str) -> Mapping[str, Any]:
-    """Return `value`, or raise `ContractError` if it is no JSON object."""
+    """Return `value`, or raise `ContractError` at path `at` if it is no JSON object."""
     if not isinstance(value, Mapping):
-        raise ContractError("is not an object", path=at)
+        raise ContractError("must be a JSON object", path=at)
     return cast("Mapping[str, Any]", value)
 
 
 def as_list(value: Any, at: str) -> list[Any]:
-    """Return `value`, or raise `ContractError` if it is no JSON list."""
+    """Return `value`, or raise `ContractError` at path `at` if it is no JSON list."""
     if not isinstance(value, list):
-        raise ContractError("is not a list", path=at)
+        raise ContractError("must be a JSON list", path=at)
     return cast("list[Any]", value)
 
 
 def has_parts(node: Mapping[str, Any]) -> bool:
-    """Tell whether a node describes parts of its own: properties or items."""
+    """Tell whether a schema node describes properties or items of its own."""
     parts = ("properties", "items", "prefixItems", "patternProperties")
     return any(node.get(key) for key in parts) or isinstance(node.get("additionalProperties"), Mapping)

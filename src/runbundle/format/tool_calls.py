@@ -18,7 +18,7 @@ class Redaction(Record):
     """The action that was taken, such as `mask`."""
 
 
-class Payload(Record):
+class PayloadEntry(Record):
     """The arguments or the result of a tool call."""
 
     view: Any = None
@@ -49,7 +49,7 @@ class PolicyOutcome(Record):
     """Reason for the decision, redacted."""
 
 
-class ToolCall(Record):
+class CallEntry(Record):
     """One call of a tool."""
 
     call_id: str
@@ -80,9 +80,9 @@ class ToolCall(Record):
     """The strongest effect that the tool can have, by its contract; `unknown` without a contract."""
     attempt: Whole = 1
     """Number of the attempt: 1, or higher for a retry."""
-    arguments: Payload | None = None
+    arguments: PayloadEntry | None = None
     """The arguments of the call; null if they were not recorded."""
-    result: Payload | None = None
+    result: PayloadEntry | None = None
     """The result of the call; null if there is none."""
 
 
@@ -93,5 +93,5 @@ class ToolCalls(Record):
     """Name and version of the format."""
     run_id: str
     """Id of the run."""
-    calls: list[ToolCall]
+    calls: list[CallEntry]
     """The calls; empty if no tool was called."""

@@ -7,8 +7,8 @@ from typing import Any
 
 from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
-from runbundle.redaction.again import redact_again
 from runbundle.redaction.permitted.values import is_name
+from runbundle.redaction.second_pass import redact_again
 from runbundle.signals import semconv
 from runbundle.signals.reading import text_of
 from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below
@@ -34,7 +34,7 @@ class JournalReader:
         """`live` are those that a writer may be appending to: what is not whole there is not yet written.
 
         `own`: what the names of this process's journals begin with; all others are redacted again, see
-        `redaction.again`. None: none is, since nothing is made of them.
+        `redaction.second_pass`. None: none is, since nothing is made of them.
         """
         self.torn = 0
         """Lines that could not be read, so far: at most one a writer, its last, unless a file was damaged."""

@@ -1,1 +1,1 @@
-"""Keys: those that people give, and those that are made and kept for this user, one a store."""
+"""Keys: those that people give, and those that runbundle makes and keeps for this user, one for each store."""

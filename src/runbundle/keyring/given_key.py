@@ -1,4 +1,4 @@
-"""Keys that people give: one rule for all of them, where the key of the digests comes from, and its stretching."""
+"""Keys that people give: one test of strength for all, where a digest key is looked for, and how it is stretched."""
 
 import hashlib
 import logging
@@ -23,10 +23,10 @@ GivenKey = bytes | str | Path | Callable[[], bytes]
 
 
 def require_key(key: bytes, what: str, *, in_code: bool = False) -> bytes:
-    """Return `key`, or raise `ConfigError`, which does not quote it, if it is weak.
+    """Return `key`, or raise `ConfigError` if it is weak. The error does not quote the key.
 
-    A key has 16 bytes or more, and is not a shorter text repeated. One exception: 32 or more repeated bytes that are
-    written `in_code`, as tests do, are let through with a warning.
+    A key has 16 bytes or more and is not a shorter text repeated. One exception: with `in_code`, as in tests, a
+    repeated text of 32 bytes or more passes with a warning. `what` names the key in the error.
     """
     if len(key) < MIN_BYTES:
         raise ConfigError(f"{what} has fewer than {MIN_BYTES} bytes", hint=_HINT)
@@ -38,11 +38,11 @@ def require_key(key: bytes, what: str, *, in_code: bool = False) -> bytes:
 
 
 def digest_key_given(given: GivenKey | None) -> bytes | None:
-    """Return the key of the digests that was given: in code, else by the environment; None if none was.
+    """Return the digest key that was given in code or else by the environment, or None.
 
-    The environment's is `RUNBUNDLE_REDACTION_KEY`, or is in the file that `RUNBUNDLE_REDACTION_KEY_FILE` names. White
-    space around the text of either is no part of it. Raises `ConfigError` for a weak key and for one that cannot be
-    had; it quotes neither keys nor the names of files, since somebody may have given the key itself for a name.
+    The environment gives it in `RUNBUNDLE_REDACTION_KEY`, or in the file that `RUNBUNDLE_REDACTION_KEY_FILE` names;
+    white space around it is removed. Raises `ConfigError` for a weak key and for one that cannot be read. The error
+    quotes neither key nor file name, since the key itself may have been given as a file name.
     """
     if given is not None:
         what = "the digest key in key="
@@ -64,9 +64,9 @@ def digest_key_given(given: GivenKey | None) -> bytes | None:
 
 
 def stretched(given: bytes) -> bytes:
-    """Return the 32 bytes that stand for a given key: scrypt, so that each guess at it costs some 50 ms and 16 MB.
+    """Return 32 bytes derived from a given key by scrypt, so that each guess at the key costs about 50 ms and 16 MB.
 
-    A process pays once for each key.
+    A process derives them once for each key. Raises `ConfigError` if this Python has no scrypt.
     """
     name = hashlib.sha256(given).digest()
     found = _stretched.get(name)
@@ -89,7 +89,7 @@ def _read(path: str | Path, what: str) -> bytes:
         why = error.strerror if isinstance(error, OSError) else type(error).__name__
         raise ConfigError(f"{what} cannot be read: {why}") from None
     if len(key) > _MAX_BYTES:
-        raise ConfigError(f"{what} is too large to be one", hint=_HINT)
+        raise ConfigError(f"{what} is too large for a key", hint=_HINT)
     return key.strip()
 
 

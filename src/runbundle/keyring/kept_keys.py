@@ -1,8 +1,8 @@
-"""The keyring: for each store a key drawn at random on first use, kept for this user and never in the store.
+"""The keyring: a random key for each store, made on first use, kept for this user and never in the store.
 
-A folder, 0700, in the user's configuration; files of 32 bytes, 0600, named by the store. Of two processes that need a
-key first both get the same one. A file that others can read or have written is refused: whoever knows the key can
-guess what stands behind a digest.
+The keyring is a folder (0700) in the user's configuration, with a file (0600) of 32 bytes for each store. Two processes
+that need a key first get the same one. A file that others can read, or that another user owns, is refused: whoever
+knows the key can guess the value behind a digest.
 """
 
 import contextlib
@@ -31,15 +31,15 @@ class StoreKey(NamedTuple):
 
     key: bytes
     path: Path | None
-    """The file that holds it; None for a key of this process only."""
+    """The file that holds the key, or None for a key of this process only."""
     why: str = ""
-    """Why it is of this process only."""
+    """Why the key is of this process only, or ""."""
 
 
 def folder() -> Path:
     """Return the folder of keys: `RUNBUNDLE_KEYS`, else `runbundle/keys` in the user's configuration folder.
 
-    That is `XDG_CONFIG_HOME` if it is absolute, as its specification asks, else `~/.config`. Raises `RuntimeError`
+    The configuration folder is `XDG_CONFIG_HOME` if that is an absolute path, else `~/.config`. Raises `RuntimeError`
     if there is no home directory.
     """
     named = settings.variable(VARIABLE)
@@ -50,14 +50,14 @@ def folder() -> Path:
 
 
 def path_of(store: str) -> Path:
-    """Return the file of a store's key. `store` is its canonical URL. Raises `RuntimeError` as `folder` does."""
+    """Return the file of a store's key; `store` is its canonical URL. Raises `RuntimeError` as `folder` does."""
     return folder() / hashlib.sha256(store.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def key_of(store: str) -> StoreKey:
-    """Return the key of a store, made if it is not there; where it cannot be kept, one for this process.
+    """Return the key of a store, and make it if there is none. If it cannot be kept, return a key of this process.
 
-    Raises `ConfigError`, which names the file and nothing in it, for a key that must not be used.
+    Raises `ConfigError` for a key file that must not be used. The error names the file and quotes nothing of it.
     """
     try:
         path = path_of(store)
@@ -70,15 +70,16 @@ def key_of(store: str) -> StoreKey:
 
 
 def process_key(store: str, why: str) -> StoreKey:
-    """Return the key that this process has drawn for a store; what it forks has it too."""
+    """Return the key that this process drew for a store; the first call draws it, and forked children share it."""
     return StoreKey(_of_this_process.setdefault(store, secrets.token_bytes(KEY_BYTES)), None, why)
 
 
 def read(path: Path) -> bytes | None:
-    """Return the key in a file, or None if there is no such file.
+    """Return the key in a file, or None if there is no such file. Waits up to 0.2 s for another process to finish
+    writing it.
 
-    Raises `ConfigError` if it is no regular file, is another user's, can be read by others or has another length, and
-    `OSError` if the folder cannot be looked into.
+    Raises `ConfigError` if the entry is no regular file, is another user's, can be read by others or has another
+    length, and `OSError` if the folder cannot be read.
     """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
@@ -109,8 +110,8 @@ def read(path: Path) -> bytes | None:
         time.sleep(0.01)  # where there are no links another process may be writing it
 
 
-def why_not(path: Path) -> str:
-    """Return why a key could not be made there; "" if it could."""
+def why_unwritable(path: Path) -> str:
+    """Return why no key can be made at `path`, or "" if one can. Makes nothing."""
     there = next(place for place in path.parents if place.exists())
     if not there.is_dir():
         return "Not a directory"

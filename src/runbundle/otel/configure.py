@@ -85,7 +85,7 @@ def configure(
     `RUNBUNDLE_KEYS`, else `~/.config/runbundle/keys`. Digests join where it is the same. `safe_keys` and `safe_names`:
     attribute keys and span names of your own that may be kept, a `*` in them standing for anything. `user_id`: what
     happens to user ids. `result`: which fields of a run's result are kept. `decider`: decides about calls of tools
-    whose contract says `require_approval`: a callable that is given a `ToolCall` and returns a `Decision` or a bool; by
+    whose contract says `require_approval`: a callable given a `ToolCall` and returns a `Decision` or a bool; by
     default such calls are refused. It is asked by `@tool` and `start_tool()` only, and one that raises denies. A
     contract's `deny` is final. No policy is enforced before `configure()`, nor after `shutdown()`: the contracts are
     not known then. `content_mode="debug"`, with `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the

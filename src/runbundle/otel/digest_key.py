@@ -97,7 +97,7 @@ def key_standing(store: str) -> KeyStanding:
     try:
         path = kept_keys.path_of(url)
         made = kept_keys.read(path) is not None
-        why = "" if made else kept_keys.why_not(path)
+        why = "" if made else kept_keys.why_unwritable(path)
     except OSError as error:
         return _drawn(error.strerror or type(error).__name__)
     except RuntimeError:

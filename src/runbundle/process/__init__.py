@@ -1,1 +1,1 @@
-"""What a process does to us."""
+"""The process around us: forks, signals, file modes, locks and logs."""

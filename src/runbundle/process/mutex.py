@@ -1,12 +1,12 @@
 """A lock for sections of a few microseconds that many threads enter often.
 
-With `threading.Lock` a thread that has to wait gets the lock first and the interpreter lock later. Meanwhile it holds
-the one while it waits for the other, so that the next thread has to wait too, and from then on every entry is two
-thread switches: a convoy, which does not dissolve by itself. Measured on two cores: 98 µs a span with one thread, 230
-with two or with eight. A thread that has to wait here tries again when it has the interpreter lock anyway.
+With `threading.Lock` a waiting thread gets the lock first and the interpreter lock later. Meanwhile it holds the one
+and waits for the other, so the next thread has to wait too, and every later entry costs two thread switches: a convoy,
+which does not dissolve by itself. Measured on two cores: 98 µs a span with one thread, 230 with two or with eight. Here
+a waiting thread tries again when it has the interpreter lock anyway.
 
-A signal's handler that raises, as Ctrl-C does, may do so between any two calls in Python; so leaving is the lock's
-own `__exit__`, which is none, and entering takes back what it was interrupted in.
+A signal handler that raises, as Ctrl-C does, may run between any two calls in Python. So `__exit__` is the lock's own,
+which is no Python code, and `__enter__` releases the lock if it is interrupted.
 """
 
 import threading
@@ -18,7 +18,7 @@ _NAP_S = 0.0001
 
 
 class Mutex(type(threading.RLock())):  # pyright: ignore[reportUntypedBaseClass, reportGeneralTypeIssues]
-    """Mutual exclusion, re-entrant: a signal's handler may enter what it has interrupted. Not fair."""
+    """Mutual exclusion, re-entrant, so that a signal handler may enter the section it interrupted. Not fair."""
 
     _is_owned: Callable[[], bool]
 
@@ -40,7 +40,7 @@ class Mutex(type(threading.RLock())):  # pyright: ignore[reportUntypedBaseClass,
         return True
 
     def step_aside(self, seconds: float) -> None:
-        """Let others in for a while. To be called once, inside, by a thread that has entered once."""
+        """Release the lock for `seconds`, then take it again. The caller must hold it exactly once."""
         self.release()
         try:
             time.sleep(seconds)

@@ -1,1 +1,1 @@
-"""Redaction: pure functions from raw records to redacted records and a receipt. No I/O, no clock, no OpenTelemetry."""
+"""Redaction: functions from raw records to redacted records and receipts. No I/O, no clock, no OpenTelemetry."""

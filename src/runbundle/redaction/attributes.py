@@ -1,4 +1,4 @@
-"""Attributes, one loop over them: the plan says how each key is handled, and one table who does it."""
+"""Attributes, redacted in one loop: the plan says how each key is handled, and one table names the function."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,9 +6,15 @@ from typing import Any
 
 from runbundle.redaction import views
 from runbundle.redaction.captured import parse_capture
-from runbundle.redaction.contents import capture_with_keyed_digests, content, error_text, messages, stack
+from runbundle.redaction.contents import (
+    capture_with_keyed_digests,
+    content_marker,
+    error_text,
+    messages_marker,
+    stack_frames,
+)
 from runbundle.redaction.detectors.credential_words import credential_key, is_credential
-from runbundle.redaction.markers import SMALL, canonical, is_digest, is_marker, marker, told_size
+from runbundle.redaction.markers import SMALL, canonical, coarse_size, is_digest, is_marker, marker
 from runbundle.redaction.messages import messages_text, parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.redaction.permitted.values import allowed, is_flag
@@ -26,9 +32,10 @@ _HIDDEN_KEYS = 2048
 
 
 def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attributes:
-    """Return what may be kept of attributes. Idempotent; the input is not modified.
+    """Return the attributes that may be kept. Idempotent; the input is not modified.
 
-    `path`: where they are in the record. Views of payloads are written by `views.write_views`, when all were seen.
+    `path` is the place of the attributes in the record, for the receipt. Views of payloads are only collected in
+    `work.views`; `views.write_views` writes them when all payloads of the record were seen.
     """
     kept: Attributes = {}
     keys = work.plan.keys
@@ -42,11 +49,11 @@ def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attribut
             if allowed(handling, key, value) or is_marker(value):
                 kept[key] = value
             else:
-                kept[key] = content(key, value, work, path)
+                kept[key] = content_marker(key, value, work, path)
         elif handling is None:
             _undeclared(kept, key, value, work, path)
         elif handling == "messages":
-            kept[key], of_each = messages(key, value, work, path)
+            kept[key], of_each = messages_marker(key, value, work, path)
             if of_each is not None:
                 about = {**(about or {}), key: of_each}
         else:
@@ -63,12 +70,12 @@ def redact_attributes(raw: Mapping[str, Any], work: Work, path: str) -> Attribut
 
 
 def _content(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
-    kept[key] = content(key, value, work, path)
+    kept[key] = content_marker(key, value, work, path)
 
 
 def _number(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     if value.__class__ not in (int, float, bool):
-        kept[key] = content(key, value, work, path)
+        kept[key] = content_marker(key, value, work, path)
     elif (value >= _LONG_NUMBER or value <= -_LONG_NUMBER) and is_known_number(value):
         kept[key] = withhold(work.receipt, f"{path}.{key}", "detector:known-secret", "credential")
     else:
@@ -77,11 +84,11 @@ def _number(kept: Attributes, key: str, value: Any, work: Work, path: str) -> No
 
 def _own(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
     if allowed("own", key, value):
-        kept[key] = told_size(value) if value.__class__ is int and value < SMALL else value
+        kept[key] = coarse_size(value) if value.__class__ is int and value < SMALL else value
 
 
 def _flag(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
-    kept[key] = value if is_flag(value) else content(key, value, work, path)
+    kept[key] = value if is_flag(value) else content_marker(key, value, work, path)
 
 
 def _error(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
@@ -89,7 +96,7 @@ def _error(kept: Attributes, key: str, value: Any, work: Work, path: str) -> Non
 
 
 def _stack(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
-    kept[key] = stack(value, work, f"{path}.{key}")
+    kept[key] = stack_frames(value, work, f"{path}.{key}")
 
 
 def _user(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
@@ -120,10 +127,10 @@ _HANDLERS: dict[Handling, Callable[[Attributes, str, Any, Work, str], None]] = {
     "content": _content,
     "own": _own,
     "flag": _flag,
-    "arguments": views.arguments,
-    "result": views.result,
-    "outcome": views.outcome,
-    "config": views.configuration,
+    "arguments": views.put_arguments,
+    "result": views.put_result,
+    "outcome": views.put_outcome,
+    "config": views.put_configuration,
     "error": _error,
     "stack": _stack,
     "user": _user,

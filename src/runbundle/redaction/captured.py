@@ -1,9 +1,9 @@
-"""What became of each value between the agent and its span: the attribute `runbundle.capture`, and its words.
+"""The attribute `runbundle.capture`: how each value fared on its way from the agent to its span.
 
-A value that was recorded whole is not named there, so that the common case costs nothing. For any other the attribute
-has one of the words below and its SHA-256 and size, where the whole was digested though it was too large to be
-recorded; so it has for a stream that was abandoned, and for one whose items are a sequence, which is `chunked`. The
-redactor puts a keyed digest in the place of the SHA-256, which could be guessed for a value of few possibilities.
+A value that was recorded whole is not named there, so the common case costs nothing. Any other value has one of the
+words below. It also has the SHA-256 and the size of the whole, if the whole was digested though it was too large to be
+recorded. An abandoned stream has them too, and so has a stream of items, which is `chunked`. The redactor replaces the
+SHA-256 by a keyed digest, since a value of few possibilities could be guessed from it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,9 +16,9 @@ from runbundle.redaction.markers import is_digest
 from runbundle.signals.keys import SPAN_KEYS
 
 WORDS: tuple[CaptureWord, ...] = ("whole", "oversize", "abandoned", "cut", "not_consumed", "unserialisable")
-"""From best to worst."""
+"""The words, from best to worst."""
 DIGESTED = frozenset({"whole", "oversize", "abandoned"})
-"""Words of values that may have a digest: of the others, two different ones would have the same."""
+"""Words of values that may have a digest. Two different values of any other word could have the same digest."""
 CONTENT_KINDS = frozenset({"content", "messages", "arguments", "result", "config"})
 
 _RANK = {word: rank for rank, word in enumerate(WORDS)}
@@ -27,21 +27,21 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Said(NamedTuple):
-    """What is said of one value."""
+    """How one value was captured."""
 
     word: CaptureWord
     sha256: str = ""
-    """Of the whole canonical text, in hex; never leaves the redactor."""
+    """SHA-256 of the whole canonical text, in hex. It never leaves the redactor."""
     digest: str = ""
-    """The keyed digest that a redactor made of it."""
+    """The keyed digest that a redactor made from it."""
     size: int | None = None
-    """Bytes of the whole canonical text."""
+    """Size of the whole canonical text, in bytes."""
     chunked: bool = False
-    """Whether it is a sequence of items, which the same answer cut into other items does not share."""
+    """Whether the value is a sequence of items. The same answer cut into other items has another digest."""
 
 
 def worst(words: Iterable[CaptureWord]) -> CaptureWord:
-    """Return the worst of some words; `whole` if there are none."""
+    """Return the worst of some words, or `whole` if there are none."""
     found: CaptureWord = "whole"
     for word in words:
         if _RANK[word] > _RANK[found]:
@@ -50,7 +50,9 @@ def worst(words: Iterable[CaptureWord]) -> CaptureWord:
 
 
 def parse_capture(text: object) -> dict[str, Said] | None:
-    """Read the attribute; None for anything that has not exactly its shape, so that nothing else travels under it."""
+    """Read the attribute. Return None unless the text has exactly its shape, so that nothing else can travel under its
+    name.
+    """
     if not isinstance(text, str) or len(text) > _MAX_TEXT:
         return None
     try:
@@ -88,7 +90,7 @@ def _parsed(entry: Any) -> Said | None:
 
 
 def capture_text(said: Mapping[str, Said]) -> str:
-    """Return the attribute's text."""
+    """Return the attribute's text for captured values by key."""
     body: dict[str, dict[str, Any]] = {}
     for key, (word, sha256, digest, size, chunked) in said.items():
         whole = {"sha256": sha256, "bytes": size} if sha256 else {"digest": digest, "bytes": size} if digest else {}
@@ -97,6 +99,6 @@ def capture_text(said: Mapping[str, Said]) -> str:
 
 
 def with_said(text: object, said: Mapping[str, Said]) -> str:
-    """Return the attribute's text with more said in it, in the place of what it had under these keys."""
+    """Return the attribute's `text` with the captures in `said` added; they replace earlier ones of the same keys."""
     known = (parse_capture(text) or {}) | dict(said)
     return capture_text({key: one for key, one in known.items() if one.word != "whole" or one.chunked})

@@ -1,8 +1,9 @@
-"""What stands in the place of a removed value, and the keyed digest that lets equal values stay equal.
+"""Markers, which stand in the place of removed values, and keyed digests, by which equal values stay equal.
 
-A marker is `[REDACTED:<class>(:<part>)*]`. Its parts are a keyed digest, a size, message roles or a counter, never
-anything that was there. The grammar is closed, so a marker is recognised and left alone: this is what makes
-redaction idempotent, and why text that merely looks like a marker cannot carry more than a class name and a number.
+A marker is `[REDACTED:<class>(:<part>)*]`. Its parts are a keyed digest, a size, message roles or a counter, never a
+part of the value; the one exception is `last=`, which a contract asks for. The grammar is closed, so a marker is
+recognised and left alone. This makes redaction idempotent, and text that only looks like a marker can carry no more
+than the grammar lets through.
 """
 
 import base64
@@ -13,17 +14,17 @@ from typing import Any
 
 import orjson
 
-from runbundle.redaction.uncommon import is_uncommon_number, uncommon
+from runbundle.redaction.beyond_json import bytes_beyond_json, json_writes_null
 from runbundle.signals import own
 
 CLASSES = (
     "undeclared|content|credential|personal|special|financial|internal|public|key|name|error|oversize|unserialisable"
 )
 SMALL = 64
-"""Of a size below this many bytes only that is said."""
+"""A size below this many bytes is not told exactly."""
 ROLES = "system|user|assistant|tool|developer|model|function"
 DIGEST = r"(?:h2:[0-9a-f]{8}:[a-z2-7]{26}|h1:[0-9a-f]{8}:[A-Z2-7]{26})"
-"""The grammar of digests. The second form is read and never written: bundles sealed earlier hold it."""
+"""The grammar of digests. The second form is only read: bundles that were sealed earlier hold it."""
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -41,9 +42,10 @@ _OURS = re.compile(rf"{MARKER.pattern}|{DIGEST}(?![A-Za-z0-9])|{re.escape(own.HI
 class Digester:
     """Keyed digests of one tenant: HMAC-SHA-256 over a domain and the value, cut to 128 bits.
 
-    The key is derived from a root and the tenant. Equal values under one root, tenant and domain have equal digests;
-    without the root a digest cannot be guessed, however few values are possible. `key_id` names the derived key in a
-    bundle, so it is equal exactly where digests join. No key is ever written anywhere.
+    The key is derived from a root and the tenant. Equal values under one root, tenant and domain have equal digests.
+    Without the root a digest cannot be guessed, however few values are possible. `key_id` names the derived key in a
+    bundle: two bundles have the same one exactly where their digests can be compared. A Digester writes no key
+    anywhere.
     """
 
     def __init__(self, root: bytes | None = None, tenant: str = "") -> None:
@@ -62,11 +64,11 @@ class Digester:
         return self if tenant == self._tenant else Digester(self._root, tenant)
 
     def subkey(self, purpose: str) -> bytes:
-        """Return a key for something else than digests, such as `carrier`: 32 bytes, the same for all tenants."""
+        """Return a key for another `purpose`, such as `carrier`: 32 bytes, the same for all tenants of a root."""
         return hmac.digest(self._root, f"runbundle/{purpose}/v1".encode(), "sha256")
 
     def key_texts(self) -> tuple[str, ...]:
-        """Return the forms in which its keys would be written as text: they are registered as known secrets."""
+        """Return the texts that its keys would be written as, to be registered as known secrets."""
         keys = (self._root, self._key, self.subkey("carrier"))
         return tuple(text for key in keys for text in texts_of_key(key))
 
@@ -83,7 +85,7 @@ class Digester:
 
 
 def texts_of_key(key: bytes) -> tuple[str, ...]:
-    """Return the forms in which a key of arbitrary bytes would be written as text."""
+    """Return the texts that a key of arbitrary bytes would be written as: hex and base64."""
     return (
         key.hex(),
         key.hex().upper(),
@@ -93,10 +95,10 @@ def texts_of_key(key: bytes) -> tuple[str, ...]:
 
 
 def blanked(text: str, blank: str) -> str:
-    """Return `text` with every character of its markers, digests and hidden keys replaced by `blank`.
+    """Return `text` with each character of its markers, digests and hidden keys replaced by `blank`.
 
-    Detectors look at this: what we write ourselves is drawn at random and names classes such as `credential`, so it
-    would be taken for one now and then. Nothing but our closed grammar is passed over, and places stay the same.
+    Detectors search this text. Our own markers are random and name classes such as `credential`, so now and then they
+    would be taken for one. Only our closed grammar is blanked, and positions stay the same.
     """
     if "[REDACTED:" in text or "h2:" in text or "h1:" in text or own.HIDDEN in text:
         return _OURS.sub(lambda match: blank * len(match[0]), text)
@@ -106,7 +108,9 @@ def blanked(text: str, blank: str) -> str:
 def marker(
     data_class: str, *, digest: str = "", size: int | None = None, roles: tuple[str, ...] = (), index: int | None = None
 ) -> str:
-    """Build a marker from its parts."""
+    """Build a marker from its parts. `size` is in bytes; a size below 64 is written `<64`. At most eight roles are
+    written.
+    """
     text = "[REDACTED:" + data_class
     if digest:
         text += ":" + digest
@@ -130,16 +134,17 @@ def is_digest(value: Any) -> bool:
 
 
 def marker_parts(value: str) -> tuple[str, int | None]:
-    """Return the digest (or "") and the size (or None) that a marker carries."""
+    """Return the digest (or "") and the size in bytes (or None) that a marker carries."""
     digest = _DIGEST.search(value)
     size = re.search(r":bytes=(?:(\d{1,15})|<)", value)
-    return digest.group() if digest else "", told_size(int(size.group(1) or 0)) if size else None
+    return digest.group() if digest else "", coarse_size(int(size.group(1) or 0)) if size else None
 
 
-def told_size(size: int) -> int:
-    """Return what a field says of a size: of one below 64 bytes 63, whatever it is.
+def coarse_size(size: int) -> int:
+    """Return the size that a field may tell: 63 for anything below 64 bytes.
 
-    Smaller ones tell values apart that a digest keeps secret: `true` and `false`, a PIN and none. A marker says `<64`.
+    An exact small size would tell values apart that a digest keeps secret: `true` from `false`, a PIN from none. A
+    marker says `<64`.
     """
     return max(size, SMALL - 1)
 
@@ -151,20 +156,20 @@ def marker_roles(value: str) -> tuple[str, ...]:
 
 
 def canonical(value: Any) -> bytes | None:
-    """Return bytes that stand for `value` in a digest: UTF-8 text, raw bytes, or JSON with sorted keys. Total.
+    """Return the bytes of `value` for a digest: UTF-8 text, raw bytes, or JSON with sorted keys. Total.
 
-    None for what is no data: of two such values nobody could say whether they are equal, so they have no digest.
+    None for an object that is no data: two of them could not be compared, so they have no digest.
     """
     if isinstance(value, str):
         return value.encode("utf-8", "surrogatepass")
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     try:
-        if not is_uncommon_number(value):
+        if not json_writes_null(value):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=_bytes_only)
     except (TypeError, ValueError, RecursionError):
         pass
-    return uncommon(value)
+    return bytes_beyond_json(value)
 
 
 def _bytes_only(value: Any) -> Any:

@@ -1,8 +1,8 @@
-"""Messages of model calls, as far as a bundle tells of them: whose each is, and digests by which runs compare.
+"""The attribute `runbundle.messages`: the roles of a model call's messages, and digests by which two runs are compared.
 
-The attribute `runbundle.messages` has, for each attribute with messages, the role and the keyed digest of each message,
-and one digest of them all in which ids are numbers in the order of their first appearance: ids of calls are drawn at
-random and echoed into later prompts, so that two live runs would never be equal otherwise.
+For each attribute with messages it has the role and the keyed digest of each message, and one digest of them all,
+called `neutral`. In `neutral` each id of a call is replaced by a number in order of first appearance: such ids are
+random and are echoed into later prompts, so no two live runs would be equal otherwise.
 """
 
 import functools
@@ -15,7 +15,7 @@ from runbundle.redaction.markers import ROLES, is_digest
 from runbundle.signals.keys import SPAN_KEYS
 
 MAX_MESSAGES = 64
-"""Messages that have a digest of their own; of more, those at the beginning, and how many there are besides."""
+"""Messages that get a digest of their own, from the first on; `more` counts the others."""
 
 _ROLES = frozenset(ROLES.split("|"))
 _TYPES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
@@ -45,8 +45,8 @@ def _digest_of(message: Any, digest: Digest) -> str:
     return _known(digest, data) if len(data) <= _CACHED_BYTES else digest("message", data)
 
 
-def described(text: str, digest: Digest) -> dict[str, Any] | None:
-    """Return what `runbundle.messages` says of one attribute's text; None if that is no JSON, or nested too deeply."""
+def describe_messages(text: str, digest: Digest) -> dict[str, Any] | None:
+    """Return the entry of one attribute's text; None if the text is no JSON, or nested too deeply."""
     try:
         messages = _messages(orjson.loads(text))
         single = [_digest_of(message, digest) for message in messages]
@@ -66,8 +66,8 @@ def described(text: str, digest: Digest) -> dict[str, Any] | None:
     return found
 
 
-def roles_of(found: dict[str, Any]) -> tuple[str, ...]:
-    """Return the roles of described messages, neighbours merged, at most eight."""
+def described_roles(found: dict[str, Any]) -> tuple[str, ...]:
+    """Return the roles of described messages, equal neighbours merged, at most eight."""
     roles = [role for role, _ in found["roles"] if role]
     return tuple(role for place, role in enumerate(roles) if not place or role != roles[place - 1])[:8]
 
@@ -146,7 +146,7 @@ def _neutral(value: Any, ids: dict[str, int], depth: int) -> Any:
 
 
 def parse_messages(text: object) -> dict[str, Any] | None:
-    """Read the attribute; None for anything that has not exactly its shape."""
+    """Read the attribute. Return None unless the text has exactly its shape."""
     if not isinstance(text, str) or len(text) > _MAX_TEXT:
         return None
     try:
@@ -187,5 +187,5 @@ def _is_said(pair: Any) -> bool:
 
 
 def messages_text(entries: dict[str, Any]) -> str:
-    """Return the attribute's text."""
+    """Return the attribute's text for entries by key."""
     return orjson.dumps(entries, option=orjson.OPT_SORT_KEYS).decode()

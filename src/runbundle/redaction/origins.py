@@ -1,10 +1,10 @@
-"""Where a record comes from: its scope and its resource, each redacted once for as long as the edges hand the same."""
+"""The scope and the resource of a record, each redacted once for as long as callers pass the same object."""
 
 from typing import TypeVar
 
 from runbundle.redaction.attributes import redact_attributes
 from runbundle.redaction.markers import is_marker, marker
-from runbundle.redaction.payloads.taint import Table
+from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.permitted.values import allowed, is_name, schema_url
 from runbundle.redaction.plan import Plan, Tenant, Work
 from runbundle.redaction.receipt import Receipt
@@ -15,10 +15,10 @@ _V = TypeVar("_V")
 
 
 def redacted_scope(scope: ScopeRecord, tenant: Tenant, plan: Plan) -> ScopeRecord:
-    """Return the scope: name and version if they are names, no attribute that is not known."""
+    """Return the scope with its name and version if they are names, else markers; its attributes are redacted."""
     known = tenant.scopes.get(id(scope))
     if known is None or known[0] is not scope:
-        work = Work(plan, Receipt(), "", Table(), tenant, [])
+        work = Work(plan, Receipt(), "", TaintTable(), tenant, [])
         redacted: ScopeRecord = {
             "name": _name(scope["name"], tenant),
             "version": _name(scope["version"], tenant),
@@ -30,7 +30,7 @@ def redacted_scope(scope: ScopeRecord, tenant: Tenant, plan: Plan) -> ScopeRecor
 
 
 def redacted_resource(resource: ResourceRecord, tenant: Tenant, plan: Plan) -> ResourceRecord:
-    """Return the resource with the attributes that name a service, a process or a place; no others."""
+    """Return the resource with the attributes that name a service, a process or a place; others are dropped."""
     known = tenant.resources.get(id(resource))
     if known is None or known[0] is not resource:
         kept: Attributes = {}
@@ -48,7 +48,7 @@ def redacted_resource(resource: ResourceRecord, tenant: Tenant, plan: Plan) -> R
 
 
 def hidden_name(name: str, tenant: Tenant) -> str:
-    """Return what stands for a name that is none: a marker with digest and size."""
+    """Return the marker, with digest and size, of a text that may not be kept as a name. A marker is kept."""
     if is_marker(name):
         return name
     data = name.encode("utf-8", "replace")

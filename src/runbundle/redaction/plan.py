@@ -1,7 +1,8 @@
-"""A policy as data: what is done with each key, payload and name, decided before the first record comes.
+"""A plan: the policy compiled to data. It says what happens to each key, payload and name before the first record
+comes.
 
-The redactor runs a plan and decides nothing else. Another core may run the same plan: `tests/vectors` says what it must
-give.
+The redactor runs a plan and decides nothing else. Another core may run the same plan; `tests/vectors` holds the answers
+that every core must give.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from runbundle.format.contract import DataHandling, Target, ToolContract
 from runbundle.redaction.captured import Said
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules
-from runbundle.redaction.payloads.taint import Table
+from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.permitted.globs import key_matcher, name_matcher
 from runbundle.redaction.permitted.values import is_name
 from runbundle.redaction.policy import Policy
@@ -21,31 +22,31 @@ from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.signals.records import Attributes, ResourceRecord, ScopeRecord
 
 Handling = Kind | Literal["error", "outcome"]
-"""What is done with an attribute: by the kind of its key, or as an error's text, or as a run's result under rules."""
+"""The way an attribute is handled: by the kind of its key, as an error's text, or as a run's result under rules."""
 
 
 class Plan(NamedTuple):
-    """What a policy comes to. Never changed: contracts that are declared later make a new plan."""
+    """A compiled policy. It never changes: a contract that is declared later makes a new plan."""
 
     keys: Mapping[str, Handling]
-    """By key; a key that is in no table and not called safe is undeclared."""
+    """By key. A key that is in no table and not called safe is undeclared."""
     resource_keys: Mapping[str, Kind]
     safe_key: Callable[[str], bool] | None
-    """Tells whether a key matches a pattern of safe keys; None if there is no pattern."""
+    """Tells whether a key matches a pattern of safe keys; None if no pattern has a `*`."""
     safe_names: frozenset[str]
     safe_name: Callable[[str], bool] | None
-    """Tells whether a name matches a pattern of safe names; None if there is no pattern."""
+    """Tells whether a name matches a pattern of safe names; None if no pattern has a `*`."""
     payloads: Mapping[tuple[str, Target], PayloadRules]
     """By tool and target."""
     result: PayloadRules
-    """For the result of a run."""
+    """The rules for the result of a run."""
     stamps: Mapping[str, Attributes]
-    """By tool: what a span says of its contract."""
+    """By tool: the attributes by which a span names its contract."""
     user_id: Literal["keep", "hash", "drop"]
 
 
-def plan_of(policy: Policy) -> Plan:
-    """Compile a policy."""
+def compile_policy(policy: Policy) -> Plan:
+    """Compile a policy to a plan."""
     safe: dict[str, Kind] = dict.fromkeys(policy.safe_keys, "name")
     apart: dict[str, Handling] = {semconv.EXCEPTION_MESSAGE: "error"}
     if policy.result:
@@ -76,7 +77,7 @@ def _stamp(contract: ToolContract) -> Attributes:
 
 
 class Tenant:
-    """What depends on the key of one tenant: its digester, and what was worked out with it."""
+    """The digester of one tenant, and caches of values that were worked out with its key."""
 
     __slots__ = ("digest", "hidden_keys", "resources", "scopes")
 
@@ -90,16 +91,16 @@ class Tenant:
 
 
 class Work(NamedTuple):
-    """What is at hand while one record is redacted."""
+    """The data at hand while one record is redacted."""
 
     plan: Plan
     receipt: Receipt
     tool: str
     """The record's tool, or ""."""
-    taint: Table
-    """What was withheld in the record's run so far."""
+    taint: TaintTable
+    """The values that were withheld in the record's run so far."""
     tenant: Tenant
     views: list[tuple[Attributes, str, str, Any]]
-    """Where to write which attribute, its path and its view: they wait until all of the record's payloads were seen."""
+    """Views that wait to be written: the attributes to write to, the key, the path and the view."""
     said: Mapping[str, Said] | None = None
-    """What became of the values of the attributes at hand, where that is not `whole`."""
+    """How the values of the attributes at hand were captured, by key; only those that were not captured whole."""

@@ -1,4 +1,4 @@
-"""What a redactor goes by: contracts, additional safe keys and names, and the key of its digests."""
+"""A policy: contracts, additional safe keys and names, and the key of the digests."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,36 +13,37 @@ from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
 
 RULES_VERSION = "4"
-"""Changes whenever the built-in tables decide differently, so that a bundle's policy digest does too."""
+"""Changes whenever the built-in tables decide differently, so that the policy digest of a bundle changes too."""
 
 KeyOrigin = Literal["explicit", "keyring", "process"]
-"""Where the root of the keys comes from: it was given, is kept for this user, or was drawn for this process only."""
+"""Where the root of the keys comes from: given by someone, kept for this user, or drawn for this process only."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """Everything that decides about a record, besides the record itself."""
+    """Everything besides the record itself that decides about the record."""
 
     contracts: Mapping[str, ToolContract] = field(default_factory=dict[str, ToolContract])
     """By tool name."""
     digester: Digester = field(default_factory=Digester)
-    """Keyed digests of records without a tenant; other tenants' are derived from it. By default its root is drawn at
-    random and dies with the process."""
+    """Keyed digests of records without a tenant; those of other tenants are derived from it. By default its root is
+    drawn at random and dies with the process.
+    """
     key_origin: KeyOrigin = "process"
     key_path: Path | None = None
-    """The file of a root that is kept."""
+    """The file of a root that is kept for this user."""
     safe_keys: frozenset[str] = frozenset()
     """Attribute keys whose values are kept if they are numbers or short names: `app.order_kind`."""
     safe_names: frozenset[str] = frozenset()
     """Span and event names kept as they are, besides those that follow from known attributes."""
     user_id: Literal["keep", "hash", "drop"] = "hash"
-    """What happens to the user id that a run was given."""
+    """The treatment of a run's user id."""
     result: tuple[FieldRule, ...] = ()
-    """Which fields of a run's result are kept; none by default."""
+    """Rules for the fields of a run's result. Without a rule no field is kept."""
 
     @cached_property
     def sha256(self) -> str:
-        """SHA-256 of the policy without its key: bundles with the same one were redacted by the same rules."""
+        """SHA-256 of the policy without its key. Bundles with the same one were redacted by the same rules."""
         body = {
             "rules": RULES_VERSION,
             "contracts": {name: contract.sha256 for name, contract in self.contracts.items()},

@@ -1,8 +1,8 @@
-"""The receipt of a redaction: what was done, where and by which rule; never what was there.
+"""The receipt of a redaction: what was done, at which place, by which rule. It never says what was there.
 
-Markers and receipts that were there before a record came to its first redactor are counted as foreign. A tool may have
-returned text that was redacted elsewhere, and anybody may write what looks like a marker of ours. The grammar of both
-is closed, so that they carry nothing; but nobody here withheld what they stand for.
+Markers and receipts that a record had before its first redactor saw it are counted as foreign: a tool may return text
+that was redacted elsewhere, and anybody may write text that looks like a marker. The grammar of both is closed, so they
+carry nothing; but no redactor here withheld the values they stand for.
 """
 
 import re
@@ -16,7 +16,7 @@ from runbundle.redaction.markers import MARKER, marker
 from runbundle.signals import own
 
 NOTES_LIMIT = 100
-"""Notes kept one by one; further ones are only counted, by rule and action."""
+"""Notes that are kept one by one. Further ones are only counted, by rule and action."""
 
 _MOST_COUNTED = 2**31 - 1
 _SHARED_CHARS = 1024
@@ -25,12 +25,14 @@ _SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]
 _SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
 _AT_CAPTURE = re.compile(r"\[REDACTED:(?:credential|unserialisable|oversize(?::bytes=[0-9<]+)?(?::roles=[a-z+]+)?)\]")
-"""What the capture of values writes itself, each as a whole value: a secret of pydantic, what is no data, too large."""
+"""Markers that the capture of values writes, as whole values: a secret of pydantic, no data, too large."""
 _ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten", "found"})
+"""The actions that a receipt may name. `floor` is a word of the format: a credential was found in text that a rule
+keeps, by a search that no rule switches off."""
 
 
 class Note(NamedTuple):
-    """One thing done: at `path`, because of `rule`, by `action`."""
+    """One redaction: at `path`, because of `rule`, by `action`."""
 
     path: str
     rule: str
@@ -38,13 +40,13 @@ class Note(NamedTuple):
 
 
 class Receipt:
-    """Notes collected while one record is redacted. Not shared between threads."""
+    """The notes of one record's redaction. Not for use by two threads."""
 
     __slots__ = ("_notes", "_totals", "by", "more")
 
     def __init__(self, by: str = "") -> None:
         self.by = by
-        """The name of the key under which its redactor made digests; of another's it says nothing that is ours."""
+        """The id of the key under which its redactor made digests, or ""."""
         # Plain tuples: orjson writes them as they are, and this runs for every span.
         self._notes: list[tuple[str, str, str]] = []
         self._totals: dict[tuple[str, str], int] | None = None
@@ -60,7 +62,7 @@ class Receipt:
 
     @property
     def failed(self) -> bool:
-        """Whether it is of a record whose redaction failed: such a one is written without a key."""
+        """Whether the record's redaction failed. Such a receipt has one note and names no key."""
         return len(self._notes) == 1 and self._notes[0][1:] == ("failed", "drop")
 
     @property
@@ -69,16 +71,16 @@ class Receipt:
         return [Note(*note) for note in self._notes]
 
     def each(self) -> list[tuple[str, str, str]]:
-        """Return the same as plain tuples, not copied: path, rule, action."""
+        """Return the notes as plain tuples (path, rule, action), without a copy."""
         return self._notes
 
     def count_more(self, rule: str, action: str, times: int) -> None:
-        """Note that something was done so often, wherever."""
+        """Count `times` redactions by `rule` and `action`, without their paths."""
         key = f"{rule}|{action}"
         self.more[key] = min(self.more.get(key, 0) + times, _MOST_COUNTED)
 
     def totals(self) -> dict[tuple[str, str], int]:
-        """Return how often each (rule, action) was applied, added up once: of a receipt to which nothing is added."""
+        """Return how often each (rule, action) was applied. Computed once: call it when the receipt is complete."""
         if self._totals is None:
             counts = self._totals = dict[tuple[str, str], int]()
             for _, rule, action in self._notes:
@@ -89,7 +91,7 @@ class Receipt:
         return self._totals
 
     def count(self) -> int:
-        """Return how many redactions this is a receipt for."""
+        """Return how many redactions the receipt stands for."""
         return len(self._notes) + sum(self.more.values())
 
     def to_text(self) -> str:
@@ -119,7 +121,9 @@ def withhold(
 
 
 def parse_receipt(text: object) -> Receipt | None:
-    """Read a receipt; None for anything that is not one, so that nothing else can travel under its name."""
+    """Read a receipt. Return None unless the text has exactly the shape of one, so that nothing else can travel under
+    its name.
+    """
     if not isinstance(text, str) or len(text) > 65_536 or not text.startswith('{"n":['):
         return None
     try:
@@ -150,7 +154,7 @@ def _is_count(value: object) -> bool:
 
 
 def trusted_receipt(text: object) -> Receipt:
-    """Read a receipt that a redactor of this process or spool wrote, without checking each word of it again."""
+    """Read a receipt that a redactor of this process or spool wrote, without checking each word again."""
     receipt = Receipt()
     if isinstance(text, str):
         try:
@@ -174,19 +178,19 @@ def _trusted(text: str) -> Receipt:
 
 
 def read_receipt(text: object) -> Receipt | None:
-    """As `parse_receipt`, for who only reads: spans of one kind mostly have one receipt, which they then share."""
+    """Read a receipt as `parse_receipt` does, to be read only: equal texts share one receipt."""
     return _known(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else parse_receipt(text)
 
 
 def read_trusted(text: object) -> Receipt:
-    """As `trusted_receipt`, for who only reads: see `read_receipt`."""
+    """Read a receipt as `trusted_receipt` does, to be read only: equal texts share one receipt."""
     return _trusted(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else trusted_receipt(text)
 
 
 def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
-    """Return the receipt that a record came with, or a new one, and whether the record comes here for the first time.
+    """Return the receipt that a record came with, or a new one, and whether this redactor is the record's first.
 
-    One that was made under another key is kept, and counted as foreign. A receipt is no proof of its maker.
+    A receipt that was made under another key is kept and counted as foreign. A receipt does not prove who made it.
     """
     receipt = parse_receipt(text)
     if receipt is None:
@@ -198,7 +202,7 @@ def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
 
 
 def count_markers(attributes: Mapping[str, Any], key_id: str, receipt: Receipt) -> None:
-    """Count the foreign markers in attributes that no redactor has seen yet."""
+    """Count in `receipt` the foreign markers of attributes that no redactor has seen yet."""
     found = 0
     for value in attributes.values():
         if value.__class__ is str:

@@ -1,16 +1,16 @@
-"""The redactor: one raw span record in, one redacted record and a receipt out."""
+"""The redactor: one raw record in, one redacted record with its receipt out."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 
 from runbundle.format.contract import ToolContract
 from runbundle.redaction.attributes import redact_attributes
-from runbundle.redaction.contents import content, error_text
+from runbundle.redaction.contents import content_marker, error_text
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.origins import hidden_name, redacted_resource, redacted_scope
-from runbundle.redaction.payloads.taint import Table, Taint
+from runbundle.redaction.payloads.taint import TaintTable, TaintTables
 from runbundle.redaction.permitted.values import is_name, kept_trace_state, standard_event
-from runbundle.redaction.plan import Tenant, Work, plan_of
+from runbundle.redaction.plan import Tenant, Work, compile_policy
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, count_markers, receipt_of
 from runbundle.redaction.views import write_views
@@ -23,25 +23,25 @@ _EVENT_NAMES = own.EVENTS | {semconv.EXCEPTION}
 
 
 class Redactor:
-    """Applies one policy, to each record with the key of its tenant: no digest of one joins with one of another.
+    """Applies one policy, and to each record the key of its tenant, so no digest of one tenant equals one of another.
 
-    Safe to share between threads: what it keeps are caches of pure functions.
+    Thread-safe. It keeps caches, and the values that were withheld in each run.
     """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._nobody = Tenant(policy.digester)
         self._tenants: dict[str, Tenant] = {}
-        self._plan = plan_of(policy)
-        self._taint = Taint()
+        self._plan = compile_policy(policy)
+        self._taint = TaintTables()
 
-    def go_by(self, contracts: Mapping[str, ToolContract]) -> None:
-        """Apply other contracts from now on. A record that is being redacted is finished under the old ones."""
+    def use_contracts(self, contracts: Mapping[str, ToolContract]) -> None:
+        """Use other contracts from now on. A record that is being redacted is finished under the old ones."""
         policy = replace(self.policy, contracts=contracts)
-        self.policy, self._plan = policy, plan_of(policy)
+        self.policy, self._plan = policy, compile_policy(policy)
 
     def key_id(self, tenant_id: str = "") -> str:
-        """Return the name of the key of a tenant's digests."""
+        """Return the id of the key of a tenant's digests."""
         return self._tenant(tenant_id).digest.key_id
 
     def _tenant(self, tenant_id: str) -> Tenant:
@@ -57,11 +57,11 @@ class Redactor:
     # -- spans ---------------------------------------------------------------------------------------------------
 
     def redact_span(self, record: SpanRecord, *, first_event: int = 0) -> SpanRecord:
-        """Return the redacted record; its receipt travels in the attribute `runbundle.redaction`.
+        """Return the redacted record; its receipt is in the attribute `runbundle.redaction`.
 
-        Total: on any internal error the result is a skeleton of ids, times, kind and status code, never the raw
-        record. Idempotent: a redacted record comes back unchanged. The input is not modified. `first_event`: the
-        number of its first event, where the record is a part of one.
+        Total: on an internal error the result is a skeleton of ids, times, kind and status code, never the raw record.
+        Idempotent: a redacted record comes back unchanged. The input is not modified. `first_event` is the number of
+        its first event, for a record that is a part of a larger one.
         """
         try:
             return self._span(record, first_event)
@@ -99,7 +99,10 @@ class Redactor:
         return redacted
 
     def redact_log(self, record: LogRecordDict) -> LogRecordDict:
-        """Return the redacted log record. Total, as `redact_span` is; the input is not modified."""
+        """Return the redacted log record; its receipt is in the attribute `runbundle.redaction`.
+
+        Total and idempotent as `redact_span`. The input is not modified.
+        """
         try:
             name, body, plan = record["event_name"], record["body"], self._plan
             tenant_id = record.get("tenant_id", "")
@@ -113,7 +116,7 @@ class Redactor:
                 **record,
                 "event_name": name if not name or self._event_name(name) else hidden_name(name, tenant),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
-                "body": None if body is None else content("body", body, work, ""),
+                "body": None if body is None else content_marker("body", body, work, ""),
                 "attributes": attributes,
                 "scope": redacted_scope(record["scope"], tenant, plan),
                 "resource": redacted_resource(record["resource"], tenant, plan),
@@ -140,7 +143,7 @@ class Redactor:
         return name in plan.safe_names or (plan.safe_name is not None and plan.safe_name(name))
 
     def span_name(self, name: str, attributes: Attributes, work: Work) -> str:
-        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker with a digest."""
+        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker with digest."""
         if self._declared(name):
             return name
         head, derived = derived_names(attributes)
@@ -154,8 +157,10 @@ class Redactor:
         return f"{head} {hidden}" if head else hidden
 
     def shown_name(self, name: str, attributes: Attributes, tenant_id: str) -> str:
-        """Return what `span_name` makes of a name, for a span that is not redacted here."""
-        return self.span_name(name, attributes, Work(self._plan, Receipt(), "", Table(), self._tenant(tenant_id), []))
+        """Return the name that `span_name` gives, for a span that is not redacted here; nothing is noted."""
+        return self.span_name(
+            name, attributes, Work(self._plan, Receipt(), "", TaintTable(), self._tenant(tenant_id), [])
+        )
 
     def _event(self, event: EventRecord, work: Work, path: str) -> EventRecord:
         name = event["name"]
@@ -172,7 +177,7 @@ class Redactor:
 
 
 def skeleton(record: SpanRecord) -> SpanRecord:
-    """Return what may be said of a span whose redaction failed: ids, times, kind and status code."""
+    """Return the record of a span whose redaction failed: ids, times, kind, status code, and a receipt that says so."""
     return {
         **record,
         "name": marker("name"),

@@ -1,4 +1,4 @@
-"""Text of a known form: stack traces, reduced to their frames, and the roles of messages."""
+"""Two known forms of text: stack traces, reduced to their frames, and JSON messages, reduced to their roles."""
 
 import re
 
@@ -11,10 +11,10 @@ MAX_FRAMES = 64
 
 
 def reduce_stacktrace(text: str) -> str:
-    """Reduce a Python stack trace to `file.py:line in function` lines, innermost last.
+    """Reduce a Python stack trace to lines `file.py:line in function`, innermost last, at most 64.
 
-    Source lines, exception messages and notes go: they quote data. So do directories above the last two, which name
-    users and machines. Text in any other format gives "". A reduced trace comes back as it is.
+    Source lines, exception messages and notes are dropped, since they quote data; so are directories above the last
+    two, which name users and machines. Any other text gives "". A reduced trace comes back unchanged.
     """
     if _is_reduced(text):
         return text
@@ -44,7 +44,7 @@ def _reduced_frame(line: str) -> bool:
 
 
 def message_roles(text: str) -> tuple[str, ...]:
-    """Return the roles of messages in JSON text, neighbours merged, at most eight."""
+    """Return the roles of messages in JSON text, equal neighbours merged, at most eight."""
     roles: list[str] = []
     for match in _ROLE.finditer(text[:1_048_576]):
         if not roles or roles[-1] != match[1]:

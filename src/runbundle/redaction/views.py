@@ -1,12 +1,12 @@
-"""Views: what is kept of a tool's arguments and result, of a run's result, and of a run's configuration."""
+"""Views: the parts that are kept of a tool's arguments and result, of a run's result, and of a run's configuration."""
 
 from typing import Any
 
 import orjson
 
 from runbundle.redaction.captured import DIGESTED, Said
-from runbundle.redaction.contents import content, payload_domain, whole
-from runbundle.redaction.markers import is_marker, told_size
+from runbundle.redaction.contents import content_marker, digest_of_whole, payload_domain
+from runbundle.redaction.markers import coarse_size, is_marker
 from runbundle.redaction.payloads.configuration import redact_configuration
 from runbundle.redaction.payloads.payload import redact_payload
 from runbundle.redaction.payloads.shrink import shrink
@@ -17,18 +17,18 @@ from runbundle.signals import own, semconv
 from runbundle.signals.records import Attributes
 
 MAX_PAYLOAD_BYTES = 262_144
-"""Of a tool payload above this size the largest parts become markers before it is looked at."""
+"""In a tool payload above this size the largest parts become markers before rules are applied."""
 MAX_OPENED_BYTES = 1_048_576
-"""A text above this size is not opened: it leaves a marker with digest and size."""
+"""A text above this size is not parsed; a marker with its digest and size takes its place."""
 
 
-def arguments(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put the view of a tool's arguments."""
+def put_arguments(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+    """Add the view of a tool's arguments, with their digest and size."""
     _payload(kept, "arguments", semconv.ARGUMENTS, value, work)
 
 
-def result(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put the view of a tool's result."""
+def put_result(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+    """Add the view of a tool's result, with its digest and size."""
     _payload(kept, "result", semconv.RESULT, value, work)
 
 
@@ -56,8 +56,8 @@ def _payload(kept: Attributes, kind: str, key: str, value: Any, work: Work) -> N
     work.views.append((kept, key, kind, view))
 
 
-def outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put the view of a run's result, under the policy's rules for it."""
+def put_outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+    """Add the view of a run's result, under the policy's rules for results."""
     view: Any = value
     if not is_marker(value):
         rules = work.plan.result
@@ -65,21 +65,21 @@ def outcome(kept: Attributes, key: str, value: Any, work: Work, path: str) -> No
     work.views.append((kept, key, "result", view))
 
 
-def configuration(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
-    """Put a run's configuration without its secrets."""
+def put_configuration(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+    """Add a run's configuration without its secrets."""
     if is_marker(value):
         kept[key] = value
         return
     try:
         data = orjson.loads(value) if isinstance(value, str | bytes) else value
     except orjson.JSONDecodeError:
-        kept[key] = content(key, value, work, "attributes")
+        kept[key] = content_marker(key, value, work, "attributes")
         return
     kept[key] = orjson.dumps(redact_configuration(data, work.receipt), option=orjson.OPT_SORT_KEYS).decode()
 
 
 def write_views(work: Work) -> None:
-    """Write the views, now that all the record's payloads were seen and what they withheld is known."""
+    """Write the collected views. To be called when all payloads of the record were seen, so that all taint is known."""
     for kept, key, path, view in work.views:
         clean = scrub(view, work.taint, work.receipt, path)
         kept[key] = clean if is_marker(clean) else orjson.dumps(clean, option=orjson.OPT_SORT_KEYS).decode()
@@ -93,10 +93,10 @@ def _digest_of(kept: Attributes, kind: str, data: Any, work: Work, said: Said | 
             kept.pop(name, None)
         return "", None
     if names[0] not in kept:
-        digest, size = whole(work.tenant.digest, payload_domain(work.tool, kind), data, said)
+        digest, size = digest_of_whole(work.tenant.digest, payload_domain(work.tool, kind), data, said)
         if not digest:
             return "", None
-        kept[names[0]], kept[names[1]] = digest, size if size is None else told_size(size)
+        kept[names[0]], kept[names[1]] = digest, size if size is None else coarse_size(size)
     return kept[names[0]], kept.get(names[1])
 
 

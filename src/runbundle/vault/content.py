@@ -1,7 +1,7 @@
-"""What debug mode keeps of a span, for the vault and for nothing else.
+"""The content of a span that debug mode keeps, for the vault and for nothing else.
 
-Prompts, outputs and payloads as they were; but known secrets, vendors' formats, what contracts call a credential and
-what its key calls one are withheld here too.
+Prompts, outputs and payloads are kept as they were. Four things are masked here too: known secrets, credentials in
+vendors' formats, fields that a contract calls a credential, and values under a key that names one.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from runbundle.redaction.detectors.credential_words import is_credential
 from runbundle.redaction.detectors.detector import format_detector
 from runbundle.redaction.markers import marker
 from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules, redact_payload
-from runbundle.redaction.permitted.labelled import without_labelled
+from runbundle.redaction.permitted.labelled import mask_labelled
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals import semconv
@@ -27,7 +27,7 @@ _OPENING = ("{", "[", b"{", b"[")
 
 
 class DebugContent:
-    """Applies the credential rules of a policy, and the detectors that need no context."""
+    """Applies the credential rules of a policy, and the detectors of known values and vendors' formats."""
 
     def __init__(self, policy: Policy) -> None:
         self._digest = policy.digester
@@ -38,7 +38,7 @@ class DebugContent:
         }
 
     def of(self, record: SpanRecord) -> dict[str, Any]:
-        """Return the span's content as JSON values, without credentials."""
+        """Return a raw span's content as JSON values, without credentials. The input is not modified."""
         tool = str(record["attributes"].get(semconv.TOOL_NAME, ""))
         return {
             "trace_id": record["trace_id"],
@@ -62,7 +62,7 @@ class DebugContent:
             kept[_clean(key)] = (
                 marker("credential")
                 if is_credential(key, value) and key not in SPAN_KEYS
-                else _clean(without_labelled(value, Receipt(), ""))
+                else _clean(mask_labelled(value, Receipt(), ""))
             )
         return kept
 

@@ -1,4 +1,6 @@
-"""Debug mode: raw content into the vault, on two conditions, and never quietly."""
+"""Debug mode writes raw content to a vault. It needs both the code and the environment to ask for it, and says so in
+the log.
+"""
 
 import logging
 import os
@@ -18,7 +20,7 @@ FLAG = "RUNBUNDLE_DEBUG_CONTENT"
 
 
 class DebugVault:
-    """Keeps the content of spans in a vault."""
+    """Writes the content of spans to a vault."""
 
     def __init__(self, redactor: Redactor, root: Path, key: bytes, ttl_s: float) -> None:
         self.root = root
@@ -29,25 +31,26 @@ class DebugVault:
         _vaults.add(self)
 
     def keep(self, run: RunKey, record: SpanRecord) -> None:
-        """Write what debug mode keeps of a raw span."""
+        """Write the content of a raw span to the vault, without credentials. Raises `OSError`."""
         if self._redactor.policy is not self._policy:  # a tool has declared its contract since
             self._policy = self._redactor.policy
             self._content = DebugContent(self._policy)
         self._writer.write(run, self._content.of(record))
 
     def after_fork(self) -> None:
-        """Begin keys of its own in a forked child."""
+        """Start new vault keys in a forked child."""
         self._writer.after_fork()
 
 
 def debug_vault(redactor: Redactor, root: Path, ttl_s: float = DEFAULT_TTL_S) -> DebugVault:
-    """Open the vault in `root`, remove what has expired, and warn.
+    """Open the vault in `root`, remove expired runs, and log a warning that debug mode is on.
 
-    Raises `ConfigError` unless the environment agrees with the code: the flag, and a key.
+    Raises `ConfigError` unless `RUNBUNDLE_DEBUG_CONTENT` is set and the environment gives a vault key.
     """
     if not settings.flag(FLAG):
         raise ConfigError(
-            'content_mode="debug" needs the environment to agree', hint=f"set {FLAG}=1, and RUNBUNDLE_VAULT_KEY"
+            f'content_mode="debug" works only if the environment sets {FLAG}=1',
+            hint=f"set {FLAG}=1 and RUNBUNDLE_VAULT_KEY",
         )
     vault = DebugVault(redactor, root, vault_key(), ttl_s)
     expired = purge(vault.root)

@@ -1,9 +1,9 @@
 """The vault: raw content of runs in debug mode, encrypted, beside the store and never in a bundle.
 
-`<writer>.key` in a run's folder holds the key of one writer of one run, drawn at random and wrapped by the vault's key;
-`<writer>.enc` holds its entries. Deleting the first makes the second unreadable for good. AES-256-GCM throughout
-(`runbundle[debug]`); the run, the writer and an entry's number are authenticated with it, so entries cannot be moved,
-left out in the middle, or put under another run. Entries cut off at the end are not noticed.
+In a run's folder `<writer>.key` holds the key of one writer, drawn at random and encrypted by the vault's key;
+`<writer>.enc` holds that writer's entries. To delete the first is to make the second unreadable for good. AES-256-GCM
+throughout (`runbundle[debug]`). The run, the writer and the entry's number are authenticated, so an entry cannot be
+moved, left out in the middle, or put under another run. Entries cut off at the end are not noticed.
 """
 
 import contextlib
@@ -36,9 +36,10 @@ _LENGTH = struct.Struct(">I")
 
 
 def vault_key(environment: Mapping[str, str] = os.environ) -> bytes:
-    """Return the vault's key, from `RUNBUNDLE_VAULT_KEY` or the file that `RUNBUNDLE_VAULT_KEY_FILE` names.
+    """Return the vault's key: 32 bytes derived from `RUNBUNDLE_VAULT_KEY`, or from the file that
+    `RUNBUNDLE_VAULT_KEY_FILE` names.
 
-    Raises `ConfigError` if there is none, or a weak one.
+    Raises `ConfigError` if there is no key, or a weak one.
     """
     given = settings.variable("RUNBUNDLE_VAULT_KEY", environment).encode()
     named = settings.variable("RUNBUNDLE_VAULT_KEY_FILE", environment)
@@ -57,7 +58,7 @@ def vault_key(environment: Mapping[str, str] = os.environ) -> bytes:
 
 
 class VaultWriter:
-    """Appends encrypted entries, each run under a key of its own. Thread-safe."""
+    """Appends encrypted entries; each run has a data key of its own. Thread-safe."""
 
     def __init__(
         self, root: Path, key: bytes, *, ttl_s: float = DEFAULT_TTL_S, clock: Callable[[], float] = time.time
@@ -69,7 +70,7 @@ class VaultWriter:
         self._runs: OrderedDict[RunKey, tuple[Path, Any, int]] = OrderedDict()
 
     def write(self, run: RunKey, entry: Mapping[str, Any]) -> None:
-        """Append one entry. Raises `OSError`."""
+        """Encrypt one entry and append it to the run's file. Raises `OSError`."""
         data = orjson.dumps(entry, option=orjson.OPT_NON_STR_KEYS)
         with self._lock:
             path, cipher, number = self._runs.pop(run, None) or self._begin(run)
@@ -84,7 +85,7 @@ class VaultWriter:
                 self._runs.popitem(last=False)
 
     def after_fork(self) -> None:
-        """Begin anew in a forked child: two processes under one key would use a nonce twice."""
+        """Start new data keys in a forked child: two processes under one key would use a nonce twice."""
         self._lock = threading.Lock()
         self._runs = OrderedDict()
 
@@ -105,7 +106,11 @@ class VaultWriter:
 
 
 def read_vault(root: Path, run: RunKey, key: bytes, *, clock: Callable[[], float] = time.time) -> Iterator[Any]:
-    """Yield the entries of a run, writer by writer. Raises `KeyNotFound`, or `MalformedBundle` for what was altered."""
+    """Yield the entries of a run, writer by writer, each writer's in order.
+
+    Raises `KeyNotFound` if the vault has nothing of the run, or only expired content, and `MalformedBundle` if a file
+    was altered or is under another key.
+    """
     wrap = _cipher(key)
     keys = _keys(_folder(root, run))
     alive = [path for path in keys if _expires_at(path) > clock()]
@@ -121,10 +126,10 @@ def read_vault(root: Path, run: RunKey, key: bytes, *, clock: Callable[[], float
 
 
 def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = time.time) -> list[RunKey]:
-    """Remove runs that have expired, or all; return them. A run goes when the last of its writers has expired.
+    """Remove expired runs, or all with `everything`; return the removed runs. A run expires with the last of its
+    writers.
 
-    Only the vault's own files are touched: folders that are named like runs and hold keys, and in those the keys and
-    entries.
+    Touches only the vault's own files: keys and entries in folders that are named like runs and hold a key.
     """
     removed: list[RunKey] = []
     for run in sorted(run_folders(root)):
@@ -153,12 +158,12 @@ def _wrapped(path: Path) -> bytes:
     try:
         return bytes.fromhex(orjson.loads(read_at(path, _MOST_KEY_BYTES))["wrapped"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise MalformedBundle("is no key of the vault", file=path.name) from None
+        raise MalformedBundle("is not a key file of the vault", file=path.name) from None
 
 
 def _folder(root: Path, run: RunKey) -> Path:
     if not run.valid:
-        raise ConfigError("this is not a run", hint="run and tenant ids have the grammar of a run id")
+        raise ConfigError("invalid run or tenant id", hint="use 1 to 128 letters, digits and `._-`")
     return folder_of(root, run)
 
 

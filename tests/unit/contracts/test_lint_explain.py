@@ -162,7 +162,7 @@ def test_text_that_holds_json_is_explained_like_what_it_holds(found: ToolContrac
     ],
 )
 def test_what_a_rule_keeps_may_still_go(value: Any, action: str, why: str) -> None:
-    """The floor, markers, and what JSON cannot hold."""
+    """Credentials, markers, and what JSON cannot hold."""
     (row,) = explain(contract({"selector": "/a", **KEEP}), {"a": value})
     assert row == ("/a", "/a", "internal", action, why) or row == ("/a", "", "undeclared", action, why)
 

@@ -32,14 +32,14 @@ from runbundle.format.run import (
     Versions,
 )
 from runbundle.format.schemas import SCHEMAS, json_schema
-from runbundle.format.tool_calls import Payload, PolicyOutcome, Redaction, ToolCall, ToolCalls
+from runbundle.format.tool_calls import CallEntry, PayloadEntry, PolicyOutcome, Redaction, ToolCalls
 from runbundle.format.verify_report import Finding, VerifyReport
 
 _RECORDS: tuple[type[Record], ...] = (
     ContractRef, ErrorSummary, Criterion, Gate, Score, Scorecard, Subject, Event, LinkRef, ScopeRef, Document, Evidence,
     Query, Retrieval, ChildRun, Completeness, ConfigPointer, ConfigSnapshot, Counts, Engine, FileEntry, Git, ParentRun,
-    ReceiptTotal, RedactionSummary, ResultSummary, RunIndex, Versions, Payload, PolicyOutcome, Redaction, ToolCall,
-    ToolCalls, Finding, VerifyReport,
+    ReceiptTotal, RedactionSummary, ResultSummary, RunIndex, Versions, PayloadEntry, PolicyOutcome, Redaction,
+    CallEntry, ToolCalls, Finding, VerifyReport,
 )  # fmt: skip
 _CONTRACTS = (FieldRule, DataHandling, ToolContract)
 

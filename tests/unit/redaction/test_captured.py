@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from runbundle.format.contract import parse_contract
 from runbundle.redaction.captured import WORDS
 from runbundle.redaction.markers import Digester, canonical, is_digest, marker_parts
-from runbundle.redaction.messages import described
+from runbundle.redaction.messages import describe_messages
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import SPAN_KEYS
@@ -123,7 +123,7 @@ def test_what_is_no_data_has_no_bytes_to_digest() -> None:
 
 def told(value: Any) -> dict[str, Any]:
     """Return what is said of messages."""
-    found = described(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(), DIGEST)
+    found = describe_messages(orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode(), DIGEST)
     assert found is not None
     return found
 

@@ -8,7 +8,7 @@ from runbundle.cli.options import format_option, open_store, print_json, reports
 from runbundle.cli.printing import say
 
 if TYPE_CHECKING:
-    from runbundle.format.tool_calls import ToolCall
+    from runbundle.format.tool_calls import CallEntry
 
 _LIMIT = 200
 
@@ -50,7 +50,7 @@ def command(run: str, store_url: str, format_: str, every: bool) -> None:
         say(f"… {plural(more, 'more call')}; --all shows them")
 
 
-def print_calls(calls: "list[ToolCall]") -> None:
+def print_calls(calls: "list[CallEntry]") -> None:
     """Print a table of tool calls, without their payloads."""
     from runbundle.cli.render import size, span_duration, table
 
@@ -74,7 +74,7 @@ def print_calls(calls: "list[ToolCall]") -> None:
     )
 
 
-def _print_payloads(call: "ToolCall") -> None:
+def _print_payloads(call: "CallEntry") -> None:
     import orjson
 
     from runbundle.cli.render import cut

@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from runbundle.format.identity import NO_RUN
 from runbundle.otel.boundary.span_records import SpanCodec, bounded_list
 from runbundle.redaction.detectors.known_secrets import KNOWN
-from runbundle.redaction.guests import any_of_agents, mask_attributes, mask_text, mask_value
+from runbundle.redaction.others_telemetry import has_agent_key, mask_attributes, mask_text, mask_value
 from runbundle.signals.operations import is_agent_work
 from runbundle.signals.records import LATEST_NS
 
@@ -25,18 +25,18 @@ from runbundle.signals.records import LATEST_NS
 def is_guest(span: ReadableSpan) -> bool:
     """Tell whether a span is none of an agent's: no dialect reads it as agent work, and it has no content of one."""
     attributes = span.attributes or {}
-    if is_agent_work(span.name, attributes) or any_of_agents(attributes):
+    if is_agent_work(span.name, attributes) or has_agent_key(attributes):
         return False
     return not any(
-        str(event.name).startswith("gen_ai.") or any_of_agents(event.attributes or ()) for event in span.events
-    ) and not any(any_of_agents(link.attributes or ()) for link in span.links)
+        str(event.name).startswith("gen_ai.") or has_agent_key(event.attributes or ()) for event in span.events
+    ) and not any(has_agent_key(link.attributes or ()) for link in span.links)
 
 
 def is_guest_log(record: ReadWriteLogRecord) -> bool:
     """Tell whether a log record is none of an agent's."""
     log = record.log_record
     name = log.event_name or ""
-    return not (str(name).startswith(("gen_ai.", "runbundle.")) or any_of_agents(log.attributes or ()))
+    return not (str(name).startswith(("gen_ai.", "runbundle.")) or has_agent_key(log.attributes or ()))
 
 
 def shown_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:

@@ -1,8 +1,8 @@
-"""What takes long to build, kept in the user's cache folder: `RUNBUNDLE_CACHE`, else `$XDG_CACHE_HOME/runbundle`, else
+"""The user's cache folder, for data that takes long to build: `RUNBUNDLE_CACHE`, else `$XDG_CACHE_HOME/runbundle`, else
 `~/.cache/runbundle`.
 
-The folder is 0700 and its files 0600; a file that another user owns or may write is not believed, since rules that
-somebody else has chosen would let through what they like. Nothing that was redacted is ever kept here.
+The folder is 0700 and its files 0600. A file that another user owns or can access is not used, since rules that
+somebody else chose would let through what they like. Redacted data is never kept here.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from runbundle.process.disk import make_folder
 
 
 def read(name: str) -> bytes | None:
-    """Return what was kept under `name`, or None."""
+    """Return the bytes that were kept under `name`, or None. Never raises `OSError`."""
     try:
         path = folder() / name
         status = path.stat()
@@ -27,7 +27,7 @@ def read(name: str) -> bytes | None:
 
 
 def write(name: str, data: bytes) -> None:
-    """Keep `data` under `name`; where that is not possible, the next process builds it again."""
+    """Keep `data` under `name`. If that fails, the next process builds it again; nothing is raised."""
     with contextlib.suppress(OSError, RuntimeError):
         place = folder()
         make_folder(place)
@@ -37,7 +37,7 @@ def write(name: str, data: bytes) -> None:
 
 
 def folder() -> Path:
-    """Return the user's cache folder for what is ours. Raises `RuntimeError` if there is no home."""
+    """Return our folder in the user's cache. Raises `RuntimeError` if there is no home directory."""
     named = settings.variable("RUNBUNDLE_CACHE")
     if named:
         return Path(named).expanduser().absolute()

@@ -1,7 +1,7 @@
-"""Rules by context: a value is a credential because of the word, the header or the place that it stands beside.
+"""Rules by context: a value is a credential because of the word, the header or the place beside it.
 
-They know no vendor, so what they match is judged a second time: not a placeholder, not a reference to a variable, not
-a word, and not an id under a key that holds ids. That judgement is what keeps them off ordinary text.
+These rules know no vendor, so each match is judged a second time: it must be no placeholder, no reference to a
+variable, no word, and no id under a key that holds ids. That judgement keeps them off ordinary text.
 """
 
 import math
@@ -9,7 +9,8 @@ import re
 from collections import Counter
 
 from runbundle.redaction.detectors.credential_words import KEY_OF, PASSWORDS, TEXT_WORDS, names_another
-from runbundle.redaction.detectors.ends import (
+from runbundle.redaction.detectors.rule import Rule
+from runbundle.redaction.detectors.value_ends import (
     LONGEST_VALUE,
     header_end,
     is_closed,
@@ -17,7 +18,6 @@ from runbundle.redaction.detectors.ends import (
     userinfo_end,
     value_end,
 )
-from runbundle.redaction.detectors.rule import Rule
 
 _OF = "|".join(sorted(KEY_OF))
 _WORD = (
@@ -73,7 +73,7 @@ def entropy(text: bytes) -> float:
 
 
 def _plausible(data: bytes, start: int, end: int) -> bool:
-    """What a key that names a credential may be hiding: anything but a placeholder, a reference or an id."""
+    """Tell whether a value may be a credential: it is no placeholder, no reference and no id."""
     value = data[start:end]
     return len(value) > LONGEST_VALUE or (
         len(set(value)) > 3
@@ -118,12 +118,12 @@ def _random(data: bytes, start: int, end: int) -> bool:
 
 
 def is_dense(data: bytes, start: int, end: int) -> bool:
-    """Tell a token from base64 of a picture or of sound, where few characters repeat."""
+    """Tell whether a match is a token rather than base64 of a picture or of sound, in which few characters repeat."""
     return entropy(data[start:end]) >= 4.3
 
 
 def is_drawn(data: bytes, start: int, end: int) -> bool:
-    """Tell a token that was cut short from a name that begins as one: it mixes characters, few of them twice."""
+    """Tell whether a match is a token that was cut short rather than a name that begins as one."""
     value = data[start:end]
     mixed = len(value) >= 20 and not value.islower() and not value.isupper()
     return (
@@ -134,7 +134,7 @@ def is_drawn(data: bytes, start: int, end: int) -> bool:
 
 
 def is_token_like(data: bytes, start: int, end: int) -> bool:
-    """Tell whether what a vendor's rule matched can be a token: placeholders and ids under ids' keys are not."""
+    """Tell whether a vendor's rule matched a possible token: a placeholder is none."""
     return len(set(data[start:end])) > 3 and _PLACEHOLDER.fullmatch(data, start, end) is None
 
 
@@ -267,4 +267,4 @@ GENERIC_RULES: tuple[Rule, ...] = (
         ("</",), _valued, False,
     ),
 )  # fmt: skip
-"""Rules by context."""
+"""The rules by context."""

@@ -1,9 +1,9 @@
-"""The words that say that a value beside them is a credential: one table, for keys and for text.
+"""The words that call a value beside them a credential: one table, for keys and for text.
 
-A key says so by its words (`db_password`, `clientSecret`, `X-Api-Key`): by the last of them, or by any that can mean
-nothing else. What a later word makes of it counts too: a `token_count` is a number, a `public_key` is no secret. Some
-keys say it only beside a value that looks like one: `key`, `tokens`, `seed`. The rules for text are built from the same
-table; in text only a part of the words is telling enough.
+A key names a credential by its words (`db_password`, `clientSecret`, `X-Api-Key`): by the last word, or by any word
+that has no other meaning. A later word can change that: a `token_count` is a number, a `public_key` is no secret. Some
+keys name a credential only if the value looks like one: `key`, `tokens`, `seed`. The rules for text are built from the
+same table, with those words that are telling in text.
 """
 
 import math
@@ -23,13 +23,13 @@ def _words(text: str) -> frozenset[str]:
 
 
 PASSWORDS = _words("password passwd passphrase passcode pwd pswd passwort kennwort senha contrasena contraseña mdp")
-"""What a person types, whatever comes after it in a key."""
+"""Words for passwords that people type, whatever follows them in a key."""
 SECRETS = _words("secret credential cred apikey secretkey accesskey privatekey passkey")
-"""The same, of machines."""
+"""Words for credentials of machines, whatever follows them in a key."""
 ENDINGS = _words(
     "pass pw token auth authorization cookie jwt dsn pin otp totp pat bearer salt csrf xsrf cvv cvc mnemonic psk"
 )
-"""Credentials if they are the last word of a key."""
+"""Words that name a credential as the last word of a key."""
 _GLUED = ("password", "passwd", "passphrase", "secret", "apikey", "accesskey", "secretkey", "privatekey", "credentials",
           "token", "sessid", "sessionid", "connectionstring")  # fmt: skip
 """How a word ends that is made of several without a sign between them: `dbpassword`, `PHPSESSID`."""
@@ -42,7 +42,7 @@ KEY_OF = _words(
     " seed wallet bearer oauth function functions host wifi wpa preshared machine system service_role anon"
     " bootstrap registration provisioning cluster"
 )
-"""Whose key, secret, token, pass or pin it is."""
+"""Words before `key`, `secret`, `token`, `pass` or `pin` that make it a credential."""
 _NO_KEY_OF = _words(
     "public pub primary foreign sort partition range hash row cache idempotency idempotent dedup dedupe"
     " deduplication group object s3 lookup map dict json unique natural surrogate composite index routing message"
@@ -66,7 +66,7 @@ _ABOUT = _words(
     " max min number per window buffer overflow bucket holder owner label labels placeholder error errors message"
     " description template prompt tokens completion model models"
 )
-"""What a last word makes of the words before it: a thing about the credential, not the credential."""
+"""Last words that make a key name something about a credential, not the credential."""
 _SAME = _words(
     "value values val str string text raw plain plaintext cleartext b64 base64 hex new old current confirm confirmation"
     " confirmed again repeat repeated verify prod production dev staging stage live sandbox primary secondary backup"
@@ -94,10 +94,10 @@ _WHOLE: dict[str, Strength] = {
 TEXT_WORDS = sorted(
     filter(str.isascii, (PASSWORDS | SECRETS | ENDINGS) - _words("pin cookie pat cvv cvc mnemonic psk csrf xsrf"))
 )
-"""Words that are telling in text, too, with a value behind them."""
+"""Words that are telling in text too, if a value follows."""
 
-FLOOR_WORDS = ("password", "passwd", "secret", "token", "api_?key")
-"""The few that no kept text may have a value behind, whatever the rules of context think of the value."""
+NEVER_KEPT_WORDS = ("password", "passwd", "secret", "token", "api_?key")
+"""Words that no kept text may have a value behind, whatever the rules by context say of the value."""
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zß-ÿ]+|[0-9]+")
 _LONGEST_KEY = 256
@@ -105,7 +105,7 @@ _LONGEST_KEY = 256
 
 @lru_cache(maxsize=8192)
 def credential_key(key: str) -> Strength:
-    """Tell whether a key names a credential: surely (`strong`), or if its value looks like one (`weak`)."""
+    """Tell whether a key names a credential: `strong` surely, `weak` if its value looks like one, "" not."""
     words = _split(key[-_LONGEST_KEY:])
     known = _known(words)
     while not known and len(words) > 1 and words[-1] in _SAME:
@@ -150,7 +150,7 @@ def _known(words: list[str]) -> Strength:
 
 
 def names_another(key: str) -> bool:
-    """Tell whether a key or token of a kind that is no credential is meant: `idempotency-key`, `max_tokens`."""
+    """Tell whether a key names a key or token that is no credential: `idempotency-key`, `max_tokens`."""
     words = _split(key[-_LONGEST_KEY:])
     if len(words) < 2:
         return False
@@ -159,7 +159,7 @@ def names_another(key: str) -> bool:
 
 
 def is_credential(key: str, value: object) -> bool:
-    """Tell whether a key and a text or number under it are a credential: what is to be withheld of a single value."""
+    """Tell whether a single value under `key` is a credential and has to be withheld."""
     strength = credential_key(key)
     if not strength or value is None or isinstance(value, bool):
         return False
@@ -175,7 +175,7 @@ def is_credential(key: str, value: object) -> bool:
 
 
 def holds_below(key: str) -> bool:
-    """Tell whether a key makes credentials of all in an object under it: `auth` is a form with fields of its own."""
+    """Tell whether everything in an object under `key` is a credential. Not for `auth`, whose fields are mixed."""
     return credential_key(key) == "strong" and not key.lower().endswith("auth")
 
 
@@ -200,7 +200,7 @@ _FLAT = re.compile(
 
 
 def looks_drawn(text: str) -> bool:
-    """Tell whether a text reads as nothing but a credential: mixed characters, no word, number, date, id or path."""
+    """Tell whether a text looks drawn at random: mixed characters, and no word, number, date, id or path."""
     if not 8 <= len(text) <= 512 or " " in text.strip() or "[REDACTED:" in text or _FLAT.fullmatch(text) is not None:
         return False
     kinds = sum((

@@ -1,4 +1,4 @@
-"""Credentials in a text, whatever it is wrapped in: escapes, percent and base64 encoding, invisible characters."""
+"""Detectors search text for credentials, also behind escapes, percent and base64 encoding, invisible characters."""
 
 import binascii
 import os
@@ -14,14 +14,15 @@ from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.known_secrets import KNOWN, KnownSecrets
 from runbundle.redaction.detectors.matcher import TOKEN_BYTES, Match, Matcher
 from runbundle.redaction.detectors.patterns import compiled
-from runbundle.redaction.detectors.rewrite import Rewritten
+from runbundle.redaction.detectors.rewritten_text import RewrittenText
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.markers import MARKER, blanked, marker
 
 MASK = marker("credential")
 DECODING_DEPTH = 3
-"""How often a text is decoded to look into it: escapes, percent and base64 encoding, JSON in text. What decodes still
-after that is masked unseen."""
+"""How often a text is decoded to search it: escapes, percent and base64 encoding, JSON in text. Text that can be
+decoded once more after that is masked unseen.
+"""
 _BASE64_CHARS = 5_600
 """Longer runs are content (a picture, a sound) and not looked into: 4 KB of bytes are 5,462 characters."""
 TOO_DEEP = "encoded-too-deep"
@@ -68,8 +69,8 @@ _WIDE = re.compile("[\uff01-\uff5e]+")
 _HAS_INVISIBLE: Any = compiled(_INVISIBLE_CLASS.removesuffix("+") + "|[\uff01-\uff5e]")
 
 
-class Found(NamedTuple):
-    """One credential: `text[start:end]`, in characters, and the rule that found it."""
+class CredentialSpan(NamedTuple):
+    """One credential in a text: `text[start:end]`, in characters, and the rule that found it."""
 
     start: int
     end: int
@@ -77,24 +78,24 @@ class Found(NamedTuple):
 
 
 class Detector:
-    """Finds and masks credentials in text. Safe to share between threads.
+    """Finds and masks credentials in text. Thread-safe.
 
-    Linear in the length of the text. What it finds is a union over rules and views of the text, so another rule can
-    only add to it. It knows formats and words beside values; a password that reads like a word, alone, it cannot know.
+    Linear in the length of the text. The result is a union over rules and over views of the text, so another rule can
+    only add to it. Not found: a password that reads like a word and has no name beside it.
     """
 
     def __init__(self, matcher: Matcher, known: KnownSecrets = KNOWN) -> None:
         self._matcher = matcher
         self._known = known
 
-    def find(self, text: str) -> list[Found]:
-        """Return what is to be masked: spans apart from each other, in order."""
+    def find(self, text: str) -> list[CredentialSpan]:
+        """Return the spans to be masked, in order and apart from each other."""
         spans = _merged(self._look(text))
         for _ in range(_PASSES if spans else 0):
             # Masking may uncover: look again around the masks, until nothing more is found.
-            shown = Rewritten(text, [(s.start, s.end, MASK) for s in spans])
+            shown = RewrittenText(text, [(s.start, s.end, MASK) for s in spans])
             more = [
-                Found(*shown.original(found.start, found.end), found.rule)
+                CredentialSpan(*shown.original(found.start, found.end), found.rule)
                 for start, end in _windows(MARKER, shown.text, _AROUND_MASK)
                 for found in _shifted(self._look(shown.text[start:end]), start)
                 if shown.untouched(found.start, found.end)
@@ -104,22 +105,22 @@ class Detector:
             spans = _merged([*spans, *more])
         return spans
 
-    def hits(self, text: str) -> list[Found]:
-        """Return what is found in `text` as it stands, without looking behind encodings: for text that was redacted."""
+    def hits(self, text: str) -> list[CredentialSpan]:
+        """Return the credentials in `text` as it stands, without decoding it. For text that was redacted already."""
         if next(self._plain(text, text.encode("ascii", "replace")), None) is None:
             return []  # nearly always, so what is written by ourselves is blanked out after
         text = blanked(text, "\0")
         return _merged(self._plain(text, text.encode("ascii", "replace")))
 
     def redact(self, text: str) -> str:
-        """Return `text` with every credential replaced by a marker. Redacting again changes nothing."""
+        """Return `text` with a marker in the place of every credential. Idempotent."""
         return masked(text, self.find(text))
 
-    def _look(self, text: str) -> Iterator[Found]:
+    def _look(self, text: str) -> Iterator[CredentialSpan]:
         # Markers and digests are blanked out, so that no word in them stands for a key: a class is called "credential".
         return self._views(blanked(text, "\0"), 0)
 
-    def _views(self, text: str, depth: int) -> Iterator[Found]:
+    def _views(self, text: str, depth: int) -> Iterator[CredentialSpan]:
         # Every character that is not ASCII becomes one byte, so places in both are the same.
         data = text.encode("ascii", "replace")
         yield from self._plain(text, data)
@@ -131,7 +132,7 @@ class Detector:
             for pattern, new in _rewritings(text, data, broken=_broken(data, runs)):
                 for start, end in _windows(pattern, text, _AROUND):
                     part = text[start:end]
-                    other = Rewritten(part, ((m.start(), m.end(), new(m)) for m in pattern.finditer(part)))
+                    other = RewrittenText(part, ((m.start(), m.end(), new(m)) for m in pattern.finditer(part)))
                     for found in self._views(other.text, depth + 1):
                         begin, stop = other.original(found.start, found.end)
                         begin, stop = begin + start, stop + start
@@ -140,37 +141,37 @@ class Detector:
                             stop += 1
                         while begin <= start and begin > 0 and data[begin - 1] in TOKEN_BYTES:
                             begin -= 1
-                        yield Found(begin, stop, found.rule)
+                        yield CredentialSpan(begin, stop, found.rule)
 
-    def _plain(self, text: str, data: bytes) -> Iterator[Found]:
+    def _plain(self, text: str, data: bytes) -> Iterator[CredentialSpan]:
         for match in self._matcher.matches(data):
-            yield Found(*match)
+            yield CredentialSpan(*match)
         for start, end in self._known.find(text):
-            yield Found(start, end, "known-secret")
+            yield CredentialSpan(start, end, "known-secret")
 
-    def _encoded(self, data: bytes, runs: list[tuple[int, int]], depth: int) -> Iterator[Found]:
+    def _encoded(self, data: bytes, runs: list[tuple[int, int]], depth: int) -> Iterator[CredentialSpan]:
         for start, end in runs:
             inner = _decoded(data, start, end)
             rules = [found.rule for found in self._views(inner, depth + 1)] if inner else []
             if rules:
                 padding = len(data[end : end + 2]) - len(data[end : end + 2].lstrip(b"="))
-                yield Found(start, end + padding, min(rules, key=_specificity))
+                yield CredentialSpan(start, end + padding, min(rules, key=_specificity))
 
 
 def default_detector() -> Detector:
-    """Return the detector with all rules that are installed. The first call takes 10 ms; the first ever, seconds."""
+    """Return the detector with all installed rules. The first call takes 10 ms, or seconds if nothing is cached yet."""
     with _building:
         return _all_rules()
 
 
 def format_detector() -> Detector:
-    """Return the detector of formats and known values alone, which needs no context and errs least."""
+    """Return the detector of vendors' formats and known values only, which needs no context and errs least."""
     with _building:
         return _formats()
 
 
 _building = threading.Lock()
-"""Of two threads that need the rules first, one builds them and the other waits."""
+"""If two threads need the rules first, one builds them and the other waits."""
 
 
 def _after_fork_in_child() -> None:
@@ -217,8 +218,8 @@ def _windows(pattern: re.Pattern[str], text: str, around: int) -> Iterator[tuple
         yield start, end
 
 
-def _shifted(spans: Iterable[Found], by: int) -> Iterator[Found]:
-    return (Found(start + by, end + by, rule) for start, end, rule in spans)
+def _shifted(spans: Iterable[CredentialSpan], by: int) -> Iterator[CredentialSpan]:
+    return (CredentialSpan(start + by, end + by, rule) for start, end, rule in spans)
 
 
 def _unescaped(match: re.Match[str]) -> str:
@@ -263,14 +264,14 @@ def _decoded(data: bytes, start: int, end: int) -> str:
     return text if text.isascii() and text.translate(_LINE_ENDS).isprintable() else ""
 
 
-def _still_encoded(data: bytes, runs: list[tuple[int, int]]) -> Iterator[Found]:
+def _still_encoded(data: bytes, runs: list[tuple[int, int]]) -> Iterator[CredentialSpan]:
     """Find what would be decoded once more, where nobody looks any further: it goes unseen."""
     for start, end in runs:
         if _decoded(data, start, end):
-            yield Found(start, end, TOO_DEEP)
+            yield CredentialSpan(start, end, TOO_DEEP)
     if (b"%" in data or b"\\" in data or b"&" in data) and _HAS_ESCAPES.search(data):
         for match in _ESCAPES.finditer(data.decode("ascii")):
-            yield Found(match.start(), match.end(), TOO_DEEP)
+            yield CredentialSpan(match.start(), match.end(), TOO_DEEP)
 
 
 def _specificity(rule: str) -> int:
@@ -278,19 +279,19 @@ def _specificity(rule: str) -> int:
     return _RANKS.get(rule, 100)
 
 
-def _merged(spans: Iterable[Found | Match]) -> list[Found]:
+def _merged(spans: Iterable[CredentialSpan | Match]) -> list[CredentialSpan]:
     """Unite what overlaps; the rule is the most specific of them."""
-    merged: list[Found] = []
+    merged: list[CredentialSpan] = []
     for start, end, rule in sorted(spans, key=lambda s: (s[0], -s[1], s[2])):
         if merged and start < merged[-1].end:
             last = merged[-1]
             named = rule if _specificity(rule) < _specificity(last.rule) else last.rule
-            merged[-1] = Found(last.start, max(last.end, end), named)
+            merged[-1] = CredentialSpan(last.start, max(last.end, end), named)
         else:
-            merged.append(Found(start, end, rule))
+            merged.append(CredentialSpan(start, end, rule))
     return merged
 
 
-def masked(text: str, spans: list[Found]) -> str:
+def masked(text: str, spans: list[CredentialSpan]) -> str:
     """Return `text` with a marker in the place of each of `spans`."""
-    return Rewritten(text, [(s.start, s.end, MASK) for s in spans]).text if spans else text
+    return RewrittenText(text, [(s.start, s.end, MASK) for s in spans]).text if spans else text

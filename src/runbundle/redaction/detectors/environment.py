@@ -11,7 +11,7 @@ _HEADERS = ("OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "
 
 
 def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
-    """Return the values of variables whose names say that they hold a credential, and of OTLP headers."""
+    """Return the values of variables whose names call them credentials, and the values of OTLP headers."""
     found = [value for name, value in environment.items() if is_environment_secret(name, value)]
     for name in _HEADERS:
         for entry in environment.get(name, "").split(","):
@@ -21,10 +21,10 @@ def secrets_of_environment(environment: Mapping[str, str]) -> list[str]:
 
 
 def register_environment(environment: Mapping[str, str]) -> None:
-    """Register the secrets of an environment as known ones."""
+    """Register the secrets of an environment as known secrets."""
     KNOWN.register(*secrets_of_environment(environment))
 
 
 def is_environment_secret(name: str, value: str) -> bool:
-    """Tell whether a variable holds a credential: by its name, which for some asks the value. `PWD` is a folder."""
+    """Tell whether a variable holds a credential, by its name and for some names by its value. `PWD` is a folder."""
     return name not in _PLACES and is_credential(name, value)

@@ -21,14 +21,14 @@ _STRICT_END = r"(?:\\?['\"\x60]|[\s;]|\\[nr]|$)"
 _RELAXED_END = r"(?:[^A-Za-z0-9]|$)"
 _BROAD = ("generic", "curl-auth")
 _VERSION = 1
-"""Of what is made of the package's rules here, so that what an earlier version kept is not taken for it."""
+"""The version of our conversion of the package's rules: a file that an earlier version kept is not read."""
 
 
 def kingfisher_rules() -> tuple[Rule, ...]:
     """Return the rules of the package, or none if it is not installed.
 
-    Left out are its helpers, which report hosts and accounts, its generic rules, in whose place ours know the shapes
-    of traces, and what RE2 does not compile.
+    Left out are its helper rules, which report hosts and accounts; its generic rules, which ours replace; and patterns
+    that RE2 does not compile. The first call on a machine takes seconds; the rules are then kept in the user's cache.
     """
     if find_spec("kingfisher_sdk") is None:
         return ()

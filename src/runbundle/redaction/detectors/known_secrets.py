@@ -1,10 +1,10 @@
-"""Known secrets: exact values that must not appear anywhere, in whatever encoding they come.
+"""Known secrets: exact values that must not appear anywhere, in whatever encoding.
 
-The most precise detector there is. Values come from environment variables whose names say so, from `SecretStr` seen
-in configurations and arguments, from the headers of the OTLP exporter, and from `register_secret()`.
+This is the most precise detector. The values come from environment variables whose names call them credentials, from
+`SecretStr` in configurations and arguments, from the headers of the OTLP exporter, and from `register_secret()`.
 
-Registering is cheap, for it happens on the agent's path: what was added is searched for one by one, and put into an
-automaton when there is more of it. An automaton knows the beginnings of all forms alone, which keeps it small.
+Registering happens on the agent's path and is cheap: new values are searched for one by one, and go into an automaton
+when there are more. The automaton holds only the beginnings of their forms, which keeps it small.
 """
 
 import logging
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, cast
 from runbundle.redaction.detectors.known_values import MIN_CHARS, forms, leaves, refusal
 
 LIMIT = 4096
-"""How many values are known at most."""
+"""The most values that are known."""
 _RECENT = 16
 """Values that are searched for one by one."""
 _BEGINNING = 5
@@ -39,7 +39,7 @@ class _Part(NamedTuple):
 
 
 class KnownSecrets:
-    """A set of values. Thread-safe; values are held in memory and never written or shown."""
+    """A set of secret values. Thread-safe. The values are held in memory, and never written or shown."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class KnownSecrets:
         self._parts: tuple[_Part, ...] = ()
         self._quiet = 0
         self.refused: Counter[str] = Counter()
-        """How many values were passed over, by reason: `short`, `word`, `format`, `limit`."""
+        """How many values were not registered, by reason: `short`, `word`, `format`, `limit`."""
 
     def __len__(self) -> int:
         return len(self._values)
@@ -62,9 +62,11 @@ class KnownSecrets:
         return f"<KnownSecrets: {len(self)}>"
 
     def register(self, *values: object, as_is: bool = False) -> int:
-        """Add values; of JSON its leaves, of several lines each line too, of a number its digits. Return how many were
-        new. What `known_values.refusal` names, and what comes after the 4,096th, is passed over and counted. `as_is`:
-        look for them as they are, and not for the encodings that there are of them.
+        """Add values, and return how many were new.
+
+        Of JSON the leaves are added, of a text of several lines each line too, of a number its digits. A value that
+        `known_values.refusal` names, and any after the 4,096th, is counted and not added. With `as_is` a value is
+        looked for as it is, and not in its encodings.
         """
         new = 0
         full = False
@@ -88,7 +90,7 @@ class KnownSecrets:
         return new
 
     def find(self, text: str) -> list[tuple[int, int]]:
-        """Return where known secrets are in `text`, in order and apart from each other."""
+        """Return the spans of known secrets in `text`, in order and apart from each other."""
         if not self._values:
             return []
         if self._pending or (self._quiet > _QUIET and (self._recent or len(self._parts) > 1)):
@@ -130,7 +132,7 @@ class KnownSecrets:
             self._quiet = 0
 
     def on_change(self, function: Callable[[], None]) -> None:
-        """Call `function` whenever values were added or forgotten: what was judged without them is out of date."""
+        """Call `function` whenever values are added or removed, so that caches of judgements can be emptied."""
         self._changed.append(function)
 
     def _tell(self) -> None:
@@ -138,13 +140,13 @@ class KnownSecrets:
             function()
 
     def clear(self) -> None:
-        """Forget all values, for tests."""
+        """Remove all values. For tests."""
         with self._lock:
             self._forget()
             self._tell()
 
     def after_fork(self) -> None:
-        """Take a new lock in a forked child: whoever may have held the old one is not there."""
+        """Replace the lock in a forked child: the thread that may hold it is not there."""
         self._lock = threading.Lock()
 
 
@@ -180,7 +182,7 @@ def _united(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 KNOWN = KnownSecrets()
-"""The process's known secrets."""
+"""The known secrets of this process."""
 
 
 os.register_at_fork(after_in_child=KNOWN.after_fork)
@@ -190,10 +192,10 @@ WHY = {"short": f"shorter than {MIN_CHARS} characters", "word": "a word", "forma
 
 
 def register_secret(*values: object) -> None:
-    """Keep these exact values, texts or numbers, out of everything that is recorded from now on, in this process.
+    """Keep these exact values, texts or numbers, out of everything that this process records from now on.
 
-    What cannot be told from ordinary text is not registered, and that is logged once: values shorter than 8 characters,
-    words, dates, media types, words of the bundle's format. So is what comes after the 4,096th.
+    Not registered, and logged once for each reason: values that cannot be told from ordinary text (shorter than 8
+    characters, words, dates, media types, words of the bundle's format), and values after the 4,096th.
     """
     before = KNOWN.refused.copy()
     KNOWN.register(*values)

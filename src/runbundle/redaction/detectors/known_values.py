@@ -1,4 +1,4 @@
-"""What may become a known secret, and the forms in which one is written."""
+"""Which values may become known secrets, and the forms in which a value is written."""
 
 import base64
 import re
@@ -10,7 +10,7 @@ from urllib.parse import quote, quote_plus
 import orjson
 
 MIN_CHARS = 8
-"""Shorter values are not registered: they would be found in ordinary text."""
+"""Shorter values are not registered, since ordinary text contains them."""
 _OPENED = 4096
 _SMALLEST_NUMBER = 10 ** (MIN_CHARS - 1)
 
@@ -33,7 +33,7 @@ _WRITTEN = (
 
 
 def leaves(value: object) -> Iterable[str]:
-    """Yield the texts in a value: of JSON its leaves, of several lines each line too, of a number its digits. Total."""
+    """Yield the texts in a value: the leaves of JSON, each line of several lines, the digits of a number. Total."""
     pending: list[object] = [value]
     opened: set[int] = set()
     while pending and len(opened) < _OPENED:
@@ -75,9 +75,9 @@ def _parts(item: Any) -> tuple[list[object], list[str]]:
 
 
 def refusal(value: str) -> str:
-    """Return why a value may not be a known secret, or "": it would be found where it is none.
+    """Return why a value may not be a known secret, or "" if it may: it would be found in ordinary text.
 
-    `short`, `word`, or `format`: a word that bundles are written with, a media type, a date.
+    `short`; `word`; or `format`, for a word that bundles are written with, a media type or a date.
     """
     if len(value) < MIN_CHARS:
         return "short"
@@ -113,7 +113,7 @@ def _literals(annotation: Any) -> set[str]:
 
 
 def forms(value: str) -> Iterable[str]:
-    """Yield the forms in which `value` is written: as it is, escaped, in percent encoding, hex, and base64."""
+    """Yield the forms in which `value` is written: as it is, escaped, percent-encoded, in hex and in base64."""
     yield value
     data = value.encode("utf-8", "replace")
     if _PLAIN.fullmatch(value) is None:

@@ -1,4 +1,4 @@
-"""Patterns, compiled by RE2 with the options that suit text nobody has chosen."""
+"""Patterns compiled by RE2, with options for text that nobody here has chosen."""
 
 from typing import Any
 
@@ -8,7 +8,10 @@ _MEMORY_BYTES = 64 << 20
 
 
 def compiled(pattern: str) -> Any:
-    """Compile for bytes. Raises `re2.error`. A pattern too large for RE2's default memory is let have more."""
+    """Return a pattern compiled for bytes. Raises `re2.error`.
+
+    RE2 may use 64 MiB for one pattern: the largest of our rules need more than its default.
+    """
     options: Any = re2.Options()
     options.log_errors = False
     options.max_mem = _MEMORY_BYTES
@@ -16,7 +19,7 @@ def compiled(pattern: str) -> Any:
 
 
 def compiles(pattern: str) -> bool:
-    """Tell whether RE2 takes a pattern: it has no look-around and no repetition above 1,000."""
+    """Tell whether RE2 takes a pattern. It has no look-around, and no repetition above 1,000."""
     try:
         compiled(pattern)
     except re2.error:  # pyright: ignore[reportUnknownMemberType]

@@ -1,4 +1,4 @@
-"""The first pass: which rules can match a text at all. Two ways to the same answer, or to one that says more."""
+"""The first pass: which rules can match a text at all. Two filters give the same rules, or more; never fewer."""
 
 import contextlib
 import hashlib
@@ -18,15 +18,15 @@ _LONG_REPEAT = re.compile(r"\{(\d+),\d{3,}\}")
 
 
 class Prefilter(Protocol):
-    """Names the rules that may match; it may name too many, never too few."""
+    """Names the rules that may match a text. It may name too many, never too few."""
 
     def candidates(self, data: bytes) -> Iterable[int]:
-        """Return indexes of rules, in no order, each once."""
+        """Return the indexes of rules that may match ASCII `data`, in no order, each once."""
         ...
 
 
 class KeywordFilter:
-    """By the keywords of the rules, all in one pass (Aho and Corasick). 20 MB/s with RE2 behind it."""
+    """Filters by the keywords of the rules, all in one pass (Aho and Corasick). 20 MB/s with RE2 behind it."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         by_keyword: dict[str, set[int]] = {}
@@ -41,7 +41,7 @@ class KeywordFilter:
         self._keywords = AhoCorasick(list(long))
 
     def candidates(self, data: bytes) -> Iterable[int]:
-        """Return the rules of which a keyword is in `data`, whatever the case of its letters."""
+        """Return the rules that have a keyword in `data`, in any case, and those without keywords."""
         found = set(self._always)
         lower = data.lower()
         for keyword, rules in self._short:
@@ -53,10 +53,10 @@ class KeywordFilter:
 
 
 class HyperscanFilter:
-    """By the patterns themselves, all in one pass, with Hyperscan (`runbundle[fast]`).
+    """Filters by the patterns themselves, all in one pass, with Hyperscan (`runbundle[fast]`).
 
-    The compiled database is kept in the user's cache directory, under the digest of its rules: compiling takes
-    seconds, loading some milliseconds.
+    The compiled database is kept in the user's cache folder, under the digest of its rules: compiling takes seconds,
+    loading some milliseconds.
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -68,7 +68,7 @@ class HyperscanFilter:
         self._local = threading.local()
 
     def candidates(self, data: bytes) -> Iterable[int]:
-        """Return the rules whose pattern is in `data`; all of them, if the scan fails."""
+        """Return the rules whose pattern is in `data`, or all rules if the scan fails."""
         found: list[int] = []
 
         def matched(index: int, _start: int, _end: int, _flags: int, _context: Any) -> None:
@@ -100,7 +100,7 @@ class HyperscanFilter:
 
 
 def prefilter(rules: Sequence[Rule]) -> Prefilter:
-    """Return the faster of the two that is installed."""
+    """Return the faster filter that is installed and takes the rules."""
     if find_spec("hyperscan") is not None:
         try:
             return HyperscanFilter(rules)

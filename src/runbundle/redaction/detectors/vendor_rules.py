@@ -1,8 +1,8 @@
-"""Formats that vendors have published: each is recognised by itself, without any word beside it.
+"""Formats that vendors have published. Each is recognised by itself, without any word beside it.
 
-Written from the vendors' documentation of their tokens. No entropy is asked for and no example value exempt: that an
-example is masked costs nothing. A minimum length stands where the documents give an exact one, so that a token that
-was cut short, or one of a later, longer format, is found too.
+The rules are written from the vendors' documentation of their tokens. They ask for no entropy and exempt no example
+value: to mask an example costs nothing. Where a document gives an exact length, the rule has a minimum, so that a token
+that was cut short, or one of a later, longer format, is found too.
 """
 
 from runbundle.redaction.detectors.context_rules import is_dense, is_drawn
@@ -180,4 +180,4 @@ VENDOR_RULES: tuple[Rule, ...] = (
     ),
     _PREFIX_RULE,
 )
-"""Rules for formats of particular vendors, and for JSON Web Tokens and private keys."""
+"""The rules for formats of particular vendors, and for JSON Web Tokens and private keys."""

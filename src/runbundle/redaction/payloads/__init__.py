@@ -1,1 +1,1 @@
-"""Payloads: arguments, results and configuration, redacted by selectors and by what was withheld elsewhere."""
+"""Payloads: arguments, results and configuration, redacted by selectors and by values that were withheld elsewhere."""

@@ -1,7 +1,7 @@
-"""A run's configuration: kept, but for what is a secret by its key or by its format.
+"""A run's configuration: everything is kept but secrets, which are known by their key or by their format.
 
-Configuration is written by developers and is what makes a run reproducible, so here the rule is the other way round:
-keys that name a credential lose their value, text in the format of a credential is replaced, the rest stays.
+Developers write configuration, and a run cannot be repeated without it, so here the rule is the other way round: a key
+that names a credential loses its value, text in the format of a credential is replaced, the rest stays.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.permitted.labelled import escape, without_labelled
+from runbundle.redaction.permitted.labelled import escape, mask_labelled
 from runbundle.redaction.receipt import Receipt, withhold
 
 MAX_DEPTH = 32
@@ -18,7 +18,7 @@ MAX_TEXT = 4096
 
 def redact_configuration(value: Any, receipt: Receipt, path: str = "config") -> Any:
     """Return the configuration without its secrets, as JSON values. Total and idempotent."""
-    return _redacted(without_labelled(value, receipt, path), receipt, path, 0)
+    return _redacted(mask_labelled(value, receipt, path), receipt, path, 0)
 
 
 def _redacted(value: Any, receipt: Receipt, path: str, depth: int) -> Any:

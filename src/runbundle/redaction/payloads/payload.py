@@ -1,4 +1,4 @@
-"""A tool's payload (arguments, result, error text) under its contract."""
+"""A tool's payload (arguments, result, error text), redacted under the tool's contract."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
@@ -8,29 +8,29 @@ import orjson
 from runbundle.format.contract import Action, Target, ToolContract
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.payloads.selectors import (
-    Rule,
+    CompiledRule,
     State,
     advance,
     best_rule,
     compile_rules,
-    leads_on,
-    names,
+    may_decide_below,
+    names_key,
     rule_name,
 )
-from runbundle.redaction.payloads.taint import Table, remember
+from runbundle.redaction.payloads.taint import TaintTable, remember
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
-from runbundle.redaction.permitted.labelled import escape, labels_of_list, labels_of_map, without_labelled
+from runbundle.redaction.permitted.labelled import escape, labels_of_list, labels_of_map, mask_labelled
 from runbundle.redaction.receipt import Receipt, withhold
 
 MAX_DEPTH = 64
-"""Deeper levels are masked whole: 64 is more than JSON schemas of real tools use, and keeps recursion bounded."""
+"""Deeper levels are masked whole. Schemas of real tools nest less; the limit bounds recursion."""
 
 _GONE = object()
 _UNDECLARED = marker("undeclared")
 
 
 class PayloadRules(NamedTuple):
-    """What one contract says of one target, compiled."""
+    """The compiled rules of one contract for one target."""
 
     tool: str
     target: Target
@@ -41,11 +41,11 @@ class PayloadRules(NamedTuple):
     decides: bool
     """Whether the contract has a rule for the target at all."""
     undeclared_note: str
-    """What receipts call it where no rule names a value."""
+    """The rule that receipts name for a value that no rule names."""
     masks_undeclared: bool
-    """Whether everything that no rule names is masked, numbers too."""
+    """Whether every value that no rule names is masked, numbers too."""
     shown_keys: frozenset[str] = frozenset()
-    """Keys that an explanation may name; redaction knows nothing of them."""
+    """Keys that an explanation may name. Redaction ignores them."""
 
 
 def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRules:
@@ -65,13 +65,13 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
 
 
 def redact_payload(
-    value: Any, rules: PayloadRules, digest: Digester, receipt: Receipt, path: str, taint: Table | None = None
+    value: Any, rules: PayloadRules, digest: Digester, receipt: Receipt, path: str, taint: TaintTable | None = None
 ) -> Any:
-    """Return what the contract lets through of `value`, as JSON values.
+    """Return the part of `value` that the contract lets through, as JSON values. Total and idempotent.
 
-    A value that no rule names becomes one marker, whole; so does a key that neither a rule nor the schema names. Text
-    is redacted before it is cut. What was withheld is noted in `taint`. Applied to its own output it changes nothing
-    and notes nothing.
+    A value that no rule names becomes one marker, whole; so does a key that neither a rule nor the schema names.
+    Credentials in kept text are masked before the text is cut. `receipt` notes each redaction, with paths below `path`;
+    `taint` remembers the withheld values.
     """
     result = _walk(value, _Walk(rules, digest, receipt, taint), rules.root, None, path, 0)
     return None if result is _GONE else result
@@ -81,15 +81,15 @@ class _Walk(NamedTuple):
     rules: PayloadRules
     digest: Digester
     receipt: Receipt
-    taint: Table | None
+    taint: TaintTable | None
 
 
-def _walk(value: Any, walk: _Walk, state: State, inherited: Rule | None, path: str, depth: int) -> Any:
+def _walk(value: Any, walk: _Walk, state: State, inherited: CompiledRule | None, path: str, depth: int) -> Any:
     rule = best_rule(state) or inherited
     if depth > MAX_DEPTH:
         return _apply(value, walk, None, "mask", path)
     withheld = rule is not None and not rule.keeps
-    if leads_on(state, withheld=withheld):
+    if may_decide_below(state, withheld=withheld):
         if isinstance(value, Mapping):
             return _walk_map(cast("Mapping[Any, Any]", value), walk, state, rule, path, depth)
         if isinstance(value, list | tuple):
@@ -97,7 +97,7 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: Rule | None, path: s
             labels = labels_of_list(cast("list[Any]", value))
             for index, item in enumerate(cast("list[Any]", value)):
                 if index in labels:
-                    item = labelled(
+                    item = mask_if_kept(
                         item, labels[index], advance(state, str(index)), rule, walk.receipt, f"{path}/{index}"
                     )
                 kept = _walk(item, walk, advance(state, str(index)), rule, f"{path}/{index}", depth + 1)
@@ -117,19 +117,21 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: Rule | None, path: s
     kept = _apply(value, walk, rule, rule.action, path)
     if kept != value and isinstance(kept, str) and kept[:1] in ("{", "[") and not is_marker(kept) and not withheld:
         # With what stood in the way masked it may be JSON now, and would be opened the next time.
-        opens = leads_on(state, withheld=False)
+        opens = may_decide_below(state, withheld=False)
         return _walk(kept, walk, state, inherited, path, depth + 1) if opens else _apply(kept, walk, rule, "keep", path)
     return kept
 
 
-def _walk_map(value: Mapping[Any, Any], walk: _Walk, state: State, rule: Rule | None, path: str, depth: int) -> Any:
+def _walk_map(
+    value: Mapping[Any, Any], walk: _Walk, state: State, rule: CompiledRule | None, path: str, depth: int
+) -> Any:
     result: dict[str, Any] = {}
     hidden = 0
     kept_below = rule is not None and rule.keeps
     labels = labels_of_map(value)
     for key, item in value.items():
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
-        known = names(state, name) or name in walk.rules.known_keys or is_marker(name)
+        known = names_key(state, name) or name in walk.rules.known_keys or is_marker(name)
         if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
             walk.receipt.add(f"{path}/*", walk.rules.undeclared_note, "mask")
@@ -143,20 +145,22 @@ def _walk_map(value: Mapping[Any, Any], walk: _Walk, state: State, rule: Rule | 
         where = f"{path}/{escape(name)}"
         below = advance(state, name)
         if key in labels:
-            item = labelled(item, labels[key], below, rule, walk.receipt, where)
+            item = mask_if_kept(item, labels[key], below, rule, walk.receipt, where)
         kept = _walk(item, walk, below, rule, where, depth + 1)
         if kept is not _GONE:
             result[name] = kept
     return result
 
 
-def labelled(value: Any, label: str, state: State, inherited: Rule | None, receipt: Receipt, path: str) -> Any:
-    """Return a value that has a credential's name beside it: without what is one, where a rule would keep it."""
+def mask_if_kept(
+    value: Any, label: str, state: State, inherited: CompiledRule | None, receipt: Receipt, path: str
+) -> Any:
+    """Return a value with a credential's name beside it: if a rule would keep it, its credentials become markers."""
     rule = best_rule(state) or inherited
-    return without_labelled(value, receipt, path, label) if rule is not None and rule.keeps else value
+    return mask_labelled(value, receipt, path, label) if rule is not None and rule.keeps else value
 
 
-def _apply(value: Any, walk: _Walk, rule: Rule | None, action: Action, path: str) -> Any:
+def _apply(value: Any, walk: _Walk, rule: CompiledRule | None, action: Action, path: str) -> Any:
     """Apply one action to a whole value."""
     if is_marker(value) or is_digest(value):
         return value
@@ -164,7 +168,7 @@ def _apply(value: Any, walk: _Walk, rule: Rule | None, action: Action, path: str
     data_class = rule.data_class if rule else "undeclared"
     if action in ("keep", "truncate"):
         limit = rule.max_chars if rule and action == "truncate" else None
-        return _keep(without_labelled(value, walk.receipt, path), walk, note, limit, path, 0)
+        return _keep(mask_labelled(value, walk.receipt, path), walk, note, limit, path, 0)
     walk.receipt.add(path, note, action)
     if walk.taint is not None:
         remember(walk.taint, value, data_class, path.rpartition("/")[2])
@@ -196,7 +200,7 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = str(key)
             if name not in walk.rules.known_keys and credential_in_key(name):
-                walk.receipt.add(path, "floor", "floor")
+                walk.receipt.add(path, "floor", "floor")  # a word of the format: see `redact_text`
                 name = marker("key", index=len(kept) + 1)
             kept[name] = _keep(item, walk, note, limit, f"{path}/{escape(name)}", depth + 1)
         return kept

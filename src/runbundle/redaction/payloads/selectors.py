@@ -1,6 +1,6 @@
-"""Selectors compiled to one trie, walked once beside the value.
+"""Selectors, compiled to one trie that is walked beside the value.
 
-A rule holds for the node it names and all below it, until another rule names a node further down. Among rules that
+A rule holds for the node it names and for everything below, until another rule names a node further down. Of rules that
 name the same node, the one with more literal steps wins, then the one with more `*`, then the stricter.
 """
 
@@ -11,8 +11,8 @@ from typing import NamedTuple
 from runbundle.format.contract import STRICTNESS, Action, FieldRule
 
 
-class Rule(NamedTuple):
-    """A rule of a contract, compiled: what it does, and what the receipt calls it."""
+class CompiledRule(NamedTuple):
+    """A compiled rule of a contract."""
 
     action: Action
     data_class: str
@@ -23,11 +23,11 @@ class Rule(NamedTuple):
     max_chars: int | None
     keep_last: int
     keeps: bool
-    """Whether it keeps the value, or the beginning of it."""
+    """Whether the rule keeps the value or the beginning of it."""
 
 
 class Node:
-    """One step of the trie. Built once per contract and never changed afterwards."""
+    """One step of the trie. It is built once for a contract and never changed afterwards."""
 
     __slots__ = ("children", "deep", "loops", "rank", "rule", "star")
 
@@ -37,13 +37,13 @@ class Node:
         self.star: Node | None = None
         self.deep: Node | None = None
         self.loops = loops
-        """Whether any further step stays here: this is a `**`."""
-        self.rule: Rule | None = None
+        """Whether any further step stays at this node: it is a `**`."""
+        self.rule: CompiledRule | None = None
         self.rank: tuple[int, int, int] = (0, 0, 0)
 
 
 State = tuple[Node, ...]
-"""Where a walk stands: the trie nodes that the path so far has reached."""
+"""A position of the walk: the trie nodes that the path so far has reached."""
 
 
 def compile_rules(rules: Iterable[FieldRule], tool: str = "") -> State:
@@ -68,9 +68,9 @@ def compile_rules(rules: Iterable[FieldRule], tool: str = "") -> State:
     return _reach([root])
 
 
-def _compiled(rule: FieldRule, tool: str) -> Rule:
+def _compiled(rule: FieldRule, tool: str) -> CompiledRule:
     action = rule.effective_action
-    return Rule(
+    return CompiledRule(
         action,
         rule.data_class,
         rule.selector,
@@ -84,7 +84,7 @@ def _compiled(rule: FieldRule, tool: str) -> Rule:
 
 @lru_cache(maxsize=4096)
 def rule_name(tool: str, selector: str | None) -> str:
-    """Return what receipts call a rule of a tool's contract; without a selector: that none names the value."""
+    """Return the name of a tool's rule in receipts; without a selector, the name for values that no rule names."""
     if selector is None:
         return f"contract:{tool}:undeclared"
     safe = "".join(c if (c.isalnum() and c.isascii()) or c in "_.*/-" else "_" for c in selector)
@@ -112,8 +112,8 @@ def advance_anywhere(state: State) -> State:
     return _reach(reached)
 
 
-def best_rule(state: State) -> Rule | None:
-    """Return the rule that decides at this node, or None if none names it."""
+def best_rule(state: State) -> CompiledRule | None:
+    """Return the rule that decides at this node, or None if no rule names it."""
     best: Node | None = None
     for node in state:
         if node.rule is not None and (best is None or node.rank > best.rank):
@@ -121,16 +121,16 @@ def best_rule(state: State) -> Rule | None:
     return best.rule if best else None
 
 
-def leads_on(state: State, *, withheld: bool) -> bool:
-    """Tell whether a rule could still name something below that is worth walking down for.
+def may_decide_below(state: State, *, withheld: bool) -> bool:
+    """Tell whether a rule may name a node below this one, so that the walk has to go on.
 
-    Below a value that is withheld, only a rule that goes through this node on purpose can say otherwise; a `**` that
-    started further up cannot.
+    Below a withheld value only a rule whose path goes through this node counts; a `**` that started further up does
+    not.
     """
     return any((node.children or node.star or node.deep) and not (withheld and node.loops) for node in state)
 
 
-def names(state: State, step: str) -> bool:
+def names_key(state: State, step: str) -> bool:
     """Tell whether a rule names the key `step` literally."""
     return any(step in node.children for node in state)
 
@@ -147,17 +147,17 @@ def _reach(nodes: list[Node]) -> State:
     return tuple(found)
 
 
-def deciding_rule(state: State, path: tuple[str, ...]) -> Rule | None:
+def deciding_rule(state: State, path: tuple[str, ...]) -> CompiledRule | None:
     """Return the rule that decides at `path` below the root `state`; `*` in it stands for any one step."""
-    rule: Rule | None = None
+    rule: CompiledRule | None = None
     for step in path:
         rule = best_rule(state) or rule
-        if not leads_on(state, withheld=withholds(rule)):
+        if not may_decide_below(state, withheld=withholds(rule)):
             return rule
         state = advance(state, step)
     return best_rule(state) or rule
 
 
-def withholds(rule: Rule | None) -> bool:
-    """Tell whether a rule keeps nothing of the value that it names."""
+def withholds(rule: CompiledRule | None) -> bool:
+    """Tell whether a rule keeps nothing of the value it names. False for no rule."""
     return rule is not None and not rule.keeps

@@ -1,7 +1,7 @@
-"""Large JSON values made small: small fields stay, the largest parts become markers with their size.
+"""Large JSON values made small: small fields stay, and the largest parts become markers with their size.
 
-Of the children of each mapping and list the smallest are kept first. What is larger than its share of the room that
-is left is opened in its turn, or replaced where it is a single text or has too little room for its parts.
+The smallest children of each mapping and list are kept first. A child that is larger than its share of the remaining
+room is opened in its turn, or replaced by a marker if it is one text or has too little room for its parts.
 """
 
 from typing import Any, cast
@@ -16,7 +16,7 @@ _PUNCTUATION_BYTES = 2
 
 
 def shrink(value: Any, limit_bytes: int) -> Any:
-    """Return `value`, or as much of it as `limit_bytes` of JSON hold; a marker if that is nothing.
+    """Return `value`, or as much of it as fits into `limit_bytes` of JSON, or a marker if nothing fits.
 
     `value` is made of exact dicts with text keys, lists, text without lone surrogates, numbers, booleans and None. It
     is not modified. Depth costs no stack.

@@ -1,11 +1,11 @@
-"""What a contract withheld in one place, it withholds wherever else the run repeats it.
+"""Taint: a value that a contract withheld in one place is withheld wherever else the run repeats it.
 
-An agent passes values on: what a tool was given as `/email` stands in the answer of the next one as text. A table for
-each run remembers what contracts withheld; views of later payloads, results and messages are searched for it, whatever
-the case of letters: texts of 8 characters and more that are no single word, numbers of 6 digits and more as a whole,
-and of names the words of 4 letters and more as whole words. A name is what a key calls so (`name`, `surname`,
-`author`, …), or personal data of two to four capitalised words. The table is bounded, what it forgets is counted in
-the receipt, and it knows only what came before: a span that has been recorded is not recorded again.
+An agent passes values on: an `/email` that a tool was given stands in the answer of the next tool as text. A table for
+each run remembers the values that contracts withheld. Views of later payloads and texts of errors are searched for
+them, whatever the case of letters: texts of 8 characters and more that are no single word, numbers of 6 digits and more
+as a whole, and the words of names, of 4 letters and more, as whole words. A name is a value under a key such as `name`,
+`surname` or `author`, or personal data of two to four capitalised words. The table is bounded, and the receipt counts
+the values it forgets. It knows only earlier values: a span that was recorded is not changed later.
 """
 
 import os
@@ -21,9 +21,9 @@ from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_m
 from runbundle.redaction.receipt import Receipt
 
 RUNS = 256
-"""Runs that are remembered; of more at a time the one that was silent longest is forgotten."""
+"""Runs that are remembered. One more, and the run that was silent longest is forgotten."""
 VALUES = 512
-"""Texts that are remembered of one run; further ones are not."""
+"""Values that are remembered of one run. Further ones are counted and not remembered."""
 MIN_CHARS, MAX_CHARS = 8, 512
 MIN_DIGITS = 6
 _SMALLEST = 10 ** (MIN_DIGITS - 1)
@@ -42,8 +42,8 @@ _NAME_KEY = re.compile(
 )
 
 
-class Table:
-    """What was withheld in one run, each with the class it was withheld for."""
+class TaintTable:
+    """The values withheld in one run, each with the data class it was withheld for."""
 
     __slots__ = ("_longest_first", "_words", "classes", "forgotten", "numbers", "words")
 
@@ -55,22 +55,24 @@ class Table:
         self.words: dict[str, str] = {}
         """By word of a name, in lower case."""
         self.forgotten = forgotten
-        """How many values were not remembered, and no receipt counts yet."""
+        """How many values were not remembered and are not yet counted in a receipt."""
         self._longest_first: list[tuple[str, str]] = []
         self._words: tuple[int, re.Pattern[str]] | None = None
 
     def __len__(self) -> int:
         return len(self.classes) + len(self.numbers) + len(self.words)
 
-    def texts(self) -> list[tuple[str, str]]:
+    def texts_longest_first(self) -> list[tuple[str, str]]:
         """Return the texts in lower case with their classes, longest first."""
         if len(self._longest_first) != len(self.classes):
             lower = {text.lower(): data_class for text, data_class in self.classes.copy().items()}
             self._longest_first = sorted(lower.items(), key=lambda pair: len(pair[0]), reverse=True)
         return self._longest_first
 
-    def whole(self) -> "re.Pattern[str] | None":
-        """Return a pattern for the numbers and the words, none of them within a longer one."""
+    def word_pattern(self) -> "re.Pattern[str] | None":
+        """Return a pattern that matches the numbers and words, none of them within a longer one; None if there are
+        none.
+        """
         count = len(self.numbers) + len(self.words)
         if not count:
             return None
@@ -81,38 +83,38 @@ class Table:
         return self._words[1]
 
 
-class Taint:
+class TaintTables:
     """The tables of all runs. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()  # a span may end where garbage is collected, in here too
         _taints.add(self)
-        self._tables: OrderedDict[tuple[str, str], Table] = OrderedDict()
+        self._tables: OrderedDict[tuple[str, str], TaintTable] = OrderedDict()
         self._left: OrderedDict[tuple[str, str], int] = OrderedDict()
 
-    def table(self, tenant_id: str, run_id: str) -> Table:
-        """Return the table of a run; outside of runs each call has a table of its own."""
+    def table(self, tenant_id: str, run_id: str) -> TaintTable:
+        """Return the table of a run. Without a run id each call returns a new table."""
         if not run_id:
-            return Table()
+            return TaintTable()
         key = (tenant_id, run_id)
         with self._lock:
             table = self._tables.get(key)
             if table is None:
-                table = self._tables[key] = Table(self._left.pop(key, 0))
+                table = self._tables[key] = TaintTable(self._left.pop(key, 0))
                 if len(self._tables) > RUNS:
                     self._forget(*self._tables.popitem(last=False))
             else:
                 self._tables.move_to_end(key)
             return table
 
-    def _forget(self, key: tuple[str, str], table: Table) -> None:
+    def _forget(self, key: tuple[str, str], table: TaintTable) -> None:
         if len(table) + table.forgotten:
             self._left[key] = len(table) + table.forgotten
             if len(self._left) > _LEFT:
                 self._left.popitem(last=False)
 
 
-_taints: "weakref.WeakSet[Taint]" = weakref.WeakSet()
+_taints: "weakref.WeakSet[TaintTables]" = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
@@ -123,8 +125,8 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
-def remember(table: Table, value: Any, data_class: str, key: str = "") -> None:
-    """Note what is in a value that was withheld under `key`: what is long enough, no mere word, or of a name."""
+def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> None:
+    """Add the parts of a value that was withheld under `key` to the table: long texts, long numbers, words of names."""
     known = table.classes
     pending: list[Any] = [value]
     seen, opened = set[str](), set[int]()
@@ -164,7 +166,7 @@ def _is_name_key(key: str) -> bool:
     return len(key) <= 64 and _NAME_KEY.search(key) is not None
 
 
-def _remember_name(table: Table, value: Any, data_class: str) -> None:
+def _remember_name(table: TaintTable, value: Any, data_class: str) -> None:
     texts = cast("list[Any]", value)[:VALUES] if isinstance(value, list | tuple) else [value]
     for text in texts:
         if text.__class__ is str and len(text) <= _NAME_CHARS and not any(map(str.isdigit, text)):
@@ -172,12 +174,12 @@ def _remember_name(table: Table, value: Any, data_class: str) -> None:
                 _add(table, table.words, word.lower(), data_class)
 
 
-def _add_number(table: Table, digits: str, data_class: str) -> None:
+def _add_number(table: TaintTable, digits: str, data_class: str) -> None:
     if len(set(digits)) > 2:
         _add(table, table.numbers, digits, data_class)
 
 
-def _add(table: Table, into: dict[str, str], text: str, data_class: str) -> None:
+def _add(table: TaintTable, into: dict[str, str], text: str, data_class: str) -> None:
     if text in into:
         return
     if len(table) < VALUES:
@@ -186,10 +188,11 @@ def _add(table: Table, into: dict[str, str], text: str, data_class: str) -> None
         table.forgotten += 1
 
 
-def scrub(value: Any, table: Table, receipt: Receipt, path: str) -> Any:
-    """Return a view without what the table holds, longest first; each text that had any is noted once.
+def scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
+    """Return a view with markers in the place of the table's values, longest first. Each text that had any is noted
+    once.
 
-    What the table has forgotten since the last receipt is counted in this one.
+    The receipt also counts the values that the table has forgotten since the last receipt.
     """
     if table.forgotten:
         receipt.count_more("taint:forgotten", "drop", table.forgotten)
@@ -197,7 +200,7 @@ def scrub(value: Any, table: Table, receipt: Receipt, path: str) -> Any:
     return _scrub(value, table, receipt, path) if len(table) else value
 
 
-def _scrub(value: Any, table: Table, receipt: Receipt, path: str) -> Any:
+def _scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
     if isinstance(value, str):
         clean = _scrub_text(value, table)
         if clean != value:
@@ -214,10 +217,10 @@ def _scrub(value: Any, table: Table, receipt: Receipt, path: str) -> Any:
     return value
 
 
-def _scrub_text(text: str, table: Table) -> str:
+def _scrub_text(text: str, table: TaintTable) -> str:
     lower = text.lower()
     if len(lower) == len(text):
-        for known, data_class in table.texts():
+        for known, data_class in table.texts_longest_first():
             at = lower.find(known)
             while at >= 0:
                 mask = marker(data_class)
@@ -226,7 +229,7 @@ def _scrub_text(text: str, table: Table) -> str:
     else:  # letters whose lower case is longer: places do not agree
         for known, data_class in table.classes.copy().items():
             text = text.replace(known, marker(data_class))
-    pattern = table.whole()
+    pattern = table.word_pattern()
     if pattern is None or is_marker(text):
         return text
     shown = blanked(text, "\0")

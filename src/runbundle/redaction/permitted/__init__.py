@@ -1,1 +1,1 @@
-"""What may be kept: names, ids, values of declared shape, and text on its way past the detectors."""
+"""Tests of values that may be kept: names, ids, values of declared shape, and text that passes the detectors."""

@@ -1,4 +1,4 @@
-"""Names of an application's own that may be kept: written out, or with `*` for anything."""
+"""An application's own names that may be kept: written out, or as patterns with `*` for anything."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,10 +12,10 @@ from runbundle.signals.keys import SPAN_KEYS
 _NAMED = frozenset({"name", "id", "number"})
 
 
-def matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
-    """Return what tells whether a text matches one of the patterns that have a `*`; None if no pattern has one.
+def glob_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
+    """Return a function that tells whether a text matches a pattern with a `*`; None if no pattern has one.
 
-    Judgements are remembered.
+    The function remembers 4,096 judgements.
     """
     globs = [re.escape(pattern).replace(r"\*", ".*") for pattern in sorted(patterns) if "*" in pattern]
     if not globs:
@@ -30,24 +30,24 @@ def matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
 
 
 def key_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
-    """Return what tells whether a key is matched; of a pattern with a `*` no key that names a credential is."""
-    matches = matcher(patterns)
+    """Return a function that tells whether a key matches a pattern, reads like a name, and names no credential."""
+    matches = glob_matcher(patterns)
     if matches is None:
         return None
     return lambda key: matches(key) and is_name(key) and credential_key(key) != "strong"
 
 
 def name_matcher(patterns: Iterable[str]) -> Callable[[str], bool] | None:
-    """Return what tells whether a name is matched; by a pattern with a `*` only one that reads like a name is."""
-    matches = matcher(patterns)
+    """Return a function that tells whether a name matches a pattern, and reads like a name."""
+    matches = glob_matcher(patterns)
     return None if matches is None else lambda name: matches(name) and is_name(name)
 
 
 def checked_keys(patterns: Iterable[str]) -> frozenset[str]:
-    """Return the keys and patterns of keys that may be kept.
+    """Return the given safe keys and patterns.
 
-    Raises `ConfigError` for one that can never match, or that would have no effect: a known key of content is redacted
-    by its kind, whatever is said of it.
+    Raises `ConfigError` for one that can never match, and for a known key of content, which is redacted by its kind
+    whatever is said of it.
     """
     found = _checked(patterns, "safe_keys")
     for pattern in found:
@@ -61,7 +61,7 @@ def checked_keys(patterns: Iterable[str]) -> frozenset[str]:
 
 
 def checked_names(patterns: Iterable[str]) -> frozenset[str]:
-    """Return the names and patterns of names that may be kept. Raises `ConfigError` for one that can never match."""
+    """Return the given safe names and patterns. Raises `ConfigError` for one that can never match."""
     return _checked(patterns, "safe_names")
 
 
@@ -70,15 +70,17 @@ def _checked(patterns: Iterable[str], option: str) -> frozenset[str]:
     for pattern in found:
         if not isinstance(pattern, str) or not pattern.strip():  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConfigError(
-                f"{option}: {pattern!r} can never match: it is no name", hint="give texts such as 'app.*'"
+                f"{option}: {pattern!r} can never match: it is no text, or blank", hint="give texts such as 'app.*'"
             )
         if "*" in pattern:
             rest = pattern.replace("*", "")
             if not rest.strip("./: "):
-                raise ConfigError(f"{option}: {pattern!r} names everything", hint="begin it with a name, as in 'app.*'")
+                raise ConfigError(
+                    f"{option}: {pattern!r} names everything", hint="begin it with a name of your own, as in 'app.*'"
+                )
             if not is_name(rest) or credential_key(rest) == "strong":
                 raise ConfigError(
-                    f"{option}: {pattern!r} can never match: what a pattern keeps is a name without a credential",
-                    hint="a pattern has letters, digits and ._-/:, and a '*' for anything",
+                    f"{option}: {pattern!r} can never match: it keeps only names, and none of a credential",
+                    hint="use letters, digits and ._-/:, and '*' for anything",
                 )
     return found

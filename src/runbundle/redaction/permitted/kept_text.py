@@ -1,8 +1,8 @@
-"""Text that a contract or a configuration lets through, on its last way past the detectors."""
+"""The last check of text that a contract or a configuration keeps: detectors, then formats of credentials."""
 
 from functools import lru_cache
 
-from runbundle.redaction.detectors.detector import Found, default_detector, masked
+from runbundle.redaction.detectors.detector import CredentialSpan, default_detector, masked
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.detectors.known_values import MIN_CHARS
 from runbundle.redaction.permitted.safe_text import has_credential
@@ -14,12 +14,12 @@ _SHORT_CHARS = 256  # short texts repeat: a query, a city, a status
 
 @lru_cache(maxsize=8192)
 def credential_in_key(key: str) -> bool:
-    """Tell whether a key that would be kept is or holds a credential itself."""
+    """Tell whether a key that would be kept is a credential or holds one."""
     return has_credential(key) or bool(default_detector().find(key))
 
 
 @lru_cache(maxsize=4096)
-def _found_in_short(text: str) -> list[Found]:
+def _found_in_short(text: str) -> list[CredentialSpan]:
     return default_detector().find(text)
 
 
@@ -32,17 +32,17 @@ def is_known_number(value: float) -> bool:
     return abs(value) >= _SHORTEST_KNOWN and bool(KNOWN.find(str(value)))
 
 
-def rule_of(text: str) -> str:
-    """Return the format or the rule by which a text that is withheld would be known by itself; "" if by none."""
+def rule_matching_whole(text: str) -> str:
+    """Return the detector rule that matches a text as a whole, or ""."""
     found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)
     return found[0].rule if len(found) == 1 and found[0].end - found[0].start == len(text) else ""
 
 
 def redact_text(text: str, receipt: Receipt, path: str) -> str:
-    """Return `text` with its credentials masked, noted by rule. Neither contract nor option switches this off.
+    """Return `text` with its credentials masked, each noted by rule. No contract and no option switches this off.
 
-    Where the detectors are done and the floor still objects, the whole text goes. Lone surrogates, which cannot be
-    written as UTF-8, become `?`.
+    If a credential's format is still there after the detectors, the whole text is masked. Lone surrogates, which UTF-8
+    cannot hold, become `?`.
     """
     text = text.encode("utf-8", "replace").decode()
     found = _found_in_short(text) if len(text) <= _SHORT_CHARS else default_detector().find(text)
@@ -50,5 +50,6 @@ def redact_text(text: str, receipt: Receipt, path: str) -> str:
         receipt.add(path, f"detector:{span.rule}", "mask")
     text = masked(text, found)
     if has_credential(text):
+        # `floor` is a word of the format: bundles that were sealed earlier hold it.
         return withhold(receipt, path, "floor", "credential", action="floor")
     return text

@@ -1,7 +1,7 @@
-"""Credentials by what stands beside them in structure: under a key, in a pair of name and value, after a header's name.
+"""Credentials that are known by a label in the structure: a key, a name in a pair of name and value, a header's name.
 
-Text has rules for the same (`detectors.generic`); both go by the table of `credential_words`. JSON in text is opened,
-as often as `DECODING_DEPTH` says.
+Text has rules for the same (`detectors.context_rules`); both use the table in `credential_words`. JSON in text is
+opened up to `DECODING_DEPTH` times.
 """
 
 import re
@@ -14,7 +14,7 @@ import orjson
 from runbundle.redaction.detectors.credential_words import credential_key, holds_below, is_credential
 from runbundle.redaction.detectors.detector import DECODING_DEPTH
 from runbundle.redaction.markers import is_marker
-from runbundle.redaction.permitted.kept_text import rule_of
+from runbundle.redaction.permitted.kept_text import rule_matching_whole
 from runbundle.redaction.receipt import Receipt, withhold
 
 _NAMES = frozenset({
@@ -33,19 +33,19 @@ _MOST_FIELDS = 32
 """An object with more is no pair of a name and a value."""
 
 MAX_DEPTH = 64
-"""What is nested more deeply is not kept by anybody."""
+"""Values nested deeper are not searched here; no caller keeps them."""
 
 _OPENING = frozenset('{["')
 
 Labels = Mapping[Any, str]
-"""By key or index of a container: the name that says that what is there is a credential."""
+"""By key or index of a container: the name that calls the value there a credential."""
 
 _NONE: Labels = {}
 _GONE = object()
 
 
 def labels_of_map(value: Mapping[Any, Any]) -> Labels:
-    """Return which fields of an object are credentials: by their keys, or as the value beside a name."""
+    """Return the fields of an object that are credentials: by their keys, or as the value beside a name."""
     found: dict[Any, str] | None = None
     named = ""
     for key, item in value.items():
@@ -65,7 +65,9 @@ def labels_of_map(value: Mapping[Any, Any]) -> Labels:
 
 
 def labels_of_list(items: Sequence[Any]) -> Labels:
-    """Return which items of a list are credentials: the second of a pair, or what follows a header or an option."""
+    """Return the items of a list that are credentials: the second of a pair, or an item after an option such as
+    `--token`.
+    """
     if len(items) < 2:
         return _NONE
     first = items[0]
@@ -91,12 +93,12 @@ def _is_field(item: Any) -> bool:
     return item.__class__ is str and (item.lower() in _FIELDS or (item.isalpha() and bool(credential_key(item))))
 
 
-def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", depth: int = 0, opened: int = 0) -> Any:
-    """Return a value that is about to be kept with a marker for each credential in it that has a name beside it.
+def mask_labelled(value: Any, receipt: Receipt, path: str, label: str = "", depth: int = 0, opened: int = 0) -> Any:
+    """Return a value that is about to be kept, with a marker in the place of each credential that has a name beside it.
 
-    `label` is the name beside the value itself. What stays is the structure, and whether something was set. A text that
-    is JSON still when it was opened `DECODING_DEPTH` times goes whole. The value is not modified, and returned as it is
-    if nothing is found.
+    `label` is the name beside the value itself. Structure stays, and so does the fact that something was set. Text that
+    is still JSON after it was opened `DECODING_DEPTH` times is masked whole. The value is not modified, and is itself
+    returned if nothing is found.
     """
     kind = value.__class__
     if kind is str:
@@ -112,7 +114,7 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
             named = label or labels.get(key, "")
             if not named and _is_plain(item):
                 continue
-            inner = without_labelled(item, receipt, f"{path}/{escape(key)}", named, depth + 1, opened)
+            inner = mask_labelled(item, receipt, f"{path}/{escape(key)}", named, depth + 1, opened)
             if inner is not item:
                 made = dict(fields) if made is None else made
                 made[key] = inner
@@ -127,7 +129,7 @@ def without_labelled(value: Any, receipt: Receipt, path: str, label: str = "", d
             named = label or labels.get(index, "")
             if not named and _is_plain(item):
                 continue
-            inner = without_labelled(item, receipt, f"{path}/{index}", named, depth + 1, opened)
+            inner = mask_labelled(item, receipt, f"{path}/{index}", named, depth + 1, opened)
             if inner is not item:
                 changed = list(items) if changed is None else changed
                 changed[index] = inner
@@ -149,12 +151,12 @@ def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opene
     inner = _opened(value) if _may_open(value) else _GONE
     # What is JSON is judged by what is in it, unless the label leaves no doubt.
     if label and (inner is _GONE or credential_key(label) == "strong") and is_credential(label, value):
-        return withhold(receipt, path, f"detector:{rule_of(value) or 'credential-key'}", "credential")
+        return withhold(receipt, path, f"detector:{rule_matching_whole(value) or 'credential-key'}", "credential")
     if inner is _GONE:
         return value
     if opened >= DECODING_DEPTH:
         return withhold(receipt, path, "detector:encoded-too-deep", "credential")
-    made = without_labelled(inner, receipt, path, label, depth + 1, opened + 1)
+    made = mask_labelled(inner, receipt, path, label, depth + 1, opened + 1)
     return value if made is inner else orjson.dumps(made).decode()
 
 
@@ -171,7 +173,7 @@ def _opened(text: str) -> Any:
 
 
 def escape(step: Any) -> str:
-    """Return a key as a step of a path in a receipt."""
+    """Return a key as a step of a path in a receipt: at most 64 plain characters."""
     return _escaped(step if step.__class__ is str else str(step))
 
 

@@ -1,7 +1,7 @@
-"""What may be kept as a name: how long it may be, and what no name has in it. The one place that says so.
+"""The limits of a name: its length, its blanks, and patterns that no name contains. They stand here and nowhere else.
 
 A name is what a developer called something: an agent, a tool, a model, a step, an event, a label, a type. It is short,
-has few blanks, and names no person. Anything else under a key for names becomes a digest with a size.
+has few blanks, and names no person. Any other value under a key for names becomes a digest with a size.
 """
 
 import re
@@ -9,15 +9,15 @@ import re
 from runbundle.signals import own, semconv
 
 CHARS = 64
-"""The longest name."""
+"""The most characters of a name."""
 BLANKS = 3
-"""The most blanks in one."""
+"""The most blanks in a name."""
 LONGER: dict[str, int] = {
     **dict.fromkeys((semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL, "model_name", "http.route"), 256),
     **dict.fromkeys((semconv.TOOL_NAME, own.POLICY_TOOL), 128),
     **dict.fromkeys((own.LANE, own.EFFECT), 200),
 }
-"""Keys whose names may be longer: models and routes, tools, lanes and effects."""
+"""Keys whose names may be longer: models, routes, tools, lanes and effects."""
 LONGEST = max(LONGER.values())
 
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
@@ -48,9 +48,10 @@ def longest_name(key: str) -> int:
 
 
 def names_a_person(text: str) -> bool:
-    """Tell whether an e-mail address, a card, a bank account, a national or a telephone number stands in `text`.
+    """Tell whether a text holds an e-mail address, or the number of a card, a bank account, a person or a telephone, or
+    user information before a host.
 
-    Also user information before a host. For short texts: it is no search for such things in content.
+    For short texts only: it is no search for such data in content.
     """
     if "@" in text and (_MAIL.search(text) is not None or _USER_INFO.search(text) is not None):
         return True

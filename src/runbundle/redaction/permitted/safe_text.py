@@ -1,9 +1,8 @@
-"""Text that may be kept as a name or an id: what fails here no key, contract or option lets through.
+"""Text that may be kept as a name or an id. No key, contract or option lets a text through that fails here.
 
-Two tests on text that is about to be kept. `safe_name` is for values that should be short names (a model, a tool, a
-host): it allows a closed alphabet and refuses anything that looks drawn at random. `has_credential` looks for the
-public formats of credentials in kept free text. Both are a net under the contracts and know no context: a password
-that reads like a word passes them.
+Two tests. `safe_name` is for values that should be short names (a model, a tool, a host): it allows a closed alphabet
+and refuses text that looks drawn at random. `has_credential` searches kept free text for the public formats of
+credentials. Both are a net under the contracts and know no context: a password that reads like a word passes them.
 """
 
 import re
@@ -13,7 +12,7 @@ from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
-from runbundle.redaction.detectors.credential_words import FLOOR_WORDS, credential_key, names_another
+from runbundle.redaction.detectors.credential_words import NEVER_KEPT_WORDS, credential_key, names_another
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import blanked
 from runbundle.redaction.permitted.names import names_a_person
@@ -41,7 +40,7 @@ _FORMATS = (
     r"|hf_[A-Za-z0-9]{20,}|npm_[A-Za-z0-9]{20,}|pypi-[A-Za-z0-9_-]{20,}|SG\.[A-Za-z0-9_-]{16,}\."
     r"|(?i:bearer|basic)[ +][A-Za-z0-9._~+/=-]{12,}"
     r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
-    rf"|(?i:{'|'.join(FLOOR_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
+    rf"|(?i:{'|'.join(NEVER_KEPT_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
 )
 _CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
@@ -50,12 +49,12 @@ _SHORT = 64
 
 
 def has_credential(text: str) -> bool:
-    """Tell whether `text` contains something in the public format of a credential. Linear in its length."""
+    """Tell whether `text` holds a known secret or text in the public format of a credential. Linear in its length."""
     return _short_has_credential(text) if len(text) <= _CACHED_CHARS else _has_credential(text)
 
 
 def has_credential_format(text: str) -> bool:
-    """Tell the same by the formats alone, whatever this process knows: for bundles that others made."""
+    """Tell whether `text` holds text in the public format of a credential, whatever secrets this process knows."""
     return _CREDENTIAL.search(text) is not None and _CREDENTIAL.search(blanked(text, '"')) is not None
 
 
@@ -79,7 +78,7 @@ def _short_has_credential(text: str) -> bool:
 
 @lru_cache(maxsize=_CACHE)
 def safe_name(text: str) -> bool:
-    """Tell whether `text` may be kept where a short, low-cardinality name belongs."""
+    """Tell whether `text` may be kept where a short name of few possible values belongs."""
     if _NAME.fullmatch(text) is None or has_credential(text) or names_a_person(text) or _says_a_credential(text):
         return False
     return not any(_drawn_at_random(token.group()) for token in _RUN.finditer(text))
@@ -87,7 +86,7 @@ def safe_name(text: str) -> bool:
 
 @lru_cache(maxsize=_CACHE)
 def safe_identifier(text: str) -> bool:
-    """Tell whether `text` may be kept where an id belongs; ids are random, so only shape and formats are judged."""
+    """Tell whether `text` may be kept where an id belongs. Ids are random, so only alphabet and formats are tested."""
     return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
 
 

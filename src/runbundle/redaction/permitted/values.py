@@ -1,4 +1,4 @@
-"""Whether a value has the shape that its key promises."""
+"""Tests whether a value has the shape that its key promises."""
 
 import re
 from functools import lru_cache
@@ -24,7 +24,7 @@ _SPAWNED = re.compile(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
 
 
 def is_name(text: str, key: str = "") -> bool:
-    """Tell whether `text` may be kept as a name under `key`; without one, as any name."""
+    """Tell whether `text` may be kept as a name under `key`, or under any key without one."""
     return len(text) <= longest_name(key) and text.count(" ") <= BLANKS and safe_name(text)
 
 
@@ -34,7 +34,7 @@ def is_flag(value: Any) -> bool:
 
 
 def allowed(kind: Kind, key: str, value: Any) -> bool:
-    """Tell whether a value has the shape that its key promises."""
+    """Tell whether a value has the shape that `kind`, the kind of its key, promises."""
     if value.__class__ is str:
         if kind == "name":
             # As `is_name`: an agent that calls itself ends spans on the last frames of the stack.
@@ -57,7 +57,7 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
 
 
 def own_value(key: str, value: str) -> bool:
-    """Check the values that only a redactor or `configure()` writes."""
+    """Tell whether a text has the exact form of a value that only a redactor or `configure()` writes under `key`."""
     if key == own.RECEIPT:
         return parse_receipt(value) is not None
     if key == own.EFFECT:
@@ -104,12 +104,12 @@ def standard_event(name: str) -> bool:
 
 
 def schema_url(url: str) -> str:
-    """Return a schema's URL if it is one of OpenTelemetry's, else nothing."""
+    """Return a schema's URL if it is one of OpenTelemetry's, else ""."""
     return url if url.startswith("https://opentelemetry.io/schemas/") and len(url) < 80 else ""
 
 
 def kept_trace_state(text: str) -> str:
-    """Keep only OpenTelemetry's own entry, which samplers need; vendors' entries are free text."""
+    """Return OpenTelemetry's own entry of a trace state, which samplers need, or "". Vendors' entries are free text."""
     for entry in text.split(","):
         key, _, value = entry.strip().partition("=")
         if key == "ot" and len(value) <= 128 and all(c in "0123456789abcdefghijklmnopqrstuvwxyz:;." for c in value):

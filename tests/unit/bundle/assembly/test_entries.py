@@ -5,7 +5,7 @@ import pytest
 from runbundle.bundle.assembly.entries import retrieval, rfc3339, tool_call
 from runbundle.bundle.assembly.timeline import span_from_entry
 from runbundle.format.evidence import Retrieval
-from runbundle.format.tool_calls import ToolCall
+from runbundle.format.tool_calls import CallEntry
 from tests.unit.bundle.assembly.spans import entry, span_id
 
 
@@ -21,7 +21,7 @@ def test_times_keep_every_nanosecond(ns: int, text: str) -> None:
 def test_a_tool_call_without_any_attribute_is_an_entry() -> None:
     """It fits its model; the span's id stands for the call's, and nothing is claimed of a contract."""
     made = tool_call(span_from_entry(entry(), ended=True), None)
-    call = ToolCall.model_validate(made)
+    call = CallEntry.model_validate(made)
     assert (call.call_id, call.tool, call.contract) == (span_id(1), "[REDACTED:name]", None)
     assert (call.side_effects, call.policy.decision, call.arguments) == ("unknown", "allowed", None)
 

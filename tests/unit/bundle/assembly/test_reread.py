@@ -20,7 +20,7 @@ from runbundle.bundle.assembly.timeline import event_line, span_from_entry, span
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import MalformedBundle
-from runbundle.format.tool_calls import ToolCall, ToolCalls
+from runbundle.format.tool_calls import CallEntry, ToolCalls
 from tests.unit.bundle.assembly.spans import TRACE, entry, span_id
 
 
@@ -51,7 +51,7 @@ def test_json_that_only_one_parser_accepts_is_malformed(tmp_path: Path) -> None:
     body = b'{"calls": [], "run_id": "r", "schema": "runbundle/tool_calls/v1", "more": NaN}'
     (tmp_path / "f").write_bytes(body)
     with (tmp_path / "f").open("rb") as file, pytest.raises(MalformedBundle):
-        list(Listing(file, "f", "calls", ToolCalls, ToolCall))
+        list(Listing(file, "f", "calls", ToolCalls, CallEntry))
 
 
 def test_a_span_is_read_back_from_its_events_as_a_journal_has_it() -> None:

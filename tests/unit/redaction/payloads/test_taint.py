@@ -67,14 +67,14 @@ def test_other_runs_are_not_searched() -> None:
 
 def test_words_and_short_values_do_not_taint() -> None:
     """They would be found in ordinary text, and parts of a marker in every marker."""
-    table = taint.Table()
+    table = taint.TaintTable()
     taint.remember(table, ["short", "production", "undeclared", "credential", "x" * 600, "aaaaaaaaaa"], "personal")
     assert table.classes == {}
 
 
 def test_the_tables_are_bounded() -> None:
     """So many values a run and so many runs; the run that was silent longest goes first."""
-    tables = taint.Taint()
+    tables = taint.TaintTables()
     taint.remember(tables.table("", "first"), [f"value-{n:05}" for n in range(2 * taint.VALUES)], "personal")
     assert len(tables.table("", "first").classes) == taint.VALUES
     for n in range(taint.RUNS):
@@ -85,7 +85,7 @@ def test_the_tables_are_bounded() -> None:
 
 def test_case_numbers_and_parts_of_a_name_are_known_again() -> None:
     """Words of a name as whole words, numbers as a whole, as text or not; nothing shorter and no part of a word."""
-    table = taint.Table()
+    table = taint.TaintTable()
     withheld = {"email": "Ada@Example.org", "customer_name": "Alice M. Johnson", "account": 48213377, "age": 42}
     taint.remember(table, withheld, "personal")
     view = {
@@ -103,7 +103,7 @@ def test_case_numbers_and_parts_of_a_name_are_known_again() -> None:
 
 def test_words_taint_only_where_they_are_a_persons() -> None:
     """Under a key for names, or personal data of capitalised words: not the words of other texts."""
-    table = taint.Table()
+    table = taint.TaintTable()
     taint.remember(table, {"note": "some Words here", "title": "Grand Central"}, "content")
     taint.remember(table, "Grace Hopper", "personal", "who_it_was")
     assert set(table.words) == {"grace", "hopper"}
@@ -112,7 +112,7 @@ def test_words_taint_only_where_they_are_a_persons() -> None:
 
 def test_what_is_forgotten_is_counted_in_the_next_receipt() -> None:
     """Values beyond the 512th of a run, and all those of a run that was silent longest; each once."""
-    tables = taint.Taint()
+    tables = taint.TaintTables()
     taint.remember(tables.table("", "first"), [f"value-{n:05}" for n in range(2 * taint.VALUES)], "personal")
     receipt = Receipt()
     taint.scrub("x", tables.table("", "first"), receipt, "r")
@@ -128,17 +128,32 @@ def test_a_value_that_contains_itself_ends() -> None:
     """Nothing that JSON holds does, but a caller may hand over anything."""
     loop: list[Any] = ["abcd-1234"]
     loop += [loop, loop]
-    table = taint.Table()
+    table = taint.TaintTable()
     taint.remember(table, loop, "personal")
     assert set(table.classes) == {"abcd-1234"}
 
 
 def test_the_longest_text_goes_first() -> None:
     """A value that begins with another leaves no tail; keys of a view are searched as well."""
-    table = taint.Table()
+    table = taint.TaintTable()
     taint.remember(table, ["abcd-1234", {"deep": ["abcd-1234-efgh"]}], "special")
     receipt = Receipt()
     assert taint.scrub({"abcd-1234-efgh": ["see abcd-1234-efgh", 5]}, table, receipt, "arguments") == {
         "[REDACTED:special]": ["see [REDACTED:special]", 5]
     }
     assert receipt.count() == 2
+
+
+def test_a_tables_texts_come_longest_first_and_its_words_match_whole() -> None:
+    """A text within another is masked as a part of it; a word within a longer word is none."""
+    table = taint.TaintTable()
+    assert table.word_pattern() is None
+    taint.remember(table, ["Mail to Ada", "Mail to Ada Lovelace"], "personal")
+    taint.remember(table, {"surname": "Lovelace", "account": 123456789}, "personal")
+    assert [text for text, _ in table.texts_longest_first()] == ["mail to ada lovelace", "mail to ada"]
+    pattern = table.word_pattern()
+    assert pattern is not None
+    assert [found[0] for found in pattern.finditer("lovelace, Lovelaces 123456789 1123456789")] == [
+        "lovelace",
+        "123456789",
+    ]

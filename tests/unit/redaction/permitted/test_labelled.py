@@ -108,7 +108,7 @@ def test_a_name_beside_a_value_counts_as_a_key(body: Any, expected: Any) -> None
 
 
 def test_a_rule_for_the_field_itself_lets_it_no_further_through() -> None:
-    """The floor is under every rule; and the receipt names the format where it is a known one."""
+    """No rule keeps a credential; the receipt names the format where it is a known one."""
     rules = [{"selector": "/token", "action": "keep"}, {"selector": "/a/*/value", "action": "keep"}]
     compiled = compile_payload_rules(parse_contract({"name": "t", "data": {"rules": rules}}), "input")
     receipt = Receipt()

@@ -1,4 +1,4 @@
-"""Other people's telemetry: what tells it from an agent's, and the secrets that are masked in it all the same."""
+"""Telemetry that is not an agent's: which keys tell the two apart, and how secrets in it are masked all the same."""
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -30,23 +30,23 @@ _MAX_DEPTH = 64
 
 
 @lru_cache(maxsize=8192)
-def of_agents(key: str) -> bool:
-    """Tell whether an attribute key is one that only an agent's telemetry has."""
+def is_agent_key(key: str) -> bool:
+    """Tell whether only an agent's telemetry has this attribute key."""
     return key.startswith(_FAMILIES) or (SPAN_KEYS.get(key) in _CONTENT and key not in _OF_THE_WEB)
 
 
-def any_of_agents(keys: Iterable[Any]) -> bool:
-    """Tell whether any of some keys is one that only an agent's telemetry has."""
-    return any(of_agents(key) for key in keys if key.__class__ is str)
+def has_agent_key(keys: Iterable[Any]) -> bool:
+    """Tell whether any of the keys is one that only an agent's telemetry has."""
+    return any(is_agent_key(key) for key in keys if key.__class__ is str)
 
 
 def mask_text(text: str) -> str:
-    """Return a text of somebody else's with known secrets and credentials masked, else as it is."""
+    """Return a text with known secrets and detected credentials masked; any other text is returned unchanged."""
     return redact_text(text, Receipt(), "")
 
 
 def mask_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return attributes with known secrets and credentials masked; the same object where there are none."""
+    """Return attributes with known secrets and credentials masked; the same object if there are none."""
     masked: dict[str, Any] | None = None
     for number, (key, value) in enumerate(attributes.items(), 1):
         shown_key = key if not credential_in_key(key) else marker("key", index=number)
@@ -60,7 +60,7 @@ def mask_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def mask_value(value: Any) -> Any:
-    """Return the body of a log record of somebody else's, with known secrets and credentials masked."""
+    """Return the body of a log record with known secrets and credentials masked."""
     return _value(value, 0)
 
 

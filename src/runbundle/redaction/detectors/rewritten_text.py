@@ -1,14 +1,14 @@
-"""Text rewritten for a second look, with the way back from each place in it to the original."""
+"""Text that was rewritten for a second search, with the way back from each position in it to the original."""
 
 from bisect import bisect_right
 from collections.abc import Iterable
 
 
-class Rewritten:
-    """`text`, made from an original by replacing some spans; positions map back."""
+class RewrittenText:
+    """A text made from an original by replacing some spans. Its positions map back to the original."""
 
     def __init__(self, original: str, replacements: Iterable[tuple[int, int, str]]) -> None:
-        """`replacements` are (start, end, new text), in order and apart from each other."""
+        """Replace spans of `original` by new text. `replacements`: (start, end, new text), in order and apart."""
         pieces: list[str] = []
         self._new: list[int] = []
         self._old: list[int] = []
@@ -40,7 +40,7 @@ class Rewritten:
         return begin, stop
 
     def untouched(self, start: int, end: int) -> bool:
-        """Tell whether any of the span comes from the original as it is."""
+        """Tell whether any character of the span comes from the original unchanged."""
         first = bisect_right(self._new, start) - 1
         last = bisect_right(self._new, max(start, end - 1)) - 1
         return any(self._kept[i] and self._new[i + 1] > self._new[i] for i in range(first, last + 1))

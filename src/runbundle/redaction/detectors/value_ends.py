@@ -1,6 +1,7 @@
-"""Where a value ends whose beginning a rule of context has found: no rest of a secret may stay behind its mask.
+"""The end of a value whose beginning a rule by context has found, so that no rest of a secret stays behind its mask.
 
-A sign within a value is a part of it (`p4&ss;w0rd`); one before another field, a blank or the end is not (`a=1&b=2`).
+A sign within a value is a part of it (`p4&ss;w0rd`). A sign before another field, a blank or the end is not
+(`a=1&b=2`). All functions here take the span `data[start:end]` of the beginning.
 """
 
 import re
@@ -25,7 +26,7 @@ _AUTHORITY = re.compile(rb"[^\s/?#\"'<>\\]{0,256}@(?=[^\s\"'<>])")
 
 
 def value_end(data: bytes, start: int, end: int) -> int:
-    """Return the end of a value: of one in quotes the quote, of any other what cannot be a part of it."""
+    """Return the end of a value: the closing quote if it is quoted, else the first sign that cannot belong to it."""
     quote = _opening(data, start)
     if quote:
         closing = _closing(data, start, quote)
@@ -40,13 +41,13 @@ def value_end(data: bytes, start: int, end: int) -> int:
 
 
 def is_closed(data: bytes, start: int, end: int) -> bool:
-    """Tell whether the quote that opened a value stands at its end."""
+    """Tell whether the quote that opened the value `data[start:end]` stands at its end."""
     quote = _opening(data, start)
     return bool(quote) and data.startswith(quote, end)
 
 
 def header_end(data: bytes, start: int, end: int) -> int:
-    """Return the end of a header's value: of cookies and of a scheme with fields, the last of them."""
+    """Return the end of a header's value; cookies, and schemes with fields, end with the last of them."""
     before = data[max(0, start - 40) : start].lower()
     if b"cookie" in before:
         at = data.find(b";", start, end)
@@ -58,7 +59,7 @@ def header_end(data: bytes, start: int, end: int) -> int:
 
 
 def query_end(data: bytes, start: int, end: int) -> int:
-    """Return the end of a parameter of a URL; if its `=` is encoded, so is the `&` behind it."""
+    """Return the end of a URL's parameter. If its `=` is percent-encoded, an encoded `&` ends it."""
     if data[start - 3 : start].lower() != b"%3d":
         return end
     found = _ENCODED_REST.match(data, start, end)
@@ -66,7 +67,7 @@ def query_end(data: bytes, start: int, end: int) -> int:
 
 
 def userinfo_end(data: bytes, _start: int, end: int) -> int:
-    """Return the end of user information: at the last `@` before the host."""
+    """Return the end of user information in a URL: the last `@` before the host."""
     at = _AUTHORITY.match(data, end + 1)
     while at is not None:
         end = at.end() - 1

@@ -17,8 +17,8 @@ from runbundle.journal.lines import parse_line, record_line, start_line
 from runbundle.journal.spool import spooled_runs
 from runbundle.otel.inspection.canaries import CONTRACT, RESOURCE, plant_logs, plant_spans
 from runbundle.recording.publish import recover
-from runbundle.redaction.again import redact_again
 from runbundle.redaction.detectors.known_secrets import KNOWN
+from runbundle.redaction.second_pass import redact_again
 from runbundle.store import LocalStore
 from tests.conftest import all_bytes
 from tests.support.processes import killed
@@ -94,7 +94,7 @@ def test_recovered_as_if_it_had_been_sealed(tmp_path: Path) -> None:
     killed(
         tmp_path,
         """
-        from tests.unit.redaction import test_again as t
+        from tests.unit.redaction import test_second_pass as t
         handle.shutdown()
         handle = runbundle.configure(store='store', contracts=[t._contract()], safe_keys=['app.kind'], grace_s=60,
             user_id='keep', safe_names=['app work'])

@@ -1,4 +1,4 @@
-"""Bytes for a digest of data that JSON cannot hold: large integers, lone surrogates, NaN, deep nesting, odd keys."""
+"""Bytes, for a digest, of data that JSON cannot hold: large integers, lone surrogates, NaN, deep nesting, odd keys."""
 
 import math
 from collections.abc import Mapping
@@ -11,10 +11,11 @@ class _Made(bytes):
     """Bytes that are part of the result already."""
 
 
-def uncommon(value: Any) -> bytes | None:
-    """Return bytes that differ for different values, or None where that cannot be: no data, a cycle, too many parts.
+def bytes_beyond_json(value: Any) -> bytes | None:
+    """Return bytes that differ for different values, or None for a value without such bytes: an object that is no data,
+    a cycle, or more than 100,000 parts.
 
-    Whatever the order of a mapping's keys, its bytes are the same. Depth costs no stack.
+    The order of a mapping's keys does not matter. Depth costs no stack. Total on plain data.
     """
     parts: list[bytes] = []
     pending: list[Any] = [value]
@@ -28,7 +29,7 @@ def uncommon(value: Any) -> bytes | None:
             parts.append(item)
         elif isinstance(item, Mapping):
             fields = cast("Mapping[Any, Any]", item)
-            named = sorted(((uncommon(key), key) for key in fields), key=lambda pair: pair[0] or b"")
+            named = sorted(((bytes_beyond_json(key), key) for key in fields), key=lambda pair: pair[0] or b"")
             nodes += len(named)
             if any(name is None for name, _ in named):
                 return None
@@ -47,8 +48,8 @@ def uncommon(value: Any) -> bytes | None:
     return b"".join(parts)
 
 
-def is_uncommon_number(value: Any) -> bool:
-    """Tell whether JSON would write a number, or one of a flat list, as null."""
+def json_writes_null(value: Any) -> bool:
+    """Tell whether JSON would write null for a number, or for an item of a flat list of numbers."""
     if isinstance(value, float):
         return not math.isfinite(value)
     return isinstance(value, list | tuple) and any(

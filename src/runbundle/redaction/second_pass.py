@@ -1,15 +1,15 @@
-"""A journal's lines redacted once more: a journal is a file, and whoever can write to it may have put anything there.
+"""A second pass of redaction, over the lines of a journal: anybody who can write to the file may have changed them.
 
-The contracts, safe keys and safe names of the process that wrote it are not known here, and what they let through must
-come through again: a line that a recorder wrote comes back as it was, byte for byte. So all that does not depend on
-them is applied as ever: known keys, shapes of names, ids and own values, markers and digests, detectors and known
-secrets in every kept text, keys that name a credential. For the rest the most is allowed that a policy could have:
+The contracts, safe keys and safe names of the process that wrote a line are not known here. A line that a recorder
+wrote must come back byte for byte, so this pass allows the most that any policy could have allowed. Rules that depend
+on no policy apply as ever: known keys, shapes of names, ids and own values, markers and digests, detectors and known
+secrets in every kept text, keys that name a credential. For the rest:
 
 - a payload's view is kept, detectors applied, if its span names a contract; else it is withheld whole;
 - an attribute under an unknown key is kept if it is a number or reads like a name, as a safe key's is;
 - a name of a span or event is kept if it reads like a name.
 
-Not promised: that a line which says nothing but short names in known places was written by a recorder.
+Not promised: that a line of short names in known places was written by a recorder.
 """
 
 import re
@@ -46,9 +46,10 @@ _LABEL = re.compile(r"([a-z]{1,20})(?::(.*))?", re.DOTALL)
 
 
 def redact_again(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a journal's entry, redacted: one that a recorder wrote comes back as it is. Total on real entries.
+    """Return a journal's entry redacted once more. An entry that a recorder wrote comes back unchanged.
 
-    An entry of a kind that is not known comes back as it is; nothing makes anything of it.
+    Total on entries that `journal.entries` accepts. An entry of an unknown kind comes back unchanged; no reader uses
+    it.
     """
     kind = entry["k"]
     if kind == "start":

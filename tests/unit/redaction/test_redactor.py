@@ -1,0 +1,64 @@
+"""The redactor as a whole: names of spans, other contracts, failure, and keys that are known secrets."""
+
+import base64
+from typing import Any
+from unittest import mock
+
+from runbundle.format.contract import parse_contract
+from runbundle.redaction import redactor as module
+from runbundle.redaction.markers import Digester, is_marker, texts_of_key
+from runbundle.redaction.policy import Policy
+from runbundle.redaction.redactor import Redactor, skeleton
+from tests.laws.test_redaction_laws import record
+
+FIND = parse_contract({"name": "find", "data": {"rules": [{"selector": "/city", "action": "keep"}]}})
+CALL: dict[str, Any] = {
+    "gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find",
+    "gen_ai.tool.call.arguments": '{"city":"Oslo"}',
+}  # fmt: skip
+
+
+def redactor() -> Redactor:
+    """Return a redactor without contracts."""
+    return Redactor(Policy(digester=Digester(b"k")))
+
+
+def test_other_contracts_hold_from_now_on() -> None:
+    """A tool that had none is masked whole before, and by its rules afterwards."""
+    one = redactor()
+    assert is_marker(one.redact_span(record(CALL))["attributes"]["gen_ai.tool.call.arguments"])
+    one.use_contracts({"find": FIND})
+    assert one.redact_span(record(CALL))["attributes"]["gen_ai.tool.call.arguments"] == '{"city":"Oslo"}'
+    assert one.policy.contracts == {"find": FIND}
+
+
+def test_a_name_is_kept_if_it_follows_from_the_attributes() -> None:
+    """`shown_name` says what `span_name` would, for a span that is not redacted here."""
+    one = redactor()
+    assert one.shown_name("execute_tool find", CALL, "") == "execute_tool find"
+    hidden = one.shown_name("SECRETWORD", {}, "")
+    assert is_marker(hidden)
+    assert one.shown_name("SECRETWORD", {}, "acme") != hidden
+    span = {**record({}), "name": "SECRETWORD"}
+    assert one.redact_span(span)["name"] == hidden  # pyright: ignore[reportArgumentType]
+
+
+def test_a_fault_leaves_a_skeleton() -> None:
+    """Ids and times stay, everything that may hold content goes, and the receipt says that redaction failed."""
+    span = record({"gen_ai.input.messages": "SECRETWORD"})
+    with mock.patch.object(module, "redact_attributes", side_effect=RuntimeError("SECRETWORD")):
+        found = redactor().redact_span(span)
+    assert found == skeleton(span)
+    assert (found["span_id"], found["start_ns"]) == (span["span_id"], span["start_ns"])
+    assert "SECRETWORD" not in str(found)
+    assert found["attributes"] == {"runbundle.redaction": '{"n":[["span","failed","drop"]]}'}
+
+
+def test_the_texts_of_a_key_are_those_it_would_be_written_as() -> None:
+    """Hex in both cases, base64 with both alphabets: all of them are registered as secrets."""
+    key = bytes(range(200, 232))
+    assert set(texts_of_key(key)) == {
+        key.hex(), key.hex().upper(), base64.b64encode(key).decode().rstrip("="),
+        base64.urlsafe_b64encode(key).decode().rstrip("="),
+    }  # fmt: skip
+    assert set(texts_of_key(b"root")) <= set(Digester(b"root").key_texts())
