@@ -148,38 +148,14 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 < value <= _MOST_COUNTED
 
 
-def trusted_receipt(text: object) -> Receipt:
-    """Read a receipt that a redactor of this process or spool wrote, without checking each word of it again."""
-    receipt = Receipt()
-    if isinstance(text, str):
-        try:
-            body = orjson.loads(text)
-            notes = [(path, rule, action) for path, rule, action in body["n"]]
-            receipt.more = {key: int(count) for key, count in body.get("more", {}).items()}
-        except (ValueError, TypeError, KeyError, AttributeError):  # of a line that no recorder wrote
-            return parse_receipt(text) or Receipt()
-        receipt._notes = notes  # pyright: ignore[reportPrivateUsage]
-    return receipt
-
-
 @lru_cache(maxsize=1024)
 def _known(text: str) -> Receipt | None:
     return parse_receipt(text)
 
 
-@lru_cache(maxsize=1024)
-def _trusted(text: str) -> Receipt:
-    return trusted_receipt(text)
-
-
 def read_receipt(text: object) -> Receipt | None:
     """As `parse_receipt`, for who only reads: spans of one kind mostly have one receipt, which they then share."""
     return _known(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else parse_receipt(text)
-
-
-def read_trusted(text: object) -> Receipt:
-    """As `trusted_receipt`, for who only reads: see `read_receipt`."""
-    return _trusted(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else trusted_receipt(text)
 
 
 def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:

@@ -15,7 +15,7 @@ import orjson
 
 from runbundle.bundle.assembly.origins import Origins
 from runbundle.bundle.assembly.sorting import Sorter
-from runbundle.bundle.assembly.timeline import FAILED, Span, ended_as, is_log, is_new, log_line, span_of
+from runbundle.bundle.assembly.timeline import FAILED, UNFIT, Span, bare, ended_as, is_log, is_new, log_line, span_of
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.journal.entries import is_entry
 from runbundle.signals.operations import attributes_of
@@ -189,7 +189,11 @@ class Gathered:
         """Yield the run's spans in the order of their ids. A span recorded twice counts once: the first end holds."""
         for index, (_, lines) in enumerate(groupby(self._spans, key=lambda line: line[:_IDS])):
             line = next(lines)
-            yield Found(index, span_of(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END)))
+            span = span_of(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END))
+            if span.receipt is UNFIT:
+                self.malformed += 1
+                span = bare(span)
+            yield Found(index, span)
 
     def timeline(self) -> Iterator[bytes]:
         """Yield what was put into `lines`, in canonical order; a log record that is there twice counts once."""

@@ -14,9 +14,9 @@ import orjson
 from runbundle.format.base import CaptureWord
 from runbundle.format.identity import well_formed
 from runbundle.redaction.permitted.values import RECEIPT
-from runbundle.redaction.receipt import Receipt, read_trusted
+from runbundle.redaction.receipt import Receipt, read_receipt
 from runbundle.signals.operations import Operation, attributes_of, operation, span_name
-from runbundle.signals.reading import count_of, text_of
+from runbundle.signals.reading import LARGEST, count_of, text_of
 
 SEALED, NEW = b"0", b"1"
 
@@ -28,6 +28,8 @@ _PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
 FAILED = ("error", "blocked", "cancelled")
 """Statuses of spans that ended with an error."""
+UNFIT = Receipt()
+"""Stands for a receipt that is none: the span's sums would not follow from what the bundle says."""
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
 _JOINED = ("signed", "trace", "token", "any")
 _EVENT_TYPES = {
@@ -72,7 +74,7 @@ class Span(NamedTuple):
             items = self.record[kind]
             lost = sum(item.get("dropped", 0) for item in items) if items else 0
             if lost:
-                found[f"{kind[:-1]}_attributes"] = lost
+                found[f"{kind[:-1]}_attributes"] = min(lost, LARGEST)
         return found
 
     def error(self, began: str = "") -> dict[str, Any] | None:
@@ -93,17 +95,21 @@ def span_of(entry: dict[str, Any], *, ended: bool) -> Span:
         known = attributes_of(entry.get("label", ""))
         if entry.get("lane"):
             known["runbundle.lane"] = entry["lane"]
+        more = entry.get("attributes")
         entry = {
-            "name": span_name(known), "events": [], "links": [], "status_code": 0, "status_message": "",
-            "scope": {}, "dropped": {}, "remote_parent": True, **entry,
-            "end_ns": entry["start_ns"], "attributes": {**known, **entry.get("attributes", {})},
+            **entry, "name": entry["name"] if more is not None else span_name(known), "scope": entry.get("scope", {}),
+            "attributes": known if more is None else {**known, **more},
+            # No start says these: what stands there instead in a line is not believed.
+            "events": [], "links": [], "status_code": 0, "status_message": "", "dropped": {}, "remote_parent": True,
+            "end_ns": entry["start_ns"],
         }  # fmt: skip
     elif len(entry["events"]) > 1:
         entry["events"].sort(key=itemgetter("time_ns"))
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = ended_as(entry) if ended else "interrupted"
-    return Span(entry, op, read_trusted(attributes.get("runbundle.redaction")), ended, status)
+    receipt = (read_receipt(attributes[RECEIPT]) or UNFIT) if RECEIPT in attributes else Receipt()
+    return Span(entry, op, receipt, ended, status)
 
 
 def ended_as(entry: dict[str, Any]) -> str:
@@ -132,7 +138,7 @@ def bare(span: Span) -> Span:
         **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
-    return Span(record, span.op, read_trusted(attributes[RECEIPT]), span.ended, span.status)
+    return Span(record, span.op, read_receipt(attributes[RECEIPT]) or UNFIT, span.ended, span.status)
 
 
 def span_lines(
