@@ -59,7 +59,7 @@ class Receipt:
 
     @property
     def failed(self) -> bool:
-        """Whether it is of a record whose redaction failed: such a one is written without a key."""
+        """Whether it is of a record whose redaction failed: in journals written earlier such a one names no key."""
         return len(self._notes) == 1 and self._notes[0][1:] == ("failed", "drop")
 
     @property
@@ -166,7 +166,7 @@ def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
     receipt = parse_receipt(text)
     if receipt is None:
         return Receipt(key_id), True
-    if receipt.by != key_id and not receipt.failed:
+    if receipt.by != key_id:
         receipt.count_more("foreign:receipt", "found", 1)
         receipt.by = key_id
     return receipt, False
