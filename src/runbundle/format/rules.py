@@ -115,6 +115,11 @@ RULES: dict[str, FindingSpec] = {
         "A record came with a receipt that was made under another key. Its notes are kept as they are.",
         "Give all processes that redact for one store the same RUNBUNDLE_REDACTION_KEY.",
     ),
+    "malformed": _receipt(
+        "what only the recorder writes has another form",
+        "A key of our own, such as runbundle.capture, had a value that no recorder writes there. It is dropped.",
+        "Set no attributes of your own under keys that begin with runbundle.",
+    ),
     "failed": _receipt(
         "redaction failed",
         "An error within the redactor: of the record only ids, times and status are kept.",

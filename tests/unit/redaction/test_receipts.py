@@ -46,3 +46,15 @@ def test_a_failure_in_a_journal_written_earlier_comes_back_as_it_is() -> None:
     """It named no key then."""
     entry = {"k": "span", **engine.skeleton(record({}), FAILED), "resource": 0}
     assert redact_again(entry)["attributes"] == {"runbundle.redaction": FAILED}
+
+
+OWN = ("runbundle.capture", "runbundle.redaction", "runbundle.messages", "runbundle.effect", "runbundle.coerced",
+       "runbundle.versions", "runbundle.tool.arguments.digest", "runbundle.tool.result.bytes")  # fmt: skip
+
+
+@pytest.mark.parametrize("key", OWN)
+def test_what_none_of_us_wrote_under_a_key_of_ours_is_dropped_and_said(key: str) -> None:
+    """It is not lost without a note."""
+    once = REDACTOR.redact_span(record({key: "not its form"}))
+    assert once["attributes"].get(key) != "not its form"
+    assert [f"attributes.{key}", "malformed", "drop"] in receipt({key: "not its form"})["n"]
