@@ -56,8 +56,7 @@ def _is_span(entry: dict[str, Any]) -> bool:
 
 
 def _is_scope(scope: dict[str, Any]) -> bool:
-    said = type(scope.get("name", "")), type(scope.get("version", "")), type(scope.get("schema_url", ""))
-    return said == (str, str, str)
+    return type(scope.get("name", "")) is type(scope.get("version", "")) is type(scope.get("schema_url", "")) is str
 
 
 def _is_event(event: dict[str, Any]) -> bool:
