@@ -127,6 +127,11 @@ RULES: dict[str, FindingSpec] = {
         "A record arrived with a receipt that was made under another key. Its notes are kept unchanged.",
         "Set the same RUNBUNDLE_REDACTION_KEY in all processes that redact for one store.",
     ),
+    "malformed": _receipt(
+        "what only the recorder writes has another form",
+        "A key of our own, such as runbundle.capture, had a value that no recorder writes there. It is dropped.",
+        "Set no attributes of your own under keys that begin with runbundle.",
+    ),
     "failed": _receipt(
         "redaction failed",
         "The redactor raised an error, so only the ids, times and status of the record are kept.",

@@ -16,21 +16,24 @@ def is_entry(entry: dict[str, Any]) -> bool:
     try:
         kind = entry["k"]
         ids = entry["trace_id"] + entry["span_id"]
+        if len(ids) != 48 or len(entry["trace_id"]) != 32:
+            return False
         if kind == "log":
             return (
                 is_time(entry["time_ns"])
                 and _IDS.fullmatch(ids) is not None
                 and _named(entry, "event_name")
-                and type(entry["severity"]) in (int, type(None))
+                and (entry["severity"] is None or _is_word(entry["severity"]))
                 and "body" in entry
             )
-        parent = entry["parent_span_id"]
-        if len(ids) != 48 or _IDS.fullmatch(ids + parent) is None or not is_time(entry["start_ns"]):
+        if _IDS.fullmatch(ids + entry["parent_span_id"]) is None or not is_time(entry["start_ns"]):
             return False
         if kind == "start":
             # What is known at the start of a run's own span is there whole or not at all.
-            return type(entry.get("label", "")) is type(entry.get("lane", "")) is str and (
-                "attributes" not in entry or _named(entry, "name")
+            return (
+                type(entry.get("label", "")) is type(entry.get("lane", "")) is str
+                and ("attributes" not in entry or _named(entry, "name"))
+                and ("scope" not in entry or _is_scope(entry["scope"]))
             )
         return kind == "span" and is_time(entry["end_ns"]) and _named(entry, "name") and _is_span(entry)
     except (KeyError, TypeError, AttributeError):
@@ -42,7 +45,7 @@ def _is_span(entry: dict[str, Any]) -> bool:
         type(entry["status_code"]) is int
         and type(entry["status_message"]) is str
         and type(entry["remote_parent"]) is bool
-        and type(entry["scope"]) is dict
+        and _is_scope(entry["scope"])
         and type(entry["events"]) is type(entry["links"]) is list
         # A count has the bounds of a time. Asked first whether there are any: most spans have none, and a generator
         # costs as much as all that is above.
@@ -50,6 +53,10 @@ def _is_span(entry: dict[str, Any]) -> bool:
         and (not entry["events"] or all(map(_is_event, entry["events"])))
         and (not entry["links"] or all(map(_is_link, entry["links"])))
     )
+
+
+def _is_scope(scope: dict[str, Any]) -> bool:
+    return type(scope.get("name", "")) is type(scope.get("version", "")) is type(scope.get("schema_url", "")) is str
 
 
 def _is_event(event: dict[str, Any]) -> bool:
@@ -60,6 +67,7 @@ def _is_link(link: dict[str, Any]) -> bool:
     ids = link["trace_id"] + link["span_id"]
     return (
         len(link["trace_id"]) == 32
+        and len(ids) == 48
         and _IDS.fullmatch(ids) is not None
         and type(link["attributes"]) is dict
         and is_time(link.get("dropped", 0))
@@ -68,6 +76,10 @@ def _is_link(link: dict[str, Any]) -> bool:
 
 def _named(entry: dict[str, Any], name: str) -> bool:
     return type(entry[name]) is str and type(entry["attributes"]) is dict
+
+
+def _is_word(value: object) -> bool:
+    return type(value) is int and -(2**63) <= value < 2**63
 
 
 def is_time(value: object) -> bool:

@@ -82,9 +82,11 @@ def _number(kept: Attributes, key: str, value: Any, work: Work, path: str) -> No
         kept[key] = value
 
 
-def _own(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:  # noqa: ARG001
+def _own(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     if allowed("own", key, value):
         kept[key] = coarse_size(value) if value.__class__ is int and value < SMALL else value
+    else:
+        work.receipt.add(f"{path}.{key}", "malformed", "drop")
 
 
 def _flag(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:

@@ -62,7 +62,7 @@ class Receipt:
 
     @property
     def failed(self) -> bool:
-        """Whether the record's redaction failed. Such a receipt has one note and names no key."""
+        """Whether it is of a record whose redaction failed: in journals written earlier such a one names no key."""
         return len(self._notes) == 1 and self._notes[0][1:] == ("failed", "drop")
 
     @property
@@ -153,38 +153,14 @@ def _is_count(value: object) -> bool:
     return type(value) is int and 0 < value <= _MOST_COUNTED
 
 
-def trusted_receipt(text: object) -> Receipt:
-    """Read a receipt that a redactor of this process or spool wrote, without checking each word again."""
-    receipt = Receipt()
-    if isinstance(text, str):
-        try:
-            body = orjson.loads(text)
-            notes = [(path, rule, action) for path, rule, action in body["n"]]
-            receipt.more = {key: int(count) for key, count in body.get("more", {}).items()}
-        except (ValueError, TypeError, KeyError, AttributeError):  # of a line that no recorder wrote
-            return parse_receipt(text) or Receipt()
-        receipt._notes = notes  # pyright: ignore[reportPrivateUsage]
-    return receipt
-
-
 @lru_cache(maxsize=1024)
 def _known(text: str) -> Receipt | None:
     return parse_receipt(text)
 
 
-@lru_cache(maxsize=1024)
-def _trusted(text: str) -> Receipt:
-    return trusted_receipt(text)
-
-
 def read_receipt(text: object) -> Receipt | None:
     """Read a receipt as `parse_receipt` does, to be read only: equal texts share one receipt."""
     return _known(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else parse_receipt(text)
-
-
-def read_trusted(text: object) -> Receipt:
-    """Read a receipt as `trusted_receipt` does, to be read only: equal texts share one receipt."""
-    return _trusted(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else trusted_receipt(text)
 
 
 def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
@@ -195,7 +171,7 @@ def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
     receipt = parse_receipt(text)
     if receipt is None:
         return Receipt(key_id), True
-    if receipt.by != key_id and not receipt.failed:
+    if receipt.by != key_id:
         receipt.count_more("foreign:receipt", "found", 1)
         receipt.by = key_id
     return receipt, False

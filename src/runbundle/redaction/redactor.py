@@ -1,5 +1,6 @@
 """The redactor: one raw record in, one redacted record with its receipt out."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -66,7 +67,7 @@ class Redactor:
         try:
             return self._span(record, first_event)
         except Exception:  # noqa: BLE001 - fail closed: whatever went wrong, the raw record goes no further
-            return skeleton(record)
+            return skeleton(record, self._failed("span", record))
 
     def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
         raw, plan = record["attributes"], self._plan
@@ -130,10 +131,18 @@ class Redactor:
                 "event_name": "",
                 "severity_text": "",
                 "body": None,
-                "attributes": {own.RECEIPT: '{"n":[["log","failed","drop"]]}'},
+                "attributes": {own.RECEIPT: self._failed("log", record)},
                 "scope": {"name": "", "version": "", "schema_url": "", "attributes": {}},
                 "resource": {"attributes": {}, "schema_url": ""},
             }
+
+    def _failed(self, kind: str, record: SpanRecord | LogRecordDict) -> str:
+        """Return the receipt of a record whose redaction failed. With the key's name nobody else has written it."""
+        receipt = Receipt()
+        with contextlib.suppress(Exception):  # it may be the key that failed
+            receipt.by = self.key_id(record.get("tenant_id", ""))
+        receipt.add(kind, "failed", "drop")
+        return receipt.to_text()
 
     def _event_name(self, name: str) -> bool:
         return name in _EVENT_NAMES or self._declared(name) or standard_event(name)
@@ -176,13 +185,13 @@ class Redactor:
         return {**link, "trace_state": kept_trace_state(link["trace_state"]), "attributes": attributes}
 
 
-def skeleton(record: SpanRecord) -> SpanRecord:
-    """Return the record of a span whose redaction failed: ids, times, kind, status code, and a receipt that says so."""
+def skeleton(record: SpanRecord, receipt: str) -> SpanRecord:
+    """Return what may be said of a span whose redaction failed: ids, times, kind and status code, and the receipt."""
     return {
         **record,
         "name": marker("name"),
         "trace_state": "",
-        "attributes": {own.RECEIPT: '{"n":[["span","failed","drop"]]}'},
+        "attributes": {own.RECEIPT: receipt},
         "events": [],
         "links": [],
         "status_message": "",

@@ -135,25 +135,28 @@ def _names(*names: str) -> frozenset[str]:
     return frozenset(name for name in names if is_name(name) and credential_key(name) != "strong")
 
 
-def _by(attributes: Mapping[str, Any]) -> str:
-    """Return the name of the key under which an entry says that it was redacted."""
+def _by(attributes: Mapping[str, Any]) -> str | None:
+    """Return the name of the key under which an entry says that it was redacted; None if it names none.
+
+    "" for a skeleton that an earlier version wrote: it is a recorder's, though it names no key.
+    """
     receipt = parse_receipt(attributes.get(own.RECEIPT))
-    return receipt.by if receipt is not None else ""
+    return receipt.by if receipt is not None and (receipt.by or receipt.failed) else None
 
 
 class _Writers(Digester):
     """Makes digests of a key that nobody knows, and takes what was redacted under the writer's key for its own."""
 
-    def __init__(self, key_id: str) -> None:
+    def __init__(self, key_id: str | None) -> None:
         super().__init__()
-        self.key_id = key_id or self.key_id
+        self.key_id = self.key_id if key_id is None else key_id
 
     def for_tenant(self, tenant: str) -> Digester:  # noqa: ARG002 - an entry is of one tenant
         return self
 
 
 @lru_cache(maxsize=512)
-def _redactor(safe_keys: frozenset[str], safe_names: frozenset[str], tool: str, key_id: str) -> Redactor:
+def _redactor(safe_keys: frozenset[str], safe_names: frozenset[str], tool: str, key_id: str | None) -> Redactor:
     """Return a redactor under the policy that lets through the most, for entries of a writer with such a key."""
     rules = {target: tuple(_keep(target, selector) for selector in ("", "/**")) for target in _TARGETS}
     keep = tuple(rule for of_target in rules.values() for rule in of_target)

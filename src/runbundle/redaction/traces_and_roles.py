@@ -5,7 +5,11 @@ import re
 from runbundle.redaction.permitted.safe_text import safe_name
 
 _FRAME = re.compile(r'^ {0,8}File "([^"\n]{1,512})", line (\d{1,9}), in ([^\n]{1,128})$', re.MULTILINE)
-_REDUCED = re.compile(r"[A-Za-z0-9_./<>\[\]: -]{1,200}")
+# A place with blanks says that it is a file, or `<frozen importlib._bootstrap>`: a sentence is none.
+_REDUCED = re.compile(
+    r"([A-Za-z0-9_./<>\[\]:-]{1,128}|[A-Za-z0-9_./<>\[\]: -]{1,124}(?:>|\.py[a-z]?)):\d{1,9}"
+    r" in ([A-Za-z0-9_.<>]{1,128})"
+)
 _ROLE = re.compile(r'"role"\s?:\s?"(system|user|assistant|tool|developer|model|function)"')
 MAX_FRAMES = 64
 
@@ -23,23 +27,17 @@ def reduce_stacktrace(text: str) -> str:
         path, line, function = match.groups()
         place = "/".join(path.replace("\\", "/").split("/")[-2:])
         frame = f"{place}:{line} in {function}"
-        if _REDUCED.fullmatch(frame) and safe_name(place) and safe_name(function):
-            frames.append(frame)
-        else:
-            frames.append(f"<withheld>:{line} in <withheld>")
+        frames.append(frame if _is_frame(frame) else f"<withheld>:{line} in <withheld>")
     return "\n".join(frames[-MAX_FRAMES:])
 
 
 def _is_reduced(text: str) -> bool:
     lines = text.split("\n", MAX_FRAMES + 1)
-    return len(lines) <= MAX_FRAMES and all(_reduced_frame(line) for line in lines)
+    return len(lines) <= MAX_FRAMES and all(_is_frame(line) for line in lines)
 
 
-_REDUCED_FRAME = re.compile(r"([A-Za-z0-9_./<>-]{1,128}):\d{1,9} in ([A-Za-z0-9_.<>]{1,128})")
-
-
-def _reduced_frame(line: str) -> bool:
-    match = _REDUCED_FRAME.fullmatch(line)
+def _is_frame(line: str) -> bool:
+    match = _REDUCED.fullmatch(line)
     return match is not None and safe_name(match[1]) and safe_name(match[2])
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import runbundle
 from runbundle.cli.demo_agent import record
 from runbundle.cli.main import _COMMANDS, group
 from runbundle.format.findings import FINDINGS
 from runbundle.format.schemas import SCHEMAS
 from runbundle.store import LocalStore
+from tests.conftest import left_open, sealed
 
 
 @pytest.fixture
@@ -48,6 +50,20 @@ def test_show_tells_the_run_to_somebody_who_never_saw_it(run_id: str) -> None:
     ):  # fmt: skip
         assert words in output
     assert "mallory" not in output
+
+
+def test_of_a_call_that_never_ended_nothing_is_said_that_is_not_known(configured: Any) -> None:
+    """Neither that its tool has no contract, nor that policy allowed it: both are said at its end."""
+    handle = configured(contracts=[{"name": "pay", "data": {}}])
+    with runbundle.start_run("r"):
+        left_open(lambda: runbundle.start_tool("pay", {"to": "x"}))
+        with runbundle.start_tool("other"):
+            pass
+    bundle = sealed(handle)
+    output = call("tools", bundle.key, "--store", str(bundle.store.root)).output  # type: ignore[attr-defined]
+    head, *rows = output.splitlines()[:3]
+    shown = {row.split()[0]: (row[head.index("CONTRACT") :].split()[:2]) for row in rows}
+    assert shown == {"pay": ["-", "-"], "other": ["none", "allowed"]}
 
 
 @pytest.mark.parametrize("columns", [60, 100, 200])

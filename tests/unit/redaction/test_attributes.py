@@ -6,12 +6,13 @@ import orjson
 
 from runbundle.format.contract import FieldRule, parse_contract
 from runbundle.redaction.attributes import redact_attributes
-from runbundle.redaction.markers import HIDDEN, Digester, is_digest, is_marker
+from runbundle.redaction.markers import Digester, is_digest, is_marker
 from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.plan import Plan, Tenant, Work, compile_policy
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.views import write_views
+from runbundle.signals import own
 
 FIND = parse_contract(
     {
@@ -44,7 +45,7 @@ def test_a_key_that_nobody_declared_is_replaced_with_its_value() -> None:
     at_hand = work(compile_policy(Policy()))
     raw = {"customer.secretword": "SECRETWORD"}
     ((key, value),) = redacted(raw, at_hand).items()
-    assert key.startswith(HIDDEN)
+    assert key.startswith(own.HIDDEN)
     assert is_marker(value)
     assert "SECRETWORD" not in value
     assert [(note.rule, note.path) for note in at_hand.receipt.notes] == [("undeclared", f"attributes.{key}")]

@@ -14,11 +14,12 @@ from runbundle.redaction.contents import (
     stack_frames,
 )
 from runbundle.redaction.markers import Digester, coarse_size, is_digest, is_marker, marker, marker_parts, marker_roles
-from runbundle.redaction.messages import MESSAGES, describe_messages, described_roles, messages_text, parse_messages
+from runbundle.redaction.messages import describe_messages, described_roles, messages_text, parse_messages
 from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.plan import Tenant, Work, compile_policy
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals import own
 
 DIGEST = Digester(b"k")
 ERRORS = {"selector": "", "target": "error", "action": "keep"}
@@ -87,7 +88,7 @@ def test_messages_have_a_marker_with_roles_and_an_entry() -> None:
     read = parse_messages(written)
     assert read is not None
     assert messages_text(read) == written
-    assert MESSAGES == "runbundle.messages"
+    assert own.MESSAGES == "runbundle.messages"
 
 
 def test_nothing_but_its_shape_travels_as_messages() -> None:

@@ -1,6 +1,44 @@
-"""The two known forms of text: stack traces and JSON messages."""
+"""Stack traces are reduced to their frames, once: what was reduced comes back as it is."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runbundle.redaction.traces_and_roles import MAX_FRAMES, message_roles, reduce_stacktrace
+
+FRAMES = {
+    ("<frozen importlib._bootstrap>", "_call"): "<frozen importlib._bootstrap>:7 in _call",
+    ("/home/ada/my project/run.py", "main"): "my project/run.py:7 in main",
+    ("C:/run.py", "main"): "C:/run.py:7 in main",
+    ("app/[id]/page.py", "Page.get.<locals>.inner"): "[id]/page.py:7 in Page.get.<locals>.inner",
+    ("<string>", "<module>"): "<string>:7 in <module>",
+    ("/srv/app/a sentence about somebody", "f"): "<withheld>:7 in <withheld>",
+    ("/srv/app/run.py", "no function of Python"): "<withheld>:7 in <withheld>",
+    ("/srv/app/r\u00fcn.py", "f"): "<withheld>:7 in <withheld>",
+}
+
+
+@pytest.mark.parametrize(("path", "function"), FRAMES)
+def test_a_frame_says_where_and_comes_back_as_it_is(path: str, function: str) -> None:
+    """Recovery redacts again, and keeps the trace."""
+    once = reduce_stacktrace(f'  File "{path}", line 7, in {function}\n    secret = "x"\nValueError: secret')
+    assert once == FRAMES[path, function]
+    assert reduce_stacktrace(once) == once
+
+
+PARTS = st.text("ab_./<> :[]-", min_size=1, max_size=140)
+
+
+@given(st.lists(st.tuples(PARTS, PARTS), max_size=3))
+def test_reducing_again_changes_nothing(frames: list[tuple[str, str]]) -> None:
+    """Whatever the paths and functions are called."""
+    once = reduce_stacktrace("".join(f'  File "{path}", line 1, in {function}\n' for path, function in frames))
+    assert reduce_stacktrace(once) == once
+
+
+def test_a_sentence_is_no_frame() -> None:
+    """Text in any other format gives nothing."""
+    assert reduce_stacktrace("we met her at noon:7 in town") == ""
 
 
 def test_a_stack_trace_keeps_frames_and_nothing_that_quotes_data() -> None:

@@ -15,7 +15,17 @@ import orjson
 
 from runbundle.bundle.assembly.origins import ErrorOrigins
 from runbundle.bundle.assembly.sorting import Sorter
-from runbundle.bundle.assembly.timeline import FAILED, Span, is_log, is_new, log_line, span_from_entry, status_of_entry
+from runbundle.bundle.assembly.timeline import (
+    FAILED,
+    UNFIT,
+    Span,
+    is_log,
+    is_new,
+    log_line,
+    span_from_entry,
+    status_of_entry,
+    without_content,
+)
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.journal.entries import is_entry
 from runbundle.signals import own, semconv
@@ -198,9 +208,11 @@ class GatheredRun:
         """Yield the spans in the order of their ids. Of a span that was recorded twice the first end is kept."""
         for index, (_, lines) in enumerate(groupby(self._spans, key=lambda line: line[:_IDS])):
             line = next(lines)
-            yield SpanRow(
-                index, span_from_entry(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END))
-            )
+            span = span_from_entry(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END))
+            if span.receipt is UNFIT:
+                self.malformed += 1
+                span = without_content(span)
+            yield SpanRow(index, span)
 
     def timeline(self) -> Iterator[bytes]:
         """Yield the lines in canonical order; equal log records are yielded once."""

@@ -13,11 +13,11 @@ import orjson
 
 from runbundle.format.base import CaptureWord
 from runbundle.format.identity import well_formed
-from runbundle.redaction.receipt import Receipt, read_trusted
+from runbundle.redaction.receipt import Receipt, read_receipt
 from runbundle.signals import own, semconv
 from runbundle.signals.names import name_from
 from runbundle.signals.operations import Operation, attributes_of, operation
-from runbundle.signals.reading import count_of, text_of
+from runbundle.signals.reading import LARGEST, count_of, text_of
 
 SEALED, NEW = b"0", b"1"
 
@@ -29,6 +29,8 @@ _PLACE, _TRAILER = 77, 9
 _STATUS = {0: "unset", 1: "ok", 2: "error"}
 FAILED = ("error", "blocked", "cancelled")
 """Statuses of spans that ended with an error."""
+UNFIT = Receipt()
+"""Stands for a receipt that is none: the span's sums would not follow from what the bundle says."""
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
 _JOINED = ("signed", "trace", "token", "any")
 _EVENT_TYPES = {
@@ -75,7 +77,7 @@ class Span(NamedTuple):
             items = self.record[kind]
             lost = sum(item.get("dropped", 0) for item in items) if items else 0
             if lost:
-                found[f"{kind[:-1]}_attributes"] = lost
+                found[f"{kind[:-1]}_attributes"] = min(lost, LARGEST)
         return found
 
     def error(self, began: str = "") -> dict[str, Any] | None:
@@ -98,17 +100,21 @@ def span_from_entry(entry: dict[str, Any], *, ended: bool) -> Span:
         known = attributes_of(entry.get("label", ""))
         if entry.get("lane"):
             known[own.LANE] = entry["lane"]
+        more = entry.get("attributes")
         entry = {
-            "name": name_from(known), "events": [], "links": [], "status_code": 0, "status_message": "",
-            "scope": {}, "dropped": {}, "remote_parent": True, **entry,
-            "end_ns": entry["start_ns"], "attributes": {**known, **entry.get("attributes", {})},
+            **entry, "name": entry["name"] if more is not None else name_from(known), "scope": entry.get("scope", {}),
+            "attributes": known if more is None else {**known, **more},
+            # No start says these: what stands there instead in a line is not believed.
+            "events": [], "links": [], "status_code": 0, "status_message": "", "dropped": {}, "remote_parent": True,
+            "end_ns": entry["start_ns"],
         }  # fmt: skip
     elif len(entry["events"]) > 1:
         entry["events"].sort(key=itemgetter("time_ns"))
     attributes = entry["attributes"]
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = status_of_entry(entry) if ended else "interrupted"
-    return Span(entry, op, read_trusted(attributes.get(own.RECEIPT)), ended, status)
+    receipt = (read_receipt(attributes[own.RECEIPT]) or UNFIT) if own.RECEIPT in attributes else Receipt()
+    return Span(entry, op, receipt, ended, status)
 
 
 def status_of_entry(entry: dict[str, Any]) -> str:
@@ -137,7 +143,7 @@ def without_content(span: Span) -> Span:
         **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
-    return Span(record, span.op, read_trusted(attributes[own.RECEIPT]), span.ended, span.status)
+    return Span(record, span.op, read_receipt(attributes[own.RECEIPT]) or UNFIT, span.ended, span.status)
 
 
 def span_lines(

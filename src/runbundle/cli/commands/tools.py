@@ -59,8 +59,8 @@ def print_calls(calls: "list[CallEntry]") -> None:
             call.tool,
             {"unset": "ok"}.get(call.status, call.status),
             span_duration(call.duration_ns, call.status),
-            f"v{call.contract.version}" if call.contract else "none",
-            call.policy.decision,
+            f"v{call.contract.version}" if call.contract else "-" if _never_ended(call) else "none",
+            "-" if _never_ended(call) and call.policy.decision == "allowed" else call.policy.decision,
             size(call.arguments.bytes if call.arguments else None),
             size(call.result.bytes if call.result else None),
             str(sum(len(p.redactions) for p in (call.arguments, call.result) if p)),
@@ -72,6 +72,11 @@ def print_calls(calls: "list[CallEntry]") -> None:
         rows,
         right=(2, 5, 6, 7),
     )
+
+
+def _never_ended(call: "CallEntry") -> bool:
+    """Tell whether a call never ended: what nobody said of it might have been said yet."""
+    return call.status == "interrupted"
 
 
 def _print_payloads(call: "CallEntry") -> None:
@@ -86,7 +91,8 @@ def _print_payloads(call: "CallEntry") -> None:
         if payload is None:
             continue
         if payload.view is None:
-            view = "withheld: the tool has no contract" if call.contract is None else "withheld"
+            bare = call.contract is None and not _never_ended(call)
+            view = "withheld: the tool has no contract" if bare else "withheld"
         else:
             view = payload.view if isinstance(payload.view, str) else orjson.dumps(payload.view).decode()
         say(cut(f"  {name:<9}  {view}"))

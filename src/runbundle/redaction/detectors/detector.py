@@ -110,7 +110,7 @@ class Detector:
         if next(self._plain(text, text.encode("ascii", "replace")), None) is None:
             return []  # nearly always, so what is written by ourselves is blanked out after
         text = blanked(text, "\0")
-        return _merged(self._plain(text, text.encode("ascii", "replace")))
+        return _merged(_anything(text, self._plain(text, text.encode("ascii", "replace"))))
 
     def redact(self, text: str) -> str:
         """Return `text` with a marker in the place of every credential. Idempotent."""
@@ -118,7 +118,9 @@ class Detector:
 
     def _look(self, text: str) -> Iterator[CredentialSpan]:
         # Markers and digests are blanked out, so that no word in them stands for a key: a class is called "credential".
-        return self._views(blanked(text, "\0"), 0)
+        shown = blanked(text, "\0")
+        found = self._views(shown, 0)
+        return found if shown is text else _anything(shown, found)
 
     def _views(self, text: str, depth: int) -> Iterator[CredentialSpan]:
         # Every character that is not ASCII becomes one byte, so places in both are the same.
@@ -220,6 +222,11 @@ def _windows(pattern: re.Pattern[str], text: str, around: int) -> Iterator[tuple
 
 def _shifted(spans: Iterable[CredentialSpan], by: int) -> Iterator[CredentialSpan]:
     return (CredentialSpan(start + by, end + by, rule) for start, end, rule in spans)
+
+
+def _anything(text: str, spans: Iterable[CredentialSpan]) -> Iterator[CredentialSpan]:
+    """Yield what is found but where all of it was blanked out: a rule may take what a marker stands for once more."""
+    return (found for found in spans if text[found.start : found.end].strip("\0"))
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -17,7 +17,9 @@ from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.patterns import compiled, compiles
 from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
-from tests.support.credentials import examples
+from runbundle.redaction.payloads.configuration import redact_configuration
+from runbundle.redaction.receipt import Receipt
+from tests.unit.detectors.examples import examples
 
 CORE = (*VENDOR_RULES, *GENERIC_RULES)
 BY_KEYWORD = Matcher(CORE, KeywordFilter(CORE))
@@ -54,7 +56,21 @@ def test_total_idempotent_and_in_order(text: str) -> None:
         at = span.end
     shown = masked(text, found)
     assert detector.redact(shown) == shown
+    assert detector.find(shown) == []
     assert detector.find(text) == found
+
+
+@pytest.mark.parametrize(
+    "text", ["postgres://u:hunter2xx@h/x", "https://[REDACTED:credential]@h", "amqp://a:b@c d://e:f@g"]
+)
+def test_what_a_marker_stands_for_is_noted_once(text: str) -> None:
+    """No rule notes a find in which nothing is left: not in text, nor in a configuration that is redacted again."""
+    shown = default_detector().redact(text)
+    assert default_detector().find(shown) == default_detector().hits(shown) == []
+    first, second = Receipt(), Receipt()
+    kept = redact_configuration({"u": text, "deep": [f"url={text}"]}, first)
+    assert redact_configuration(kept, second) == kept
+    assert second.notes == []
 
 
 @given(texts)

@@ -14,7 +14,6 @@ from runbundle.redaction.permitted.kept_text import (
 )
 from runbundle.redaction.permitted.safe_text import has_credential, has_credential_format, safe_identifier, safe_name
 from runbundle.redaction.permitted.values import (
-    RECEIPT,
     allowed,
     kept_trace_state,
     own_value,
@@ -22,6 +21,7 @@ from runbundle.redaction.permitted.values import (
     standard_event,
 )
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals import own
 
 TOKEN = "ghp_" + "a1B2" * 9
 
@@ -106,9 +106,9 @@ def test_a_value_is_kept_if_it_has_the_shape_of_its_key(kind: Any, key: str, val
 def test_a_value_of_ours_is_known_by_its_exact_form() -> None:
     """An effect is a lane and a number; a receipt is one that can be read; an unknown key has no form."""
     assert own_value("runbundle.effect", "main:1")
-    assert own_value(RECEIPT, Receipt().to_text())
+    assert own_value(own.RECEIPT, Receipt().to_text())
     assert not own_value("runbundle.effect", "SECRET WORD:1")
-    assert not own_value(RECEIPT, "SECRETWORD")
+    assert not own_value(own.RECEIPT, "SECRETWORD")
     assert not own_value("runbundle.other", "main:1")
 
 
