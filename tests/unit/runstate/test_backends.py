@@ -24,7 +24,7 @@ from runbundle.runstate import (
 )
 from runbundle.runstate.sql import sqlite_file
 from runbundle.store import LocalStore, MemoryStore
-from runbundle.store.places import run_state_of
+from runbundle.store.locations import run_state_of
 from runbundle.testing.runstores import crash
 
 

@@ -266,7 +266,7 @@ def test_what_cannot_be_stored_is_refused_by_name(store: SqliteRunStore) -> None
         {"a": (Pair(1, Client()),)},
         Creds(token=pydantic.SecretStr("x"), inner=Client()),
     ):
-        with pytest.raises(ConfigError, match=r"test_langgraph_values\.Client"):
+        with pytest.raises(ConfigError, match=r"test_values\.Client"):
             put(saver_of(store), value)
     deep: Any = 1
     for _ in range(500):

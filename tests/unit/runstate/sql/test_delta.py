@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from runbundle.runstate import Payload
 from runbundle.runstate.sql import delta
-from runbundle.runstate.sql.recent import Known, Recent
+from runbundle.runstate.sql.slot_cache import CachedSlot, SlotCache
 
 BLOCK = bytes(range(256)) * 4
 _versions = st.builds(
@@ -42,15 +42,15 @@ def test_what_does_not_fit_is_an_error() -> None:
 
 def test_what_is_remembered_is_bounded_and_of_one_row() -> None:
     """The oldest is forgotten first; another stamp or version is another row."""
-    recent = Recent(max_bytes=100)
-    known = [Known("1", n, 0, Payload("x", bytes(40))) for n in range(3)]
+    cache = SlotCache(max_bytes=100)
+    known = [CachedSlot("1", n, 0, Payload("x", bytes(40))) for n in range(3)]
     for n in range(3):
-        recent.put((str(n),), known[n])
-    assert recent.get(("0",), "1", 0) is None
-    assert recent.get(("2",), "1", 2) is known[2]
-    assert recent.get(("2",), "1", 1) is None
-    assert recent.get(("2",), "2", 2) is None
-    recent.put(("2",), Known("2", 7, 0, Payload("x", bytes(101))))
-    assert recent.get(("2",), "2", 7) is None
-    recent.put(("3",), known[0])
-    assert recent.get(("3",), "1", 0) is known[0]
+        cache.put((str(n),), known[n])
+    assert cache.get(("0",), "1", 0) is None
+    assert cache.get(("2",), "1", 2) is known[2]
+    assert cache.get(("2",), "1", 1) is None
+    assert cache.get(("2",), "2", 2) is None
+    cache.put(("2",), CachedSlot("2", 7, 0, Payload("x", bytes(101))))
+    assert cache.get(("2",), "2", 7) is None
+    cache.put(("3",), known[0])
+    assert cache.get(("3",), "1", 0) is known[0]

@@ -23,7 +23,7 @@ from runbundle.runstate import (
     RunStore,
     SqliteRunStore,
     StepWrite,
-    encryption,
+    cipher,
     list_checkpoints,
 )
 
@@ -231,11 +231,11 @@ def test_what_was_written_before_there_were_notes_is_read(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is said once that it is older, and from the next write on its rows are noted too."""
-    encryption._said.clear()
+    cipher._said.clear()
     with monkeypatch.context() as patched:
-        patched.setattr(encryption, "_NOTED", encryption.SEALED)
-        patched.setattr(encryption, "_about_head", encryption._about_older_head)
-        patched.setattr(encryption.Sealer, "_about_run", lambda self, run: encryption._about_older_run(run))
+        patched.setattr(cipher, "_NOTED_SUFFIX", cipher.ENCRYPTED_SUFFIX)
+        patched.setattr(cipher, "_about_head", cipher._about_older_head)
+        patched.setattr(cipher.Cipher, "_about_run", lambda self, run: cipher._about_older_run(run))
         with opened(path) as store:
             fill(store)
     change(path, "DELETE FROM runbundle_ledger")
@@ -243,7 +243,7 @@ def test_what_was_written_before_there_were_notes_is_read(
     with opened(path) as store, caplog.at_level(logging.WARNING, "runbundle"):
         first, second = read_all(store), read_all(store)
         assert first == second
-        assert len([record for record in caplog.records if "older than this check" in record.getMessage()]) == 1
+        assert len([record for record in caplog.records if "before notes were kept" in record.getMessage()]) == 1
         put(store, "t", 4)
         store.update_run(RunRecord("t/run", "t", revision=2))
         read_all(store)
