@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.runstate import Payload
 from runbundle.runstate.sql import delta
-from runbundle.runstate.sql.slot_cache import CachedSlot, SlotCache
 
 BLOCK = bytes(range(256)) * 4
 _versions = st.builds(
@@ -38,19 +36,3 @@ def test_what_does_not_fit_is_an_error() -> None:
     for old, wrong in ((BLOCK[:-1], difference), (BLOCK, b""), (BLOCK, b"\xff" * 17)):
         with pytest.raises(ValueError, match="not a difference"):
             delta.apply(old, wrong)
-
-
-def test_what_is_remembered_is_bounded_and_of_one_row() -> None:
-    """The oldest is forgotten first; another stamp or version is another row."""
-    cache = SlotCache(max_bytes=100)
-    known = [CachedSlot("1", n, 0, Payload("x", bytes(40))) for n in range(3)]
-    for n in range(3):
-        cache.put((str(n),), known[n])
-    assert cache.get(("0",), "1", 0) is None
-    assert cache.get(("2",), "1", 2) is known[2]
-    assert cache.get(("2",), "1", 1) is None
-    assert cache.get(("2",), "2", 2) is None
-    cache.put(("2",), CachedSlot("2", 7, 0, Payload("x", bytes(101))))
-    assert cache.get(("2",), "2", 7) is None
-    cache.put(("3",), known[0])
-    assert cache.get(("3",), "1", 0) is known[0]
