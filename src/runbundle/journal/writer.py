@@ -32,12 +32,11 @@ class JournalWriter:
         `OSError` if it cannot be written.
         """
         make_folder(path.parent)
-        for folder in (
-            path.parent,
-            path.parent.parent,
-        ):  # of the run, and of the tenant; the spool, which the user names, may be a link
-            if folder is path.parent or folder.name.startswith("@"):
-                refuse_link(folder)
+        refuse_link(path.parent)  # the folder of the run
+        if path.parent.parent.name.startswith(
+            "@"
+        ):  # that of the tenant; the spool, which the user names, may be a link
+            refuse_link(path.parent.parent)
         self.path = path
         self._file = MappedFile(path, sync_each=sync_each, mapped=mapped)
         try:
