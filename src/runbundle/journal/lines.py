@@ -76,7 +76,7 @@ def json_safe(value: Any) -> Any:
     Lists, tuples and dictionaries are copied.
     """
     if isinstance(value, dict):
-        return {str(k): json_safe(v) for k, v in cast("dict[Any, Any]", value).items()}
+        return {json_safe(str(k)): json_safe(v) for k, v in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
         return [json_safe(item) for item in cast("list[Any]", value)]
     if isinstance(value, str):

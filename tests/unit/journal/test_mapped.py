@@ -71,7 +71,7 @@ def test_a_full_disk_is_an_error_and_changes_nothing(tmp_path: Path, monkeypatch
     assert (tmp_path / "f").read_bytes() == b"one\ntwo\n" + b"y" * 100_000 + b"\n"
 
 
-def test_a_child_lets_go_and_the_parent_goes_on(tmp_path: Path) -> None:
+def test_a_forked_child_leaves_the_journal_to_its_parent(tmp_path: Path) -> None:
     """After a fork the child abandons the file, which neither cuts it nor frees the parent's lock."""
     writer = JournalWriter(tmp_path / "w.jsonl")
     writer.append(LINE)

@@ -41,7 +41,7 @@ class _Invocation:
 
 @dataclass
 class _Known:
-    """What is under way in this process, by the ids that LangChain gives."""
+    """The graphs and nodes that run in this process, by the ids that LangChain gives them."""
 
     graphs: dict[uuid.UUID, _Invocation] = field(default_factory=dict[uuid.UUID, _Invocation])
     nodes: dict[uuid.UUID, tuple[SpanScope, Context]] = field(
@@ -103,7 +103,7 @@ class _Callbacks(BaseCallbackHandler):
         elif node is not None and node == name:
             invocation = _begun.get()
             if invocation is not None and invocation.scope is None and parent_run_id in _known.graphs:
-                _begin(invocation, "", "")  # a checkpointer that is not ours has nothing to say
+                _begin(invocation, "", "")  # a checkpointer that is not ours does not call `checkpoint_loaded`
             if current_scope() is not None:
                 self._node(str(node), run_id, _known.graphs.get(parent_run_id) if parent_run_id else None)
 
@@ -122,7 +122,7 @@ class _Callbacks(BaseCallbackHandler):
     def _node(name: str, run_id: uuid.UUID, graph: _Invocation | None) -> None:
         before = otel_context.get_current()
         if graph is not None and graph.scope is not None:
-            # What is current here may be the step before, which a task of its own has ended.
+            # The current context may be that of the step before, which ended in a task of its own.
             otel_context.attach(graph.scope.context)
         scope = start_step(name).start()
         _known.nodes[run_id] = scope, before

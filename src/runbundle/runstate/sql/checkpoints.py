@@ -9,7 +9,7 @@ from runbundle.errors import StateConflict, StateCorrupt
 from runbundle.runstate import checks
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord, StepWrite
 from runbundle.runstate.sql import statements
-from runbundle.runstate.sql.rows import DATA, INTEGER, MAYBE_TEXT, TEXT, checked, json_object, versions_of
+from runbundle.runstate.sql.rows import DATA, INTEGER, MAYBE_TEXT, TEXT, accepted, checked, json_object, versions_of
 from runbundle.runstate.sql.runs import SqlRuns, check_fence
 from runbundle.runstate.sql.slot_cache import SlotCache
 from runbundle.runstate.sql.slots import chains_of, put_slot, rebuilt
@@ -89,7 +89,7 @@ class SqlCheckpoints(SqlRuns):
                 f"{statements.FIND}{condition} ORDER BY checkpoint_id DESC, thread_id, ns LIMIT ?",
                 *values, checks.check_limit(limit),
             )  # fmt: skip
-            keys = [CheckpointKey(*checked(row, TEXT, TEXT, TEXT)) for row in rows]
+            keys = [accepted(checks.check_key, CheckpointKey(*checked(row, TEXT, TEXT, TEXT))) for row in rows]
             ledger = self._ledger(tx)
             if ns is None or thread_id is None:
                 ledger.check_thread(thread_id)
@@ -142,6 +142,8 @@ def get_record(
     found, parent_id, engine, run_id, chained, codec, data, slots, metadata = checked(
         rows[0], TEXT, MAYBE_TEXT, TEXT, MAYBE_TEXT, INTEGER, TEXT, DATA, TEXT, TEXT
     )
+    if parent_id is not None:
+        accepted(checks.check_key, CheckpointKey(thread_id, ns, parent_id))
     versions = versions_of(slots)
     chains = chains_of(tx.rows(statements.CHECKPOINT_CHAINS, *line, found, *line, *line)) if versions else {}
     if chains.keys() != versions.keys():

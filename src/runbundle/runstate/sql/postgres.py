@@ -55,7 +55,7 @@ class PostgresRunStore(SqlRunStore):
         return self._server.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", self._before)
 
     def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Transaction]:
-        # Whatever the database's default is: who has waited for a lock must see what was committed meanwhile.
+        # Whatever the default of the database: a transaction that waited for a lock must see the commits since.
         return self._server.transaction("" if alone else "BEGIN ISOLATION LEVEL READ COMMITTED", self._before)
 
     def _equals(self, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
@@ -94,7 +94,7 @@ class _Server:
                 yield tx
                 return
             try:
-                # Statements travel together until rows are asked for. What failed is raised then, or at the end.
+                # Statements are sent together until rows are asked for. A failure is raised then, or at the end.
                 with connection.pipeline() if before is None else contextlib.nullcontext():
                     tx.run(begin)
                     yield tx
@@ -191,7 +191,7 @@ def _migrate(connection: Any) -> None:
 
     exists = connection.execute("SELECT to_regclass('runbundle_schema')").fetchone()[0] is not None
     if exists and version() == statements.VERSION:
-        return  # whoever may only read and write rows needs no more than this
+        return  # a user who may only read and write rows gets this far
     connection.isolation_level = 2  # read committed, as in every transaction that waits for a lock
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))

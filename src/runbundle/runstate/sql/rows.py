@@ -1,11 +1,13 @@
 """Checks of rows read from a database. Anybody may have written to it, so nothing is used before it is checked."""
 
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import orjson
 
-from runbundle.errors import StateCorrupt
+from runbundle.errors import ConfigError, StateCorrupt
 
+T = TypeVar("T")
 TEXT, DATA, INTEGER, NUMBER = (str,), (bytes,), (int,), (float, int)
 MAYBE_TEXT, MAYBE_DATA = (str, type(None)), (bytes, type(None))
 
@@ -15,6 +17,18 @@ def checked(row: tuple[Any, ...], *kinds: tuple[type, ...]) -> tuple[Any, ...]:
     if len(row) != len(kinds) or not all(type(value) in kind for value, kind in zip(row, kinds, strict=True)):
         raise StateCorrupt("a row of the run state is damaged: a column is of another type")
     return row
+
+
+def accepted(check: Callable[[T], object], value: T) -> T:
+    """Return a value read from a database if `check` accepts it. Raises `StateCorrupt` otherwise.
+
+    A store checks all that it writes, so a value that its own check refuses was altered.
+    """
+    try:
+        check(value)
+    except ConfigError:
+        raise StateCorrupt("a row of the run state is damaged: an id or a number is invalid") from None
+    return value
 
 
 def json_object(text: str) -> dict[str, Any]:

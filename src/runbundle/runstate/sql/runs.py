@@ -9,7 +9,7 @@ from runbundle.runstate import checks
 from runbundle.runstate.records import Lease, Payload, RunRecord
 from runbundle.runstate.sql import statements
 from runbundle.runstate.sql.base import SqlStore
-from runbundle.runstate.sql.rows import INTEGER, MAYBE_DATA, MAYBE_TEXT, NUMBER, TEXT, checked, json_object
+from runbundle.runstate.sql.rows import INTEGER, MAYBE_DATA, MAYBE_TEXT, NUMBER, TEXT, accepted, checked, json_object
 from runbundle.runstate.sql.transaction import Transaction
 
 
@@ -162,8 +162,9 @@ def _run_of(row: tuple[Any, ...]) -> RunRecord:
         raise StateCorrupt(
             "a row of the run state is damaged: it has a payload without a codec, or a codec without a payload"
         )
-    return RunRecord(
+    run = RunRecord(
         run_id=run_id, thread_id=thread_id, status=status,
         payload=None if codec is None else Payload(codec, data), metadata=json_object(metadata),
         revision=revision, created_at=created_at, updated_at=updated_at,
     )  # fmt: skip
+    return accepted(checks.check_run, run)

@@ -52,7 +52,7 @@ class StoreTests(ABC):
         raise NotImplementedError(kind)
 
     def test_put_writes_what_others_can_read(self) -> None:
-        """What was put lies where the backend keeps it, byte for byte."""
+        """The backend holds the bytes of a put, byte for byte."""
         store = self.make_store()
         store.put("run/a.json", b"\x00one\n")
         assert self.raw_get(store, "run/a.json") == b"\x00one\n"
@@ -67,7 +67,7 @@ class StoreTests(ABC):
         assert store.get("run/a.json") == b"one"
 
     def test_get_reads_what_others_wrote(self) -> None:
-        """What the backend holds is what get, get_range, open and size say."""
+        """get, get_range, open and size return the bytes that the backend holds."""
         store = self.make_store()
         self.raw_put(store, "run/a.json", b"0123456789")
         assert store.get("run/a.json") == b"0123456789"
@@ -187,7 +187,7 @@ class StoreTests(ABC):
         assert list(store.list()) == ["a/2"]
 
     def test_a_folder_is_not_a_key(self) -> None:
-        """What keys begin with is not itself stored, and a key has no folders below it."""
+        """The beginning of a key is not itself stored, and a key has no folders below it."""
         store = self.make_store()
         store.put("a/1", b"x")
         for method in (store.get, store.size, store.delete, store.open):

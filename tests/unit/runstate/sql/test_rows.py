@@ -3,6 +3,7 @@
 import pytest
 
 from runbundle.errors import StateCorrupt
+from runbundle.runstate import CheckpointKey, checks
 from runbundle.runstate.sql.rows import (
     DATA,
     INTEGER,
@@ -10,6 +11,7 @@ from runbundle.runstate.sql.rows import (
     MAYBE_TEXT,
     NUMBER,
     TEXT,
+    accepted,
     checked,
     json_object,
     versions_of,
@@ -46,3 +48,12 @@ def test_a_version_of_a_slot_is_text() -> None:
     assert versions_of('{"a":"1"}') == json_object('{"a":"1"}') == {"a": "1"}
     with pytest.raises(StateCorrupt):
         versions_of('{"a":1}')
+
+
+def test_a_value_that_a_store_would_refuse_to_write_is_damage() -> None:
+    """And not an error of whoever reads it."""
+    key = CheckpointKey("t", "", "1")
+    assert accepted(checks.check_key, key) is key
+    for bad in (key._replace(thread_id=""), key._replace(checkpoint_id="\x00")):
+        with pytest.raises(StateCorrupt, match="damaged"):
+            accepted(checks.check_key, bad)

@@ -102,7 +102,7 @@ store.close()
 """
 
 
-def test_a_fork_amid_another_threads_transaction(tmp_path: Path) -> None:
+def test_a_fork_amid_a_transaction_lets_both_processes_write(tmp_path: Path) -> None:
     """The child does not inherit the belief that someone in it is writing."""
     command = [sys.executable, "-W", "ignore", "-c", FORK_AMID, str(tmp_path / "s.sqlite")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
