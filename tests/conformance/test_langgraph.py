@@ -49,7 +49,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RunStore]:
         yield opened
 
 
-def test_langgraphs_own_suite(store: RunStore) -> None:
+def test_langgraphs_own_suite_passes(store: RunStore) -> None:
     """All capabilities are detected, all tests of each were run, and none failed."""
 
     @checkpointer_test(name="RunStoreSaver")
@@ -121,7 +121,7 @@ def test_sync_and_async_see_the_same(store: RunStore) -> None:
         assert asyncio.run(saver.aget_tuple(on(thread_id))) == saver.get_tuple(on(thread_id)) == both[0][0]
 
 
-def test_interrupted_and_resumed_by_another_process(store: RunStore) -> None:
+def test_an_interrupted_graph_is_resumed_by_another_process(store: RunStore) -> None:
     """A graph stops for a person, and a saver that was not there takes it up with the answer."""
 
     class Asked(TypedDict):
@@ -312,7 +312,7 @@ def test_nothing_is_loaded_in_the_loops_thread(store: RunStore, monkeypatch: pyt
     assert threading.get_ident() not in threads
 
 
-def test_what_does_not_load_is_told(store: RunStore) -> None:
+def test_a_checkpoint_that_does_not_load_is_an_error(store: RunStore) -> None:
     """Bytes that are no msgpack, and values that are no checkpoint, are one of our errors."""
     saver = RunStoreSaver(store)
     saver.put(on("t", checkpoint_ns=""), empty_checkpoint(), {}, {})
@@ -341,7 +341,7 @@ def test_a_fence_stops_a_graph(store: RunStore) -> None:
     assert len(store.find_checkpoints(thread_id="t")) > len(keys)
 
 
-def test_what_cannot_be_meant_is_refused(store: RunStore) -> None:
+def test_arguments_without_a_meaning_are_refused(store: RunStore) -> None:
     """No thread, a text for a list of threads, an unknown strategy."""
     saver = RunStoreSaver(store)
     with pytest.raises(ConfigError):

@@ -51,7 +51,7 @@ def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seaweed]:
 
 
 @pytest.mark.parametrize(("nth", "moment"), [(1, "before"), (3, "at once"), (5, "before"), (5, "after")])
-def test_a_server_killed_in_the_middle_of_a_seal(mortal: Seaweed, nth: int, moment: str) -> None:
+def test_a_server_killed_in_the_middle_of_a_seal_leaves_all_or_nothing(mortal: Seaweed, nth: int, moment: str) -> None:
     """Before or after the nth file, or while several are under way: whole or absent, and sealing again succeeds."""
     proxy = Proxy(mortal.url)
     try:

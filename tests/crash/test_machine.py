@@ -59,7 +59,7 @@ class Machine(RuleBasedStateMachine):
     def another_writer(self) -> None:
         """A process opens its journal, as a forked one does."""
         self.names += 1
-        self.writers.append(JournalWriter.of(self.spool / "r", f"writer{self.names}"))
+        self.writers.append(JournalWriter.open_in(self.spool / "r", f"writer{self.names}"))
 
     @rule(data=st.data())
     @precondition(lambda self: self.writers)

@@ -313,11 +313,11 @@ def test_a_journal_that_an_assembler_reads_is_not_written_to(tmp_path: Path) -> 
 
     folder = tmp_path / "run"
     line = start_line("0" * 32, "1" * 16, "", 1, "")
-    writer = JournalWriter.of(folder, "w")
+    writer = JournalWriter.open_in(folder, "w")
     writer.append(line)
     writer.close()
     with free_files(journal_files(folder)) as free:
-        writer = JournalWriter.of(folder, "w")
+        writer = JournalWriter.open_in(folder, "w")
         writer.append(line)
         free[0].unlink()
     writer.close()

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from runbundle.bundle.assembly.assemble import assemble
-from runbundle.bundle.assembly.gather import Gathered
+from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.seal import seal
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
@@ -126,7 +126,7 @@ def faults(entry: dict[str, Any], scratch: Path) -> set[str]:
     own = entry.get("span_id")
     others = [other for other in (RUN, {**TOOL, "span_id": LATER}) if own != other["span_id"]]
     store = MemoryStore()
-    with closing(Gathered(RunKey("", "r"), scratch)) as gathered:
+    with closing(GatheredRun(RunKey("", "r"), scratch)) as gathered:
         gathered.add([*others, entry])
         with closing(assemble(gathered)) as made:
             seal(store, made)

@@ -73,10 +73,10 @@ def test_a_secret_is_not_repeated() -> None:
     ("url", "said"),
     [
         ("s3:/x", "did you mean s3://x"), ("s3:x", "did you mean s3://x"), ("file:/x", "did you mean file:///x"),
-        ("s4://x", "did you mean s3"), ("fille:///x", "did you mean file"), ("ftp://x", "no store"),
+        ("s4://x", "did you mean s3"), ("fille:///x", "did you mean file"), ("ftp://x", "unknown kind of store"),
         ("file:///x?a=1", "no options"), ("memory://?a=1", "no options"), ("s3://b?endpiont=x", "mean endpoint"),
-        ("runs.zip", "archive"), ("file:///x/runs.tar.gz", "archive"), ("", "no name"), (" ", "no name"),
-        ("a\0b", "no name"), ("s3://[x", "not a URL"),
+        ("runs.zip", "archive"), ("file:///x/runs.tar.gz", "archive"), ("", "is empty"), (" ", "is empty"),
+        ("a\0b", "is empty or holds NUL"), ("s3://[x", "invalid URL"),
     ],
 )  # fmt: skip
 def test_a_store_that_cannot_be_one_is_refused(url: str, said: str) -> None:

@@ -1,1 +1,1 @@
-"""Frameworks whose runs are recorded without a decorator. Each folder is imported only by who uses the framework."""
+"""Integrations of agent frameworks. Each folder is imported only by users of its framework."""

@@ -1,1 +1,4 @@
-"""The append-only files of a run between recorder and assembler: the seam behind which another writer may be put."""
+"""Append-only files that hold the redacted records of a run between the recorder and the assembler.
+
+Another writer, in another process or language, can be put behind this seam.
+"""

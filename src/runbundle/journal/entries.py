@@ -1,4 +1,7 @@
-"""Whether what a journal says is an entry that a recorder writes: a line may be whole and be none."""
+"""The check that a journal entry has the form that a recorder writes.
+
+A line can have a right checksum and still hold something else.
+"""
 
 import re
 from typing import Any
@@ -9,9 +12,9 @@ _IDS = re.compile(r"[0-9a-f]{48}(?:[0-9a-f]{16})?")
 
 
 def is_entry(entry: dict[str, Any]) -> bool:
-    """Tell whether an entry has all that a bundle is made of, in the types of `records`. Total.
+    """Tell whether an entry has every field that assembly reads, in the types of `signals.records`. Never raises.
 
-    Asked of each entry before anything is done with it, so that one that does not fit costs itself alone.
+    Each entry is checked before use, so an entry of another form costs only itself.
     """
     try:
         kind = entry["k"]
@@ -29,7 +32,7 @@ def is_entry(entry: dict[str, Any]) -> bool:
         if _IDS.fullmatch(ids + entry["parent_span_id"]) is None or not is_time(entry["start_ns"]):
             return False
         if kind == "start":
-            # What is known at the start of a run's own span is there whole or not at all.
+            # A start line of a run's own span has both a name and attributes, or neither.
             return (
                 type(entry.get("label", "")) is type(entry.get("lane", "")) is str
                 and ("attributes" not in entry or _named(entry, "name"))
@@ -47,8 +50,8 @@ def _is_span(entry: dict[str, Any]) -> bool:
         and type(entry["remote_parent"]) is bool
         and _is_scope(entry["scope"])
         and type(entry["events"]) is type(entry["links"]) is list
-        # A count has the bounds of a time. Asked first whether there are any: most spans have none, and a generator
-        # costs as much as all that is above.
+        # A count has the bounds of a time. Emptiness is tested first: most spans have no counts, events or links, and a
+        # generator costs as much as all the tests above.
         and (entry["dropped"] == {} or all(map(is_time, entry["dropped"].values())))
         and (not entry["events"] or all(map(_is_event, entry["events"])))
         and (not entry["links"] or all(map(_is_link, entry["links"])))
@@ -83,5 +86,5 @@ def _is_word(value: object) -> bool:
 
 
 def is_time(value: object) -> bool:
-    """Tell whether a value is a time that a record can have: between 1970 and 2262."""
+    """Tell whether a value is an integer of nanoseconds that a record can have: from 1970 to 2262."""
     return type(value) is int and 0 <= value <= LATEST_NS

@@ -1,8 +1,8 @@
-"""Journal lines: a checksum, a space and one JSON object: a redacted record, the start of a span, or a resource.
+"""The format of journal lines: a checksum, a space and one JSON object.
 
-A span's resource is the same thousands of times; it has a line of its own, once for each journal, and spans name it.
-The checksum is CRC-32 of the object in eight hex digits: a line that a dying machine wrote in part is told apart from
-a whole one, wherever in the line the gap is.
+The object is a redacted record, the start of a span, or a resource. Thousands of spans share one resource, so each
+journal writes a resource once, on a line of its own, and records refer to it by number. The checksum is CRC-32 of the
+object in eight hex digits: it tells a whole line from one that a dying machine wrote in part, wherever the gap is.
 """
 
 from typing import Any, cast
@@ -24,11 +24,12 @@ def start_line(
     is_run: bool = False,
     record: SpanRecord | None = None,
 ) -> bytes:
-    """Return the line that says a span has started; but for `record`, it carries no text that may not be kept.
+    """Return the line that says that a span has started.
 
-    `label` says what the span is, and its name if it has one that may be kept: `tool:find_order`. `is_run` says that
-    the span is the run's own: what tells a run that was cut off from a part of one begun elsewhere. `record` is then
-    the span as it was when it started, redacted: whose run it is and with which configuration.
+    Except for `record`, it carries only text that may be kept. `label` is the kind of the span, followed by its name if
+    that may be kept: `tool:find_order`. `is_run` says that the span is the run's own; a reader tells by it a run that
+    was cut off from a part of a run begun elsewhere. `record` is then the redacted span as it was at its start, with
+    the run's identity and configuration. `start_ns` counts nanoseconds since the epoch.
     """
     body: dict[str, Any] = {
         "k": "start", "trace_id": trace_id, "span_id": span_id, "parent_span_id": parent_span_id,
@@ -40,17 +41,17 @@ def start_line(
 
 
 def resource_line(number: int, resource: ResourceRecord) -> bytes:
-    """Return the line that introduces a resource."""
+    """Return the line that gives a resource a number, to which records on later lines refer."""
     return _line({"k": "resource", "resource": number, "value": resource})
 
 
 def record_line(kind: str, record: SpanRecord | LogRecordDict, resource: int) -> bytes:
-    """Return the line of a redacted span (`span`) or log record (`log`)."""
+    """Return the line of a redacted span (`kind` is `span`) or log record (`log`), with the number of its resource."""
     return _line({"k": kind, **record, "resource": resource})
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """Read a line back; None if it was cut off, was damaged, or is not one of ours."""
+    """Return the object on a line. None if the line is cut off or damaged, or holds no object of this format."""
     body = line[9:].rstrip(b"\n")
     try:
         if int(line[:8], 16) != crc32(body):
@@ -64,17 +65,20 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 def _line(value: dict[str, Any]) -> bytes:
     try:
         body = orjson.dumps(value)
-    except TypeError:  # an attribute that is bytes or holds a lone surrogate; rare, since most are markers by now
-        body = orjson.dumps(plain(value))
+    except TypeError:  # bytes or a lone surrogate in an attribute; rare, since redaction has replaced most of them
+        body = orjson.dumps(json_safe(value))
     return b"%08x %b\n" % (crc32(body), body)
 
 
-def plain(value: Any) -> Any:
-    """Return `value` with everything JSON cannot hold replaced by text. Total."""
+def json_safe(value: Any) -> Any:
+    """Return `value` with each part that JSON cannot hold replaced by text.
+
+    Lists, tuples and dictionaries are copied.
+    """
     if isinstance(value, dict):
-        return {str(k): plain(v) for k, v in cast("dict[Any, Any]", value).items()}
+        return {json_safe(str(k)): json_safe(v) for k, v in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in cast("list[Any]", value)]
+        return [json_safe(item) for item in cast("list[Any]", value)]
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     if value is None or isinstance(value, bool | float):

@@ -1,4 +1,4 @@
-"""Which journals somebody holds, and who seals a run: the locks of files and folders."""
+"""Locks of journals and of the folders of runs: which journals a writer holds, and which process seals a run."""
 
 import contextlib
 import fcntl
@@ -13,7 +13,10 @@ from runbundle.store.regular import NotRegular, descriptor_at, folder_below
 
 @contextlib.contextmanager
 def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
-    """Lock the journals that no writer holds, for the time of the block; yield those."""
+    """Return a context that locks those journals that no writer holds, and yields their paths.
+
+    Journals that are missing, or are not regular files, are left out. The locks are freed at the end of the block.
+    """
     held: list[int] = []
     free: list[Path] = []
     try:
@@ -32,7 +35,10 @@ def free_files(paths: Iterable[Path]) -> Generator[list[Path]]:
 
 
 def _lock_taken(fd: int) -> bool:
-    """Take the lock of a journal, if it is free; one that is held by who only asks (`is_held`) is free in a moment."""
+    """Take the lock of a journal if it is free; tell whether that succeeded.
+
+    `is_held` in another process takes the lock for a moment, so a lock that is not free is tried again.
+    """
     for pause_s in (0.0005, 0.002, 0.0):
         try:
             with _asking:
@@ -45,9 +51,12 @@ def _lock_taken(fd: int) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether somebody holds a journal, or seals the run whose folder this is. False if it is gone.
+    """Tell whether a process holds the lock of a journal, or of the folder of a run that it seals.
 
-    To ask, the lock is taken for a microsecond. A sealer of this process waits for that; one of another tries again.
+    False for a missing path.
+
+    The question takes the lock itself for about a microsecond. A sealer of this process waits for that, a sealer of
+    another tries again. The answer may be out of date at once.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW)
@@ -66,9 +75,10 @@ def is_held(path: Path) -> bool:
 
 @contextlib.contextmanager
 def sole_sealer(directory: Path) -> Generator[bool]:
-    """Hold the lock on a run's folder, so that of several processes one seals it at a time.
+    """Return a context that holds the lock of a run's folder, so that one process at a time seals the run.
 
-    Yields False if the folder is gone: somebody else has sealed the run meanwhile; or if it is a link.
+    Waits for the lock. Yields False if the folder is missing, because another process has sealed the run, or if it is a
+    link.
     """
     try:
         with folder_below(directory.parent, [directory.name]) as held:
@@ -89,18 +99,21 @@ _asking = threading.Lock()
 
 
 def _hold(fd: int) -> int:
-    """Take note of a file on which there will be a lock, which a child must not have."""
+    """Remember a descriptor that will carry a lock, so that a forked child closes it."""
     _held.add(fd)
     return fd
 
 
 def _let_go(fd: int) -> None:
-    """Free a lock and close its file: closing alone would leave it to a child that is being forked."""
+    """Free a lock and close its file.
+
+    Closing alone is not enough: a child that is being forked has a copy of the descriptor, and would keep the lock.
+    """
     _held.discard(fd)
     try:
         fcntl.flock(fd, fcntl.LOCK_UN)
     except OSError:
-        pass  # closing frees it, here at least: kept open it would be held for as long as the process lives
+        pass  # closing frees the lock of this process; kept open, it would be held as long as the process lives
     finally:
         os.close(fd)
 
@@ -118,7 +131,7 @@ os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def is_still_at(path: Path, fd: int) -> bool:
-    """Tell whether an open file is the one that lies at `path`."""
+    """Tell whether the open file is the one that lies at `path`; False if the path is missing."""
     try:
         return os.path.samestat(path.lstat(), os.fstat(fd))
     except (FileNotFoundError, NotADirectoryError):

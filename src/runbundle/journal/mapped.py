@@ -1,16 +1,16 @@
-"""A file that grows through shared memory: what was appended outlives the process, without a system call a line.
+"""A file that grows through shared memory: an appended line survives the process, without a system call for each line.
 
-The pages of a shared mapping belong to the kernel, as those of `write()` do: SIGKILL takes none of them back. A
-`write()` costs more than its 5 µs, too: it lets go of the interpreter lock, and with a second thread at work each line
-then pays for two thread switches (measured: 40 µs a span of 300).
+The kernel owns the pages of a shared mapping, as it owns those of `write()`: SIGKILL takes none of them back. A
+`write()` costs more than its 5 µs, because it releases the interpreter lock; with a second busy thread, each line then
+pays for two thread switches (measured: 40 µs of the 300 µs of a span).
 
-Space is allocated before it is mapped, so a full disk is an `OSError` here and not a fault at the next store into a
-page. Until it is closed the file ends in zero bytes, which a reader must take for the end.
+Space is allocated before it is mapped, so a full disk raises `OSError` here, and no fault later when a page is stored
+to. Until the file is closed it ends in zero bytes, which a reader must take for its end.
 
-If somebody else cuts the file short, a store into a page behind its new end would end this process (SIGBUS). So the
-kernel is asked for the page before each store, in a call that keeps the interpreter lock (0.4 µs; `fstat` lets go of
-it, and with a busy second thread then takes 1 ms): the answer is a `FileCut` instead. What remains is a file that is
-cut between that and the store, some 100 ns later. A file system that cannot map a file is written to by `pwrite`.
+If another process cuts the file short, a store to a page behind the new end would kill this process (SIGBUS). So before
+each store the kernel is asked for the page, by a call that keeps the interpreter lock (0.4 µs; `fstat` releases it, and
+takes 1 ms beside a busy second thread), and a missing page raises `FileCut`. A cut in the 100 ns between that call and
+the store still kills the process. On a file system that cannot map files, lines are written by `pwrite`.
 """
 
 import contextlib
@@ -32,25 +32,28 @@ _UNSUPPORTED = {errno.EINVAL, errno.ENODEV, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
 class FileCut(OSError):
-    """Somebody else has made the file shorter than what was written to it."""
+    """Raised when another process has made the file shorter than the data written to it."""
 
 
 class MappedFile:
-    """Appends to a file of its own. Not thread-safe: its owner holds a lock."""
+    """Appends lines to a file. Not thread-safe: its owner holds a lock.
 
-    def __init__(self, path: Path, *, sync_each: bool = False, plain: bool = False) -> None:
-        """Open or create `path`, 0600, to go on after what it holds. Raises `OSError`.
+    `fd` is the open descriptor, -1 once the file is closed. `whole` tells whether the file ended with a whole line when
+    it was opened.
+    """
 
-        `whole` tells whether that ends with a line end.
+    def __init__(self, path: Path, *, sync_each: bool = False, mapped: bool = True) -> None:
+        """Open or create `path`, with mode 0600, and continue after the data in it. Raises `OSError`.
 
-        With `sync_each` a line is on the disk, and so is the file's name, before `append` returns. `plain`: do not map.
+        With `sync_each`, a line and the name of the file are on the disk before `append` returns. Without `mapped`,
+        lines are written and not stored through a mapping.
         """
         self.fd = create(path, os.O_RDWR)
         self._space = os.fstat(self.fd).st_size
         self._end, self.whole = end_of_lines(self.fd, self._space)
         self._synced = self._end
         self._map: mmap.mmap | None = None
-        self._plain = plain
+        self._mapped = mapped
         self._sync_each = sync_each
         if sync_each:
             sync_folder(path.parent)
@@ -58,11 +61,15 @@ class MappedFile:
 
     @property
     def size_bytes(self) -> int:
-        """How much the file holds."""
+        """The number of bytes appended so far, with those found when the file was opened."""
         return self._end
 
     def append(self, line: bytes) -> None:
-        """Append one line. Raises `OSError` if the disk is full, and `FileCut`; then nothing of it is in the file."""
+        """Append one line.
+
+        Raises `OSError` if the disk is full, and `FileCut` if another process has cut the file. Then nothing of the
+        line is in the file.
+        """
         start = self._end
         end = start + len(line)
         if end > self._space or self._map is None:
@@ -72,7 +79,7 @@ class MappedFile:
             self._write(line)
         else:
             page = start & -mmap.PAGESIZE
-            _look[0](self.fd, held, page, end, self._space)
+            _page_check[0](self.fd, held, page, end, self._space)
             held[start:end] = line
             if self._sync_each:
                 try:
@@ -82,27 +89,33 @@ class MappedFile:
                     raise
         self._end = end
 
-    def held_bytes(self) -> int:
-        """Return how much of what was appended is still in the file; -1 if the file has no name any more."""
+    def remaining_bytes(self) -> int:
+        """Return how many of the appended bytes the file still has; -1 if the file was removed."""
         state = os.fstat(self.fd)
         if state.st_nlink == 0:
             return -1
         if state.st_size == self._space or not self._end:
             return self._end
         if state.st_size >= self._end and os.pread(self.fd, 1, 0) in (b"", b"\0"):
-            return 0  # it was emptied, and has grown again
+            return 0  # another process emptied the file, and it has grown again
         return min(state.st_size, self._end)
 
     def duplicate_if_unsynced(self) -> int:
-        """Return a new descriptor of the file if something was appended since the last call, else -1."""
+        """Return a duplicate of the descriptor if lines were appended since the last call, else -1.
+
+        The caller syncs and closes the duplicate.
+        """
         if self.fd < 0 or self._synced == self._end:
             return -1
         copy = os.dup(self.fd)
-        self._synced = self._end  # only now: if there are no descriptors left, it must be tried again
+        self._synced = self._end  # after `dup`: if no descriptor is left, the next call must try again
         return copy
 
     def close(self) -> None:
-        """Cut the file to what was appended, if nobody else has cut it shorter, and close it."""
+        """Close the file, after cutting off the zeros behind the last line.
+
+        If another process has cut the file shorter than that, it stays as it is.
+        """
         if self.fd >= 0:
             try:
                 self._unmap()
@@ -110,11 +123,13 @@ class MappedFile:
                     os.ftruncate(self.fd, self._end)
             finally:
                 with contextlib.suppress(OSError):
-                    fcntl.flock(self.fd, fcntl.LOCK_UN)  # a child that was forked meanwhile may have a copy
+                    fcntl.flock(
+                        self.fd, fcntl.LOCK_UN
+                    )  # a forked child may hold a copy of the descriptor, and with it the lock
                 self.abandon()
 
     def cut_to_lines(self) -> None:
-        """Take away what is left of a line after somebody else has cut the file."""
+        """Cut the file to its last whole line, after another process has cut it within a line."""
         size = min(os.fstat(self.fd).st_size, self._end)
         end, whole = end_of_lines(self.fd, size)
         while end > 0 and not whole:
@@ -125,17 +140,17 @@ class MappedFile:
         self._end = end
 
     def abandon(self) -> None:
-        """Let go of the file and leave it as it is: in a forked child, it is the parent's to cut."""
+        """Close the descriptor and leave the file as it is. For a forked child, whose parent still writes the file."""
         if self.fd >= 0:
             self._unmap()
             os.close(self.fd)
             self.fd = -1
 
     def _grow(self, needed: int) -> None:
-        if self._plain:
+        if not self._mapped:
             return
         if os.fstat(self.fd).st_size < self._space:
-            raise FileCut(errno.EIO, "somebody has truncated the file")
+            raise FileCut(errno.EIO, "another process has truncated the file")
         step = min(max(self._space, _FIRST_BYTES), _MOST_AT_ONCE_BYTES)
         space = -(-max(needed, self._space + step) // mmap.PAGESIZE) * mmap.PAGESIZE
         try:
@@ -144,21 +159,21 @@ class MappedFile:
             os.ftruncate(self.fd, self._space)
             raise
         if self._sync_each:
-            os.fsync(self.fd)  # the new size: without it the lines would lie behind the end of the file
+            os.fsync(self.fd)  # the new size; without it a power failure leaves the lines behind the end of the file
         self._unmap()
         try:
             self._map = mmap.mmap(self.fd, space)
         except OSError as error:
             if error.errno not in _UNSUPPORTED:
                 raise
-            self._plain = True
+            self._mapped = False
             os.ftruncate(self.fd, self._end)
         self._space = space
 
     def _write(self, line: bytes) -> None:
         """Append without a map."""
         if os.fstat(self.fd).st_size < self._end:
-            raise FileCut(errno.EIO, "somebody has truncated the file")
+            raise FileCut(errno.EIO, "another process has truncated the file")
         try:
             written = 0
             while written < len(line):
@@ -176,28 +191,30 @@ class MappedFile:
 
 
 def _populate(fd: int, held: mmap.mmap, start: int, end: int, space: int) -> None:
-    """Have the pages ready for a store. Raises `FileCut` where the store would end the process."""
+    """Have the kernel prepare the pages for a store. Raises `FileCut` if a store would kill the process."""
     try:
         held.madvise(_POPULATE_WRITE, start, end - start)
     except AttributeError:
         _measure(fd, held, start, end, space)
     except OSError as error:
         if error.errno == errno.EFAULT:
-            raise FileCut(errno.EIO, "somebody has truncated the file") from None
+            raise FileCut(errno.EIO, "another process has truncated the file") from None
         if error.errno not in _UNSUPPORTED:
             raise
-        _look[0] = _measure  # an older kernel
+        _page_check[0] = _measure  # an older kernel
         _measure(fd, held, start, end, space)
 
 
 def _measure(fd: int, held: mmap.mmap, start: int, end: int, space: int) -> None:  # noqa: ARG001 - as `_populate`
     """Compare the size of the file with that of the map. Raises `FileCut` if it is smaller."""
     if _lseek()(fd, 0, os.SEEK_END) < space:
-        raise FileCut(errno.EIO, "somebody has truncated the file")
+        raise FileCut(errno.EIO, "another process has truncated the file")
 
 
-_look: list[Callable[[int, mmap.mmap, int, int, int], None]] = [_populate if sys.platform == "linux" else _measure]
-"""How this machine tells, before a store, that a page is gone."""
+_page_check: list[Callable[[int, mmap.mmap, int, int, int], None]] = [
+    _populate if sys.platform == "linux" else _measure
+]
+"""The function that checks, before a store, that its pages are there; replaced on an older kernel."""
 
 
 @cache
@@ -215,7 +232,7 @@ def _lseek() -> Callable[[int, int, int], int]:
 
 
 def end_of_lines(fd: int, size: int) -> tuple[int, bool]:
-    """Return where the zeros at the end of a file begin, and whether a line ends there."""
+    """Return the position where the zeros at the end of the first `size` bytes begin, and whether a line ends there."""
     while size > 0:
         start = max(0, size - _FIRST_BYTES)
         held = os.pread(fd, size - start, start).rstrip(b"\0")
@@ -226,7 +243,7 @@ def end_of_lines(fd: int, size: int) -> tuple[int, bool]:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk."""
+    """Sync a folder, so that the names in it survive a power failure. Raises `OSError`."""
     fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

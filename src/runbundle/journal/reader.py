@@ -1,4 +1,4 @@
-"""All entries of a run's journals, one at a time."""
+"""Reads all entries of the journals of a run, one at a time."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -14,11 +14,14 @@ from runbundle.signals.reading import text_of
 from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""A longer line is no recorder's: it is counted as torn, and never held in memory."""
+"""The longest line that a recorder writes. A longer one is counted as torn, and never held in memory."""
 
 
 def journal_files(directory: Path) -> list[Path]:
-    """Return the journals of one run, in a stable order; none if its folder is gone. Links and pipes are none."""
+    """Return the journals in the folder of a run, sorted.
+
+    Links, pipes and the like are left out; no folder gives [].
+    """
     try:
         with folder_below(directory.parent, [directory.name]) as fd:
             names = [name for name, kind in entries_of(fd) if name.endswith(".jsonl") and not kind]
@@ -28,24 +31,29 @@ def journal_files(directory: Path) -> list[Path]:
 
 
 class JournalReader:
-    """The entries of all journals of a run, one at a time."""
+    """Iterates over the entries of the journals of a run: spans, logs and starts."""
 
     def __init__(self, paths: Iterable[Path], *, live: Iterable[Path] = (), own: str | None = None) -> None:
-        """`live` are those that a writer may be appending to: what is not whole there is not yet written.
+        """Read the journals at `paths`.
 
-        `own`: what the names of this process's journals begin with; all others are redacted again, see
-        `redaction.second_pass`. None: none is, since nothing is made of them.
+        `live` names the journals to which a writer may still append: there an incomplete last line ends the journal,
+        and is not counted as torn. `own` is the beginning of the names of this process's journals; entries of all
+        others are redacted again (`redaction.second_pass`). With None no entry is, which is only for readers that build
+        nothing from the entries.
         """
         self.torn = 0
-        """Lines that could not be read, so far: at most one a writer, its last, unless a file was damaged."""
+        """The number of damaged lines so far. Each writer leaves at most one, its last, unless a file was damaged."""
         self.sdk_versions: set[str] = set()
-        """Versions of the OpenTelemetry SDK that the resources name, so far."""
+        """The versions of the OpenTelemetry SDK that the resources have named so far."""
         self._paths = list(paths)
         self._live = frozenset(live)
         self._own = own
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Yield spans, logs and starts. Damaged lines are counted, not raised; a file that is gone is passed over."""
+        """Yield entries in the order of the journals.
+
+        Damaged lines are counted in `torn`; missing files are skipped.
+        """
         for path in self._paths:
             with contextlib.suppress(FileNotFoundError, NotRegular):
                 yield from self._entries(path)
@@ -72,17 +80,22 @@ def _sdk_version(resource: dict[str, Any]) -> str:
     try:
         version = text_of(resource["value"]["attributes"], semconv.SDK_VERSION) or ""
         return version if is_name(version) else ""
-    except (KeyError, TypeError, AttributeError):  # a line that is whole, and no resource
+    except (KeyError, TypeError, AttributeError):  # the line is whole, but holds no resource
         return ""
 
 
 def lines_of(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a journal, without the zeros of pages that were not written."""
+    """Yield the lines of a journal, without the zero bytes of pages that were never written.
+
+    Raises `FileNotFoundError`, and `NotRegular` for a link. Zeros at the start of a line stay: they mark a page that a
+    dying machine did not write, and make the line fail its checksum. A line longer than `MAX_LINE_BYTES` is read in
+    pieces, and replaced by one that fails its checksum.
+    """
     with file_at(path) as file:
         while line := file.readline(MAX_LINE_BYTES):
             whole = line.endswith(b"\n") or len(line) < MAX_LINE_BYTES
-            while not whole and not line.endswith(b"\n"):  # passed over; what was read of it is no line of ours
+            while not whole and not line.endswith(b"\n"):  # skip the rest of it
                 line = file.readline(MAX_LINE_BYTES) or b"\n"
             line = line.rstrip(b"\0") if whole else b"too long\n"
             if line:
-                yield line  # with zeros before it, it lies behind a page that a dying machine did not write
+                yield line

@@ -1,7 +1,8 @@
-"""The layout of the spool: where the journals of which run lie. The quarantine and the vault are laid out alike.
+"""The layout of the spool: the folder in which the journals of each run lie.
 
-`<spool>/<run_id>/` holds the journals of a run without a tenant, `<spool>/@<tenant_id>/<run_id>/` those of a tenant's:
-no id begins with `@`, so the two cannot be taken for each other. Names that begin with a dot are not runs.
+`<spool>/<run_id>/` holds the journals of a run without a tenant, `<spool>/@<tenant_id>/<run_id>/` those of a tenant's
+run. No id begins with `@`, so the two cannot be confused. Names that begin with a dot are not runs. The quarantine and
+the vault have the same layout.
 """
 
 import contextlib
@@ -18,17 +19,17 @@ _TENANT = "@"
 
 
 def folder_of(spool: Path, key: RunKey) -> Path:
-    """Return the folder of a run's journals, whether or not it is there."""
+    """Return the folder for the journals of a run, whether or not it exists."""
     return spool / f"{_TENANT}{key.tenant_id}" / key.run_id if key.tenant_id else spool / key.run_id
 
 
 def spooled_runs(spool: Path) -> list[RunKey]:
-    """Return the runs that have journals in the spool, sorted; none if there is no spool."""
+    """Return the runs that have journals in the spool, sorted; [] if there is no spool."""
     return sorted(key for key in run_folders(spool) if journal_files(folder_of(spool, key)))
 
 
 def run_folders(spool: Path) -> Iterator[RunKey]:
-    """Yield the runs that have a folder in the spool, or in another place that is laid out like it."""
+    """Yield the runs that have a folder in the spool, or in another folder of the same layout."""
     for name in _names(spool):
         if well_formed(name):
             yield RunKey("", name)
@@ -38,18 +39,19 @@ def run_folders(spool: Path) -> Iterator[RunKey]:
                     yield RunKey(name[1:], inner)
 
 
-def gone_records(spool: Path, run: RunKey, writer: JournalWriter, *, moved_too: bool) -> int | None:
-    """Return how many records somebody else has taken from a journal that is being written; None if nothing was.
+def records_lost(spool: Path, run: RunKey, writer: JournalWriter, *, moved_too: bool) -> int | None:
+    """Return how many records another process has removed from an open journal; None if it removed none.
 
-    `moved_too`: also if the file was moved to where nobody will look for it; the quarantine is no such place.
+    With `moved_too`, a journal that was moved away counts as removed, unless it was moved to the quarantine. Never
+    raises `OSError`: a journal that cannot be examined gives None.
     """
     try:
-        gone = writer.gone()
-        if gone is None and moved_too and not writer.is_in_place() and not _is_set_aside(spool, run, writer.path.name):
+        lost = writer.records_lost()
+        if lost is None and moved_too and not writer.is_in_place() and not _is_set_aside(spool, run, writer.path.name):
             return writer.records
     except OSError:
         return None
-    return gone
+    return lost
 
 
 def _is_set_aside(spool: Path, run: RunKey, journal: str) -> bool:
@@ -58,17 +60,20 @@ def _is_set_aside(spool: Path, run: RunKey, journal: str) -> bool:
 
 
 def written_bytes(spool: Path, writer_id: str) -> int:
-    """Return how much there is in the journals of one writer."""
+    """Return the size of all journals of one writer together, in bytes.
+
+    Journals sealed in the meantime are left out.
+    """
     total = 0
     for key in run_folders(spool):
-        # A run's folder, or a journal, may be sealed and removed while it is looked at.
+        # Another thread may seal the run and remove the journal in the meantime.
         with contextlib.suppress(OSError):
             total += sum(path.stat().st_size for path in folder_of(spool, key).glob(f"{writer_id}*.jsonl"))
     return total
 
 
 def _names(folder: Path) -> list[str]:
-    """Return the names of the folders in a folder, which may be a link if it is the spool itself."""
+    """Return the names of the folders within a folder. Only the spool itself may be a link."""
     try:
         with folder_below(folder.parent if folder.name.startswith(_TENANT) else folder,
                           [folder.name] if folder.name.startswith(_TENANT) else []) as fd:  # fmt: skip

@@ -1,8 +1,8 @@
 """The journal: redacted records appended to `<spool>/<run_id>/<writer>.jsonl` before anything else happens to them.
 
-A line lies in memory that the kernel shares with the file, so what was acknowledged survives the death of the process;
-the death of the machine, too, if the writer syncs. A writer holds a lock on its file while it may still write; an
-assembler reads files of other writers as far as they go, and removes only those whose lock is free.
+A line lies in memory that the kernel shares with the file, so an acknowledged record survives the process. It survives
+the machine only if the writer syncs. A writer locks its file for as long as it may write. An assembler reads the files
+of other writers as far as they go, and removes only files whose lock is free.
 """
 
 import contextlib
@@ -17,73 +17,85 @@ from runbundle.process.disk import make_folder
 from runbundle.signals.records import LogRecordDict, ResourceRecord, SpanRecord
 from runbundle.store.regular import refuse_link
 
-_NAMES = 1000  # tried for one journal, of which an assembler holds those before
+_MAX_NAMES = 1000  # tried for one journal, if assemblers hold all before
 
 
 class JournalWriter:
     """Appends the records of one run from one writer. Not thread-safe: its owner holds a lock."""
 
-    def __init__(self, path: Path, *, sync_each: bool = False, plain: bool = False) -> None:
-        """Open or create `path` and lock it. `sync_each`: every line is on the disk before it is acknowledged.
+    def __init__(self, path: Path, *, sync_each: bool = False, mapped: bool = True) -> None:
+        """Open or create `path` and lock it.
 
-        `plain`: lines are written, since what is stored into a map is not seen by readers there.
-
-        Raises `BlockingIOError` if somebody else holds the file, or has just removed it; `OSError` if it cannot be
-        written.
+        With `sync_each` every line is on the disk before `append_record` returns. Without `mapped`, lines are written
+        and not stored through a mapping, for file systems on which readers do not see stores. Raises `BlockingIOError`
+        if another writer holds the file, or an assembler has just removed it; `NotRegular` for a link; another
+        `OSError` if it cannot be written.
         """
         make_folder(path.parent)
-        for folder in (path.parent, path.parent.parent):  # the run's and the tenant's, or the spool, which is given
-            if folder is path.parent or folder.name.startswith("@"):
-                refuse_link(folder)
+        refuse_link(path.parent)  # the folder of the run
+        if path.parent.parent.name.startswith(
+            "@"
+        ):  # that of the tenant; the spool, which the user names, may be a link
+            refuse_link(path.parent.parent)
         self.path = path
-        self._file = MappedFile(path, sync_each=sync_each, plain=plain)
+        self._file = MappedFile(path, sync_each=sync_each, mapped=mapped)
         try:
             fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not is_still_at(path, self._file.fd):
-                raise BlockingIOError(f"{path.name} was removed by whoever sealed it")
+                raise BlockingIOError(f"cannot open the journal {path.name}: an assembler has just removed it")
         except OSError:
             self._file.abandon()
             raise
         self._resources: dict[int, tuple[ResourceRecord, int]] = {}
         self.records = 0
-        """Spans and logs that were appended."""
+        """The number of spans and logs appended."""
         self.append = self._file.append
         if not self._file.whole:
-            self.append(b"\n")  # behind what a writer that was cut off has left, so that it spoils no line of ours
+            self.append(b"\n")  # ends the line that a killed writer left incomplete, so that it does not spoil ours
 
     @classmethod
-    def of(cls, directory: Path, writer_id: str, *, sync_each: bool = False, plain: bool = False) -> "JournalWriter":
-        """Open the writer's journal of a run: the one it had, or another while an assembler is reading that."""
-        for number in range(_NAMES):
+    def open_in(
+        cls, directory: Path, writer_id: str, *, sync_each: bool = False, mapped: bool = True
+    ) -> "JournalWriter":
+        """Open the journal of a writer in the folder of a run.
+
+        While an assembler holds the writer's earlier journal, another one is opened beside it: `<writer>-1.jsonl`.
+        Raises `OSError` if none can be opened.
+        """
+        for number in range(_MAX_NAMES):
             path = directory / f"{writer_id}{f'-{number}' if number else ''}.jsonl"
-            # A run's folder goes with its last journal: it may do so between being made, or found, and written to.
+            # An assembler removes the folder of a run with its last journal, perhaps after we have made or found it.
             with contextlib.suppress(BlockingIOError, FileNotFoundError, FileExistsError):
-                return cls(path, sync_each=sync_each, plain=plain)
-        raise OSError(f"the journals of {directory.name} are all held by others")
+                return cls(path, sync_each=sync_each, mapped=mapped)
+        raise OSError(f"cannot open a journal in {directory.name}: other processes hold all of its names")
 
     @property
     def size_bytes(self) -> int:
-        """How much was appended."""
+        """The number of bytes in the journal."""
         return self._file.size_bytes
 
     def append_record(self, kind: str, record: SpanRecord | LogRecordDict) -> None:
-        """Append a redacted record; its resource is written once and referred to by number."""
+        """Append a redacted record: a `span` or a `log`. Its resource is written once, and referred to by number.
+
+        Raises `OSError` if the disk is full or another process has cut the file.
+        """
         resource = record["resource"]
         known = self._resources.get(id(resource))
         if known is None:
             # The reference keeps the id from being reused; a process has a handful of resources.
             known = (resource, len(self._resources))
             self.append(resource_line(known[1], resource))
-            self._resources[id(resource)] = known  # only now: a line that the disk refused must be tried again
+            self._resources[id(resource)] = known  # after the append: a line that the disk refused is tried again
         self.append(record_line(kind, record, known[1]))
         self.records += 1
 
-    def gone(self) -> int | None:
-        """Return how many records somebody else has taken from the file; None if nothing was taken.
+    def records_lost(self) -> int | None:
+        """Return how many records another process has removed from the file; None if the file is as it was written.
 
-        What is left is then cut to whole lines, and this journal is to be closed: others are appended to a new one.
+        If it was cut, the rest is cut to whole lines, and the caller must close this journal and append to a new one.
+        Raises `OSError`.
         """
-        held = self._file.held_bytes()
+        held = self._file.remaining_bytes()
         if held == self._file.size_bytes:
             return None
         if held <= 0:
@@ -93,11 +105,11 @@ class JournalWriter:
         return max(0, self.records - sum(entry is not None and entry["k"] in ("span", "log") for entry in left))
 
     def is_in_place(self) -> bool:
-        """Tell whether the file is still where it was opened."""
+        """Tell whether the file still lies where it was opened."""
         return self._file.fd >= 0 and is_still_at(self.path, self._file.fd)
 
     def duplicate_if_unsynced(self) -> int:
-        """Return a descriptor to sync the file by, which the caller closes; -1 if it needs no sync."""
+        """Return a descriptor that the caller syncs and closes; -1 if nothing was appended since the last call."""
         return self._file.duplicate_if_unsynced()
 
     def close(self) -> None:
@@ -105,5 +117,5 @@ class JournalWriter:
         self._file.close()
 
     def abandon_after_fork(self) -> None:
-        """Forget the file in a forked child: the parent keeps it, and the lock they share."""
+        """Close the descriptor in a forked child. The file, and the lock on it, stay with the parent."""
         self._file.abandon()

@@ -24,7 +24,7 @@ from runbundle.otel.composition import composed, opened, stand_in
 from runbundle.recording.recorder import Recorder
 from runbundle.signals import own
 from runbundle.signals.operations import is_agent_work
-from runbundle.store.places import spool_of
+from runbundle.store.locations import spool_of
 from runbundle.store.url import canonical_url
 
 _TRACES, _HELD = 4096, 8192

@@ -21,7 +21,7 @@ from runbundle.redaction.permitted.globs import checked_keys, checked_names
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
 from runbundle.store import ArtifactStore, from_url
-from runbundle.store.places import DEFAULT_STORE
+from runbundle.store.locations import DEFAULT_STORE
 
 Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
 """Contracts, mappings, or paths of files; one text is a list of paths, as the environment has it."""

@@ -29,7 +29,7 @@ from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
 from runbundle.store import ArtifactStore
-from runbundle.store.places import spool_of, vault_of
+from runbundle.store.locations import spool_of, vault_of
 from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault
 
 __all__ = ["Handle", "configure"]

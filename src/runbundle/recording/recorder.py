@@ -18,7 +18,7 @@ from uuid import uuid4
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.mapped import FileCut, sync_folder
-from runbundle.journal.spool import folder_of, gone_records, written_bytes
+from runbundle.journal.spool import folder_of, records_lost, written_bytes
 from runbundle.journal.writer import JournalWriter
 from runbundle.process.mutex import Mutex
 from runbundle.recording.losses import Losses
@@ -80,8 +80,8 @@ class Recorder:
         self._written = self._written_bytes = 0
         self._full_since = self._look_again_at = 0.0
         self._stop = threading.Event()
-        plain = "maps" in stands_on(spool).lacks
-        self._journal = partial(JournalWriter.of, sync_each=durability == "fsync", plain=plain)
+        mapped = "maps" not in stands_on(spool).lacks
+        self._journal = partial(JournalWriter.open_in, sync_each=durability == "fsync", mapped=mapped)
         self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(self._runs))
         self._reset_process()
         _recorders.add(self)
@@ -277,7 +277,7 @@ class Recorder:
 
     def _take_stock(self, run: _Run, *, at_end: bool = False) -> None:
         """Count what somebody else has taken from a run's journal; what follows goes to another."""
-        gone = None if run.writer is None else gone_records(self.spool, run.key, run.writer, moved_too=at_end)
+        gone = None if run.writer is None else records_lost(self.spool, run.key, run.writer, moved_too=at_end)
         if gone is None:
             return
         self._shut(run)

@@ -1,4 +1,4 @@
-"""State to resume runs from: raw, and no part of a bundle. SQLite and PostgreSQL behind `from_url`."""
+"""Run state: the raw data from which a run can go on. It is kept in SQLite or PostgreSQL and never enters a bundle."""
 
 from runbundle.runstate.base import RunStore, list_checkpoints
 from runbundle.runstate.encrypted import EncryptedRunStore

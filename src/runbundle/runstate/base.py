@@ -1,4 +1,4 @@
-"""The one interface of run stores. What can be an algorithm over it is a function."""
+"""The interface that every run store implements, and the functions that need nothing but that interface."""
 
 import hashlib
 from abc import ABC, abstractmethod
@@ -11,44 +11,53 @@ from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, P
 
 
 class RunStore(ABC):
-    """State to resume runs from: raw, and so no part of a bundle.
+    """Keeps what a run needs to go on: runs, leases, and checkpoints with their slots and writes.
 
-    A store speaks for one tenant; whatever it is asked, it neither finds nor changes what is another's. Every method
-    that writes does so in one transaction: whole or not at all, also if the process dies in the middle. With `fence`,
-    it writes only while that lease is the latest of its run, and raises `StateConflict` otherwise. A lease past its
-    expiry that nobody has taken over still fences nobody out.
+    The data is raw, so no bundle holds it.
 
-    Thread-safe. Implementations raise `ConfigError` for keys and metadata that cannot be stored, `RunStateError` and
-    its kinds, and nothing else; none of them repeats anything of a payload.
+    A store acts for one tenant: no method finds or changes data of another tenant. Every method that writes does so in
+    one transaction, so a process that dies in the middle leaves all of the change or none of it. A method given `fence`
+    writes only while that lease is the latest lease of its run, and raises `StateConflict` otherwise. A lease that has
+    expired but that nobody has taken over still counts as the latest.
+
+    All methods are thread-safe. They raise `ConfigError` for ids, numbers and metadata that cannot be stored,
+    `RunStateError` and its subclasses, and nothing else. No error repeats any part of a payload.
     """
 
     tenant: str
-    """Whose state this is."""
+    """The tenant for which this store acts."""
 
     @abstractmethod
     def for_tenant(self, tenant: str) -> "RunStore":
-        """Return a store over the same data that speaks for another tenant. Closing either closes both."""
+        """Return a store over the same data that acts for another tenant. Closing either store closes both.
+
+        Raises `ConfigError` if `tenant` is not a valid tenant id.
+        """
 
     @abstractmethod
     def close(self) -> None:
-        """Close connections. Nothing is lost: what was written is written."""
+        """Close the connections of the store. Data already written is not lost."""
 
     @abstractmethod
     def watch(self, before: Callable[[], None] | None) -> None:
-        """Have `before` called ahead of each statement sent from now on, those that begin and end a transaction too.
+        """Call `before` ahead of every statement that the store sends from now on; None ends this.
 
-        For tests, which crash there.
+        Statements that begin and end a transaction count too. The conformance suite uses it to crash at each statement.
         """
 
     def guarded(self, guard: Guard) -> "RunStore | None":  # noqa: ARG002 - for those that can
-        """Return this store with notes of its rows, which `guard` seals; None if it cannot keep any.
+        """Return this store extended by encrypted notes about its rows, or None if the store cannot keep notes.
 
-        A guarded store is given runs with their payloads in plain, and stores what the guard makes of them.
+        The guarded store is given runs with their payloads unencrypted, has `guard` encrypt them, and stores the
+        result. The default returns None; `EncryptedRunStore` then works without notes.
         """
         return None
 
     def digest(self, data: bytes) -> str:
-        """Return what may stand for a payload in a name or a version. A store that encrypts must return a keyed one."""
+        """Return a digest of a payload, in hex, to use in a name or a version. The same bytes give the same digest.
+
+        A store that encrypts must return a keyed digest, so that nobody can confirm a guess of the payload.
+        """
         return hashlib.sha256(data).hexdigest()
 
     def __enter__(self) -> Self:
@@ -63,18 +72,18 @@ class RunStore(ABC):
 
     @abstractmethod
     def create_run(self, run: RunRecord) -> RunRecord:
-        """Store a new run and return it as stored, revision 1. Raises `StateConflict` if the id is taken."""
+        """Store a new run and return it as stored, at revision 1. Raises `StateConflict` if the id is taken."""
 
     @abstractmethod
     def update_run(self, run: RunRecord, *, fence: Lease | None = None) -> RunRecord:
-        """Replace the run if its stored revision still is `run.revision`; return it with the next.
+        """Replace a run if its stored revision still equals `run.revision`; return it as stored, at the next revision.
 
-        Raises `StateConflict` if someone was faster, `StateNotFound` if there is no such run.
+        Raises `StateConflict` if another writer has updated the run since, and `StateNotFound` if there is no such run.
         """
 
     @abstractmethod
     def get_run(self, run_id: str) -> RunRecord:
-        """Return a run. Raises `StateNotFound`."""
+        """Return a run. Raises `StateNotFound` if there is no such run."""
 
     @abstractmethod
     def list_runs(
@@ -85,32 +94,43 @@ class RunStore(ABC):
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
     ) -> list[RunRecord]:
-        """Return runs, those updated last first. `where` asks for equal values in the metadata's first level."""
+        """Return the runs that match every given condition, the most recently updated first.
+
+        `where` maps first-level keys of the metadata to the values that they must equal, type included. `limit` is the
+        greatest number of runs to return; None returns all.
+        """
 
     @abstractmethod
     def delete_runs(self, run_ids: Sequence[str]) -> None:
-        """Remove runs, their checkpoints and the writes to these. Ids that do not exist are passed over.
+        """Remove runs, the checkpoints that they made and the writes to these. Unknown ids are ignored.
 
-        Raises `StateRefused` if it would leave a chained checkpoint without its ancestors, `StateConflict` if one of
-        the runs is written to meanwhile.
+        Raises `StateRefused` if a chained checkpoint would lose an ancestor, and `StateConflict` if one of the runs is
+        written to at the same time. Then nothing is removed.
         """
 
     # Leases
 
     @abstractmethod
     def acquire_lease(self, run_id: str, owner: str, ttl_s: float) -> Lease:
-        """Take the run for `ttl_s` seconds; a lease that its owner had before is void from now on.
+        """Take the run for `ttl_s` seconds and return the lease. It voids every earlier lease of the same owner.
 
-        Raises `StateConflict` while another owner holds it, `StateNotFound` if there is no such run.
+        Raises `StateConflict` while another owner holds a lease that has not expired, and `StateNotFound` if there is
+        no such run.
         """
 
     @abstractmethod
     def renew_lease(self, lease: Lease, ttl_s: float) -> Lease:
-        """Extend a lease, from now, under the same token. Raises `StateConflict` if it is not the latest."""
+        """Extend a lease to `ttl_s` seconds from now and return it. Its token stays the same.
+
+        Raises `StateConflict` if it is not the latest lease of its run.
+        """
 
     @abstractmethod
     def release_lease(self, lease: Lease) -> None:
-        """Give the lease up: it fences its holder out, and anyone may take it. Nothing happens if it was lost."""
+        """Give a lease up: its holder can no longer write with it, and anybody may acquire the run.
+
+        Does nothing if the lease is not the latest lease of its run.
+        """
 
     # Checkpoints
 
@@ -123,25 +143,32 @@ class RunStore(ABC):
         fence: Lease | None = None,
         run: RunRecord | None = None,
     ) -> None:
-        """Store a checkpoint; once more, and it stays what it was.
+        """Store a checkpoint with its slots, replacing one with the same key. Idempotent.
 
-        `new_slots` holds the contents of those of `record.slots` that may be new. `run` is updated (or created, at
-        revision 0) in the same transaction, by compare-and-set. `record.slot_payloads` and `record.writes` are for
-        reading, and not looked at. Raises `StateConflict` if a slot is neither new nor stored.
+        `new_slots` holds the contents of those slots of `record.slots` that may not be stored yet; a slot version that
+        is stored already keeps its contents. `run`, if given, is updated in the same transaction, or created if its
+        revision is 0. `record.slot_payloads` and `record.writes` are ignored: they are filled when a checkpoint is
+        read. Raises `StateConflict` if a slot is neither stored nor in `new_slots`, and for the run what `update_run`
+        and `create_run` raise.
         """
 
     @abstractmethod
     def append_writes(
         self, key: CheckpointKey, writes: Sequence[StepWrite], *, replace: bool = False, fence: Lease | None = None
     ) -> None:
-        """Keep writes for a checkpoint, which may come later.
+        """Store writes to a checkpoint, which may itself be stored later.
 
-        Of two in one place (task and index) the first stays, or the last if `replace`.
+        If a write with the same task and index is stored already it stays, unless `replace` is set: then the new one
+        takes its place.
         """
 
     @abstractmethod
     def get_checkpoint(self, thread_id: str, ns: str = "", checkpoint_id: str | None = None) -> CheckpointRecord | None:
-        """Return a checkpoint with its slots and writes, the latest if no id is given; None if there is none."""
+        """Return a checkpoint with its slots and writes, or None if there is none.
+
+        Without `checkpoint_id` it is the one with the greatest id of the thread and namespace. The result is a
+        snapshot: it never mixes two states of the store.
+        """
 
     @abstractmethod
     def find_checkpoints(
@@ -154,35 +181,42 @@ class RunStore(ABC):
         before: str | None = None,
         limit: int | None = None,
     ) -> list[CheckpointKey]:
-        """Return keys of checkpoints, the greatest id first, ids below `before` only. `where` is as in `list_runs`."""
+        """Return the keys of the checkpoints that match every given condition, the greatest id first.
+
+        `before` keeps only ids below it. `where` and `limit` are as in `list_runs`.
+        """
 
     # Lifecycle of threads
 
     @abstractmethod
     def delete_threads(self, thread_ids: Sequence[str]) -> None:
-        """Remove all checkpoints and writes of threads. Runs stay; `delete_runs` removes those."""
+        """Remove all checkpoints and writes of threads. Their runs stay; unknown ids are ignored."""
 
     @abstractmethod
     def copy_thread(
         self, source: str, target: str, *, rewrite: Callable[[CheckpointRecord], CheckpointRecord] | None = None
     ) -> None:
-        """Copy all checkpoints of a thread, with their writes, under another name.
+        """Copy all checkpoints of a thread, with their writes, to a new thread.
 
-        `rewrite` is given each copy before it is stored, as for a store that encrypts. Raises `StateNotFound` if
-        there is no source, `StateConflict` if there is a target.
+        `rewrite` is called with each copy before it is stored and returns the record to store; encryption uses it.
+        Raises `StateNotFound` if the source has no checkpoint, and `StateConflict` if the target has checkpoints or
+        writes.
         """
 
     @abstractmethod
     def prune(self, thread_ids: Sequence[str]) -> None:
-        """Keep of each namespace of these threads the latest checkpoint, and the writes not older than it.
+        """Remove all but the latest checkpoint of each namespace of these threads, with the writes to those removed.
 
-        Nothing of what is removed remains in what is kept. Raises `StateRefused` if a thread has chained checkpoints;
-        then no thread is pruned.
+        No part of a removed payload remains in a kept one. Writes to checkpoints that are not stored yet stay. Raises
+        `StateRefused` if one of the threads has chained checkpoints; then no thread is pruned.
         """
 
 
 def list_checkpoints(store: RunStore, **asked: Any) -> Iterator[CheckpointRecord]:
-    """Yield the checkpoints that `find_checkpoints` names, one read at a time; one deleted meanwhile is passed over."""
+    """Yield the checkpoints that `store.find_checkpoints(**asked)` names, reading one at a time.
+
+    A checkpoint that is deleted in the meantime is skipped.
+    """
     for key in store.find_checkpoints(**asked):
         record = store.get_checkpoint(*key)
         if record is not None:

@@ -1,10 +1,11 @@
-"""What a store that encrypts asks of the store behind it: to keep a sealed note of all rows beside the rows.
+"""The interface between a store that encrypts and the store behind it, which keeps an encrypted note of its rows.
 
-A row by itself says that it was written under the key, and not that it is the latest of its kind, nor that none is
-missing beside it. So each line of a thread has a note of what rows it has, each run one of its latest revision;
-whoever changes rows changes the note in the same transaction. A row that is rolled back or removed does not agree with
-its note then.
-The store behind sees no key: it asks the guard for what is to be noted.
+A row proves that it was written under the key. It does not prove that it is the latest of its kind, or that no other
+row was removed. So each line of a thread has a note of its rows, and each run a note of its latest revision. Whoever
+changes rows changes the note in the same transaction; a row that is rolled back or removed then disagrees with its
+note.
+
+The store behind never sees the key: it calls the guard to encrypt, decrypt and add up.
 """
 
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from runbundle.runstate.records import Payload, RunRecord
 
 
 class NoteName(NamedTuple):
-    """What a note is of: a `line` of a thread, or a `run`."""
+    """The name of a note: that of a `line` of a thread, or of a `run`."""
 
     kind: str
     name: str
@@ -22,7 +23,7 @@ class NoteName(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What identifies one version of a row: where it is, and the end of its ciphertext, which authenticates it."""
+    """Identifies one version of a row: its place, and the authentication tag at the end of its ciphertext."""
 
     kind: str
     checkpoint_id: str
@@ -33,30 +34,33 @@ class Row(NamedTuple):
 
 
 class Guard(Protocol):
-    """The side of the key."""
+    """The part of encryption that holds the key; `runbundle.runstate.cipher.Cipher` implements it."""
 
-    def sealed_run(self, run: RunRecord) -> RunRecord:
-        """Return a run with its payload sealed; its revision and its times are those of the row."""
+    def encrypted_run(self, run: RunRecord) -> RunRecord:
+        """Return a run with its payload encrypted. Its revision and times are those of the row to be stored."""
         ...
 
-    def is_older(self, codec: str) -> bool:
-        """Tell whether a row was written before there were notes. Raises `StateCorrupt` if it is in plain."""
+    def predates_notes(self, codec: str) -> bool:
+        """Tell, from the codec of a row, whether it was written before notes were kept.
+
+        Raises `StateCorrupt` if the row is not encrypted.
+        """
         ...
 
-    def say_older(self) -> None:
-        """Say once that rows were read that no note speaks of."""
+    def warn_of_rows_without_notes(self) -> None:
+        """Log, once for each tenant, that rows were read whose rollback would go unnoticed: they have no note."""
         ...
 
     def sum_of(self, rows: Iterable[Row]) -> int:
-        """Return a keyed sum over rows, from which rows can be taken and to which they can be added, modulo 2**256."""
+        """Return the sum of the keyed digests of rows, modulo `MODULUS`."""
         ...
 
-    def seal_note(self, name: NoteName, note: dict[str, Any]) -> Payload:
-        """Return a sealed note."""
+    def encrypt_note(self, name: NoteName, note: dict[str, Any]) -> Payload:
+        """Return a note as an encrypted payload."""
         ...
 
-    def open_note(self, name: NoteName, payload: Payload) -> dict[str, Any]:
-        """Return a note. Raises `StateCorrupt`."""
+    def decrypt_note(self, name: NoteName, payload: Payload) -> dict[str, Any]:
+        """Return the note in an encrypted payload. Raises `StateCorrupt`."""
         ...
 
 

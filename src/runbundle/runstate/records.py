@@ -1,15 +1,18 @@
-"""What a run store keeps. Payloads are opaque: a codec's name and bytes, which no `repr` shows."""
+"""The records that a run store keeps. A payload is opaque to the store, and no `repr` shows its bytes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-SEALED = "+aesgcm"
-"""How the codec of an encrypted payload ends. Those never resemble each other, so no difference is looked for."""
+ENCRYPTED_SUFFIX = "+aesgcm"
+"""The end of every encrypted payload's codec. It is in databases: never change it.
+
+Ciphertexts never resemble each other, so a store looks for no difference between two versions that end like this.
+"""
 
 
 class Payload(NamedTuple):
-    """Bytes, and the name of what turns them into a value again."""
+    """Bytes, and the codec that turns them into a value again. `repr` shows the codec and the size, never the bytes."""
 
     codec: str
     data: bytes
@@ -19,59 +22,65 @@ class Payload(NamedTuple):
 
 
 class CheckpointKey(NamedTuple):
-    """Where a checkpoint is. The tenant is the store's: no key reaches out of it."""
+    """The place of a checkpoint. It does not name the tenant: that is the store."""
 
     thread_id: str
-    """The conversation, which runs continue one after the other: a session."""
+    """The conversation (session), which one run continues after the other."""
     ns: str
     """A line of checkpoints within the thread, such as one of a sub-graph; "" is the main one."""
     checkpoint_id: str
-    """Grows along a line, compared as bytes: the greatest is the latest."""
+    """Grows along a line of checkpoints, compared as bytes: the greatest id is the latest checkpoint."""
 
 
 class Lease(NamedTuple):
-    """The right to write for a run, until someone else acquires it. It is also the fence that writes are given."""
+    """The right to write to a run until somebody else acquires it.
+
+    A lease is passed to writing methods as `fence`.
+    """
 
     run_id: str
     owner: str
     token: int
-    """Grows with every lease that the store gives out."""
+    """Greater than the token of every lease that the store gave out before."""
     expires_at: float
     """In seconds since the epoch, by the clock of the database."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepWrite:
-    """What one task of a step wrote, kept before the step is complete."""
+    """A write of one task, kept before the step of the task is complete."""
 
     task_id: str
     idx: int
-    """The place among the task's writes; negative for those that replace each other."""
+    """The place among the writes of the task; negative for writes that replace each other."""
     channel: str
     payload: Payload
     task_path: str = ""
-    """Where the task stands in its step; writes are returned by path, task and index, compared as bytes."""
+    """The place of the task in its step. Writes are returned sorted by path, task and index, compared as bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointRecord:
-    """A state to go on from. Its large parts are slots, each stored once per version and shared by checkpoints."""
+    """A state from which a run can go on.
+
+    Its large parts are slots. Each version of a slot is stored once and shared by all checkpoints that have it.
+    """
 
     key: CheckpointKey
     head: Payload
-    """What is small and changes each time."""
+    """The small part of the state that changes with each checkpoint."""
     parent_id: str | None = None
-    """The checkpoint before, in the same thread and namespace."""
+    """The id of the checkpoint before, in the same thread and namespace."""
     engine: str = ""
-    """Whose state it is, such as `langgraph`."""
+    """The engine that wrote the state, such as `langgraph`."""
     run_id: str | None = None
-    """The run that made it."""
+    """The run that made the checkpoint."""
     slots: Mapping[str, str] = field(default_factory=dict[str, str])
     """Version of each slot, by name. A version of a slot is written once; the first to write it wins."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
-    """JSON to search by. It is never encrypted."""
+    """JSON to search by; never encrypted."""
     chained: bool = False
-    """The state is rebuilt from its ancestors too: these may not be deleted from under it."""
+    """Whether the state is rebuilt from its ancestors too; then these cannot be deleted without it."""
     slot_payloads: Mapping[str, Payload] = field(default_factory=dict[str, Payload])
     """Contents of all slots; filled on reading."""
     writes: Sequence[StepWrite] = ()
@@ -80,20 +89,20 @@ class CheckpointRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run, for those who look after it."""
+    """A run: its status, the payload that its engine needs, and metadata to search by."""
 
     run_id: str
     thread_id: str = ""
     """The conversation it belongs to."""
     status: str = "running"
-    """A word of the engine's choosing."""
+    """The status, a word that the engine chooses."""
     payload: Payload | None = None
-    """Whatever the engine needs to go on."""
+    """The data that the engine needs to go on."""
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """JSON to search by. It is never encrypted."""
     revision: int = 0
-    """Counts the writes. An update names the one it was made from."""
+    """The number of writes to the run so far. An update gives the revision that it was made from."""
     created_at: float = 0.0
-    """In seconds since the epoch; set by the store, as the next."""
+    """When the run was created, in seconds since the epoch; set by the store, like `updated_at`."""
     updated_at: float = 0.0
-    """When the revision was written."""
+    """When this revision was written, in seconds since the epoch."""

@@ -1,4 +1,4 @@
-"""`RunState`: what an engine without a framework of its own needs to go on with a run."""
+"""`RunState`: the state that an engine without a framework of its own needs to go on with a run."""
 
 import re
 from typing import Any, Literal
@@ -10,7 +10,7 @@ from runbundle.errors import ConfigError, StateCorrupt, StateNotFound
 from runbundle.format.base import Record
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.checks import check_text
-from runbundle.runstate.credentials import holds_secret, learn
+from runbundle.runstate.credentials import holds_secret, register_secrets
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord
 
 RUN_STATE_SCHEMA = "runbundle/run-state/v1"
@@ -20,9 +20,13 @@ _CODEC = "json"
 
 
 class RunState(Record):
-    """State of a run between two steps: frozen, saved under a new revision each time.
+    """The state of a run between two steps. Immutable; each save stores it under a new revision.
 
-    All of it is JSON. What grows at its end, as messages do, costs what was added.
+    All fields are JSON. A field that grows at its end, as `messages` does, costs only the part that was added.
+
+        state = RunState(run_id="r", messages=[...]).save(store)
+        state, lease = RunState.resume(store, "r", owner="worker-2", ttl_s=60)
+        state = state.model_copy(update={"step": state.step + 1}).save(store, fence=lease)
     """
 
     schema_: Literal["runbundle/run-state/v1"] = Field(default=RUN_STATE_SCHEMA, alias="schema")
@@ -30,36 +34,37 @@ class RunState(Record):
     run_id: str
     """The run."""
     session_id: str = ""
-    """The conversation it belongs to, which is its thread; the run's own if empty."""
+    """The conversation that the run belongs to, which is its thread; if empty, the run is its own thread."""
     status: str = "running"
-    """A word of the engine's choosing."""
+    """The status, a word that the engine chooses."""
     step: int = 0
-    """How many steps are done."""
+    """The number of completed steps."""
     messages: list[Any] = Field(default_factory=list[Any])
     """The conversation so far."""
     pending_approvals: list[Any] = Field(default_factory=list[Any])
     """Tool calls that wait for a decision."""
     budget: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """What may still be spent."""
+    """The amounts that the run may still spend."""
     lanes: dict[str, int] = Field(default_factory=dict[str, int])
     """The next ordinal of each lane, so that effects after a resume are numbered on."""
     data: dict[str, Any] = Field(default_factory=dict[str, Any])
-    """Whatever else the engine needs."""
+    """Any other data that the engine needs."""
     revision: int = 0
-    """Of the run's record; set by `save` and `load`."""
+    """The revision of the run's record; set by `save` and `load`."""
     checkpoint_id: str = ""
-    """Where this state is stored; set by `save` and `load`."""
+    """The checkpoint in which this state is stored; set by `save` and `load`."""
 
     @property
     def thread_id(self) -> str:
-        """The thread of the store."""
+        """The thread of the store in which the checkpoints of this run lie: the session, or else the run itself."""
         return self.session_id or self.run_id
 
     def save(self, store: RunStore, *, fence: Lease | None = None) -> "RunState":
-        """Store this state as the run's latest, and return it as stored. The first save makes the run.
+        """Store this state as the latest of its run, and return it as stored. The first save creates the run.
 
-        Raises `StateConflict` if the run was saved by someone else since this state was loaded, or the lease was lost.
-        A state of an earlier step becomes the run's latest: the run goes back.
+        A state of an earlier step may be saved: then the run goes back to it. Raises `StateConflict` if another writer
+        has saved the run since this state was loaded, or if `fence` is no longer the latest lease; `ConfigError` if the
+        state is not JSON or holds a secret type, of which JSON would keep nothing.
         """
         revision = self.revision + 1
         saved = self.model_copy(update={"revision": revision, "checkpoint_id": f"{revision:012}"})
@@ -87,7 +92,11 @@ class RunState(Record):
 
     @classmethod
     def load(cls, store: RunStore, run_id: str, *, step: int | None = None) -> "RunState":
-        """Return the latest state of a run, or the latest of an earlier step. Raises `StateNotFound`."""
+        """Return the latest state of a run or, with `step`, the latest state of that step.
+
+        Raises `StateNotFound` if there is no such run or state, `StateCorrupt` if the state cannot be read, and
+        `ConfigError` if a later version of runbundle wrote it.
+        """
         run = store.get_run(run_id)
         if not run.thread_id:
             raise StateNotFound("the run has no state")
@@ -95,31 +104,37 @@ class RunState(Record):
         seen: set[str] = set()
         while record is not None and step is not None and record.metadata.get("step") != step:
             if record.key.checkpoint_id in seen:
-                raise StateCorrupt("the checkpoints of this run lead back to themselves")
+                raise StateCorrupt("the checkpoints of this run form a cycle")
             seen.add(record.key.checkpoint_id)
             record = store.get_checkpoint(run.thread_id, run_id, record.parent_id) if record.parent_id else None
         if record is None:
             raise StateNotFound("the run has no state" if step is None else "the run has no state of this step")
-        # Of the record, which others may have updated: a save from here on is made from what it says now.
+        # The revision of the record, which others may have updated: the next save is made from this one.
         return _state_of(cls, record).model_copy(update={"revision": run.revision})
 
     @classmethod
     def resume(cls, store: RunStore, run_id: str, owner: str, ttl_s: float) -> tuple["RunState", Lease]:
-        """Take a run over: acquire its lease, and return its latest state, which nobody else can now save under theirs.
+        """Acquire the lease of a run for `ttl_s` seconds; return the latest state of the run, and the lease.
 
-        Raises `StateConflict` while another owner holds the lease.
+        No earlier holder can save the run after that. Raises `StateConflict` while another owner holds the lease, and
+        what `load` raises; then no lease is kept.
         """
         lease = store.acquire_lease(run_id, owner, ttl_s)
         try:
             return cls.load(store, run_id), lease
         except BaseException:
-            store.release_lease(lease)  # which nobody would hold
+            store.release_lease(lease)  # nobody will have been given it
             raise
 
     def fork(self, store: RunStore, run_id: str, *, session_id: str = "") -> "RunState":
-        """Store this state as the first of another run, and return it. The two share nothing from here on."""
+        """Store this state as the first of another run, and return it. The two runs share nothing from then on.
+
+        Raises `StateConflict` if the other run exists already, and `ConfigError` if `run_id` is the id of this run.
+        """
         if run_id == self.run_id:
-            raise ConfigError("a fork is another run", hint="give it an id of its own")
+            raise ConfigError(
+                "invalid run id: a fork cannot have the id of its origin", hint="give the fork an id of its own"
+            )
         other = {"run_id": run_id, "session_id": session_id, "revision": 0, "checkpoint_id": ""}
         return self.model_copy(update=other).save(store)
 
@@ -130,7 +145,7 @@ def _checkpoint_id(run: RunRecord) -> str | None:
     try:
         return None if found is None else check_text(found, "checkpoint id")
     except ConfigError:
-        raise StateCorrupt("the record of this run names no checkpoint") from None
+        raise StateCorrupt("the record of this run names no valid checkpoint") from None
 
 
 def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
@@ -141,23 +156,23 @@ def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
                 raise StateCorrupt("the state of this run does not parse")
             raise ConfigError("the state was written by a later version of runbundle", hint="upgrade runbundle")
         found = body | {name: orjson.loads(slot.data) for name, slot in record.slot_payloads.items()}
-        learn(found)
+        register_secrets(found)
         return kind.model_validate(found)
     except (orjson.JSONDecodeError, ValidationError, AttributeError, TypeError):
         raise StateCorrupt("the state of this run does not parse") from None
 
 
 def _dumped(state: RunState) -> dict[str, Any]:
-    learn(state.__dict__)
+    register_secrets(state.__dict__)
     if holds_secret(state.__dict__):
         raise ConfigError(
-            "the state holds a SecretStr, of which JSON keeps nothing",
-            hint="keep the secret elsewhere, and its name here",
+            "the state holds a secret type such as SecretStr, which JSON cannot keep",
+            hint="keep the secret elsewhere, and its name in the state",
         )
     try:
         return state.model_dump(mode="json", by_alias=True)
     except ValueError:  # whose text quotes values
-        raise ConfigError("the state is not JSON") from None
+        raise ConfigError("the state is not JSON", hint="use text, numbers, booleans, None, lists and dicts") from None
 
 
 def _json(value: Any) -> bytes:

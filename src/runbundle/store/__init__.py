@@ -1,4 +1,7 @@
-"""Artifact stores: bytes under keys, create-only by default. Local disk and memory; more behind `from_url`."""
+"""Artifact stores: bytes under keys, create-only by default.
+
+Local disk and memory; object stores through `from_url`.
+"""
 
 from runbundle.store.base import ArtifactStore
 from runbundle.store.local import LocalStore

@@ -1,4 +1,4 @@
-"""The one interface of artifact stores: narrow, so that a backend is small, and algorithms are functions over it."""
+"""The interface that every artifact store implements, and the functions that need nothing but that interface."""
 
 import re
 from abc import ABC, abstractmethod
@@ -8,65 +8,72 @@ from typing import BinaryIO
 from runbundle.errors import ConfigError, KeyNotFound, StoreUnavailable
 
 Body = bytes | BinaryIO
-"""What is stored: bytes, or a seekable file, which is read from its beginning and stays open."""
+"""Bytes to store, or a seekable file, which is read from its beginning and stays open."""
 
 _CHUNK_BYTES = 1_048_576
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
 class ArtifactStore(ABC):
-    """Bytes under keys such as `<run_id>/events.jsonl`.
+    """Stores bytes under keys such as `<run_id>/events.jsonl`.
 
-    A `put` is whole or absent, never partial, and refuses a key that is taken unless told to overwrite. What was put
-    is seen by every `get` and `list` that starts after. Keys are checked by `check_key`: none is ever a way out of
-    the store. Implementations raise `KeyNotFound` (or its kind `OddEntry`), `AlreadyExists` and `StoreUnavailable`,
-    and nothing else.
+    A `put` stores all of the bytes or nothing, and refuses a key that is taken unless told to overwrite. Every `get`
+    and `list` that starts after a `put` has returned sees its bytes. `check_key` refuses keys that could lead out of
+    the store. Methods raise `ConfigError` for an invalid key, prefix or range, `KeyNotFound` (or its subclass
+    `OddEntry`), `AlreadyExists`, `KeyChanged` and `StoreUnavailable`, and nothing else.
+
+        store = from_url("file:///var/lib/runbundle")
+        store.put("run-1/note.txt", b"kept")
+        assert store.get("run-1/note.txt") == b"kept"
     """
 
     @property
     @abstractmethod
     def url(self) -> str:
-        """What `from_url` turns into this store again."""
+        """The URL from which `from_url` makes this store again."""
 
     @abstractmethod
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
-        """Store `data`. Raises `AlreadyExists` if the key is taken, unless `overwrite`."""
+        """Store `data` under `key`. Raises `AlreadyExists` if the key is taken, unless `overwrite` is set."""
 
     def replace(self, key: str, data: bytes, *, expected: bytes) -> None:  # noqa: ARG002
-        """Store `data` in place of `expected`, if that is what `key` holds at that moment.
+        """Store `data` in place of `expected`, if `key` holds exactly that at this moment.
 
-        Raises `KeyChanged` if it holds something else, and `KeyNotFound` if it holds nothing; then nothing was
-        changed. Of two that replace the same bytes at once one succeeds. A backend that cannot do this keeps this
-        method, which raises `StoreUnavailable`: such a store takes no late data.
+        Raises `KeyChanged` if it holds other bytes and `KeyNotFound` if it holds none; then nothing is changed. If two
+        callers replace the same bytes at once, one succeeds. The default raises `StoreUnavailable`: a backend that
+        cannot replace on a condition keeps it, and its bundles then take no late data.
         """
         raise StoreUnavailable(
             f"{self.url} cannot replace {key} on a condition", hint="keep runs in a store that can, such as local disk"
         )
 
     def put_all(self, files: Mapping[str, Body]) -> None:
-        """Store several files, as by `put`; a backend may do in common what each needs, or several at once.
+        """Store several files, each as `put` does. The last is stored only after all others.
 
-        The last is stored only after all others are. When it returns, all are stored. If it raises, any of them may
-        be, each whole, but for the last if another is at fault.
+        If it returns, all are stored. If it raises, any of them may be stored, each of them whole; but not the last, if
+        another failed. A backend may store several at once.
         """
         for key, data in files.items():
             self.put(key, data)
 
     @abstractmethod
     def get(self, key: str) -> bytes:
-        """Return all bytes of `key`, or raise `KeyNotFound`."""
+        """Return all bytes of `key`. Raises `KeyNotFound`."""
 
     @abstractmethod
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return at most `length` bytes from `start`; fewer, or none, beyond the end. Neither may be negative."""
+        """Return `length` bytes of `key` from position `start`; fewer, or none, beyond the end.
+
+        Raises `KeyNotFound`, and `ConfigError` if either number is negative.
+        """
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """Return the bytes of `key` as a stream; the caller closes it."""
+        """Return the bytes of `key` as a stream, which the caller closes. Raises `KeyNotFound`."""
 
     @abstractmethod
     def size(self, key: str) -> int:
-        """Return how many bytes `key` has, or raise `KeyNotFound`."""
+        """Return the number of bytes of `key`. Raises `KeyNotFound`."""
 
     @abstractmethod
     def list(self, prefix: str = "") -> Iterator[str]:
@@ -74,29 +81,29 @@ class ArtifactStore(ABC):
 
     @abstractmethod
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
-        """Yield the first segments below `prefix` that have keys below them, sorted."""
+        """Yield, sorted, the names of the folders directly below `prefix`: segments below which keys exist."""
 
     def odd(self, prefix: str = "", *, deep: bool = True) -> Iterator[tuple[str, str]]:  # noqa: ARG002
-        """Yield the paths below `prefix` at which there is something that is no file of a store, and what it is.
+        """Yield, sorted, each path below `prefix` that holds no file of the store, and a word for what it holds.
 
-        Such as links, pipes, and files whose names are no keys, sorted; none where a backend can have none. Without
-        `deep` only what lies there itself, not in folders of it.
+        Such are links, pipes, and files whose names are not keys. Yields nothing in a backend that can hold none.
+        Without `deep` only `prefix` itself is searched, not its folders.
         """
         return iter(())
 
     @abstractmethod
     def delete(self, key: str) -> None:
-        """Remove `key`, or raise `KeyNotFound`."""
+        """Remove `key`. Raises `KeyNotFound`."""
 
     def sweep(self) -> int:
-        """Remove what puts that were cut off have left, and return how much that was; 0 where a backend does so itself.
+        """Remove the remains of puts that were cut off, and return how many there were.
 
-        Puts that are at work are not disturbed.
+        Puts in progress are not disturbed. The default returns 0, for a backend that leaves no remains.
         """
         return 0
 
     def exists(self, key: str) -> bool:
-        """Tell whether `key` is taken."""
+        """Tell whether `key` is taken. Reads no bytes."""
         try:
             self.size(key)
         except KeyNotFound:
@@ -105,7 +112,7 @@ class ArtifactStore(ABC):
 
 
 def chunks_of(data: Body) -> Iterator[bytes | memoryview]:
-    """Yield what is to be stored, a mebibyte at a time."""
+    """Yield the bytes of `data`, a mebibyte at a time. A file is read from its beginning."""
     if isinstance(data, bytes):
         view = memoryview(data)
         for start in range(0, len(view), _CHUNK_BYTES):
@@ -117,27 +124,28 @@ def chunks_of(data: Body) -> Iterator[bytes | memoryview]:
 
 
 def is_key(key: str) -> bool:
-    """Tell whether `key` is one, as `check_key` has it."""
+    """Tell whether `key` is a valid key, as `check_key` defines it."""
     return all(_SEGMENT.fullmatch(segment) for segment in key.split("/"))
 
 
 def check_key(key: str) -> str:
-    """Return `key` if it is one: segments of letters, digits, `.`, `_` and `-`, not dot first, joined by `/`."""
+    """Return `key` if it is valid: segments of letters, digits, `.`, `_` and `-`, joined by `/`.
+
+    A segment has at most 255 characters and begins with a letter or digit. Raises `ConfigError` otherwise.
+    """
     if not is_key(key):
-        raise ConfigError(
-            "this is not a key of a store", hint="segments are letters, digits, '.', '_', '-', not '.' first"
-        )
+        raise ConfigError("invalid key of a store", hint="segments are letters, digits, '.', '_', '-', not '.' first")
     return key
 
 
 def check_range(start: int, length: int) -> None:
-    """Raise `ConfigError` if a range counts backwards, which each backend would take differently."""
+    """Raise `ConfigError` if the start or the length of a range is negative."""
     if start < 0 or length < 0:
-        raise ConfigError("a range of bytes has a negative start or length", hint="ranges count from the first byte")
+        raise ConfigError("invalid range: its start or length is negative", hint="ranges count from the first byte")
 
 
 def check_prefix(prefix: str) -> str:
-    """Return `prefix` if keys can begin with it."""
+    """Return `prefix` if keys can begin with it. Raises `ConfigError` otherwise."""
     if prefix and not all(_SEGMENT.fullmatch(segment) for segment in prefix.rstrip("/").split("/")):
-        raise ConfigError("this is not a prefix of keys", hint="write it as the beginning of a key, as in 'tenant/'")
+        raise ConfigError("invalid prefix of keys", hint="write it as the beginning of a key, as in 'tenant/'")
     return prefix

@@ -1,4 +1,4 @@
-"""A store on local disk."""
+"""An artifact store on local disk."""
 
 import contextlib
 import errno
@@ -35,14 +35,16 @@ _TMP = ".tmp"
 
 
 class LocalStore(ArtifactStore):
-    """Files below a root directory; folders are 0700 and files 0600, whatever the umask.
+    """Stores each key as a file below a root folder. Folders are 0700 and files 0600, whatever the umask.
 
-    A file is written beside, synced, and linked into place, which fails if the name is taken: create-only even
-    between processes. When `put` returns, the bytes and their name survive the loss of power: the file and its folder
-    were synced, once each, and every new folder was synced into the one above it by the `put` that made it. Not
-    promised: folders above the root, and the lasting effect of `delete`. On disk a key cannot be a folder of other
-    keys too. Names beginning with a dot are not part of the store. Below the root no link is followed and nothing but
-    regular files is opened, by no method (see `regular`): whatever else lies under a key is an `OddEntry`.
+    A file is written elsewhere, synced, and linked into place. Linking fails if the name is taken, so a put is
+    create-only even between processes. When `put` returns, the bytes and their name survive a power failure: the file
+    and its folder were synced, and each new folder was synced into the one above it. Not guaranteed: that folders above
+    the root survive, or that a `delete` does.
+
+    On disk, a key cannot also be a folder of other keys. Names that begin with a dot are not part of the store. Below
+    the root no method follows a link or opens anything but a regular file (see `regular`); anything else under a key
+    raises `OddEntry`.
     """
 
     def __init__(self, root: str | Path) -> None:
@@ -50,7 +52,7 @@ class LocalStore(ArtifactStore):
 
     @property
     def url(self) -> str:
-        """The root as `file://` URL."""
+        """The root as a `file://` URL."""
         return self.root.as_uri()
 
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
@@ -58,7 +60,7 @@ class LocalStore(ArtifactStore):
         self._put({key: data}, overwrite=overwrite)
 
     def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
-        """Replace what `key` holds if that is `expected`: under a lock on the file that is replaced."""
+        """Store `data` in place of `expected`, under a lock on the file that is replaced."""
         with self.open(key) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
@@ -71,7 +73,7 @@ class LocalStore(ArtifactStore):
             self._put({key: data}, overwrite=True)
 
     def put_all(self, files: Mapping[str, Body]) -> None:
-        """Store several files, each synced; their folder is synced once for all."""
+        """Store several files, each synced. Their folder is synced once for all of them."""
         self._put(files, overwrite=False)
 
     def _put(self, files: Mapping[str, Body], *, overwrite: bool) -> None:
@@ -116,7 +118,7 @@ class LocalStore(ArtifactStore):
                 return
 
     def sweep(self) -> int:
-        """Remove files of puts that began more than a day ago; a put of this process takes no such time."""
+        """Remove scratch files of puts that began more than a day ago, and return how many there were."""
         swept = 0
         with contextlib.suppress(OSError), folder_below(self.root, [_TMP]) as tmp:
             for name, kind in entries_of(tmp):
@@ -132,19 +134,19 @@ class LocalStore(ArtifactStore):
             return file.read()
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return a part of `key`."""
+        """Return a range of the bytes of `key`."""
         check_range(start, length)
         with self.open(key) as file:
             file.seek(start)
             return file.read(length)
 
     def open(self, key: str) -> BinaryIO:
-        """Return `key` as a file."""
+        """Return `key` as an open file."""
         with self._reading(check_key(key)):
             return os.fdopen(open_below(self.root, key), "rb")
 
     def size(self, key: str) -> int:
-        """Return the size of `key`."""
+        """Return the number of bytes of `key`."""
         with self._reading(check_key(key)):
             status = status_below(self.root, key)
             if kind := kind_of(status.st_mode):
@@ -163,21 +165,21 @@ class LocalStore(ArtifactStore):
             raise _unavailable(error, f"cannot read {key}") from error
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Yield keys, sorted; a folder that vanishes meanwhile is passed over, and so is what is no file."""
+        """Yield the keys, sorted. Skips folders that vanish in the meantime, and everything that is not a file."""
         yield from sorted(key for key, kind in self._walk(prefix) if not kind and is_key(key))
 
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
-        """Yield the folders below `prefix`."""
+        """Yield the names of the folders directly below `prefix`, sorted."""
         yield from sorted(name for name, kind in self._inside(prefix) if kind == "a folder")
 
     def odd(self, prefix: str = "", *, deep: bool = True) -> Iterator[tuple[str, str]]:
-        """Yield the paths below `prefix` at which no file of a store lies, and what lies there instead."""
+        """Yield, sorted, each path below `prefix` that holds no file of the store, and a word for what it holds."""
         found = self._walk(prefix) if deep else ((name, kind) for name, kind in self._inside(prefix))
         odd = ((key, kind or "a file whose name is no key") for key, kind in found if kind or not is_key(key))
         yield from sorted((key, kind) for key, kind in odd if deep or kind != "a folder")
 
     def delete(self, key: str) -> None:
-        """Remove `key`, and folders that this empties. A link, a pipe or the like is removed as itself."""
+        """Remove `key`, and the folders that this empties. A link or a pipe is removed itself, not where it leads."""
         *folders, name = check_key(key).split("/")
         try:
             with folder_below(self.root, folders) as fd:

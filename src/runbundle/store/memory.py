@@ -1,4 +1,4 @@
-"""A store in memory: for tests, and for programs that read their own bundles back."""
+"""An artifact store in memory: for tests, and for programs that read their own bundles back."""
 
 import io
 import threading
@@ -10,7 +10,7 @@ from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, c
 
 
 class MemoryStore(ArtifactStore):
-    """Keeps everything in a dict; gone with the process. Thread-safe."""
+    """Keeps all bytes in a dictionary, which ends with the process. Thread-safe."""
 
     def __init__(self) -> None:
         self._data: dict[str, bytes] = {}
@@ -18,7 +18,7 @@ class MemoryStore(ArtifactStore):
 
     @property
     def url(self) -> str:
-        """`memory://`, which names a new store each time."""
+        """`memory://`, from which `from_url` makes a new, empty store each time."""
         return "memory://"
 
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
@@ -30,7 +30,7 @@ class MemoryStore(ArtifactStore):
             self._data[key] = copy
 
     def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
-        """Replace what `key` holds if that is `expected`."""
+        """Store a copy of `data` in place of `expected`."""
         with self._lock:
             found = self._data.get(check_key(key))
             if found is None:
@@ -47,27 +47,27 @@ class MemoryStore(ArtifactStore):
             raise KeyNotFound(f"nothing is stored under {key}") from None
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return a part of `key`."""
+        """Return a range of the bytes of `key`."""
         check_range(start, length)
         return self.get(key)[start : start + length]
 
     def open(self, key: str) -> BinaryIO:
-        """Return `key` as a stream."""
+        """Return the bytes of `key` as a stream."""
         return io.BytesIO(self.get(key))
 
     def size(self, key: str) -> int:
-        """Return the size of `key`."""
+        """Return the number of bytes of `key`."""
         return len(self.get(key))
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Yield keys, as they were when the listing began."""
+        """Yield the keys that exist when the listing begins, sorted."""
         check_prefix(prefix)
         with self._lock:
             keys = sorted(key for key in self._data if key.startswith(prefix))
         yield from keys
 
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
-        """Yield the segments below `prefix`."""
+        """Yield the names of the folders directly below `prefix`, sorted."""
         base = check_prefix(prefix).rstrip("/") + "/" if prefix else ""
         rest = [key[len(base) :] for key in self.list(base)]
         yield from sorted({key.split("/", 1)[0] for key in rest if "/" in key})

@@ -1,11 +1,14 @@
-"""The one place that opens what lies in a folder which others can write to: a store, a bundle, a spool, a vault.
+"""Opens files in folders to which others can write: a store, a bundle, a spool, a vault.
 
-Below a root, which may be a link since whoever named it meant it, no link is followed: each folder of the way is opened
-within the one before (`openat`), so that nobody who swaps one for a link meanwhile can lead us out. What is opened is a
-regular file or a folder; a pipe, a socket or a device is refused before it is opened, and nothing is waited for.
+Nothing else opens files there.
 
-Not promised: that a regular file is not also known under another name (a hard link), that it does not change while it
-is read, or that a folder is no mount of another disk.
+Below a root, no link is followed: each folder on the way is opened within the one before (`openat`), so nobody who
+replaces one by a link in the meantime can lead us out. The root itself may be a link, because the user named it. Only
+regular files and folders are opened; a pipe, a socket or a device is refused before it is opened, so nothing ever
+waits.
+
+Not guaranteed: that a regular file has no second name (a hard link), that it does not change while it is read, or that
+a folder is not the mount of another disk.
 """
 
 import contextlib
@@ -26,7 +29,7 @@ _KINDS = (
 
 
 class NotRegular(OSError):
-    """What lies there is no regular file, or lies behind a link. It was not opened."""
+    """Raised, before anything is opened, for a path that is not a regular file or lies behind a link."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(errno.ELOOP, f"is {kind}, not a file")
@@ -35,7 +38,7 @@ class NotRegular(OSError):
 
 
 def kind_of(mode: int) -> str:
-    """Return what a file's mode says it is; "" for a regular file."""
+    """Return a word for the kind of file that a mode describes, such as `a link`; "" for a regular file."""
     if stat.S_ISREG(mode):
         return ""
     return next((kind for holds, kind in _KINDS if holds(mode)), "a device")
@@ -43,9 +46,10 @@ def kind_of(mode: int) -> str:
 
 @contextlib.contextmanager
 def folder_below(root: Path, parts: Sequence[str], *, make: bool = False) -> Generator[int]:
-    """Open a folder below `root`, part by part; yield its descriptor. `make`: make what is not there, 0700, and sync.
+    """Return a context that opens the folder `parts` below `root`, and yields its descriptor.
 
-    Raises `FileNotFoundError`, `NotADirectoryError` for a file in the way, and `NotRegular` for a link.
+    With `make`, missing folders are made, 0700, and synced. Raises `FileNotFoundError`, `NotADirectoryError` if a part
+    is a file, and `NotRegular` if a part is a link.
     """
     fd = os.open(root, _FOLDER)
     try:
@@ -73,12 +77,15 @@ def _step(fd: int, name: str, *, make: bool) -> int:
 
 
 def kind_at(fd: int, name: str) -> str:
-    """Return what lies under a name in an open folder; "" for a regular file. Raises `FileNotFoundError`."""
+    """Return a word for what lies under a name in an open folder; "" for a regular file. Raises `FileNotFoundError`."""
     return kind_of(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode)
 
 
 def open_in(fd: int, name: str, flags: int = os.O_RDONLY) -> int:
-    """Open a regular file that is in an open folder; return its descriptor. Raises `NotRegular`."""
+    """Open a regular file in an open folder, and return its descriptor, which the caller closes.
+
+    Raises `NotRegular` for anything else, `FileNotFoundError`, or another `OSError`.
+    """
     kind = kind_at(fd, name)
     if kind:
         raise NotRegular(kind)
@@ -106,23 +113,30 @@ def open_below(root: Path, path: str, flags: int = os.O_RDONLY) -> int:
 
 
 def refuse_link(path: Path) -> None:
-    """Raise `NotRegular` if a link lies at `path`. It says nothing of the next moment: `folder_below` does."""
+    """Raise `NotRegular` if a link lies at `path` now.
+
+    A link may be put there a moment later; only `folder_below` excludes that.
+    """
     if path.is_symlink():
         raise NotRegular("a link")
 
 
 def file_at(path: Path, *, depth: int = 2) -> BinaryIO:
-    """Open a regular file for reading, of whose path the last `depth` parts are others' to choose."""
+    """Open the regular file at `path` for reading; the caller closes it.
+
+    Others may have chosen the last `depth` parts of the path: in these no link is followed. Raises what `open_below`
+    raises.
+    """
     return os.fdopen(descriptor_at(path, depth=depth), "rb")
 
 
 def descriptor_at(path: Path, *, depth: int = 2) -> int:
-    """Open likewise; return the descriptor."""
+    """Open the file at `path` as `file_at` does, and return its descriptor."""
     return open_below(Path(*path.parts[:-depth]), "/".join(path.parts[-depth:]))
 
 
 def read_at(path: Path, most_bytes: int, *, depth: int = 2) -> bytes:
-    """Return the bytes of a regular file. Raises `OSError`, also if there are more than `most_bytes`."""
+    """Return the bytes of the regular file at `path`. Raises `OSError`, also for more than `most_bytes`."""
     with file_at(path, depth=depth) as file:
         data = file.read(most_bytes + 1)
     if len(data) > most_bytes:
@@ -131,14 +145,14 @@ def read_at(path: Path, most_bytes: int, *, depth: int = 2) -> bytes:
 
 
 def status_below(root: Path, path: str) -> os.stat_result:
-    """Return what the file system says of a path below `root`, itself not followed either. Raises `OSError`."""
+    """Return the status (`os.stat_result`) of a path below `root`. A link is not followed. Raises `OSError`."""
     *folders, name = path.split("/")
     with folder_below(root, folders) as fd:
         return os.stat(name, dir_fd=fd, follow_symlinks=False)
 
 
 def entries_of(fd: int) -> Iterator[tuple[str, str]]:
-    """Yield the names in an open folder, and what each is: "" for a regular file, `a folder`, `a link`, …"""
+    """Yield each name in an open folder, with a word for its kind: "" for a regular file, `a folder`, `a link`, …"""
     with os.scandir(fd) as entries:
         for entry in entries:
             if entry.is_symlink():

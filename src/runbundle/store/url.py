@@ -19,24 +19,29 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"
 
 
 def from_url(url: str) -> ArtifactStore:
-    """Return the store that `url` names: a path, `file:///path`, `memory://`, or `s3://`, `gs://`, `az://`.
+    """Return the store that `url` names: a path, `file:///path`, `memory://`, `s3://`, `gs://` or `az://`.
 
-    Nothing is created, and no server is asked, yet. Object stores need the extra `objects`; their options are those of
-    `runbundle.store.objects.urls.Settings`, as in `s3://bucket/prefix?endpoint=https://s3.example.com&timeout_s=10`.
+    Nothing is created and no server is called yet. Object stores need the extra `objects`. Their options are the fields
+    of `runbundle.store.objects.urls.Settings`, as in `s3://bucket/prefix?endpoint=https://s3.example.com&timeout_s=10`.
+    Raises `ConfigError` for any other URL, and for one that contains a credential.
     """
     if not url.strip() or "\0" in url:
-        raise ConfigError("the store has no name", hint="give a path, or a URL such as s3://bucket/prefix")
+        raise ConfigError(
+            "invalid URL of a store: it is empty or holds NUL", hint="give a path, or a URL such as s3://bucket/prefix"
+        )
     if "://" not in url:
         return LocalStore(_checked_path(url))
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise ConfigError("this is not a URL of a store", hint="as in s3://bucket/prefix") from None
+        raise ConfigError("invalid URL of a store", hint="as in s3://bucket/prefix") from None
     if parts.scheme in ("file", "memory") and (parts.query or parts.fragment):
         raise ConfigError(f"{parts.scheme}:// URLs have no options", hint=f"as in {_EXAMPLES[parts.scheme]}")
     if parts.scheme == "file":
         if parts.netloc not in ("", "localhost") or not parts.path:
-            raise ConfigError("a file URL has three slashes and no host", hint="as in file:///var/lib/runbundle")
+            raise ConfigError(
+                "invalid file URL: it has three slashes and no host", hint="as in file:///var/lib/runbundle"
+            )
         return LocalStore(_checked_path(unquote(parts.path)))
     if parts.scheme == "memory":
         return MemoryStore()
@@ -47,13 +52,13 @@ def from_url(url: str) -> ArtifactStore:
     known = nearest(parts.scheme, _EXAMPLES)
     near = f"did you mean {known}://? " if known else ""
     raise ConfigError(
-        f"no store for URLs that begin with {parts.scheme}://",
+        f"unknown kind of store: {parts.scheme}://",
         hint=f"{near}give a path, or a URL that begins with file://, memory://, s3://, gs:// or az://",
     )
 
 
 def _checked_path(path: str) -> str:
-    """Return a path if a store may be there. Raises `ConfigError` for a URL that lacks a slash, and for an archive."""
+    """Return a path at which a store may lie. Raises `ConfigError` for a URL that lacks a slash, and for an archive."""
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/?(?!/)", path)
     near = nearest(scheme[1].lower(), _EXAMPLES) if scheme else ""
     if scheme and near and not os.path.isdir(path):  # noqa: PTH112 - false for what is no path
@@ -61,21 +66,24 @@ def _checked_path(path: str) -> str:
         shown = (
             f"{near}://{'/' if near == 'file' else ''}{rest}" if re.fullmatch(r"[\w./-]{0,100}", rest) else f"{near}://"
         )
-        raise ConfigError("the URL of the store lacks a slash", hint=f"did you mean {shown}?")
+        raise ConfigError("invalid URL of a store: it lacks a slash", hint=f"did you mean {shown}?")
     if path.lower().endswith(_ARCHIVES) and not os.path.isdir(path):  # noqa: PTH112
         raise ConfigError("a store is a folder, and this names an archive", hint="name a folder, or unpack it first")
     return path
 
 
 def local_root(url: str) -> Path | None:
-    """Return the folder that the URL or path of a local store names, as the file system has it; None for others."""
+    """Return the folder of a local store, with links resolved, from its URL or path; None for another URL."""
     if "://" in url and not url.startswith("file://"):
         return None
     return Path(os.path.realpath(unquote(urlsplit(url).path) if "://" in url else url))
 
 
 def require_there(store: ArtifactStore) -> None:
-    """Raise `StoreUnavailable` if a store to be read is not there: it is not the same as one that is empty."""
+    """Raise `StoreUnavailable` if a local store that is to be read does not exist.
+
+    A missing store is not an empty one. Other kinds of stores are not examined.
+    """
     if isinstance(store, LocalStore) and not store.root.is_dir():
         what = "is no folder" if store.root.exists() else "is not there"
         raise StoreUnavailable(
@@ -84,9 +92,9 @@ def require_there(store: ArtifactStore) -> None:
 
 
 def canonical_url(url: str) -> str:
-    """Return the one URL of all that name the same store: without links, options of the connection, or `..`.
+    """Return the one URL that stands for all URLs of the same store: without links, `..`, or options of the connection.
 
-    A URL that is not understood comes back as it is. Raises `ConfigError` for an object store's that is wrong.
+    A URL of an unknown scheme is returned as it is. Raises `ConfigError` for an invalid URL of an object store.
     """
     root = local_root(url)
     if root is not None:
@@ -94,5 +102,5 @@ def canonical_url(url: str) -> str:
     if urlsplit(url).scheme in ("s3", "gs", "az"):
         from runbundle.store.objects.urls import settings_of
 
-        return settings_of(url).place
+        return settings_of(url).canonical_url
     return url

@@ -1,4 +1,4 @@
-"""For tests: deterministic ids and clock, stores that fail, and the suites that every store and run store must pass."""
+"""For tests: deterministic ids and a clock, a store that fails on demand, and the suites that every store must pass."""
 
 from runbundle.testing.determinism import FakeClock, SequentialIds
 from runbundle.testing.runstores import RunStoreTests

@@ -1,10 +1,13 @@
-"""Ids and times that are the same in every test run."""
+"""Ids and times that are the same in every run of a test."""
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 
 class SequentialIds(IdGenerator):
-    """Counts up: the first trace is 1, the first span is 1. Give it to `TracerProvider(id_generator=...)`."""
+    """Generates the ids 1, 2, 3, ... for traces, and the same for spans.
+
+    provider = TracerProvider(id_generator=SequentialIds())
+    """
 
     def __init__(self) -> None:
         self._trace = 0
@@ -22,13 +25,16 @@ class SequentialIds(IdGenerator):
 
 
 class FakeClock:
-    """Returns nanoseconds that advance by `step_ns` with every call. Put it in place of `time.time_ns`."""
+    """A clock in nanoseconds that advances by `step_ns` with every call.
+
+    monkeypatch.setattr(time, "time_ns", FakeClock())
+    """
 
     def __init__(self, start_ns: int = 1_800_000_000_000_000_000, step_ns: int = 1_000_000) -> None:
         self._now = start_ns
         self._step = step_ns
 
     def __call__(self) -> int:
-        """Return the next time."""
+        """Advance the clock, and return its time."""
         self._now += self._step
         return self._now

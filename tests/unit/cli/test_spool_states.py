@@ -30,7 +30,7 @@ def call(*arguments: str) -> Result:
 
 
 def _begin(spool: Path, key: RunKey, *, is_run: bool = True, writer: str = "w") -> JournalWriter:
-    journal = JournalWriter.of(folder_of(spool, key), writer)
+    journal = JournalWriter.open_in(folder_of(spool, key), writer)
     record: Any = {"name": "work", "attributes": {"runbundle.op": "run"}} if is_run else None
     label = "run:work" if is_run else "tool:t"
     journal.append(start_line(_TRACE, _SPAN, "", 10**18, "", label, is_run=is_run, record=record))
@@ -169,7 +169,7 @@ def test_reading_commands_write_nothing(full_spool: Path) -> None:
 def test_whoever_looks_takes_no_lock_from_a_writer(full_spool: Path) -> None:
     """The journal can be opened again at once, by its own name."""
     list(unsealed_runs(full_spool))
-    writer = JournalWriter.of(full_spool / "waiting-1", "w")
+    writer = JournalWriter.open_in(full_spool / "waiting-1", "w")
     assert writer.path.name == "w.jsonl"
     writer.close()
 
@@ -178,7 +178,7 @@ def test_hostile_journals_have_a_state_too(tmp_path: Path) -> None:
     """Whole lines that no recorder writes, links, pipes and folders in place of journals."""
     spool = tmp_path / "spool"
     for number, value in enumerate(("x", None, 10**40, -5, {"a": 1})):
-        journal = JournalWriter.of(spool / f"r{number}", "w")
+        journal = JournalWriter.open_in(spool / f"r{number}", "w")
         journal.append(start_line(_TRACE, _SPAN, "", value, "", is_run=True))  # type: ignore[arg-type]
         journal.close()
     for name, make in (("pipe", os.mkfifo), ("folder", os.mkdir), ("link", lambda path: path.symlink_to("/dev/zero"))):

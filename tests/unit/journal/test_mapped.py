@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runbundle.journal.lines import start_line
-from runbundle.journal.mapped import MappedFile
+from runbundle.journal.mapped import MappedFile, end_of_lines
 from runbundle.journal.reader import JournalReader
 from runbundle.journal.writer import JournalWriter
 
@@ -71,7 +71,7 @@ def test_a_full_disk_is_an_error_and_changes_nothing(tmp_path: Path, monkeypatch
     assert (tmp_path / "f").read_bytes() == b"one\ntwo\n" + b"y" * 100_000 + b"\n"
 
 
-def test_a_child_lets_go_and_the_parent_goes_on(tmp_path: Path) -> None:
+def test_a_forked_child_leaves_the_journal_to_its_parent(tmp_path: Path) -> None:
     """After a fork the child abandons the file, which neither cuts it nor frees the parent's lock."""
     writer = JournalWriter(tmp_path / "w.jsonl")
     writer.append(LINE)
@@ -85,3 +85,50 @@ def test_a_child_lets_go_and_the_parent_goes_on(tmp_path: Path) -> None:
         JournalWriter(tmp_path / "w.jsonl")
     writer.close()
     assert (tmp_path / "w.jsonl").read_bytes() == LINE * 2
+
+
+def test_the_end_of_the_lines_is_found_before_any_number_of_zeros(tmp_path: Path) -> None:
+    """And whether a line ends there; only the first bytes asked for count."""
+    path = tmp_path / "f"
+    for held, whole in ((b"", True), (b"one\n", True), (b"one\ntw", False), (b"\0\0one\n", True)):
+        for zeros in (0, 1, 65_536, 200_000):
+            path.write_bytes(held + bytes(zeros))
+            fd = os.open(path, os.O_RDONLY)
+            assert end_of_lines(fd, len(held) + zeros) == (len(held), whole)
+            os.close(fd)
+    path.write_bytes(b"one\ntwo\n")
+    fd = os.open(path, os.O_RDONLY)
+    assert end_of_lines(fd, 6) == (6, False)
+    os.close(fd)
+
+
+def test_the_remaining_bytes_are_those_that_nobody_cut_off(tmp_path: Path) -> None:
+    """All, some, none, or -1 for a file that was removed; what remains can be cut to whole lines and written on."""
+    path = tmp_path / "f"
+    file = MappedFile(path)
+    assert file.remaining_bytes() == 0
+    for line in (b"one\n", b"two\n"):
+        file.append(line)
+    assert file.remaining_bytes() == file.size_bytes == 8
+    os.truncate(path, 6)
+    assert file.remaining_bytes() == 6
+    file.cut_to_lines()
+    assert (file.size_bytes, path.read_bytes()) == (4, b"one\n")
+    os.truncate(path, 0)
+    assert file.remaining_bytes() == 0
+    path.unlink()
+    assert file.remaining_bytes() == -1
+    file.close()
+
+
+def test_only_unsynced_lines_are_worth_a_descriptor(tmp_path: Path) -> None:
+    """A file that was opened with lines in it has nothing to sync."""
+    (tmp_path / "f").write_bytes(b"one\n")
+    file = MappedFile(tmp_path / "f")
+    assert file.duplicate_if_unsynced() == -1
+    file.append(b"two\n")
+    fd = file.duplicate_if_unsynced()
+    assert os.fstat(fd).st_ino == (tmp_path / "f").stat().st_ino
+    os.close(fd)
+    file.close()
+    assert file.duplicate_if_unsynced() == -1

@@ -4,12 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
-from runbundle.redaction.again import redact_again
 
 from runbundle.redaction import redactor as engine
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
+from runbundle.redaction.second_pass import redact_again
 from tests.unit.redaction.test_captured import record
 
 FAILED = '{"n":[["span","failed","drop"]]}'

@@ -24,7 +24,7 @@ from runbundle.runstate import (
 )
 from runbundle.runstate.sql import sqlite_file
 from runbundle.store import LocalStore, MemoryStore
-from runbundle.store.places import run_state_of
+from runbundle.store.locations import run_state_of
 from runbundle.testing.runstores import crash
 
 
@@ -117,7 +117,7 @@ def test_files_that_cannot_be_used_are_clear_errors(tmp_path: Path, monkeypatch:
         assert store.create_run(RunRecord("r")).revision == 1
 
 
-def test_slots_that_are_made_from_each_other_are_told(tmp_path: Path) -> None:
+def test_slots_that_form_a_cycle_are_detected(tmp_path: Path) -> None:
     """A row that leads back to itself is read to an end, and not as something else."""
     path = tmp_path / "s.sqlite"
     with SqliteRunStore(path) as store:
@@ -130,7 +130,7 @@ def test_slots_that_are_made_from_each_other_are_told(tmp_path: Path) -> None:
                 use()
 
 
-def test_an_incomplete_slot_is_told(tmp_path: Path) -> None:
+def test_an_incomplete_slot_is_detected(tmp_path: Path) -> None:
     """A version whose base is gone or is another, or a slot that is gone, is never read as something else."""
     path = tmp_path / "s.sqlite"
     for statement in (

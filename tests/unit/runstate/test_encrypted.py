@@ -106,7 +106,7 @@ MOVES = {
 
 
 @pytest.mark.parametrize("statement", MOVES.values(), ids=MOVES.keys())
-def test_nothing_opens_in_anothers_place(plain: SqliteRunStore, statement: str) -> None:
+def test_nothing_decrypts_in_the_place_of_another(plain: SqliteRunStore, statement: str) -> None:
     """What is moved, mixed or altered in the database does not authenticate."""
     store = EncryptedRunStore(plain, KEY)
     fill(store)
@@ -119,7 +119,7 @@ def test_nothing_opens_in_anothers_place(plain: SqliteRunStore, statement: str) 
         store.get_checkpoint("t")
 
 
-def test_a_runs_older_payload_does_not_open(plain: SqliteRunStore) -> None:
+def test_an_older_payload_of_a_run_does_not_decrypt(plain: SqliteRunStore) -> None:
     """A payload put back to what it was is told from the one that belongs to the revision."""
     store = EncryptedRunStore(plain, KEY)
     run = store.create_run(RunRecord("r", payload=Payload("x", b"one")))
@@ -159,7 +159,7 @@ def test_versions_of_slots_say_nothing_of_what_is_in_them(plain: SqliteRunStore)
         assert not found[run_id] & guesses.union(*(found[other] for other in found if other != run_id))
 
 
-def test_another_key_opens_nothing(plain: SqliteRunStore) -> None:
+def test_another_key_decrypts_nothing(plain: SqliteRunStore) -> None:
     """A wrong key is told as such, a short one refused at once."""
     fill(EncryptedRunStore(plain, KEY))
     with pytest.raises(StateCorrupt, match="another key"):

@@ -137,7 +137,7 @@ def test_growing_messages_cost_what_was_added(store: RunStore, tmp_path: Path) -
     assert RunState.load(store, "r") == state
 
 
-def test_what_is_no_state_is_not_loaded(store: RunStore) -> None:
+def test_only_a_state_is_loaded(store: RunStore) -> None:
     """A later format, bytes that do not parse, and what is not JSON are errors that name no content."""
     saved = RunState(run_id="r").save(store)
     record = store.get_checkpoint("r", "r")

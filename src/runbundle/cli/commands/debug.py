@@ -28,7 +28,7 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.errors import MalformedBundle
     from runbundle.format.identity import RunKey
-    from runbundle.store.places import vault_of
+    from runbundle.store.locations import vault_of
     from runbundle.vault.files import read_vault, vault_key
 
     store = open_store(store_url)
@@ -55,7 +55,7 @@ def show(run: str, span_id: str, store_url: str, format_: str) -> None:
 @reports_errors
 def purge_(everything: bool, store_url: str) -> None:
     """Remove expired content from the vault. Each start of a program in debug mode does the same."""
-    from runbundle.store.places import vault_of
+    from runbundle.store.locations import vault_of
     from runbundle.vault.files import purge
 
     root = vault_of(open_store(store_url))

@@ -32,7 +32,7 @@ def spool_findings(store_url: str, *, writable: bool) -> "list[Diagnosis]":
     """
     from runbundle.errors import StoreError
     from runbundle.recording.probe import probe
-    from runbundle.store.places import spool_of
+    from runbundle.store.locations import spool_of
 
     try:
         store = open_store(store_url)

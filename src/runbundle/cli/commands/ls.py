@@ -64,7 +64,7 @@ def command(
     from runbundle.bundle.catalog.index import RunFilter, index_of
     from runbundle.cli.render import plural
     from runbundle.recording.losses import read_losses
-    from runbundle.store.places import spool_of
+    from runbundle.store.locations import spool_of
     from runbundle.store.url import require_there
 
     store = open_store(store_url)

@@ -41,7 +41,7 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     from runbundle.journal.spool import spooled_runs
     from runbundle.recording.publish import recover
     from runbundle.redaction.detectors.environment import register_environment
-    from runbundle.store.places import spool_of
+    from runbundle.store.locations import spool_of
     from runbundle.store.url import require_there
 
     if everything == bool(runs):

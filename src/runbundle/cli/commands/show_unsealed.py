@@ -29,7 +29,7 @@ def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
     """
     from runbundle.cli.render import instant
     from runbundle.recording.waiting import contents, unsealed_named
-    from runbundle.store.places import spool_of
+    from runbundle.store.locations import spool_of
 
     found = unsealed_named(spool_of(store), name)
     if not found:

@@ -1,4 +1,4 @@
-"""LangGraph: a saver that keeps checkpoints in a run store, and runs that begin with each invocation of a graph."""
+"""LangGraph: a checkpointer over any run store, and a run for each invocation of a graph."""
 
 from runbundle.integrations.langgraph.saver import RunStoreSaver
 

@@ -1,4 +1,7 @@
-"""Values of a graph's state as bytes: as LangGraph's own serializer writes them, and what that one would lose too."""
+"""Packs values of a graph's state as msgpack.
+
+The form is that of LangGraph's own serializer, extended by types that it would lose.
+"""
 
 import dataclasses
 import decimal
@@ -38,7 +41,7 @@ from runbundle.integrations.langgraph.types import (
     TUPLE,
     is_model,
 )
-from runbundle.runstate.credentials import sensitive_parts
+from runbundle.runstate.credentials import credential_values
 
 _STRICT = (
     ormsgpack.OPT_PASSTHROUGH_DATACLASS
@@ -59,7 +62,7 @@ _PLAIN_KEYS = (str, int, float, bool, bytes, type(None))
 
 
 class Refused(TypeError):
-    """A value of a type that cannot be stored. `kind` names the type."""
+    """Raised for a value of a type that cannot be stored. `kind` is the name of the type."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -67,26 +70,32 @@ class Refused(TypeError):
 
 
 class Packer:
-    """Packs one value; then it has been told of each secret and each type that is in it."""
+    """Packs one value, and collects its secrets and the types that matter for reading it back.
 
-    def __init__(self, seal: Callable[[bytes], bytes]) -> None:
-        self._seal = seal
+    `encrypt` is called with each packed secret, and returns the bytes to store for it.
+    """
+
+    def __init__(self, encrypt: Callable[[bytes], bytes]) -> None:
+        self._encrypt = encrypt
         self._depth = 0
         self.secrets: list[object] = []
-        """What is secret by its type or its name."""
+        """The values that are secret by their type, or by the name under which they stand."""
         self._stopped: Refused | None = None
         self.types: set[type] = set()
-        """Types that are restored by name."""
-        self.likened: set[type] = set()
-        """Types of which a relative comes back: a subclass of `dict` as a `dict`."""
+        """The types that a reader restores by name."""
+        self.converted: set[type] = set()
+        """The types whose values are read back as a built-in type: a subclass of `dict` as a `dict`."""
 
     def pack(self, value: Any) -> bytes:
-        """Return a value as msgpack. Raises `Refused`."""
+        """Return a value as msgpack. Raises `Refused` if a part of it cannot be stored.
+
+        Afterwards `secrets`, `types` and `converted` are complete.
+        """
         self._depth += 1
         try:
             if self._depth > _DEPTH:
                 raise self._stop(f"structure of more than {_DEPTH} objects in each other")
-            self.secrets += sensitive_parts(value)
+            self.secrets += credential_values(value)
             try:
                 return ormsgpack.packb(value, default=self._default, option=_STRICT)
             except TypeError:
@@ -176,7 +185,7 @@ class Packer:
             raise _Plain(repr(value))  # as LangGraph has it, for the errors of its tasks
         for base in (dict, list, tuple, str, int, float, bytes):
             if issubclass(kind, base):
-                self.likened.add(cast("type", kind))
+                self.converted.add(cast("type", kind))
                 raise _Plain(cast("Any", base)(value) if base is not str else str.__str__(value))
         if isinstance(value, complex):
             return POSITIONS, ["builtins", "complex", [value.real, value.imag]]
@@ -191,7 +200,7 @@ class Packer:
         inner = value.get_secret_value()
         self.secrets.append(inner)
         name = kind.__qualname__.partition("[")[0]  # `Secret[date]` is a class of its own
-        return SECRET, self._seal(self.pack([kind.__module__, name, inner]))
+        return SECRET, self._encrypt(self.pack([kind.__module__, name, inner]))
 
     def _model(self, value: Any) -> tuple[int, Any]:
         """Return a pydantic model as it is; where that cannot be packed, as the model itself says it is written."""

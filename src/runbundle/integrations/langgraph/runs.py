@@ -1,10 +1,10 @@
-"""Runs of LangGraph: the checkpointer is all that a user adds, and each invocation of a graph is a run.
+"""Runs of LangGraph: each invocation of a graph is a run. The user adds nothing but the checkpointer.
 
-LangChain tells a callback when a graph and each of its nodes begin and end; the saver tells what the thread's last
-checkpoint was. An invocation with new input begins a run; one that goes on from a checkpoint (input `None`, or a
-`Command`) goes on under the run id that the checkpoint has, so that its records join the bundle that is there.
-Nodes are steps; a run whose graph stopped to ask somebody is `waiting`. Inside a run that the application has begun
-itself an invocation is a part of that run.
+LangChain calls a callback when a graph or one of its nodes begins and ends, and the saver passes on the last checkpoint
+of the thread. An invocation with new input begins a run. An invocation that continues from a checkpoint (its input is
+`None` or a `Command`) continues the run that made the checkpoint, so its records join the same bundle. Nodes are steps.
+A run whose graph has stopped to ask a person is `waiting`. An invocation within a run of the application is a part of
+that run.
 """
 
 import uuid
@@ -23,7 +23,7 @@ from runbundle.otel.agent.run_context import current_scope
 from runbundle.otel.agent.run_handle import current_run
 from runbundle.otel.agent.scopes import SpanScope
 from runbundle.otel.agent.starts import start_run, start_step
-from runbundle.runstate.credentials import learn
+from runbundle.runstate.credentials import register_secrets
 
 
 @dataclass(eq=False)
@@ -41,7 +41,7 @@ class _Invocation:
 
 @dataclass
 class _Known:
-    """What is under way in this process, by the ids that LangChain gives."""
+    """The graphs and nodes that run in this process, by the ids that LangChain gives them."""
 
     graphs: dict[uuid.UUID, _Invocation] = field(default_factory=dict[uuid.UUID, _Invocation])
     nodes: dict[uuid.UUID, tuple[SpanScope, Context]] = field(
@@ -53,10 +53,11 @@ _known = _Known()
 _begun: ContextVar[_Invocation | None] = ContextVar("runbundle-graph", default=None)
 
 
-def loaded(thread_id: str, namespace: str, checkpoint_id: str, run_id: str) -> None:
-    """Begin the run of the graph that has just been called, now that its thread's last checkpoint is known.
+def checkpoint_loaded(thread_id: str, namespace: str, checkpoint_id: str, run_id: str) -> None:
+    """Begin the run of the graph invoked in this context, now that the last checkpoint of its thread is known.
 
-    `checkpoint_id` and `run_id` are that checkpoint's, empty if there is none. Does nothing outside such a call.
+    `checkpoint_id` and `run_id` belong to that checkpoint, and are empty if there is none. Does nothing outside an
+    invocation, if its run has begun, or for the namespace of a sub-graph.
     """
     invocation = _begun.get()
     if invocation is not None and invocation.scope is None and not namespace and invocation.thread_id == thread_id:
@@ -95,14 +96,14 @@ class _Callbacks(BaseCallbackHandler):
             return  # nothing is recorded, so there is no run that a checkpoint could name
         node, name = said.get("langgraph_node"), rest.get("name")
         if node is None or node == name:
-            learn(inputs)  # before a node can quote them; the state may be stored later than that
+            register_secrets(inputs)  # before a node can quote them; the state may be stored later than that
         if parent_run_id is None and node is None:
             if current_scope() is None and said.get("thread_id") is not None:
                 self._graph(inputs, run_id, said, str(name or "graph"))
         elif node is not None and node == name:
             invocation = _begun.get()
             if invocation is not None and invocation.scope is None and parent_run_id in _known.graphs:
-                _begin(invocation, "", "")  # a checkpointer that is not ours has nothing to say
+                _begin(invocation, "", "")  # a checkpointer that is not ours does not call `checkpoint_loaded`
             if current_scope() is not None:
                 self._node(str(node), run_id, _known.graphs.get(parent_run_id) if parent_run_id else None)
 
@@ -121,7 +122,7 @@ class _Callbacks(BaseCallbackHandler):
     def _node(name: str, run_id: uuid.UUID, graph: _Invocation | None) -> None:
         before = otel_context.get_current()
         if graph is not None and graph.scope is not None:
-            # What is current here may be the step before, which a task of its own has ended.
+            # The current context may be that of the step before, which ended in a task of its own.
             otel_context.attach(graph.scope.context)
         scope = start_step(name).start()
         _known.nodes[run_id] = scope, before

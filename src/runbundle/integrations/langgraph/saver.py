@@ -1,8 +1,8 @@
-"""LangGraph's checkpoints in a run store (`runbundle[langgraph]`).
+"""A LangGraph checkpointer over a run store (`runbundle[langgraph]`).
 
-A thread of LangGraph is a thread of the store: a session, which runs continue. Channels are slots, so a value that
-did not change is stored once; values of a few bytes stay in the head. The `run_id` of a checkpoint's metadata, or of
-the configuration, is its run.
+A thread of LangGraph is a thread of the store: a session, which one run continues after the other. Channels are slots,
+so an unchanged value is stored once; values of a few bytes stay in the head. The run of a checkpoint is the `run_id` of
+its metadata or of the configuration, else the current run.
 """
 
 import asyncio
@@ -32,36 +32,41 @@ try:
     from langgraph.checkpoint.serde.types import _DeltaSnapshot as DeltaSnapshot  # pyright: ignore[reportPrivateUsage]
 
     from runbundle.integrations.langgraph import runs as graph_runs  # where state and signals meet, see its docstring
-    from runbundle.integrations.langgraph.saver_async import AsyncTwins
+    from runbundle.integrations.langgraph.saver_async import AsyncSaver
     from runbundle.integrations.langgraph.serde import StateSerializer
 except ImportError:
     raise ConfigError(
-        "this needs LangGraph's checkpoints, 4.3 or later", hint="pip install 'runbundle[langgraph]'"
+        "langgraph-checkpoint 4.3 or later is not installed", hint="pip install 'runbundle[langgraph]'"
     ) from None
 
 ENGINE = "langgraph"
-_CODECS = {"null", "bytes", "bytearray", "msgpack"}  # of what we write; the serializer would load others
+_CODECS = {"null", "bytes", "bytearray", "msgpack"}  # those that we write; the serializer would load others too
 _SMALL = 64
 _DELTAS = "counters_since_delta_snapshot"  # in the metadata of checkpoints that are rebuilt from their ancestors
 
 
-class RunStoreSaver(AsyncTwins):
+class RunStoreSaver(AsyncSaver):
     """A LangGraph checkpointer over any run store.
 
-    A value comes back as what it was: plain values, LangChain's messages, secrets, and the application's pydantic
-    models, data classes, enumerations and named tuples, as long as it has loaded them. `types` are others that may come
-    back, and those that a checkpoint may have imported; it can have nothing else imported or called. What does not come
-    back is logged at `put`, and what cannot be stored raises `ConfigError` there; both name the type.
+    Values come back as they were put: plain values, LangChain's messages, secrets, and the application's pydantic
+    models, data classes, enumerations and named tuples, as long as the application has loaded these classes. `types`
+    names further types that may come back, and that a checkpoint may import; a checkpoint can cause no other import or
+    call. `put` logs each type that will not come back as itself, and raises `ConfigError` for a value that cannot be
+    stored. Both name the type, never the value.
 
-    Secrets (`SecretStr` and the like) are known to the redactor once they were written or read, and so is what stands
-    under the name of a credential. In a store that is not encrypted they are sealed under `secrets_key`, else the
-    redaction key that the environment gives, else a key kept for this user: where runs move between machines, give one.
+    Secrets (`SecretStr` and the like), and values under names of credentials, are registered with the redactor when
+    they are put and when they are read. In a store that does not encrypt, secrets are encrypted under `secrets_key`,
+    else under the redaction key of the environment, else under a key kept for this user; if runs move between machines,
+    give a key.
 
-    With `fence`, writes are refused once the lease is no longer the latest of its run (`StateConflict`).
+    With `fence`, writing raises `StateConflict` once that lease is no longer the latest of its run.
 
-    Threads that use a `DeltaChannel` are rebuilt from all of their checkpoints. `prune` keeps none of them apart, and
-    `delete_for_runs` takes none out of the middle: both raise `StateRefused` (a `NotImplementedError`), and change
-    nothing. `copy_thread` copies whole threads, and may be used on them.
+    Threads with a `DeltaChannel` are rebuilt from all of their checkpoints. For them `prune`, and a `delete_for_runs`
+    that would remove an ancestor, raise `StateRefused` (a `NotImplementedError`) and change nothing. `copy_thread`
+    copies such threads whole.
+
+        saver = RunStoreSaver(from_url("state.sqlite"))
+        graph = builder.compile(checkpointer=saver)
     """
 
     def __init__(
@@ -84,7 +89,7 @@ class RunStoreSaver(AsyncTwins):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint; of its channels, those in `new_versions` anew."""
+        """Store a checkpoint, and those of its channels that `new_versions` names. Returns its configuration."""
         key = _key_of(config)._replace(checkpoint_id=checkpoint["id"])
         versions, small, slots = checkpoint["channel_versions"], dict[str, Any](), dict[str, str]()
         for name, value in checkpoint["channel_values"].items():
@@ -119,28 +124,32 @@ class RunStoreSaver(AsyncTwins):
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Keep what a task wrote; errors, interrupts and the like replace what was there, other writes do not."""
+        """Store the writes of a task.
+
+        Errors, interrupts and other special writes replace those stored before; ordinary writes do not.
+        """
         key = _key_of(config)
         kept = [
             StepWrite(task_id, WRITES_IDX_MAP.get(channel, idx), channel, self._dumped(value), task_path)
             for idx, (channel, value) in enumerate(writes)
         ]
-        # Ordinary ones first. If it ends in between, an answer is asked for again, and not taken without its update.
+        # Ordinary writes first: if the process dies in between, the graph asks again, and does not take an answer whose
+        # update is missing.
         for special in (False, True):
             some = [write for write in kept if (write.channel in WRITES_IDX_MAP) is special]
             if some:
                 self.store.append_writes(key, some, replace=special, fence=self.fence)
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return a checkpoint, the latest of its namespace if no id is given."""
+        """Return a checkpoint, the latest of its namespace without an id; None if there is none."""
         found = self._read(config)
-        self._tell(config, found)
+        self._begin_run(config, found)
         return found
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        """Return a checkpoint; it is read in a thread, and its run begins in the caller's context."""
+        """Return a checkpoint. It is read in a thread, and its run begins in the caller's context."""
         found = await asyncio.to_thread(self._read, config)
-        self._tell(config, found)
+        self._begin_run(config, found)
         return found
 
     def _read(self, config: RunnableConfig) -> CheckpointTuple | None:
@@ -149,13 +158,15 @@ class RunStoreSaver(AsyncTwins):
         return None if record is None else self._tuple_of(record)
 
     @staticmethod
-    def _tell(config: RunnableConfig, found: CheckpointTuple | None) -> None:
-        """Say which checkpoint a graph goes on from, in the context in which it runs."""
+    def _begin_run(config: RunnableConfig, found: CheckpointTuple | None) -> None:
+        """Begin, in the caller's context, the run that continues from a checkpoint."""
         key = _key_of(config)
         if found is None:
-            graph_runs.loaded(key.thread_id, key.ns, "", "")
+            graph_runs.checkpoint_loaded(key.thread_id, key.ns, "", "")
         else:
-            graph_runs.loaded(key.thread_id, key.ns, found.checkpoint["id"], str(found.metadata.get("run_id") or ""))
+            graph_runs.checkpoint_loaded(
+                key.thread_id, key.ns, found.checkpoint["id"], str(found.metadata.get("run_id") or "")
+            )
 
     def list(
         self,
@@ -165,29 +176,37 @@ class RunStoreSaver(AsyncTwins):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> Iterator[CheckpointTuple]:
-        """Yield checkpoints, the latest first; all namespaces, and all threads, of which none is named."""
+        """Yield checkpoints, the latest first.
+
+        Without a namespace in `config` all namespaces are listed, and without a thread all threads. `filter` gives
+        values that the metadata must have.
+        """
         for key in self._found(config, filter, before, limit):
             found = self.get_tuple(_config_of(key))
             if found is not None:
                 yield found
 
     def delete_thread(self, thread_id: str) -> None:
-        """Delete a thread."""
+        """Delete the checkpoints and writes of a thread."""
         self.store.delete_threads([str(thread_id)])
 
     def delete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete runs, with the checkpoints that they made."""
+        """Delete runs, and the checkpoints that they made."""
         self.store.delete_runs([str(run_id) for run_id in run_ids])
 
     def copy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy a thread as a whole under another name, which nothing may go by yet."""
+        """Copy a whole thread. Raises `StateConflict` if the target thread exists."""
         self.store.copy_thread(str(source_thread_id), str(target_thread_id))
 
     def prune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Keep the latest checkpoint of each namespace (`keep_latest`), or none (`delete`)."""
+        """Remove all but the latest checkpoint of each namespace (`keep_latest`), or all checkpoints (`delete`).
+
+        Raises `ConfigError` for another strategy, or if `thread_ids` is a string.
+        """
         if isinstance(thread_ids, str) or strategy not in ("keep_latest", "delete"):
             raise ConfigError(
-                "this is not how to prune", hint="give a list of threads, and `keep_latest` or `delete` as the strategy"
+                "invalid arguments of prune",
+                hint="give a list of threads, and `keep_latest` or `delete` as the strategy",
             )
         names = [str(thread_id) for thread_id in thread_ids]
         if strategy == "delete":
@@ -196,7 +215,10 @@ class RunStoreSaver(AsyncTwins):
             self.store.prune(names)
 
     def get_next_version(self, current: str | None, channel: None) -> str:  # noqa: ARG002 - the interface's
-        """Return a version greater than `current`, and another one on each call: forks of a thread share its slots."""
+        """Return a version greater than `current`, and a different one on each call.
+
+        Forks of a thread share its slots, so two of them must never choose the same version.
+        """
         number = 0 if current is None else int(str(current).split(".")[0])
         return f"{number + 1:020}.{secrets.token_hex(8)}"
 
@@ -221,7 +243,7 @@ class RunStoreSaver(AsyncTwins):
     def _tuple_of(self, record: CheckpointRecord) -> CheckpointTuple:
         checkpoint: Any = self._loaded(record.head)
         if not _is_checkpoint(checkpoint):
-            raise StateCorrupt("a checkpoint's head is none")
+            raise StateCorrupt("the head of a checkpoint is damaged")
         for name, payload in record.slot_payloads.items():
             checkpoint["channel_values"][name] = self._loaded(payload)
         metadata: Any = dict(record.metadata)
@@ -240,7 +262,7 @@ class RunStoreSaver(AsyncTwins):
 
     def _loaded(self, payload: Payload) -> Any:
         if payload.codec not in _CODECS:
-            raise StateCorrupt("a checkpoint holds what this saver does not write")
+            raise StateCorrupt("a checkpoint has a codec that this saver does not write")
         try:
             return self.serde.loads_typed((payload.codec, payload.data))
         except ValueError:

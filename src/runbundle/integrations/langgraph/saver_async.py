@@ -1,4 +1,4 @@
-"""The asynchronous methods of a LangGraph saver: each runs its synchronous twin in a thread, loading and all."""
+"""The asynchronous methods of a LangGraph saver. Each runs its synchronous counterpart in a thread."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -14,8 +14,8 @@ from langgraph.checkpoint.base import (
 )
 
 
-class AsyncTwins(BaseCheckpointSaver[str]):
-    """A saver whose asynchronous methods never hold the event loop up."""
+class AsyncSaver(BaseCheckpointSaver[str]):
+    """A saver whose asynchronous methods do not block the event loop."""
 
     async def aput(
         self,
@@ -24,13 +24,13 @@ class AsyncTwins(BaseCheckpointSaver[str]):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        """Store a checkpoint."""
+        """Store a checkpoint, as `put` does."""
         return await asyncio.to_thread(self.put, config, checkpoint, metadata, new_versions)
 
     async def aput_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        """Keep what a task wrote."""
+        """Store the writes of a task, as `put_writes` does."""
         await asyncio.to_thread(self.put_writes, config, writes, task_id, task_path)
 
     async def alist(
@@ -41,23 +41,23 @@ class AsyncTwins(BaseCheckpointSaver[str]):
         before: RunnableConfig | None = None,
         limit: int | None = None,
     ) -> AsyncIterator[CheckpointTuple]:
-        """Yield checkpoints, the latest first."""
+        """Yield checkpoints, the latest first, as `list` does."""
         listed = self.list(config, filter=filter, before=before, limit=limit)
         while (found := await asyncio.to_thread(next, listed, None)) is not None:
             yield found
 
     async def adelete_thread(self, thread_id: str) -> None:
-        """Delete a thread."""
+        """Delete the checkpoints and writes of a thread."""
         await asyncio.to_thread(self.delete_thread, thread_id)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
-        """Delete runs, with the checkpoints that they made."""
+        """Delete runs, and the checkpoints that they made."""
         await asyncio.to_thread(self.delete_for_runs, run_ids)
 
     async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
-        """Copy a thread."""
+        """Copy a whole thread."""
         await asyncio.to_thread(self.copy_thread, source_thread_id, target_thread_id)
 
     async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
-        """Prune threads."""
+        """Prune threads, as `prune` does."""
         await asyncio.to_thread(self.prune, thread_ids, strategy=strategy)

@@ -1,4 +1,4 @@
-"""The serializer of graph states: what goes in comes out as what it was, and secrets are known at either end."""
+"""The serializer of graph states: values come back as they were put, and their secrets are registered on both ways."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -21,14 +21,14 @@ from runbundle.integrations.langgraph.types import (
     SECRETS,
     TEXT,
     TUPLE,
-    NotLoaded,
-    comes_back,
-    named,
-    plain_of,
-    revived,
+    NotRestorable,
+    is_restorable,
+    plain_value_of,
+    restored,
+    type_names,
 )
 from runbundle.redaction.detectors.known_secrets import KNOWN
-from runbundle.runstate.credentials import sensitive_parts
+from runbundle.runstate.credentials import credential_values
 
 _log = logging.getLogger("runbundle")
 _MOST_SAID = 256
@@ -38,25 +38,29 @@ _said: set[tuple[str, str]] = set()
 class StateSerializer(JsonPlusSerializer):
     """Writes and reads the values of a state.
 
-    `types` are those that may be imported for a value, as classes or as pairs of module and name. `box` seals secrets;
-    without one they are written as they are, for a store that encrypts all it is given.
+    `types` are the types that may be imported for a value, as classes or as pairs of module and name. `box` encrypts
+    secrets. Without one they are written in plain, for a store that encrypts everything itself.
     """
 
     def __init__(self, types: Iterable[Any] = (), box: SecretBox | None = None) -> None:
         super().__init__(allowed_msgpack_modules=None)
-        self._types = named(types)
+        self._types = type_names(types)
         self._box = box
 
     def with_msgpack_allowlist(self, extra_allowlist: Iterable[Any]) -> "StateSerializer":
-        """Return a serializer that may import these types too."""
-        more = named(extra_allowlist)
+        """Return a serializer that may import `extra_allowlist` too."""
+        more = type_names(extra_allowlist)
         return self if more <= self._types else StateSerializer(self._types | more, self._box)
 
     def dumps_typed(self, obj: Any) -> tuple[str, bytes]:
-        """Return a codec and bytes. Raises `ConfigError`, which names the type, for what cannot be stored."""
+        """Return the codec and the bytes of a value, and register its secrets.
+
+        Raises `ConfigError` for a value that cannot be stored; it names the type. A type that will not come back as
+        itself is logged once.
+        """
         if obj is None or type(obj) in (bytes, bytearray):
             return super().dumps_typed(obj)
-        packer = Packer(self._sealed)
+        packer = Packer(self._encrypted)
         try:
             data = packer.pack(obj)
         except Refused as refused:
@@ -66,48 +70,51 @@ class StateSerializer(JsonPlusSerializer):
             ) from None
         KNOWN.register(*packer.secrets)
         for kind in packer.types:
-            if not comes_back(kind, self._types):
+            if not is_restorable(kind, self._types):
                 _say_what_is_lost(kind)
-        for kind in packer.likened:
+        for kind in packer.converted:
             _say(
                 kind, "comes back as the built-in type that it is made from", "keep what it adds in the state by itself"
             )
         return "msgpack", data
 
     def loads_typed(self, data: tuple[str, bytes]) -> Any:
-        """Return the value. Raises `ValueError` if there is none, `StateCorrupt` if a secret cannot be opened."""
+        """Return the value, and register its secrets.
+
+        Raises `ValueError` if the bytes hold no value, and `StateCorrupt` if a secret cannot be decrypted.
+        """
         codec, packed = data
         if codec != "msgpack":
             return super().loads_typed(data)
-        reading = _Reading(self._types, self._opened)
+        reading = _Reading(self._types, self._decrypted)
         value = reading.unpack(packed)
         KNOWN.register(*reading.secrets)
         return value
 
-    def _sealed(self, packed: bytes) -> bytes:
+    def _encrypted(self, packed: bytes) -> bytes:
         if self._box is None:
             return b"\0" + packed
-        sealed = b"\1" + self._box.seal(packed)
+        encrypted = b"\1" + self._box.encrypt(packed)
         if not self._box.lasting:
             _say(SecretBox, "is under a key of this process only", "pass secrets_key=, or set RUNBUNDLE_REDACTION_KEY")
-        return sealed
+        return encrypted
 
-    def _opened(self, sealed: bytes) -> bytes:
-        return sealed[1:] if sealed[:1] == b"\0" else (self._box or SecretBox()).open(sealed[1:])
+    def _decrypted(self, encrypted: bytes) -> bytes:
+        return encrypted[1:] if encrypted[:1] == b"\0" else (self._box or SecretBox()).decrypt(encrypted[1:])
 
 
 class _Reading:
-    """Reads one value; then it has been told of each secret in it."""
+    """Reads one value, and collects its secrets."""
 
-    def __init__(self, types: frozenset[tuple[str, str]], open_: Callable[[bytes], bytes]) -> None:
-        self._types, self._open = types, open_
+    def __init__(self, types: frozenset[tuple[str, str]], decrypt: Callable[[bytes], bytes]) -> None:
+        self._types, self._decrypt = types, decrypt
         self._failed: RunbundleError | None = None
         self.secrets: list[object] = []
 
     def unpack(self, data: bytes) -> Any:
         try:
             value = ormsgpack.unpackb(data, ext_hook=self._hook, option=ormsgpack.OPT_NON_STR_KEYS)
-            self.secrets += sensitive_parts(value)
+            self.secrets += credential_values(value)
             return value
         except (ValueError, RecursionError):
             raise self._failed or ValueError("not a value") from None
@@ -116,7 +123,7 @@ class _Reading:
         try:
             return self._value(code, data)
         except RunbundleError as error:
-            self._failed = error  # msgpack does not say what a hook raised
+            self._failed = error  # msgpack hides what a hook raised
             raise
 
     def _value(self, code: int, data: bytes) -> Any:
@@ -125,7 +132,7 @@ class _Reading:
         if code == NUMBER:
             return int(data)
         if code == SECRET:
-            return self._secret(*self.unpack(self._open(data)))
+            return self._secret(*self.unpack(self._decrypt(data)))
         found = self.unpack(data)
         if code == TUPLE:
             return tuple(found)
@@ -138,15 +145,15 @@ class _Reading:
         if tuple(found[:2]) in SECRETS:
             return self._secret(*found)
         try:
-            return revived(code, found, self._types)
-        except NotLoaded:
+            return restored(code, found, self._types)
+        except NotRestorable:
             _say_named(found, "is given as plain data: import its module before, or name it in types=")
-            return plain_of(code, found)
+            return plain_value_of(code, found)
         except Exception as error:  # noqa: BLE001 - whatever a class of the application raises
             _say_named(
                 found, f"could not be made again ({type(error).__name__}): its plain value is given in its place"
             )
-            return plain_of(code, found)
+            return plain_value_of(code, found)
 
     def _secret(self, module: str, name: str, inner: Any) -> Any:
         import pydantic
@@ -186,6 +193,9 @@ def _say_named(parts: Any, what: str) -> None:
 
 
 def _say(kind: type, what: str, hint: str) -> None:
-    """Say once for each type what does not survive. Types of LangGraph and LangChain are not the user's to change."""
+    """Log once for each type what is lost.
+
+    Types of LangGraph and LangChain are skipped: the user cannot change them.
+    """
     if not kind.__module__.startswith(("langgraph", "langchain_core")):
         _say_named((kind.__module__, kind.__qualname__), f"{what}; {hint}")

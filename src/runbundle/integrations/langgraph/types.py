@@ -1,10 +1,10 @@
-"""Which types come back out of a graph's state, and how each is made again.
+"""Which types of a graph's state can be restored, and how a value of each is made again.
 
-A stored value names its type; whoever can write to the store chooses that name. So nothing is ever imported for it
-but what LangGraph holds to be safe and what `types=` names. Any other type comes back if it is
-plain data (a pydantic model, data class, enumeration or named tuple) that the application has loaded by itself. It is
-filled as a copy is, without its constructor; only a model whose fields have changed since is validated, as LangGraph
-does. Whatever else is named stays the plain value that it was written as.
+A stored value names its type, and whoever can write to the store chooses that name. So nothing is imported for it,
+except types that LangGraph considers safe and those in `types=`. Any other type is restored only if it is plain data (a
+pydantic model, data class, enumeration or named tuple) that the application has loaded itself. Its fields are filled
+without calling the constructor, as a copy does; only a model whose fields have changed since is validated, as LangGraph
+does. A value of any other type stays the plain value that was written for it.
 """
 
 import dataclasses
@@ -16,8 +16,8 @@ from typing import Any, cast
 
 from langgraph.checkpoint.serde._msgpack import SAFE_MSGPACK_TYPES
 
-# Extensions. Those up to 7 are LangGraph's: what was stored by it, or by this package before, stays readable. Ours are
-# for secrets, which are sealed, and for what comes back as it was and not as a relative.
+# Numbers of msgpack extensions; databases hold them. Those up to 7 are LangGraph's, so that its checkpoints stay
+# readable. Ours are for secrets, and for types that LangGraph would read back as another type.
 ONE, POSITIONS, NAMES, METHOD, PYDANTIC_V1, PYDANTIC_V2, ARRAY, DELTA = range(8)
 SECRET, TUPLE, TEXT, NUMBER, MAPPING, MODEL, SCALAR, FIELDS = range(100, 108)
 
@@ -32,12 +32,12 @@ _PATHS = {"PurePath", "PurePosixPath", "PureWindowsPath"}
 Named = tuple[str, str]
 
 
-class NotLoaded(LookupError):
-    """A stored value is of a type that does not come back."""
+class NotRestorable(LookupError):
+    """Raised for a stored value of a type that is not restored."""
 
 
-def named(types: Iterable[Any]) -> frozenset[Named]:
-    """Return types, given as classes or as pairs of module and name, as such pairs."""
+def type_names(types: Iterable[Any]) -> frozenset[Named]:
+    """Return types, given as classes or as pairs of module and name, as a set of such pairs."""
     return frozenset(
         (kind.__module__, kind.__qualname__) if isinstance(kind, type) else (str(kind[0]), str(kind[1]))
         for kind in types
@@ -45,13 +45,13 @@ def named(types: Iterable[Any]) -> frozenset[Named]:
 
 
 def is_model(kind: Any) -> bool:
-    """Tell whether a class is a pydantic model, of version 1 or 2; pydantic is not loaded to find out."""
+    """Tell whether a class is a pydantic model, of version 1 or 2. Does not import pydantic."""
     bases = (getattr(sys.modules.get(module), "BaseModel", None) for module in ("pydantic.main", "pydantic.v1.main"))
     return isinstance(kind, type) and any(isinstance(base, type) and issubclass(kind, base) for base in bases)
 
 
 def is_data(kind: Any) -> bool:
-    """Tell whether a class holds data and no more."""
+    """Tell whether a class only holds data: an enumeration, data class, named tuple or pydantic model."""
     if not isinstance(kind, type):
         return False
     if issubclass(kind, tuple):
@@ -59,23 +59,23 @@ def is_data(kind: Any) -> bool:
     return issubclass(kind, Enum) or dataclasses.is_dataclass(cast("Any", kind)) or is_model(kind)
 
 
-def comes_back(kind: type, allowed: frozenset[Named]) -> bool:
-    """Tell whether another process will be given a value of this class again."""
+def is_restorable(kind: type, allowed: frozenset[Named]) -> bool:
+    """Tell whether another process can restore a value of this class. `allowed` are the pairs in `types=`."""
     key = (kind.__module__, kind.__qualname__)
     if key in _SAFE or key in allowed or (kind.__module__, kind.__name__) in allowed:
         return True
     return kind.__module__.startswith("pathlib") or (is_data(kind) and _loaded(*key) is kind)
 
 
-def revived(code: int, parts: list[Any], allowed: frozenset[Named]) -> Any:
-    """Return the value of an extension: module, name and what it was written as.
+def restored(code: int, parts: list[Any], allowed: frozenset[Named]) -> Any:
+    """Return the value that an extension holds. `code` is its number; `parts` are the module, name and body.
 
-    Raises `NotLoaded` for a type that does not come back, and whatever a class raises.
+    Raises `NotRestorable` for a type that is not restored, and any exception that a class raises while it is filled.
     """
     module, name, body = parts[:3]
     key = (module, name)
     if not isinstance(module, str) or not isinstance(name, str):
-        raise NotLoaded
+        raise NotRestorable
     if key in _SAFE or (module.startswith("pathlib") and name in _PATHS):
         return _made(code, getattr(importlib.import_module(module), name), body, parts)
     if key in allowed:
@@ -84,12 +84,12 @@ def revived(code: int, parts: list[Any], allowed: frozenset[Named]) -> Any:
         return _filled(code, kind, body) if is_data(kind) else _made(code, kind, body, parts)
     kind = _loaded(module, name)
     if not is_data(kind):
-        raise NotLoaded
+        raise NotRestorable
     return _filled(code, kind, body)
 
 
-def plain_of(code: int, parts: list[Any]) -> Any:
-    """Return what stands for a value whose type does not come back: for a model or a data class its fields."""
+def plain_value_of(code: int, parts: list[Any]) -> Any:
+    """Return the plain value that stands for one whose type is not restored: its fields, for a model or data class."""
     body: Any = parts[2]
     return cast("list[Any]", body)[0] if code == MODEL and isinstance(body, list) else body
 
@@ -99,7 +99,7 @@ def _loaded(module: str, name: str) -> Any:
     found: Any = sys.modules.get(module)
     for part in name.split("."):
         found = cast("dict[str, Any]", vars(found)).get(part) if hasattr(found, "__dict__") else None
-    # A module also holds what it has imported. Only what it has made itself goes by its name.
+    # A module also holds classes that it has imported. Only a class that it defines may be named by it.
     if isinstance(found, type) and (found.__module__, found.__qualname__) == (module, name):
         return found
     return None
@@ -108,7 +108,7 @@ def _loaded(module: str, name: str) -> Any:
 def _made(code: int, kind: Any, body: Any, parts: list[Any]) -> Any:
     """Return a value as LangGraph makes it: by the constructor."""
     if kind is None:
-        raise NotLoaded
+        raise NotRestorable
     if code == METHOD:
         return kind.fromisoformat(body) if parts[3] == "fromisoformat" and parts[0] == "datetime" else body
     if kind.__module__ == "langgraph.types" and kind.__name__ == "Send":

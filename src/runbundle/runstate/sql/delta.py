@@ -1,25 +1,26 @@
-"""One version of a slot, written as its difference to the one before.
+"""The difference of one version of a slot to the version before.
 
-State mostly grows at its end. Such a version is a few literal bytes (a list's length), a range of the version before,
-and literal bytes again; 100 steps of a growing list then cost what the list costs, and not its square.
+State mostly grows at its end. So a difference is some literal bytes (such as the length of a list), a range of the
+older version, and literal bytes again. A hundred steps of a growing list then take the space of the list, not of its
+square.
 """
 
 import struct
 
 MAX_CHAIN = 32
-"""As many differences follow one another before a version is written whole again."""
+"""The most differences that follow each other; the next version is written whole."""
 
 MIN_BYTES = 512
-"""Below this a version is written whole."""
+"""The size below which a version is always written whole."""
 _HEAD = struct.Struct(">BQQ")  # bytes of the literal before, start and length of the range
 _CHUNK = 4096
-# How many bytes to pass over in the new and in the old version: none (JSON, text), or the length of a list in
-# msgpack, which takes 1, 3 or 5 bytes and from one version to the next may come to take more.
+# Bytes to skip at the start of the new and of the old version: none (JSON, text), or the length of a msgpack list. That
+# takes 1, 3 or 5 bytes, and can take more in the new version than in the old one.
 _OFFSETS = ((0, 0), (1, 1), (3, 1), (3, 3), (5, 3), (5, 5))
 
 
 def difference(old: bytes, new: bytes) -> bytes | None:
-    """Return what makes `new` of `old`, or None unless it takes less than half of `new`."""
+    """Return the difference that turns `old` into `new`; None unless it takes less than half the space of `new`."""
     if len(new) < MIN_BYTES or len(old) < MIN_BYTES // 2:
         return None
     length, skip_new, skip_old = max((_common(old, new, s_old, s_new), s_new, s_old) for s_new, s_old in _OFFSETS)
@@ -29,7 +30,10 @@ def difference(old: bytes, new: bytes) -> bytes | None:
 
 
 def apply(old: bytes, delta: bytes) -> bytes:
-    """Return the version that `difference(old, ...)` was made for. Raises `ValueError` if it is not one of `old`."""
+    """Return the version from which `difference(old, ...)` was made.
+
+    Raises `ValueError` if the difference does not fit `old`.
+    """
     if len(delta) < _HEAD.size:
         raise ValueError("not a difference")
     literal, start, length = _HEAD.unpack_from(delta)
@@ -40,7 +44,7 @@ def apply(old: bytes, delta: bytes) -> bytes:
 
 
 def _common(old: bytes, new: bytes, start_old: int, start_new: int) -> int:
-    """Return how many bytes are equal from these places on."""
+    """Return how many bytes are equal from these two positions on."""
     limit = min(len(old) - start_old, len(new) - start_new)
     done = 0
     while done < limit:

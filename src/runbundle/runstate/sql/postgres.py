@@ -12,11 +12,11 @@ import orjson
 
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt, StateUnavailable
 from runbundle.format.identity import require_run_id
-from runbundle.runstate.sql import SqlRunStore, Tx, statements
+from runbundle.runstate.sql import SqlRunStore, Transaction, statements
 
 POOL_SIZE = 10
 WAIT_S = 30.0
-"""How long to wait for a connection."""
+"""Seconds to wait for a connection."""
 
 _TYPES = {
     "text": 'text COLLATE "C"', "blob": "bytea", "json": "jsonb", "int": "bigint", "real": "double precision",
@@ -27,10 +27,12 @@ _LOCK_THREAD = "SELECT pg_advisory_xact_lock(hashtextextended(?, 0))"
 
 
 class PostgresRunStore(SqlRunStore):
-    """Tables named `runbundle_*` in the first schema of the search path, made on the first use, by one process only.
+    """A run store in tables named `runbundle_*`, in the first schema of the search path.
 
-    Leases expire by the clock of the server. Writers of one thread wait for each other; others do not. Nothing is
-    connected before the first use.
+    The first use connects, and creates or migrates the tables; of several processes that start at once, one does it.
+    Leases expire by the clock of the server. Writers of one thread wait for each other, writers of different threads do
+    not. Raises `ConfigError` for an invalid URL, without repeating it, and if `psycopg` is not installed. `wait_s` is
+    how many seconds to wait for a connection.
     """
 
     def __init__(
@@ -40,20 +42,20 @@ class PostgresRunStore(SqlRunStore):
         self._server = _Server(url, pool_size, wait_s)
 
     def for_tenant(self, tenant: str) -> "PostgresRunStore":
-        """Return a store over the same tables that speaks for another tenant."""
+        """Return a store over the same tables and connections that acts for another tenant."""
         other = copy.copy(self)
         other.tenant = require_run_id(tenant, "tenant")
         return other
 
     def close(self) -> None:
-        """Close all connections; the next use opens some again."""
+        """Close all connections. The next use opens new ones."""
         self._server.close()
 
-    def _reading(self) -> contextlib.AbstractContextManager[Tx]:
+    def _reading(self) -> contextlib.AbstractContextManager[Transaction]:
         return self._server.transaction("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", self._before)
 
-    def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Tx]:
-        # Whatever the database's default is: who has waited for a lock must see what was committed meanwhile.
+    def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Transaction]:
+        # Whatever the default of the database: a transaction that waited for a lock must see the commits since.
         return self._server.transaction("" if alone else "BEGIN ISOLATION LEVEL READ COMMITTED", self._before)
 
     def _equals(self, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
@@ -69,7 +71,7 @@ class _Server:
             self._psycopg.conninfo.conninfo_to_dict(url)
         except self._psycopg.ProgrammingError:  # whose text quotes the URL, and with it a password
             raise ConfigError(
-                "this is not a URL of PostgreSQL", hint="as in postgresql://user:password@host:5432/database"
+                "invalid PostgreSQL URL", hint="as in postgresql://user:password@host:5432/database"
             ) from None
         self._url, self._size, self._wait_s = url, pool_size, wait_s
         self._lock = threading.Lock()
@@ -83,7 +85,7 @@ class _Server:
                 self._pool = None
 
     @contextlib.contextmanager
-    def transaction(self, begin: str, before: Callable[[], None] | None) -> Generator[Tx]:
+    def transaction(self, begin: str, before: Callable[[], None] | None) -> Generator[Transaction]:
         if self._pid != os.getpid():  # a forked child: connections are the parent's, and its threads are not here
             self._lock, self._pool, self._pid = threading.Lock(), None, os.getpid()
         with self._translated(), self._opened().connection() as connection:
@@ -92,7 +94,7 @@ class _Server:
                 yield tx
                 return
             try:
-                # Statements travel together until rows are asked for. What failed is raised then, or at the end.
+                # Statements are sent together until rows are asked for. A failure is raised then, or at the end.
                 with connection.pipeline() if before is None else contextlib.nullcontext():
                     tx.run(begin)
                     yield tx
@@ -104,7 +106,7 @@ class _Server:
 
     def _opened(self) -> Any:
         if not self._lock.acquire(timeout=self._wait_s):  # while another is waiting for the first connection
-            raise StateUnavailable("the run state cannot be reached", hint="try again")
+            raise StateUnavailable("cannot reach the run state", hint="try again")
         try:
             if self._pool is None:
                 pool = self._pools.ConnectionPool(
@@ -131,10 +133,10 @@ class _Server:
         except self._psycopg.Error as error:
             name = f"{type(error).__name__} {error.sqlstate or ''}".strip()
             if isinstance(error, self._psycopg.errors.SerializationFailure | self._psycopg.errors.DeadlockDetected):
-                raise StateConflict(f"another transaction was in the way: {name}", hint="try again") from None
+                raise StateConflict(f"another transaction interfered: {name}", hint="try again") from None
             if isinstance(error, self._psycopg.errors.InvalidParameterValue | self._psycopg.errors.UndefinedTable):
-                raise StateCorrupt(f"the run state is not sound: {name}") from None  # such as slots that are no object
-            raise StateUnavailable(f"the run state cannot be used: {name}", hint="try again") from None
+                raise StateCorrupt(f"the run state is damaged: {name}") from None  # such as slots that are no object
+            raise StateUnavailable(f"cannot use the run state: {name}", hint="try again") from None
 
 
 class _Transaction:
@@ -189,7 +191,7 @@ def _migrate(connection: Any) -> None:
 
     exists = connection.execute("SELECT to_regclass('runbundle_schema')").fetchone()[0] is not None
     if exists and version() == statements.VERSION:
-        return  # whoever may only read and write rows needs no more than this
+        return  # a user who may only read and write rows gets this far
     connection.isolation_level = 2  # read committed, as in every transaction that waits for a lock
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MIGRATION_LOCK,))

@@ -1,4 +1,4 @@
-"""Runs, updated by compare-and-set, and leases, which fence writes."""
+"""Runs, updated by compare-and-set, and the leases that fence writes, in a database."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,13 +8,13 @@ from runbundle.errors import StateConflict, StateCorrupt, StateNotFound
 from runbundle.runstate import checks
 from runbundle.runstate.records import Lease, Payload, RunRecord
 from runbundle.runstate.sql import statements
-from runbundle.runstate.sql.rows import MAYBE_DATA, MAYBE_TEXT, NUMBER, TEXT, WHOLE, checked, json_object
-from runbundle.runstate.sql.transaction import SqlStore
-from runbundle.runstate.sql.tx import Tx
+from runbundle.runstate.sql.base import SqlStore
+from runbundle.runstate.sql.rows import INTEGER, MAYBE_DATA, MAYBE_TEXT, NUMBER, TEXT, accepted, checked, json_object
+from runbundle.runstate.sql.transaction import Transaction
 
 
 class SqlRuns(SqlStore):
-    """The methods on runs and leases."""
+    """The methods of a run store that concern runs and leases."""
 
     def create_run(self, run: RunRecord) -> RunRecord:
         """Store a new run."""
@@ -23,7 +23,7 @@ class SqlRuns(SqlStore):
             return self._insert_run(tx, run)
 
     def update_run(self, run: RunRecord, *, fence: Lease | None = None) -> RunRecord:
-        """Replace a run by compare-and-set."""
+        """Replace a run if its revision is unchanged."""
         checks.check_run(run)
         with self._writing() as tx:
             check_fence(tx, self.tenant, fence)
@@ -43,7 +43,7 @@ class SqlRuns(SqlStore):
         where: Mapping[str, Any] | None = None,
         limit: int | None = None,
     ) -> list[RunRecord]:
-        """Return runs, those updated last first."""
+        """Return the matching runs, the most recently updated first."""
         condition, values = self._where({"thread_id": thread_id, "status": status}, where)
         with self._reading() as tx:
             rows = tx.rows(
@@ -60,14 +60,14 @@ class SqlRuns(SqlStore):
     # Leases
 
     def acquire_lease(self, run_id: str, owner: str, ttl_s: float) -> Lease:
-        """Take a run."""
+        """Take a run for `ttl_s` seconds."""
         checks.check_text(run_id, "run id")
         checks.check_text(owner, "owner")
         checks.check_ttl(ttl_s)
         with self._writing() as tx:
             held = tx.lock_run(self.tenant, run_id)
             if held is None:
-                raise StateNotFound("no run goes by this id")
+                raise StateNotFound("no such run", hint="list_runs() names the runs of this tenant")
             now = tx.now()
             if held[0] not in (None, owner) and held[2] > now:
                 raise StateConflict(
@@ -95,7 +95,7 @@ class SqlRuns(SqlStore):
 
     # Rows
 
-    def _insert_run(self, tx: Tx, run: RunRecord) -> RunRecord:
+    def _insert_run(self, tx: Transaction, run: RunRecord) -> RunRecord:
         """Store a new run."""
         ledger = self._ledger(tx)
         if self._guard is not None:
@@ -104,23 +104,23 @@ class SqlRuns(SqlStore):
             ledger.check_run(run.run_id, _run_of(rows[0]).payload if rows else None, there=bool(rows))
         now = tx.now()
         run = replace(run, revision=1, created_at=now, updated_at=now)
-        run = run if self._guard is None else self._guard.sealed_run(run)
+        run = run if self._guard is None else self._guard.encrypted_run(run)
         codec, data = run.payload or (None, None)
         metadata = checks.metadata_json(run.metadata)
         values = (run.run_id, run.thread_id, run.status, codec, data, metadata, now, now)
         if not tx.changed(statements.INSERT_RUN, self.tenant, *values):
-            raise StateConflict("a run goes by this id already")
+            raise StateConflict("a run with this id exists already")
         ledger.note_run(run.run_id, run.payload)
         return run
 
-    def _replace_run(self, tx: Tx, run: RunRecord) -> RunRecord:
+    def _replace_run(self, tx: Transaction, run: RunRecord) -> RunRecord:
         """Store a run in place of the revision that it was made from."""
         stored, now = run, tx.now()
         if self._guard is not None:
             self._lock_noted(tx, run.run_id)
             before = self._get_run(tx, run.run_id)
             times = {"created_at": before.created_at, "updated_at": now}
-            stored = self._guard.sealed_run(replace(run, revision=run.revision + 1, **times))
+            stored = self._guard.encrypted_run(replace(run, revision=run.revision + 1, **times))
         codec, data = stored.payload or (None, None)
         values = (run.thread_id, run.status, codec, data, checks.metadata_json(run.metadata), now)
         if not tx.changed(statements.UPDATE_RUN, *values, self.tenant, run.run_id, run.revision):
@@ -129,37 +129,42 @@ class SqlRuns(SqlStore):
         self._ledger(tx).note_run(run.run_id, stored.payload)
         return self._get_run(tx, run.run_id)
 
-    def _get_run(self, tx: Tx, run_id: str) -> RunRecord:
+    def _get_run(self, tx: Transaction, run_id: str) -> RunRecord:
         rows = tx.rows(statements.GET_RUN, self.tenant, run_id)
         run = _run_of(rows[0]) if rows else None
         self._ledger(tx).check_run(run_id, run.payload if run else None, there=run is not None)
         if run is None:
-            raise StateNotFound("no run goes by this id")
+            raise StateNotFound("no such run", hint="list_runs() names the runs of this tenant")
         return run
 
-    def _lock_noted(self, tx: Tx, run_id: str) -> None:
-        """Keep others from writing a run and its note, be the run there or not."""
+    def _lock_noted(self, tx: Transaction, run_id: str) -> None:
+        """Lock a run and its note, whether or not the run exists."""
         if self._guard is not None:
             tx.lock_threads(self.tenant, [f"run {run_id}"])
 
 
-def check_fence(tx: Tx, tenant: str, fence: Lease | None) -> None:
-    """Raise `StateConflict` unless the fence, if there is one, is the latest lease of its run."""
+def check_fence(tx: Transaction, tenant: str, fence: Lease | None) -> None:
+    """Raise `StateConflict` if a fence is given that is not the latest lease of its run."""
     if fence is None:
         return
     held = tx.lock_run(tenant, checks.check_text(fence.run_id, "run id"))
     if held is None or held[:2] != (fence.owner, fence.token):
-        raise StateConflict("this lease is no longer the latest of its run", hint="acquire it anew, and load the state")
+        raise StateConflict(
+            "this lease is no longer the latest of its run", hint="acquire the run again, and load its state"
+        )
 
 
 def _run_of(row: tuple[Any, ...]) -> RunRecord:
     run_id, thread_id, status, codec, data, metadata, revision, created_at, updated_at = checked(
-        row, TEXT, TEXT, TEXT, MAYBE_TEXT, MAYBE_DATA, TEXT, WHOLE, NUMBER, NUMBER
+        row, TEXT, TEXT, TEXT, MAYBE_TEXT, MAYBE_DATA, TEXT, INTEGER, NUMBER, NUMBER
     )
     if (codec is None) != (data is None):
-        raise StateCorrupt("a row of the run state is damaged: a payload without its codec, or the other way round")
-    return RunRecord(
+        raise StateCorrupt(
+            "a row of the run state is damaged: it has a payload without a codec, or a codec without a payload"
+        )
+    run = RunRecord(
         run_id=run_id, thread_id=thread_id, status=status,
         payload=None if codec is None else Payload(codec, data), metadata=json_object(metadata),
         revision=revision, created_at=created_at, updated_at=updated_at,
     )  # fmt: skip
+    return accepted(checks.check_run, run)

@@ -12,15 +12,15 @@ from typing import Any
 import orjson
 
 from runbundle.format.identity import require_run_id
-from runbundle.runstate.sql import SqlRunStore, Tx, statements
+from runbundle.runstate.sql import SqlRunStore, Transaction, statements
 from runbundle.runstate.sql.sqlite_file import SqliteFile
 
 
 class SqliteRunStore(SqlRunStore):
-    """A file in write-ahead mode, synced at every commit: what was written survives the loss of power.
+    """A run store in one file in write-ahead mode. Every commit is synced, so written data survives a power failure.
 
-    The file is 0600, and a folder made for it 0700. Several threads and processes may use it, on one machine; one
-    writes at a time. Nothing is created before the first use.
+    The file is 0600, and a folder made for it 0700. Several threads and processes of one machine may use it; one at a
+    time writes. Nothing is created before the first use. `clock` returns seconds since the epoch: leases expire by it.
     """
 
     def __init__(self, path: str | Path, *, tenant: str = "default", clock: Callable[[], float] = time.time) -> None:
@@ -30,28 +30,28 @@ class SqliteRunStore(SqlRunStore):
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The path of the file, absolute."""
         return self._file.path
 
     def for_tenant(self, tenant: str) -> "SqliteRunStore":
-        """Return a store over the same file that speaks for another tenant."""
+        """Return a store over the same file that acts for another tenant."""
         other = copy.copy(self)
         other.tenant = require_run_id(tenant, "tenant")
         return other
 
     def close(self) -> None:
-        """Close the file, if it is open; the next use opens it again."""
+        """Close the file if it is open. The next use opens it again."""
         self._file.close()
 
-    def _reading(self) -> contextlib.AbstractContextManager[Tx]:
+    def _reading(self) -> contextlib.AbstractContextManager[Transaction]:
         return self._transaction("BEGIN")
 
-    def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Tx]:
+    def _writing(self, *, alone: bool = False) -> contextlib.AbstractContextManager[Transaction]:
         return self._transaction("" if alone else "BEGIN IMMEDIATE")
 
     @contextlib.contextmanager
-    def _transaction(self, begin: str) -> Generator[Tx]:
-        with self._file.used() as connection:
+    def _transaction(self, begin: str) -> Generator[Transaction]:
+        with self._file.connection() as connection:
             tx = _Transaction(connection, self._before, self._clock)
             if not begin:
                 yield tx

@@ -1,9 +1,9 @@
-"""One SQLite file: made, opened and migrated, and shared by the threads of a process.
+"""One SQLite file: created, opened, migrated, and shared by the threads of a process.
 
-SQLite's locks are the process's: closing any descriptor of the file lets go of all of them, and a forked child finds
-them noted down as held, and does not have them. Either way another process would take the file for its own, and delete
-the write-ahead log that is being written to. So the file is only opened here to be made, before anyone can use it; and
-ahead of a fork each file is closed, once whoever uses it is done.
+Locks of SQLite belong to the process. If any descriptor of the file is closed, the process loses all of them; and a
+forked child believes that it holds the locks of its parent, which it does not. Either way another process could take
+the file for unused, and delete the write-ahead log that is being written. So this module opens the file itself only to
+create it, before anybody else can use it, and closes each file ahead of a fork, as soon as its user is done.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from runbundle.process.disk import create, make_folder
 from runbundle.runstate.sql import statements
 
 BUSY_S = 30.0
-"""How long to wait for another process to finish its transaction."""
+"""Seconds to wait for another process to finish its transaction."""
 
 _TYPES = {"text": "TEXT", "blob": "BLOB", "json": "TEXT", "int": "INTEGER", "real": "REAL", "strict": " STRICT"}
 _MAKING = threading.Lock()  # no other thread opens a file before the one that makes it has closed it
 
 
 class SqliteFile:
-    """The connection that all stores over a file share, one transaction at a time."""
+    """The connection that all stores over a file share. One thread at a time uses it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -38,15 +38,18 @@ class SqliteFile:
         _FORKS.watch(self)
 
     def close(self) -> None:
-        """Close the connection; the next use opens it again."""
+        """Close the connection. The next use opens it again."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
     @contextlib.contextmanager
-    def used(self) -> Generator[sqlite3.Connection]:
-        """Return the connection, which is this thread's until the end. What SQLite raises is raised as our errors."""
+    def connection(self) -> Generator[sqlite3.Connection]:
+        """Return a context that yields the connection, which belongs to this thread until the end of the block.
+
+        Errors of SQLite are raised as `RunStateError` and its subclasses.
+        """
         with self._lock, _translated():
             outer, self._in_use = self._in_use, True
             try:
@@ -57,17 +60,17 @@ class SqliteFile:
                 self._in_use = outer
 
     def before_fork(self) -> None:
-        """Close the connection, unless the thread that forks is using it, and let no other thread use it."""
+        """Close the connection, unless the forking thread is using it, and keep all other threads from using it."""
         self._lock.acquire()
         if not self._in_use:
             self.close()
 
     def after_fork(self) -> None:
-        """Go on, in the parent and in the child."""
+        """Let threads use the connection again, after the fork, in the parent."""
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Leave a connection that was in use to the parent, whose it is."""
+        """Give a connection that was in use up to the parent, and let threads connect again."""
         if self._connection is not None:
             _INHERITED.append(self._connection)
             self._connection = None
@@ -115,7 +118,7 @@ def _open(path: Path) -> sqlite3.Connection:
     try:
         _make(path)
     except OSError as error:
-        raise StateUnavailable(f"the run state cannot be opened: {error.strerror}", hint=f"it is {path}") from None
+        raise StateUnavailable(f"cannot open the run state: {error.strerror}", hint=f"it is {path}") from None
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         _begin_wal(connection)
@@ -187,9 +190,9 @@ def _translated() -> Generator[None]:
         raise
     except sqlite3.Error as error:
         name = getattr(error, "sqlite_errorname", type(error).__name__)
-        # The code 1 is for what is wrong about a statement, and ours are right: a column that is no JSON, a table that
-        # is another one. Text that is not UTF-8 has no code at all.
+        # Code 1 means that a statement is wrong. Ours are right, so the file is not: a column holds no JSON, or a table
+        # is not ours. Text that is not UTF-8 has no code at all.
         unsound = (0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_MISMATCH)
         if getattr(error, "sqlite_errorcode", 0) & 0xFF in unsound:
             raise StateCorrupt(f"the run state is not a sound SQLite file: {name}") from None
-        raise StateUnavailable(f"the run state cannot be used: {name}", hint="try again") from None
+        raise StateUnavailable(f"cannot use the run state: {name}", hint="try again") from None

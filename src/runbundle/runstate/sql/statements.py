@@ -1,11 +1,11 @@
-"""Tables, and statements on them, for SQLite and PostgreSQL alike. `?` stands for a value, which is always bound.
+"""Tables, and statements on them, for both SQLite and PostgreSQL. `?` stands for a value, which is always bound.
 
-Text compares as bytes in both. `json_items` is what lists the members of a JSON object: `json_each` of one,
-`jsonb_each_text` of the other; both name its columns key and value.
+Both compare text as bytes. `{json_items}` stands for the function that lists the members of a JSON object: `json_each`
+in SQLite, `jsonb_each_text` in PostgreSQL. Both name its columns key and value.
 """
 
 VERSION = 2
-"""Of the tables. A store of a later one is refused; each migration takes a store one further."""
+"""The version of the tables. A database of a later version is refused; each migration raises it by one."""
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     1: (
@@ -128,7 +128,7 @@ CHECKPOINT_CHAINS = _CHAIN.replace(
 
 _LIVE = """WITH live (ns, name, version) AS (SELECT DISTINCT c.ns, j.key, j.value
     FROM runbundle_checkpoints c CROSS JOIN {json_items}(c.slots) AS j WHERE c.tenant = ? AND c.thread_id = ?)"""
-UPROOTED = (
+SLOTS_WITHOUT_BASE = (
     _LIVE
     + """ SELECT s.ns, s.name, s.version FROM runbundle_slots s
     JOIN live l ON l.ns = s.ns AND l.name = s.name AND l.version = s.version
@@ -156,7 +156,7 @@ KEEP_AT_ONCE = 500  # rows in one statement; SQLite binds 32766 values at most
 
 
 def keep_writes(count: int) -> str:
-    """Return `KEEP_WRITE` for several rows."""
+    """Return `KEEP_WRITE` for `count` rows at once."""
     return KEEP_WRITE.replace(_WRITE, ", ".join([_WRITE] * count))
 
 
@@ -171,7 +171,7 @@ THREADS_OF_RUN = "SELECT DISTINCT thread_id FROM runbundle_checkpoints WHERE ten
 KEYS_OF_RUN = FIND + _THREAD + " AND run_id = ?"
 CHAINED = f"SELECT ns, COUNT(*) FROM runbundle_checkpoints WHERE {_THREAD} AND chained = 1 GROUP BY ns"
 COUNTS = f"SELECT ns, COUNT(*), MAX(checkpoint_id) FROM runbundle_checkpoints WHERE {_THREAD} GROUP BY ns"
-TAKEN = f"""SELECT 1 FROM runbundle_checkpoints WHERE {_THREAD}
+THREAD_EXISTS = f"""SELECT 1 FROM runbundle_checkpoints WHERE {_THREAD}
     UNION ALL SELECT 1 FROM runbundle_writes WHERE {_THREAD} LIMIT 1"""
 DELETE_CHECKPOINT = f"DELETE FROM runbundle_checkpoints WHERE {_LINE} AND checkpoint_id = ?"
 DELETE_WRITES = f"DELETE FROM runbundle_writes WHERE {_LINE} AND checkpoint_id = ?"

@@ -1,4 +1,4 @@
-"""What is done to threads and runs as a whole: removing, copying and pruning."""
+"""Operations on whole threads and runs: delete, copy and prune."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -11,11 +11,11 @@ from runbundle.runstate.sql.checkpoints import get_record, put_record, write_row
 from runbundle.runstate.sql.ledger import LINE, RUN
 from runbundle.runstate.sql.runs import SqlRuns
 from runbundle.runstate.sql.slots import chain_of, rebuilt
-from runbundle.runstate.sql.tx import Tx
+from runbundle.runstate.sql.transaction import Transaction
 
 
 class SqlThreads(SqlRuns):
-    """The methods that remove, copy and prune."""
+    """The methods of a run store that delete, copy and prune."""
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """Remove runs with their checkpoints."""
@@ -37,7 +37,7 @@ class SqlThreads(SqlRuns):
                 tx.run(statements.DELETE_NOTES, self.tenant, RUN, run_id)
 
     def delete_threads(self, thread_ids: Sequence[str]) -> None:
-        """Remove threads."""
+        """Remove all checkpoints and writes of threads."""
         names = sorted({checks.check_text(thread_id, "thread id") for thread_id in thread_ids})
         with self._writing() as tx:
             tx.lock_threads(self.tenant, names)
@@ -49,28 +49,28 @@ class SqlThreads(SqlRuns):
     def copy_thread(
         self, source: str, target: str, *, rewrite: Callable[[CheckpointRecord], CheckpointRecord] | None = None
     ) -> None:
-        """Copy a thread."""
+        """Copy a thread to a new one."""
         names = sorted({checks.check_text(name, "thread id") for name in (source, target)})
         with self._writing() as tx:
             tx.lock_threads(self.tenant, names)
-            if tx.rows(statements.TAKEN, self.tenant, target, self.tenant, target):
-                raise StateConflict("the thread to copy to exists", hint="delete it first, or choose another name")
+            if tx.rows(statements.THREAD_EXISTS, self.tenant, target, self.tenant, target):
+                raise StateConflict("the target thread exists already", hint="delete it first, or choose another name")
             ledger = self._ledger(tx)
             ledger.check_thread(source)
             keys = tx.rows(statements.KEYS_OF_THREAD, self.tenant, source)
             if not keys:
-                raise StateNotFound("no thread goes by this id")
+                raise StateNotFound("no such thread")
             with ledger.rewriting([target]):
                 for key in keys:
                     record = get_record(tx, self.tenant, *key)
                     assert record is not None, "it was listed in the same transaction"
                     copied = replace(record, key=record.key._replace(thread_id=target))
                     copied = rewrite(copied) if rewrite else copied
-                    put_record(tx, self._recent, self.tenant, copied, copied.slot_payloads)
+                    put_record(tx, self._slot_cache, self.tenant, copied, copied.slot_payloads)
                     tx.many(statements.KEEP_WRITE, write_rows(self.tenant, copied.key, copied.writes))
 
     def prune(self, thread_ids: Sequence[str]) -> None:
-        """Keep the latest checkpoint of each namespace."""
+        """Remove all but the latest checkpoint of each namespace."""
         names = sorted({checks.check_text(thread_id, "thread id") for thread_id in thread_ids})
         with self._writing() as tx:
             tx.lock_threads(self.tenant, names)
@@ -86,11 +86,11 @@ class SqlThreads(SqlRuns):
                     _sweep(tx, self.tenant, thread_id)
 
 
-def _threads_of(tx: Tx, tenant: str, run_ids: Sequence[str]) -> list[str]:
+def _threads_of(tx: Transaction, tenant: str, run_ids: Sequence[str]) -> list[str]:
     return sorted({row[0] for run_id in run_ids for row in tx.rows(statements.THREADS_OF_RUN, tenant, run_id)})
 
 
-def _delete_run_in_thread(tx: Tx, tenant: str, thread_id: str, run_ids: Sequence[str]) -> None:
+def _delete_run_in_thread(tx: Transaction, tenant: str, thread_id: str, run_ids: Sequence[str]) -> None:
     doomed = {tuple(key) for run_id in run_ids for key in tx.rows(statements.KEYS_OF_RUN, tenant, thread_id, run_id)}
     left = {ns: count for ns, count, _ in tx.rows(statements.COUNTS, tenant, thread_id)}
     for _, ns, _ in doomed:
@@ -107,10 +107,10 @@ def _delete_run_in_thread(tx: Tx, tenant: str, thread_id: str, run_ids: Sequence
     _sweep(tx, tenant, thread_id)
 
 
-def _sweep(tx: Tx, tenant: str, thread_id: str) -> None:
-    """Delete the slots that no checkpoint has any more; first write whole what is a difference to one of them."""
+def _sweep(tx: Transaction, tenant: str, thread_id: str) -> None:
+    """Delete the slots that no checkpoint uses, after writing whole the used slots that are differences to them."""
     thread = (tenant, thread_id)
-    for ns, name, version in tx.rows(statements.UPROOTED, *thread, *thread):
+    for ns, name, version in tx.rows(statements.SLOTS_WITHOUT_BASE, *thread, *thread):
         slot = (tenant, thread_id, ns, name)
         tx.run(statements.FLATTEN_SLOT, rebuilt(chain_of(tx, slot, version)).data, *slot, version)
     tx.run(statements.SWEEP_SLOTS, *thread, *thread)

@@ -1,70 +1,43 @@
-"""A store that begins transactions: what SQLite and PostgreSQL do differently, as one interface."""
+"""The interface of a transaction, which SQLite and PostgreSQL both implement."""
 
-import copy
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from typing import Any
-
-import orjson
-
-from runbundle.format.identity import require_run_id
-from runbundle.runstate import checks
-from runbundle.runstate.base import RunStore
-from runbundle.runstate.guard import Guard
-from runbundle.runstate.sql.ledger import Ledger, Seen
-from runbundle.runstate.sql.recent import Recent
-from runbundle.runstate.sql.tx import Tx
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 
-class SqlStore(RunStore):
-    """A store that begins transactions. Its methods are in the classes that inherit, each about one subject."""
+class Transaction(Protocol):
+    """One transaction on a connection. Each `?` of a statement is bound to the next value."""
 
-    def __init__(self, tenant: str) -> None:
-        self.tenant = require_run_id(tenant, "tenant")
-        self._before: Callable[[], None] | None = None
-        self._recent = Recent()
-        self._guard: Guard | None = None
-        self._seen: Seen = {}
+    def rows(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a query and return all of its rows."""
+        ...
 
-    def guarded(self, guard: Guard) -> "SqlStore":
-        """Return a store over the same database that keeps notes."""
-        other = copy.copy(self)
-        other._guard, other._seen = guard, {}
-        return other
+    def run(self, statement: str, *values: Any) -> None:
+        """Run a statement. A failure may be raised only by a later statement, or at the commit."""
+        ...
 
-    def _ledger(self, tx: Tx) -> Ledger:
-        return Ledger(tx, self._guard, self.tenant, self._seen)
+    def changed(self, statement: str, *values: Any) -> int:
+        """Run a statement and return how many rows it changed."""
+        ...
 
-    def watch(self, before: Callable[[], None] | None) -> None:
-        """Have `before` called ahead of each statement."""
-        self._before = before
+    def many(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run a statement once for each row of values."""
+        ...
 
-    @abstractmethod
-    def _reading(self) -> AbstractContextManager[Tx]:
-        """Begin a transaction that sees one state of the database."""
+    def lock_threads(self, tenant: str, thread_ids: Sequence[str]) -> None:
+        """Lock threads, so that no other transaction writes to them before this one ends.
 
-    @abstractmethod
-    def _writing(self, *, alone: bool = False) -> AbstractContextManager[Tx]:
-        """Begin a transaction that is committed at the end, or rolled back on an error.
-
-        `alone` promises a single statement, which is a transaction already.
+        Every caller passes them sorted: two transactions then never wait for each other.
         """
+        ...
 
-    @abstractmethod
-    def _equals(self, key: str, value: Any) -> tuple[str, tuple[Any, ...]]:
-        """Return a condition on `metadata`, without any of the caller's text, and the values to bind."""
+    def lock_run(self, tenant: str, run_id: str) -> tuple[str | None, int, float] | None:
+        """Lock a run, and return the owner, token and expiry of its lease; None if there is no such run."""
+        ...
 
-    def _where(self, columns: Mapping[str, str | None], where: Mapping[str, Any] | None) -> tuple[str, tuple[Any, ...]]:
-        """Return conditions and the values to bind; `columns` are named here, `where` by whoever calls."""
-        conditions, values = ["tenant = ?"], [self.tenant]
-        for column, value in columns.items():
-            if value is not None:
-                conditions.append(f"{column} = ?")
-                values.append(checks.check_text(value, column, limit=checks.MAX_NS_BYTES, empty=True))
-        for key, value in (where or {}).items():
-            checks.check_text(key, "key of metadata", empty=True)
-            condition, bound = self._equals(key, orjson.loads(checks.metadata_json({"": value}))[""])
-            conditions.append(condition)
-            values.extend(bound)
-        return " AND ".join(conditions), tuple(values)
+    def now(self) -> float:
+        """Return seconds since the epoch, by the clock that all users of the database share."""
+        ...
+
+    def next_token(self) -> int:
+        """Return a number greater than every number that it has returned before."""
+        ...

@@ -1,1 +1,1 @@
-"""Stores in S3, Google Cloud Storage and Azure."""
+"""Artifact stores in S3, Google Cloud Storage and Azure Blob Storage."""

@@ -1,6 +1,6 @@
-"""Errors of object stores as ours.
+"""Translates errors of object stores into ours.
 
-Their texts hold URLs, which may be signed: only codes are taken from them, and they are never chained to ours.
+Their texts contain URLs, which may be signed. So only codes are taken from them, and they are never chained to ours.
 """
 
 import re
@@ -14,25 +14,29 @@ _AGAIN = (408, 409, 425, 429)
 
 
 def status_of(error: Exception) -> int:
-    """Return the HTTP status that the server answered with; 0 if there was no answer."""
+    """Return the HTTP status in an error; 0 if the server gave no answer."""
     found = _STATUS.search(str(error))
     return int(found[1]) if found else 0
 
 
 def worth_another_try(error: Exception) -> bool:
-    """Tell whether the same request may succeed later: no answer, throttled, or the server's own fault."""
+    """Tell whether the same request may succeed later: no answer, throttled, or a fault of the server."""
     import obstore.exceptions as of
 
     if isinstance(error, FileNotFoundError | of.PermissionDeniedError | of.UnauthenticatedError):
         return False
     status = status_of(error)
     if isinstance(error, of.AlreadyExistsError | of.PreconditionError):
-        return status == 409  # another request for the same key was under way; neither has won yet
+        return status == 409  # a concurrent request for the key; neither has won yet
     return status >= 500 or status in _AGAIN or (status == 0 and "HttpError" in str(error))
 
 
 def translated(error: Exception, what: str, key: str, url: str) -> StoreError:
-    """Return what `error` of obstore is to callers of a store; `what` was being done to `key`."""
+    """Return the `StoreError` to raise for an error of obstore.
+
+    `what` is the verb of the failed request on `key`, such as `read`; `url` is the URL of the store. A `StoreError` is
+    returned as it is.
+    """
     import obstore.exceptions as of
 
     if isinstance(error, StoreError):
@@ -49,7 +53,7 @@ def translated(error: Exception, what: str, key: str, url: str) -> StoreError:
     hint = ""
     if any(name in text for name in _NO_BUCKET):
         reason, hint = "there is no such bucket", "make it, or correct the URL of the store"
-    elif "169.254." in text or "redential" in text:  # asked for last: the machine's own metadata service
+    elif "169.254." in text or "redential" in text:  # the address that the client tries last for credentials
         reason, hint = "no credentials were found", "set the provider's variables, such as AWS_ACCESS_KEY_ID"
     elif isinstance(error, of.PermissionDeniedError | of.UnauthenticatedError) or status in (401, 403):
         reason = f"refused ({code[1] if code else status})"

@@ -1,4 +1,4 @@
-"""Reading objects part by part, all of one version: none is mixed with what has taken its place meanwhile."""
+"""Reads objects part by part, all parts from one version, so that an object replaced in the meantime is never mixed."""
 
 import io
 from collections.abc import Mapping
@@ -20,7 +20,11 @@ class Reader:
         self._client, self._url = client, url
 
     def part(self, key: str, start: int, version: Mapping[str, str]) -> tuple[bytes, Any]:
-        """Return a part of `key` from `start`, of the version given, and what the server says of the whole."""
+        """Return a part of `key` from position `start`, and the metadata of the whole object.
+
+        The part is at most `PART_BYTES` long. `version` is the version that it must belong to; {} accepts any. Raises
+        `StoreUnavailable` if that version was replaced, and `KeyNotFound`.
+        """
         import obstore
 
         options: Any = {"range": (start, start + PART_BYTES)}
@@ -35,13 +39,13 @@ class Reader:
                 answer = obstore.get(self._client, key)  # an empty object has no ranges
             return bytes(answer.bytes()), answer.meta
         except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
-            told = translated(error, "read", key, self._url)
-            if isinstance(told, KeyChanged):
-                told = StoreUnavailable(f"{key} was replaced while it was read", hint="read it again")
-            raise told from None
+            ours = translated(error, "read", key, self._url)
+            if isinstance(ours, KeyChanged):
+                ours = StoreUnavailable(f"{key} was replaced while it was read", hint="read it again")
+            raise ours from None
 
     def whole(self, key: str) -> tuple[bytes, dict[str, str]]:
-        """Return all bytes of `key`, and which version of it they are."""
+        """Return all bytes of `key`, and the version that they belong to. Raises as `part` does."""
         part, meta = self.part(key, 0, {})
         parts, size, version = [part], len(part), version_of(meta)
         while size < meta["size"]:
@@ -52,7 +56,7 @@ class Reader:
 
 
 class Stream(io.RawIOBase):
-    """An object, fetched part by part; all parts are of the version that the first was of."""
+    """An object as a raw stream. All parts that it fetches belong to the version of the first."""
 
     def __init__(self, reader: Reader, key: str) -> None:
         super().__init__()
@@ -64,11 +68,11 @@ class Stream(io.RawIOBase):
         self._version = version_of(meta)
 
     def readable(self) -> bool:
-        """Say yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int:
-        """Fill the buffer from the part at hand, or from the next one."""
+        """Fill `buffer` from the current part, or from the next one; return the number of bytes, 0 at the end."""
         if not self._part and self._next < self._size:
             part, _ = self._reader.part(self._key, self._next, self._version)
             self._part = memoryview(part)
@@ -81,5 +85,5 @@ class Stream(io.RawIOBase):
 
 
 def version_of(meta: Any) -> dict[str, str]:
-    """Return what a server calls this version of an object, as obstore takes it: a tag of None is refused by it."""
+    """Return the version in the metadata of an object, without its empty fields, which obstore refuses."""
     return {name: meta[name] for name in ("e_tag", "version") if meta[name] is not None}

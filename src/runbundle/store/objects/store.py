@@ -1,8 +1,8 @@
-"""Object stores: S3 and what speaks it, Google Cloud Storage, Azure Blob Storage.
+"""Artifact stores in S3 and compatible servers, Google Cloud Storage and Azure Blob Storage.
 
-Tested against a real S3 server (SeaweedFS), with faults and kills; against servers that ignore conditions, which are
-refused. Google Cloud Storage and Azure go through the same calls of the same client and were *not* tested against a
-server: the parts that differ (conditions by generation, copy-if-absent) are the client's.
+Tested against a real S3 server (SeaweedFS), with faults and kills, and against servers that ignore conditions, which
+are refused. Google Cloud Storage and Azure use the same calls of the same client, and were *not* tested against a
+server; what differs there (conditions by generation, copy-if-absent) is done by the client.
 """
 
 import contextlib
@@ -22,59 +22,60 @@ from runbundle.store.objects.reads import PART_BYTES, Reader, Stream
 from runbundle.store.objects.urls import Settings, settings_of
 
 MULTIPART_BYTES = 16 * 1024 * 1024
-"""A file larger than this is sent in parts. Below it, a put is one request, and the file is held in memory."""
+"""The size above which a file is sent in parts. Up to it, a put is one request, and the file is held in memory."""
 _PARALLEL = 8
 _PROBE = ".probe"
 _TMP = ".tmp"
 _WRONG_TAG = '"00000000000000000000000000000000"'
 
-_honoured: set[tuple[str, ...]] = set()  # which server honours which condition: asked once a process
+_honoured: set[tuple[str, ...]] = set()  # (server, condition) pairs that were tested in this process
 _asking = threading.Lock()
 
 
 class ObjectStore(ArtifactStore):
-    """Objects below a prefix of a bucket. Thread-safe.
+    """Stores each key as an object below a prefix of a bucket. Thread-safe.
 
-    Create-only is `If-None-Match: *`, `replace` is `If-Match`. Some servers ignore these and overwrite: before the
-    first write, and before the first replacement, the server is put to the test, and refused if it fails. Files
-    beyond `MULTIPART_BYTES` go up in parts under a name of their own and are then copied into place by the server,
-    if that is still free (on S3 up to 5 GiB); parts of uploads that were cut off are the bucket's to expire. A put
-    that raises `StoreUnavailable` may have taken effect, whole, if the answer was lost. When such a put is tried
-    again and the key is taken, the bytes are compared: equal ones are its own. Objects whose names begin with a dot
-    are not part of the store. Some servers, SeaweedFS is one, go on listing a folder when its last object has gone.
+    `put` sends `If-None-Match: *`, and `replace` sends `If-Match`. Some servers ignore these and overwrite, so the
+    store tests the server before its first write and its first replacement, and refuses one that fails. A file larger
+    than `MULTIPART_BYTES` is sent in parts under a scratch name, which the server then copies into place if the key is
+    still free (on S3 up to 5 GiB). The bucket has to expire the parts of uploads that were cut off.
+
+    A put that raises `StoreUnavailable` may have stored all bytes, if only the answer was lost. If a retry then finds
+    the key taken, the bytes are compared; equal bytes count as its own. Objects whose names begin with a dot are not
+    part of the store. Some servers, such as SeaweedFS, still list a folder after its last object was deleted.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._client = settings.client(retries=settings.retries)
-        self._once = settings.client(retries=0)  # conditional writes are tried again here, where the bytes are compared
+        self._once = settings.client(retries=0)  # for conditional writes, which `_write` tries again itself
         self._reader = Reader(self._client, settings.url)
-        self._besides: dict[str, ObjectStore] = {}  # each has connections of its own
+        self._stores_beside: dict[str, ObjectStore] = {}  # each has connections of its own
         self.progress: Callable[[str, int], None] | None = None
-        """Called with a key and how many bytes of it have been read for sending; for files that go up in parts."""
+        """Called with a key and the number of its bytes read for sending so far; only for files sent in parts."""
 
     @classmethod
     def from_url(cls, url: str) -> "ObjectStore":
-        """Return the store that `url` names. Nothing is asked of the server yet."""
+        """Return the store that `url` names. No server is called yet."""
         return cls(settings_of(url))
 
     @property
     def url(self) -> str:
-        """The URL, which holds no credential."""
+        """The URL of the store. It contains no credential."""
         return self.settings.url
 
     def beside(self, name: str) -> "ObjectStore":
-        """Return a store of its own below a dot, which no key of this one leads to."""
-        if name not in self._besides:
-            self._besides[name] = ObjectStore(self.settings.below(f".{name}"))
-        return self._besides[name]
+        """Return a separate store below a name that begins with a dot, to which no key of this store leads."""
+        if name not in self._stores_beside:
+            self._stores_beside[name] = ObjectStore(self.settings.below(f".{name}"))
+        return self._stores_beside[name]
 
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
-        """Store `data`: in one request, or in parts if it is large."""
+        """Store `data` in one request, or in parts if it is large."""
         import obstore
 
         check_key(key)
-        self._require("if-none-match")
+        self._require_honoured("if-none-match")
         if _size(data) > MULTIPART_BYTES:
             self._put_parts(key, data, overwrite=overwrite)
             return
@@ -85,7 +86,7 @@ class ObjectStore(ArtifactStore):
     def put_all(self, files: Mapping[str, Body]) -> None:
         """Store several files, up to eight at once; the last one only after all others."""
         items = [(check_key(key), data) for key, data in files.items()]
-        self._require("if-none-match")
+        self._require_honoured("if-none-match")
         small: list[tuple[str, Body]] = []
         for key, data in items[:-1]:
             if _size(data) > MULTIPART_BYTES:
@@ -104,11 +105,11 @@ class ObjectStore(ArtifactStore):
             self.put(key, data)
 
     def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
-        """Replace `expected`: read with its tag, compared, and written if the tag still holds."""
+        """Store `data` in place of `expected`: read, compared, and written if its tag is still the same."""
         import obstore
 
-        self._require("if-none-match")
-        self._require("if-match")
+        self._require_honoured("if-none-match")
+        self._require_honoured("if-match")
         found, version = self._reader.whole(check_key(key))
         if found != expected:
             raise KeyChanged(f"{key} has changed meanwhile")
@@ -120,7 +121,7 @@ class ObjectStore(ArtifactStore):
         return self._reader.whole(check_key(key))[0]
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Return a part of `key`."""
+        """Return a range of the bytes of `key`."""
         import obstore
 
         check_range(start, length)
@@ -135,53 +136,53 @@ class ObjectStore(ArtifactStore):
             raise translated(error, "read", key, self.url) from None
 
     def open(self, key: str) -> BinaryIO:
-        """Return `key` as a stream that is fetched as it is read; it cannot be sought in."""
+        """Return `key` as a stream that is fetched as it is read. It cannot seek."""
         return io.BufferedReader(Stream(self._reader, check_key(key)), 65_536)
 
     def size(self, key: str) -> int:
-        """Return the size of `key`."""
+        """Return the number of bytes of `key`."""
         import obstore
 
-        with self._told("read", check_key(key)):
+        with self._translating_errors("read", check_key(key)):
             return obstore.head(self._client, key)["size"]
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """Yield keys, sorted: all of them are fetched first, since not every server sorts as it should."""
+        """Yield the keys, sorted. All are fetched first, because not every server sorts correctly."""
         import obstore
 
         folder = check_prefix(prefix).rpartition("/")[0]
-        with self._told("list", prefix):
+        with self._translating_errors("list", prefix):
             batches: Any = obstore.list(self._client, folder or None, chunk_size=1000)  # pyright: ignore[reportUnknownMemberType]
             found: list[str] = [meta["path"] for batch in batches for meta in batch]
         yield from sorted(path for path in found if path.startswith(prefix) and is_key(path))
 
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
-        """Yield the segments below `prefix`."""
+        """Yield the names of the folders directly below `prefix`, sorted."""
         import obstore
 
-        with self._told("list", check_prefix(prefix)):
+        with self._translating_errors("list", check_prefix(prefix)):
             answer: Any = obstore.list_with_delimiter(self._client, prefix.rstrip("/") or None)  # pyright: ignore[reportUnknownMemberType]
             found: list[str] = answer["common_prefixes"]
         yield from sorted(name for name in (path.rpartition("/")[2] for path in found) if is_key(name))
 
     def delete(self, key: str) -> None:
-        """Remove `key`. Whether it was there is asked first: the server would not say."""
+        """Remove `key`. Its existence is checked first, because the server does not report a missing key."""
         import obstore
 
         self.size(key)
-        with self._told("delete", key):
+        with self._translating_errors("delete", key):
             obstore.delete(self._client, key)
 
     def discard(self, keys: Sequence[str]) -> None:
-        """Remove several keys, whether they are there or not, in few requests."""
+        """Remove several keys in few requests, whether or not they exist."""
         import obstore
 
         if keys:
-            with self._told("delete", check_key(keys[0])):
+            with self._translating_errors("delete", check_key(keys[0])):
                 obstore.delete(self._client, [*keys])
 
     @contextlib.contextmanager
-    def _told(self, what: str, key: str) -> Generator[None]:
+    def _translating_errors(self, what: str, key: str) -> Generator[None]:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
@@ -194,7 +195,7 @@ class ObjectStore(ArtifactStore):
         if not overwrite and self.exists(key):
             raise AlreadyExists(f"{key} exists already")
         try:
-            with self._told("write", key):
+            with self._translating_errors("write", key):
                 obstore.put(
                     self._client, target, self._counted(key, data), chunk_size=PART_BYTES, max_concurrency=4,
                     use_multipart=True,
@@ -215,19 +216,22 @@ class ObjectStore(ArtifactStore):
                 self.progress(key, sent)
 
     def _write(self, key: str, attempt: Callable[[], object], data: Body | None) -> None:
-        """Write on a condition, several times if need be: after a try without answer a taken key may be our own."""
+        """Write on a condition, with retries.
+
+        After a try without an answer, a taken key may be our own: then the bytes are compared.
+        """
         for number in range(self.settings.retries + 1):
             try:
                 attempt()
             except Exception as error:  # noqa: BLE001 - translated, whatever the client raises
-                told = translated(error, "write", key, self.url)
+                ours = translated(error, "write", key, self.url)
                 again = worth_another_try(error)
-                if isinstance(told, AlreadyExists | KeyChanged) and not again:
+                if isinstance(ours, AlreadyExists | KeyChanged) and not again:
                     if number and data is not None and self._holds(key, data):
                         return
-                    raise told from None
+                    raise ours from None
                 if not again or number == self.settings.retries:
-                    raise told from None
+                    raise ours from None
                 time.sleep(min(5.0, 0.1 * 2**number) * (0.5 + os.urandom(1)[0] / 255))  # not all at the same moment
             else:
                 return
@@ -239,8 +243,8 @@ class ObjectStore(ArtifactStore):
         except KeyNotFound:
             return False
 
-    def _require(self, condition: str) -> None:
-        """Put the server to the test, once a process: does it refuse what it must?"""
+    def _require_honoured(self, condition: str) -> None:
+        """Test, once a process, whether the server honours a condition. Raises `StoreUnavailable` if it does not."""
         if self.settings.scheme == "gs" and condition == "if-match":
             return  # goes by generations; the client refuses what has none
         where = (self.settings.scheme, self.settings.bucket, self.settings.endpoint, condition)

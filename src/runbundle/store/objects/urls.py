@@ -1,4 +1,7 @@
-"""What the URL of an object store says, and the clients made from it. A URL holds no credential: it is shown."""
+"""Settings of object stores, read from their URLs, and the clients made from them.
+
+A URL never contains a credential.
+"""
 
 import os
 import re
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore as Client
 
 PROVIDERS = {"s3": "AWS_*", "gs": "GOOGLE_*", "az": "AZURE_*"}
-"""The schemes, and the variables in which each provider's credentials and defaults are looked for."""
+"""The schemes, and the environment variables that hold each provider's credentials and defaults."""
 
 _OPTIONS = {"endpoint", "region", "account", "prefix", "tenant", "timeout_s", "retries"}
 _ONLY_FOR = {"region": "s3", "account": "az"}
@@ -26,28 +29,28 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where an object store is and how it is spoken to."""
+    """The address of an object store, and the options of its connection."""
 
     scheme: str
     """`s3`, `gs` or `az`."""
     bucket: str
-    """Bucket or container."""
+    """The bucket or container."""
     prefix: str = ""
-    """What all keys begin with, without the slash at its end."""
+    """The beginning of the names of all objects, without a slash at its end."""
     endpoint: str = ""
-    """The server, if it is not the provider's own."""
+    """The URL of the server; empty for the provider's own."""
     region: str = ""
-    """S3 only; `AWS_REGION` otherwise."""
+    """The region, for S3 only; if empty, `AWS_REGION`."""
     account: str = ""
-    """Azure only; `AZURE_STORAGE_ACCOUNT_NAME` otherwise."""
+    """The account, for Azure only; if empty, `AZURE_STORAGE_ACCOUNT_NAME`."""
     timeout_s: float = 30.0
-    """How long one request may take."""
+    """The most seconds that one request may take."""
     retries: int = 3
-    """How often a request is tried again."""
+    """The most times that a request is tried again."""
 
     @property
     def url(self) -> str:
-        """The URL that gives these settings again."""
+        """The URL from which `settings_of` makes these settings again."""
         said = {
             "endpoint": self.endpoint, "region": self.region, "account": self.account,
             "timeout_s": "" if self.timeout_s == Settings.timeout_s else f"{self.timeout_s:g}",
@@ -58,16 +61,20 @@ class Settings:
         return f"{self.scheme}://{self.bucket}{path}{f'?{query}' if query else ''}"
 
     @property
-    def place(self) -> str:
-        """The URL without what only says how the place is spoken to: all settings of one store share it."""
+    def canonical_url(self) -> str:
+        """The URL without options of the connection: the same for all settings of one store."""
         return Settings(self.scheme, self.bucket, self.prefix, self.endpoint, account=self.account).url
 
     def below(self, name: str) -> "Settings":
-        """Return the settings of a store inside this one."""
+        """Return the settings of a store within this one, below the name `name`."""
         return replace(self, prefix=f"{self.prefix}/{name}" if self.prefix else name)
 
     def client(self, *, retries: int) -> "Client":
-        """Return a client. Credentials are found as the provider's own tools find them in the environment."""
+        """Return an obstore client that tries each request up to `retries` times again.
+
+        It finds credentials in the environment, as the provider's own tools do. Raises `ConfigError` if obstore is not
+        installed.
+        """
         try:
             import obstore.store
         except ImportError:
@@ -108,33 +115,38 @@ class Settings:
 
 
 def settings_of(url: str) -> Settings:
-    """Read a URL such as `s3://bucket/prefix?endpoint=http://127.0.0.1:9000&region=eu-west-1&timeout_s=10`.
+    """Return the settings in a URL such as `s3://bucket/prefix?endpoint=http://127.0.0.1:9000&timeout_s=10`.
 
-    Raises `ConfigError`, which names what is wrong and repeats no value: it may be a credential.
+    Raises `ConfigError` for an unknown or invalid option, and for anything like a credential. The error repeats no
+    value, because it may be one.
     """
     parts = urlsplit(url)
     where = f"put it into {PROVIDERS[parts.scheme]} variables, or wherever the provider's own tools look"
     if "@" in parts.netloc:
-        raise ConfigError("the URL of a store holds no user and no password", hint=where)
+        raise ConfigError("invalid URL of a store: it contains a user or password", hint=where)
     options: dict[str, str] = {}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _OPTIONS:
             if _SECRET_NAME.search(name) or _SECRET_VALUE.search(value):
-                raise ConfigError("the URL of a store holds no credential: it is shown in output", hint=where)
+                raise ConfigError(
+                    "invalid URL of a store: it contains a credential, and URLs are shown in output", hint=where
+                )
             known = ", ".join(sorted(o for o in _OPTIONS if _ONLY_FOR.get(o, parts.scheme) == parts.scheme))
             shown = name if re.fullmatch(r"[\w-]{1,40}", name) else "an option"
             near = nearest(name, known.split(", "))
             meant = f"did you mean {near}? " if near else ""
-            raise ConfigError(f"{shown} is not an option of {parts.scheme}:// URLs", hint=f"{meant}there are {known}")
+            raise ConfigError(f"unknown option of {parts.scheme}:// URLs: {shown}", hint=f"{meant}there are {known}")
         if _ONLY_FOR.get(name, parts.scheme) != parts.scheme:
             raise ConfigError(f"{name} is an option of {_ONLY_FOR[name]}:// URLs only")
         if name in options:
             raise ConfigError(f"{name} is given twice")
         options[name] = value
     if _SECRET_VALUE.search(unquote(parts.path)) or any(_SECRET_VALUE.search(v) for v in options.values()):
-        raise ConfigError("something in the URL of the store looks like a credential", hint=where)
+        raise ConfigError("invalid URL of a store: a part of it looks like a credential", hint=where)
     if not _BUCKET.fullmatch(parts.netloc) or parts.fragment:
-        raise ConfigError(f"a {parts.scheme}:// URL names a bucket", hint=f"as in {parts.scheme}://bucket/prefix")
+        raise ConfigError(
+            f"invalid {parts.scheme}:// URL: it names no bucket", hint=f"as in {parts.scheme}://bucket/prefix"
+        )
     return Settings(
         parts.scheme,
         parts.netloc,
@@ -150,9 +162,7 @@ def settings_of(url: str) -> Settings:
 def _prefix(given: list[str]) -> str:
     segments = [segment for part in given for segment in part.split("/") if segment]
     if not all(_SEGMENT.fullmatch(segment) for segment in segments):
-        raise ConfigError(
-            "this is not a prefix of keys", hint="segments are letters, digits, '.', '_', '-', not '.' first"
-        )
+        raise ConfigError("invalid prefix of keys", hint="segments are letters, digits, '.', '_', '-', not '.' first")
     return "/".join(segments)
 
 
@@ -161,16 +171,18 @@ def _endpoint(text: str, where: str) -> str:
         return ""
     parts = urlsplit(text)
     if "@" in parts.netloc or parts.query:
-        raise ConfigError("an endpoint holds no user, password or signature", hint=where)
+        raise ConfigError("invalid endpoint: it contains a user, password or signature", hint=where)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.fragment:
-        raise ConfigError("endpoint is not a URL of a server", hint="as in endpoint=https://s3.example.com")
+        raise ConfigError(
+            "invalid endpoint: it is not the URL of a server", hint="as in endpoint=https://s3.example.com"
+        )
     return text.rstrip("/")
 
 
 def _plain(options: dict[str, str], name: str) -> str:
     value = options.get(name, "")
     if value and not re.fullmatch(r"[A-Za-z0-9-]{1,64}", value):
-        raise ConfigError(f"{name} is not a name")
+        raise ConfigError(f"invalid {name}: it is not a name")
     return value
 
 
@@ -181,4 +193,4 @@ def _number(options: dict[str, str], name: str, default: float, least: float, mo
     whole = isinstance(default, int)
     if re.fullmatch(r"\d{1,5}" if whole else r"\d{1,5}(\.\d{1,3})?", text) and least <= float(text) <= most:
         return float(text)
-    raise ConfigError(f"{name} is not a number from {least:g} to {most:g}")
+    raise ConfigError(f"invalid {name}: it is not a number from {least:g} to {most:g}")

@@ -1,6 +1,7 @@
 """The conformance suite of run stores.
 
-A store's author subclasses `RunStoreTests`, provides three hooks and lets pytest run it; hypothesis is needed too.
+The author of a store subclasses `RunStoreTests`, provides the three hooks of `RunStoreHooks`, and lets pytest run the
+class. The suite needs pytest and hypothesis.
 """
 
 import subprocess
@@ -20,7 +21,13 @@ __all__ = ["RunStoreTests"]
 
 
 class RunStoreTests(RunTests, CheckpointTests, ThreadTests, HostileTests, ConcurrencyTests):
-    """What every `RunStore` guarantees."""
+    """The guarantees of every `RunStore`, as tests.
+
+    class TestMyStore(RunStoreTests):
+        def make_store(self): ...
+        def reopen(self, store): ...
+        def code_to_open(self, store): ...
+    """
 
     @pytest.mark.parametrize("operation", sorted(crash.OPERATIONS))
     def test_a_crash_leaves_all_or_nothing(self, operation: str) -> None:
@@ -47,6 +54,6 @@ class RunStoreTests(RunTests, CheckpointTests, ThreadTests, HostileTests, Concur
 
     def test_it_behaves_like_a_dict(self) -> None:
         """Whatever is done to it in whatever order, it says what a dict would say."""
-        from runbundle.testing.runstores.machine import check
+        from runbundle.testing.runstores.machine import check_against_dicts
 
-        check(self.make_store())
+        check_against_dicts(self.make_store())

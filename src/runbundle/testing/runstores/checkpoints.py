@@ -1,4 +1,4 @@
-"""Checkpoints with their slots, and writes."""
+"""Tests of checkpoints with their slots, and of writes."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from runbundle.testing.runstores.hooks import RunStoreHooks, record, write
 
 
 class CheckpointTests(RunStoreHooks):
-    """What every store guarantees of checkpoints."""
+    """The guarantees of every store about checkpoints."""
 
     def test_checkpoints_come_back_as_they_were_put(self) -> None:
         """With slots and writes, by id and as the latest; None where there is none."""

@@ -1,4 +1,4 @@
-"""Several at once: writers, readers and those who take over."""
+"""Tests of several users of one store at once: writers, readers, and new owners of leases."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ from runbundle.testing.runstores.hooks import RunStoreHooks, record, refused
 
 
 class ConcurrencyTests(RunStoreHooks):
-    """What every store guarantees when it is not alone."""
+    """The guarantees of every store that is used by several at once."""
 
     def test_of_two_writers_one_is_first(self) -> None:
         """Counters that are read, raised and written back by eight at once count every time; one gets the lease."""
@@ -77,7 +77,7 @@ class ConcurrencyTests(RunStoreHooks):
                     assert found.slot_payloads["log"] == crash.slot(number % 8 if number > 1 else 1)
             mine.close()
 
-        _at_once([writer, pruner, reader, reader_apart(store, self, done)])
+        _at_once([writer, pruner, reader, checkpoint_reader(store, self, done)])
         store.prune(["t"])
         assert [key.checkpoint_id for key in store.find_checkpoints(thread_id="t")] == ["0059"]
 
@@ -137,8 +137,11 @@ class ConcurrencyTests(RunStoreHooks):
         refused(StateConflict, [lambda: store.put_checkpoint(record(number=4), {}, fence=fence)])
 
 
-def reader_apart(store: RunStore, tests: RunStoreHooks, done: threading.Event) -> Callable[[], None]:
-    """Return a reader of all checkpoints, who may find them gone, but not in part."""
+def checkpoint_reader(store: RunStore, tests: RunStoreHooks, done: threading.Event) -> Callable[[], None]:
+    """Return a function that reads all checkpoints of the thread `t` until `done` is set.
+
+    It asserts that each is found whole or not at all.
+    """
 
     def read() -> None:
         mine = tests.reopen(store)
@@ -152,7 +155,7 @@ def reader_apart(store: RunStore, tests: RunStoreHooks, done: threading.Event) -
 
 
 def _at_once(calls: list[Callable[[], None]]) -> None:
-    """Run functions in threads; raise what one of them raised."""
+    """Run functions in threads; raise the first error that one of them raised."""
     failures: list[BaseException] = []
 
     def run(call: Callable[[], None]) -> None:

@@ -1,10 +1,8 @@
-"""Dies at every statement in turn: `python -m runbundle.testing.runstores.crash OPERATION`.
+"""Crashes an operation at each of its statements: `python -m runbundle.testing.runstores.crash OPERATION`.
 
-Code to open a store comes on stdin.
-
-For each n a child of its own opens the store, prepares a thread named `<operation>-<n>` and does the operation; ahead
-of the n-th statement of that it kills itself, which no handler survives. The first child that lives to the end is the
-last; how many there were is printed.
+Python code that opens a store is read from stdin. For each n, a child process opens the store, prepares a thread named
+`<operation>-<n>`, and begins the operation; ahead of the n-th statement it kills itself (SIGKILL, which no handler
+survives). The first child that completes the operation is the last. The number of children is printed.
 """
 
 import os
@@ -21,12 +19,12 @@ _BLOCKS = [bytes([65 + n]) * 700 for n in range(8)]
 
 
 def slot(size: int) -> Payload:
-    """Return one of a row of slots, each of which is the one before and more."""
+    """Return the slot of a size from 0 to 8. Each size begins with the bytes of the size before."""
     return Payload("x", b"".join(_BLOCKS[:size]))
 
 
 def put(store: RunStore, thread: str, number: int, *, size: int | None = None, **more: Any) -> None:
-    """Store a checkpoint of a thread; its slot `log` is of version `number`."""
+    """Store a checkpoint of a thread. The version of its slot `log` is `number`."""
     size = number if size is None else size
     record = CheckpointRecord(
         key=CheckpointKey(thread, "", f"{number:04}"),
@@ -40,7 +38,7 @@ def put(store: RunStore, thread: str, number: int, *, size: int | None = None, *
 
 
 def prepare(store: RunStore, thread: str) -> None:
-    """Make a run with three checkpoints, of which the last has a write."""
+    """Store a run with three checkpoints; the last of them has a write."""
     store.create_run(RunRecord(f"{thread}/run", thread, payload=Payload("x", b"one")))
     for number in (1, 2, 3):
         put(store, thread, number)
@@ -80,7 +78,10 @@ OPERATIONS: dict[str, Callable[[RunStore, str], None]] = {
 
 
 def main(operation: str, code: str) -> int:
-    """Crash everywhere; return how many children it took."""
+    """Crash an operation at each of its statements; return the number of child processes.
+
+    `code` is Python that binds `store`. Raises `SystemExit` if a child fails in any other way.
+    """
     number = 0
     while True:
         number += 1

@@ -1,4 +1,4 @@
-"""What a store's author provides, and the records that the suite stores."""
+"""The hooks that the author of a run store provides, and the records that the suite stores."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from runbundle.runstate import CheckpointKey, CheckpointRecord, Payload, RunStor
 
 
 class RunStoreHooks(ABC):
-    """How the suite comes by stores."""
+    """How the suite gets stores. All three hooks are abstract."""
 
     @abstractmethod
     def make_store(self) -> RunStore:
@@ -20,15 +20,18 @@ class RunStoreHooks(ABC):
 
     @abstractmethod
     def reopen(self, store: RunStore) -> RunStore:
-        """Return another store over the same data, with connections of its own, as another process would."""
+        """Return another store over the same data, with its own connections, as another process would open it."""
 
     @abstractmethod
     def code_to_open(self, store: RunStore) -> str:
-        """Return Python code that binds `store` to a store over the same data, for another process."""
+        """Return Python code that binds `store` to a store over the same data. Another process runs it."""
 
 
 def refused(error: type[Exception] | tuple[type[Exception], ...], calls: Sequence[Callable[[], object]]) -> str:
-    """Call each; each must raise such an error, and nothing of what it was made from. Return what the errors show."""
+    """Assert that each call raises `error`, and return the text of all errors.
+
+    An error must not be chained to the one that it was made from, which may quote a payload.
+    """
     shown: list[str] = []
     for call in calls:
         with pytest.raises(error) as caught:
@@ -40,18 +43,18 @@ def refused(error: type[Exception] | tuple[type[Exception], ...], calls: Sequenc
 
 
 def record(thread_id: str = "t", number: int = 1, ns: str = "", **fields: Any) -> CheckpointRecord:
-    """Return a checkpoint without slots."""
+    """Return a checkpoint without slots; `fields` replace those of the record."""
     key = CheckpointKey(thread_id, ns, f"{number:04}")
     return replace(CheckpointRecord(key, Payload("x", b"head %d" % number)), **fields)
 
 
 def write(task_id: str = "task", idx: int = 0, data: bytes = b"w", path: str = "") -> StepWrite:
-    """Return a write."""
+    """Return a write of a task."""
     return StepWrite(task_id, idx, "c", Payload("x", data), path)
 
 
 def crash_snapshot(store: RunStore, thread_id: str) -> tuple[Any, ...]:
-    """Return all there is of a thread, its copy and its run, without their names and times."""
+    """Return all data of a thread, its copy and its run, without their names and times, to compare."""
     try:
         run = store.get_run(f"{thread_id}/run")
         seen = (run.status, run.revision, run.payload)

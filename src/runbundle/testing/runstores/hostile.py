@@ -1,4 +1,4 @@
-"""What comes from outside: filters, names, tenants that are not one's own, and payloads that must not show."""
+"""Tests with hostile input: filters, names, other tenants, and payloads that must never be shown."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ _KINDS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 class HostileTests(RunStoreHooks):
-    """What every store guarantees whatever it is given."""
+    """The guarantees of every store for any input."""
 
     def test_hostile_filters_find_what_is_there_and_nothing_else(self) -> None:
         """Keys and values that would be SQL, paths or patterns are plain text."""

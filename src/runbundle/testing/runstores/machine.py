@@ -1,4 +1,4 @@
-"""A run store beside a model of dicts: the same steps on both, in orders that hypothesis thinks of."""
+"""Compares a run store with a model made of dictionaries, in random sequences of steps. Needs hypothesis."""
 
 import hashlib
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,7 @@ _slots = st.one_of(
 
 @dataclass
 class Model:
-    """What a tenant has."""
+    """The data that a tenant must have."""
 
     checkpoints: dict[CheckpointKey, CheckpointRecord] = field(default_factory=dict[CheckpointKey, CheckpointRecord])
     writes: dict[CheckpointKey, dict[tuple[str, int], StepWrite]] = field(
@@ -44,18 +44,18 @@ class Model:
     runs: dict[str, tuple[int, str]] = field(default_factory=dict[str, tuple[int, str]])
 
     def drop(self, key: CheckpointKey) -> None:
-        """Forget a checkpoint and its writes."""
+        """Remove a checkpoint and its writes."""
         self.checkpoints.pop(key, None)
         self.writes.pop(key, None)
 
     def written(self, key: CheckpointKey) -> tuple[StepWrite, ...]:
-        """Return the writes of a checkpoint, in order."""
+        """Return the writes of a checkpoint, in the order in which a store returns them."""
         found = self.writes.get(key, {}).values()
         return tuple(sorted(found, key=lambda w: (w.task_path.encode(), w.task_id.encode(), w.idx)))
 
 
 class RunStoreMachine(RuleBasedStateMachine):
-    """Two tenants of one store, each with its model."""
+    """Two tenants of one store, each with a model. Each rule does the same to the store and to the model."""
 
     def __init__(self, store: RunStore) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class RunStoreMachine(RuleBasedStateMachine):
         self, tenant: str, thread: str, ns: str, number: str, parent: str | None, run_id: str, a: bytes, b: bytes,
         chained: bool,
     ) -> None:  # fmt: skip
-        """Put a checkpoint, perhaps over another, of a parent that may not exist."""
+        """Store a checkpoint, perhaps in place of another, whose parent may not exist."""
         payloads = {"a": Payload("x", a), "b": Payload("x", b)}
         put = CheckpointRecord(
             key=CheckpointKey(thread, ns, number), head=Payload("x", a[:2]), parent_id=parent, run_id=run_id,
@@ -98,7 +98,7 @@ class RunStoreMachine(RuleBasedStateMachine):
         places: list[tuple[str, str, int]],
         data: bytes,
     ) -> None:
-        """Write for a checkpoint that may come later."""
+        """Store writes to a checkpoint that may be stored later."""
         key = CheckpointKey(thread, ns, number)
         writes = [StepWrite(task, idx, "c", Payload("x", data), path) for path, task, idx in places]
         self.stores[tenant].append_writes(key, writes, replace=again)
@@ -118,7 +118,7 @@ class RunStoreMachine(RuleBasedStateMachine):
 
     @rule(tenant=_tenants, run_id=_runs)
     def delete_run(self, tenant: str, run_id: str) -> None:
-        """Delete a run, unless chained checkpoints are in the way."""
+        """Delete a run, or find that chained checkpoints forbid it."""
         model = self.models[tenant]
         doomed = [key for key, put in model.checkpoints.items() if put.run_id == run_id]
         lines = {key[:2] for key in doomed}
@@ -139,7 +139,7 @@ class RunStoreMachine(RuleBasedStateMachine):
 
     @rule(tenant=_tenants, threads=st.sets(_threads))
     def prune(self, tenant: str, threads: set[str]) -> None:
-        """Prune threads, unless one has chained checkpoints."""
+        """Prune threads, or find that chained checkpoints forbid it."""
         model = self.models[tenant]
         if any(put.chained for key, put in model.checkpoints.items() if key.thread_id in threads):
             with pytest.raises(StateRefused):
@@ -153,7 +153,7 @@ class RunStoreMachine(RuleBasedStateMachine):
 
     @rule(tenant=_tenants, source=_threads, into=_threads)
     def copy(self, tenant: str, source: str, into: str) -> None:
-        """Copy a thread that may not exist to one that may."""
+        """Copy a thread that may not exist to one that may exist."""
         store, model = self.stores[tenant], self.models[tenant]
         written = {key for key, kept in model.writes.items() if kept}
         if any(key.thread_id == into for key in {*model.checkpoints, *written}):
@@ -173,7 +173,7 @@ class RunStoreMachine(RuleBasedStateMachine):
 
     @rule(tenant=_tenants, run_id=_runs, revision=st.integers(0, 3), status=st.sampled_from(["a", "b"]))
     def save_run(self, tenant: str, run_id: str, revision: int, status: str) -> None:
-        """Create a run at revision 0, update it at others."""
+        """Create a run at revision 0, or update it at another."""
         store, runs = self.stores[tenant], self.models[tenant].runs
         run = RunRecord(run_id, status=status, revision=revision)
         if revision and run_id not in runs:
@@ -188,7 +188,7 @@ class RunStoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """Finding and reading say what the models say."""
+        """Assert that the store returns the data of the models."""
         for tenant, store in self.stores.items():
             model = self.models[tenant]
             found = store.find_checkpoints()
@@ -199,8 +199,11 @@ class RunStoreMachine(RuleBasedStateMachine):
             assert {run.run_id: (run.revision, run.status) for run in store.list_runs()} == model.runs
 
 
-def check(store: RunStore, *, examples: int = EXAMPLES, steps: int = STEPS) -> None:
-    """Try so many sequences of steps on a store, and raise what it says that its model does not."""
+def check_against_dicts(store: RunStore, *, examples: int = EXAMPLES, steps: int = STEPS) -> None:
+    """Run `examples` random sequences of up to `steps` steps on a store.
+
+    Raises `AssertionError` where it differs from its model.
+    """
     slow = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     limits = settings(max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=slow)
     machine: Any = partial(RunStoreMachine, store)

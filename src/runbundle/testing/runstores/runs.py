@@ -1,4 +1,4 @@
-"""Runs and leases: compare-and-set, expiry, fences."""
+"""Tests of runs and leases: compare-and-set, expiry, fences."""
 
 import time
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from runbundle.testing.runstores.hooks import RunStoreHooks, record, refused, wr
 
 
 class RunTests(RunStoreHooks):
-    """What every store guarantees of runs and leases."""
+    """The guarantees of every store about runs and leases."""
 
     def test_runs_are_created_once_and_updated_by_compare_and_set(self) -> None:
         """A taken id, an old revision and an unknown run are refused; what is stored is what was given."""

@@ -1,4 +1,4 @@
-"""What is done to threads as a whole: removing, copying and pruning."""
+"""Tests of operations on whole threads: delete, copy and prune."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,7 +12,7 @@ from runbundle.testing.runstores.hooks import RunStoreHooks, crash_snapshot, rec
 
 
 class ThreadTests(RunStoreHooks):
-    """What every store guarantees of what remains."""
+    """The guarantees of every store about threads."""
 
     def test_deleting_takes_what_it_names(self) -> None:
         """Threads with their writes, runs with their checkpoints; the rest stays whole; the unknown is passed over."""

@@ -1,4 +1,4 @@
-"""The conformance suite of stores, and a store that fails when it is told to."""
+"""The conformance suite of artifact stores, and a store that fails on demand."""
 
 from runbundle.testing.stores.faults import Fault, FaultyStore
 from runbundle.testing.stores.suite import StoreTests

@@ -1,4 +1,4 @@
-"""A store that fails when it is told to: for tests of whatever writes to one."""
+"""A store that fails on demand, to test the code that uses a store."""
 
 import errno
 import os
@@ -19,25 +19,27 @@ _TEXTS = {"timeout": "no answer in time", "throttled": "the server answered 503 
 
 @dataclass(frozen=True)
 class Fault:
-    """One failure: the `nth` call of an operation, counted from 1, raises `StoreUnavailable`."""
+    """A failure: the `nth` call of an operation, counted from 1, raises `StoreUnavailable`."""
 
     operation: Operation
-    """Which method; each file of `put_all` is a `put`, and `exists` is a `size`."""
+    """The method. Each file of `put_all` counts as a `put`, and `exists` as a `size`."""
     nth: int = 1
-    """Which call of it."""
+    """The number of the call that fails, from 1."""
     reason: Literal["ENOSPC", "EIO", "EROFS", "timeout", "throttled"] = "timeout"
-    """What the error says."""
+    """The reason in the text of the error."""
     after: bool = False
-    """Whether the operation takes effect all the same: the answer is lost, not the request."""
+    """Whether the operation takes effect before it fails, as if only the answer was lost."""
     times: int = 1
-    """How many calls in a row fail."""
+    """The number of calls in a row that fail."""
 
 
 class FaultyStore(ArtifactStore):
-    """Passes everything on to `store`, but for what `plan` says; `calls` counts the operations.
+    """Passes every call on to `store`, except those that `plan` makes fail. `calls` counts the calls of each operation.
 
-    With `listing_lag` a key is listed only once so many others were put after it: what an eventually consistent
-    listing looks like. Reading is never late. Thread-safe; of calls at once one is the nth.
+    With `listing_lag` a key is listed only after that many further puts, as in an eventually consistent store; reading
+    is never late. Thread-safe: of concurrent calls, exactly one is the nth.
+
+        store = FaultyStore(MemoryStore(), [Fault("put", nth=2, reason="ENOSPC")])
     """
 
     def __init__(self, store: ArtifactStore, plan: Sequence[Fault] = (), *, listing_lag: int = 0) -> None:
@@ -45,7 +47,7 @@ class FaultyStore(ArtifactStore):
         self.plan = list(plan)
         self.calls: Counter[str] = Counter()
         self._lag = listing_lag
-        self._recent: list[str] = []
+        self._put_keys: list[str] = []
         self._lock = threading.Lock()
 
     @property
@@ -54,38 +56,38 @@ class FaultyStore(ArtifactStore):
         return self.store.url
 
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
-        """Put, or fail."""
+        """Store, or fail as planned."""
         self._call("put", lambda: self.store.put(key, data, overwrite=overwrite))
         with self._lock:
-            self._recent.append(key)
+            self._put_keys.append(key)
 
     def replace(self, key: str, data: bytes, *, expected: bytes) -> None:
-        """Replace, or fail."""
+        """Replace, or fail as planned."""
         self._call("replace", lambda: self.store.replace(key, data, expected=expected))
 
     def get(self, key: str) -> bytes:
-        """Get, or fail."""
+        """Return all bytes, or fail as planned."""
         return self._call("get", lambda: self.store.get(key))
 
     def get_range(self, key: str, start: int, length: int) -> bytes:
-        """Get a part, or fail."""
+        """Return a range, or fail as planned."""
         return self._call("get_range", lambda: self.store.get_range(key, start, length))
 
     def open(self, key: str) -> BinaryIO:
-        """Open, or fail."""
+        """Open, or fail as planned."""
         return self._call("open", lambda: self.store.open(key))
 
     def size(self, key: str) -> int:
-        """Tell the size, or fail."""
+        """Return the size, or fail as planned."""
         return self._call("size", lambda: self.store.size(key))
 
     def list(self, prefix: str = "") -> Iterator[str]:
-        """List, late if there is a lag, or fail."""
-        late = set(self._recent[-self._lag :]) if self._lag else set[str]()
+        """Yield the keys, late with a lag, or fail as planned."""
+        late = set(self._put_keys[-self._lag :]) if self._lag else set[str]()
         yield from (key for key in self._call("list", lambda: [*self.store.list(prefix)]) if key not in late)
 
     def list_dirs(self, prefix: str = "") -> Iterator[str]:
-        """List folders, late if there is a lag, or fail."""
+        """Yield the folders, late with a lag, or fail as planned."""
         found = self._call("list_dirs", lambda: [*self.store.list_dirs(prefix)])
         if self._lag:
             base = f"{prefix.rstrip('/')}/" if prefix else ""
@@ -94,11 +96,11 @@ class FaultyStore(ArtifactStore):
         yield from found
 
     def odd(self, prefix: str = "", *, deep: bool = True) -> Iterator[tuple[str, str]]:
-        """Pass on; never fails."""
+        """Pass the call on. Never fails as planned."""
         return self.store.odd(prefix, deep=deep)
 
     def delete(self, key: str) -> None:
-        """Delete, or fail."""
+        """Delete, or fail as planned."""
         self._call("delete", lambda: self.store.delete(key))
 
     def _call(self, operation: Operation, work: Callable[[], T]) -> T:

@@ -1,4 +1,4 @@
-"""A store beside a dict: whatever is done to both, they say the same. Needs hypothesis."""
+"""Compares an artifact store with a dictionary, in random sequences of operations. Needs hypothesis."""
 
 from typing import Any
 
@@ -14,7 +14,10 @@ _DATA = st.binary(max_size=8)
 
 
 def check_against_a_dict(make_store: Any, *, examples: int, steps: int = 20) -> None:
-    """Run random operations on new stores, with a dict as the model; raise `AssertionError` where they differ."""
+    """Run `examples` random sequences of up to `steps` operations, each on a new store of `make_store`.
+
+    Raises `AssertionError` where the store differs from a dictionary.
+    """
 
     class Machine(StoreMachine):
         def __init__(self) -> None:
@@ -30,7 +33,7 @@ def check_against_a_dict(make_store: Any, *, examples: int, steps: int = 20) -> 
 
 
 class StoreMachine(RuleBasedStateMachine):
-    """A store, with a dict as its model."""
+    """A store, and a dictionary as its model. Each rule does the same to both."""
 
     def __init__(self, store: ArtifactStore) -> None:
         super().__init__()
@@ -39,7 +42,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS, data=_DATA, overwrite=st.booleans())
     def put(self, key: str, data: bytes, overwrite: bool) -> None:
-        """Put, create-only or not."""
+        """Store bytes, create-only or overwriting."""
         try:
             self.store.put(key, data, overwrite=overwrite)
         except AlreadyExists:
@@ -51,7 +54,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS, data=_DATA, expected=_DATA, right=st.booleans())
     def replace(self, key: str, data: bytes, expected: bytes, right: bool) -> None:
-        """Replace, with the right or with some bytes expected."""
+        """Replace bytes, with right or random bytes expected."""
         expected = self.model.get(key, expected) if right else expected
         try:
             self.store.replace(key, data, expected=expected)
@@ -65,7 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS)
     def delete(self, key: str) -> None:
-        """Delete what may not be there."""
+        """Delete a key that may not exist."""
         try:
             self.store.delete(key)
         except KeyNotFound:
@@ -75,7 +78,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(key=_KEYS, start=st.integers(0, 9), length=st.integers(0, 9))
     def get_range(self, key: str, start: int, length: int) -> None:
-        """Read a part of what may not be there."""
+        """Read a range of a key that may not exist."""
         try:
             assert self.store.get_range(key, start, length) == self.model[key][start : start + length]
         except KeyNotFound:
@@ -83,5 +86,5 @@ class StoreMachine(RuleBasedStateMachine):
 
     @invariant()
     def agrees(self) -> None:
-        """Listing and reading say what the model says."""
+        """Assert that the store lists and returns the data of the model."""
         assert {key: self.store.get(key) for key in self.store.list()} == self.model

@@ -1,8 +1,8 @@
-"""The conformance suite of artifact stores.
+"""The conformance suite of artifact stores. It needs pytest and hypothesis.
 
-A store's author subclasses `StoreTests`, provides three hooks and lets pytest run it. The raw hooks go past the
-store, so that what one method writes is not only ever read by its twin. With the fourth hook, `failing`, a backend's
-own faults are part of the suite. Needs pytest and hypothesis.
+The author of a store subclasses `StoreTests`, provides three hooks, and lets pytest run the class. The raw hooks bypass
+the store, so that a mistake shared by its `put` and `get` is found. With the fourth hook, `failing`, the faults of a
+backend become part of the suite.
 """
 
 import contextlib
@@ -21,7 +21,13 @@ from runbundle.testing.stores.faults import Fault, FaultyStore
 
 
 class StoreTests(ABC):
-    """What every `ArtifactStore` guarantees."""
+    """The guarantees of every `ArtifactStore`, as tests.
+
+    class TestMyStore(StoreTests):
+        def make_store(self): ...
+        def raw_put(self, store, key, data): ...
+        def raw_get(self, store, key): ...
+    """
 
     @abstractmethod
     def make_store(self) -> ArtifactStore:
@@ -29,24 +35,24 @@ class StoreTests(ABC):
 
     @abstractmethod
     def raw_put(self, store: ArtifactStore, key: str, data: bytes) -> None:
-        """Put bytes where `key` is, without the store's own methods."""
+        """Write the bytes of `key` into the backend, without the store's own methods."""
 
     @abstractmethod
     def raw_get(self, store: ArtifactStore, key: str) -> bytes | None:
-        """Return the bytes where `key` is, without the store's own methods; None if there are none."""
+        """Return the bytes of `key` in the backend, without the store's own methods; None if there are none."""
 
     faults: tuple[str, ...] = ()
-    """Kinds of failure that `failing` can bring about, such as `timeout`, `partial write`, `throttled`."""
+    """The kinds of failure that `failing` can cause, such as `timeout`, `partial write`, `throttled`."""
 
     examples = 25
-    """How many random sequences of operations are compared with a dict; fewer for a slow backend."""
+    """The number of random sequences of operations to compare with a dictionary; set fewer for a slow backend."""
 
     def failing(self, store: ArtifactStore, kind: str) -> AbstractContextManager[None]:
-        """Return a context in which the backend of `store` fails in this way for a while; none by default."""
+        """Return a context in which the backend of `store` fails in the way `kind` names. Needed only with `faults`."""
         raise NotImplementedError(kind)
 
     def test_put_writes_what_others_can_read(self) -> None:
-        """What was put lies where the backend keeps it, byte for byte."""
+        """The backend holds the bytes of a put, byte for byte."""
         store = self.make_store()
         store.put("run/a.json", b"\x00one\n")
         assert self.raw_get(store, "run/a.json") == b"\x00one\n"
@@ -61,7 +67,7 @@ class StoreTests(ABC):
         assert store.get("run/a.json") == b"one"
 
     def test_get_reads_what_others_wrote(self) -> None:
-        """What the backend holds is what get, get_range, open and size say."""
+        """get, get_range, open and size return the bytes that the backend holds."""
         store = self.make_store()
         self.raw_put(store, "run/a.json", b"0123456789")
         assert store.get("run/a.json") == b"0123456789"
@@ -181,7 +187,7 @@ class StoreTests(ABC):
         assert list(store.list()) == ["a/2"]
 
     def test_a_folder_is_not_a_key(self) -> None:
-        """What keys begin with is not itself stored, and a key has no folders below it."""
+        """The beginning of a key is not itself stored, and a key has no folders below it."""
         store = self.make_store()
         store.put("a/1", b"x")
         for method in (store.get, store.size, store.delete, store.open):
@@ -282,7 +288,7 @@ _MARK = {"run/run.json": b'{"stands for": "run.json"}'}
 
 
 def _commit(store: ArtifactStore) -> None:
-    """Write as a seal does: files, then the mark; what is there already must be the same."""
+    """Write a bundle as a seal does: files first, then the mark. Files that exist already must be the same."""
     for files in (_FILES, _MARK):
         try:
             store.put_all(files)

@@ -132,4 +132,4 @@ def test_a_folder_that_goes_while_it_is_found_is_made_again(tmp_path: Path, monk
         mkdir(self, *args, **options)
 
     monkeypatch.setattr(Path, "mkdir", found)
-    JournalWriter.of(tmp_path / "run", "w").close()
+    JournalWriter.open_in(tmp_path / "run", "w").close()

@@ -266,7 +266,7 @@ def test_what_cannot_be_stored_is_refused_by_name(store: SqliteRunStore) -> None
         {"a": (Pair(1, Client()),)},
         Creds(token=pydantic.SecretStr("x"), inner=Client()),
     ):
-        with pytest.raises(ConfigError, match=r"test_langgraph_values\.Client"):
+        with pytest.raises(ConfigError, match=r"test_values\.Client"):
             put(saver_of(store), value)
     deep: Any = 1
     for _ in range(500):
@@ -417,7 +417,7 @@ def test_metadata_holds_no_credential(store: SqliteRunStore) -> None:
     assert KNOWN.find("a-key-of-somebody-5")
 
 
-def test_a_secret_under_another_key_is_told(store: SqliteRunStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_under_another_key_is_an_error(store: SqliteRunStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """With what to do about it; and the same key opens it everywhere, whatever keys a machine has kept."""
     put(saver_of(store, secrets_key=b"a key for tests only"), pydantic.SecretStr(TOKEN))
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(store.path.parent / "other"))
@@ -437,7 +437,7 @@ def test_a_store_that_encrypts_holds_its_secrets_under_its_own_key(
     assert not (store.path.parent / "other").exists()
 
 
-def test_equal_secrets_are_sealed_alike(store: SqliteRunStore) -> None:
+def test_equal_secrets_are_encrypted_alike(store: SqliteRunStore) -> None:
     """A state that grows is still stored as its difference."""
     serde = StateSerializer((), SecretBox(b"a key for tests only"))
     assert serde.dumps_typed(creds()) == serde.dumps_typed(creds())

@@ -4,9 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.runstate import Payload
 from runbundle.runstate.sql import delta
-from runbundle.runstate.sql.recent import Known, Recent
 
 BLOCK = bytes(range(256)) * 4
 _versions = st.builds(
@@ -38,19 +36,3 @@ def test_what_does_not_fit_is_an_error() -> None:
     for old, wrong in ((BLOCK[:-1], difference), (BLOCK, b""), (BLOCK, b"\xff" * 17)):
         with pytest.raises(ValueError, match="not a difference"):
             delta.apply(old, wrong)
-
-
-def test_what_is_remembered_is_bounded_and_of_one_row() -> None:
-    """The oldest is forgotten first; another stamp or version is another row."""
-    recent = Recent(max_bytes=100)
-    known = [Known("1", n, 0, Payload("x", bytes(40))) for n in range(3)]
-    for n in range(3):
-        recent.put((str(n),), known[n])
-    assert recent.get(("0",), "1", 0) is None
-    assert recent.get(("2",), "1", 2) is known[2]
-    assert recent.get(("2",), "1", 1) is None
-    assert recent.get(("2",), "2", 2) is None
-    recent.put(("2",), Known("2", 7, 0, Payload("x", bytes(101))))
-    assert recent.get(("2",), "2", 7) is None
-    recent.put(("3",), known[0])
-    assert recent.get(("3",), "1", 0) is known[0]

@@ -1,6 +1,7 @@
 """SQLite's locks are a process's, not a connection's: what this process does must not let go of them by accident."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import pytest
 
 from runbundle.errors import StateUnavailable
 from runbundle.runstate import RunRecord, SqliteRunStore
+from runbundle.runstate.sql.sqlite_file import SqliteFile
 
 OTHER = """
 import sys
@@ -39,6 +41,7 @@ def test_a_second_store_does_not_take_the_firsts_locks_away(tmp_path: Path) -> N
 FORK = """
 import os, sys
 from runbundle.runstate import RunRecord, SqliteRunStore
+from runbundle.runstate.sql.sqlite_file import SqliteFile
 store = SqliteRunStore(sys.argv[1])
 store.create_run(RunRecord("parent"))
 reading, writing = os.pipe()
@@ -69,6 +72,7 @@ def test_a_forked_child_holds_locks_of_its_own(tmp_path: Path) -> None:
 FORK_AMID = """
 import os, sys, threading
 from runbundle.runstate import RunRecord, SqliteRunStore
+from runbundle.runstate.sql.sqlite_file import SqliteFile
 from runbundle.runstate.sql import sqlite_file
 store = SqliteRunStore(sys.argv[1])
 store.list_runs()
@@ -98,7 +102,7 @@ store.close()
 """
 
 
-def test_a_fork_amid_another_threads_transaction(tmp_path: Path) -> None:
+def test_a_fork_amid_a_transaction_lets_both_processes_write(tmp_path: Path) -> None:
     """The child does not inherit the belief that someone in it is writing."""
     command = [sys.executable, "-W", "ignore", "-c", FORK_AMID, str(tmp_path / "s.sqlite")]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -160,3 +164,23 @@ def test_forks_and_writers_at_once_do_not_wait_for_each_other(tmp_path: Path) ->
             thread.join(60)
         assert not any(thread.is_alive() for thread in threads)
         assert len(store.list_runs()) == len(other.list_runs()) == 20
+
+
+def test_a_fork_leaves_the_connection_to_a_thread_that_is_using_it(tmp_path: Path) -> None:
+    """Ahead of a fork an idle connection is closed; one in use stays the parent's, and the child opens its own."""
+    file = SqliteFile(tmp_path / "s.sqlite")
+    with file.connection() as first:
+        file.before_fork()
+        assert first.execute("SELECT 1").fetchone() == (1,)
+        file.after_fork()
+        file.before_fork()
+        file.after_fork_in_child()
+    with file.connection() as second:
+        assert second is not first
+    first.execute("SELECT 1")  # not closed: it is the parent's
+    first.close()
+    file.before_fork()
+    file.after_fork()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        second.execute("SELECT 1")
+    file.close()

@@ -1,4 +1,4 @@
-"""Encrypted run state vouches for its history: what is rolled back, removed or damaged in the database is told."""
+"""Encrypted run state vouches for its history: what is rolled back, removed or damaged in the database is detected."""
 
 import logging
 import sqlite3
@@ -23,7 +23,7 @@ from runbundle.runstate import (
     RunStore,
     SqliteRunStore,
     StepWrite,
-    encryption,
+    cipher,
     list_checkpoints,
 )
 
@@ -115,7 +115,7 @@ ALTERED = {
 
 
 @pytest.mark.parametrize("statement", ALTERED.values(), ids=ALTERED.keys())
-def test_what_is_altered_or_removed_is_told(path: Path, statement: str) -> None:
+def test_every_alteration_and_removal_is_detected(path: Path, statement: str) -> None:
     """Every plain column, every row, by a store that has read it before and by one that has not."""
     with opened(path) as store:
         fill(store)
@@ -128,7 +128,7 @@ def test_what_is_altered_or_removed_is_told(path: Path, statement: str) -> None:
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "slots"])
-def test_a_row_that_is_put_back_is_told(path: Path, table: str) -> None:
+def test_a_row_that_is_put_back_is_detected(path: Path, table: str) -> None:
     """Whole, as it was a moment ago, with all that authenticated it then."""
     with opened(path) as store:
         fill(store)
@@ -231,11 +231,11 @@ def test_what_was_written_before_there_were_notes_is_read(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It is said once that it is older, and from the next write on its rows are noted too."""
-    encryption._said.clear()
+    cipher._said.clear()
     with monkeypatch.context() as patched:
-        patched.setattr(encryption, "_NOTED", encryption.SEALED)
-        patched.setattr(encryption, "_about_head", encryption._about_older_head)
-        patched.setattr(encryption.Sealer, "_about_run", lambda self, run: encryption._about_older_run(run))
+        patched.setattr(cipher, "_NOTED_SUFFIX", cipher.ENCRYPTED_SUFFIX)
+        patched.setattr(cipher, "_about_head", cipher._about_older_head)
+        patched.setattr(cipher.Cipher, "_about_run", lambda self, run: cipher._about_older_run(run))
         with opened(path) as store:
             fill(store)
     change(path, "DELETE FROM runbundle_ledger")
@@ -243,7 +243,7 @@ def test_what_was_written_before_there_were_notes_is_read(
     with opened(path) as store, caplog.at_level(logging.WARNING, "runbundle"):
         first, second = read_all(store), read_all(store)
         assert first == second
-        assert len([record for record in caplog.records if "older than this check" in record.getMessage()]) == 1
+        assert len([record for record in caplog.records if "before notes were kept" in record.getMessage()]) == 1
         put(store, "t", 4)
         store.update_run(RunRecord("t/run", "t", revision=2))
         read_all(store)
@@ -288,7 +288,7 @@ def damaged(value: Any, damage: Any) -> Any:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 @given(where=st.integers(0, 10_000), damage=DAMAGES)
 def test_a_damaged_column_is_never_another_error(path: Path, kind: str, where: int, damage: Any) -> None:
-    """Cut, flipped, of another type or NULL, in tables that enforce nothing: encrypted, it is always told."""
+    """Cut, flipped, of another type or NULL, in tables that enforce nothing: encrypted, it is always detected."""
     store: RunStore = opened(path) if kind == "encrypted" else SqliteRunStore(path)
     if not path.exists():
         fill(store)
@@ -356,7 +356,7 @@ def test_a_store_that_keeps_no_notes_still_vouches_for_its_columns(
 @pytest.mark.parametrize(
     "name", ["a run's metadata", "when a run was updated", "one in the middle", "a write", "the notes"]
 )
-def test_it_is_told_in_postgresql_too(postgres_url: str, name: str) -> None:
+def test_postgresql_detects_the_same(postgres_url: str, name: str) -> None:
     """Numbers come back from there in another form, and are the same numbers."""
     import psycopg
 

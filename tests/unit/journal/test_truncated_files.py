@@ -24,7 +24,7 @@ def _span(number: int) -> Any:
 @pytest.fixture(params=["populate", "measure"])
 def _way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both ways to look before a store: that of new kernels and that of others."""
-    monkeypatch.setattr(mapped, "_look", [getattr(mapped, f"_{request.param}")])
+    monkeypatch.setattr(mapped, "_page_check", [getattr(mapped, f"_{request.param}")])
 
 
 @pytest.mark.usefixtures("_way")
@@ -58,10 +58,10 @@ def test_a_truncated_file_does_not_grow_over_its_hole(tmp_path: Path) -> None:
 def test_an_old_kernel_is_asked_for_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where pages cannot be populated by advice, the second way is taken, and kept."""
     monkeypatch.setattr(mapped, "_POPULATE_WRITE", 9999)
-    monkeypatch.setattr(mapped, "_look", [mapped._populate])
+    monkeypatch.setattr(mapped, "_page_check", [mapped._populate])
     file = MappedFile(tmp_path / "f")
     file.append(b"one\n")
-    assert mapped._look == [mapped._measure]
+    assert mapped._page_check == [mapped._measure]
     file.close()
 
 
@@ -74,9 +74,9 @@ def test_a_journal_knows_how_many_of_its_records_somebody_cut_off(tmp_path: Path
     for number in range(4):
         writer.append_record("span", _span(number))
         ends.append(writer.size_bytes)
-    assert writer.gone() is None
+    assert writer.records_lost() is None
     os.truncate(path, ends[keep] + 20)
-    assert writer.gone() == 4 - keep
+    assert writer.records_lost() == 4 - keep
     writer.close()
     journal = JournalReader([path])
     assert [entry["name"] for entry in journal] == [f"s{number}" for number in range(keep)]
@@ -91,7 +91,7 @@ def test_a_removed_or_replaced_journal_has_lost_all(tmp_path: Path) -> None:
         writer = JournalWriter(path)
         writer.append_record("log", _span(1))
         act(path)  # type: ignore[operator]
-        assert writer.gone() == 1
+        assert writer.records_lost() == 1
         assert not writer.is_in_place()
         writer.close()
 
@@ -103,7 +103,7 @@ def test_a_file_that_was_emptied_and_grew_again_has_lost_all(tmp_path: Path) -> 
     writer.append_record("span", _span(1))
     os.truncate(path, 0)
     os.truncate(path, 1_000_000)
-    assert writer.gone() == 1
+    assert writer.records_lost() == 1
     writer.close()
 
 
