@@ -15,7 +15,7 @@ from runbundle.recording.recorder import Recorder
 from runbundle.redaction.redactor import Redactor
 
 
-class Recording(Protocol):
+class ActiveConfiguration(Protocol):
     """A running configuration, as the code that an agent calls needs it. `Handle` is one."""
 
     tracer: Tracer
@@ -44,17 +44,17 @@ class Recording(Protocol):
         ...
 
 
-_recording: Recording | None = None
+_recording: ActiveConfiguration | None = None
 _said_unconfigured = False
 _lent: Tracer | None = None
 
 
-def get() -> Recording | None:
+def get() -> ActiveConfiguration | None:
     """Return the configuration of the last `configure()`, until it is shut down."""
     return _recording
 
 
-def use(recording: Recording | None) -> None:
+def activate(recording: ActiveConfiguration | None) -> None:
     """Let decorated code write to a configuration; None: to none."""
     global _recording, _said_unconfigured
     _recording = recording
@@ -68,11 +68,11 @@ def tracer() -> Tracer:
 
 def redactor_at_source() -> Redactor:
     """Return what redacts the values of spans that our boundary does not own."""
-    return _recording.redactor_at_source if _recording is not None else composition.redactor_of_nobody()
+    return _recording.redactor_at_source if _recording is not None else composition.fallback_redactor()
 
 
 @contextlib.contextmanager
-def lent(tracer: Tracer) -> Generator[None]:
+def lend_tracer(tracer: Tracer) -> Generator[None]:
     """Let decorated code write to a tracer within the block, where nothing is configured: for checks."""
     global _lent
     before, _lent = _lent, tracer

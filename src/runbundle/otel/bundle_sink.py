@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, run_of_trace
-from runbundle.otel.belonging.labels import identity
+from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.span_records import SpanCodec
-from runbundle.otel.composition import composed, opened, stand_in
+from runbundle.otel.composition import compose, open_store, set_fallback_redactor
 from runbundle.recording.recorder import Recorder
 from runbundle.signals.operations import is_agent_work
 from runbundle.store.places import spool_of
@@ -42,10 +42,10 @@ class BundleSink:
     """Records the spans and logs of those traces that are agent work. Thread-safe; never raises when it records."""
 
     def __init__(self, store: str | None, contracts: str | None) -> None:
-        artifact_store = opened(store)
-        self.redactor = composed(artifact_store, contracts).redactor
+        artifact_store = open_store(store)
+        self.redactor = compose(artifact_store, contracts).redactor
         self.recorder = Recorder(artifact_store, spool_of(artifact_store))
-        stand_in(self.redactor)
+        set_fallback_redactor(self.redactor)
         self.users = 0
         self._codec = SpanCodec()
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
@@ -56,13 +56,13 @@ class BundleSink:
         """Take a new lock in a forked child: whoever may have held the old one is not there."""
         self._lock = threading.RLock()
 
-    def spans(self, spans: Sequence[ReadableSpan]) -> None:
+    def add_spans(self, spans: Sequence[ReadableSpan]) -> None:
         """Record ended spans, or hold them."""
         with self._lock:
             for span in spans:
                 self._learn(span)
             for span in sorted(spans, key=lambda s: time_of(s.end_time) or 0):
-                trace = self._trace(identity(span).trace_id)
+                trace = self._trace(span_context_of(span).trace_id)
                 run = _said(span) or trace.run
                 if run is not None:
                     self._span(span, run)
@@ -71,7 +71,7 @@ class BundleSink:
                 else:
                     self._hold(trace, span)
 
-    def logs(self, records: Sequence[ReadableLogRecord]) -> None:
+    def add_logs(self, records: Sequence[ReadableLogRecord]) -> None:
         """Record log records, or hold them; those outside any trace are in no run."""
         with self._lock:
             for record in records:
@@ -88,7 +88,7 @@ class BundleSink:
 
     def _learn(self, span: ReadableSpan) -> None:
         """Take from a span what it says of its trace; record what was held for that."""
-        trace_id = identity(span).trace_id
+        trace_id = span_context_of(span).trace_id
         trace = self._trace(trace_id)
         if trace.run is not None:
             return
@@ -162,7 +162,7 @@ _sinks: dict[tuple[str, str | None], BundleSink] = {}
 
 def shared_sink(store: str | None, contracts: str | None) -> BundleSink:
     """Return the sink of a store: one for all exporters of this process that name the same store and contracts."""
-    url = canonical_url(opened(store).url)
+    url = canonical_url(open_store(store).url)
     with _lock:
         sink = _sinks.get((url, contracts))
         if sink is None:
@@ -171,7 +171,7 @@ def shared_sink(store: str | None, contracts: str | None) -> BundleSink:
         return sink
 
 
-def release(sink: BundleSink) -> None:
+def release_sink(sink: BundleSink) -> None:
     """Say that an exporter uses a sink no more. The last one seals what there is."""
     with _lock:
         sink.users -= 1

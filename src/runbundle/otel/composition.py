@@ -49,7 +49,7 @@ class Composition(NamedTuple):
         return self.redactor.policy
 
 
-def composed(
+def compose(
     store: str | Path | ArtifactStore | None = None,
     contracts: Contracts = None,
     *,
@@ -86,35 +86,35 @@ def composed(
     return Composition(url, redactor)
 
 
-def opened(store: str | Path | ArtifactStore | None = None) -> ArtifactStore:
+def open_store(store: str | Path | ArtifactStore | None = None) -> ArtifactStore:
     """Return the store that was given, or the one of the URL that was given, or that of the environment."""
     return store if isinstance(store, ArtifactStore) else from_url(str(store or _store_of_environment()))
 
 
-def redactor_of_nobody() -> Redactor:
+def fallback_redactor() -> Redactor:
     """Return what redacts values at their source while no configuration is active.
 
     It is the one of the last configuration, or of the exporter that writes bundles, else one that the environment
     gives, built when it is first needed. Where none can be built nothing is known of contracts, and nothing is kept.
     """
-    global _of_nobody
-    if _of_nobody is None:
+    global _fallback
+    if _fallback is None:
         with _lock:
-            if _of_nobody is None:
+            if _fallback is None:
                 try:
-                    _of_nobody = composed().redactor
+                    _fallback = compose().redactor
                 except Exception:  # noqa: BLE001 - a wrong key or contract of the environment must not reach the agent
-                    _of_nobody = Redactor(Policy())
-    return _of_nobody
+                    _fallback = Redactor(Policy())
+    return _fallback
 
 
-def stand_in(redactor: Redactor | None) -> None:
+def set_fallback_redactor(redactor: Redactor | None) -> None:
     """Let a redactor serve while no configuration is active; None for the one of the environment."""
-    global _of_nobody
-    _of_nobody = redactor
+    global _fallback
+    _fallback = redactor
 
 
-_of_nobody: Redactor | None = None
+_fallback: Redactor | None = None
 _lock = threading.Lock()
 
 

@@ -26,7 +26,7 @@ class DigestKey(NamedTuple):
     path: Path | None = None
 
 
-class KeyStanding(NamedTuple):
+class KeyDescription(NamedTuple):
     """What is said of a store's digest key, and whether that is a fault in the set-up."""
 
     text: str
@@ -83,16 +83,16 @@ def carrier_keys(store: str, digester: Digester, origin: KeyOrigin) -> tuple[byt
     return (own,) if kept.path is None else (own, Digester(kept.key).subkey("carrier"))
 
 
-def key_standing(store: str) -> KeyStanding:
+def describe_key(store: str) -> KeyDescription:
     """Return what `doctor` says of the digest key of the store with this URL. Makes none.
 
     Raises `ConfigError` for a key that must not be used.
     """
     if digest_key_given(None) is not None:
-        return KeyStanding("given by the environment")
+        return KeyDescription("given by the environment")
     url = canonical_url(store)
     if url.startswith("memory:"):
-        return KeyStanding("drawn at random for each process, as the store is")
+        return KeyDescription("drawn at random for each process, as the store is")
     _mind_the_store(url)
     try:
         path = kept_keys.path_of(url)
@@ -106,12 +106,12 @@ def key_standing(store: str) -> KeyStanding:
         return _drawn(why)
     text = f"{path}{'' if made else ', which the first run makes'}"
     if _thrown_away(path.parent):
-        return KeyStanding(f"{text}; RB907: that folder does not outlive this machine or container")
-    return KeyStanding(f"{text}; processes of other users or hosts need RUNBUNDLE_REDACTION_KEY to join")
+        return KeyDescription(f"{text}; RB907: that folder does not outlive this machine or container")
+    return KeyDescription(f"{text}; processes of other users or hosts need RUNBUNDLE_REDACTION_KEY to join")
 
 
-def _drawn(why: str) -> KeyStanding:
-    return KeyStanding(f"each process draws its own, since none can be kept ({why})", fault=True)
+def _drawn(why: str) -> KeyDescription:
+    return KeyDescription(f"each process draws its own, since none can be kept ({why})", fault=True)
 
 
 def _mind_the_store(url: str) -> None:

@@ -11,11 +11,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle import settings
 from runbundle.format.identity import NO_RUN
 from runbundle.otel import active
-from runbundle.otel.boundary.guests import is_guest, shown_span
+from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.boundary.span_records import SpanCodec
-from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
-from runbundle.otel.composition import Redacted, composed, redacts_all
+from runbundle.otel.bundle_sink import BundleSink, release_sink, shared_sink
+from runbundle.otel.composition import Redacted, compose, redacts_all
 from runbundle.redaction.redactor import Redactor
 
 
@@ -37,7 +37,7 @@ class RedactingSpanExporter(SpanExporter):
     def __init__(self, inner: SpanExporter, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
         self._inner = inner
         self._all = redacts_all(redact)
-        self._given = redactor or composed().redactor
+        self._given = redactor or compose().redactor
         self._follows = redactor is None
         self._codec = SpanCodec()
 
@@ -50,7 +50,7 @@ class RedactingSpanExporter(SpanExporter):
         try:
             redactor = self._redactor
             redacted = [
-                shown_span(self._codec, span)
+                masked_span(self._codec, span)
                 if not self._all and is_guest(span)
                 else self._codec.to_span(span, redactor.redact_span(self._codec.to_record(span, NO_RUN)))
                 for span in spans
@@ -74,7 +74,7 @@ class RedactingSpanProcessor(SpanProcessor):
     runbundle_redacts = True
 
     def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
-        self._given = redactor or composed().redactor
+        self._given = redactor or compose().redactor
         self._follows = redactor is None
         self._boundary = BoundarySpanProcessor(self._given, redacts_all=redacts_all(redact))
         self._boundary.add_span_processor(inner)
@@ -117,14 +117,14 @@ class BundleSpanExporter(SpanExporter):
         """Record the spans; those of traces without agent work are none of a bundle's business."""
         if self._sink is None:
             return SpanExportResult.FAILURE
-        self._sink.spans(spans)
+        self._sink.add_spans(spans)
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
         """Seal what has ended, unless a log exporter still adds to it."""
         sink, self._sink = self._sink, None
         if sink is not None:
-            release(sink)
+            release_sink(sink)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Seal what has ended; False if anything failed."""
@@ -146,14 +146,14 @@ class BundleLogExporter(LogRecordExporter):
         """Record the log records of traces that are agent work."""
         if self._sink is None:
             return LogRecordExportResult.FAILURE
-        self._sink.logs(batch)
+        self._sink.add_logs(batch)
         return LogRecordExportResult.SUCCESS
 
     def shutdown(self) -> None:
         """Seal what has ended, unless a span exporter still adds to it."""
         sink, self._sink = self._sink, None
         if sink is not None:
-            release(sink)
+            release_sink(sink)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Seal what has ended; False if anything failed."""

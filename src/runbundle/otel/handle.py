@@ -18,7 +18,7 @@ from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
-from runbundle.otel.composition import stand_in
+from runbundle.otel.composition import set_fallback_redactor
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.results import FlushResult
@@ -80,13 +80,13 @@ class Handle:
         """Where bundles are sealed."""
         return self.recorder.store
 
-    def configured_with(self, arguments: dict[str, Any]) -> bool:
+    def has_arguments(self, arguments: dict[str, Any]) -> bool:
         """Tell whether `configure()` was given the same arguments."""
         return self._arguments == arguments
 
     def count_unsampled(self) -> None:
         """Count a run that nobody records, since its span is not; say so once."""
-        if self.membership.outside.unsampled_run():
+        if self.membership.outside.count_unsampled_run():
             notices.say_unsampled(self.tracer_provider)
 
     def flush(self, timeout_s: float = 30.0) -> FlushResult:
@@ -152,26 +152,26 @@ class Handle:
         deadline = time.monotonic() + timeout_s
         self._note_end()
         if active.get() is self:
-            active.use(None)
-            stand_in(self.redactor_at_source)
-        switch.let_go(self.tracer_provider, self.logger_provider)
+            active.activate(None)
+            set_fallback_redactor(self.redactor_at_source)
+        switch.disconnect(self.tracer_provider, self.logger_provider)
         self._end(deadline)
 
     def end_with_process(self, timeout_s: float = 30.0) -> None:
         """Flush, seal and stop exporters, as `shutdown()` does. What daemon threads still end is journalled."""
         self._note_end()
-        self.boundary.at_exit = self._log_boundary.at_exit = True
+        self.boundary.is_exiting = self._log_boundary.is_exiting = True
         self._end(time.monotonic() + timeout_s)
 
     def _note_end(self) -> None:
         reached = not self.owns_provider or switch.is_led_to(self.tracer_provider)
-        notices.note_end(seen=self.boundary.seen, reached=reached)
+        notices.note_end(seen=self.boundary.has_seen_span, reached=reached)
 
     def _end(self, deadline: float) -> None:
         try:
             self.recorder.close(max(0.0, deadline - time.monotonic()))
         finally:
-            self.boundary.closed = self._log_boundary.closed = True
+            self.boundary.is_closed = self._log_boundary.is_closed = True
             self._stop_exporters(min(deadline, time.monotonic() + EXPORTERS_S))
             self._note_losses()
 
@@ -222,7 +222,7 @@ def running() -> Handle | None:
     return recording if isinstance(recording, Handle) else None
 
 
-def at_exit() -> None:
+def shut_down_at_exit() -> None:
     """Shut down what nobody has shut down; then say so if the process has not seen one span."""
     handle = running()
     if handle is not None:

@@ -94,7 +94,7 @@ def say_unconfigured() -> None:
     provider = trace.get_tracer_provider()
     if any(writes_bundles(processor) for processor in processors_of(provider)):
         return  # configured by the environment
-    if switch.nobody_traces(provider):
+    if switch.is_unset_tracing(provider):
         _log.warning("nothing is recorded: runbundle.configure() was not called in this process before decorated code")
     else:
         _log.warning(
@@ -141,7 +141,7 @@ def note_end(*, seen: bool, reached: bool) -> None:
     _reached |= reached
 
 
-def expect_nothing() -> None:
+def mute_end_notice() -> None:
     """Keep quiet at the end: this process looks at a set-up, and does no work."""
     global _quiet
     _quiet = True

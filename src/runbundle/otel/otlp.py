@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from runbundle.errors import ConfigError
 from runbundle.otel.boundary.limits import (
     Limits,
-    bounded,
+    limited_attributes,
+    limited_span,
     log_limits_of_environment,
     span_limits_of_environment,
-    within,
 )
 from runbundle.otel.forwarding import (
     Forwarder,
@@ -86,14 +86,16 @@ def _forwarder(kind: Kind, exporter: Any, session: Any, reason: str, prepare: Ca
 
 
 def _limited(limits: Limits | None) -> Callable[[Any], Any]:
-    return (lambda span: span) if limits is None else lambda span: within(span, limits)
+    return (lambda span: span) if limits is None else lambda span: limited_span(span, limits)
 
 
 def _limited_logs(limits: Limits | None) -> Callable[[Any], Any]:
     def prepare(log: Any) -> Any:
         if limits is not None:
             record = log.log_record
-            record.attributes = bounded(record.attributes, log.dropped_attributes, limits.attributes, limits.chars)
+            record.attributes = limited_attributes(
+                record.attributes, log.dropped_attributes, limits.attributes, limits.chars
+            )
         return log
 
     return prepare
@@ -120,7 +122,7 @@ def _watched_session(signal: str) -> Any:
             try:
                 response = super().request(*args, **kwargs)
             except Exception as error:
-                self.outcome = reason_of(error)
+                self.outcome = failure_reason(error)
                 raise
             code = response.status_code
             self.outcome = "" if 200 <= code < 300 else f"http_{code}"
@@ -133,7 +135,7 @@ def _watched_session(signal: str) -> Any:
     return Session()
 
 
-def reason_of(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """Return a word for what a request met. Nothing of its text: that may quote headers or the URL."""
     import requests
 

@@ -165,10 +165,10 @@ _tracers: GlobalTracerProvider | None = None
 _loggers: GlobalLoggerProvider | None = None
 
 
-def take_tracing(provider: TracerProvider) -> None:
+def take_over_tracing(provider: TracerProvider) -> None:
     """Make `provider` the global one, if nobody else's is."""
     global _tracers
-    if _tracers is None and nobody_traces(trace.get_tracer_provider()):
+    if _tracers is None and is_unset_tracing(trace.get_tracer_provider()):
         _tracers = GlobalTracerProvider()
         trace.set_tracer_provider(_tracers)
         _listen("opentelemetry.trace", "TracerProvider", lambda: _tracers is not None and _tracers.current is not None)
@@ -176,10 +176,10 @@ def take_tracing(provider: TracerProvider) -> None:
         _tracers.current = provider
 
 
-def take_logging(provider: LoggerProvider) -> None:
+def take_over_logging(provider: LoggerProvider) -> None:
     """Make `provider` the global logger provider, if nobody else's is."""
     global _loggers
-    if _loggers is None and nobody_logs(otel_logs.get_logger_provider()):
+    if _loggers is None and is_unset_logging(otel_logs.get_logger_provider()):
         _loggers = GlobalLoggerProvider()
         otel_logs.set_logger_provider(_loggers)
         _listen(
@@ -191,17 +191,17 @@ def take_logging(provider: LoggerProvider) -> None:
         _loggers.current = provider
 
 
-def nobody_traces(provider: Any) -> bool:
+def is_unset_tracing(provider: Any) -> bool:
     """Tell whether a global tracer provider stands for none: it is the API's stand-in, or ours."""
     return isinstance(provider, trace.ProxyTracerProvider | GlobalTracerProvider)
 
 
-def nobody_logs(provider: Any) -> bool:
+def is_unset_logging(provider: Any) -> bool:
     """Tell whether a global logger provider stands for none. The API has no public name for its stand-in."""
     return isinstance(provider, GlobalLoggerProvider) or type(provider).__name__ == "ProxyLoggerProvider"
 
 
-def let_go(provider: TracerProvider, loggers: LoggerProvider) -> None:
+def disconnect(provider: TracerProvider, loggers: LoggerProvider) -> None:
     """Lead nowhere, if it was to these."""
     if _tracers is not None and _tracers.current is provider:
         _tracers.current = None
@@ -219,7 +219,7 @@ def was_replaced() -> bool:
     return _tracers is not None and trace.get_tracer_provider() is not _tracers
 
 
-def say_refused(kind: str) -> None:
+def log_refused_provider(kind: str) -> None:
     """Say what becomes of a provider that was set after ours, and what to do."""
     _log.error(
         "another %s was set after runbundle.configure() had set its own, and OpenTelemetry keeps the first: what was"
@@ -239,7 +239,7 @@ class _Refusals(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
         if str(record.msg).startswith(f"Overriding of current {self._kind}") and self._ours():
-            say_refused(self._kind)
+            log_refused_provider(self._kind)
         return True
 
 

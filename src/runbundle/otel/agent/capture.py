@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from runbundle.format.base import CaptureWord
-from runbundle.otel.agent.leaves import stand_in, type_of
-from runbundle.otel.agent.plain import Walk
+from runbundle.otel.agent.json_kinds import json_stand_in, type_of
+from runbundle.otel.agent.json_walk import JsonWalk
 from runbundle.redaction.captured import DIGESTED, Said, worst
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.payloads.shrink import shrink
@@ -65,7 +65,7 @@ def capture(value: Any, word: CaptureWord = "whole") -> Captured:
         if data is not None and len(data) <= MAX_CAPTURE_BYTES:
             return Captured(data.decode(), word)
         if data is None:
-            plain, walked = Walk().plain(value)
+            plain, walked = JsonWalk().to_json(value)
             word = worst((word, walked))
             data = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
         if len(data) <= MAX_CAPTURE_BYTES:
@@ -79,7 +79,7 @@ def capture(value: Any, word: CaptureWord = "whole") -> Captured:
 def _written(value: Any) -> bytes | None:
     """Return the canonical text of a value that is nothing but data, None if it has to be looked at part by part."""
     try:
-        data = orjson.dumps(value, option=_OPTIONS, default=stand_in)
+        data = orjson.dumps(value, option=_OPTIONS, default=json_stand_in)
     except TypeError as error:
         if "Dict key must be" not in str(error):
             return None
@@ -114,7 +114,7 @@ def _is_simple(value: Any) -> bool:
 
 def _large(value: Any, plain: Any, data: bytes, word: CaptureWord) -> Captured:
     if plain is None:
-        plain, _ = Walk(MAX_PARTS).plain(value)
+        plain, _ = JsonWalk(MAX_PARTS).to_json(value)
     word = worst((word, "oversize"))
     sha256, size = (hashlib.sha256(data).hexdigest(), len(data)) if word in DIGESTED else ("", None)
     small = shrink(plain, MAX_PAYLOAD_BYTES)

@@ -18,9 +18,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from runbundle.otel import active
 from runbundle.otel.belonging.claims import RUN_ID_KEY
 from runbundle.otel.belonging.joining import ENTRY, token_of
-from runbundle.otel.belonging.lanes import name_of
+from runbundle.otel.belonging.lanes import function_name
 from runbundle.otel.belonging.membership import Membership
-from runbundle.otel.belonging.spawning import within
+from runbundle.otel.belonging.spawning import call_in_lane
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,7 +41,7 @@ def in_context(function: Callable[P, R]) -> Callable[P, R]:
     """
     context = contextvars.copy_context()
     membership = _membership()
-    control = membership.spawned(name_of(function)) if membership is not None else None
+    control = membership.spawned(function_name(function)) if membership is not None else None
     calls = itertools.count()
 
     @functools.wraps(function)
@@ -49,7 +49,7 @@ def in_context(function: Callable[P, R]) -> Callable[P, R]:
         if next(calls) and control is not None:
             control.shared = True
         # A copy of the copy: one contextvars.Context cannot be entered by two threads.
-        return context.copy().run(within, control, function, *args, **kwargs)
+        return context.copy().run(call_in_lane, control, function, *args, **kwargs)
 
     return call
 
@@ -86,7 +86,7 @@ def continue_run(headers: object) -> Generator[None]:
     membership = _membership()
     held = None
     with suppress(Exception):
-        scope = membership.claims.incoming(context).scope if membership is not None else None
+        scope = membership.claims.judge(context).scope if membership is not None else None
         held = membership.hold(scope) if membership is not None and scope is not None else None
     token = otel_context.attach(context)
     try:
@@ -94,7 +94,7 @@ def continue_run(headers: object) -> Generator[None]:
     finally:
         _detach(token)
         if membership is not None and held is not None:
-            membership.let_go(held)
+            membership.release(held)
 
 
 def _membership() -> Membership | None:

@@ -18,12 +18,12 @@ from opentelemetry.trace import Span
 _MARK = otel_context.create_key("runbundle-mark")
 
 
-class Mark:
+class ScopeMark:
     """Where a scope's context stands among those of other scopes."""
 
     __slots__ = ("heirs", "outer", "within")
 
-    def __init__(self, outer: "Mark | None") -> None:
+    def __init__(self, outer: "ScopeMark | None") -> None:
         self.outer = outer
         self.within = True
         """Whether the scope has not been left."""
@@ -31,16 +31,16 @@ class Mark:
         """Contexts of scopes within this one that were left elsewhere, and say now what this one says."""
 
 
-def place(span: Span, outer: Context) -> tuple[Context, Mark]:
+def context_with_span(span: Span, outer: Context) -> tuple[Context, ScopeMark]:
     """Return `outer` with the span as the current one, and the mark by which that context is known."""
     above = outer.get(_MARK)
-    mark = Mark(above if isinstance(above, Mark) else None)
+    mark = ScopeMark(above if isinstance(above, ScopeMark) else None)
     context = trace.set_span_in_context(span, outer)
     super(Context, context).__setitem__(_MARK, mark)  # its own refuses; nobody else has seen it yet
     return context, mark
 
 
-def release(token: Token[Context]) -> bool:
+def detach(token: Token[Context]) -> bool:
     """Undo an attach; False, and nothing said, if it was done in another task or thread, or undone before."""
     try:
         token.var.reset(token)
@@ -51,7 +51,7 @@ def release(token: Token[Context]) -> bool:
     return True
 
 
-def leave(token: Token[Context], context: Context, mark: Mark, outer: Context) -> None:
+def leave_scope(token: Token[Context], context: Context, mark: ScopeMark, outer: Context) -> None:
     """Leave what `place` returned and was attached; afterwards it is current nowhere.
 
     In the task that entered it, what was current before is current again. Where it was left elsewhere, or out of
@@ -60,21 +60,21 @@ def leave(token: Token[Context], context: Context, mark: Mark, outer: Context) -
     mark.within = False
     current = otel_context.get_current()
     if current is context:
-        if release(token):
+        if detach(token):
             return
     else:
         between = _between(current.get(_MARK), mark)
         # What was current before may itself have been left since: nobody is to come back to that.
         stale = between is None and mark.outer is not None and not mark.outer.within
-        if not stale and release(token) and not any(inner.within for inner in between or ()):
+        if not stale and detach(token) and not any(inner.within for inner in between or ()):
             return
     _lapse(context, mark, outer)
 
 
-def _between(inner: Any, mark: Mark) -> list[Mark] | None:
+def _between(inner: Any, mark: ScopeMark) -> list[ScopeMark] | None:
     """Return the marks from `inner` up to `mark`; None if it is not above."""
-    found: list[Mark] = []
-    while isinstance(inner, Mark):
+    found: list[ScopeMark] = []
+    while isinstance(inner, ScopeMark):
         if inner is mark:
             return found
         found.append(inner)
@@ -82,7 +82,7 @@ def _between(inner: Any, mark: Mark) -> list[Mark] | None:
     return None
 
 
-def _lapse(context: Context, mark: Mark, outer: Context) -> None:
+def _lapse(context: Context, mark: ScopeMark, outer: Context) -> None:
     lapsed = [context, *(known for heir in mark.heirs if (known := heir()) is not None)]
     mark.heirs = ()
     for known in lapsed:

@@ -14,7 +14,7 @@ from runbundle.contracts.files import load_contracts
 from runbundle.errors import ContractError
 from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract, parse_contract
 from runbundle.otel.agent.capture import signature_of
-from runbundle.otel.agent.leaves import fields_of
+from runbundle.otel.agent.json_kinds import declared_fields
 
 ContractGiven = ToolContract | Mapping[str, Any] | str | Path
 _log = logging.getLogger("runbundle")
@@ -129,6 +129,6 @@ def _may_declare(hint: Any, depth: int) -> bool:
     if inspect.isclass(hint):
         if issubclass(hint, BaseModel | Secret | SecretStr | SecretBytes):
             return True
-        if fields_of(hint) is not None or hasattr(cast("object", hint), "__required_keys__"):
+        if declared_fields(hint) is not None or hasattr(cast("object", hint), "__required_keys__"):
             return True
     return any(_may_declare(part, depth + 1) for part in get_args(hint) if not isinstance(part, str))

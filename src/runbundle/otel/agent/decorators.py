@@ -12,15 +12,15 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from runbundle.errors import ConfigError
 from runbundle.format.contract import FieldRule
 from runbundle.otel.agent.admission import all_arguments
+from runbundle.otel.agent.attribute_values import kind_of, text_of
 from runbundle.otel.agent.capture import arguments_of
 from runbundle.otel.agent.declaring import ContractGiven, declare_tool
-from runbundle.otel.agent.given import kind_of, text_of
 from runbundle.otel.agent.run_handle import current_run
 from runbundle.otel.agent.scopes import SpanScope
 from runbundle.otel.agent.starts import start_agent, start_model, start_retriever, start_run, start_step, start_tool
 from runbundle.otel.agent.streams.returned import hand_on
-from runbundle.otel.agent.streams.steps import Follower, stepping, stepping_async
-from runbundle.otel.agent.streams.stream import Recording, Stream
+from runbundle.otel.agent.streams.steps import Follower, follow_async_generator, follow_generator
+from runbundle.otel.agent.streams.stream import CallRecording, Stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -109,7 +109,9 @@ def _tool_of(function: Any, name: str, contract: ContractGiven | None, keep: Ite
         name = declare_tool(inner, _name(inner), name, contract, tuple(keep) if not isinstance(keep, str) else (keep,))
 
     def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
-        return start_tool(name or _name(f), arguments_of(f, a, k)).deciding_on(lambda: all_arguments(f, a, k))
+        return start_tool(name or _name(f), arguments_of(f, a, k)).with_decider_arguments(
+            lambda: all_arguments(f, a, k)
+        )
 
     return _decorate(function, open_tool, _TOOL)
 
@@ -164,15 +166,15 @@ def _add_document(scope: SpanScope, item: Any, number: int) -> None:
             current_run().add_evidence([cast("dict[str, Any]", item)], first_rank=number)
 
 
-_RUN = Recording(_set_result, "answer", returned_only=True)
-_AGENT = Recording(_set_output, "answer")
-_STEP = Recording(_set_output, "")
-_TOOL = Recording(_set_output, "text")
-_MODEL = Recording(_set_output, "answer", is_model=True)
-_RETRIEVER = Recording(_set_documents, "items", _add_document)
+_RUN = CallRecording(_set_result, "answer", returned_only=True)
+_AGENT = CallRecording(_set_output, "answer")
+_STEP = CallRecording(_set_output, "")
+_TOOL = CallRecording(_set_output, "text")
+_MODEL = CallRecording(_set_output, "answer", is_model=True)
+_RETRIEVER = CallRecording(_set_documents, "items", _add_document)
 
 
-def _decorate(function: Any, open_scope: Open, recording: Recording) -> Any:
+def _decorate(function: Any, open_scope: Open, recording: CallRecording) -> Any:
     if function is None:
         return lambda f: _decorate(f, open_scope, recording)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
     if isinstance(function, staticmethod | classmethod):
@@ -200,7 +202,7 @@ def _called(function: Any) -> Any:
     return getattr(type(function), "__call__", function)  # noqa: B004  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _plain(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _plain(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         scope = open_scope(function, args, kwargs)
         scope.__enter__()
@@ -218,7 +220,7 @@ def _plain(function: Callable[..., Any], open_scope: Open, recording: Recording)
     return call
 
 
-def _coroutine(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _coroutine(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         scope = open_scope(function, args, kwargs)
         await scope.__aenter__()
@@ -236,7 +238,7 @@ def _coroutine(function: Callable[..., Any], open_scope: Open, recording: Record
     return call
 
 
-def _generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _generator(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     def begin(*args: Any, **kwargs: Any) -> tuple[Generator[Any, Any, Any], Follower]:
         scope = open_scope(function, args, kwargs).start()
         try:
@@ -247,10 +249,10 @@ def _generator(function: Callable[..., Any], open_scope: Open, recording: Record
             scope.finish(error)
             raise
 
-    return stepping(begin)
+    return follow_generator(begin)
 
 
-def _async_generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _async_generator(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     async def begin(*args: Any, **kwargs: Any) -> tuple[AsyncGenerator[Any, Any], Follower]:
         scope = open_scope(function, args, kwargs).start()
         try:
@@ -261,4 +263,4 @@ def _async_generator(function: Callable[..., Any], open_scope: Open, recording: 
             scope.finish(error)
             raise
 
-    return stepping_async(begin)
+    return follow_async_generator(begin)

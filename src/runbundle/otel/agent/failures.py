@@ -25,7 +25,7 @@ def is_cancellation(error: BaseException) -> bool:
     return all(isinstance(one, asyncio.CancelledError | KeyboardInterrupt) for one in _members(error))
 
 
-def type_name(error: BaseException) -> str:
+def error_type(error: BaseException) -> str:
     """Return the exception's type; of a group with the types of its members: `ExceptionGroup[KeyError, ValueError]`.
 
     Groups within are looked through. Members are sorted, each is named once; of those that a name has no room for the
@@ -43,9 +43,9 @@ def type_name(error: BaseException) -> str:
     return named
 
 
-def record(span: Span, error: BaseException) -> None:
+def record_failure(span: Span, error: BaseException) -> None:
     """Set the span's status to error, with the exception as an event and its type as an attribute."""
-    name = type_name(error)
+    name = error_type(error)
     set_attributes(span, {"error.type": name})
     try:
         record_exception(span, error, _without_inputs(error))

@@ -11,7 +11,7 @@ from runbundle.otel.belonging.joining import ENTRY, Sender, token_of
 _UNSAMPLED = otel_context.create_key("runbundle-unsampled")
 
 
-def with_scope(scope: RunScope, context: Context) -> Context:
+def context_in_run(scope: RunScope, context: Context) -> Context:
     """Return `context` inside the run: for this process as a value, for others as a token in the baggage."""
     context = otel_context.set_value(RUN, scope, context)
     handle = active.get()
@@ -31,10 +31,10 @@ def current_scope(context: Context | None = None) -> RunScope | None:
     if isinstance(scope, RunScope):
         return scope
     handle = active.get()
-    return handle.membership.claims.incoming(context).scope if handle is not None else None
+    return handle.membership.claims.judge(context).scope if handle is not None else None
 
 
-def unrecorded(outer: Context, inner: Context, *, is_run: bool) -> Context:
+def count_unrecorded(outer: Context, inner: Context, *, is_run: bool) -> Context:
     """Count work whose span, begun in `outer`, somebody else's sampler keeps from being recorded.
 
     Returns `inner`, the context that the work is done in, marked so that a run is counted once, not by each call in it.

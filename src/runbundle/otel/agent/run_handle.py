@@ -7,20 +7,20 @@ from opentelemetry import trace
 
 from runbundle.contracts import approval
 from runbundle.otel.agent.at_source import add_event, set_attributes
-from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES
-from runbundle.otel.agent.given import (
+from runbundle.otel.agent.attribute_values import (
     attribute_of,
+    count_lost,
     integer_of,
     kind_of,
-    lost,
+    never_raise,
     number_of,
     put,
     text_of,
-    total,
     with_value,
 )
-from runbundle.otel.agent.leaves import items_of, tag_of, type_of
-from runbundle.otel.agent.plain import Walk
+from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES
+from runbundle.otel.agent.json_kinds import items_of, json_kind, type_of
+from runbundle.otel.agent.json_walk import JsonWalk
 from runbundle.otel.agent.run_context import current_scope
 from runbundle.otel.belonging.claims import RunScope
 from runbundle.redaction.markers import is_marker
@@ -44,7 +44,7 @@ class RunHandle:
         """The run's id, or "" outside a run."""
         return self._scope.run_id if self._scope else ""
 
-    @total
+    @never_raise
     def set_result(self, value: Any) -> None:
         """Set the run's final result. Has effect in the process that began the run, until the run ends."""
         root = self._scope.root if self._scope else None
@@ -52,14 +52,14 @@ class RunHandle:
             put(root, "runbundle.result", value)
             set_attributes(root, {"runbundle.result.kind": kind_of(value)})
 
-    @total
+    @never_raise
     def policy_decision(self, decision: approval.Outcome, *, rule: str = "", reason: str = "", tool: str = "") -> None:
         """Record what a policy decided about the current call."""
         said = {"decision": decision, "rule": rule, "reason": reason, "tool": tool}
         texts = {f"runbundle.policy.{key}": text_of(value) for key, value in said.items()}
         self._emit("runbundle.policy.decision", {key: text for key, text in texts.items() if text})
 
-    @total
+    @never_raise
     def add_evidence(
         self,
         documents: Iterable[Mapping[str, Any]],
@@ -83,20 +83,20 @@ class RunHandle:
         first = integer_of(first_rank)
         for number, document in enumerate(_each(documents)):
             if number >= MAX_DOCUMENTS:
-                lost("documents")
+                count_lost("documents")
                 break
             if document is not None:
                 rank = number + (1 if first is None else first)
                 self._emit("runbundle.evidence", _document(document, rank, dict(common)))
 
-    @total
+    @never_raise
     def score(self, name: str, value: float, *, label: str = "") -> None:
         """Record a score of the run, as the event `gen_ai.evaluation.result`. What is no number is its label."""
         number, word = number_of(value) if value is not None else None, text_of(label)  # pyright: ignore[reportUnnecessaryComparison]
         if number is None and value is not None:  # pyright: ignore[reportUnnecessaryComparison]
             said = text_of(value)
             if word or is_marker(said):
-                lost("score")
+                count_lost("score")
             word = word or said
         attributes: dict[str, Any] = {"gen_ai.evaluation.name": text_of(name, "score")}
         if number is not None:
@@ -106,13 +106,13 @@ class RunHandle:
         if len(attributes) > 1:
             self._emit("gen_ai.evaluation.result", attributes)
 
-    @total
+    @never_raise
     def event(self, name: str, **attributes: Any) -> None:
         """Record an event of your own. Its attributes are kept only if `configure(safe_keys=...)` names them."""
         body = {text_of(key): attribute_of(value) for key, value in attributes.items() if value is not None}
         self._emit("runbundle.event", {"runbundle.event.name": text_of(name, "event"), **body})
 
-    @total
+    @never_raise
     def usage(self, *, input_tokens: int = 0, output_tokens: int = 0, model: str = "") -> None:
         """Set what the current model call used."""
         span = trace.get_current_span()
@@ -121,7 +121,7 @@ class RunHandle:
             if number is not None:
                 set_attributes(span, {f"gen_ai.usage.{key}": number})
             elif value is not None:  # pyright: ignore[reportUnnecessaryComparison]
-                lost("usage")
+                count_lost("usage")
         if text := text_of(model):
             set_attributes(span, {"gen_ai.response.model": text})
 
@@ -137,7 +137,7 @@ def current_run() -> RunHandle:
 
 def _each(documents: Any) -> Iterator[Any]:
     """Yield the documents in what was given as such: a collection of them, what yields them, one, or None."""
-    tag = tag_of(type_of(documents))
+    tag = json_kind(type_of(documents))
     if documents is None:
         return
     if tag in ("list", "set"):
@@ -146,7 +146,7 @@ def _each(documents: Any) -> Iterator[Any]:
         try:
             yield from documents
         except Exception:  # noqa: BLE001 - what came before it is recorded
-            lost("documents")
+            count_lost("documents")
     else:
         yield documents
 
@@ -168,7 +168,7 @@ def _document(document: Any, rank: int, attributes: dict[str, Any]) -> dict[str,
     if score is not None:
         number = number_of(score)
         if number is None:
-            lost("document_score")
+            count_lost("document_score")
         else:
             attributes["runbundle.document.score"] = number
     if content is not None:
@@ -180,9 +180,9 @@ def _fields(document: Any) -> dict[Any, Any]:
     """Return the fields of a document that has any: a mapping's as they are, those of others as JSON values."""
     if type(document) is dict:
         return cast("dict[Any, Any]", document)
-    if tag_of(type_of(document)) not in ("map", "model", "fields"):
+    if json_kind(type_of(document)) not in ("map", "model", "fields"):
         return {}
-    plain, _ = Walk().plain(document)
+    plain, _ = JsonWalk().to_json(document)
     return cast("dict[Any, Any]", plain) if type(plain) is dict else {}
 
 

@@ -15,15 +15,15 @@ from runbundle.errors import PolicyBlocked
 from runbundle.otel import active
 from runbundle.otel.agent import at_source
 from runbundle.otel.agent.admission import decision_attributes, decision_needed
-from runbundle.otel.agent.current import Mark, leave, place, release
-from runbundle.otel.agent.failures import is_cancellation, is_failure, record
-from runbundle.otel.agent.given import (
+from runbundle.otel.agent.attribute_values import (
     kind_of,
     put,
 )
-from runbundle.otel.agent.run_context import current_scope, unrecorded, with_scope
+from runbundle.otel.agent.current import ScopeMark, context_with_span, detach, leave_scope
+from runbundle.otel.agent.failures import is_cancellation, is_failure, record_failure
+from runbundle.otel.agent.run_context import context_in_run, count_unrecorded, current_scope
 from runbundle.otel.agent.run_handle import RunHandle
-from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope, note_trace
+from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope, remember_trace
 
 
 class SpanScope:
@@ -46,7 +46,7 @@ class SpanScope:
         self.context = Context()
         """With the span as the current one, once it has been started."""
         self._outer = self.context
-        self._mark: Mark | None = None
+        self._mark: ScopeMark | None = None
         self._token: Any = None
         self.handle = RunHandle(run)
 
@@ -58,15 +58,15 @@ class SpanScope:
             self._name_run(current_scope(context) if self._run is None else self._run)
         if self._run is not None:
             links = self._link_to_parent(self._run, context)
-            context = with_scope(self._run, context)
-        self.span = at_source.start(self._name, context, self._kind, self._attributes, links)
-        self.context, self._mark = place(self.span, context)
+            context = context_in_run(self._run, context)
+        self.span = at_source.start_span(self._name, context, self._kind, self._attributes, links)
+        self.context, self._mark = context_with_span(self.span, context)
         if not self.span.is_recording():
-            self.context = unrecorded(self._outer, self.context, is_run=self._run is not None)
+            self.context = count_unrecorded(self._outer, self.context, is_run=self._run is not None)
         if self._run is not None:
             self._run.root = self.span  # pyright: ignore[reportAttributeAccessIssue]
             if active.get() is None:
-                note_trace(self.span.get_span_context().trace_id, self._run)
+                remember_trace(self.span.get_span_context().trace_id, self._run)
         else:
             self.handle = RunHandle(current_scope(context))
         return self
@@ -128,7 +128,7 @@ class SpanScope:
     def step_out(self) -> None:
         """Make the span current no more, once it was entered. It is not ended by that."""
         if self._mark is not None:
-            leave(self._token, self.context, self._mark, self._outer)
+            leave_scope(self._token, self.context, self._mark, self._outer)
 
     def admit(self) -> None:
         """Raise `PolicyBlocked` if the work may not be done. Only a tool call can be refused."""
@@ -144,7 +144,7 @@ class SpanScope:
         try:
             yield
         finally:
-            release(token)
+            detach(token)
 
     def set_output(self, value: Any) -> None:
         """Record what the work returned, under the attribute that its kind has for it."""
@@ -172,7 +172,7 @@ class SpanScope:
                 said = "blocked"
             elif is_cancellation(error):
                 said = "cancelled"
-            record(span, error)
+            record_failure(span, error)
         if said:
             at_source.set_attributes(span, {"runbundle.status": said})
         span.end()
@@ -190,7 +190,7 @@ class ToolScope(SpanScope):
         self._tool, self._arguments = name, arguments
         self._refused = False
 
-    def deciding_on(self, arguments: Callable[[], Mapping[str, Any]]) -> Self:
+    def with_decider_arguments(self, arguments: Callable[[], Mapping[str, Any]]) -> Self:
         """Set what a decider sees; called only if one is asked."""
         self._arguments = arguments
         return self

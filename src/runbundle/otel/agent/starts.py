@@ -5,7 +5,15 @@ from typing import Any, cast
 
 from opentelemetry.trace import SpanKind
 
-from runbundle.otel.agent.given import integer_of, lost, mention, run_id_of, tenant_named, text_of, with_value
+from runbundle.otel.agent.attribute_values import (
+    count_lost,
+    integer_of,
+    run_id_or_new,
+    tenant_id_of,
+    text_of,
+    warn_rarely,
+    with_value,
+)
 from runbundle.otel.agent.scopes import SpanScope, ToolScope
 from runbundle.otel.belonging.claims import RUN_ID_KEY, RunScope
 from runbundle.otel.boundary.versions import versions_text
@@ -46,12 +54,14 @@ def start_run(
     """
     title = text_of(name, "run")
     attributes: dict[str, Any] = {"runbundle.op": "run", "runbundle.name": title}
-    scope = RunScope(run_id_of(run_id, attributes), tenant_id=tenant_named(tenant_id), session_id=text_of(session_id))
+    scope = RunScope(
+        run_id_or_new(run_id, attributes), tenant_id=tenant_id_of(tenant_id), session_id=text_of(session_id)
+    )
     attributes[RUN_ID_KEY] = scope.run_id
     if scope.tenant_id:
         attributes["runbundle.tenant.id"] = scope.tenant_id
     if resumed_from is not None and (run_id is None or CLAIMED in attributes):
-        mention("a run was to be resumed without the id that it had; it is recorded as a new one")
+        warn_rarely("a run was to be resumed without the id that it had; it is recorded as a new one")
         resumed_from = None
     texts = ("request", request_id), ("session", session_id), ("user", user_id), ("case", case_id)
     for key, value in (*((f"{field}.id", text) for field, text in texts), ("resumed.from", resumed_from)):
@@ -62,7 +72,7 @@ def start_run(
         if number is not None:
             attributes[f"runbundle.{key}"] = number
         elif value is not None:
-            lost(key.rpartition(".")[2])
+            count_lost(key.rpartition(".")[2])
     if config is not None:
         with_value(attributes, "runbundle.config", config)
     attributes["runbundle.versions"] = versions_text()
@@ -102,7 +112,7 @@ def start_tool(name: str, arguments: Any = None, *, call_id: str | None = None, 
     }
     number = attempt if type(attempt) is int else integer_of(attempt)
     if number is None:
-        lost("attempt")
+        count_lost("attempt")
     elif number != 1:
         attributes["runbundle.attempt"] = number
     attributes = _with(attributes, "gen_ai.tool.call.arguments", arguments)

@@ -47,7 +47,7 @@ class RunScope:
         return RunKey(self.tenant_id, self.run_id)
 
 
-class Incoming(NamedTuple):
+class BaggageClaim(NamedTuple):
     """What the baggage of a context says."""
 
     scope: RunScope | None = None
@@ -56,7 +56,7 @@ class Incoming(NamedTuple):
     """The run that was named, if it is not."""
 
 
-_NOTHING = Incoming()
+_NOTHING = BaggageClaim()
 
 
 class Claims:
@@ -65,15 +65,15 @@ class Claims:
     def __init__(self, keys: tuple[bytes, ...], trust: Trust) -> None:
         self.keys = keys
         self._trust = trust
-        self._known: dict[str, Incoming] = {}
-        self._known_before: dict[str, Incoming] = {}
+        self._known: dict[str, BaggageClaim] = {}
+        self._known_before: dict[str, BaggageClaim] = {}
         self._lock = Mutex()
 
     def after_fork_in_child(self) -> None:
         """Forget who held the lock."""
         self._lock = Mutex()
 
-    def incoming(self, context: Context | None) -> Incoming:
+    def judge(self, context: Context | None) -> BaggageClaim:
         """Return which run the baggage of a context names, and whether that is believed."""
         entries = baggage.get_all(context)
         if not entries or self._trust == "never":
@@ -86,21 +86,22 @@ class Claims:
             return _NOTHING
         if self._trust == "any" and valid_run_id(plain):
             key = f"={plain}"  # which no token is
-            return self._remembered(key) or self._remember(key, Incoming(RunScope(plain, joined="any")))
-        return Incoming(None, plain)
+            return self._remembered(key) or self._remember(key, BaggageClaim(RunScope(plain, joined="any")))
+        return BaggageClaim(None, plain)
 
-    def _from_token(self, token: str) -> Incoming:
+    def _from_token(self, token: str) -> BaggageClaim:
         known = self._remembered(token)
         if known is None:
             sender = sender_of(self.keys, token)
             if sender is None:
-                return Incoming(None, claimed_run(token))  # not remembered: whoever sends many must not push out others
+                # Not remembered: whoever sends many must not push out others.
+                return BaggageClaim(None, claimed_run(token))
             tenant_id, run_id, lane, control = sender
             scope = RunScope(run_id, tenant_id=tenant_id, joined="signed", lane=lane, control=control)
-            known = self._remember(token, Incoming(scope))
+            known = self._remember(token, BaggageClaim(scope))
         return known
 
-    def _remembered(self, text: str) -> Incoming | None:
+    def _remembered(self, text: str) -> BaggageClaim | None:
         known = self._known.get(text)
         if known is None:
             known = self._known_before.get(text)
@@ -108,7 +109,7 @@ class Claims:
                 self._remember(text, known)
         return known
 
-    def _remember(self, text: str, known: Incoming) -> Incoming:
+    def _remember(self, text: str, known: BaggageClaim) -> BaggageClaim:
         with self._lock:
             if len(self._known) >= _TOKENS:
                 self._known_before, self._known = self._known, {}
@@ -119,7 +120,7 @@ _by_trace: dict[int, RunKey] = {}
 _TRACES = 2048  # remembered
 
 
-def note_trace(trace_id: int, scope: RunScope) -> None:
+def remember_trace(trace_id: int, scope: RunScope) -> None:
     """Remember which run a trace is, where no boundary does: exporters see the run's own span last."""
     if len(_by_trace) >= _TRACES:
         _by_trace.pop(next(iter(_by_trace)), None)

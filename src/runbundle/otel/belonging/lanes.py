@@ -56,16 +56,16 @@ class Lane:
     def _follow(self) -> None:
         generation, children = self._since
         for child in _forks[generation:]:
-            self._path, children = below(self._path, f"fork#{child - children}"), 0
+            self._path, children = join_path(self._path, f"fork#{child - children}"), 0
         self._count, self._ranks, self._since = 0, None, _now.moment
 
-    def ordinal(self) -> int:
+    def next_ordinal(self) -> int:
         """Count one more thing; return how many were there before."""
         count = self._count
         self._count = count + 1
         return count
 
-    def rank(self, name: str) -> int:
+    def next_rank(self, name: str) -> int:
         """Count one more thing of that name; return how many were there before."""
         if self._since[0] != _now.moment[0]:
             _ = self.path  # starts the count afresh
@@ -76,10 +76,10 @@ class Lane:
         ranks[name] = rank + 1
         return rank
 
-    def next(self, name: str) -> str:
+    def next_path(self, name: str) -> str:
         """Return the path of one more thing of that name: its rank among its equals is part of it."""
-        rank = self.rank(name)
-        return below(self.path, f"{name}#{rank}")
+        rank = self.next_rank(name)
+        return join_path(self.path, f"{name}#{rank}")
 
 
 class Control(Lane):
@@ -99,7 +99,7 @@ class Control(Lane):
 
     def spawn(self, name: str, under: Any = None) -> "Control":
         """Return the lane of a task or thread that this one creates. Most are never asked for their path."""
-        rank = self.rank(name)
+        rank = self.next_rank(name)
         spawned = Control(self.path, self.run, under)
         spawned._last = name, rank
         return spawned
@@ -109,7 +109,7 @@ class Control(Lane):
         """The path in this process."""
         if self._last is not None:
             name, rank = self._last
-            self._path, self._last = below(self._path, f"{segment(name)}#{rank}"), None
+            self._path, self._last = join_path(self._path, f"{path_segment(name)}#{rank}"), None
         if self._since[0] != _now.moment[0]:
             self._follow()
         return self._path
@@ -120,7 +120,7 @@ class Control(Lane):
         return path[len(above) + 1 :] if path.startswith(above + "/") else path
 
 
-def below(path: str, rest: str) -> str:
+def join_path(path: str, rest: str) -> str:
     """Join two paths. Over the limit the result keeps its head, and a digest stands for the whole."""
     joined = f"{path}/{rest}" if path else rest
     return joined if len(joined) <= LANE_LIMIT else f"{joined[:_HEAD].rpartition('/')[0]}/@{short_digest(joined)}"
@@ -132,7 +132,7 @@ def short_digest(text: str) -> str:
 
 
 @functools.lru_cache(maxsize=8192)
-def segment(name: str) -> str:
+def path_segment(name: str) -> str:
     """Return what stands for a function's name in a path: the name, if it is one that may be kept and reads as one."""
     if name in _RESERVED:
         return f"{name}()"  # else it would be taken for a span, which is called so if it has no name
@@ -140,7 +140,7 @@ def segment(name: str) -> str:
     return name if kept else f"@{short_digest(name)}"
 
 
-def name_of(function: Any) -> str:
+def function_name(function: Any) -> str:
     """Return the qualified name of a function or coroutine, beneath `partial` and a context's `run`. Total."""
     if type(function) is CoroutineType:
         return function.__qualname__
@@ -155,7 +155,7 @@ def name_of(function: Any) -> str:
         return "?"
 
 
-def now() -> Moment:
+def fork_moment() -> Moment:
     """Return the moment, as far as lanes go by it."""
     return _now.moment
 

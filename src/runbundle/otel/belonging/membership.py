@@ -21,12 +21,12 @@ from opentelemetry.trace import SpanContext
 from runbundle.codec.coerce import hex_id
 from runbundle.format.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
-from runbundle.otel.belonging.beside import Beside
 from runbundle.otel.belonging.claims import RUN, RUN_ID_KEY, TENANT_ID_KEY, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
-from runbundle.otel.belonging.labels import attributes_of, identity, named
-from runbundle.otel.belonging.lanes import Control, Lane, below, short_digest
-from runbundle.otel.belonging.outside import Outside
+from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
+from runbundle.otel.belonging.originals import Originals
+from runbundle.otel.belonging.outside_runs import OutsideCounts
+from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
@@ -74,7 +74,7 @@ class Member:
     """When the span started, which tells it from another of the same ids."""
     twin: "Member | None" = None
     """Another live span that claims the same trace and span id."""
-    beside: Beside | None = None
+    originals: Originals | None = None
     """What it was given and does not show, on a provider of somebody else."""
     begun: Mapping[str, Any] | None = None
     """The attributes it began with: those that limits evict later say what it is."""
@@ -104,21 +104,21 @@ class Membership:
         self._spawner: tuple[Context, RunLanes, Member | None] | None = None
         """Where a task was created last: the context, its run, its span."""
         self._lock = Mutex()
-        self.outside = Outside()
+        self.outside = OutsideCounts()
         """Spans that began outside any run, such as those of a thread that was not given the context; and logs."""
         self.unfollowed = 0
         """Spans that were not recorded since too many were open."""
         _memberships.add(self)
 
-    def enter(self, span: Span, parent_context: Context | None, beside: Beside | None = None) -> Member | None:
+    def enter(self, span: Span, parent_context: Context | None, originals: Originals | None = None) -> Member | None:
         """Find the run of a starting span; None if it is in none. `beside`: what it was given and does not show."""
         context = otel_context.get_current() if parent_context is None else parent_context
-        own, above = identity(span), span.parent
+        own, above = span_context_of(span), span.parent
         parent = self._live.get((own.trace_id, above.span_id)) if above else None
         remote = above is not None and above.is_remote
-        attributes = attributes_of(span)
-        if beside is not None:
-            attributes.update(beside.attributes)
+        attributes = copied_attributes(span)
+        if originals is not None:
+            attributes.update(originals.attributes)
         is_run, implicit, joined, claimed = attributes.get("runbundle.op") == "run", False, "", ""
         run_id = attributes.get(RUN_ID_KEY) if is_run else None
         scope = otel_context.get_value(RUN, context)
@@ -135,7 +135,7 @@ class Membership:
         if scope is None:
             if not is_agent_work(span.name, attributes):
                 library = span.instrumentation_scope
-                self.outside.span(library.name if library is not None else "")
+                self.outside.count_span(library.name if library is not None else "")
                 return None
             implicit = is_run = True
             run_id = hex_id(own.trace_id, 32)
@@ -156,9 +156,11 @@ class Membership:
                 self._begin(scope, run, own.trace_id, attributes.get("runbundle.resumed.from"))
             if run.held and (loop := spawning.running_loop()) is not None:
                 self._watch(run, loop)
-            member = self._place(scope, run, span, named(attributes), parent, is_run=is_run, joined=joined)
+            member = self._place(
+                scope, run, span, operation_and_label(attributes), parent, is_run=is_run, joined=joined
+            )
             member.implicit, member.claimed, member.begun = implicit, claimed, attributes
-            member.start_ns, member.beside = span.start_time or 0, beside
+            member.start_ns, member.originals = span.start_time or 0, originals
             ids = (own.trace_id, own.span_id)
             member.twin = self._live.get(ids)
             self._live[ids] = member
@@ -223,7 +225,7 @@ class Membership:
         self, context: Context | None, above: SpanContext | None, parent: Member | None
     ) -> tuple[RunScope | None, str, str]:
         """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none."""
-        scope, claimed = self.claims.incoming(context)
+        scope, claimed = self.claims.judge(context)
         if scope is not None:
             return scope, scope.joined, ""
         if claimed or above is None or not above.is_remote:
@@ -257,7 +259,7 @@ class Membership:
                 self._watch(run, loop)
         return run
 
-    def let_go(self, held: object) -> None:
+    def release(self, held: object) -> None:
         """Say that it does not any more."""
         if isinstance(held, RunLanes):
             with self._lock:
@@ -268,12 +270,12 @@ class Membership:
         if run.held <= 0:
             self._spawner = None
             for factory in run.factories:
-                spawning.unwatch(run, factory)
+                spawning.unwatch_tasks(run, factory)
             run.factories.clear()
 
     def _watch(self, run: RunLanes, loop: spawning.Loop) -> None:
         if run.origin is not None:
-            factory = spawning.watch(loop, run, run.origin, self.spawned)
+            factory = spawning.watch_tasks(loop, run, run.origin, self.spawned)
             if factory is not None:
                 run.factories.append(factory)
 
@@ -311,8 +313,8 @@ class Membership:
                 lane = _lane_below(member, control)
             else:
                 lane = run.place(_base(scope, run, own.trace_id, None, control))
-            path = lane.next("remote")
-            way = control.next("remote") if control is not None else ""
+            path = lane.next_path("remote")
+            way = control.next_path("remote") if control is not None else ""
         # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
         path, way = (p if not p or safe_name(p) else f"@{short_digest(p)}" for p in (path, way))
         return Sender(scope.tenant_id, scope.run_id, path, way)
@@ -331,7 +333,7 @@ class Membership:
         joined: str,
     ) -> Member:
         op, label = named
-        control, own, above = run.control(), identity(span), span.parent
+        control, own, above = run.control(), span_context_of(span), span.parent
         if is_run or (joined and scope.lane):
             parent = None
         before: Member | None = control.under if control is not None else None
@@ -349,12 +351,12 @@ class Membership:
             root = parent.root or parent
             root.started += 1
         path = lane.path  # first: in a forked process it starts the counts afresh
-        ordinal = lane.ordinal()
-        inside = Lane(below(path, label) if is_run and ordinal == 0 else lane.next(label))
+        ordinal = lane.next_ordinal()
+        inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
         member = Member(scope, run, path, ordinal, label, is_run, own.span_id, inside, control, root=root)
         member.joined = joined
         if control is not None and op in _EFFECTS and control.path:
-            member.effect = control.ordinal()
+            member.effect = control.next_ordinal()
         return member
 
 
@@ -367,7 +369,7 @@ def _lane_below(member: Member, control: Control | None) -> Lane:
         member.elsewhere = {}
     lane = member.elsewhere.get(way)
     if lane is None:
-        lane = member.elsewhere[way] = Lane(below(member.inside.path, way))
+        lane = member.elsewhere[way] = Lane(join_path(member.inside.path, way))
     return lane
 
 
@@ -376,9 +378,9 @@ def _base(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | No
     base = scope.lane
     if (scope.joined or (above is not None and above.is_remote)) and not (scope.joined and base):
         # Nobody has said where the sender stands; the sender's span says at least which one it is.
-        base = below(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
+        base = join_path(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
     if control is not None and run.origin is not None and control is not run.origin.control:
-        base = below(base, control.seen_from(run.origin.control))
+        base = join_path(base, control.seen_from(run.origin.control))
     return base
 
 

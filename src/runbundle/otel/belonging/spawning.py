@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any, TypeVar, cast
 
-from runbundle.otel.belonging.lanes import Control, Lane, Moment, name_of, now
+from runbundle.otel.belonging.lanes import Control, Lane, Moment, fork_moment, function_name
 
 R = TypeVar("R")
 Loop = asyncio.AbstractEventLoop
@@ -39,7 +39,7 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def within(control: Control | None, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+def call_in_lane(control: Control | None, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
     """Call `function` with `control` as the lane of this thread; None: nobody knows which it is."""
     before, _here.control = _here.control, control
     try:
@@ -129,7 +129,7 @@ class TaskFactory:
     def __call__(self, loop: Loop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
         """Create the task as it would have been created."""
         try:
-            control = None if _in_no_order(self._depth) else self._spawn(name_of(coro))
+            control = None if _in_no_order(self._depth) else self._spawn(function_name(coro))
         except Exception:  # noqa: BLE001 - never raise into create_task(): the lane is then not known
             control = None
         if control is None:
@@ -185,7 +185,7 @@ class _Executor:
         loop: Any = self._loop()
         with contextlib.suppress(Exception):  # never raise into run_in_executor(): the lane is then not known
             if self._by_threads(executor):
-                func = functools.partial(within, self._spawn(name_of(func)), func)
+                func = functools.partial(call_in_lane, self._spawn(function_name(func)), func)
         inner: Any = self._inner or functools.partial(type(cast("asyncio.BaseEventLoop", loop)).run_in_executor, loop)
         return inner(executor, func, *args)
 
@@ -246,7 +246,7 @@ def _forget(key: int, _loop: object) -> None:
     _factories.pop(key, None)
 
 
-def watch(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory | None:
+def watch_tasks(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory | None:
     """See to it that the tasks which the running loop creates from now on have lanes; return who does, if it is news.
 
     `spawn` makes a lane for a name, as of where it is called. To be called while the run is open; `unwatch` afterwards.
@@ -264,7 +264,7 @@ def watch(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory 
     return factory
 
 
-def unwatch(run: object, factory: TaskFactory) -> None:
+def unwatch_tasks(run: object, factory: TaskFactory) -> None:
     """Say that a run is not open any more; when none is, the loop gets back what it had."""
     factory.runs.discard(run)
     if not factory.runs:
@@ -284,7 +284,7 @@ class RunLanes:
     """How many are inside it that may create tasks: the span that began it, those who continue it."""
     identity: object = field(default_factory=object)
     """What its tasks and threads know of it: not itself, for it would then not go before the collector came."""
-    since: Moment = field(default_factory=now)
+    since: Moment = field(default_factory=fork_moment)
 
     def place(self, path: str) -> Lane:
         """Return the lane of that path."""

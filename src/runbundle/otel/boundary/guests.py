@@ -39,7 +39,7 @@ def is_guest_log(record: ReadWriteLogRecord) -> bool:
     return not (str(name).startswith(("gen_ai.", "runbundle.")) or any_of_agents(log.attributes or ()))
 
 
-def shown_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:
+def masked_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:
     """Return a span of somebody else's with its secrets masked; the span itself where it has none, and no odd types."""
     # What no exporter could write would cost it a batch.
     span = given if _is_typed(given) else codec.to_span(given, codec.to_record(given, NO_RUN))
@@ -87,7 +87,7 @@ def _is_typed(span: ReadableSpan) -> bool:
     )
 
 
-def shown_log(given: ReadWriteLogRecord) -> ReadWriteLogRecord:
+def masked_log(given: ReadWriteLogRecord) -> ReadWriteLogRecord:
     """Return a copy of a log record of somebody else's with its secrets masked."""
     log = given.log_record
     copied = type(log)(

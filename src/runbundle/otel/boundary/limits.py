@@ -69,7 +69,7 @@ def _number(variable: str, default: int | None = None) -> int | None:
     return int(text)
 
 
-def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
+def limited_span(span: ReadableSpan, limits: Limits) -> ReadableSpan:
     """Return a copy of a redacted span that keeps to the limits, and says what it cut."""
     events, links = span.events, span.links
     kept_events = events if limits.events is None else events[max(0, len(events) - limits.events) :]
@@ -79,12 +79,12 @@ def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=bounded(span.attributes, span.dropped_attributes, limits.attributes, limits.chars),
+        attributes=limited_attributes(span.attributes, span.dropped_attributes, limits.attributes, limits.chars),
         events=bounded_list(
             [
                 Event(
                     e.name,
-                    bounded(e.attributes, e.dropped_attributes, limits.part_attributes, limits.part_chars),
+                    limited_attributes(e.attributes, e.dropped_attributes, limits.part_attributes, limits.part_chars),
                     e.timestamp,
                 )
                 for e in kept_events
@@ -93,7 +93,10 @@ def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
         ),
         links=bounded_list(
             [
-                Link(k.context, bounded(k.attributes, k.dropped_attributes, limits.part_attributes, limits.part_chars))
+                Link(
+                    k.context,
+                    limited_attributes(k.attributes, k.dropped_attributes, limits.part_attributes, limits.part_chars),
+                )
                 for k in kept_links
             ],
             span.dropped_links + len(links) - len(kept_links),
@@ -106,7 +109,7 @@ def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
     )
 
 
-def bounded(
+def limited_attributes(
     attributes: Mapping[str, Any] | None, dropped: int, count: int | None, chars: int | None
 ) -> BoundedAttributes:
     """Return redacted attributes within the limits.
@@ -123,7 +126,7 @@ def bounded(
                 if short != value:
                     cut[key] = short
         kept.update(cut)
-        say_cut(kept, cut)
+        state_cut_keys(kept, cut)
     before = len(kept)
     if count is not None and before > count:
         first = sorted(kept, key=lambda key: not key.startswith(("runbundle.", "gen_ai.operation", "gen_ai.tool.name")))
@@ -167,10 +170,10 @@ def state_cut(attributes: dict[str, Any], chars: int | None, *, but: Container[s
         if SPAN_KEYS.get(key) not in _SHORT_KINDS:
             attributes[key] = marker("oversize")
     # A key that nobody declared may be a secret itself.
-    say_cut(attributes, [key for key in cut if key in SPAN_KEYS])
+    state_cut_keys(attributes, [key for key in cut if key in SPAN_KEYS])
 
 
-def say_cut(attributes: dict[str, Any], keys: Iterable[str]) -> None:
+def state_cut_keys(attributes: dict[str, Any], keys: Iterable[str]) -> None:
     """Add to what the attributes say of themselves that the values under `keys` are cut."""
     said = {key: Said("cut") for key in keys if key != CAPTURE}
     if said:
@@ -187,7 +190,7 @@ def _texts(value: Any) -> Iterable[str]:
     return ()
 
 
-def chars_of(attributes: Any) -> int | None:
+def char_limit_of(attributes: Any) -> int | None:
     """Return the limit that attributes of an event, a link or a log record were cut to."""
     limit: Any = getattr(attributes, "max_value_len", None)
     return limit if isinstance(limit, int) else None

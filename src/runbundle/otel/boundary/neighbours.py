@@ -98,7 +98,7 @@ def _says(one: Any, what: str) -> bool:
 
 def raw_processors(provider: Any) -> list[str]:
     """Return descriptions of the processors of a provider that are handed raw spans."""
-    return [described(p) for p in processors_of(provider) if not is_safe(p)]
+    return [description_of(p) for p in processors_of(provider) if not is_safe(p)]
 
 
 def exporters_of(provider: TracerProvider, boundary: BoundarySpanProcessor) -> Iterator[Any]:
@@ -109,7 +109,7 @@ def exporters_of(provider: TracerProvider, boundary: BoundarySpanProcessor) -> I
             yield exporter
 
 
-def described(processor: Any) -> str:
+def description_of(processor: Any) -> str:
     """Return the processor's class, and its exporter's."""
     exporter = exporter_of(processor)
     name = type(processor).__name__

@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from runbundle.codec.coerce import span_record, text_of_scope
 from runbundle.format.identity import RunKey
-from runbundle.otel.belonging.labels import identity
+from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.signals.records import ResourceRecord, ScopeRecord, SpanRecord
 
 _COPY_THEMSELVES = frozenset({BoundedAttributes, MappingProxyType, dict})
@@ -34,7 +34,7 @@ class SpanCodec:
 
     def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
         """Return the raw record of a span. Attribute values of declared types are shared with the span."""
-        context = identity(span)
+        context = span_context_of(span)
         parent = span.parent
         kind, status = span.kind, span.status
         code = status.status_code
@@ -119,7 +119,7 @@ class SpanCodec:
         """Build the span that downstream processors see: everything that carries text is from the redacted record."""
         return ReadableSpan(
             name=record["name"],
-            context=_context(identity(span), record["trace_state"]),
+            context=_context(span_context_of(span), record["trace_state"]),
             parent=_context(span.parent, "") if span.parent else None,
             resource=self.to_resource(record["resource"]),
             attributes=_attributes(record["attributes"], span.dropped_attributes),

@@ -12,7 +12,7 @@ from runbundle import settings
 from runbundle.format.findings import FINDINGS
 from runbundle.otel import notices, switch
 from runbundle.otel.boundary.neighbours import innermost, is_safe, processors_of, raw_processors, writes_bundles
-from runbundle.otel.digest_key import key_standing
+from runbundle.otel.digest_key import describe_key
 from runbundle.otel.handle import running
 from runbundle.redaction.detectors.environment import is_environment_secret
 from runbundle.redaction.detectors.known_secrets import WHY
@@ -123,7 +123,7 @@ def diagnose_secrets() -> list[Diagnosis]:
 
 def diagnose_key(store: str) -> tuple[str, list[Diagnosis]]:
     """Say where the digest key of the store with this URL comes from, and what is to be found fault with."""
-    standing = key_standing(store)
+    standing = describe_key(store)
     said = f"digest key: {standing.text}"
     return said, [_diagnosis("RB907", said)] if standing.fault else []
 
@@ -144,7 +144,7 @@ def diagnose_provider(provider: Any = None) -> list[Diagnosis]:
     handle = running()
     if provider is None:
         provider = handle.tracer_provider if handle is not None else trace.get_tracer_provider()
-    notices.expect_nothing()
+    notices.mute_end_notice()
     if not isinstance(innermost(provider), TracerProvider):
         by_environment = "runbundle" in _named("OTEL_TRACES_EXPORTER")
         hint = f"OTEL_TRACES_EXPORTER names runbundle: {_BY_ENVIRONMENT}." if by_environment else ""

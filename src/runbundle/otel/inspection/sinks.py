@@ -26,7 +26,7 @@ class SinkReport(NamedTuple):
     """Of a folder, the files that were searched."""
 
 
-class Captured:
+class SinkOutput:
     """Bytes, by sink. Thread-safe."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ OWN_LOGS = "log messages of this library"
 
 
 @contextlib.contextmanager
-def own_logs(captured: Captured) -> Generator[None]:
+def own_logs(captured: SinkOutput) -> Generator[None]:
     """Keep what this library logs within the block."""
 
     class Keep(logging.Handler):
@@ -96,7 +96,7 @@ def own_logs(captured: Captured) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def http_sink(captured: Captured) -> Generator[str]:
+def http_sink(captured: SinkOutput) -> Generator[str]:
     """Serve OTLP/HTTP on a free port of this machine."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -126,7 +126,7 @@ def http_sink(captured: Captured) -> Generator[str]:
 
 
 @contextlib.contextmanager
-def grpc_sink(captured: Captured) -> Generator[str]:
+def grpc_sink(captured: SinkOutput) -> Generator[str]:
     """Serve OTLP/gRPC on a free port of this machine."""
     import grpc
     from opentelemetry.proto.collector.logs.v1 import (  # pyright: ignore[reportMissingTypeStubs]

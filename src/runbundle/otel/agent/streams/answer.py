@@ -21,7 +21,7 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class Text:
+class GrowingText:
     """Text that grows. Once it must be, it is digested instead of kept, in memory that grows no further."""
 
     __slots__ = ("_bytes", "_hash", "_text", "chars")
@@ -66,14 +66,14 @@ class _Call:
 
     def __init__(self) -> None:
         self.call_id, self.name = "", ""
-        self.arguments = Text()
+        self.arguments = GrowingText()
 
 
 class _Message:
     __slots__ = ("calls", "last", "more", "texts")
 
     def __init__(self) -> None:
-        self.texts: dict[str, Text] = {}
+        self.texts: dict[str, GrowingText] = {}
         self.calls: dict[Hashable, _Call] = {}
         self.last: Hashable = None
         self.more: list[Any] = []
@@ -102,18 +102,18 @@ class Answer:
         """Of all its texts."""
         self._named, self._turn = "", 0
 
-    def turn(self, name: str, choice: int) -> int:
+    def message_index(self, name: str, choice: int) -> int:
         """Return which message a delta belongs to: one that names itself otherwise than those before begins another."""
         if name and self._named and name != self._named:
             if not self._turn:
-                self.text("id", self._named, choice)
+                self.add_text("id", self._named, choice)
             self._turn += 1
             self.chunked = True
-            self.text("id", name, self._turn * MAX_CALLS + choice)
+            self.add_text("id", name, self._turn * MAX_CALLS + choice)
         self._named = name or self._named
         return self._turn * MAX_CALLS + choice
 
-    def text(self, kind: str, piece: str, choice: int = 0) -> None:
+    def add_text(self, kind: str, piece: str, choice: int = 0) -> None:
         """Add text of a kind: `content`, `reasoning`, `refusal`."""
         if not piece:
             return
@@ -124,7 +124,9 @@ class Answer:
         text.add(piece)
         self._grow(len(piece))
 
-    def call(self, index: Hashable, call_id: str = "", name: str = "", arguments: str = "", choice: int = 0) -> None:
+    def add_call(
+        self, index: Hashable, call_id: str = "", name: str = "", arguments: str = "", choice: int = 0
+    ) -> None:
         """Add a fragment of a tool call. One without an index goes on with the last call, unless its id is another."""
         message = self._message(choice)
         if index is None:
@@ -147,7 +149,7 @@ class Answer:
             call.arguments.add(arguments)
         self._grow(len(arguments) + len(call_id) + len(name))
 
-    def arguments_of(self, index: Hashable, choice: int = 0) -> bool:
+    def has_arguments(self, index: Hashable, choice: int = 0) -> bool:
         """Tell whether a call has arguments already."""
         call = self._message(choice).calls.get(index)
         return call is not None and call.arguments.chars > 0
@@ -156,7 +158,7 @@ class Answer:
         """Tell whether there is text already."""
         return "content" in self._message(choice).texts
 
-    def more(self, value: Any, choice: int = 0) -> None:
+    def add_part(self, value: Any, choice: int = 0) -> None:
         """Add a part that is neither text nor tool call."""
         message = self._message(choice)
         self.chunked = True
@@ -188,7 +190,7 @@ class Answer:
             made.append(one)
         return made
 
-    def used(self, usage: Mapping[str, Any], *, add: bool = False) -> None:
+    def add_usage(self, usage: Mapping[str, Any], *, add: bool = False) -> None:
         """Take token counts under any provider's names: what was counted last, or, with `add`, the sum."""
         for key, count in usage.items():
             target = _USAGE.get(key)
@@ -205,8 +207,8 @@ class Answer:
         self.said = True
         return message
 
-    def _new(self) -> Text:
-        text = Text()
+    def _new(self) -> GrowingText:
+        text = GrowingText()
         if self.oversize:
             text.digest_only()
         return text

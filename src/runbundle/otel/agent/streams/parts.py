@@ -12,7 +12,7 @@ import orjson
 
 from runbundle.format.base import CaptureWord
 from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, Captured, capture
-from runbundle.otel.agent.streams.answer import Answer, Text
+from runbundle.otel.agent.streams.answer import Answer, GrowingText
 from runbundle.otel.agent.streams.chunks import read_chunk, read_message
 from runbundle.redaction.captured import DIGESTED, Said, worst
 from runbundle.redaction.markers import is_marker, marker
@@ -74,7 +74,7 @@ class Joiner:
 
     def __init__(self, joining: Joining) -> None:
         self._joining: Joining = joining
-        self._part: Text | _Bytes | Answer | None = None
+        self._part: GrowingText | _Bytes | Answer | None = None
         """What the last items are pieces of."""
         self._hash = sha256()
         self._list: list[str] | None = []
@@ -98,8 +98,8 @@ class Joiner:
             if isinstance(item, str):
                 if not item and part is not None:
                     return
-                if not isinstance(part, Text):
-                    part = self._begin(Text())
+                if not isinstance(part, GrowingText):
+                    part = self._begin(GrowingText())
                 part.add(item)
                 if part.chars > MAX_CAPTURE_BYTES and not part.oversize:
                     part.digest_only()
@@ -196,7 +196,7 @@ def _quoted(text: str) -> str:
     return orjson.dumps(text).decode() if is_marker(text) else text
 
 
-def _joined(part: Text | _Bytes | Answer) -> Joined:
+def _joined(part: GrowingText | _Bytes | Answer) -> Joined:
     if isinstance(part, _Bytes):
         return part.joined()
     seen = capture(part.value())

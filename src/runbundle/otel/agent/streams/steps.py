@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from runbundle.otel.agent.current import release
+from runbundle.otel.agent.current import detach
 
 
 class Follower(Protocol):
@@ -32,7 +32,7 @@ class Follower(Protocol):
         """Take note that nobody wants the rest."""
 
 
-def stepping(
+def follow_generator(
     begin: Callable[..., tuple[Generator[Any, Any, Any], Follower]],
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Return a generator function: what `begin` returns when the first item is asked for, followed."""
@@ -51,7 +51,7 @@ def stepping(
                     return stop.value
                 finally:
                     stream.here = otel_context.get_current()
-                    release(token)
+                    detach(token)
                 stream.take(item)
                 try:
                     argument = yield item
@@ -61,7 +61,7 @@ def stepping(
                     try:
                         producer.close()
                     finally:
-                        release(token)
+                        detach(token)
                     raise
                 except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
                     advance, argument = producer.throw, error
@@ -75,7 +75,7 @@ def stepping(
     return call
 
 
-def stepping_async(
+def follow_async_generator(
     begin: Callable[..., Awaitable[tuple[AsyncGenerator[Any, Any], Follower]]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Return an async generator function, as `stepping` returns a generator function."""
@@ -94,7 +94,7 @@ def stepping_async(
                     return
                 finally:
                     stream.here = otel_context.get_current()
-                    release(token)
+                    detach(token)
                 stream.take(item)
                 try:
                     argument = yield item
@@ -105,7 +105,7 @@ def stepping_async(
                     try:
                         await producer.aclose()
                     finally:
-                        release(token)
+                        detach(token)
                     raise
                 except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
                     advance, argument = producer.athrow, error

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from runbundle.format.base import CaptureWord
 from runbundle.otel.agent.at_source import set_attributes, set_value
-from runbundle.otel.agent.given import lost
+from runbundle.otel.agent.attribute_values import count_lost
 from runbundle.otel.agent.scopes import SpanScope
 from runbundle.otel.agent.streams.answer import Answer
 from runbundle.otel.agent.streams.parts import Joiner, Joining, with_returned
@@ -18,7 +18,7 @@ from runbundle.redaction.captured import Said
 from runbundle.redaction.markers import marker
 
 
-class Recording(NamedTuple):
+class CallRecording(NamedTuple):
     """What a decorator records of a call."""
 
     returned: Callable[[SpanScope, Any], None]
@@ -38,7 +38,7 @@ class Stream:
 
     __slots__ = ("_count", "_done", "_joiner", "_recording", "_scope", "here")
 
-    def __init__(self, scope: SpanScope, recording: Recording) -> None:
+    def __init__(self, scope: SpanScope, recording: CallRecording) -> None:
         self._scope, self._recording = scope, recording
         self.here = scope.context
         self._joiner = Joiner(recording.joining)
@@ -55,7 +55,7 @@ class Stream:
             try:
                 self._recording.each(self._scope, item, self._count)
             except Exception:  # noqa: BLE001 - hostile items: the agent must not notice
-                lost("documents")
+                count_lost("documents")
 
     def ended(self, returned: Any = None) -> None:
         """End the span well: the stream is exhausted. `returned` is a generator's value."""

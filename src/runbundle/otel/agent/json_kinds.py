@@ -23,7 +23,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from runbundle.redaction.detectors.known_secrets import register_secret
 from runbundle.redaction.markers import marker
 
-Tag = Literal["native", "leaf", "map", "list", "set", "model", "fields", "none"]
+JsonKind = Literal["native", "scalar", "map", "list", "set", "model", "fields", "none"]
 
 items_of_dict: Callable[[Any], Any] = cast("Any", dict).items
 type_of: Callable[[Any], Any] = type
@@ -32,17 +32,17 @@ NATIVE = (str, int, float, bool, type(None))
 _MAX_DECIMAL_BITS = 10_000  # Python refuses more than 4,300 digits, and takes quadratic time for as many
 
 
-class NotPlain(TypeError):
+class NotJson(TypeError):
     """A value is nothing that JSON can hold."""
 
 
 @functools.lru_cache(maxsize=2048)
-def tag_of(kind: Any) -> Tag:
+def json_kind(kind: Any) -> JsonKind:
     """Return what values of a type are to JSON."""
     if kind in NATIVE:
         return "native"
-    if issubclass(kind, (enum.Enum, str, int, float, *_LEAVES)) or _is_numpy(kind):
-        return "leaf"
+    if issubclass(kind, (enum.Enum, str, int, float, *_SCALARS)) or _is_numpy(kind):
+        return "scalar"
     if issubclass(kind, Mapping):
         return "map"
     if issubclass(kind, _SEQUENCES):
@@ -51,11 +51,11 @@ def tag_of(kind: Any) -> Tag:
         return "set"
     if issubclass(kind, BaseModel):
         return "model"
-    return "fields" if fields_of(kind) is not None else "none"
+    return "fields" if declared_fields(kind) is not None else "none"
 
 
 @functools.lru_cache(maxsize=2048)
-def fields_of(kind: Any) -> tuple[str, ...] | None:
+def declared_fields(kind: Any) -> tuple[str, ...] | None:
     """Return the names of the fields of a class that declares them (dataclasses, attrs, msgspec), or None."""
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind))
@@ -66,12 +66,12 @@ def fields_of(kind: Any) -> tuple[str, ...] | None:
     return cast("tuple[str, ...]", declared) if isinstance(declared, tuple) else None
 
 
-def leaf(value: Any) -> Any:
+def scalar(value: Any) -> Any:
     """Return text or a number for a single value that JSON has no word for. Raises whatever is wrong with it."""
     kind = type_of(value)
     if issubclass(kind, enum.Enum):
-        return single(value._value_)
-    for base, written in _LEAVES.items():
+        return scalar_or_self(value._value_)
+    for base, written in _SCALARS.items():
         if issubclass(kind, base):
             made = written(value)
             return _bytes(made) if type(made) is bytes else _text(made)
@@ -87,13 +87,13 @@ def leaf(value: Any) -> Any:
     if _is_numpy(kind):
         item = value.tolist()
         if not _is_numpy(type_of(item)):
-            return single(item)
-    raise NotPlain
+            return scalar_or_self(item)
+    raise NotJson
 
 
-def single(value: Any) -> Any:
+def scalar_or_self(value: Any) -> Any:
     """Return what a value stands for: a leaf as it is written, anything else as it is, to be opened."""
-    return leaf(value) if tag_of(type_of(value)) in ("native", "leaf") and value is not None else value
+    return scalar(value) if json_kind(type_of(value)) in ("native", "scalar") and value is not None else value
 
 
 def _text(value: str) -> str:
@@ -132,7 +132,7 @@ def _duration(value: datetime.timedelta) -> str:
     return f"{sign}P{value.days}DT{value.seconds}{fraction}S"
 
 
-_LEAVES: dict[Any, Any] = {
+_SCALARS: dict[Any, Any] = {
     bytes: _bytes,
     bytearray: _bytes,
     memoryview: memoryview.tobytes,
@@ -159,28 +159,28 @@ def _is_numpy(kind: Any) -> bool:
     return isinstance(module, str) and module.partition(".")[0] == "numpy" and "tolist" in dir(kind)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
-def stand_in(value: Any) -> Any:
+def json_stand_in(value: Any) -> Any:
     """Return what orjson is to write in the place of a value that it does not know. Raises for anything but data."""
     kind = type_of(value)
-    tag = tag_of(kind)
-    if tag == "leaf":
-        return leaf(value)
+    tag = json_kind(kind)
+    if tag == "scalar":
+        return scalar(value)
     if tag == "fields":
-        return {name: object.__getattribute__(value, name) for name in fields_of(kind) or ()}
+        return {name: object.__getattribute__(value, name) for name in declared_fields(kind) or ()}
     if tag == "model":
         return BaseModel.model_dump(value, warnings=False)
     if tag == "list":
         return list(items_of(value))
     if tag == "map" and issubclass(kind, dict):
         return dict(items_of_dict(value))
-    raise NotPlain
+    raise NotJson
 
 
-def base_of(value: Any) -> Any:
+def builtin_base(value: Any) -> Any:
     """Return the built-in type of a collection: whatever a class of its own says, that type knows what is in it."""
     return next(base for base in (*_SEQUENCES, *_SETS, dict) if issubclass(type_of(value), base))
 
 
 def items_of(value: Any) -> Iterator[Any]:
     """Return the items of a list, a tuple, a set or the like, by its built-in type."""
-    return base_of(value).__iter__(value)
+    return builtin_base(value).__iter__(value)

@@ -8,7 +8,7 @@ OTHER = "other"
 """Scopes without a name that may be shown, and those beyond the limit."""
 
 
-class Outside:
+class OutsideCounts:
     """Counts spans and log records outside any run, by instrumentation scope, and unsampled runs. Thread-safe.
 
     Since the start of the process: a forked child begins anew.
@@ -26,19 +26,19 @@ class Outside:
         self._scopes: dict[str, int] = {}
         self._lock = Mutex()
 
-    def unsampled_run(self) -> bool:
+    def count_unsampled_run(self) -> bool:
         """Count a run that is not recorded; tell whether it is the first."""
         with self._lock:
             self.unsampled += 1
             return self.unsampled == 1
 
-    def span(self, scope: str) -> None:
+    def count_span(self, scope: str) -> None:
         """Count a span."""
         with self._lock:
             self.spans += 1
             self._count(scope)
 
-    def log(self, scope: str) -> None:
+    def count_log(self, scope: str) -> None:
         """Count a log record."""
         with self._lock:
             self._count(scope)

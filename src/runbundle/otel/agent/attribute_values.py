@@ -16,7 +16,7 @@ from runbundle.format.identity import tenant_of, valid_run_id
 from runbundle.otel import active
 from runbundle.otel.agent.at_source import set_value
 from runbundle.otel.agent.capture import capture
-from runbundle.otel.agent.leaves import type_of
+from runbundle.otel.agent.json_kinds import type_of
 from runbundle.otel.ids import new_run_id
 from runbundle.redaction.captured import CAPTURE, with_said
 from runbundle.redaction.markers import marker
@@ -105,7 +105,7 @@ def put(span: Any, key: str, value: Any, word: CaptureWord = "whole") -> None:
     set_value(span, key, seen.text, seen.said)
 
 
-def run_id_of(value: object, attributes: dict[str, Any]) -> str:
+def run_id_or_new(value: object, attributes: dict[str, Any]) -> str:
     """Return a run's id: the one given, or one of ours if that could not be one; the attributes then name the claim."""
     if value is not None:
         text = _text(value)
@@ -113,11 +113,11 @@ def run_id_of(value: object, attributes: dict[str, Any]) -> str:
             return text
         digest = hashlib.sha256(text.encode()).hexdigest()
         attributes[CLAIMED] = text if len(text) <= MAX_TEXT else f"sha256:{digest}"
-        mention("a run was given an id that cannot be one; it has one of ours, and its bundle names the claim")
+        warn_rarely("a run was given an id that cannot be one; it has one of ours, and its bundle names the claim")
     return new_run_id()
 
 
-def tenant_named(value: object) -> str:
+def tenant_id_of(value: object) -> str:
     """Return the tenant that was named; for what can be no tenant one of its own, mixed with nobody else's."""
     claim = value
     if value is not None and type(value) is not str:
@@ -126,19 +126,19 @@ def tenant_named(value: object) -> str:
         claim = _plain(seen.text) if seen.word == "whole" else f"/{seen.sha256 or secrets.token_hex(16)}"
     tenant = tenant_of(claim)
     if tenant != claim and claim is not None:
-        mention("a run was given a tenant id that cannot be one; its bundle is under a digest of it")
+        warn_rarely("a run was given a tenant id that cannot be one; its bundle is under a digest of it")
     return tenant
 
 
-def lost(what: str) -> None:
+def count_lost(what: str) -> None:
     """Count something that an agent gave and that could not be recorded."""
     handle = active.get()
     if handle is not None:
         handle.recorder.count_dropped(f"given_{what}")
-        mention(f"something could not be recorded ({what}); it is counted")
+        warn_rarely(f"something could not be recorded ({what}); it is counted")
 
 
-def mention(message: str) -> None:
+def warn_rarely(message: str) -> None:
     """Log a message, which quotes no data, unless it was logged in the last half minute."""
     now = time.monotonic()
     if now - _mentioned_at.get(message, -_EVERY_S) >= _EVERY_S:
@@ -146,7 +146,7 @@ def mention(message: str) -> None:
         _log.warning("%s", message)
 
 
-def total(method: Callable[P, None]) -> Callable[P, None]:
+def never_raise(method: Callable[P, None]) -> Callable[P, None]:
     """Wrap a method that records something: whatever goes wrong in it is counted and does not reach the agent."""
 
     @functools.wraps(method)
@@ -154,6 +154,6 @@ def total(method: Callable[P, None]) -> Callable[P, None]:
         try:
             method(*args, **kwargs)
         except Exception:  # noqa: BLE001 - never raise into the agent
-            lost(method.__name__)
+            count_lost(method.__name__)
 
     return call

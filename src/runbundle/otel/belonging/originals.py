@@ -15,7 +15,7 @@ from runbundle.signals.records import SpanRecord
 _BESIDE = otel_context.create_key("runbundle-beside")
 
 
-class Beside:
+class Originals:
     """The name, the attributes and the events that one span was given, and what it shows of them."""
 
     __slots__ = ("attributes", "events", "name", "shown", "shown_name")
@@ -27,17 +27,17 @@ class Beside:
         self.shown: dict[str, Any] = {}
         self.events: list[tuple[str, int, str, dict[str, Any]]] = []
         """As the span shows it: the name and the time; as it is: the name and the attributes."""
-        self.given(attributes or {})
+        self.add(attributes or {})
 
     def __repr__(self) -> str:
-        return "<Beside>"
+        return "<Originals>"
 
-    def given(self, attributes: Mapping[str, Any]) -> None:
+    def add(self, attributes: Mapping[str, Any]) -> None:
         """Take note of attributes, as an SDK would hold them."""
         for key, value in attributes.items():
             self.attributes[key] = tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
-    def lay_over(self, record: SpanRecord) -> None:
+    def restore(self, record: SpanRecord) -> None:
         """Put what was given in the place of what the span shows of it, in the span's raw record.
 
         What somebody has set anew since, under the same key, is left as it is.
@@ -61,15 +61,15 @@ class Beside:
                 event["name"], event["attributes"] = same.pop(0)
 
 
-def beside_in(context: Context | None) -> Beside | None:
+def originals_in(context: Context | None) -> Originals | None:
     """Return what the span that starts in a context was given, where that is not on the span."""
     found = otel_context.get_value(_BESIDE, context)
-    return found if isinstance(found, Beside) else None
+    return found if isinstance(found, Originals) else None
 
 
-def with_beside(beside: Beside, context: Context) -> Context:
+def context_with_originals(originals: Originals, context: Context) -> Context:
     """Return the context in which to start a span that was given more than it shows."""
-    return otel_context.set_value(_BESIDE, beside, context)
+    return otel_context.set_value(_BESIDE, originals, context)
 
 
 def _same(now: Any, shown: Any) -> bool:
