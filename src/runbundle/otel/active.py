@@ -1,4 +1,4 @@
-"""The one piece of process-wide state: the configuration that decorated code writes to."""
+"""The active configuration, to which decorated code writes: the one piece of state of the whole process."""
 
 import contextlib
 from collections.abc import Generator
@@ -16,22 +16,22 @@ from runbundle.redaction.redactor import Redactor
 
 
 class ActiveConfiguration(Protocol):
-    """A running configuration, as the code that an agent calls needs it. `Handle` is one."""
+    """The part of a running configuration that the code an agent calls needs. `Handle` is one."""
 
     tracer: Tracer
     """Makes the spans of decorators and scopes."""
     owns_provider: bool
-    """Whether all that sees those spans is behind our boundary."""
+    """Whether everything that sees those spans is behind our boundary."""
     decider: Decider
-    """Decides about calls that need approval."""
+    """Decides about tool calls that need approval."""
     recorder: Recorder
-    """Counts what could not be recorded."""
+    """Counts the records that were lost."""
     redactor_at_source: Redactor
-    """Redacts the values of spans that are not on a provider of ours."""
+    """Redacts values before they are on spans of a provider that somebody else has built."""
 
     @property
     def redactor(self) -> Redactor:
-        """Redacts for bundles; its policy has the contracts."""
+        """Redacts for bundles; its policy holds the contracts."""
         ...
 
     @property
@@ -50,30 +50,30 @@ _lent: Tracer | None = None
 
 
 def get() -> ActiveConfiguration | None:
-    """Return the configuration of the last `configure()`, until it is shut down."""
+    """Return the configuration of the last `configure()`; None before it, and after it was shut down."""
     return _recording
 
 
 def activate(recording: ActiveConfiguration | None) -> None:
-    """Let decorated code write to a configuration; None: to none."""
+    """Make decorated code write to a configuration; with None, to none."""
     global _recording, _said_unconfigured
     _recording = recording
     _said_unconfigured = True  # by who has called configure() once it need not be said
 
 
 def tracer() -> Tracer:
-    """Return the tracer of the active configuration, else one of the global provider (which may record nothing)."""
+    """Return the tracer of the active configuration; without one, a tracer of the global provider."""
     return _recording.tracer if _recording is not None else _lent or _tracer_of_nobody()
 
 
 def redactor_at_source() -> Redactor:
-    """Return what redacts the values of spans that our boundary does not own."""
+    """Return the redactor for values of spans that our boundary does not own."""
     return _recording.redactor_at_source if _recording is not None else composition.fallback_redactor()
 
 
 @contextlib.contextmanager
 def lend_tracer(tracer: Tracer) -> Generator[None]:
-    """Let decorated code write to a tracer within the block, where nothing is configured: for checks."""
+    """Make decorated code use a tracer within the block, while nothing is configured; for checks."""
     global _lent
     before, _lent = _lent, tracer
     try:

@@ -1,7 +1,8 @@
-"""Bundles of what exporters are handed: one recorder for the spans and logs of one store in one process.
+"""Writes bundles from the spans and logs that exporters get: one recorder for each store of a process.
 
-An exporter sees a span when it has ended, children before their parents, and a log record in a batch of its own. What
-comes before it is known whether its trace is agent work is held, raw as the SDK's own queues hold it, and bounded.
+An exporter gets a span when it has ended, children before their parents, and log records in batches of their own. Spans
+and logs of a trace that is not known to be agent work yet are held, raw as in the SDK's own queues, and in bounded
+number.
 """
 
 import os
@@ -39,7 +40,11 @@ class _Trace:
 
 
 class BundleSink:
-    """Records the spans and logs of those traces that are agent work. Thread-safe; never raises when it records."""
+    """Records the spans and logs of traces that contain agent work. Thread-safe; recording never raises.
+
+    At most 8,192 spans and logs are held. Beyond that those of the oldest trace are dropped; they are counted as `held`
+    if that trace becomes a run. A span that cannot be recorded is counted too.
+    """
 
     def __init__(self, store: str | None, contracts: str | None) -> None:
         artifact_store = open_store(store)
@@ -53,11 +58,11 @@ class BundleSink:
         self.reset()
 
     def reset(self) -> None:
-        """Take a new lock in a forked child: whoever may have held the old one is not there."""
+        """Take a new lock in a forked child; another thread of the parent may have held the old one."""
         self._lock = threading.RLock()
 
     def add_spans(self, spans: Sequence[ReadableSpan]) -> None:
-        """Record ended spans, or hold them."""
+        """Record ended spans, or hold them until their trace is known to be agent work."""
         with self._lock:
             for span in spans:
                 self._learn(span)
@@ -72,7 +77,7 @@ class BundleSink:
                     self._hold(trace, span)
 
     def add_logs(self, records: Sequence[ReadableLogRecord]) -> None:
-        """Record log records, or hold them; those outside any trace are in no run."""
+        """Record log records, or hold them likewise; those outside any trace belong to no run and are ignored."""
         with self._lock:
             for record in records:
                 trace_id = record.log_record.trace_id
@@ -161,7 +166,7 @@ _sinks: dict[tuple[str, str | None], BundleSink] = {}
 
 
 def shared_sink(store: str | None, contracts: str | None) -> BundleSink:
-    """Return the sink of a store: one for all exporters of this process that name the same store and contracts."""
+    """Return the sink of a store: one for all exporters of this process with the same store and contracts."""
     url = canonical_url(open_store(store).url)
     with _lock:
         sink = _sinks.get((url, contracts))
@@ -172,7 +177,7 @@ def shared_sink(store: str | None, contracts: str | None) -> BundleSink:
 
 
 def release_sink(sink: BundleSink) -> None:
-    """Say that an exporter uses a sink no more. The last one seals what there is."""
+    """Note that an exporter has stopped using a sink; the last one closes it, which seals its runs."""
     with _lock:
         sink.users -= 1
         if sink.users:

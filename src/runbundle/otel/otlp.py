@@ -1,4 +1,4 @@
-"""The OTLP exporters that `configure(otlp=...)` builds, behind forwarders that see what becomes of each batch."""
+"""Builds the OTLP exporters of `configure(otlp=...)`, behind forwarders that see the outcome of each batch."""
 
 import logging
 import os
@@ -35,7 +35,7 @@ _SUPPRESS: Any = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
 def otlp_processors(endpoint: str | None) -> tuple[ForwardingSpanProcessor, ForwardingLogProcessor]:
     """Return processors that send redacted spans and logs to `endpoint`, or to that of the environment.
 
-    Raises `ConfigError` for a protocol that is not supported and for limits that are not numbers.
+    Raises `ConfigError` for a protocol that is not supported, and for limits that are no numbers.
     """
     span_limits, log_limits = span_limits_of_environment(), log_limits_of_environment()
     protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").strip().lower()
@@ -136,7 +136,7 @@ def _watched_session(signal: str) -> Any:
 
 
 def failure_reason(error: BaseException) -> str:
-    """Return a word for what a request met. Nothing of its text: that may quote headers or the URL."""
+    """Return one word for the error that a request met; its text is not used, as it may quote headers or the URL."""
     import requests
 
     if isinstance(error, requests.exceptions.Timeout):

@@ -1,7 +1,7 @@
-"""What our own code puts on a span: as it is where our boundary owns every way out, else redacted before it is there.
+"""Our own content on spans: raw where our boundary owns every way out, redacted before it is set anywhere else.
 
-Without a boundary nobody would redact it later: before `configure()` and after `shutdown()`, and on a provider that
-somebody else has built, whose exporters are handed what is on the span. A span that is not recording costs nothing.
+Elsewhere means: before `configure()`, after `shutdown()`, and on a provider that somebody else has built, whose
+exporters are handed the span as it is. A span that is not recording costs nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,11 @@ _PLAIN = frozenset({"name", "id", "number", "own"})
 
 
 def start_span(name: str, context: Context, kind: SpanKind, attributes: dict[str, Any], links: Sequence[Link]) -> Span:
-    """Start a span of ours."""
+    """Start a span for an agent's work; values that exporters may see raw are redacted before they are on it.
+
+    On a provider that the application built, the span shows redacted values, and the originals are kept in memory for
+    the bundle until it ends.
+    """
     handle = active.get()
     if _owns(handle):
         return active.tracer().start_span(name, context, kind, attributes, links)
@@ -56,7 +60,7 @@ def start_span(name: str, context: Context, kind: SpanKind, attributes: dict[str
 
 
 def set_attributes(span: Span, attributes: Mapping[str, Any]) -> None:
-    """Set attributes on a span, whosever it is."""
+    """Set attributes on any span: redacted first, unless the span is on a provider that our boundary owns."""
     if _owned(span):
         span.set_attributes(attributes)
     elif span.is_recording():
@@ -67,7 +71,11 @@ def set_attributes(span: Span, attributes: Mapping[str, Any]) -> None:
 
 
 def set_value(span: Span, key: str, text: str, said: Said) -> None:
-    """Set a captured value on a span, and what became of it, in the place of what it said of that before."""
+    """Set a captured value on a span, and replace what `runbundle.capture` said of that key.
+
+    The value is redacted first, unless the span is on a provider that our boundary owns. Does nothing on a span that
+    does not record.
+    """
     owned = _owned(span)
     if not owned and not span.is_recording():
         return
@@ -86,7 +94,7 @@ def set_value(span: Span, key: str, text: str, said: Said) -> None:
 
 
 def add_event(span: Span, name: str, attributes: Mapping[str, Any]) -> None:
-    """Add an event to a span, whosever it is."""
+    """Add an event to any span: redacted first, unless the span is on a provider that our boundary owns."""
     if _owned(span):
         span.add_event(name, attributes)
         return
@@ -105,7 +113,7 @@ def add_event(span: Span, name: str, attributes: Mapping[str, Any]) -> None:
 
 
 def record_exception(span: Span, error: BaseException, attributes: Mapping[str, Any] | None) -> None:
-    """Record an exception as the SDK does."""
+    """Record an exception as the SDK does, as an event of the span; redacted as `add_event` does."""
     if _owned(span):
         span.record_exception(error, attributes)
     elif span.is_recording():

@@ -1,4 +1,4 @@
-"""What an agent gives to this library, made into attributes. Total: data of any type is coerced, or withheld."""
+"""Makes span attributes of what an agent passes in. Data of any type is converted, or withheld and counted."""
 
 import functools
 import hashlib
@@ -24,7 +24,7 @@ from runbundle.redaction.permitted.values import CLAIMED
 
 P = ParamSpec("P")
 MAX_TEXT = 4096
-"""Longer names and ids are cut."""
+"""Characters of a name or an id; longer ones are cut."""
 
 _log = logging.getLogger("runbundle")
 _EVERY_S = 30.0
@@ -32,7 +32,7 @@ _mentioned_at: dict[str, float] = {}
 
 
 def text_of(value: object, default: str = "") -> str:
-    """Return a value as the text of a name or an id; `default` for None."""
+    """Return a value as text for a name or an id, cut to 4,096 characters; `default` for None. Never raises."""
     if type(value) is str and len(value) <= MAX_TEXT and value.isascii():
         return value
     return default if value is None else _text(value)[:MAX_TEXT]
@@ -48,7 +48,7 @@ def _plain(text: str) -> str:
 
 
 def number_of(value: object) -> int | float | None:
-    """Return a value as a finite number, None if it is none: a text, a Decimal or a NumPy scalar may be one."""
+    """Return a value as a finite number; None if it is none. A text, a Decimal or a NumPy scalar may be one."""
     number: Any = value if type(value) in (int, float) else _text(value)
     try:
         if type(number) is str:
@@ -59,13 +59,13 @@ def number_of(value: object) -> int | float | None:
 
 
 def integer_of(value: object) -> int | None:
-    """Return a value as an integer of 64 bits, None if it is none."""
+    """Return a value as an integer of 64 bits; None if it is none or out of range."""
     number = number_of(value)
     return int(number) if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def attribute_of(value: Any) -> str | bool | int | float:
-    """Return a value of the application's own as an attribute: itself, its text, or a marker where that is not all."""
+    """Return a value as a span attribute: itself, its JSON text, or a marker where that text is not whole."""
     kind = type_of(value)
     if (
         kind is bool
@@ -83,7 +83,7 @@ def attribute_of(value: Any) -> str | bool | int | float:
 
 
 def kind_of(value: object) -> str:
-    """Return the name of a value's type."""
+    """Return the name of a value's type. Never raises."""
     try:
         return text_of(type(value).__name__)
     except Exception:  # noqa: BLE001 - a metaclass may have anything to say of its classes' names
@@ -91,7 +91,10 @@ def kind_of(value: object) -> str:
 
 
 def with_value(attributes: dict[str, Any], key: str, value: Any, *, as_text: bool = False) -> dict[str, Any]:
-    """Put a captured value into attributes, and its word if it is not whole. `as_text`: no quotes around text."""
+    """Put a captured value into `attributes`, with its capture word if it is not whole; return `attributes`.
+
+    `as_text`: a text is set without JSON's quotes.
+    """
     seen = capture(value)
     attributes[key] = _plain(seen.text) if as_text else seen.text
     if seen.word != "whole":
@@ -100,13 +103,16 @@ def with_value(attributes: dict[str, Any], key: str, value: Any, *, as_text: boo
 
 
 def put(span: Any, key: str, value: Any, word: CaptureWord = "whole") -> None:
-    """Set a captured value on a live span, and what became of it: at best `word`."""
+    """Capture a value and set it on a live span, with the word for what became of it: at best `word`."""
     seen = capture(value, word)
     set_value(span, key, seen.text, seen.said)
 
 
 def run_id_or_new(value: object, attributes: dict[str, Any]) -> str:
-    """Return a run's id: the one given, or one of ours if that could not be one; the attributes then name the claim."""
+    """Return the run id that was given, or a new one if it is None or cannot be a run id.
+
+    A refused id is logged and put into `attributes` as the claim, as a digest where it is longer than 4,096 characters.
+    """
     if value is not None:
         text = _text(value)
         if valid_run_id(text):
@@ -118,7 +124,11 @@ def run_id_or_new(value: object, attributes: dict[str, Any]) -> str:
 
 
 def tenant_id_of(value: object) -> str:
-    """Return the tenant that was named; for what can be no tenant one of its own, mixed with nobody else's."""
+    """Return the tenant id that was given, or a digest of it where it cannot be a tenant id; "" for None.
+
+    Runs of an invalid tenant are thereby kept apart from those of every other tenant. A value that is no data gets a
+    random id each time. The replacement is logged.
+    """
     claim = value
     if value is not None and type(value) is not str:
         seen = capture(value)
@@ -131,7 +141,7 @@ def tenant_id_of(value: object) -> str:
 
 
 def count_lost(what: str) -> None:
-    """Count something that an agent gave and that could not be recorded."""
+    """Count a value that could not be recorded as `given_{what}`, and log it, if a configuration is active."""
     handle = active.get()
     if handle is not None:
         handle.recorder.count_dropped(f"given_{what}")
@@ -139,7 +149,7 @@ def count_lost(what: str) -> None:
 
 
 def warn_rarely(message: str) -> None:
-    """Log a message, which quotes no data, unless it was logged in the last half minute."""
+    """Log a warning, which must quote no data, unless the same one was logged in the last 30 seconds."""
     now = time.monotonic()
     if now - _mentioned_at.get(message, -_EVERY_S) >= _EVERY_S:
         _mentioned_at[message] = now
@@ -147,7 +157,10 @@ def warn_rarely(message: str) -> None:
 
 
 def never_raise(method: Callable[P, None]) -> Callable[P, None]:
-    """Wrap a method that records something: whatever goes wrong in it is counted and does not reach the agent."""
+    """Wrap a recording method so that its exceptions do not reach the agent.
+
+    The record is lost then; it is counted as `given_{method}` and logged.
+    """
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,9 +1,9 @@
-"""Which context is the current one: entered and left so that no ended span stays current anywhere.
+"""Enters and leaves the contexts of spans, so that no ended span stays the current one anywhere.
 
-OpenTelemetry's `detach` logs an error, and leaves everything as it was, where a context is left in another task or
-thread than it was entered in. That is what happens to a `with` block in an async generator that another task closes,
-or the event loop finalises. What was entered is then still current where the generator was last asked for an item,
-out of reach; so the context itself is made to say what the one around it says.
+OpenTelemetry's `detach` logs an error and changes nothing where a context is left in another task or thread than it was
+entered in. A `with` block in an async generator that another task closes does that. The context that was entered is
+then still current where the generator was last asked for an item, out of reach; so its content is replaced by that of
+the context around it.
 """
 
 import weakref
@@ -19,7 +19,7 @@ _MARK = otel_context.create_key("runbundle-mark")
 
 
 class ScopeMark:
-    """Where a scope's context stands among those of other scopes."""
+    """The place of a scope's context among the contexts of the scopes around it."""
 
     __slots__ = ("heirs", "outer", "within")
 
@@ -28,11 +28,11 @@ class ScopeMark:
         self.within = True
         """Whether the scope has not been left."""
         self.heirs: tuple[weakref.ref[Context], ...] = ()
-        """Contexts of scopes within this one that were left elsewhere, and say now what this one says."""
+        """Contexts of inner scopes that were left elsewhere, and whose content is now that of this one."""
 
 
 def context_with_span(span: Span, outer: Context) -> tuple[Context, ScopeMark]:
-    """Return `outer` with the span as the current one, and the mark by which that context is known."""
+    """Return a copy of `outer` in which `span` is current, and the mark that identifies that context."""
     above = outer.get(_MARK)
     mark = ScopeMark(above if isinstance(above, ScopeMark) else None)
     context = trace.set_span_in_context(span, outer)
@@ -41,7 +41,7 @@ def context_with_span(span: Span, outer: Context) -> tuple[Context, ScopeMark]:
 
 
 def detach(token: Token[Context]) -> bool:
-    """Undo an attach; False, and nothing said, if it was done in another task or thread, or undone before."""
+    """Undo an attach. Returns False, silently, if it was made in another task or thread, or undone before."""
     try:
         token.var.reset(token)
     except (ValueError, RuntimeError):
@@ -52,10 +52,11 @@ def detach(token: Token[Context]) -> bool:
 
 
 def leave_scope(token: Token[Context], context: Context, mark: ScopeMark, outer: Context) -> None:
-    """Leave what `place` returned and was attached; afterwards it is current nowhere.
+    """Leave a context that `context_with_span` made and that was attached; afterwards it is current nowhere.
 
-    In the task that entered it, what was current before is current again. Where it was left elsewhere, or out of
-    order, the context becomes like `outer` for whoever still has it; so do contexts of scopes within it that were.
+    In the task that entered it, the context before it is current again. Where it is left elsewhere or out of order, its
+    content becomes that of `outer` for everyone who still holds it; so does the content of inner scopes' contexts that
+    were left that way.
     """
     mark.within = False
     current = otel_context.get_current()

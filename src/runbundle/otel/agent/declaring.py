@@ -1,4 +1,4 @@
-"""Contracts where tools stand: what `@tool(contract=..., keep=...)` and `Sensitive` annotations declare."""
+"""Contracts that tools declare in their own code: `@tool(contract=..., keep=...)` and `Sensitive` annotations."""
 
 import inspect
 import logging
@@ -24,10 +24,10 @@ _MAX_DEPTH = 16
 def declare_tool(
     function: Callable[..., Any], title: str, name: str, contract: ContractGiven | None, keep: Iterable[str | FieldRule]
 ) -> str:
-    """Declare what a tool's definition says of its data; return the tool's name.
+    """Declare the contract that a tool's decorator and annotations give; return the tool's name.
 
-    `title` is what the function is called, `name` what it shall be called, if anything. Raises `ContractError` for a
-    contract that is wrong.
+    `title` is the function's own name; `name` is the name it was given, or "". Raises `ContractError` for a contract
+    that is wrong. Annotations that cannot be read are logged and declare nothing.
     """
     explicit = contract is not None or bool(keep)
     try:

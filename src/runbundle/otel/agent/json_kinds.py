@@ -1,7 +1,7 @@
-"""What single Python values are to JSON: itself, text or a number, a container, or nothing that it can hold.
+"""Tells what single Python values are to JSON: native, a scalar with a text or number, a container, or no data.
 
-Nothing here asks a value what it is: that is read off its type, since `isinstance` goes by what `__class__` says, and
-a hostile or lazy object may say anything, or raise. No `repr` or `str` of a class that is not built in is called.
+The kind is read off the type alone. `isinstance` would go by what `__class__` says, and a hostile or lazy object may
+say anything there, or raise. No `repr` or `str` of a class that is not built in is called.
 """
 
 import array
@@ -33,12 +33,12 @@ _MAX_DECIMAL_BITS = 10_000  # Python refuses more than 4,300 digits, and takes q
 
 
 class NotJson(TypeError):
-    """A value is nothing that JSON can hold."""
+    """A value is no data: JSON has nothing that it could be written as."""
 
 
 @functools.lru_cache(maxsize=2048)
 def json_kind(kind: Any) -> JsonKind:
-    """Return what values of a type are to JSON."""
+    """Return what the values of a type are to JSON; "none" for types that are no data."""
     if kind in NATIVE:
         return "native"
     if issubclass(kind, (enum.Enum, str, int, float, *_SCALARS)) or _is_numpy(kind):
@@ -56,7 +56,7 @@ def json_kind(kind: Any) -> JsonKind:
 
 @functools.lru_cache(maxsize=2048)
 def declared_fields(kind: Any) -> tuple[str, ...] | None:
-    """Return the names of the fields of a class that declares them (dataclasses, attrs, msgspec), or None."""
+    """Return the field names that a class declares (dataclasses, attrs, msgspec); None if it declares none."""
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind))
     said = cast("Mapping[str, Any]", vars(kind))
@@ -67,7 +67,11 @@ def declared_fields(kind: Any) -> tuple[str, ...] | None:
 
 
 def scalar(value: Any) -> Any:
-    """Return text or a number for a single value that JSON has no word for. Raises whatever is wrong with it."""
+    """Return the text or number for a single value that JSON cannot write itself: dates, paths, bytes, enums.
+
+    Pydantic's secrets are registered as known secrets and become markers. Raises `NotJson` for anything that is no
+    scalar, and whatever the value's own type raises.
+    """
     kind = type_of(value)
     if issubclass(kind, enum.Enum):
         return scalar_or_self(value._value_)
@@ -92,7 +96,7 @@ def scalar(value: Any) -> Any:
 
 
 def scalar_or_self(value: Any) -> Any:
-    """Return what a value stands for: a leaf as it is written, anything else as it is, to be opened."""
+    """Return a scalar as JSON writes it; any other value unchanged, to be opened by the caller."""
     return scalar(value) if json_kind(type_of(value)) in ("native", "scalar") and value is not None else value
 
 
@@ -151,7 +155,7 @@ _SCALARS: dict[Any, Any] = {
     SecretStr: _secret,
     SecretBytes: _secret,
 }
-"""How values of these types, and of types made from them, are written, by functions of the types themselves."""
+"""The functions that write scalars, by type. All are of the types themselves, never of a subclass."""
 
 
 def _is_numpy(kind: Any) -> bool:
@@ -160,7 +164,7 @@ def _is_numpy(kind: Any) -> bool:
 
 
 def json_stand_in(value: Any) -> Any:
-    """Return what orjson is to write in the place of a value that it does not know. Raises for anything but data."""
+    """Return the data that orjson writes for a value which it does not know; raises `NotJson` if it is no data."""
     kind = type_of(value)
     tag = json_kind(kind)
     if tag == "scalar":
@@ -177,10 +181,10 @@ def json_stand_in(value: Any) -> Any:
 
 
 def builtin_base(value: Any) -> Any:
-    """Return the built-in type of a collection: whatever a class of its own says, that type knows what is in it."""
+    """Return the built-in type beneath a collection's class; its methods know the content whatever the class says."""
     return next(base for base in (*_SEQUENCES, *_SETS, dict) if issubclass(type_of(value), base))
 
 
 def items_of(value: Any) -> Iterator[Any]:
-    """Return the items of a list, a tuple, a set or the like, by its built-in type."""
+    """Return an iterator over a list, tuple, set or the like, made by the built-in type and not by its class."""
     return builtin_base(value).__iter__(value)

@@ -1,6 +1,6 @@
-"""Live Python values as JSON values, whatever they hold: what cannot be written costs only its own place.
+"""Turns live Python values into JSON values; a part that cannot be written costs only its own place.
 
-No iterator is used up, no walk is longer than its limits, and depth costs no stack.
+No iterator is used up, no walk exceeds its limits, and depth costs no stack.
 """
 
 import contextlib
@@ -30,18 +30,18 @@ from runbundle.redaction.captured import worst
 from runbundle.redaction.markers import marker
 
 MAX_DEPTH = 250
-"""Levels that are opened; orjson writes 253."""
+"""Levels that are opened. orjson writes 253."""
 MAX_NODES = 100_000
-"""Values that are looked at one by one, at 1 µs each."""
+"""Values that are visited one by one, at about 1 µs each."""
 MAX_SECONDS = 0.5
-"""For values whose own code takes its time."""
+"""Time limit of a walk, for values whose own code is slow."""
 
 _UNSERIALISABLE = marker("unserialisable")
 _CUT = marker("oversize")
 
 
 def key_text(key: Any) -> str:
-    """Return the text of a mapping's key."""
+    """Return the text of a mapping's key; raises `NotJson` for a key that is not data."""
     tag = json_kind(type_of(key))
     written = scalar_or_self(key) if tag in ("native", "scalar") else key
     if type_of(written) is str:
@@ -88,7 +88,7 @@ _Place = tuple[Any, Any, Any, int, _Above]
 
 
 class JsonWalk:
-    """One walk over one value, level by level, so that what is near the top is kept where a limit ends it."""
+    """One walk over one value, level by level: where a limit ends it, the parts near the top are kept."""
 
     def __init__(self, nodes: int = MAX_NODES, seconds: float = MAX_SECONDS) -> None:
         self._nodes = nodes
@@ -98,7 +98,10 @@ class JsonWalk:
         self._sets: list[list[Any]] = []
 
     def to_json(self, value: Any) -> tuple[Any, CaptureWord]:
-        """Return `value` as JSON values, and `whole`, `cut` or `unserialisable`. Total."""
+        """Return `value` as JSON values, and the word for the result: `whole`, `cut` or `unserialisable`. Never raises.
+
+        Parts that a limit cuts, or that are no data, are replaced by markers.
+        """
         holder: list[Any] = [None]
         self._pending.append((value, holder, 0, 0, None))
         while self._pending:

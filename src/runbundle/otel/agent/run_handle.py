@@ -1,4 +1,4 @@
-"""The handle on a run: what an agent says of it while it goes on."""
+"""The handle on a run, through which an agent records results, scores and evidence."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
@@ -26,14 +26,19 @@ from runbundle.otel.belonging.claims import RunScope
 from runbundle.redaction.markers import is_marker
 
 MAX_DOCUMENTS = 10_000
-"""Documents that are taken from one call; further ones are counted as lost."""
+"""Documents taken from one call of `add_evidence`; further ones are counted as lost."""
 
 
 class RunHandle:
-    """What an agent says of its run. Every method is safe to call anywhere, with anything.
+    """Records facts about a run while it goes on. Every method may be called anywhere, with anything.
 
-    Outside a run it does nothing. What has another type than it should is recorded as far as it can be; what cannot be
-    is counted in `FlushResult.dropped`.
+        with runbundle.start_run("support", user_id="u-7") as run:
+            answer = agent(question)
+            run.score("grounded", 0.92)
+            run.set_result({"answer": answer})
+
+    Outside a run the methods do nothing. None of them raises: a value of another type is recorded as far as it can be;
+    the rest is counted in `FlushResult.dropped` and logged.
     """
 
     def __init__(self, scope: RunScope | None) -> None:
@@ -41,12 +46,16 @@ class RunHandle:
 
     @property
     def run_id(self) -> str:
-        """The run's id, or "" outside a run."""
+        """The run's id; "" outside a run."""
         return self._scope.run_id if self._scope else ""
 
     @never_raise
     def set_result(self, value: Any) -> None:
-        """Set the run's final result. Has effect in the process that began the run, until the run ends."""
+        """Set the run's final result; a later call replaces it.
+
+        Works only in the process that began the run, and only until the run ends. Fields of the result are withheld
+        unless `configure(result=...)` keeps them.
+        """
         root = self._scope.root if self._scope else None
         if root is not None:
             put(root, "runbundle.result", value)
@@ -54,7 +63,7 @@ class RunHandle:
 
     @never_raise
     def policy_decision(self, decision: approval.Outcome, *, rule: str = "", reason: str = "", tool: str = "") -> None:
-        """Record what a policy decided about the current call."""
+        """Record a policy's decision about the current call, as the event `runbundle.policy.decision`."""
         said = {"decision": decision, "rule": rule, "reason": reason, "tool": tool}
         texts = {f"runbundle.policy.{key}": text_of(value) for key, value in said.items()}
         self._emit("runbundle.policy.decision", {key: text for key, text in texts.items() if text})
@@ -68,10 +77,13 @@ class RunHandle:
         retriever: str = "",
         first_rank: int = 1,
     ) -> None:
-        """Record retrieved documents: mappings with `id`, and `uri`, `title`, `score`, `content` where known.
+        """Record documents that were retrieved, each as an event of the current span.
 
-        A text is the content of a document whose id is its rank. One document need not be in a list. `first_rank` is
-        the rank of the first, for documents that come a page at a time.
+            run.add_evidence([{"id": "doc-12", "uri": "kb://12", "score": 0.8}], query="refund policy")
+
+        A document is a mapping with `id`, and `uri`, `title`, `score` and `content` where known. A text is the content
+        of a document whose id is its rank. A single document need not be in a list. `first_rank` is the rank of the
+        first document, for results that come in pages. After 10,000 documents the rest is counted as lost.
         """
         if self._scope is None:
             return
@@ -91,7 +103,10 @@ class RunHandle:
 
     @never_raise
     def score(self, name: str, value: float, *, label: str = "") -> None:
-        """Record a score of the run, as the event `gen_ai.evaluation.result`. What is no number is its label."""
+        """Record a score of the run, as the event `gen_ai.evaluation.result`.
+
+        A value that is no number becomes the score's label.
+        """
         number, word = number_of(value) if value is not None else None, text_of(label)  # pyright: ignore[reportUnnecessaryComparison]
         if number is None and value is not None:  # pyright: ignore[reportUnnecessaryComparison]
             said = text_of(value)
@@ -108,13 +123,18 @@ class RunHandle:
 
     @never_raise
     def event(self, name: str, **attributes: Any) -> None:
-        """Record an event of your own. Its attributes are kept only if `configure(safe_keys=...)` names them."""
+        """Record an event of your own. Its attributes are kept only if `configure(safe_keys=...)` names them.
+
+            run.event("cache", hit=True)
+
+        The event's name is kept if it reads as a name; otherwise it is withheld.
+        """
         body = {text_of(key): attribute_of(value) for key, value in attributes.items() if value is not None}
         self._emit("runbundle.event", {"runbundle.event.name": text_of(name, "event"), **body})
 
     @never_raise
     def usage(self, *, input_tokens: int = 0, output_tokens: int = 0, model: str = "") -> None:
-        """Set what the current model call used."""
+        """Set the token counts and the model of the current model call, on the current span."""
         span = trace.get_current_span()
         for key, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
             number = integer_of(value) if value is not None else None  # pyright: ignore[reportUnnecessaryComparison]
@@ -131,7 +151,12 @@ class RunHandle:
 
 
 def current_run() -> RunHandle:
-    """Return a handle on the run that the calling code is in."""
+    """Return a handle on the run that the calling code is in; outside a run, one that does nothing.
+
+        runbundle.current_run().score("helpful", 1.0)
+
+    The run was begun in this process, or is proved by the headers given to `continue_run`.
+    """
     return RunHandle(current_scope())
 
 

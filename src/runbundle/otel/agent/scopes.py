@@ -1,4 +1,4 @@
-"""Scopes: the context-manager twins of the decorators."""
+"""Scopes: the context managers behind `start_run()`, `start_tool()` and the decorators."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -27,12 +27,15 @@ from runbundle.otel.belonging.claims import RUN_ID_KEY, TENANT_ID_KEY, RunScope,
 
 
 class SpanScope:
-    """One span, from entering to leaving a `with` block; also drives the decorators.
+    """One span, from entering to leaving a `with` or `async with` block; the decorators use it too.
 
-    `attached()` makes the span current for a part of its life only, which is what generators need. A `with` block in
-    a generator or async generator of your own cannot do that: until the generator is closed, its span is the current
-    one for the consumer too, between two items (PEP 568 would have changed that). Once it is closed, by whom and in
-    whatever task, its span is current nowhere. A decorated generator does not have this flaw.
+        scope = runbundle.start_tool("search", {"query": query})
+        with scope:
+            scope.set_output(search(query))
+
+    `attached()` makes the span current for a part of its life only, which generators need. A `with` block inside a
+    generator of your own cannot do that: between two items its span is the current one for the consumer too, until the
+    generator is closed. A decorated generator does not have this flaw.
     """
 
     def __init__(
@@ -40,11 +43,11 @@ class SpanScope:
     ) -> None:
         self._name, self._kind, self._attributes, self._run = name, kind, attributes, run
         self.output = output
-        """The attribute that holds what the work returned; "" if none does."""
+        """The attribute that holds the return value of the work; "" if none does."""
         self.span: Span = trace.INVALID_SPAN
-        """The span, once it has been started."""
+        """The span; an invalid one until `start()`."""
         self.context = Context()
-        """With the span as the current one, once it has been started."""
+        """The context in which the span is current; empty until `start()`."""
         self._outer = self.context
         self._mark: ScopeMark | None = None
         self._token: Any = None
@@ -126,15 +129,15 @@ class SpanScope:
         self.__exit__(kind, error, trace_back)
 
     def step_out(self) -> None:
-        """Make the span current no more, once it was entered. It is not ended by that."""
+        """Stop the span from being current, if it was entered. This does not end it."""
         if self._mark is not None:
             leave_scope(self._token, self.context, self._mark, self._outer)
 
     def admit(self) -> None:
-        """Raise `PolicyBlocked` if the work may not be done. Only a tool call can be refused."""
+        """Raise `PolicyBlocked` if the work may not be done. Only tool calls can be refused; here it does nothing."""
 
     async def admit_async(self) -> None:
-        """Do as `admit` does, for a caller that can wait for the decision."""
+        """Do as `admit` does, in a coroutine that can wait for the decision."""
         self.admit()
 
     @contextmanager
@@ -147,21 +150,21 @@ class SpanScope:
             detach(token)
 
     def set_output(self, value: Any) -> None:
-        """Record what the work returned, under the attribute that its kind has for it."""
+        """Record the return value of the work, under the attribute that this kind of work has for it."""
         if self.output and self.span.is_recording():
             put(self.span, self.output, value)
             if self.output == "runbundle.result":
                 at_source.set_attributes(self.span, {"runbundle.result.kind": kind_of(value)})
 
     def note(self, name: str) -> None:
-        """Record an event of this span, whichever is the current one."""
+        """Record an event named `name` on this span, whichever span is current."""
         at_source.add_event(self.span, "runbundle.event", {"runbundle.event.name": name})
 
     def finish(self, error: BaseException | None = None, *, status: Literal["", "abandoned", "waiting"] = "") -> None:
         """End the span, with the error if there is one.
 
-        `status` is `abandoned` for work that was dropped before its end, `waiting` for work that a person must go on
-        with; neither is an error. `GeneratorExit` means `abandoned`, and `sys.exit(0)` is a good end.
+        `status` is `abandoned` for work that was dropped before its end, and `waiting` for work that a person must go
+        on with; neither is an error. `GeneratorExit` means `abandoned`. `sys.exit(0)` is a good end.
         """
         span = self.span
         said: str = status
@@ -183,7 +186,7 @@ class SpanScope:
 
 
 class ToolScope(SpanScope):
-    """The span of a tool call, which is entered only if the tool's policy admits the call."""
+    """The span of a tool call; entering it raises `PolicyBlocked` if the tool's policy refuses the call."""
 
     def __init__(self, name: str, attributes: dict[str, Any], arguments: Callable[[], Mapping[str, Any]]) -> None:
         super().__init__(f"execute_tool {name}", SpanKind.INTERNAL, attributes, output="gen_ai.tool.call.result")
@@ -191,7 +194,7 @@ class ToolScope(SpanScope):
         self._refused = False
 
     def with_decider_arguments(self, arguments: Callable[[], Mapping[str, Any]]) -> Self:
-        """Set what a decider sees; called only if one is asked."""
+        """Set the function that gives the arguments a decider sees; it is called only if a decider is asked."""
         self._arguments = arguments
         return self
 
@@ -200,7 +203,10 @@ class ToolScope(SpanScope):
         return decision_needed(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
 
     def admit(self) -> None:
-        """Ask the decider if the tool's policy says so; raise `PolicyBlocked` unless it lets the call run."""
+        """Ask the decider, if the tool's policy says so; raise `PolicyBlocked` unless it lets the call run.
+
+        The decision is recorded as an event. A decider that raises denies.
+        """
         asked = self._question()
         if asked is not None:
             decider, call = asked

@@ -1,9 +1,9 @@
-"""Which run a span belongs to, and where in the run it stands.
+"""Finds the run of each span, and the span's place in that run.
 
-The answer is found when a span starts and kept in a table here: with the SDK's limit of 128 attributes, one set at
-the start is the first to be evicted. Order: the run the span itself begins, the run in its context, that of a parent
-in this process; for a span that came from elsewhere, the run that a token in the baggage proves, or one that is open
-here in the same trace; and last, for agent work outside any run, a run of its own.
+Both are found when a span starts and kept in a table: an attribute set at the start would be the first that the SDK's
+limit evicts. The first of these that applies decides: the run that the span itself begins; the run of its context; the
+run of its parent in this process; for a span from elsewhere, the run that a token in the baggage proves, or one open
+here in the same trace; and for agent work outside any run, a run of its own.
 """
 
 import os
@@ -38,54 +38,54 @@ _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that ne
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """What is known of a live span."""
+    """The facts about one live span."""
 
     scope: RunScope
     run: RunLanes
     lane: str
     """The path of named scopes above this span."""
     ordinal: int
-    """Its place among the spans of that lane."""
+    """The span's number among the spans of that lane."""
     label: str
-    """What it is, and its name if that is one that may be kept: `tool:find_order`."""
+    """Its operation, with its name if that may be kept: `tool:find_order`."""
     is_run: bool
     span_id: int
     inside: Lane
     """The lane of its children."""
     control: Control | None = None
-    """The task or thread it started in; None if nobody knows."""
+    """The task or thread in which it started; None if that is not known."""
     effect: int = -1
-    """For a tool, model or retrieval whose `control` is known: its place among those there."""
+    """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
     joined: str = ""
-    """How it came to its run from another process: `signed`, `any`, `trace`."""
+    """How it joined its run from another process: `signed`, `any`, `trace`; "" otherwise."""
     claimed: str = ""
-    """Of a run of its own: the run whose part it claimed to be, without proof."""
+    """The run that it claimed to belong to without proof; it is then a run of its own."""
     root: "Member | None" = None
     """The local root above it; None for a local root."""
     implicit: bool = False
     inherited: bool = False
-    """Begun by the process that this one was forked from."""
+    """Whether the process began it that this one was forked from."""
     started: int = 1
     unfollowed: int = 0
-    """Spans beneath a local root that were not recorded, since too many were open."""
+    """Spans beneath a local root that were not recorded, because too many were open."""
     elsewhere: dict[str, Lane] | None = None
-    """The lanes of children in other tasks and threads, by what leads there."""
+    """Lanes of children in other tasks and threads, by the path that leads there."""
     start_ns: int = 0
-    """When the span started, which tells it from another of the same ids."""
+    """Start time, which tells it from another span of the same ids."""
     twin: "Member | None" = None
     """Another live span that claims the same trace and span id."""
     originals: Originals | None = None
-    """What it was given and does not show, on a provider of somebody else."""
+    """Its unredacted values, on a provider that somebody else has built."""
     begun: Mapping[str, Any] | None = None
-    """The attributes it began with: those that limits evict later say what it is."""
+    """The attributes it began with; limits may evict them later, and they say what the span is."""
 
     @property
     def key(self) -> RunKey:
-        """What names its run."""
+        """The tenant and id of its run."""
         return self.scope.key
 
     def effect_key(self) -> str | None:
-        """Return the key of an effect: the same for the same agent, whatever the weather; None if it is not known."""
+        """Return the key of an effect, the same in every run of the same agent; None if it has none."""
         control = self.control
         if control is None or self.effect < 0 or control.shared:
             return None
@@ -93,10 +93,10 @@ class Member:
 
 
 class Membership:
-    """The table of live spans. Thread-safe."""
+    """The table of live spans and their runs. Thread-safe."""
 
     def __init__(self, keys: tuple[bytes, ...] = (), trust: Trust = "signed") -> None:
-        """`keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
+        """`keys` check the tokens of other processes; without keys no token is believed."""
         self.claims = Claims(keys, trust)
         self._live: dict[tuple[int, int], Member] = {}
         self._traces: dict[int, list[RunScope]] = {}
@@ -105,13 +105,17 @@ class Membership:
         """Where a task was created last: the context, its run, its span."""
         self._lock = Mutex()
         self.outside = OutsideCounts()
-        """Spans that began outside any run, such as those of a thread that was not given the context; and logs."""
+        """Counts of spans and logs outside any run, such as those of a thread without the context."""
         self.unfollowed = 0
         """Spans that were not recorded since too many were open."""
         _memberships.add(self)
 
     def enter(self, span: Span, parent_context: Context | None, originals: Originals | None = None) -> Member | None:
-        """Find the run of a starting span; None if it is in none. `beside`: what it was given and does not show."""
+        """Find the run of a starting span and add it to the table; None if it is in no run.
+
+        `originals` are the values that the span does not show. Above 100,000 live spans a span is counted and not
+        followed.
+        """
         context = otel_context.get_current() if parent_context is None else parent_context
         own, above = span_context_of(span), span.parent
         parent = self._live.get((own.trace_id, above.span_id)) if above else None
@@ -167,12 +171,12 @@ class Membership:
         return member
 
     def member_of(self, span: trace.Span) -> Member | None:
-        """Return what is known of a live span; None for one that is in no run."""
+        """Return the facts about a live span; None for a span that is in no run."""
         own = span.get_span_context()
         return self._live.get((own.trace_id, own.span_id))
 
     def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
-        """Take an ended span out of the table."""
+        """Remove an ended span from the table and return its facts; None if it was not there."""
         member = self._live.pop((trace_id, span_id), None)
         if member is not None and member.twin is not None:
             member = self._leave_twin((trace_id, span_id), start_ns, member)
@@ -203,7 +207,7 @@ class Membership:
         return found
 
     def after_fork_in_child(self) -> None:
-        """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
+        """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
         self._lock = Mutex()
         self.claims.after_fork_in_child()
         self.outside.reset()
@@ -213,7 +217,7 @@ class Membership:
     # -- which run ------------------------------------------------------------------------------------------------
 
     def scope_of(self, context: Context | None) -> RunScope | None:
-        """Return the run of what happens in a context, as a span that started there would be in it."""
+        """Return the run that a span started in this context would belong to; None if in none."""
         scope = otel_context.get_value(RUN, context)
         if isinstance(scope, RunScope):
             return scope
@@ -248,7 +252,10 @@ class Membership:
         self._traces.setdefault(trace_id, []).append(scope)
 
     def hold(self, scope: RunScope) -> object:
-        """Say that the current task or thread works for a run begun elsewhere, until `let_go` is given the result."""
+        """Note that the current task or thread works for a run begun elsewhere.
+
+        Pass the result to `release` when it does so no longer.
+        """
         run = self._run_of(scope)
         with self._lock:
             if scope.control:
@@ -260,7 +267,7 @@ class Membership:
         return run
 
     def release(self, held: object) -> None:
-        """Say that it does not any more."""
+        """Note that the holder that `hold` returned works for its run no longer."""
         if isinstance(held, RunLanes):
             with self._lock:
                 self._let_go(held)
@@ -280,7 +287,7 @@ class Membership:
                 run.factories.append(factory)
 
     def spawned(self, name: str) -> Control | None:
-        """Return the lane of a task or thread that is being created now; None if nobody can know which it is."""
+        """Return the lane of a task or thread that is being created now; None if it cannot be known."""
         context = otel_context.get_current()
         known = self._spawner
         if known is not None and known[0] is context:  # the same for all branches of a fan-out
@@ -300,7 +307,7 @@ class Membership:
         return control.spawn(name, under)
 
     def sender(self, context: Context | None = None) -> Sender | None:
-        """Return what to tell a process that is to work for the current run; None outside a run."""
+        """Return the token content for a process that is to work for the current run; None outside a run."""
         scope = self.scope_of(context)
         if scope is None:
             return None

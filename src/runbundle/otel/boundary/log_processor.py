@@ -1,4 +1,4 @@
-"""Log records behind the same boundary: redacted copies for every processor, and events for the bundle."""
+"""The boundary for log records: every processor gets a redacted copy, and the bundle gets an event."""
 
 from typing import Any
 
@@ -25,7 +25,10 @@ from runbundle.signals.records import LogRecordDict
 
 
 class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
-    """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
+    """Redacts every log record, records it if it is part of a run, and hands a copy on.
+
+    Never raises. A record that cannot be redacted goes nowhere; it is counted as `boundary_log`.
+    """
 
     def __init__(
         self, redactor: Redactor, recorder: Recorder | None, membership: Membership, *, redacts_all: bool = False
@@ -36,19 +39,19 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         self._membership = membership
         self._redacts_all = redacts_all
         self.is_closed = False
-        """Whether records pass by unseen: a provider of somebody else outlives us."""
+        """Whether records are ignored; a provider that somebody else has built outlives us."""
         self.is_exiting = False
-        """Whether that is the end of the process: what daemon threads still say until then is journalled."""
+        """Whether the process is ending; records of daemon threads are still journalled then."""
         self._codec = SpanCodec()
         self._downstream = 0
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
-        """Put a processor behind the boundary."""
+        """Add a processor behind the boundary; it gets redacted records only."""
         super().add_log_record_processor(log_record_processor)
         self._downstream += 1
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Redact, record, hand on a copy; the caller's record is not touched."""
+        """Redact the record, record it and hand a copy on; the caller's record is not changed."""
         if self.is_closed and not self.is_exiting:
             return
         run = None

@@ -1,8 +1,8 @@
-"""The boundary: the processor that owns all others and shows them only redacted spans.
+"""The boundary: the span processor that owns all others and gives them redacted spans only.
 
-A redactor registered beside an exporter protects nothing: all processors of a provider are handed one frozen span.
-This one is given to `TracerProvider(active_span_processor=...)`, so that every processor added to that provider, then
-or later, is downstream of it. Added to a provider that already exists, it protects what is added to itself.
+A redactor registered beside an exporter protects nothing, since all processors of a provider get one frozen span. The
+boundary is given to `TracerProvider(active_span_processor=...)`, so that every processor added to that provider, then
+or later, is behind it. Added to an existing provider, it protects the processors that are added to itself.
 """
 
 import logging
@@ -37,11 +37,13 @@ _log = logging.getLogger("runbundle")
 class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     """Redacts every ended span, records it if it is part of a run, and hands it on.
 
-    A span that is none of an agent's is handed on as it is, but for secrets; in the bundle it is redacted like all.
+    A span that is none of an agent's is handed on unchanged but for masked secrets; in the bundle it is redacted like
+    all others.
 
-    Never raises into the application, whatever redactor, recorder or downstream processors do. Start-time calls go
-    downstream with the live span, which processors that set attributes need; one that exports live spans at their
-    start is outside the boundary, and `runbundle doctor` cannot know it.
+    Never raises into the application, whatever redactor, recorder or downstream processors do; a span that could not be
+    processed is withheld and counted. Not guaranteed: `on_start` hands the live span downstream, which processors that
+    set attributes need. A processor that exports live spans at their start is outside the boundary, and `runbundle
+    doctor` cannot see it.
     """
 
     def __init__(
@@ -54,30 +56,30 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         trust_baggage: Trust = "signed",
         redacts_all: bool = False,
     ) -> None:
-        """`carrier_keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
+        """`carrier_keys` check the tokens of other processes; without keys no token is believed."""
         super().__init__()
         self.redactor = redactor
         self.recorder = recorder
         self.debug = debug
         self.membership = Membership(carrier_keys, trust_baggage)
         self.has_seen_span = False
-        """Whether a span has come by."""
+        """Whether a span has started."""
         self.is_closed = False
-        """Whether spans pass by unseen: a provider of somebody else outlives us."""
+        """Whether spans are ignored; a provider that somebody else has built outlives us."""
         self.is_exiting = False
-        """Whether that is the end of the process: what daemon threads still end until then is journalled."""
+        """Whether the process is ending; spans of daemon threads are still journalled then."""
         self.on_own_provider = False
-        """Whether the provider is one of ours, which cuts no value."""
+        """Whether the provider was built by this library and so cuts no value."""
         self.redacts_all = redacts_all
-        """Whether spans that are none of an agent's are redacted for other sinks, too."""
+        """Whether spans that are none of an agent's are redacted for other exporters too."""
         self.cut_to: int | None = None
-        """Where a provider of somebody else cuts the values of span attributes, if that is known."""
+        """The length to which somebody else's provider cuts attribute values; None if it is not known."""
         self._codec = SpanCodec()
         self._downstream = 0
         self._complaints = Complaints()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Put a processor behind the boundary."""
+        """Add a processor behind the boundary; it gets redacted spans only."""
         super().add_span_processor(span_processor)
         self._downstream += 1
 
@@ -109,7 +111,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             self._guarded_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Redact, record, hand on: what is none of an agent's as it is, but for secrets, unless all is redacted."""
+        """Redact the span, record it and hand it on; spans that are none of an agent's with masked secrets only."""
         unrecorded: Member | None = None
         if self.is_closed and not self.is_exiting:
             return
@@ -234,7 +236,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._complaints.complain("boundary", f"a span was not processed ({where}); it is counted and withheld")
 
     def shutdown(self) -> None:
-        """Seal what has ended, then shut down everything downstream: a bundle does not wait for a backend."""
+        """Seal the runs that have ended, then shut down everything downstream: no bundle waits for a backend."""
         try:
             # Closed already, this is a thread for exporters: whoever shuts down may hold the recorder's lock.
             if self.recorder is not None and not self.is_closed:
@@ -245,7 +247,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             _log.error("the end of an exporter failed: %s", type(error).__name__)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
+        """Flush everything downstream and seal the runs that have ended; return False if any of it failed."""
         done = super().force_flush(timeout_millis)
         if self.recorder is None:
             return done

@@ -1,4 +1,4 @@
-"""Canaries through every entrance but our own provider: on one of somebody else's, by wrappers, by the environment."""
+"""Plants canaries through every entrance except a provider of ours: joined providers, wrappers, the environment."""
 
 import contextlib
 import os
@@ -40,7 +40,7 @@ _OF_SPANS = [*SPAN_CHANNELS, *OWN_CHANNELS, *(channel for channel in GUEST_CHANN
 
 
 def check_entrances(captured: SinkOutput) -> None:
-    """Plant canaries by each entrance, and keep what came out."""
+    """Plant canaries through each entrance, and collect in `captured` what comes out."""
     with _key_for_now():
         _joined(captured)
         _wrapped(captured)

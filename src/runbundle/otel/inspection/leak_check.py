@@ -1,4 +1,4 @@
-"""What `runbundle redact check` does: canaries through a real configuration, and a search of all that came out."""
+"""The check of `runbundle redact check`: canaries through a real configuration, and a search of all that comes out."""
 
 import io
 import os
@@ -43,7 +43,7 @@ _OF_SPANS = [c for c in CHANNELS if c not in _OF_LOGS]
 def check_defaults() -> list[SinkReport]:
     """Check this installation: bundle, OTLP over HTTP and gRPC to real servers, console, logs, every other entrance.
 
-    Contracts and other settings of the environment apply. Nothing leaves the machine and nothing is left behind.
+    Contracts and other settings of the environment apply. Nothing leaves the machine, and no file is left behind.
     """
     captured = SinkOutput()
     KNOWN.register(*known_secrets())
@@ -58,8 +58,8 @@ def check_defaults() -> list[SinkReport]:
 def check_application(handle: Handle) -> list[SinkReport]:
     """Check what an application has configured: its bundle, and each exporter of spans and of logs.
 
-    For the time of the check its exporters are cut off, so that no canary is sent anywhere, and bundles go to a
-    temporary folder. Exporters that were there before runbundle, and so see raw spans, are checked as the others are.
+    During the check its exporters send nothing, so that no canary leaves, and bundles go to a temporary folder.
+    Exporters that stood there before runbundle, and so see raw spans, are checked too.
     """
     captured = SinkOutput()
     KNOWN.register(*known_secrets())

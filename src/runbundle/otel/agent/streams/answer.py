@@ -1,7 +1,7 @@
-"""What a model has said so far, put together from whatever pieces it came in.
+"""Puts the answer of a model together from its chunks, in bounded memory.
 
-The same answer has the same text in the end, however it was cut; two different answers never do. What no text can be
-made of is kept beside it, and then the answer says that it is `chunked`.
+The same answer gives the same text however it was cut into chunks, and two different answers never give the same. Parts
+that cannot become text are kept beside it, and the answer is then `chunked`.
 """
 
 import io
@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, capture
 
 MAX_CALLS = 1000
-"""Tool calls that one answer keeps apart; of one with more nothing is said but that it was cut."""
+"""Tool calls that one answer keeps apart. An answer with more is recorded as cut."""
 _BLOCK = 65_536
 
 
@@ -22,7 +22,7 @@ class _Hash(Protocol):
 
 
 class GrowingText:
-    """Text that grows. Once it must be, it is digested instead of kept, in memory that grows no further."""
+    """Text that grows piece by piece; once told to, it is digested instead of kept, in constant memory."""
 
     __slots__ = ("_bytes", "_hash", "_text", "chars")
 
@@ -41,11 +41,11 @@ class GrowingText:
 
     @property
     def oversize(self) -> bool:
-        """Whether it is digested."""
+        """Whether the text is digested, not kept."""
         return self._hash is not None
 
     def digest_only(self) -> None:
-        """Keep no text from here on."""
+        """Stop keeping text; from here on only its digest grows."""
         if self._hash is None:
             self._hash = sha256()
         data = self._text.getvalue().encode("utf-8", "surrogatepass")
@@ -54,7 +54,7 @@ class GrowingText:
         self._text = io.StringIO(newline="")
 
     def value(self) -> Any:
-        """Return the text, or its digest and size."""
+        """Return the text; once it is digested, a mapping with its `sha256` and `bytes`."""
         if self._hash is None:
             return self._text.getvalue()
         self.digest_only()
@@ -80,7 +80,7 @@ class _Message:
 
 
 class Answer:
-    """The messages of one answer: one, unless several choices were asked for."""
+    """One model answer: a single message, or one for each choice that was asked for."""
 
     def __init__(self) -> None:
         self.usage: dict[str, int] = {}
@@ -103,7 +103,10 @@ class Answer:
         self._named, self._turn = "", 0
 
     def message_index(self, name: str, choice: int) -> int:
-        """Return which message a delta belongs to: one that names itself otherwise than those before begins another."""
+        """Return the index of the message that a delta belongs to.
+
+        A delta that names another message than the deltas before it begins a new one; the answer is `chunked` then.
+        """
         if name and self._named and name != self._named:
             if not self._turn:
                 self.add_text("id", self._named, choice)
@@ -114,7 +117,7 @@ class Answer:
         return self._turn * MAX_CALLS + choice
 
     def add_text(self, kind: str, piece: str, choice: int = 0) -> None:
-        """Add text of a kind: `content`, `reasoning`, `refusal`."""
+        """Add text of a kind: `content`, `reasoning`, `refusal`, or another name that a provider uses."""
         if not piece:
             return
         texts = self._message(choice).texts
@@ -127,7 +130,11 @@ class Answer:
     def add_call(
         self, index: Hashable, call_id: str = "", name: str = "", arguments: str = "", choice: int = 0
     ) -> None:
-        """Add a fragment of a tool call. One without an index goes on with the last call, unless its id is another."""
+        """Add a fragment of a tool call.
+
+        A fragment without an index continues the last call, unless its id is another. Calls beyond 1,000 mark the
+        answer as cut.
+        """
         message = self._message(choice)
         if index is None:
             last = message.calls.get(message.last)
@@ -155,11 +162,11 @@ class Answer:
         return call is not None and call.arguments.chars > 0
 
     def has_text(self, choice: int = 0) -> bool:
-        """Tell whether there is text already."""
+        """Tell whether a choice has text already."""
         return "content" in self._message(choice).texts
 
     def add_part(self, value: Any, choice: int = 0) -> None:
-        """Add a part that is neither text nor tool call."""
+        """Add a part that is neither text nor tool call; the answer is `chunked` from here on."""
         message = self._message(choice)
         self.chunked = True
         seen = capture(value)
@@ -191,7 +198,7 @@ class Answer:
         return made
 
     def add_usage(self, usage: Mapping[str, Any], *, add: bool = False) -> None:
-        """Take token counts under any provider's names: what was counted last, or, with `add`, the sum."""
+        """Take token counts, under the names of any provider: the last count of each, or with `add` their sum."""
         for key, count in usage.items():
             target = _USAGE.get(key)
             if target is not None and isinstance(count, int) and not isinstance(count, bool):
@@ -219,7 +226,7 @@ class Answer:
             self.digest_only()
 
     def digest_only(self) -> None:
-        """Keep no text from here on: all or none, so that the order of the pieces makes no difference."""
+        """Stop keeping text in all messages at once, so that the order of the chunks makes no difference."""
         self.oversize = True
         for message in self._messages.values():
             for text in (*message.texts.values(), *(call.arguments for call in message.calls.values())):

@@ -1,7 +1,7 @@
-"""The chunks of model providers, told by their shape: OpenAI, Anthropic, LangChain, and deltas of an application's own.
+"""Recognises the chunks of model providers by their shape: OpenAI, Anthropic, LangChain, and an application's deltas.
 
 No provider's package is imported: a chunk may be a dict, a pydantic model, a dataclass or any object with fields. A
-shape is recognised only where every field is known that says something, so that nothing is dropped in silence.
+shape is recognised only where every field with content is known, so that nothing is dropped in silence.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ Fields = Mapping[str, Any]
 
 
 def read_chunk(answer: Answer, item: Any, *, own_deltas: bool) -> bool:
-    """Add a chunk to the answer; False, and nothing added, if it is none.
+    """Add a chunk to the answer; return False, and add nothing, if the item is no chunk.
 
-    `own_deltas`: whether `{"content": …}` and its like are deltas too. Of a model they are; a tool's are records.
+    `own_deltas`: whether `{"content": …}` and the like are deltas. A model's are; a tool's are records.
     """
     said = fields_of(item)
     if not said:
@@ -49,7 +49,7 @@ def read_chunk(answer: Answer, item: Any, *, own_deltas: bool) -> bool:
 
 
 def read_message(answer: Answer, item: Any) -> bool:
-    """Add a whole answer, as a stream of a provider's package shows it when it has been read; False if it is none."""
+    """Add a whole answer, as a provider's stream object shows it at its end; return False if the item is none."""
     said = fields_of(item)
     if isinstance(said.get("choices"), list | tuple):
         return _chat(answer, said)
@@ -60,7 +60,7 @@ def read_message(answer: Answer, item: Any) -> bool:
 
 
 def fields_of(item: Any) -> Fields:
-    """Return an object's fields without running code of its own; none for what has none."""
+    """Return an object's fields without running its own code; none for an object without fields."""
     if isinstance(item, dict):
         return cast("Fields", item)
     kind = cast("Any", type(item))

@@ -1,6 +1,6 @@
-"""A stand-in for the stream object of a provider's package: `isinstance`, attributes and `with` are the object's own.
+"""Stand-ins for the stream objects of model providers: `isinstance`, attributes and `with` are those of the object.
 
-What is asked of it is asked of the object. Only what gives items, or says that no more are wanted, is noticed.
+Every call is passed to the object. Only calls that give items, or that say no more are wanted, are observed.
 """
 
 import inspect
@@ -23,7 +23,7 @@ _SLOTS = ("_runbundle_object", "_runbundle_stream", "_runbundle_source", "_runbu
 
 
 def follow(value: Any, handling: Handling, stream: Follower) -> Any:
-    """Return what the caller gets in the place of a stream: of its type, and with its attributes."""
+    """Return the object that the caller gets in place of a stream: of the same type, with the same attributes."""
     if handling == "generator":
         made = follow_generator(lambda: (value, stream))()
     elif handling == "async generator":
@@ -39,12 +39,12 @@ def follow(value: Any, handling: Handling, stream: Follower) -> Any:
 
 
 def copy_name(made: Any, value: Any) -> None:
-    """Give what stands before a generator or coroutine that one's name."""
+    """Give a wrapper the name and the qualified name of the generator or coroutine behind it."""
     made.__name__, made.__qualname__ = value.__name__, value.__qualname__
 
 
 def proxy_of(value: Any, stream: Any) -> Any:
-    """Return a stand-in for `value`, whose items `stream` takes."""
+    """Return a stand-in for a stream object; the items that it gives are reported to `stream`."""
     made = cast("Any", object.__new__(_class_for(_kind(value))))
     contents: tuple[Any, ...] = (value, stream, None, {})
     for name, content in zip(_SLOTS, contents, strict=True):

@@ -1,4 +1,4 @@
-"""A value that a function has returned: recorded, handed on untouched, or followed as the stream that it is."""
+"""Handles the return value of a decorated function: records it, hands it on untouched, or follows it."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -13,7 +13,10 @@ from runbundle.otel.agent.streams.stream import CallRecording, Stream, not_consu
 
 
 def hand_on(value: Any, scope: SpanScope, recording: CallRecording) -> tuple[Any, bool]:
-    """Return what the caller gets for a value that a function has returned, and whether the span goes on with it."""
+    """Return the value for the caller, and whether the span goes on with it.
+
+    The span goes on for a stream or a coroutine, and ends with it; otherwise the caller ends it.
+    """
     handling = handling_of(type(value))  # pyright: ignore[reportUnknownArgumentType]
     if not handling:
         recording.returned(scope, value)
