@@ -27,7 +27,7 @@ from runbundle.signals.records import EventRecord, ResourceRecord, ScopeRecord, 
 _NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
 _NO_RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}
 _ABOUT = ("gen_ai.tool.name", RECEIPT, MESSAGES)
-"""What a span says by which its further values are redacted, or that goes on with each of them."""
+"""Attributes by which further values of a span are redacted, or that are extended by each of them."""
 _UNNAMED = marker("name")
 _PLAIN = frozenset({"name", "id", "number", "own"})
 

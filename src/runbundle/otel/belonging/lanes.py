@@ -21,7 +21,7 @@ _NAME_LIMIT = 64
 _RESERVED = frozenset({*get_args(Operation), "fork", "remote"})
 
 _forks: list[int] = []
-"""Of each fork on the way to this process, which child of its parent it made."""
+"""The number of the child that each fork on the way to this process made."""
 
 
 Moment = tuple[int, int]

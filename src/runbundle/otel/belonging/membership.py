@@ -1,9 +1,8 @@
 """Finds the run of each span, and the span's place in that run.
 
-Both are found when a span starts and kept in a table: an attribute set at the start would be the first that the SDK's
-limit evicts. The first of these that applies decides: the run that the span itself begins; the run of its context; the
-run of its parent in this process; for a span from elsewhere, the run that a token in the baggage proves, or one open
-here in the same trace; and for agent work outside any run, a run of its own.
+Both are found when a span starts and kept in a table: the SDK's limits would evict an attribute set then first. The
+first that applies decides: the run that the span begins; that of its context; that of its parent here; for a span from
+elsewhere, the run that a token proves, or one open here in the same trace; for agent work outside, a run of its own.
 """
 
 import os
@@ -51,7 +50,6 @@ class Member:
     is_run: bool
     span_id: int
     inside: Lane
-    """The lane of its children."""
     control: Control | None = None
     """The task or thread in which it started; None if that is not known."""
     effect: int = -1
@@ -64,7 +62,7 @@ class Member:
     """The local root above it; None for a local root."""
     implicit: bool = False
     inherited: bool = False
-    """Whether the process began it that this one was forked from."""
+    """Whether a parent process began it."""
     started: int = 1
     unfollowed: int = 0
     """Spans beneath a local root that were not recorded, because too many were open."""
@@ -75,7 +73,6 @@ class Member:
     twin: "Member | None" = None
     """Another live span that claims the same trace and span id."""
     originals: Originals | None = None
-    """Its unredacted values, on a provider that somebody else has built."""
     begun: Mapping[str, Any] | None = None
     """The attributes it began with; limits may evict them later, and they say what the span is."""
 

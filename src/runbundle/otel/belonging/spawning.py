@@ -29,7 +29,7 @@ running_loop = asyncio._get_running_loop  # pyright: ignore[reportPrivateUsage] 
 
 
 class _Here(threading.local):
-    """What is known of the current thread."""
+    """The lane of the current thread, and an object that stands for the thread."""
 
     def __init__(self) -> None:
         self.token = object()

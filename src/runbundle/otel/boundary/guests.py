@@ -43,8 +43,7 @@ def is_guest_log(record: ReadWriteLogRecord) -> bool:
 def masked_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:
     """Return a span of the application's with its secrets masked.
 
-    The span itself is returned where nothing has to change. A span with values of undeclared types is rebuilt, since
-    one that no exporter can write would cost it a whole batch.
+    A span with values of undeclared types is rebuilt, since one that no exporter can write would cost it a whole batch.
     """
     # What no exporter could write would cost it a batch.
     span = given if _is_typed(given) else codec.to_span(given, codec.to_record(given, NO_RUN))

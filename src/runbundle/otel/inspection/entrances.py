@@ -98,7 +98,7 @@ def _wrapped(captured: SinkOutput) -> None:
 
 
 def _by_environment(captured: SinkOutput) -> None:
-    """What `OTEL_TRACES_EXPORTER=runbundle` and `OTEL_LOGS_EXPORTER=runbundle` load."""
+    """Check the exporters that `OTEL_TRACES_EXPORTER=runbundle` and `OTEL_LOGS_EXPORTER=runbundle` load."""
     made = [
         next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name="runbundle"))).load()
         for signal in ("traces", "logs")

@@ -99,7 +99,7 @@ class Answer:
         """Whether events came that hold all of it, so that what repeats them is to be passed over."""
         self._messages: dict[int, _Message] = {}
         self.chars = 0
-        """Of all its texts."""
+        """Characters of all its texts."""
         self._named, self._turn = "", 0
 
     def message_index(self, name: str, choice: int) -> int:

@@ -60,7 +60,7 @@ def read_message(answer: Answer, item: Any) -> bool:
 
 
 def fields_of(item: Any) -> Fields:
-    """Return an object's fields without running its own code; none for an object without fields."""
+    """Return an object's fields as they are stored, asking none of its properties; none if it has no fields."""
     if isinstance(item, dict):
         return cast("Fields", item)
     kind = cast("Any", type(item))
@@ -256,7 +256,7 @@ def _message_delta(answer: Answer, said: Fields) -> None:
 
 
 def _repeated(answer: Answer, said: Fields) -> None:
-    """What the package makes of the events it has just given."""
+    """Read an event in which the package repeats the events before it; it is skipped if those were read."""
     if not answer.events:
         answer.add_text("content", _text(said.get("text")))
 

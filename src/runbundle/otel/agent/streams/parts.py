@@ -75,7 +75,7 @@ class Joiner:
     def __init__(self, joining: Joining) -> None:
         self._joining: Joining = joining
         self._part: GrowingText | _Bytes | Answer | None = None
-        """What the last items are pieces of."""
+        """The text, bytes or answer that the last items are pieces of."""
         self._hash = sha256()
         self._list: list[str] | None = []
         self._size = 0
