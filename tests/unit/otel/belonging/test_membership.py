@@ -183,3 +183,25 @@ def test_a_forked_child_counts_in_a_lane_of_its_own() -> None:
         lanes._forks[:], lanes._now.moment = forks, now  # pyright: ignore[reportPrivateUsage]
     assert len(short_digest("x")) == 15
     assert Control("main", None).spawn("f").path == "main/f#0"
+
+
+def test_a_loops_only_task_goes_on_as_the_thread_that_waits_for_it() -> None:
+    """Beside other tasks nobody could know that it does."""
+    run = RunLanes()
+    run.begins_at("main")
+
+    async def alone(beside: bool) -> Control | None:
+        loop, origin = running_loop(), run.origin
+        assert loop is not None
+        assert origin is not None
+        other = asyncio.create_task(asyncio.sleep(0)) if beside else None
+        factory = TaskFactory(loop, lambda _: None)
+        origin.adopt(loop)
+        found = run.control()
+        factory.remove()
+        if other is not None:
+            await other
+        return found
+
+    assert asyncio.run(alone(False)) is run.control()
+    assert asyncio.run(alone(True)) is None
