@@ -17,7 +17,7 @@ from runbundle.contracts.declared import DECLARED
 from runbundle.keyring.given_key import stretched
 from runbundle.otel import active
 from runbundle.otel.belonging.joining import Sender, token_of
-from runbundle.otel.composition import stand_in
+from runbundle.otel.composition import set_fallback_redactor
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
 from tests.support import databases
@@ -54,7 +54,7 @@ def _clean_process(
     handle = active.get()
     if handle is not None:
         handle.shutdown()
-    stand_in(None)
+    set_fallback_redactor(None)
     DECLARED.clear()
     KNOWN.clear()
 

@@ -224,7 +224,7 @@ def test_a_span_of_theirs_within_a_run_of_ours_gets_no_content(configured: Confi
 def test_a_span_that_is_not_recorded_costs_no_redaction(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is a redactor built, or a key made, where nobody records."""
     monkeypatch.setattr(Redactor, "redact_span", lambda *_, **__: pytest.fail("redacted for nobody"))
-    monkeypatch.setattr(composition, "composed", lambda *_, **__: pytest.fail("built for nobody"))
+    monkeypatch.setattr(composition, "compose", lambda *_, **__: pytest.fail("built for nobody"))
     work()
     with a_provider_of_theirs(sampler=ALWAYS_OFF):
         work()

@@ -13,7 +13,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.errors import PolicyBlocked
-from runbundle.otel.agent.failures import type_name
+from runbundle.otel.agent.failures import error_type
 from runbundle.redaction.permitted.values import is_name
 from tests.conftest import sealed
 
@@ -83,12 +83,12 @@ def test_a_group_names_its_members_types(configured: Configured) -> None:
 def test_a_groups_name_is_short_and_kept_whatever_its_members_are_called() -> None:
     """Many, long, in other alphabets, or random: the name is one that redaction keeps."""
     types = [type(f"E{n}", (Exception,), {}) for n in range(100)]
-    assert type_name(ExceptionGroup("", [t() for t in types])) == "ExceptionGroup[E0, E1, E10, +97]"
+    assert error_type(ExceptionGroup("", [t() for t in types])) == "ExceptionGroup[E0, E1, E10, +97]"
     odd = [type(name, (Exception,), {}) for name in ("Fehler_ü", "x" * 300, "aB3xY9kQ2mZ7pL4w", "a\nb")]
-    assert type_name(ExceptionGroup("", [t() for t in odd])) == "ExceptionGroup[Exception]"
+    assert error_type(ExceptionGroup("", [t() for t in odd])) == "ExceptionGroup[Exception]"
     long = [type("E" + c * 63, (Exception,), {}) for c in "abcdefgh"]
     for group in (types, odd, long):
-        assert is_name(type_name(ExceptionGroup("", [t() for t in group])))
+        assert is_name(error_type(ExceptionGroup("", [t() for t in group])))
 
 
 def test_a_group_of_cancellations_is_one(configured: Configured) -> None:

@@ -28,7 +28,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.otel.forwarding import Forwarder, Pace
-from runbundle.otel.otlp import reason_of
+from runbundle.otel.otlp import failure_reason
 from runbundle.signals.own import CAPTURE
 from tests.conftest import Sink
 
@@ -218,7 +218,7 @@ def test_reasons_are_words_of_ours() -> None:
         "connection_refused": refused,
         "request": requests.exceptions.InvalidHeader(QUOTED),
     }
-    assert {word: reason_of(error) for word, error in errors.items()} == {word: word for word in errors}
+    assert {word: failure_reason(error) for word, error in errors.items()} == {word: word for word in errors}
 
 
 def test_limits_of_the_environment_cut_what_is_forwarded(

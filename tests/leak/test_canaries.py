@@ -171,7 +171,7 @@ def test_the_search_finds_what_a_bare_sdk_leaks_of_others_and_of_ours() -> None:
     with pytest.MonkeyPatch.context() as patch:
         for asked in ("_owns", "_owned"):
             patch.setattr(at_source, asked, lambda _: True)
-        with active.lent(provider.get_tracer("t")):
+        with active.lend_tracer(provider.get_tracer("t")):
             plant_own()
     data = encode_spans(exporter.get_finished_spans()).SerializeToString()
     assert set(OWN_CHANNELS) - set(found_in(data)) == {"own secret argument"}  # captured without it already

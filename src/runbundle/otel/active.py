@@ -1,4 +1,4 @@
-"""The one piece of process-wide state: the configuration that decorated code writes to."""
+"""The active configuration, to which decorated code writes: the one piece of state of the whole process."""
 
 import contextlib
 from collections.abc import Generator
@@ -15,17 +15,17 @@ from runbundle.recording.port import RecordPort
 from runbundle.redaction.redactor import Redactor
 
 
-class Recording(Protocol):
-    """A running configuration, as the code that an agent calls needs it. `Handle` is one."""
+class ActiveConfiguration(Protocol):
+    """The part of a running configuration that the code an agent calls needs. `Handle` is one."""
 
     tracer: Tracer
     """Makes the spans of decorators and scopes."""
     owns_provider: bool
-    """Whether all that sees those spans is behind our boundary."""
+    """Whether everything that sees those spans is behind our boundary."""
     decider: Decider
-    """Decides about calls that need approval."""
+    """Decides about tool calls that need approval."""
     redactor_at_source: Redactor
-    """Redacts the values of spans that are not on a provider of ours."""
+    """Redacts values before they are on spans of a provider that somebody else has built."""
 
     @property
     def recorder(self) -> RecordPort:
@@ -34,7 +34,7 @@ class Recording(Protocol):
 
     @property
     def redactor(self) -> Redactor:
-        """Redacts for bundles; its policy has the contracts."""
+        """Redacts for bundles; its policy holds the contracts."""
         ...
 
     @property
@@ -47,36 +47,36 @@ class Recording(Protocol):
         ...
 
 
-_recording: Recording | None = None
+_recording: ActiveConfiguration | None = None
 _said_unconfigured = False
 _lent: Tracer | None = None
 
 
-def get() -> Recording | None:
-    """Return the configuration of the last `configure()`, until it is shut down."""
+def get() -> ActiveConfiguration | None:
+    """Return the configuration of the last `configure()`; None before it, and after it was shut down."""
     return _recording
 
 
-def use(recording: Recording | None) -> None:
-    """Let decorated code write to a configuration; None: to none."""
+def activate(recording: ActiveConfiguration | None) -> None:
+    """Make decorated code write to a configuration; with None, to none."""
     global _recording, _said_unconfigured
     _recording = recording
     _said_unconfigured = True  # by who has called configure() once it need not be said
 
 
 def tracer() -> Tracer:
-    """Return the tracer of the active configuration, else one of the global provider (which may record nothing)."""
+    """Return the tracer of the active configuration; without one, a tracer of the global provider."""
     return _recording.tracer if _recording is not None else _lent or _tracer_of_nobody()
 
 
 def redactor_at_source() -> Redactor:
-    """Return what redacts the values of spans that our boundary does not own."""
-    return _recording.redactor_at_source if _recording is not None else composition.redactor_of_nobody()
+    """Return the redactor for values of spans that our boundary does not own."""
+    return _recording.redactor_at_source if _recording is not None else composition.fallback_redactor()
 
 
 @contextlib.contextmanager
-def lent(tracer: Tracer) -> Generator[None]:
-    """Let decorated code write to a tracer within the block, where nothing is configured: for checks."""
+def lend_tracer(tracer: Tracer) -> Generator[None]:
+    """Make decorated code use a tracer within the block, while nothing is configured; for checks."""
     global _lent
     before, _lent = _lent, tracer
     try:

@@ -1,7 +1,8 @@
-"""Bundles of what exporters are handed: one recorder for the spans and logs of one store in one process.
+"""Writes bundles from the spans and logs that exporters get: one recorder for each store of a process.
 
-An exporter sees a span when it has ended, children before their parents, and a log record in a batch of its own. What
-comes before it is known whether its trace is agent work is held, raw as the SDK's own queues hold it, and bounded.
+An exporter gets a span when it has ended, children before their parents, and log records in batches of their own. Spans
+and logs of a trace that is not known to be agent work yet are held, raw as in the SDK's own queues, and in bounded
+number.
 """
 
 import os
@@ -17,10 +18,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.otel.belonging.claims import run_of_trace
-from runbundle.otel.belonging.labels import identity
+from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.span_records import SpanCodec
-from runbundle.otel.composition import composed, opened, stand_in
+from runbundle.otel.composition import compose, open_store, set_fallback_redactor
 from runbundle.recording.recorder import Recorder
 from runbundle.signals import own
 from runbundle.signals.operations import is_agent_work
@@ -40,13 +41,17 @@ class _Trace:
 
 
 class BundleSink:
-    """Records the spans and logs of those traces that are agent work. Thread-safe; never raises when it records."""
+    """Records the spans and logs of traces that contain agent work. Thread-safe; recording never raises.
+
+    At most 8,192 spans and logs are held. Beyond that those of the oldest trace are dropped; they are counted as `held`
+    if that trace becomes a run. A span that cannot be recorded is counted too.
+    """
 
     def __init__(self, store: str | None, contracts: str | None) -> None:
-        artifact_store = opened(store)
-        self.redactor = composed(artifact_store, contracts).redactor
+        artifact_store = open_store(store)
+        self.redactor = compose(artifact_store, contracts).redactor
         self.recorder = Recorder(artifact_store, spool_of(artifact_store))
-        stand_in(self.redactor)
+        set_fallback_redactor(self.redactor)
         self.users = 0
         self._codec = SpanCodec()
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
@@ -54,16 +59,16 @@ class BundleSink:
         self.reset()
 
     def reset(self) -> None:
-        """Take a new lock in a forked child: whoever may have held the old one is not there."""
+        """Take a new lock in a forked child; another thread of the parent may have held the old one."""
         self._lock = threading.RLock()
 
-    def spans(self, spans: Sequence[ReadableSpan]) -> None:
-        """Record ended spans, or hold them."""
+    def add_spans(self, spans: Sequence[ReadableSpan]) -> None:
+        """Record ended spans, or hold them until their trace is known to be agent work."""
         with self._lock:
             for span in spans:
                 self._learn(span)
             for span in sorted(spans, key=lambda s: time_of(s.end_time) or 0):
-                trace = self._trace(identity(span).trace_id)
+                trace = self._trace(span_context_of(span).trace_id)
                 run = _said(span) or trace.run
                 if run is not None:
                     self._span(span, run)
@@ -72,8 +77,8 @@ class BundleSink:
                 else:
                     self._hold(trace, span)
 
-    def logs(self, records: Sequence[ReadableLogRecord]) -> None:
-        """Record log records, or hold them; those outside any trace are in no run."""
+    def add_logs(self, records: Sequence[ReadableLogRecord]) -> None:
+        """Record log records, or hold them likewise; those outside any trace belong to no run and are ignored."""
         with self._lock:
             for record in records:
                 trace_id = record.log_record.trace_id
@@ -89,7 +94,7 @@ class BundleSink:
 
     def _learn(self, span: ReadableSpan) -> None:
         """Take from a span what it says of its trace; record what was held for that."""
-        trace_id = identity(span).trace_id
+        trace_id = span_context_of(span).trace_id
         trace = self._trace(trace_id)
         if trace.run is not None:
             return
@@ -162,8 +167,8 @@ _sinks: dict[tuple[str, str | None], BundleSink] = {}
 
 
 def shared_sink(store: str | None, contracts: str | None) -> BundleSink:
-    """Return the sink of a store: one for all exporters of this process that name the same store and contracts."""
-    url = canonical_url(opened(store).url)
+    """Return the sink of a store: one for all exporters of this process with the same store and contracts."""
+    url = canonical_url(open_store(store).url)
     with _lock:
         sink = _sinks.get((url, contracts))
         if sink is None:
@@ -172,8 +177,8 @@ def shared_sink(store: str | None, contracts: str | None) -> BundleSink:
         return sink
 
 
-def release(sink: BundleSink) -> None:
-    """Say that an exporter uses a sink no more. The last one seals what there is."""
+def release_sink(sink: BundleSink) -> None:
+    """Note that an exporter has stopped using a sink; the last one closes it, which seals its runs."""
     with _lock:
         sink.users -= 1
         if sink.users:

@@ -1,6 +1,6 @@
-"""The composition root: what every entrance redacts by, built in one place from arguments, environment and files.
+"""The composition root: builds the redactor of every entrance from arguments, environment and files.
 
-An entrance that built its own would know fewer secrets than the others, and leak what they mask.
+It is one place, because an entrance that built its own would know fewer secrets than the others and leak them.
 """
 
 import os
@@ -24,32 +24,32 @@ from runbundle.store import ArtifactStore, from_url
 from runbundle.store.locations import DEFAULT_STORE
 
 Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
-"""Contracts, mappings, or paths of files; one text is a list of paths, as the environment has it."""
+"""Contracts, mappings or paths of files; a single text is a list of paths, as in the environment."""
 
 
 Redacted = Literal["agents", "all"]
-"""What is redacted for other sinks than bundles: the telemetry of agents, or all."""
+"""Whose telemetry is redacted for exporters: that of agents, or all. Bundles redact all in any case."""
 
 
 def redacts_all(redact: Redacted) -> bool:
-    """Tell whether all telemetry is redacted for other sinks. Raises `ConfigError` for a word that there is not."""
+    """Tell whether all telemetry is redacted for exporters; raises `ConfigError` for an unknown word."""
     settings.check({"redact": redact})
     return redact == "all"
 
 
 class Composition(NamedTuple):
-    """What an entrance is made of."""
+    """The parts of an entrance: the URL of its store and its redactor."""
 
     store_url: str
     redactor: Redactor
 
     @property
     def policy(self) -> Policy:
-        """What the redactor goes by."""
+        """The redactor's policy."""
         return self.redactor.policy
 
 
-def composed(
+def compose(
     store: str | Path | ArtifactStore | None = None,
     contracts: Contracts = None,
     *,
@@ -59,13 +59,13 @@ def composed(
     user_id: Literal["keep", "hash", "drop"] = "hash",
     result: Iterable[FieldRule] = (),
 ) -> Composition:
-    """Build what an entrance redacts by. Each argument left out is what the environment says.
+    """Build the redactor of an entrance. An argument that is left out is taken from the environment.
 
-    `store`: whose digests are to join; default `RUNBUNDLE_STORE`, else `.runbundle` in the working directory. Nothing
-    is opened there. `contracts`: default the files of `RUNBUNDLE_CONTRACTS`. The contracts that tools declare where
-    they stand are added, also those declared later. Known secrets are registered: the values of variables whose names
-    say so, and the digest key. Raises `ConfigError` for a key that must not be used, `ContractError` for a contract
-    that is wrong.
+    `store` decides which digests join; by default `RUNBUNDLE_STORE`, else `.runbundle` in the working directory. It is
+    not opened. `contracts` are by default the files of `RUNBUNDLE_CONTRACTS`; contracts that tools declare are added,
+    also those declared later. The values of variables that are credentials by their names, and the digest key, are
+    registered as known secrets. Raises `ConfigError` for a key that must not be used, and `ContractError` for a
+    contract that is wrong.
     """
     register_environment(os.environ)
     url = store.url if isinstance(store, ArtifactStore) else str(store or _store_of_environment())
@@ -86,35 +86,35 @@ def composed(
     return Composition(url, redactor)
 
 
-def opened(store: str | Path | ArtifactStore | None = None) -> ArtifactStore:
-    """Return the store that was given, or the one of the URL that was given, or that of the environment."""
+def open_store(store: str | Path | ArtifactStore | None = None) -> ArtifactStore:
+    """Return the store that was given, or open that of the URL that was given, or that of the environment."""
     return store if isinstance(store, ArtifactStore) else from_url(str(store or _store_of_environment()))
 
 
-def redactor_of_nobody() -> Redactor:
-    """Return what redacts values at their source while no configuration is active.
+def fallback_redactor() -> Redactor:
+    """Return the redactor for values that are set while no configuration is active.
 
-    It is the one of the last configuration, or of the exporter that writes bundles, else one that the environment
-    gives, built when it is first needed. Where none can be built nothing is known of contracts, and nothing is kept.
+    It is that of the last configuration or bundle exporter; without one, it is built from the environment at the first
+    call. If the environment's key or contracts are wrong, a redactor without contracts is used, which keeps nothing.
     """
-    global _of_nobody
-    if _of_nobody is None:
+    global _fallback
+    if _fallback is None:
         with _lock:
-            if _of_nobody is None:
+            if _fallback is None:
                 try:
-                    _of_nobody = composed().redactor
+                    _fallback = compose().redactor
                 except Exception:  # noqa: BLE001 - a wrong key or contract of the environment must not reach the agent
-                    _of_nobody = Redactor(Policy())
-    return _of_nobody
+                    _fallback = Redactor(Policy())
+    return _fallback
 
 
-def stand_in(redactor: Redactor | None) -> None:
-    """Let a redactor serve while no configuration is active; None for the one of the environment."""
-    global _of_nobody
-    _of_nobody = redactor
+def set_fallback_redactor(redactor: Redactor | None) -> None:
+    """Set the redactor that serves while no configuration is active; None builds it from the environment."""
+    global _fallback
+    _fallback = redactor
 
 
-_of_nobody: Redactor | None = None
+_fallback: Redactor | None = None
 _lock = threading.Lock()
 
 

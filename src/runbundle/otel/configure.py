@@ -22,9 +22,9 @@ from runbundle.otel.belonging.joining import Trust
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
-from runbundle.otel.composition import Redacted, composed, opened, redacts_all
+from runbundle.otel.composition import Redacted, compose, open_store, redacts_all
 from runbundle.otel.digest_key import carrier_keys
-from runbundle.otel.handle import Handle, at_exit, running
+from runbundle.otel.handle import Handle, running, shut_down_at_exit
 from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
@@ -113,11 +113,11 @@ def configure(
     with _lock:
         handle = running()
         if handle is not None:
-            if handle.configured_with(arguments):
+            if handle.has_arguments(arguments):
                 return handle
             raise ConfigError("runbundle is already configured otherwise", hint="shut the first handle down before")
-        artifact_store = opened(store)
-        redactor = composed(
+        artifact_store = open_store(store)
+        redactor = compose(
             artifact_store,
             arguments["contracts"],
             key=key,
@@ -146,7 +146,7 @@ def configure(
         theirs = _theirs(tracer_provider)
         if theirs is None:
             provider = build_tracer_provider(boundary, resource or {})
-            boundary.whole = True
+            boundary.on_own_provider = True
         else:
             _mind_raw_exporters(theirs, refuse=everything and raw_exporters != "allow")
             notices.say_sampling(theirs)
@@ -170,11 +170,11 @@ def configure(
             decider=default_decider if decider is None else decider,
         )
         if set_global and theirs is None:
-            switch.take_tracing(provider)
+            switch.take_over_tracing(provider)
         if set_global and owns_loggers:
-            switch.take_logging(loggers)
-        active.use(handle)
-        notices.note_configured(at_exit)
+            switch.take_over_logging(loggers)
+        active.activate(handle)
+        notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()
         return handle
 
@@ -187,7 +187,7 @@ def _once(value: Any) -> Any:
 def _theirs(given: TracerProvider | None) -> TracerProvider | None:
     """Return the provider to attach to, if somebody has built one. It is known by what it can do, as a proxy can."""
     provider: Any = trace.get_tracer_provider() if given is None else given
-    if switch.nobody_traces(provider):
+    if switch.is_unset_tracing(provider):
         return None
     if all(callable(getattr(provider, name, None)) for name in ("add_span_processor", "get_tracer", "force_flush")):
         return provider
@@ -200,7 +200,7 @@ def _theirs(given: TracerProvider | None) -> TracerProvider | None:
 def _loggers(boundary: BoundaryLogProcessor, provider: TracerProvider) -> tuple[LoggerProvider, bool]:
     """Return the logger provider behind or beside which the boundary is, and whether it was built here."""
     theirs: Any = otel_logs.get_logger_provider()
-    if not switch.nobody_logs(theirs) and callable(getattr(theirs, "add_log_record_processor", None)):
+    if not switch.is_unset_logging(theirs) and callable(getattr(theirs, "add_log_record_processor", None)):
         theirs.add_log_record_processor(boundary)
         return theirs, False
     resource: Any = getattr(provider, "resource", None)

@@ -1,4 +1,4 @@
-"""The root of the digests' keys: given, kept for this user and store, or of this process only; what is said of it."""
+"""The root key of digests: given, kept for this user and store, or of this process only; and its description."""
 
 import logging
 import tempfile
@@ -19,15 +19,15 @@ _TO_JOIN = f"set RUNBUNDLE_REDACTION_KEY for all that are to join, or let {kept_
 
 
 class DigestKey(NamedTuple):
-    """A digester, and where its root comes from."""
+    """A digester, and the origin of its root key."""
 
     digester: Digester
     origin: KeyOrigin
     path: Path | None = None
 
 
-class KeyStanding(NamedTuple):
-    """What is said of a store's digest key, and whether that is a fault in the set-up."""
+class KeyDescription(NamedTuple):
+    """A sentence about a store's digest key, and whether the set-up is at fault."""
 
     text: str
     fault: bool = False
@@ -36,9 +36,9 @@ class KeyStanding(NamedTuple):
 def digest_key(store: str, given: GivenKey | None = None) -> DigestKey:
     """Return the digest key of the store with this URL, and register it as a known secret.
 
-    A key that was given, in code or by the environment, is stretched and serves all stores. Else the one of this user
-    for this store is taken, or made. Raises `ConfigError` for a key that must not be used. Where digests will not
-    join with those of others, who may expect it, that is logged once.
+    A key that was given, in code or by the environment, is stretched and serves all stores. Otherwise the key that this
+    user keeps for this store is read, or made. Raises `ConfigError` for a key that must not be used. Where digests will
+    not join with those of other processes, a warning says so once.
     """
     explicit = digest_key_given(given)
     if explicit is not None:
@@ -70,10 +70,10 @@ def _register(*texts: str) -> None:
 
 
 def carrier_keys(store: str, digester: Digester, origin: KeyOrigin) -> tuple[bytes, ...]:
-    """Return the keys of the tokens in which processes tell each other of runs.
+    """Return the keys that sign and check the tokens in which processes name runs to each other.
 
-    Where the digests' key was given, there is also that of this user for the store: a process of the same user that
-    was not given the key can still prove, and believe, whose run it works for.
+    Where the digest key was given, the key that this user keeps for the store is added: a process of the same user
+    without the given key can still prove, and believe, whose run it works for.
     """
     own = digester.subkey("carrier")
     url = canonical_url(store)
@@ -83,16 +83,16 @@ def carrier_keys(store: str, digester: Digester, origin: KeyOrigin) -> tuple[byt
     return (own,) if kept.path is None else (own, Digester(kept.key).subkey("carrier"))
 
 
-def key_standing(store: str) -> KeyStanding:
-    """Return what `doctor` says of the digest key of the store with this URL. Makes none.
+def describe_key(store: str) -> KeyDescription:
+    """Return the sentence of `doctor` about the digest key of the store with this URL. Makes no key.
 
     Raises `ConfigError` for a key that must not be used.
     """
     if digest_key_given(None) is not None:
-        return KeyStanding("given by the environment")
+        return KeyDescription("given by the environment")
     url = canonical_url(store)
     if url.startswith("memory:"):
-        return KeyStanding("drawn at random for each process, as the store is")
+        return KeyDescription("drawn at random for each process, as the store is")
     _mind_the_store(url)
     try:
         path = kept_keys.path_of(url)
@@ -106,12 +106,12 @@ def key_standing(store: str) -> KeyStanding:
         return _drawn(why)
     text = f"{path}{'' if made else ', which the first run makes'}"
     if _thrown_away(path.parent):
-        return KeyStanding(f"{text}; RB907: that folder does not outlive this machine or container")
-    return KeyStanding(f"{text}; processes of other users or hosts need RUNBUNDLE_REDACTION_KEY to join")
+        return KeyDescription(f"{text}; RB907: that folder does not outlive this machine or container")
+    return KeyDescription(f"{text}; processes of other users or hosts need RUNBUNDLE_REDACTION_KEY to join")
 
 
-def _drawn(why: str) -> KeyStanding:
-    return KeyStanding(f"each process draws its own, since none can be kept ({why})", fault=True)
+def _drawn(why: str) -> KeyDescription:
+    return KeyDescription(f"each process draws its own, since none can be kept ({why})", fault=True)
 
 
 def _mind_the_store(url: str) -> None:

@@ -1,4 +1,4 @@
-"""Exporters: what redacts in front of others, and what writes bundles, for configuration by environment."""
+"""Exporters: wrappers that redact in front of other exporters, and exporters that write bundles."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from runbundle import settings
 from runbundle.format.identity import NO_RUN
 from runbundle.otel import active
-from runbundle.otel.boundary.guests import is_guest, shown_span
+from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.boundary.span_records import SpanCodec
-from runbundle.otel.bundle_sink import BundleSink, release, shared_sink
-from runbundle.otel.composition import Redacted, composed, redacts_all
+from runbundle.otel.bundle_sink import BundleSink, release_sink, shared_sink
+from runbundle.otel.composition import Redacted, compose, redacts_all
 from runbundle.redaction.redactor import Redactor
 
 
@@ -25,11 +25,17 @@ def _followed(own: Redactor) -> Redactor:
 
 
 class RedactingSpanExporter(SpanExporter):
-    """Redacts spans in front of another exporter: for providers whose processors are not ours to wrap.
+    """Redacts spans in front of another exporter, on a provider that the application builds itself.
 
-    Raw spans wait in the batch processor's queue before they reach it; what `inner` sends is redacted. By default it
-    goes by what `configure()` was given, while that is active, else by the environment. `redact` is as for
-    `configure()`: by default spans that are none of an agent's pass as they are, but for secrets.
+        exporter = runbundle.RedactingSpanExporter(OTLPSpanExporter())
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+
+    While `configure()` is active its contracts and key apply, otherwise those of the environment; `redactor` replaces
+    both. `redact` is as for `configure()`: with `agents`, the default, spans that are none of an agent's pass unchanged
+    but for masked secrets.
+
+    Not guaranteed: raw spans wait in the batch processor's queue in front of this exporter. Raises `ConfigError` or
+    `ContractError` if the environment's key or contracts are wrong.
     """
 
     runbundle_redacts = True
@@ -37,7 +43,7 @@ class RedactingSpanExporter(SpanExporter):
     def __init__(self, inner: SpanExporter, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
         self._inner = inner
         self._all = redacts_all(redact)
-        self._given = redactor or composed().redactor
+        self._given = redactor or compose().redactor
         self._follows = redactor is None
         self._codec = SpanCodec()
 
@@ -46,11 +52,11 @@ class RedactingSpanExporter(SpanExporter):
         return _followed(self._given) if self._follows else self._given
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Redact and pass on. A batch that cannot be redacted is not sent."""
+        """Redact the spans and pass them on. A batch that cannot be redacted is not sent: it is reported as failed."""
         try:
             redactor = self._redactor
             redacted = [
-                shown_span(self._codec, span)
+                masked_span(self._codec, span)
                 if not self._all and is_guest(span)
                 else self._codec.to_span(span, redactor.redact_span(self._codec.to_record(span, NO_RUN)))
                 for span in spans
@@ -69,22 +75,27 @@ class RedactingSpanExporter(SpanExporter):
 
 
 class RedactingSpanProcessor(SpanProcessor):
-    """Redacts spans in front of another processor; `redact` is as for `configure()`."""
+    """Redacts spans in front of another processor; the arguments are those of `RedactingSpanExporter`.
+
+        provider.add_span_processor(runbundle.RedactingSpanProcessor(processor))
+
+    The inner processor gets live spans at their start, as every processor does, and redacted ones at their end.
+    """
 
     runbundle_redacts = True
 
     def __init__(self, inner: SpanProcessor, redactor: Redactor | None = None, *, redact: Redacted = "agents") -> None:
-        self._given = redactor or composed().redactor
+        self._given = redactor or compose().redactor
         self._follows = redactor is None
         self._boundary = BoundarySpanProcessor(self._given, redacts_all=redacts_all(redact))
         self._boundary.add_span_processor(inner)
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:
-        """Pass the start on."""
+        """Pass the start of the live span on."""
         self._boundary.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Pass the redacted span on."""
+        """Pass the redacted span on; one that cannot be redacted is withheld."""
         if self._follows:
             self._boundary.redactor = _followed(self._given)
         self._boundary.on_end(span)
@@ -99,11 +110,16 @@ class RedactingSpanProcessor(SpanProcessor):
 
 
 class BundleSpanExporter(SpanExporter):
-    """Writes bundles from exported spans: `OTEL_TRACES_EXPORTER=runbundle`, and no code at all.
+    """Writes bundles from exported spans: no code is needed with `OTEL_TRACES_EXPORTER=runbundle`.
 
-    A span belongs to the run in its `runbundle.run.id`, else to the run its trace is: agent work makes a run of its
-    trace, which ends with the trace's local root. An exporter sees spans only when they have ended and as many as the
-    batch processor kept; `configure()` sees more, and is to be preferred.
+        OTEL_TRACES_EXPORTER=runbundle RUNBUNDLE_STORE=./runs opentelemetry-instrument python app.py
+
+    A span belongs to the run in its attribute `runbundle.run.id`, otherwise to the run of its trace: agent work makes a
+    trace a run, which ends with the trace's local root. `store` and `contracts` are by default those of the
+    environment. Raises `ConfigError` for any other argument.
+
+    Not guaranteed: an exporter gets only spans that have ended, and only as many as the batch processor kept. A killed
+    process loses the spans that were not exported yet. Prefer `configure()`, which journals each span as it starts.
     """
 
     runbundle_redacts = True
@@ -114,28 +130,28 @@ class BundleSpanExporter(SpanExporter):
         self._sink: BundleSink | None = shared_sink(store, contracts)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Record the spans; those of traces without agent work are none of a bundle's business."""
+        """Record the spans of traces that are agent work; the others are ignored."""
         if self._sink is None:
             return SpanExportResult.FAILURE
-        self._sink.spans(spans)
+        self._sink.add_spans(spans)
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Seal what has ended, unless a log exporter still adds to it."""
+        """Seal the runs that have ended, unless a log exporter still adds to them."""
         sink, self._sink = self._sink, None
         if sink is not None:
-            release(sink)
+            release_sink(sink)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Seal what has ended; False if anything failed."""
+        """Seal the runs that have ended; return False if anything failed."""
         return self._sink is None or bool(self._sink.recorder.flush(timeout_millis / 1000))
 
 
 class BundleLogExporter(LogRecordExporter):
     """Writes exported log records into the bundles of their traces: `OTEL_LOGS_EXPORTER=runbundle`.
 
-    To be used beside `BundleSpanExporter`, of the same store, which tells what is a run: alone it writes nothing. What
-    comes after a run was sealed is added to its bundle as late.
+    Use it beside a `BundleSpanExporter` of the same store, which finds the runs; alone it writes nothing. A record that
+    comes after its run was sealed is added to the bundle as late.
     """
 
     def __init__(self, store: str | None = None, contracts: str | None = None, **unknown: Any) -> None:
@@ -146,15 +162,15 @@ class BundleLogExporter(LogRecordExporter):
         """Record the log records of traces that are agent work."""
         if self._sink is None:
             return LogRecordExportResult.FAILURE
-        self._sink.logs(batch)
+        self._sink.add_logs(batch)
         return LogRecordExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Seal what has ended, unless a span exporter still adds to it."""
+        """Seal the runs that have ended, unless a span exporter still adds to them."""
         sink, self._sink = self._sink, None
         if sink is not None:
-            release(sink)
+            release_sink(sink)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Seal what has ended; False if anything failed."""
+        """Seal the runs that have ended; return False if anything failed."""
         return self._sink is None or bool(self._sink.recorder.flush(timeout_millis / 1000))

@@ -1,7 +1,7 @@
-"""Forwarding: redacted spans and logs, sent in batches on a thread of its own; what is not delivered is counted.
+"""Forwards redacted spans and logs in batches, on a thread of its own, and counts what is not delivered.
 
-The SDK's batch processors have neither a deadline for a flush or a shutdown nor a word for what was lost, and both are
-promised here. They read the same variables, `OTEL_BSP_*` and `OTEL_BLRP_*`.
+The SDK's batch processors have no deadline for a flush or a shutdown and do not report losses; both are promised here.
+The same variables set the pace: `OTEL_BSP_*` and `OTEL_BLRP_*`.
 """
 
 import contextlib
@@ -24,15 +24,15 @@ _log = logging.getLogger("runbundle")
 
 Kind = Literal["spans", "logs"]
 Send = Callable[[Sequence[Any]], dict[str, int]]
-"""Sends a batch; returns how many of it were not delivered, by reason. Does not raise."""
+"""Sends a batch. Returns how many of its items were not delivered, by reason. Does not raise."""
 
 EXPORTERS_S = 5.0
-"""How long the end of a process waits for the delivery of what is queued."""
+"""Seconds that the end of a process waits for the delivery of queued items."""
 _COMPLAIN_EVERY_S = 30.0
 
 
 class Pace(NamedTuple):
-    """How much waits for delivery, and for how long."""
+    """Limits of a forwarder: items in the queue, items in a batch, seconds between batches."""
 
     queue: int
     batch: int
@@ -40,7 +40,7 @@ class Pace(NamedTuple):
 
     @classmethod
     def of_environment(cls, kind: Kind) -> "Pace":
-        """Return that of the environment, by default the SDK's own."""
+        """Return the pace that the environment sets; by default the SDK's own."""
         prefix, delay = ("OTEL_BSP_", 5000) if kind == "spans" else ("OTEL_BLRP_", 1000)
         queue = _positive(f"{prefix}MAX_QUEUE_SIZE", 2048)
         batch = min(queue, _positive(f"{prefix}MAX_EXPORT_BATCH_SIZE", 512))
@@ -53,7 +53,10 @@ def _positive(variable: str, default: int) -> int:
 
 
 class Forwarder:
-    """A queue in front of an exporter. Thread-safe; never raises into the application, and never holds it up."""
+    """A queue in front of an exporter. Thread-safe; never raises into the application and never blocks it.
+
+    Items are lost when the queue is full or the end comes too early; `refused()` counts them by reason.
+    """
 
     def __init__(self, kind: Kind, send: Send, stop: Callable[[], None], pace: Pace) -> None:
         """`stop` ends the exporter; it may be called while `send` runs, and makes it give up."""
@@ -73,13 +76,13 @@ class Forwarder:
         self._closed = self._given_up = False
 
     def after_fork(self) -> None:
-        """Start afresh in a forked child: what the parent has queued, the parent sends."""
+        """Start empty in a forked child; the parent sends the items that it has queued."""
         self._queue.clear()
         self._refused.clear()
         self._reset()
 
     def put(self, item: Any) -> None:
-        """Queue one span or log. When the queue is full the oldest is dropped, and counted."""
+        """Queue one span or log. If the queue is full, the oldest item is dropped and counted."""
         if self._closed:
             self._refuse({"closed": 1})
             return
@@ -97,17 +100,17 @@ class Forwarder:
             self._start()
 
     def refused(self) -> dict[str, int]:
-        """Return how many were not delivered, by reason, since the start of the process."""
+        """Return how many items were not delivered, by reason, since the start of the process."""
         with self._idle:
             return dict(self._refused)
 
     def unsent(self) -> int:
-        """Return how many wait for delivery."""
+        """Return how many items wait for delivery."""
         with self._idle:  # a batch is taken from the one to the other within it
             return len(self._queue) + self._in_flight
 
     def flush(self, deadline: float) -> bool:
-        """Send what is queued by now, until `deadline` of the monotonic clock; tell whether all was dealt with."""
+        """Send the items queued by now; return whether all were dealt with by `deadline` (monotonic clock, seconds)."""
         target = self._settled + self.unsent()
         self._start()
         self._wake.set()
@@ -122,7 +125,7 @@ class Forwarder:
         return True
 
     def close(self, deadline: float) -> None:
-        """Take nothing more, send what is queued until `deadline`, and count the rest as refused. May be repeated."""
+        """Take no more items, send the queued ones until `deadline`, and count the rest. May be called again."""
         self._closed = True
         self.flush(deadline)
         with self._idle:
@@ -196,16 +199,16 @@ class ForwardingSpanProcessor(SpanProcessor):
         self.exporter = exporter
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Queue the span if its sampler let it pass."""
+        """Queue the span if its sampled flag is set."""
         if span.context is not None and span.context.trace_flags.sampled:
             self.forwarder.put(span)
 
     def shutdown(self) -> None:
-        """Send what is queued, for a few seconds, and stop."""
+        """Send the queued spans for at most five seconds, then stop."""
         self.forwarder.close(time.monotonic() + EXPORTERS_S)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Send what is queued."""
+        """Send the queued spans; return whether all were dealt with in time."""
         return self.forwarder.flush(time.monotonic() + timeout_millis / 1000)
 
 
@@ -230,11 +233,11 @@ class ForwardingLogProcessor(LogRecordProcessor):
         )
 
     def shutdown(self) -> None:
-        """Send what is queued, for a few seconds, and stop."""
+        """Send the queued log records for at most five seconds, then stop."""
         self.forwarder.close(time.monotonic() + EXPORTERS_S)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Send what is queued."""
+        """Send the queued log records; return whether all were dealt with in time."""
         return self.forwarder.flush(time.monotonic() + timeout_millis / 1000)
 
 

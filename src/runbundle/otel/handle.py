@@ -1,4 +1,4 @@
-"""The handle on a running configuration: what became of the runs, and the end of it."""
+"""The handle on a running configuration: flushes it, reports its losses, and ends it."""
 
 import logging
 import threading
@@ -18,7 +18,7 @@ from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
-from runbundle.otel.composition import stand_in
+from runbundle.otel.composition import set_fallback_redactor
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.results import FlushResult
@@ -29,10 +29,16 @@ _log = logging.getLogger("runbundle")
 
 
 class Handle:
-    """A running configuration. A context manager: leaving it flushes and shuts down.
+    """A running configuration, which `configure()` returns. Leaving its `with` block flushes and shuts down.
 
-    `tracer_provider` and `logger_provider` are where instrumentations are pointed at. What their processors see of
-    agents is redacted, and what they see of others is without its secrets, if `configure()` built the provider.
+        with runbundle.configure(store="./runs") as handle:
+            agent()
+            if not handle.flush():
+                print("something was lost")
+
+    Point instrumentations at `tracer_provider` and `logger_provider` where they are not the global ones. If
+    `configure()` built the provider, processors added to it get redacted spans of agents, and other spans with their
+    secrets masked.
     """
 
     def __init__(
@@ -57,7 +63,7 @@ class Handle:
         self.recorder = recorder
         self.decider = decider
         self.redactor_at_source = DECLARED.twin(boundary.redactor)
-        """What redacts the values of spans that are not on a provider of ours."""
+        """Redacts values before they are on spans of a provider that somebody else has built."""
         self.tracer = tracer_provider.get_tracer("runbundle")
         self._arguments = arguments
         self._log_boundary = log_boundary
@@ -67,34 +73,38 @@ class Handle:
 
     @property
     def redactor(self) -> Redactor:
-        """What redacts for bundles."""
+        """The redactor for bundles."""
         return self.boundary.redactor
 
     @property
     def membership(self) -> Membership:
-        """Which run each live span belongs to."""
+        """The table of live spans and their runs."""
         return self.boundary.membership
 
     @property
     def store(self) -> ArtifactStore:
-        """Where bundles are sealed."""
+        """The store in which bundles are sealed."""
         return self.recorder.store
 
-    def configured_with(self, arguments: dict[str, Any]) -> bool:
-        """Tell whether `configure()` was given the same arguments."""
+    def has_arguments(self, arguments: dict[str, Any]) -> bool:
+        """Tell whether `configure()` was given these arguments."""
         return self._arguments == arguments
 
     def count_unsampled(self) -> None:
-        """Count a run that nobody records, since its span is not; say so once."""
-        if self.membership.outside.unsampled_run():
+        """Count a run whose span the application's sampler left out; the first one is logged."""
+        if self.membership.outside.count_unsampled_run():
             notices.say_unsampled(self.tracer_provider)
 
     def flush(self, timeout_s: float = 30.0) -> FlushResult:
-        """Wait until every run that has ended is sealed and every exporter has sent what it held; at most `timeout_s`.
+        """Wait until every ended run is sealed and every exporter has sent its queue, at most `timeout_s` seconds.
 
-        One deadline for both. The result is true only if nothing failed, nothing is pending, nothing was lost, no run
-        was left out by a sampler, and the exporters that `configure(otlp=...)` built have delivered everything. Those
-        that an application has added by itself are flushed too; what became of it is theirs to say.
+            result = handle.flush(timeout_s=10)
+            if not result:
+                print(result)
+
+        The result is true only if nothing failed, nothing is pending, nothing was lost, no run was left out by a
+        sampler, and the exporters of `configure(otlp=...)` have delivered everything. Exporters that the application
+        added itself are flushed too; their losses are not known here. Does not raise for any of these.
         """
         deadline = time.monotonic() + timeout_s
         result = self.recorder.flush(timeout_s)
@@ -143,35 +153,35 @@ class Handle:
             _log.error("another global tracer provider was put in the place of ours; its spans are not recorded")
 
     def shutdown(self, timeout_s: float = 30.0) -> None:
-        """Flush, seal and stop, within `timeout_s` in all. Safe to call twice.
+        """Flush, seal and stop, within `timeout_s` seconds in all. May be called again.
 
-        Bundles come first. Then exporters are waited for, for what is left of that time and at most five seconds, so
-        that a backend which is away does not hold up the end of the process; what they still held is logged. Decorators
-        go on working and record nothing.
+        Bundles come first. Then exporters are waited for, for the rest of that time and at most five seconds, so that a
+        backend that does not answer does not delay the end of the process. Items they still hold are logged as lost.
+        Decorated code goes on working and records nothing.
         """
         deadline = time.monotonic() + timeout_s
         self._note_end()
         if active.get() is self:
-            active.use(None)
-            stand_in(self.redactor_at_source)
-        switch.let_go(self.tracer_provider, self.logger_provider)
+            active.activate(None)
+            set_fallback_redactor(self.redactor_at_source)
+        switch.disconnect(self.tracer_provider, self.logger_provider)
         self._end(deadline)
 
     def end_with_process(self, timeout_s: float = 30.0) -> None:
-        """Flush, seal and stop exporters, as `shutdown()` does. What daemon threads still end is journalled."""
+        """Do as `shutdown()` does at the end of the process; spans that daemon threads still end are journalled."""
         self._note_end()
-        self.boundary.at_exit = self._log_boundary.at_exit = True
+        self.boundary.is_exiting = self._log_boundary.is_exiting = True
         self._end(time.monotonic() + timeout_s)
 
     def _note_end(self) -> None:
         reached = not self.owns_provider or switch.is_led_to(self.tracer_provider)
-        notices.note_end(seen=self.boundary.seen, reached=reached)
+        notices.note_end(seen=self.boundary.has_seen_span, reached=reached)
 
     def _end(self, deadline: float) -> None:
         try:
             self.recorder.close(max(0.0, deadline - time.monotonic()))
         finally:
-            self.boundary.closed = self._log_boundary.closed = True
+            self.boundary.is_closed = self._log_boundary.is_closed = True
             self._stop_exporters(min(deadline, time.monotonic() + EXPORTERS_S))
             self._note_losses()
 
@@ -217,13 +227,13 @@ def _left_ms(deadline: float) -> int:
 
 
 def running() -> Handle | None:
-    """Return the handle of the last `configure()`, until it is shut down."""
+    """Return the handle of the last `configure()`; None before it, and after it was shut down."""
     recording = active.get()
     return recording if isinstance(recording, Handle) else None
 
 
-def at_exit() -> None:
-    """Shut down what nobody has shut down; then say so if the process has not seen one span."""
+def shut_down_at_exit() -> None:
+    """Shut down a configuration that is still active, then log it if the process has not seen one span."""
     handle = running()
     if handle is not None:
         handle.end_with_process()

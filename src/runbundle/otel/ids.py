@@ -1,6 +1,7 @@
-"""Ids from the operating system: an application that seeds `random`, as reproducible ones do, must not decide them.
+"""Draws ids from the operating system, so that an application which seeds `random` does not decide them.
 
-Two tasks that both call `random.seed(42)` would get one trace id each from the SDK's generator, and one bundle of two.
+Two tasks that both call `random.seed(42)` would get the same trace ids from the SDK's generator, and one bundle for two
+runs.
 """
 
 import os
@@ -31,7 +32,7 @@ def new_run_id() -> str:
 
 
 def new_call_id() -> str:
-    """Return an id for a tool call that nobody has named: `call_` and 96 random bits."""
+    """Return an id for a tool call without one: `call_` and 96 random bits as hex digits."""
     return f"call_{_word():016x}{_word() >> 32:08x}"
 
 
@@ -39,13 +40,13 @@ class SystemIdGenerator(IdGenerator):
     """Draws trace and span ids from the operating system."""
 
     def generate_span_id(self) -> int:
-        """Return 64 random bits that are not all zero."""
+        """Return 64 random bits, not all zero."""
         return _word() or self.generate_span_id()
 
     def generate_trace_id(self) -> int:
-        """Return 128 random bits that are not all zero."""
+        """Return 128 random bits, not all zero."""
         return (_word() << 64 | _word()) or self.generate_trace_id()
 
     def is_trace_id_random(self) -> bool:
-        """Say that samplers may use the bits of a trace id as random ones."""
+        """Return True: samplers may use the bits of a trace id as random ones."""
         return True

@@ -1,4 +1,4 @@
-"""What is said once through `logging`: that nothing is recorded, or not all, and what to do about it."""
+"""Log messages, each given once, that say nothing or not everything is recorded, and what to do about it."""
 
 import atexit
 import logging
@@ -15,7 +15,7 @@ from runbundle.otel.boundary.neighbours import innermost, processors_of, writes_
 _log = logging.getLogger("runbundle")
 
 Sampling = Literal["all", "parents", "some"]
-"""What a sampler keeps: everything; what its parent's flag lets through; by a ratio or a rule of its own."""
+"""The share that a sampler keeps: everything, what its parent's flag lets through, or some by a rule."""
 
 _PARENT_BASED = re.compile(
     r"ParentBased\{root:(?P<root>.*),remoteParentSampled:(?P<a>.*),remoteParentNotSampled:(?P<b>.*)"
@@ -26,7 +26,7 @@ _RATIO = re.compile(r"TraceIdRatioBased\{1(?:\.0*)?\}")
 
 
 def say_unknown_variables() -> None:
-    """Say which `RUNBUNDLE_*` variables nobody reads: each may be a misspelt one."""
+    """Log the `RUNBUNDLE_*` variables that nothing reads; each may be misspelt."""
     for name, near in settings.unknown_variables():
         _log.warning(
             "RB920: nobody reads %s%s; runbundle explain RB920", name, f": did you mean {near}?" if near else ""
@@ -37,7 +37,7 @@ def say_unknown_variables() -> None:
 
 
 def sampling_of(provider: Any) -> tuple[Sampling, str]:
-    """Return what a provider's sampler keeps, and its description. Of a provider without a public sampler: all."""
+    """Return what a provider's sampler keeps, and its description; "all" for one without a public sampler."""
     sampler: Any = getattr(innermost(provider), "sampler", None)
     try:
         description = str(sampler.get_description()) if sampler is not None else "AlwaysOnSampler"
@@ -59,7 +59,7 @@ def _keeps(description: str) -> Sampling:
 
 
 def say_sampling(provider: Any) -> None:
-    """Say, of a provider that was built by somebody else, that it may keep runs from us."""
+    """Log that the sampler of an application's own provider may leave runs out."""
     keeps, description = sampling_of(provider)
     if keeps == "some":
         _log.warning(
@@ -75,7 +75,7 @@ def say_sampling(provider: Any) -> None:
 
 
 def say_unsampled(provider: Any) -> None:
-    """Say that a run was left out."""
+    """Log that a sampler left a run out."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         _log.warning("a run is not recorded: OTEL_SDK_DISABLED switches OpenTelemetry off; flush() counts them")
     else:
@@ -90,11 +90,11 @@ def say_unsampled(provider: Any) -> None:
 
 
 def say_unconfigured() -> None:
-    """Say that decorated code runs in a process that has not called `configure()`."""
+    """Log that decorated code runs in a process that has not called `configure()`."""
     provider = trace.get_tracer_provider()
     if any(writes_bundles(processor) for processor in processors_of(provider)):
         return  # configured by the environment
-    if switch.nobody_traces(provider):
+    if switch.is_unset_tracing(provider):
         _log.warning("nothing is recorded: runbundle.configure() was not called in this process before decorated code")
     else:
         _log.warning(
@@ -104,7 +104,7 @@ def say_unconfigured() -> None:
 
 
 def say_unjoined(provider: Any) -> None:
-    """Say that the global provider is one that cannot be joined."""
+    """Log that the global tracer provider takes no span processors and so cannot be joined."""
     _log.warning(
         "the global tracer provider is a %s, which takes no span processors: what instrumentations do there is not"
         " recorded. Point them at handle.tracer_provider",
@@ -120,7 +120,7 @@ _quiet = False
 
 
 def note_configured(at_exit: Any) -> None:
-    """Take note that the process records; the first time, have its end seen to."""
+    """Note that the process records; the first call registers `at_exit` for the end of the process."""
     global _configured
     if not _configured:
         _configured = True
@@ -135,20 +135,20 @@ def _note_fork() -> None:
 
 
 def note_end(*, seen: bool, reached: bool) -> None:
-    """Take note of whether a configuration that ends has seen a span, and whether instrumentations could reach it."""
+    """Note whether a configuration that ends has seen a span, and whether instrumentations could reach it."""
     global _seen, _reached
     _seen |= seen
     _reached |= reached
 
 
-def expect_nothing() -> None:
-    """Keep quiet at the end: this process looks at a set-up, and does no work."""
+def mute_end_notice() -> None:
+    """Suppress the notice at the end of a process that only looks at a set-up and does no work."""
     global _quiet
     _quiet = True
 
 
 def say_nothing_seen() -> None:
-    """Say, at the end of a process that was configured, that it has not seen one span."""
+    """Log, at the end of a configured process, that it has not seen one span."""
     if _seen or _forked or _quiet or not _configured:
         return
     _log.warning(

@@ -1,4 +1,4 @@
-"""The OTLP exporters that `configure(otlp=...)` builds, behind forwarders that see what becomes of each batch."""
+"""Builds the OTLP exporters of `configure(otlp=...)`, behind forwarders that see the outcome of each batch."""
 
 import logging
 import os
@@ -14,10 +14,10 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from runbundle.errors import ConfigError
 from runbundle.otel.boundary.limits import (
     Limits,
-    bounded,
+    limited_attributes,
+    limited_span,
     log_limits_of_environment,
     span_limits_of_environment,
-    within,
 )
 from runbundle.otel.forwarding import (
     Forwarder,
@@ -35,7 +35,7 @@ _SUPPRESS: Any = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
 def otlp_processors(endpoint: str | None) -> tuple[ForwardingSpanProcessor, ForwardingLogProcessor]:
     """Return processors that send redacted spans and logs to `endpoint`, or to that of the environment.
 
-    Raises `ConfigError` for a protocol that is not supported and for limits that are not numbers.
+    Raises `ConfigError` for a protocol that is not supported, and for limits that are no numbers.
     """
     span_limits, log_limits = span_limits_of_environment(), log_limits_of_environment()
     protocol = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf").strip().lower()
@@ -86,14 +86,16 @@ def _forwarder(kind: Kind, exporter: Any, session: Any, reason: str, prepare: Ca
 
 
 def _limited(limits: Limits | None) -> Callable[[Any], Any]:
-    return (lambda span: span) if limits is None else lambda span: within(span, limits)
+    return (lambda span: span) if limits is None else lambda span: limited_span(span, limits)
 
 
 def _limited_logs(limits: Limits | None) -> Callable[[Any], Any]:
     def prepare(log: Any) -> Any:
         if limits is not None:
             record = log.log_record
-            record.attributes = bounded(record.attributes, log.dropped_attributes, limits.attributes, limits.chars)
+            record.attributes = limited_attributes(
+                record.attributes, log.dropped_attributes, limits.attributes, limits.chars
+            )
         return log
 
     return prepare
@@ -120,7 +122,7 @@ def _watched_session(signal: str) -> Any:
             try:
                 response = super().request(*args, **kwargs)
             except Exception as error:
-                self.outcome = reason_of(error)
+                self.outcome = failure_reason(error)
                 raise
             code = response.status_code
             self.outcome = "" if 200 <= code < 300 else f"http_{code}"
@@ -133,8 +135,8 @@ def _watched_session(signal: str) -> Any:
     return Session()
 
 
-def reason_of(error: BaseException) -> str:
-    """Return a word for what a request met. Nothing of its text: that may quote headers or the URL."""
+def failure_reason(error: BaseException) -> str:
+    """Return one word for the error that a request met; its text is not used, as it may quote headers or the URL."""
     import requests
 
     if isinstance(error, requests.exceptions.Timeout):

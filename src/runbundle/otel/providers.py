@@ -1,4 +1,4 @@
-"""The providers that `configure()` builds: they record everything, whole, under ids of the operating system."""
+"""Builds the providers of `configure()`: they record every span whole, under ids of the operating system."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -16,16 +16,16 @@ from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.ids import SystemIdGenerator
 
 MAX_ATTRIBUTES = 4096
-"""Of a span, an event, a link or a log record; and links of a span."""
+"""Maximum attributes of a span, an event, a link or a log record, and maximum links of a span."""
 MAX_EVENTS = 16_384
 
 
 class RecordEverything(Sampler):
-    """Records every span, and lets another sampler decide about the flag `sampled` alone.
+    """Records every span, and lets another sampler decide only the flag `sampled`.
 
-    Exporters and other processes go by the flag, our recorder does not: a caller's `traceparent` must not be able to
-    switch it off. The SDK's own AlwaysRecordSampler is of no use here: of a span that its inner sampler drops it
-    records no attributes, and with them goes what the span is.
+    Exporters and other processes go by that flag, our recorder does not: a caller's `traceparent` must not be able to
+    switch recording off. The SDK's own AlwaysRecordSampler does not serve: it records no attributes of a span that its
+    inner sampler drops.
     """
 
     def __init__(self, inner: Sampler) -> None:
@@ -41,7 +41,7 @@ class RecordEverything(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Return what the inner sampler says, with `DROP` turned into `RECORD_ONLY`."""
+        """Return the inner sampler's result, with `DROP` turned into `RECORD_ONLY`."""
         result = self._inner.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
         if result.decision is not Decision.DROP:
             return result
@@ -49,14 +49,14 @@ class RecordEverything(Sampler):
         return SamplingResult(Decision.RECORD_ONLY, {**(attributes or {}), **(added or {})}, result.trace_state)
 
     def get_description(self) -> str:
-        """Name this sampler and the inner one."""
+        """Return the name of this sampler and of the inner one."""
         return f"RecordEverything{{{self._inner.get_description()}}}"
 
 
 def build_tracer_provider(boundary: BoundarySpanProcessor, resource: Mapping[str, str]) -> TracerProvider:
-    """Return a provider all of whose processors, also those added later, are behind the boundary.
+    """Return a provider whose processors, also those added later, are all behind the boundary.
 
-    Its limits are its own: those of the environment cut what is forwarded, not what is recorded.
+    Limits of the environment cut what is forwarded, not what is recorded: the provider has limits of its own.
     """
     unlimited = SpanLimits.UNSET
     provider = TracerProvider(
@@ -81,7 +81,7 @@ def build_tracer_provider(boundary: BoundarySpanProcessor, resource: Mapping[str
 
 
 def build_logger_provider(boundary: BoundaryLogProcessor, resource: Resource) -> LoggerProvider:
-    """Return a logger provider all of whose processors are behind the boundary."""
+    """Return a logger provider whose processors, also those added later, are all behind the boundary."""
     limits = LogRecordLimits(
         max_attributes=MAX_ATTRIBUTES,
         max_attribute_length=LogRecordLimits.UNSET,

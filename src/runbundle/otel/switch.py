@@ -1,9 +1,9 @@
-"""The providers that this library makes global: switches, which lead to the configuration that is active.
+"""The global providers of this library: they pass every call to the provider of the active configuration.
 
-OpenTelemetry lets a process set its global provider once, and a process configures as often as it likes, as test
-suites do. Tracers and loggers are kept by those who asked for them, some since before the first `configure()`; theirs
-lead on as well. Without an active configuration they record nothing and cost next to nothing. A span that began under
-one configuration ends under that one.
+OpenTelemetry lets a process set its global provider once; a process may call `configure()` often, as test suites do.
+Tracers and loggers that somebody keeps, also from before the first `configure()`, follow. Without an active
+configuration they record nothing and cost next to nothing. A span that began under one configuration ends under that
+one.
 """
 
 import logging
@@ -25,7 +25,7 @@ _log = logging.getLogger("runbundle")
 
 
 class SwitchedTracer(NoOpTracer):
-    """A tracer of whichever configuration is active when a span starts."""
+    """A tracer that starts each span under the configuration that is active then."""
 
     def __init__(self, switch: "GlobalTracerProvider", about: tuple[Any, ...]) -> None:
         self._switch = switch
@@ -43,7 +43,7 @@ class SwitchedTracer(NoOpTracer):
         record_exception: bool = True,
         set_status_on_exception: bool = True,
     ) -> Span:
-        """Start a span of the active configuration; one that records nothing if there is none."""
+        """Start a span under the active configuration; without one, a span that records nothing."""
         provider = self._switch.current
         if provider is None:
             return super().start_span(name, context)
@@ -56,7 +56,7 @@ class SwitchedTracer(NoOpTracer):
 
 
 class GlobalTracerProvider(TracerProvider):
-    """A provider of the SDK by its class, which is what many ask for; the work is that of the current one."""
+    """The global tracer provider. It is an SDK provider by its class, which many libraries require."""
 
     def __init__(self) -> None:
         super().__init__(sampler=ALWAYS_OFF, resource=Resource.get_empty(), shutdown_on_exit=False)
@@ -64,7 +64,7 @@ class GlobalTracerProvider(TracerProvider):
 
     @property
     def resource(self) -> Resource:
-        """That of the current provider."""
+        """The resource of the current provider."""
         return self.current.resource if self.current is not None else Resource.get_empty()
 
     def get_tracer(
@@ -74,18 +74,18 @@ class GlobalTracerProvider(TracerProvider):
         schema_url: str | None = None,
         attributes: Attributes = None,
     ) -> Tracer:
-        """Return a tracer that follows the switch."""
+        """Return a tracer that follows the active configuration."""
         return SwitchedTracer(self, (instrumenting_module_name, instrumenting_library_version, schema_url, attributes))
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Put a processor behind the boundary of the active configuration."""
+        """Add a processor behind the boundary of the active configuration; without one, log that it gets nothing."""
         if self.current is None:
             _log.warning("a span processor was added while runbundle is not configured; it will be handed nothing")
         else:
             self.current.add_span_processor(span_processor)
 
     def shutdown(self) -> None:
-        """Shut the current provider down."""
+        """Shut down the current provider."""
         if self.current is not None:
             self.current.shutdown()
 
@@ -95,7 +95,7 @@ class GlobalTracerProvider(TracerProvider):
 
 
 class SwitchedLogger(NoOpLogger):
-    """A logger of whichever configuration is active when a record is emitted."""
+    """A logger that emits each record under the configuration that is active then."""
 
     def __init__(self, switch: "GlobalLoggerProvider", about: tuple[Any, ...]) -> None:
         super().__init__(*about)
@@ -119,13 +119,13 @@ class SwitchedLogger(NoOpLogger):
             logger.emit(**fields) if record is None else logger.emit(record, **fields)
 
     def enabled(self, **fields: Any) -> bool:
-        """Tell whether a record would be looked at."""
+        """Tell whether a record would be processed."""
         logger = self._logger()
         return logger is not None and logger.enabled(**fields)
 
 
 class GlobalLoggerProvider(LoggerProvider):
-    """A logger provider of the SDK by its class; the work is that of the current one."""
+    """The global logger provider. It is an SDK provider by its class."""
 
     def __init__(self) -> None:
         super().__init__(resource=Resource.get_empty(), shutdown_on_exit=False)
@@ -133,7 +133,7 @@ class GlobalLoggerProvider(LoggerProvider):
 
     @property
     def resource(self) -> Resource:
-        """That of the current provider."""
+        """The resource of the current provider."""
         return self.current.resource if self.current is not None else Resource.get_empty()
 
     def get_logger(
@@ -143,16 +143,16 @@ class GlobalLoggerProvider(LoggerProvider):
         schema_url: str | None = None,
         attributes: Mapping[str, Any] | None = None,
     ) -> Logger:
-        """Return a logger that follows the switch."""
+        """Return a logger that follows the active configuration."""
         return SwitchedLogger(self, (name, version, schema_url, attributes))
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
-        """Put a processor behind the boundary of the active configuration."""
+        """Add a processor behind the boundary of the active configuration, if there is one."""
         if self.current is not None:
             self.current.add_log_record_processor(log_record_processor)
 
     def shutdown(self) -> None:
-        """Shut the current provider down."""
+        """Shut down the current provider."""
         if self.current is not None:
             self.current.shutdown()
 
@@ -165,10 +165,10 @@ _tracers: GlobalTracerProvider | None = None
 _loggers: GlobalLoggerProvider | None = None
 
 
-def take_tracing(provider: TracerProvider) -> None:
-    """Make `provider` the global one, if nobody else's is."""
+def take_over_tracing(provider: TracerProvider) -> None:
+    """Make `provider` the one behind the global tracer provider, unless somebody else's is global."""
     global _tracers
-    if _tracers is None and nobody_traces(trace.get_tracer_provider()):
+    if _tracers is None and is_unset_tracing(trace.get_tracer_provider()):
         _tracers = GlobalTracerProvider()
         trace.set_tracer_provider(_tracers)
         _listen("opentelemetry.trace", "TracerProvider", lambda: _tracers is not None and _tracers.current is not None)
@@ -176,10 +176,10 @@ def take_tracing(provider: TracerProvider) -> None:
         _tracers.current = provider
 
 
-def take_logging(provider: LoggerProvider) -> None:
-    """Make `provider` the global logger provider, if nobody else's is."""
+def take_over_logging(provider: LoggerProvider) -> None:
+    """Make `provider` the one behind the global logger provider, unless somebody else's is global."""
     global _loggers
-    if _loggers is None and nobody_logs(otel_logs.get_logger_provider()):
+    if _loggers is None and is_unset_logging(otel_logs.get_logger_provider()):
         _loggers = GlobalLoggerProvider()
         otel_logs.set_logger_provider(_loggers)
         _listen(
@@ -191,18 +191,18 @@ def take_logging(provider: LoggerProvider) -> None:
         _loggers.current = provider
 
 
-def nobody_traces(provider: Any) -> bool:
-    """Tell whether a global tracer provider stands for none: it is the API's stand-in, or ours."""
+def is_unset_tracing(provider: Any) -> bool:
+    """Tell whether a global tracer provider is only the API's stand-in, or ours."""
     return isinstance(provider, trace.ProxyTracerProvider | GlobalTracerProvider)
 
 
-def nobody_logs(provider: Any) -> bool:
-    """Tell whether a global logger provider stands for none. The API has no public name for its stand-in."""
+def is_unset_logging(provider: Any) -> bool:
+    """Tell whether a global logger provider is only the API's stand-in (which has no public name), or ours."""
     return isinstance(provider, GlobalLoggerProvider) or type(provider).__name__ == "ProxyLoggerProvider"
 
 
-def let_go(provider: TracerProvider, loggers: LoggerProvider) -> None:
-    """Lead nowhere, if it was to these."""
+def disconnect(provider: TracerProvider, loggers: LoggerProvider) -> None:
+    """Stop passing calls to these providers, if the global ones do."""
     if _tracers is not None and _tracers.current is provider:
         _tracers.current = None
     if _loggers is not None and _loggers.current is loggers:
@@ -210,17 +210,17 @@ def let_go(provider: TracerProvider, loggers: LoggerProvider) -> None:
 
 
 def is_led_to(provider: TracerProvider) -> bool:
-    """Tell whether our global provider leads to `provider`."""
+    """Tell whether our global tracer provider passes calls to `provider`."""
     return _tracers is not None and _tracers.current is provider
 
 
 def was_replaced() -> bool:
-    """Tell whether somebody has put another global provider in the place of ours, past the API."""
+    """Tell whether other code has replaced our global tracer provider, bypassing the API."""
     return _tracers is not None and trace.get_tracer_provider() is not _tracers
 
 
-def say_refused(kind: str) -> None:
-    """Say what becomes of a provider that was set after ours, and what to do."""
+def log_refused_provider(kind: str) -> None:
+    """Log the consequences of a provider that was set after ours, and the remedy."""
     _log.error(
         "another %s was set after runbundle.configure() had set its own, and OpenTelemetry keeps the first: what was"
         " added to the other one is handed nothing. Set it before configure(), which then joins it; or call"
@@ -239,7 +239,7 @@ class _Refusals(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Let every record pass."""
         if str(record.msg).startswith(f"Overriding of current {self._kind}") and self._ours():
-            say_refused(self._kind)
+            log_refused_provider(self._kind)
         return True
 
 

@@ -14,8 +14,8 @@ import pytest
 from runbundle.errors import ConfigError
 from runbundle.keyring import given_key, kept_keys
 from runbundle.keyring.given_key import digest_key_given, require_key, stretched
-from runbundle.otel.composition import composed
-from runbundle.otel.digest_key import digest_key, key_standing
+from runbundle.otel.composition import compose
+from runbundle.otel.digest_key import describe_key, digest_key
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
 from runbundle.runstate.encrypted import EncryptedRunStore
@@ -143,7 +143,7 @@ def test_a_key_is_made_on_first_use_for_this_user_only(tmp_path: Path, keys: Pat
     """32 bytes, 0600 in a folder 0700, whatever the umask, outside the store; the next process has the same."""
     before = os.umask(0)
     try:
-        policy = composed(store=str(tmp_path / "store")).policy
+        policy = compose(store=str(tmp_path / "store")).policy
     finally:
         os.umask(before)
     assert policy.key_origin == "keyring"
@@ -151,8 +151,8 @@ def test_a_key_is_made_on_first_use_for_this_user_only(tmp_path: Path, keys: Pat
     assert policy.key_path.parent == keys
     assert [stat.S_IMODE(p.stat().st_mode) for p in (policy.key_path, keys, keys.parent)] == [0o600, 0o700, 0o700]
     assert (list(keys.iterdir()), len(policy.key_path.read_bytes())) == ([policy.key_path], 32)
-    assert composed(store=str(tmp_path / "store")).policy.digester.key_id == policy.digester.key_id
-    assert composed(store=str(tmp_path / "other")).policy.digester.key_id != policy.digester.key_id
+    assert compose(store=str(tmp_path / "store")).policy.digester.key_id == policy.digester.key_id
+    assert compose(store=str(tmp_path / "other")).policy.digester.key_id != policy.digester.key_id
     assert not (tmp_path / "store").exists()
 
 
@@ -231,7 +231,7 @@ def test_a_key_file_that_is_not_as_it_was_made_is_refused(
     keys.mkdir(parents=True)
     path = kept_keys.path_of(canonical_url(str(tmp_path / "store")))
     lay(path)
-    for ask in (lambda: digest_key(str(tmp_path / "store")), lambda: key_standing(str(tmp_path / "store"))):
+    for ask in (lambda: digest_key(str(tmp_path / "store")), lambda: describe_key(str(tmp_path / "store"))):
         with pytest.raises(ConfigError, match=why) as caught:
             ask()
         assert str(path) in str(caught.value)
@@ -263,7 +263,7 @@ def test_where_no_key_can_be_kept_the_process_has_one_and_says_so_once(
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / "file" / "keys"))
     places = [str(tmp_path / name) for name in "abc"]
     found = [digest_key(places[0]) for _ in range(2)]
-    assert key_standing(places[0]).fault
+    assert describe_key(places[0]).fault
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / "keys"))
     with monkeypatch.context() as patch:
         patch.setattr(kept_keys, "_write", full)
@@ -273,7 +273,7 @@ def test_where_no_key_can_be_kept_the_process_has_one_and_says_so_once(
     with monkeypatch.context() as patch:
         patch.setattr(Path, "home", homeless)
         found += [digest_key(places[2])]
-        assert key_standing(places[2]).fault
+        assert describe_key(places[2]).fault
     assert {(key.origin, key.path) for key in found} == {("process", None)}
     assert found[0].digester.key_id == found[1].digester.key_id
     warned = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
@@ -318,7 +318,7 @@ def test_a_keyring_inside_the_store_is_refused(tmp_path: Path, monkeypatch: pyte
     """Whoever copies the store would have its key; below a dot it is no part of the store."""
     for inside in ("keys", "."):
         monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / inside))
-        for ask in (digest_key, key_standing):
+        for ask in (digest_key, describe_key):
             with pytest.raises(ConfigError, match="lies in the store"):
                 ask(str(tmp_path))
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / ".config" / "keys"))
@@ -330,12 +330,12 @@ def test_doctor_says_where_the_key_is_and_makes_none(
 ) -> None:
     """The file, whether it is there yet, and who else joins; or that its folder will not last."""
     store = str(tmp_path / "store")
-    standing = key_standing(store)
+    standing = describe_key(store)
     assert "which the first run makes" in standing.text
     assert (keys.exists(), standing.fault) == (False, False)
     path = digest_key(store).path
-    assert key_standing(store).text == f"{path}; RB907: that folder does not outlive this machine or container"
+    assert describe_key(store).text == f"{path}; RB907: that folder does not outlive this machine or container"
     monkeypatch.setattr("runbundle.otel.digest_key._thrown_away", lambda _: False)
-    assert key_standing(store).text == f"{path}; processes of other users or hosts need RUNBUNDLE_REDACTION_KEY to join"
+    assert describe_key(store).text == f"{path}; processes of other users or hosts need RUNBUNDLE_REDACTION_KEY to join"
     monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", GOOD.decode())
-    assert key_standing(store).text == "given by the environment"
+    assert describe_key(store).text == "given by the environment"

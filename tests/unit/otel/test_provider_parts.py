@@ -23,8 +23,14 @@ from opentelemetry.sdk.trace.sampling import (
 from opentelemetry.trace import TraceState
 
 from runbundle.errors import ConfigError
-from runbundle.otel.belonging.outside import Outside
-from runbundle.otel.boundary.limits import Limits, bounded, span_limits_of_environment, state_cut, within
+from runbundle.otel.belonging.outside_runs import OutsideCounts
+from runbundle.otel.boundary.limits import (
+    Limits,
+    limited_attributes,
+    limited_span,
+    span_limits_of_environment,
+    state_cut,
+)
 from runbundle.otel.boundary.neighbours import innermost, value_limit_of
 from runbundle.otel.ids import SystemIdGenerator, new_call_id, new_run_id
 from runbundle.otel.notices import sampling_of
@@ -154,7 +160,7 @@ texts = st.lists(st.sampled_from(["abc", "d", marker("credential"), marker("cont
 @given(texts, st.integers(0, 80))
 def test_a_limit_never_cuts_a_marker(text: str, chars: int) -> None:
     """What is forwarded ends before a marker, or with all of it; and what was cut is said to be."""
-    kept = bounded({"gen_ai.response.id": text}, 0, None, chars)
+    kept = limited_attributes({"gen_ai.response.id": text}, 0, None, chars)
     value = kept["gen_ai.response.id"]
     assert isinstance(value, str)
     assert text.startswith(value)
@@ -174,7 +180,7 @@ def test_limits_cut_what_is_forwarded_and_count_it() -> None:
         span.add_event(f"e{number}", {"a": 1, "b": 2})
     span.set_attribute("gen_ai.operation.name", "chat")
     span.set_attribute("runbundle.redaction", "z" * 50)
-    cut = within(span, Limits(attributes=4, chars=5, part_attributes=1, events=2))
+    cut = limited_span(span, Limits(attributes=4, chars=5, part_attributes=1, events=2))
     assert cut.attributes is not None
     assert set(cut.attributes) >= {"gen_ai.operation.name", "runbundle.redaction", CAPTURE}
     assert cut.attributes["k0"] == ("xxxxx", {"in": "yyyyy"})
@@ -223,12 +229,12 @@ def test_what_was_said_of_other_values_stays_said() -> None:
 
 def test_scopes_are_counted_within_bounds() -> None:
     """However many names there are; one that reads like a secret is none."""
-    outside = Outside()
-    count: list[Callable[[str], None]] = [outside.span, outside.log]
+    outside = OutsideCounts()
+    count: list[Callable[[str], None]] = [outside.count_span, outside.count_log]
     for number in range(1000):
         count[number % 2](f"lib{number}")
-    outside.span("ghp_" + "a1B2" * 9)
-    outside.log("")
+    outside.count_span("ghp_" + "a1B2" * 9)
+    outside.count_log("")
     counts = outside.by_scope()
     assert (len(counts), sum(counts.values()), outside.spans) == (257, 1002, 501)
     assert counts["other"] == 1002 - 256

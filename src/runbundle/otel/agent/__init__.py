@@ -1,1 +1,1 @@
-"""What an agent calls: decorators, scopes, the handle of a run; and how values are made attributes."""
+"""The code that an agent calls: decorators, scopes and the handle of a run; and how values become attributes."""

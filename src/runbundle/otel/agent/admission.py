@@ -1,4 +1,4 @@
-"""A tool call before it runs: who is asked about it, what its contract is asked with, and what the span says of it."""
+"""A tool call before it runs: the decision that its contract asks for, and the event that records that decision."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ def decision_needed(
 
 
 def decision_attributes(call: ToolCall, decision: Decision) -> dict[str, str]:
-    """Return the attributes of the event `runbundle.policy.decision`."""
+    """Return the attributes of the event `runbundle.policy.decision` for one decision; empty ones are left out."""
     # The rule says as much as the default reason does, of which redaction would leave a digest.
     reason = "" if decision.reason == NOBODY else decision.reason
     said = {"decision": decision.outcome, "rule": decision.rule, "reason": reason, "tool": call.tool}
@@ -32,9 +32,10 @@ def decision_attributes(call: ToolCall, decision: Decision) -> dict[str, str]:
 
 
 def all_arguments(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a call's arguments as the function will see them: as `arguments_of`, with defaults.
+    """Return a call's arguments as the function will see them: by name, with the defaults filled in.
 
-    A keyword that `**kwargs` takes up under the name of another parameter does not hide that parameter's value.
+    `self` and `cls` are left out. A keyword that `**kwargs` takes in under the name of another parameter does not hide
+    that parameter's value. A call that does not fit the signature is described as `arguments_of` does.
     """
     signature = signature_of(function)
     try:

@@ -1,7 +1,7 @@
-"""What our own code puts on a span: as it is where our boundary owns every way out, else redacted before it is there.
+"""Our own content on spans: raw where our boundary owns every way out, redacted before it is set anywhere else.
 
-Without a boundary nobody would redact it later: before `configure()` and after `shutdown()`, and on a provider that
-somebody else has built, whose exporters are handed what is on the span. A span that is not recording costs nothing.
+Elsewhere means: before `configure()`, after `shutdown()`, and on a provider that somebody else has built, whose
+exporters are handed the span as it is. A span that is not recording costs nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, Span, SpanKind
 
 from runbundle.format.identity import NO_RUN, RunKey, tenant_of
 from runbundle.otel import active
-from runbundle.otel.belonging.beside import Beside, with_beside
+from runbundle.otel.belonging.originals import Originals, context_with_originals
 from runbundle.redaction.captured import Said, with_said
 from runbundle.redaction.markers import marker
 from runbundle.redaction.permitted.values import allowed
@@ -26,13 +26,17 @@ from runbundle.signals.records import EventRecord, ResourceRecord, ScopeRecord, 
 _NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
 _NO_RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}
 _ABOUT = (semconv.TOOL_NAME, own.RECEIPT, own.MESSAGES)
-"""What a span says by which its further values are redacted, or that goes on with each of them."""
+"""Attributes by which further values of a span are redacted, or that are extended by each of them."""
 _UNNAMED = marker("name")
 _PLAIN = frozenset({"name", "id", "number", "own"})
 
 
-def start(name: str, context: Context, kind: SpanKind, attributes: dict[str, Any], links: Sequence[Link]) -> Span:
-    """Start a span of ours."""
+def start_span(name: str, context: Context, kind: SpanKind, attributes: dict[str, Any], links: Sequence[Link]) -> Span:
+    """Start a span for an agent's work; values that exporters may see raw are redacted before they are on it.
+
+    On a provider that the application built, the span shows redacted values, and the originals are kept in memory for
+    the bundle until it ends.
+    """
     handle = active.get()
     if _owns(handle):
         return active.tracer().start_span(name, context, kind, attributes, links)
@@ -42,36 +46,40 @@ def start(name: str, context: Context, kind: SpanKind, attributes: dict[str, Any
         if name in derived_names(plain)[1]
         else active.redactor_at_source().shown_name(name, plain, tenant_of(plain.get(own.TENANT_ID)))
     )
-    beside = None
+    originals = None
     if handle is not None:
-        beside = Beside(name, attributes)
-        beside.shown_name, beside.shown = shown, dict(plain)
-        context = with_beside(beside, context)
+        originals = Originals(name, attributes)
+        originals.shown_name, originals.shown = shown, dict(plain)
+        context = context_with_originals(originals, context)
     span = active.tracer().start_span(shown, context, kind, plain, links)
     if (len(plain) < len(attributes) or shown != name) and span.is_recording():
         redacted = active.redactor_at_source().redact_span(_record(span, attributes, name=name))["attributes"]
-        _put(span, {key: value for key, value in redacted.items() if key not in plain}, beside)
+        _put(span, {key: value for key, value in redacted.items() if key not in plain}, originals)
     return span
 
 
 def set_attributes(span: Span, attributes: Mapping[str, Any]) -> None:
-    """Set attributes on a span, whosever it is."""
+    """Set attributes on any span: redacted first, unless the span is on a provider that our boundary owns."""
     if _owned(span):
         span.set_attributes(attributes)
     elif span.is_recording():
-        beside = _beside(span)
-        if beside is not None:
-            beside.given(attributes)
-        _show(span, attributes, _said_by(span), beside)
+        originals = _originals_of(span)
+        if originals is not None:
+            originals.add(attributes)
+        _show(span, attributes, _said_by(span), originals)
 
 
 def set_value(span: Span, key: str, text: str, said: Said) -> None:
-    """Set a captured value on a span, and what became of it, in the place of what it said of that before."""
+    """Set a captured value on a span, and replace what `runbundle.capture` said of that key.
+
+    The value is redacted first, unless the span is on a provider that our boundary owns. Does nothing on a span that
+    does not record.
+    """
     owned = _owned(span)
     if not owned and not span.is_recording():
         return
-    beside = None if owned else _beside(span)
-    known = beside.attributes if beside is not None else _said_by(span)
+    originals = None if owned else _originals_of(span)
+    known = originals.attributes if originals is not None else _said_by(span)
     words = known.get(own.CAPTURE)
     attributes = {key: text}
     if words is not None or said.word != "whole" or said.chunked:
@@ -79,32 +87,32 @@ def set_value(span: Span, key: str, text: str, said: Said) -> None:
     if owned:
         span.set_attributes(attributes)
         return
-    if beside is not None:
-        beside.given(attributes)
-    _show(span, attributes, _said_by(span), beside)
+    if originals is not None:
+        originals.add(attributes)
+    _show(span, attributes, _said_by(span), originals)
 
 
 def add_event(span: Span, name: str, attributes: Mapping[str, Any]) -> None:
-    """Add an event to a span, whosever it is."""
+    """Add an event to any span: redacted first, unless the span is on a provider that our boundary owns."""
     if _owned(span):
         span.add_event(name, attributes)
         return
     if not span.is_recording():
         return
-    now, beside, said = time_ns(), _beside(span), _said_by(span)
+    now, originals, said = time_ns(), _originals_of(span), _said_by(span)
     given: EventRecord = {"name": name, "time_ns": now, "attributes": dict(attributes), "dropped": 0}
     number = len(getattr(span, "events", ()))
     record = _record(span, {key: said[key] for key in _ABOUT if key in said}, [given])
     redacted = active.redactor_at_source().redact_span(record, first_event=number)
     for event in redacted["events"]:
         span.add_event(event["name"], event["attributes"], now)
-        if beside is not None:
-            beside.events.append((event["name"], now, name, dict(attributes)))
-    _put(span, {own.RECEIPT: redacted["attributes"][own.RECEIPT]}, beside)
+        if originals is not None:
+            originals.events.append((event["name"], now, name, dict(attributes)))
+    _put(span, {own.RECEIPT: redacted["attributes"][own.RECEIPT]}, originals)
 
 
 def record_exception(span: Span, error: BaseException, attributes: Mapping[str, Any] | None) -> None:
-    """Record an exception as the SDK does."""
+    """Record an exception as the SDK does, as an event of the span; redacted as `add_event` does."""
     if _owned(span):
         span.record_exception(error, attributes)
     elif span.is_recording():
@@ -121,14 +129,14 @@ class _Adding:
         add_event(self._span, name, attributes)
 
 
-def _owns(handle: active.Recording | None) -> bool:
+def _owns(handle: active.ActiveConfiguration | None) -> bool:
     """Tell whether all that sees the spans of a configuration is behind its boundary."""
     return handle is not None and handle.owns_provider
 
 
 def _owned(span: Span) -> bool:
     # A private name: without it no span is known to be ours, and all are redacted here.
-    return getattr(getattr(span, "_span_processor", None), "whole", False) is True
+    return getattr(getattr(span, "_span_processor", None), "on_own_provider", False) is True
 
 
 def _is_plain(key: str, value: Any) -> bool:
@@ -137,34 +145,34 @@ def _is_plain(key: str, value: Any) -> bool:
     return kind in _PLAIN and allowed(kind, key, value) and key != own.CAPTURE
 
 
-def _show(span: Span, attributes: Mapping[str, Any], said: Mapping[str, Any], beside: Beside | None) -> None:
+def _show(span: Span, attributes: Mapping[str, Any], said: Mapping[str, Any], originals: Originals | None) -> None:
     """Set attributes redacted, by what the span already says of its tool and its redaction."""
     if all(_is_plain(key, value) for key, value in attributes.items()):
-        _put(span, dict(attributes), beside)
+        _put(span, dict(attributes), originals)
         return
     about = {key: said[key] for key in _ABOUT if key in said and key not in attributes}
     record = _record(span, {**about, **attributes})
     redacted = active.redactor_at_source().redact_span(record)["attributes"]
-    _put(span, {key: value for key, value in redacted.items() if about.get(key) != value}, beside)
+    _put(span, {key: value for key, value in redacted.items() if about.get(key) != value}, originals)
 
 
-def _put(span: Span, shown: dict[str, Any], beside: Beside | None) -> None:
+def _put(span: Span, shown: dict[str, Any], originals: Originals | None) -> None:
     span.set_attributes(shown)
-    if beside is not None:
-        beside.shown.update(shown)
+    if originals is not None:
+        originals.shown.update(shown)
 
 
 def _said_by(span: Span) -> Mapping[str, Any]:
     return getattr(span, "attributes", None) or {}
 
 
-def _beside(span: Span) -> Beside | None:
+def _originals_of(span: Span) -> Originals | None:
     """Return where to keep what a live span is given and does not show; None for one that no bundle will have."""
     handle = active.get()
     member = handle.membership.member_of(span) if handle is not None else None
-    if member is not None and member.beside is None:
-        member.beside = Beside()
-    return member.beside if member is not None else None
+    if member is not None and member.originals is None:
+        member.originals = Originals()
+    return member.originals if member is not None else None
 
 
 def _run_of(span: Span) -> RunKey:

@@ -1,4 +1,4 @@
-"""From live Python values to the JSON text that a span carries. Total: whatever a tool returns, this returns text."""
+"""Turns live Python values into the JSON text that a span carries. Never raises: every value gives some text."""
 
 import functools
 import hashlib
@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from runbundle.format.base import CaptureWord
-from runbundle.otel.agent.leaves import stand_in, type_of
-from runbundle.otel.agent.plain import Walk
+from runbundle.otel.agent.json_kinds import json_stand_in, type_of
+from runbundle.otel.agent.json_walk import JsonWalk
 from runbundle.redaction.captured import DIGESTED, Said, worst
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.payloads.shrink import shrink
 from runbundle.redaction.views import MAX_PAYLOAD_BYTES
 
 MAX_CAPTURE_BYTES = 1_048_576
-"""Of larger values the span carries as much as the redactor opens, and the digest of the whole."""
+"""Values above this size are shortened to the size that the redactor opens; the span has the digest of the whole."""
 
 _OPTIONS = (
     orjson.OPT_SORT_KEYS
@@ -26,25 +26,25 @@ _OPTIONS = (
     | orjson.OPT_PASSTHROUGH_DATETIME  # orjson rounds offsets to minutes
 )
 MAX_PARTS = 20_000
-"""Parts of a large value that are looked at one by one, of which the span has a few thousand at most."""
+"""Parts of a large value that are visited one by one; the span keeps a few thousand of them at most."""
 _NATIVE = frozenset({str, int, bool, type(None)})
 _ALIKE = ({str}, {int}, set[type]())
 
 
 class Captured(NamedTuple):
-    """A value as it was seen: its canonical JSON text, and what became of it."""
+    """One captured value: its canonical JSON text, and the word for what is missing from it."""
 
     text: str
-    """With sorted keys; or one marker."""
+    """JSON with sorted keys, or a single marker."""
     word: CaptureWord = "whole"
     sha256: str = ""
-    """Of the whole canonical text, in hex, where `text` is not all of it."""
+    """Digest of the whole canonical text, in hex; "" where `text` is all of it."""
     size: int | None = None
-    """Bytes of that."""
+    """Bytes of the whole canonical text; None where `text` is all of it."""
 
     @property
     def said(self) -> Said:
-        """What the attribute `runbundle.capture` has of it."""
+        """The value's entry in the attribute `runbundle.capture`."""
         return Said(self.word, self.sha256, "", self.size)
 
 
@@ -52,20 +52,21 @@ _LOST = Captured(marker("unserialisable"), "unserialisable")
 
 
 def capture(value: Any, word: CaptureWord = "whole") -> Captured:
-    """Return `value` as canonical JSON text with the word for what became of it, at best `word`. Total.
+    """Return `value` as canonical JSON text, with the word for what became of it: at best `word`.
 
-    Data keeps its structure: containers, dataclasses, models, enums; what JSON has no word for becomes text. Secrets of
-    pydantic become markers here already, and so does what is no data, which costs its own place and the value's
-    digest. Above 1 MiB the largest parts become markers with their size, and the digest is of the whole. No `repr` is
-    called. Holds the caller up by some 2 ms for each megabyte, and by half a second at most where values are
-    looked at one by one.
+    Containers, dataclasses, models and enums keep their structure; other scalars become text. Secrets of pydantic
+    become markers. A part that is no data becomes a marker in its place, and then the value has no digest. Above 1 MiB
+    the largest parts become markers that state their size, and the digest is of the whole.
+
+    Never raises; a value that cannot be read at all becomes one marker. Calls no `repr`. Takes about 2 ms for each
+    megabyte, and at most half a second for values that must be visited part by part.
     """
     try:
         data, plain = _written(value), None
         if data is not None and len(data) <= MAX_CAPTURE_BYTES:
             return Captured(data.decode(), word)
         if data is None:
-            plain, walked = Walk().plain(value)
+            plain, walked = JsonWalk().to_json(value)
             word = worst((word, walked))
             data = orjson.dumps(plain, option=orjson.OPT_SORT_KEYS)
         if len(data) <= MAX_CAPTURE_BYTES:
@@ -79,7 +80,7 @@ def capture(value: Any, word: CaptureWord = "whole") -> Captured:
 def _written(value: Any) -> bytes | None:
     """Return the canonical text of a value that is nothing but data, None if it has to be looked at part by part."""
     try:
-        data = orjson.dumps(value, option=_OPTIONS, default=stand_in)
+        data = orjson.dumps(value, option=_OPTIONS, default=json_stand_in)
     except TypeError as error:
         if "Dict key must be" not in str(error):
             return None
@@ -114,7 +115,7 @@ def _is_simple(value: Any) -> bool:
 
 def _large(value: Any, plain: Any, data: bytes, word: CaptureWord) -> Captured:
     if plain is None:
-        plain, _ = Walk(MAX_PARTS).plain(value)
+        plain, _ = JsonWalk(MAX_PARTS).to_json(value)
     word = worst((word, "oversize"))
     sha256, size = (hashlib.sha256(data).hexdigest(), len(data)) if word in DIGESTED else ("", None)
     small = shrink(plain, MAX_PAYLOAD_BYTES)
@@ -129,7 +130,7 @@ def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
-    """Return a function's signature, if it has one that can be read."""
+    """Return a function's signature; None if it cannot be read. Never raises."""
     try:
         return _signature_of(function)
     except Exception:  # noqa: BLE001 - of what is called any part may raise: its hash, its attributes
@@ -137,7 +138,10 @@ def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
 
 
 def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Return a call's arguments by name, without `self` or `cls`; by position where the signature does not say."""
+    """Return a call's arguments by name, without `self` or `cls`; by position where no signature fits.
+
+    Defaults that the call does not name are left out.
+    """
     signature = signature_of(function)
     if signature is None:
         return {**{str(i): a for i, a in enumerate(args)}, **kwargs}

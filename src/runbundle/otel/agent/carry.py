@@ -1,4 +1,4 @@
-"""Carry the current run into another thread or process."""
+"""Carries the current run into another thread or process."""
 
 import contextvars
 import functools
@@ -17,9 +17,9 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from runbundle.otel import active
 from runbundle.otel.belonging.joining import token_of
-from runbundle.otel.belonging.lanes import name_of
+from runbundle.otel.belonging.lanes import function_name
 from runbundle.otel.belonging.membership import Membership
-from runbundle.otel.belonging.spawning import within
+from runbundle.otel.belonging.spawning import call_in_lane
 from runbundle.signals import own
 
 P = ParamSpec("P")
@@ -32,16 +32,21 @@ _said = {"key": False}
 
 
 def in_context(function: Callable[P, R]) -> Callable[P, R]:
-    """Bind `function` to the context of the caller: `pool.submit(in_context(work), item)`.
+    """Bind `function` to the caller's context, so that its spans join the current run in whatever thread it runs.
 
-    The context is copied when this is called. The returned function may be called from many threads at once; bind
-    once for each submission, in the order in which they are made, if a later run is to be compared with this one
-    effect by effect: what several calls of one bound function do has no `effect`.
-    `opentelemetry-instrumentation-threading` (the extra `threading`) does the same for every thread, unasked.
+        with ThreadPoolExecutor() as pool, runbundle.start_run("nightly"):
+            for item in items:
+                pool.submit(runbundle.in_context(work), item)
+
+    The context is copied when `in_context` is called. The bound function may be called from many threads at once. To
+    compare runs effect by effect, bind once for each submission, in the order of the submissions: a function that was
+    bound once and called often gives its effects no `effect` key.
+
+    `opentelemetry-instrumentation-threading` (the extra `threading`) does the same for every thread without a call.
     """
     context = contextvars.copy_context()
     membership = _membership()
-    control = membership.spawned(name_of(function)) if membership is not None else None
+    control = membership.spawned(function_name(function)) if membership is not None else None
     calls = itertools.count()
 
     @functools.wraps(function)
@@ -49,17 +54,22 @@ def in_context(function: Callable[P, R]) -> Callable[P, R]:
         if next(calls) and control is not None:
             control.shared = True
         # A copy of the copy: one contextvars.Context cannot be entered by two threads.
-        return context.copy().run(within, control, function, *args, **kwargs)
+        return context.copy().run(call_in_lane, control, function, *args, **kwargs)
 
     return call
 
 
 def carrier() -> dict[str, str]:
-    """Return the current context as headers for another process, which needs the same key to be believed.
+    """Return the current context as headers for another process, which continues the run with `continue_run`.
 
-    They are `traceparent`, `tracestate` if there is one, and `baggage` with one entry: a token that proves whose run
-    it is, and says where in it the receiver's work stands. Send each carrier to one process, once: two that are given
-    the same one stand in one place. The application's own baggage is not sent. Never raises.
+        requests.post(url, json=job, headers=runbundle.carrier())
+
+    The headers are `traceparent`, `tracestate` if there is one, and `baggage` with one entry: a signed token that names
+    the run and the place of the receiver's work in it. The receiver believes it only with the same key
+    (`RUNBUNDLE_REDACTION_KEY`, or the keyring of the same user). Send each carrier once: two receivers of one carrier
+    stand at one place. The application's own baggage is not sent.
+
+    Never raises. If no carrier can be made, an error is logged, and the receiver's work becomes a run of its own.
     """
     headers: dict[str, str] = {}
     try:
@@ -76,17 +86,23 @@ def carrier() -> dict[str, str]:
 
 @contextmanager
 def continue_run(headers: object) -> Generator[None]:
-    """Continue, in this process, the run whose `carrier()` was sent here.
+    """Continue, within the block, the run whose `carrier()` was sent to this process.
 
-    `headers` is any mapping, or pairs, or None; names in any case, values of any type, other entries are ignored: the
-    `_meta` of an MCP request will do. Never raises, whatever they are. Headers that prove no run leave agent work
-    to be a run of its own, see `configure(trust_baggage=)`.
+        def handle(request):
+            with runbundle.continue_run(request.headers):
+                work(request)
+
+    `headers` is any mapping, an iterable of pairs, or None: names in any case, values of any type. Other entries are
+    ignored, so the `_meta` of an MCP request will do.
+
+    Never raises. Headers that prove no run are not believed: agent work in the block becomes a run of its own, which
+    names the claim; see `configure(trust_baggage=...)`.
     """
     context = _context_of(headers)
     membership = _membership()
     held = None
     with suppress(Exception):
-        scope = membership.claims.incoming(context).scope if membership is not None else None
+        scope = membership.claims.judge(context).scope if membership is not None else None
         held = membership.hold(scope) if membership is not None and scope is not None else None
     token = otel_context.attach(context)
     try:
@@ -94,7 +110,7 @@ def continue_run(headers: object) -> Generator[None]:
     finally:
         _detach(token)
         if membership is not None and held is not None:
-            membership.let_go(held)
+            membership.release(held)
 
 
 def _membership() -> Membership | None:

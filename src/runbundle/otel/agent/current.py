@@ -1,9 +1,9 @@
-"""Which context is the current one: entered and left so that no ended span stays current anywhere.
+"""Enters and leaves the contexts of spans, so that no ended span stays the current one anywhere.
 
-OpenTelemetry's `detach` logs an error, and leaves everything as it was, where a context is left in another task or
-thread than it was entered in. That is what happens to a `with` block in an async generator that another task closes,
-or the event loop finalises. What was entered is then still current where the generator was last asked for an item,
-out of reach; so the context itself is made to say what the one around it says.
+OpenTelemetry's `detach` logs an error and changes nothing where a context is left in another task or thread than it was
+entered in. A `with` block in an async generator that another task closes does that. The context that was entered is
+then still current where the generator was last asked for an item, out of reach; so its content is replaced by that of
+the context around it.
 """
 
 import weakref
@@ -18,30 +18,30 @@ from opentelemetry.trace import Span
 _MARK = otel_context.create_key("runbundle-mark")
 
 
-class Mark:
-    """Where a scope's context stands among those of other scopes."""
+class ScopeMark:
+    """The place of a scope's context among the contexts of the scopes around it."""
 
     __slots__ = ("heirs", "outer", "within")
 
-    def __init__(self, outer: "Mark | None") -> None:
+    def __init__(self, outer: "ScopeMark | None") -> None:
         self.outer = outer
         self.within = True
         """Whether the scope has not been left."""
         self.heirs: tuple[weakref.ref[Context], ...] = ()
-        """Contexts of scopes within this one that were left elsewhere, and say now what this one says."""
+        """Contexts of inner scopes that were left elsewhere, and whose content is now that of this one."""
 
 
-def place(span: Span, outer: Context) -> tuple[Context, Mark]:
-    """Return `outer` with the span as the current one, and the mark by which that context is known."""
+def context_with_span(span: Span, outer: Context) -> tuple[Context, ScopeMark]:
+    """Return a copy of `outer` in which `span` is current, and the mark that identifies that context."""
     above = outer.get(_MARK)
-    mark = Mark(above if isinstance(above, Mark) else None)
+    mark = ScopeMark(above if isinstance(above, ScopeMark) else None)
     context = trace.set_span_in_context(span, outer)
     super(Context, context).__setitem__(_MARK, mark)  # its own refuses; nobody else has seen it yet
     return context, mark
 
 
-def release(token: Token[Context]) -> bool:
-    """Undo an attach; False, and nothing said, if it was done in another task or thread, or undone before."""
+def detach(token: Token[Context]) -> bool:
+    """Undo an attach. Returns False, silently, if it was made in another task or thread, or undone before."""
     try:
         token.var.reset(token)
     except (ValueError, RuntimeError):
@@ -51,30 +51,31 @@ def release(token: Token[Context]) -> bool:
     return True
 
 
-def leave(token: Token[Context], context: Context, mark: Mark, outer: Context) -> None:
-    """Leave what `place` returned and was attached; afterwards it is current nowhere.
+def leave_scope(token: Token[Context], context: Context, mark: ScopeMark, outer: Context) -> None:
+    """Leave a context that `context_with_span` made and that was attached; afterwards it is current nowhere.
 
-    In the task that entered it, what was current before is current again. Where it was left elsewhere, or out of
-    order, the context becomes like `outer` for whoever still has it; so do contexts of scopes within it that were.
+    In the task that entered it, the context before it is current again. Where it is left elsewhere or out of order, its
+    content becomes that of `outer` for everyone who still holds it; so does the content of inner scopes' contexts that
+    were left that way.
     """
     mark.within = False
     current = otel_context.get_current()
     if current is context:
-        if release(token):
+        if detach(token):
             return
     else:
         between = _between(current.get(_MARK), mark)
         # What was current before may itself have been left since: nobody is to come back to that.
         stale = between is None and mark.outer is not None and not mark.outer.within
-        if not stale and release(token) and not any(inner.within for inner in between or ()):
+        if not stale and detach(token) and not any(inner.within for inner in between or ()):
             return
     _lapse(context, mark, outer)
 
 
-def _between(inner: Any, mark: Mark) -> list[Mark] | None:
+def _between(inner: Any, mark: ScopeMark) -> list[ScopeMark] | None:
     """Return the marks from `inner` up to `mark`; None if it is not above."""
-    found: list[Mark] = []
-    while isinstance(inner, Mark):
+    found: list[ScopeMark] = []
+    while isinstance(inner, ScopeMark):
         if inner is mark:
             return found
         found.append(inner)
@@ -82,7 +83,7 @@ def _between(inner: Any, mark: Mark) -> list[Mark] | None:
     return None
 
 
-def _lapse(context: Context, mark: Mark, outer: Context) -> None:
+def _lapse(context: Context, mark: ScopeMark, outer: Context) -> None:
     lapsed = [context, *(known for heir in mark.heirs if (known := heir()) is not None)]
     mark.heirs = ()
     for known in lapsed:

@@ -1,4 +1,4 @@
-"""Contracts where tools stand: what `@tool(contract=..., keep=...)` and `Sensitive` annotations declare."""
+"""Contracts that tools declare in their own code: `@tool(contract=..., keep=...)` and `Sensitive` annotations."""
 
 import inspect
 import logging
@@ -14,7 +14,7 @@ from runbundle.contracts.files import load_contracts
 from runbundle.errors import ContractError
 from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract, parse_contract
 from runbundle.otel.agent.capture import signature_of
-from runbundle.otel.agent.leaves import fields_of
+from runbundle.otel.agent.json_kinds import declared_fields
 
 ContractGiven = ToolContract | Mapping[str, Any] | str | Path
 _log = logging.getLogger("runbundle")
@@ -24,10 +24,10 @@ _MAX_DEPTH = 16
 def declare_tool(
     function: Callable[..., Any], title: str, name: str, contract: ContractGiven | None, keep: Iterable[str | FieldRule]
 ) -> str:
-    """Declare what a tool's definition says of its data; return the tool's name.
+    """Declare the contract that a tool's decorator and annotations give; return the tool's name.
 
-    `title` is what the function is called, `name` what it shall be called, if anything. Raises `ContractError` for a
-    contract that is wrong.
+    `title` is the function's own name; `name` is the name it was given, or "". Raises `ContractError` for a contract
+    that is wrong. Annotations that cannot be read are logged and declare nothing.
     """
     explicit = contract is not None or bool(keep)
     try:
@@ -129,6 +129,6 @@ def _may_declare(hint: Any, depth: int) -> bool:
     if inspect.isclass(hint):
         if issubclass(hint, BaseModel | Secret | SecretStr | SecretBytes):
             return True
-        if fields_of(hint) is not None or hasattr(cast("object", hint), "__required_keys__"):
+        if declared_fields(hint) is not None or hasattr(cast("object", hint), "__required_keys__"):
             return True
     return any(_may_declare(part, depth + 1) for part in get_args(hint) if not isinstance(part, str))

@@ -1,7 +1,7 @@
-"""Decorators: each records one kind of work, bare or called, on any kind of function or method.
+"""Decorators: each records one kind of work. Use them bare or called, on any kind of function or method.
 
-What a generator yields, or a function returns as a generator or as a provider's stream, is recorded to its end as it
-passes; the span ends when the stream does. Any other iterator is handed on untouched, and was `not_consumed`.
+The items of a generator, or of a provider's stream that a function returns, are recorded as they pass; the span ends
+when the stream does. Any other iterator is handed on untouched and recorded as `not_consumed`.
 """
 
 import functools
@@ -12,15 +12,15 @@ from typing import Any, ParamSpec, TypeVar, cast, overload
 from runbundle.errors import ConfigError
 from runbundle.format.contract import FieldRule
 from runbundle.otel.agent.admission import all_arguments
+from runbundle.otel.agent.attribute_values import kind_of, text_of
 from runbundle.otel.agent.capture import arguments_of
 from runbundle.otel.agent.declaring import ContractGiven, declare_tool
-from runbundle.otel.agent.given import kind_of, text_of
 from runbundle.otel.agent.run_handle import current_run
 from runbundle.otel.agent.scopes import SpanScope
 from runbundle.otel.agent.starts import start_agent, start_model, start_retriever, start_run, start_step, start_tool
 from runbundle.otel.agent.streams.returned import hand_on
-from runbundle.otel.agent.streams.steps import Follower, stepping, stepping_async
-from runbundle.otel.agent.streams.stream import Recording, Stream
+from runbundle.otel.agent.streams.steps import Follower, follow_async_generator, follow_generator
+from runbundle.otel.agent.streams.stream import CallRecording, Stream
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -44,7 +44,14 @@ def run(
     repeat: int | None = None,
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def run(function: Any = None, /, *, name: str = "", **options: Any) -> Any:
-    """Record each call as a run of its own; what it returns is the run's result."""
+    """Record each call as a run of its own; the return value is the run's result.
+
+        @runbundle.run(name="support")
+        def answer(question: str) -> str: ...
+
+    The options are those of `start_run`, the same for every call. Raises `TypeError` for an unknown one. A function
+    that returns None may call `current_run().set_result()` instead.
+    """
     unknown = set(options) - set(inspect.signature(start_run).parameters)
     if unknown:
         raise TypeError(f"run() got an unexpected keyword argument {min(unknown)!r}")
@@ -56,7 +63,13 @@ def agent(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def agent(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def agent(function: Any = None, /, *, name: str = "") -> Any:
-    """Record each call as the work of an agent."""
+    """Record each call as the work of an agent, with its arguments as input and its return value as output.
+
+        @runbundle.agent(name="researcher")
+        def research(question: str) -> str: ...
+
+    Redaction withholds the text of both; a digest and a size range are kept.
+    """
     return _decorate(function, lambda f, a, k: start_agent(name or _name(f), input=arguments_of(f, a, k)), _AGENT)
 
 
@@ -65,7 +78,13 @@ def step(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def step(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def step(function: Any = None, /, *, name: str = "") -> Any:
-    """Record each call as a step. Neither arguments nor result are recorded."""
+    """Record each call as a step. Neither its arguments nor its return value are recorded.
+
+        @runbundle.step
+        def plan() -> list[str]: ...
+
+    The spans of the work within the call stand below the step's.
+    """
     return _decorate(function, lambda f, _a, _k: start_step(name or _name(f)), _STEP)
 
 
@@ -83,19 +102,21 @@ def tool(
     contract: ContractGiven | None = None,
     keep: Iterable[str | FieldRule] = (),
 ) -> Any:
-    """Record each call as a tool call: arguments and result as far as the tool's contract lets them through.
+    """Record each call as a tool call: its arguments and its result, as far as the tool's contract keeps them.
 
-    `contract` is the tool's contract: a `ToolContract`, a mapping, whose name may be left out, or the path of a file.
-    `keep` are selectors of fields that are kept, such as `"/city"`: of an argument where they begin with the name of
-    one, else of the result; `"input:/city"` and `"output:/city"` say which. What `Sensitive` annotations of parameters
-    and of the result declare is withheld whatever `contract` and `keep` say. These hold for every configuration of the
-    process, made before or after. A contract for the same tool that is given to `configure()` takes the place of
-    `contract` and `keep`; what annotations withhold is withheld in it too, unless it is stricter. Raises
-    `ContractError` for a contract that is wrong.
+        @runbundle.tool(keep=["/city", "/temperature"])
+        def weather(city: str, user: Annotated[str, Sensitive("personal")]) -> dict[str, float]: ...
 
-    Before the function runs, the policy of the tool's contract is enforced: a call that is denied, or needs an
-    approval that the decider of `configure()` does not give, raises `PolicyBlocked` instead, a generator's at its
-    first item. Contracts are known from `configure()` until its handle is shut down; outside of that every call runs.
+    `contract` is the tool's contract: a `ToolContract`, a mapping (whose name may be left out), or the path of a file.
+    `keep` lists selectors of fields to keep, such as `"/city"`: a selector that begins with a parameter's name selects
+    an argument, any other the result; `"input:/city"` and `"output:/city"` say which. `Sensitive` annotations of
+    parameters and of the result withhold their fields whatever `contract` and `keep` say. All this holds for every
+    configuration of the process. A contract for the same tool that `configure()` is given replaces `contract` and
+    `keep`; annotations still withhold, unless it is stricter. Raises `ContractError` for a contract that is wrong.
+
+    The contract's policy is enforced before the function runs. A call that is denied, or that needs an approval which
+    the decider of `configure()` does not give, raises `PolicyBlocked` instead; a generator raises it at its first item.
+    Contracts are known from `configure()` until its handle is shut down: outside of that, every call runs.
     """
     if function is None:
         return lambda f: _tool_of(f, name, contract, keep)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
@@ -109,7 +130,9 @@ def _tool_of(function: Any, name: str, contract: ContractGiven | None, keep: Ite
         name = declare_tool(inner, _name(inner), name, contract, tuple(keep) if not isinstance(keep, str) else (keep,))
 
     def open_tool(f: Callable[..., Any], a: tuple[Any, ...], k: dict[str, Any]) -> SpanScope:
-        return start_tool(name or _name(f), arguments_of(f, a, k)).deciding_on(lambda: all_arguments(f, a, k))
+        return start_tool(name or _name(f), arguments_of(f, a, k)).with_decider_arguments(
+            lambda: all_arguments(f, a, k)
+        )
 
     return _decorate(function, open_tool, _TOOL)
 
@@ -119,7 +142,13 @@ def model(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def model(*, name: str = "", provider: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def model(function: Any = None, /, *, name: str = "", provider: str = "") -> Any:
-    """Record each call as a model call: of prompt and answer a digest, a size and the roles."""
+    """Record each call as a model call: a digest, a size range and the roles of its prompt and its answer.
+
+        @runbundle.model(name="gpt-5", provider="openai")
+        def ask(messages: list[dict[str, str]]) -> str: ...
+
+    Token counts and finish reasons are taken from streamed chunks; for other answers call `current_run().usage()`.
+    """
     return _decorate(
         function, lambda f, a, k: start_model(name or _name(f), arguments_of(f, a, k), provider=provider), _MODEL
     )
@@ -130,7 +159,14 @@ def retriever(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def retriever(*, name: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def retriever(function: Any = None, /, *, name: str = "") -> Any:
-    """Record each call as a retrieval. A result that is a list of mappings with an `id` becomes evidence."""
+    """Record each call as a retrieval; documents with an `id` become evidence of the run.
+
+        @runbundle.retriever(name="handbook")
+        def search(query: str) -> list[dict[str, str]]: ...
+
+    Evidence is taken from a result that is a list of mappings, each with an `id`, and from such items of a stream. Any
+    other result is recorded as the retrieval's output alone.
+    """
     return _decorate(function, lambda f, a, k: start_retriever(name or _name(f), arguments_of(f, a, k)), _RETRIEVER)
 
 
@@ -164,15 +200,15 @@ def _add_document(scope: SpanScope, item: Any, number: int) -> None:
             current_run().add_evidence([cast("dict[str, Any]", item)], first_rank=number)
 
 
-_RUN = Recording(_set_result, "answer", returned_only=True)
-_AGENT = Recording(_set_output, "answer")
-_STEP = Recording(_set_output, "")
-_TOOL = Recording(_set_output, "text")
-_MODEL = Recording(_set_output, "answer", is_model=True)
-_RETRIEVER = Recording(_set_documents, "items", _add_document)
+_RUN = CallRecording(_set_result, "answer", returned_only=True)
+_AGENT = CallRecording(_set_output, "answer")
+_STEP = CallRecording(_set_output, "")
+_TOOL = CallRecording(_set_output, "text")
+_MODEL = CallRecording(_set_output, "answer", is_model=True)
+_RETRIEVER = CallRecording(_set_documents, "items", _add_document)
 
 
-def _decorate(function: Any, open_scope: Open, recording: Recording) -> Any:
+def _decorate(function: Any, open_scope: Open, recording: CallRecording) -> Any:
     if function is None:
         return lambda f: _decorate(f, open_scope, recording)  # pyright: ignore[reportUnknownLambdaType, reportUnknownVariableType]
     if isinstance(function, staticmethod | classmethod):
@@ -200,7 +236,7 @@ def _called(function: Any) -> Any:
     return getattr(type(function), "__call__", function)  # noqa: B004  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _plain(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _plain(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     def call(*args: Any, **kwargs: Any) -> Any:
         scope = open_scope(function, args, kwargs)
         scope.__enter__()
@@ -218,7 +254,7 @@ def _plain(function: Callable[..., Any], open_scope: Open, recording: Recording)
     return call
 
 
-def _coroutine(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _coroutine(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     async def call(*args: Any, **kwargs: Any) -> Any:
         scope = open_scope(function, args, kwargs)
         await scope.__aenter__()
@@ -236,7 +272,7 @@ def _coroutine(function: Callable[..., Any], open_scope: Open, recording: Record
     return call
 
 
-def _generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _generator(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     def begin(*args: Any, **kwargs: Any) -> tuple[Generator[Any, Any, Any], Follower]:
         scope = open_scope(function, args, kwargs).start()
         try:
@@ -247,10 +283,10 @@ def _generator(function: Callable[..., Any], open_scope: Open, recording: Record
             scope.finish(error)
             raise
 
-    return stepping(begin)
+    return follow_generator(begin)
 
 
-def _async_generator(function: Callable[..., Any], open_scope: Open, recording: Recording) -> Callable[..., Any]:
+def _async_generator(function: Callable[..., Any], open_scope: Open, recording: CallRecording) -> Callable[..., Any]:
     async def begin(*args: Any, **kwargs: Any) -> tuple[AsyncGenerator[Any, Any], Follower]:
         scope = open_scope(function, args, kwargs).start()
         try:
@@ -261,4 +297,4 @@ def _async_generator(function: Callable[..., Any], open_scope: Open, recording: 
             scope.finish(error)
             raise
 
-    return stepping_async(begin)
+    return follow_async_generator(begin)

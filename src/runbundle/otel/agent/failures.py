@@ -1,4 +1,4 @@
-"""What a span says of the exception that ended it."""
+"""Records the exception that ended a span: its type, its message, and whether it is a failure."""
 
 import asyncio
 from collections.abc import Iterator
@@ -15,22 +15,23 @@ _MEMBERS = 4
 
 
 def is_failure(error: BaseException | None) -> bool:
-    """Tell whether work that an exception ended has failed: not by `sys.exit(0)`, nor by being dropped."""
+    """Tell whether an exception means that the work failed. `sys.exit(0)` and a dropped generator do not."""
     if error is None or isinstance(error, GeneratorExit):
         return False
     return not (isinstance(error, SystemExit) and (error.code is None or error.code in (0, False)))
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Tell whether it says that somebody no longer wants the work, and nothing else."""
+    """Tell whether an exception says only that somebody no longer wants the work; a group, if all members do."""
     return all(isinstance(one, asyncio.CancelledError | KeyboardInterrupt) for one in _members(error))
 
 
-def type_name(error: BaseException) -> str:
-    """Return the exception's type; of a group with the types of its members: `ExceptionGroup[KeyError, ValueError]`.
+def error_type(error: BaseException) -> str:
+    """Return an exception's type; a group's with its members' types: `ExceptionGroup[KeyError, ValueError]`.
 
-    Groups within are looked through. Members are sorted, each is named once; of those that a name has no room for the
-    number is given. It is a name that redaction keeps: a member whose type is not one is called `Exception`.
+    Groups within a group are flattened. Members are sorted, and each type is named once; types for which there is no
+    room are counted (`+3`). The result is always a name that redaction keeps: a member whose type is no such name is
+    called `Exception`.
     """
     name = type(error).__qualname__
     if not isinstance(error, BaseExceptionGroup):
@@ -44,9 +45,13 @@ def type_name(error: BaseException) -> str:
     return named
 
 
-def record(span: Span, error: BaseException) -> None:
-    """Set the span's status to error, with the exception as an event and its type as an attribute."""
-    name = type_name(error)
+def record_failure(span: Span, error: BaseException) -> None:
+    """Set the span's status to error, with the exception as an event and its type as `error.type`.
+
+    An exception whose `__str__` raises is recorded by its type alone. The messages of pydantic's validation errors are
+    recorded without the values that failed.
+    """
+    name = error_type(error)
     set_attributes(span, {semconv.ERROR_TYPE: name})
     try:
         record_exception(span, error, _without_inputs(error))

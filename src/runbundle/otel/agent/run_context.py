@@ -1,4 +1,4 @@
-"""The run in a context: as a value for this process, as a token in the baggage for others."""
+"""The current run of a context: held as a value for this process, as a signed token in the baggage for others."""
 
 from opentelemetry import baggage, trace
 from opentelemetry import context as otel_context
@@ -12,8 +12,12 @@ from runbundle.signals import own
 _UNSAMPLED = otel_context.create_key("runbundle-unsampled")
 
 
-def with_scope(scope: RunScope, context: Context) -> Context:
-    """Return `context` inside the run: for this process as a value, for others as a token in the baggage."""
+def context_in_run(scope: RunScope, context: Context) -> Context:
+    """Return a copy of `context` inside the run: as a value for this process, as a baggage token for others.
+
+    Claims that came with a request are removed, so that they are not handed on as if this run belonged to them. Without
+    an active configuration there is no token.
+    """
     context = otel_context.set_value(RUN, scope, context)
     handle = active.get()
     if handle is not None:
@@ -27,18 +31,22 @@ def with_scope(scope: RunScope, context: Context) -> Context:
 
 
 def current_scope(context: Context | None = None) -> RunScope | None:
-    """Return the run of a context, the current one by default: begun in this process, or proven by a token."""
+    """Return the run of a context, by default of the current one; None outside a run.
+
+    The run was begun in this process, or is proved by a token in the baggage.
+    """
     scope = otel_context.get_value(RUN, context)
     if isinstance(scope, RunScope):
         return scope
     handle = active.get()
-    return handle.membership.claims.incoming(context).scope if handle is not None else None
+    return handle.membership.claims.judge(context).scope if handle is not None else None
 
 
-def unrecorded(outer: Context, inner: Context, *, is_run: bool) -> Context:
-    """Count work whose span, begun in `outer`, somebody else's sampler keeps from being recorded.
+def count_unrecorded(outer: Context, inner: Context, *, is_run: bool) -> Context:
+    """Count work that the application's own sampler keeps from being recorded; return the context to do it in.
 
-    Returns `inner`, the context that the work is done in, marked so that a run is counted once, not by each call in it.
+    `outer` is the context that the span was begun in, `inner` the one the work runs in. `inner` is returned, marked so
+    that a run is counted once and not again by each call in it.
     """
     handle = active.get()
     if handle is None:

@@ -1,4 +1,4 @@
-"""Scopes: the context-manager twins of the decorators."""
+"""Scopes: the context managers behind `start_run()`, `start_tool()` and the decorators."""
 
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
@@ -15,26 +15,29 @@ from runbundle.errors import PolicyBlocked
 from runbundle.otel import active
 from runbundle.otel.agent import at_source
 from runbundle.otel.agent.admission import decision_attributes, decision_needed
-from runbundle.otel.agent.current import Mark, leave, place, release
-from runbundle.otel.agent.failures import is_cancellation, is_failure, record
-from runbundle.otel.agent.given import (
+from runbundle.otel.agent.attribute_values import (
     kind_of,
     put,
 )
-from runbundle.otel.agent.run_context import current_scope, unrecorded, with_scope
+from runbundle.otel.agent.current import ScopeMark, context_with_span, detach, leave_scope
+from runbundle.otel.agent.failures import is_cancellation, is_failure, record_failure
+from runbundle.otel.agent.run_context import context_in_run, count_unrecorded, current_scope
 from runbundle.otel.agent.run_handle import RunHandle
-from runbundle.otel.belonging.claims import RunScope, note_trace
+from runbundle.otel.belonging.claims import RunScope, remember_trace
 from runbundle.signals import own, semconv
 from runbundle.signals.names import EXECUTE_TOOL, span_name
 
 
 class SpanScope:
-    """One span, from entering to leaving a `with` block; also drives the decorators.
+    """One span, from entering to leaving a `with` or `async with` block; the decorators use it too.
 
-    `attached()` makes the span current for a part of its life only, which is what generators need. A `with` block in
-    a generator or async generator of your own cannot do that: until the generator is closed, its span is the current
-    one for the consumer too, between two items (PEP 568 would have changed that). Once it is closed, by whom and in
-    whatever task, its span is current nowhere. A decorated generator does not have this flaw.
+        scope = runbundle.start_tool("search", {"query": query})
+        with scope:
+            scope.set_output(search(query))
+
+    `attached()` makes the span current for a part of its life only, which generators need. A `with` block inside a
+    generator of your own cannot do that: between two items its span is the current one for the consumer too, until the
+    generator is closed. A decorated generator does not have this flaw.
     """
 
     def __init__(
@@ -42,13 +45,13 @@ class SpanScope:
     ) -> None:
         self._name, self._kind, self._attributes, self._run = name, kind, attributes, run
         self.output = output
-        """The attribute that holds what the work returned; "" if none does."""
+        """The attribute that holds the return value of the work; "" if none does."""
         self.span: Span = trace.INVALID_SPAN
-        """The span, once it has been started."""
+        """The span; an invalid one until `start()`."""
         self.context = Context()
-        """With the span as the current one, once it has been started."""
+        """The context in which the span is current; empty until `start()`."""
         self._outer = self.context
-        self._mark: Mark | None = None
+        self._mark: ScopeMark | None = None
         self._token: Any = None
         self.handle = RunHandle(run)
 
@@ -60,15 +63,15 @@ class SpanScope:
             self._name_run(current_scope(context) if self._run is None else self._run)
         if self._run is not None:
             links = self._link_to_parent(self._run, context)
-            context = with_scope(self._run, context)
-        self.span = at_source.start(self._name, context, self._kind, self._attributes, links)
-        self.context, self._mark = place(self.span, context)
+            context = context_in_run(self._run, context)
+        self.span = at_source.start_span(self._name, context, self._kind, self._attributes, links)
+        self.context, self._mark = context_with_span(self.span, context)
         if not self.span.is_recording():
-            self.context = unrecorded(self._outer, self.context, is_run=self._run is not None)
+            self.context = count_unrecorded(self._outer, self.context, is_run=self._run is not None)
         if self._run is not None:
             self._run.root = self.span  # pyright: ignore[reportAttributeAccessIssue]
             if active.get() is None:
-                note_trace(self.span.get_span_context().trace_id, self._run)
+                remember_trace(self.span.get_span_context().trace_id, self._run)
         else:
             self.handle = RunHandle(current_scope(context))
         return self
@@ -128,15 +131,15 @@ class SpanScope:
         self.__exit__(kind, error, trace_back)
 
     def step_out(self) -> None:
-        """Make the span current no more, once it was entered. It is not ended by that."""
+        """Stop the span from being current, if it was entered. This does not end it."""
         if self._mark is not None:
-            leave(self._token, self.context, self._mark, self._outer)
+            leave_scope(self._token, self.context, self._mark, self._outer)
 
     def admit(self) -> None:
-        """Raise `PolicyBlocked` if the work may not be done. Only a tool call can be refused."""
+        """Raise `PolicyBlocked` if the work may not be done. Only tool calls can be refused; here it does nothing."""
 
     async def admit_async(self) -> None:
-        """Do as `admit` does, for a caller that can wait for the decision."""
+        """Do as `admit` does, in a coroutine that can wait for the decision."""
         self.admit()
 
     @contextmanager
@@ -146,24 +149,24 @@ class SpanScope:
         try:
             yield
         finally:
-            release(token)
+            detach(token)
 
     def set_output(self, value: Any) -> None:
-        """Record what the work returned, under the attribute that its kind has for it."""
+        """Record the return value of the work, under the attribute that this kind of work has for it."""
         if self.output and self.span.is_recording():
             put(self.span, self.output, value)
             if self.output == own.RESULT:
                 at_source.set_attributes(self.span, {own.RESULT_KIND: kind_of(value)})
 
     def note(self, name: str) -> None:
-        """Record an event of this span, whichever is the current one."""
+        """Record an event named `name` on this span, whichever span is current."""
         at_source.add_event(self.span, own.EVENT, {own.EVENT_NAME: name})
 
     def finish(self, error: BaseException | None = None, *, status: Literal["", "abandoned", "waiting"] = "") -> None:
         """End the span, with the error if there is one.
 
-        `status` is `abandoned` for work that was dropped before its end, `waiting` for work that a person must go on
-        with; neither is an error. `GeneratorExit` means `abandoned`, and `sys.exit(0)` is a good end.
+        `status` is `abandoned` for work that was dropped before its end, and `waiting` for work that a person must go
+        on with; neither is an error. `GeneratorExit` means `abandoned`. `sys.exit(0)` is a good end.
         """
         span = self.span
         said: str = status
@@ -174,7 +177,7 @@ class SpanScope:
                 said = "blocked"
             elif is_cancellation(error):
                 said = "cancelled"
-            record(span, error)
+            record_failure(span, error)
         if said:
             at_source.set_attributes(span, {own.STATUS: said})
         span.end()
@@ -185,15 +188,15 @@ class SpanScope:
 
 
 class ToolScope(SpanScope):
-    """The span of a tool call, which is entered only if the tool's policy admits the call."""
+    """The span of a tool call; entering it raises `PolicyBlocked` if the tool's policy refuses the call."""
 
     def __init__(self, name: str, attributes: dict[str, Any], arguments: Callable[[], Mapping[str, Any]]) -> None:
         super().__init__(span_name(EXECUTE_TOOL, name), SpanKind.INTERNAL, attributes, output=semconv.RESULT)
         self._tool, self._arguments = name, arguments
         self._refused = False
 
-    def deciding_on(self, arguments: Callable[[], Mapping[str, Any]]) -> Self:
-        """Set what a decider sees; called only if one is asked."""
+    def with_decider_arguments(self, arguments: Callable[[], Mapping[str, Any]]) -> Self:
+        """Set the function that gives the arguments a decider sees; it is called only if a decider is asked."""
         self._arguments = arguments
         return self
 
@@ -202,7 +205,10 @@ class ToolScope(SpanScope):
         return decision_needed(self._tool, self._arguments, call_id=call_id, run_id=self.handle.run_id)
 
     def admit(self) -> None:
-        """Ask the decider if the tool's policy says so; raise `PolicyBlocked` unless it lets the call run."""
+        """Ask the decider, if the tool's policy says so; raise `PolicyBlocked` unless it lets the call run.
+
+        The decision is recorded as an event. A decider that raises denies.
+        """
         asked = self._question()
         if asked is not None:
             decider, call = asked

@@ -1,1 +1,1 @@
-"""Which run a span belongs to, and where in the run it stands: contexts, tokens, lanes and the table of live spans."""
+"""Finds the run of a span and its place in that run: contexts, tokens, lanes and the table of live spans."""

@@ -1,4 +1,4 @@
-"""What the baggage of a request claims about a run, and whether it is believed."""
+"""Judges which run the baggage of a request claims to belong to, and whether that is believed."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from runbundle.process.mutex import Mutex
 from runbundle.signals import own
 
 RUN = otel_context.create_key("runbundle-run")
-"""Under which a context holds its `RunScope`."""
+"""Key under which a context holds its `RunScope`."""
 
 _TOKENS = 2048  # remembered
 
@@ -28,50 +28,50 @@ class RunScope:
     root: Span | None = None
     tenant_id: str = ""
     session_id: str = ""
-    """The conversation it is part of, which runs within it inherit."""
+    """The conversation that the run is part of; runs within it inherit it."""
     joined: str = ""
-    """How work from elsewhere came to it: `signed`, `any`; "" for a run begun in this process."""
+    """How work from another process joined the run: `signed` or `any`; "" for a run begun in this process."""
     lane: str = ""
-    """Where that work stands, as the sender said; "" if it did not."""
+    """The place of that work in the run, as its sender said; "" if it did not."""
     control: str = ""
-    """Which lane of spawned work that work is; "" if nobody knows."""
+    """The lane of the task or thread that sent the work; "" if it is not known."""
     lanes: dict[object, RunLanes] = field(default_factory=dict[object, RunLanes])
-    """What each boundary of this process has counted of it."""
+    """The counts of the run, for each boundary of this process."""
 
     @property
     def key(self) -> RunKey:
-        """What names the run."""
+        """The run's tenant and id."""
         return RunKey(self.tenant_id, self.run_id)
 
 
-class Incoming(NamedTuple):
-    """What the baggage of a context says."""
+class BaggageClaim(NamedTuple):
+    """The verdict on a context's baggage."""
 
     scope: RunScope | None = None
-    """The run, if it is believed."""
+    """The claimed run, if the claim is believed."""
     claimed: str = ""
-    """The run that was named, if it is not."""
+    """The claimed run, if the claim is not believed."""
 
 
-_NOTHING = Incoming()
+_NOTHING = BaggageClaim()
 
 
 class Claims:
-    """Judges claims. Remembers those it believed, since what is counted of a run goes with its scope. Thread-safe."""
+    """Judges claims, and remembers those it believed, since a run's counts live as long as its scope. Thread-safe."""
 
     def __init__(self, keys: tuple[bytes, ...], trust: Trust) -> None:
         self.keys = keys
         self._trust = trust
-        self._known: dict[str, Incoming] = {}
-        self._known_before: dict[str, Incoming] = {}
+        self._known: dict[str, BaggageClaim] = {}
+        self._known_before: dict[str, BaggageClaim] = {}
         self._lock = Mutex()
 
     def after_fork_in_child(self) -> None:
-        """Forget who held the lock."""
+        """Replace the lock, which another thread of the parent may have held at the fork."""
         self._lock = Mutex()
 
-    def incoming(self, context: Context | None) -> Incoming:
-        """Return which run the baggage of a context names, and whether that is believed."""
+    def judge(self, context: Context | None) -> BaggageClaim:
+        """Return the run that the baggage of a context names, and whether that is believed."""
         entries = baggage.get_all(context)
         if not entries or self._trust == "never":
             return _NOTHING
@@ -83,21 +83,22 @@ class Claims:
             return _NOTHING
         if self._trust == "any" and valid_run_id(plain):
             key = f"={plain}"  # which no token is
-            return self._remembered(key) or self._remember(key, Incoming(RunScope(plain, joined="any")))
-        return Incoming(None, plain)
+            return self._remembered(key) or self._remember(key, BaggageClaim(RunScope(plain, joined="any")))
+        return BaggageClaim(None, plain)
 
-    def _from_token(self, token: str) -> Incoming:
+    def _from_token(self, token: str) -> BaggageClaim:
         known = self._remembered(token)
         if known is None:
             sender = sender_of(self.keys, token)
             if sender is None:
-                return Incoming(None, claimed_run(token))  # not remembered: whoever sends many must not push out others
+                # Not remembered: whoever sends many must not push out others.
+                return BaggageClaim(None, claimed_run(token))
             tenant_id, run_id, lane, control = sender
             scope = RunScope(run_id, tenant_id=tenant_id, joined="signed", lane=lane, control=control)
-            known = self._remember(token, Incoming(scope))
+            known = self._remember(token, BaggageClaim(scope))
         return known
 
-    def _remembered(self, text: str) -> Incoming | None:
+    def _remembered(self, text: str) -> BaggageClaim | None:
         known = self._known.get(text)
         if known is None:
             known = self._known_before.get(text)
@@ -105,7 +106,7 @@ class Claims:
                 self._remember(text, known)
         return known
 
-    def _remember(self, text: str, known: Incoming) -> Incoming:
+    def _remember(self, text: str, known: BaggageClaim) -> BaggageClaim:
         with self._lock:
             if len(self._known) >= _TOKENS:
                 self._known_before, self._known = self._known, {}
@@ -116,13 +117,13 @@ _by_trace: dict[int, RunKey] = {}
 _TRACES = 2048  # remembered
 
 
-def note_trace(trace_id: int, scope: RunScope) -> None:
-    """Remember which run a trace is, where no boundary does: exporters see the run's own span last."""
+def remember_trace(trace_id: int, scope: RunScope) -> None:
+    """Remember the run of a trace, for exporters without a boundary: they see the run's own span last."""
     if len(_by_trace) >= _TRACES:
         _by_trace.pop(next(iter(_by_trace)), None)
     _by_trace.setdefault(trace_id, scope.key)
 
 
 def run_of_trace(trace_id: int) -> RunKey | None:
-    """Return the run that began in a trace first, if it is remembered."""
+    """Return the run that began first in a trace, if it is remembered (the last 2,048 traces are)."""
     return _by_trace.get(trace_id)

@@ -1,8 +1,8 @@
-"""Tokens: how one process tells another whose run it works for, so that nobody else can.
+"""Tokens: one process tells another whose run it works for, signed so that nobody else can.
 
-A token is `v1.<base64url of JSON>.<HMAC-SHA-256, for each key>`. Its keys come from the key that digests were given, if
-they were, and from the one that this user keeps for the store: whoever has either believes it. It is the value of one
-baggage entry, and holds a tenant, a run and lanes: ids and names, nothing that may not be kept.
+A token is `v1.<base64url of JSON>.<HMAC-SHA-256, for each key>`. Its keys derive from the digest key that was given,
+and from the one that this user keeps for the store: a process with either key believes it. It is the value of one
+baggage entry and holds a tenant, a run and lanes: ids and names that may be kept.
 """
 
 import base64
@@ -16,28 +16,28 @@ from runbundle.format.identity import valid_run_id
 from runbundle.redaction.permitted.safe_text import safe_name
 
 LIMIT = 2048
-"""Characters of a token; what is longer is none of ours."""
+"""Characters of a token; a longer one is not read."""
 Trust = Literal["signed", "any", "never"]
-"""Which claims of a run are believed: authenticated ones, plain ones too, none."""
+"""Which claims are believed: signed tokens only, plain run ids too, or none."""
 
 _LANE_CHARS = 200
 _MAC_CHARS, _KEYS = 64, 2
 
 
 class Sender(NamedTuple):
-    """Whose work it is, as a token says."""
+    """The content of a token: whose work is handed on, and where it stands."""
 
     tenant_id: str
     """"" for a run without a tenant."""
     run_id: str
     lane: str = ""
-    """Where in the run the receiver's spans stand; "" if the sender did not say."""
+    """The lane of the receiver's spans in the run; "" if the sender did not say."""
     control: str = ""
-    """Which lane of spawned work the receiver's is; "" if nobody knows."""
+    """The lane of the receiver's task or thread; "" if it is not known."""
 
 
 def token_of(keys: tuple[bytes, ...], sender: Sender) -> str:
-    """Return the token in which a process says whose work it hands on, signed with each of its keys."""
+    """Return the token that names a sender's run, signed with each of `keys`."""
     said = {"t": sender.tenant_id, "r": sender.run_id, "l": sender.lane}
     if sender.control:
         said["e"] = sender.control
@@ -46,7 +46,7 @@ def token_of(keys: tuple[bytes, ...], sender: Sender) -> str:
 
 
 def sender_of(keys: tuple[bytes, ...], token: str) -> Sender | None:
-    """Return what a token says; None if it is not whole or not from somebody who has one of the keys."""
+    """Return the content of a token; None if it is damaged or signed with none of `keys`."""
     head, dot, signed = token.rpartition(".")
     if len(token) > LIMIT or not dot or not token.isascii() or not 0 < len(signed) <= _KEYS * _MAC_CHARS:
         return None
@@ -65,7 +65,7 @@ def sender_of(keys: tuple[bytes, ...], token: str) -> Sender | None:
 
 
 def claimed_run(token: str) -> str:
-    """Return the run that a token names, whoever made it; the token itself if it names none."""
+    """Return the run id in a token, without checking its signature; the token itself if it names none."""
     said = _said(token.rpartition(".")[0]) if len(token) <= LIMIT and token.isascii() else None
     run = said.get("r") if said is not None else None
     return run if isinstance(run, str) and valid_run_id(run) else token

@@ -1,8 +1,8 @@
-"""Lanes: where in its run something stands, by the names and ranks of what made it, never by when it happened.
+"""Lanes: the place of a span, task or thread in its run, by the names and ranks of what created it, never by time.
 
-A `Lane` is a path in which things are counted. A `Control` is the lane of one sequential thread of control, a task or
-a thread: it is fixed when that is created, by whoever creates it, so that what is counted in it is the same for the
-same agent, however its tasks are scheduled.
+A `Lane` is a path in which things are counted. A `Control` is the lane of one sequential thread of control, a task or a
+thread. Its creator fixes it at the creation, so that counts in it are the same for the same agent however its tasks are
+scheduled.
 """
 
 import contextvars
@@ -21,7 +21,7 @@ _NAME_LIMIT = 64
 _RESERVED = frozenset({*get_args(Operation), "fork", "remote"})
 
 _forks: list[int] = []
-"""Of each fork on the way to this process, which child of its parent it made."""
+"""The number of the child that each fork on the way to this process made."""
 
 
 Moment = tuple[int, int]
@@ -36,12 +36,12 @@ _now = _Now()
 
 
 class Lane:
-    """A path, and what has been counted in it by this process. A forked child has a lane of its own for each."""
+    """A path, and the counts in it. A forked child process counts in a path of its own."""
 
     __slots__ = ("_count", "_path", "_ranks", "_since")
 
     def __init__(self, path: str, since: Moment | None = None) -> None:
-        """`since`: when this became the path; by default, now."""
+        """`since` is the fork moment at which the path was made; by default the current one."""
         self._path, self._count = path, 0
         self._since = since or _now.moment
         self._ranks: dict[str, int] | None = None
@@ -56,17 +56,17 @@ class Lane:
     def _follow(self) -> None:
         generation, children = self._since
         for child in _forks[generation:]:
-            self._path, children = below(self._path, f"fork#{child - children}"), 0
+            self._path, children = join_path(self._path, f"fork#{child - children}"), 0
         self._count, self._ranks, self._since = 0, None, _now.moment
 
-    def ordinal(self) -> int:
-        """Count one more thing; return how many were there before."""
+    def next_ordinal(self) -> int:
+        """Count one more thing; return how many were counted before."""
         count = self._count
         self._count = count + 1
         return count
 
-    def rank(self, name: str) -> int:
-        """Count one more thing of that name; return how many were there before."""
+    def next_rank(self, name: str) -> int:
+        """Count one more thing of this name; return how many of this name were counted before."""
         if self._since[0] != _now.moment[0]:
             _ = self.path  # starts the count afresh
         ranks = self._ranks
@@ -76,14 +76,14 @@ class Lane:
         ranks[name] = rank + 1
         return rank
 
-    def next(self, name: str) -> str:
-        """Return the path of one more thing of that name: its rank among its equals is part of it."""
-        rank = self.rank(name)
-        return below(self.path, f"{name}#{rank}")
+    def next_path(self, name: str) -> str:
+        """Return the path of one more thing of this name; its rank among things of that name is part of it."""
+        rank = self.next_rank(name)
+        return join_path(self.path, f"{name}#{rank}")
 
 
 class Control(Lane):
-    """The lane of a task or thread within one run. What is counted in it are effects."""
+    """The lane of one task or thread of a run; the effects of the run are counted in it."""
 
     __slots__ = ("_last", "run", "shared", "under")
 
@@ -93,13 +93,13 @@ class Control(Lane):
         self._last: tuple[str, int] | None = None
         self.run = run
         self.under = under
-        """What the current span was when it was created, whose lane that of its spans continues."""
+        """The span that was current when the task or thread was created; its lane continues there."""
         self.shared = False
-        """Whether more than one call had it: it is not sequential then, and nothing in it has a place."""
+        """Whether several calls use this lane; it is not sequential then, and effects in it get no key."""
 
     def spawn(self, name: str, under: Any = None) -> "Control":
-        """Return the lane of a task or thread that this one creates. Most are never asked for their path."""
-        rank = self.rank(name)
+        """Return the lane of a task or thread that this one creates. Its path is made only when it is asked for."""
+        rank = self.next_rank(name)
         spawned = Control(self.path, self.run, under)
         spawned._last = name, rank
         return spawned
@@ -109,39 +109,42 @@ class Control(Lane):
         """The path in this process."""
         if self._last is not None:
             name, rank = self._last
-            self._path, self._last = below(self._path, f"{segment(name)}#{rank}"), None
+            self._path, self._last = join_path(self._path, f"{path_segment(name)}#{rank}"), None
         if self._since[0] != _now.moment[0]:
             self._follow()
         return self._path
 
     def seen_from(self, other: "Control") -> str:
-        """Return what leads from another lane of the run to this one."""
+        """Return the path from another lane of the run to this one; the whole path if it is not below that."""
         path, above = self.path, other.path
         return path[len(above) + 1 :] if path.startswith(above + "/") else path
 
 
-def below(path: str, rest: str) -> str:
-    """Join two paths. Over the limit the result keeps its head, and a digest stands for the whole."""
+def join_path(path: str, rest: str) -> str:
+    """Join two paths. A result over the limit keeps its head, and a digest of the whole path replaces the rest."""
     joined = f"{path}/{rest}" if path else rest
     return joined if len(joined) <= LANE_LIMIT else f"{joined[:_HEAD].rpartition('/')[0]}/@{short_digest(joined)}"
 
 
 def short_digest(text: str) -> str:
-    """Return 15 hex digits that stand for `text`, which is a name. One more, and the redactor took it for a token."""
+    """Return 15 hex digits that stand for `text`. With 16 the redactor would take them for a token."""
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:15]
 
 
 @functools.lru_cache(maxsize=8192)
-def segment(name: str) -> str:
-    """Return what stands for a function's name in a path: the name, if it is one that may be kept and reads as one."""
+def path_segment(name: str) -> str:
+    """Return the segment of a path for a function's name: the name if it may be kept, else a digest of it."""
     if name in _RESERVED:
         return f"{name}()"  # else it would be taken for a span, which is called so if it has no name
     kept = len(name) <= _NAME_LIMIT and not any(c in name for c in "/:@#= ") and safe_name(name)
     return name if kept else f"@{short_digest(name)}"
 
 
-def name_of(function: Any) -> str:
-    """Return the qualified name of a function or coroutine, beneath `partial` and a context's `run`. Total."""
+def function_name(function: Any) -> str:
+    """Return the qualified name of a function or coroutine, beneath `partial` and a context's `run`.
+
+    Never raises: an object whose attributes raise is named "?".
+    """
     if type(function) is CoroutineType:
         return function.__qualname__
     try:
@@ -155,19 +158,19 @@ def name_of(function: Any) -> str:
         return "?"
 
 
-def now() -> Moment:
-    """Return the moment, as far as lanes go by it."""
+def fork_moment() -> Moment:
+    """Return how many forks led to this process, and how many children it has forked."""
     return _now.moment
 
 
 def before_fork() -> None:
-    """Count the child that is to be: its number, among those of a lane's time, tells its lane from its siblings'."""
+    """Count the child that is about to be forked; its number tells its lanes from its siblings'."""
     generation, children = _now.moment
     _now.moment = generation, children + 1
 
 
 def after_fork_in_child() -> None:
-    """Let every lane go on under a path of its own."""
+    """Move every lane to a path of its own for this child process."""
     generation, children = _now.moment
     _forks.append(children - 1)
     _now.moment = generation + 1, 0

@@ -1,9 +1,8 @@
-"""Which run a span belongs to, and where in the run it stands.
+"""Finds the run of each span, and the span's place in that run.
 
-The answer is found when a span starts and kept in a table here: with the SDK's limit of 128 attributes, one set at
-the start is the first to be evicted. Order: the run the span itself begins, the run in its context, that of a parent
-in this process; for a span that came from elsewhere, the run that a token in the baggage proves, or one that is open
-here in the same trace; and last, for agent work outside any run, a run of its own.
+Both are found when a span starts and kept in a table: the SDK's limits would evict an attribute set then first. The
+first that applies decides: the run that the span begins; that of its context; that of its parent here; for a span from
+elsewhere, the run that a token proves, or one open here in the same trace; for agent work outside, a run of its own.
 """
 
 import os
@@ -21,12 +20,12 @@ from opentelemetry.trace import SpanContext
 from runbundle.codec.coerce import hex_id
 from runbundle.format.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
-from runbundle.otel.belonging.beside import Beside
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
-from runbundle.otel.belonging.labels import attributes_of, identity, named
-from runbundle.otel.belonging.lanes import Control, Lane, below, short_digest
-from runbundle.otel.belonging.outside import Outside
+from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
+from runbundle.otel.belonging.originals import Originals
+from runbundle.otel.belonging.outside_runs import OutsideCounts
+from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
@@ -39,54 +38,51 @@ _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that ne
 
 @dataclass(eq=False, slots=True)
 class Member:
-    """What is known of a live span."""
+    """The facts about one live span."""
 
     scope: RunScope
     run: RunLanes
     lane: str
     """The path of named scopes above this span."""
     ordinal: int
-    """Its place among the spans of that lane."""
+    """The span's number among the spans of that lane."""
     label: str
-    """What it is, and its name if that is one that may be kept: `tool:find_order`."""
+    """Its operation, with its name if that may be kept: `tool:find_order`."""
     is_run: bool
     span_id: int
     inside: Lane
-    """The lane of its children."""
     control: Control | None = None
-    """The task or thread it started in; None if nobody knows."""
+    """The task or thread in which it started; None if that is not known."""
     effect: int = -1
-    """For a tool, model or retrieval whose `control` is known: its place among those there."""
+    """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
     joined: str = ""
-    """How it came to its run from another process: `signed`, `any`, `trace`."""
+    """How it joined its run from another process: `signed`, `any`, `trace`; "" otherwise."""
     claimed: str = ""
-    """Of a run of its own: the run whose part it claimed to be, without proof."""
+    """The run that it claimed to belong to without proof; it is then a run of its own."""
     root: "Member | None" = None
     """The local root above it; None for a local root."""
     implicit: bool = False
     inherited: bool = False
-    """Begun by the process that this one was forked from."""
+    """Whether a parent process began it."""
     started: int = 1
     unfollowed: int = 0
-    """Spans beneath a local root that were not recorded, since too many were open."""
+    """Spans beneath a local root that were not recorded, because too many were open."""
     elsewhere: dict[str, Lane] | None = None
-    """The lanes of children in other tasks and threads, by what leads there."""
+    """Lanes of children in other tasks and threads, by the path that leads there."""
     start_ns: int = 0
-    """When the span started, which tells it from another of the same ids."""
     twin: "Member | None" = None
-    """Another live span that claims the same trace and span id."""
-    beside: Beside | None = None
-    """What it was given and does not show, on a provider of somebody else."""
+    """Another live span of the same trace and span id; `start_ns` tells them apart."""
+    originals: Originals | None = None
     begun: Mapping[str, Any] | None = None
-    """The attributes it began with: those that limits evict later say what it is."""
+    """The attributes it began with; limits may evict them later, and they say what the span is."""
 
     @property
     def key(self) -> RunKey:
-        """What names its run."""
+        """The tenant and id of its run."""
         return self.scope.key
 
     def effect_key(self) -> str | None:
-        """Return the key of an effect: the same for the same agent, whatever the weather; None if it is not known."""
+        """Return the key of an effect, the same in every run of the same agent; None if it has none."""
         control = self.control
         if control is None or self.effect < 0 or control.shared:
             return None
@@ -94,10 +90,10 @@ class Member:
 
 
 class Membership:
-    """The table of live spans. Thread-safe."""
+    """The table of live spans and their runs. Thread-safe."""
 
     def __init__(self, keys: tuple[bytes, ...] = (), trust: Trust = "signed") -> None:
-        """`keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
+        """`keys` check the tokens of other processes; without keys no token is believed."""
         self.claims = Claims(keys, trust)
         self._live: dict[tuple[int, int], Member] = {}
         self._traces: dict[int, list[RunScope]] = {}
@@ -105,21 +101,25 @@ class Membership:
         self._spawner: tuple[Context, RunLanes, Member | None] | None = None
         """Where a task was created last: the context, its run, its span."""
         self._lock = Mutex()
-        self.outside = Outside()
-        """Spans that began outside any run, such as those of a thread that was not given the context; and logs."""
+        self.outside = OutsideCounts()
+        """Counts of spans and logs outside any run, such as those of a thread without the context."""
         self.unfollowed = 0
         """Spans that were not recorded since too many were open."""
         _memberships.add(self)
 
-    def enter(self, span: Span, parent_context: Context | None, beside: Beside | None = None) -> Member | None:
-        """Find the run of a starting span; None if it is in none. `beside`: what it was given and does not show."""
+    def enter(self, span: Span, parent_context: Context | None, originals: Originals | None = None) -> Member | None:
+        """Find the run of a starting span and add it to the table; None if it is in no run.
+
+        `originals` are the values that the span does not show. Above 100,000 live spans a span is counted and not
+        followed.
+        """
         context = otel_context.get_current() if parent_context is None else parent_context
-        here, above = identity(span), span.parent
+        here, above = span_context_of(span), span.parent
         parent = self._live.get((here.trace_id, above.span_id)) if above else None
         remote = above is not None and above.is_remote
-        attributes = attributes_of(span)
-        if beside is not None:
-            attributes.update(beside.attributes)
+        attributes = copied_attributes(span)
+        if originals is not None:
+            attributes.update(originals.attributes)
         is_run, implicit, joined, claimed = attributes.get(own.OP) == "run", False, "", ""
         run_id = attributes.get(own.RUN_ID) if is_run else None
         scope = otel_context.get_value(RUN, context)
@@ -136,7 +136,7 @@ class Membership:
         if scope is None:
             if not is_agent_work(span.name, attributes):
                 library = span.instrumentation_scope
-                self.outside.span(library.name if library is not None else "")
+                self.outside.count_span(library.name if library is not None else "")
                 return None
             implicit = is_run = True
             run_id = hex_id(here.trace_id, 32)
@@ -157,21 +157,23 @@ class Membership:
                 self._begin(scope, run, here.trace_id, attributes.get(own.RESUMED_FROM))
             if run.held and (loop := spawning.running_loop()) is not None:
                 self._watch(run, loop)
-            member = self._place(scope, run, span, named(attributes), parent, is_run=is_run, joined=joined)
+            member = self._place(
+                scope, run, span, operation_and_label(attributes), parent, is_run=is_run, joined=joined
+            )
             member.implicit, member.claimed, member.begun = implicit, claimed, attributes
-            member.start_ns, member.beside = span.start_time or 0, beside
+            member.start_ns, member.originals = span.start_time or 0, originals
             ids = (here.trace_id, here.span_id)
             member.twin = self._live.get(ids)
             self._live[ids] = member
         return member
 
     def member_of(self, span: trace.Span) -> Member | None:
-        """Return what is known of a live span; None for one that is in no run."""
+        """Return the facts about a live span; None for a span that is in no run."""
         here = span.get_span_context()
         return self._live.get((here.trace_id, here.span_id))
 
     def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
-        """Take an ended span out of the table."""
+        """Remove an ended span from the table and return its facts; None if it was not there."""
         member = self._live.pop((trace_id, span_id), None)
         if member is not None and member.twin is not None:
             member = self._leave_twin((trace_id, span_id), start_ns, member)
@@ -202,7 +204,7 @@ class Membership:
         return found
 
     def after_fork_in_child(self) -> None:
-        """Keep the parent's live spans, to know where in the run the child's stand, but not to end them here."""
+        """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
         self._lock = Mutex()
         self.claims.after_fork_in_child()
         self.outside.reset()
@@ -212,7 +214,7 @@ class Membership:
     # -- which run ------------------------------------------------------------------------------------------------
 
     def scope_of(self, context: Context | None) -> RunScope | None:
-        """Return the run of what happens in a context, as a span that started there would be in it."""
+        """Return the run that a span started in this context would belong to; None if in none."""
         scope = otel_context.get_value(RUN, context)
         if isinstance(scope, RunScope):
             return scope
@@ -224,7 +226,7 @@ class Membership:
         self, context: Context | None, above: SpanContext | None, parent: Member | None
     ) -> tuple[RunScope | None, str, str]:
         """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none."""
-        scope, claimed = self.claims.incoming(context)
+        scope, claimed = self.claims.judge(context)
         if scope is not None:
             return scope, scope.joined, ""
         if claimed or above is None or not above.is_remote:
@@ -247,7 +249,10 @@ class Membership:
         self._traces.setdefault(trace_id, []).append(scope)
 
     def hold(self, scope: RunScope) -> object:
-        """Say that the current task or thread works for a run begun elsewhere, until `let_go` is given the result."""
+        """Note that the current task or thread works for a run begun elsewhere.
+
+        Pass the result to `release` when it does so no longer.
+        """
         run = self._run_of(scope)
         with self._lock:
             if scope.control:
@@ -258,8 +263,8 @@ class Membership:
                 self._watch(run, loop)
         return run
 
-    def let_go(self, held: object) -> None:
-        """Say that it does not any more."""
+    def release(self, held: object) -> None:
+        """Note that the holder that `hold` returned works for its run no longer."""
         if isinstance(held, RunLanes):
             with self._lock:
                 self._let_go(held)
@@ -269,17 +274,17 @@ class Membership:
         if run.held <= 0:
             self._spawner = None
             for factory in run.factories:
-                spawning.unwatch(run, factory)
+                spawning.unwatch_tasks(run, factory)
             run.factories.clear()
 
     def _watch(self, run: RunLanes, loop: spawning.Loop) -> None:
         if run.origin is not None:
-            factory = spawning.watch(loop, run, run.origin, self.spawned)
+            factory = spawning.watch_tasks(loop, run, run.origin, self.spawned)
             if factory is not None:
                 run.factories.append(factory)
 
     def spawned(self, name: str) -> Control | None:
-        """Return the lane of a task or thread that is being created now; None if nobody can know which it is."""
+        """Return the lane of a task or thread that is being created now; None if it cannot be known."""
         context = otel_context.get_current()
         known = self._spawner
         if known is not None and known[0] is context:  # the same for all branches of a fan-out
@@ -299,7 +304,7 @@ class Membership:
         return control.spawn(name, under)
 
     def sender(self, context: Context | None = None) -> Sender | None:
-        """Return what to tell a process that is to work for the current run; None outside a run."""
+        """Return the token content for a process that is to work for the current run; None outside a run."""
         scope = self.scope_of(context)
         if scope is None:
             return None
@@ -312,8 +317,8 @@ class Membership:
                 lane = _lane_below(member, control)
             else:
                 lane = run.place(_base(scope, run, here.trace_id, None, control))
-            path = lane.next("remote")
-            way = control.next("remote") if control is not None else ""
+            path = lane.next_path("remote")
+            way = control.next_path("remote") if control is not None else ""
         # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
         path, way = (p if not p or safe_name(p) else f"@{short_digest(p)}" for p in (path, way))
         return Sender(scope.tenant_id, scope.run_id, path, way)
@@ -332,7 +337,7 @@ class Membership:
         joined: str,
     ) -> Member:
         op, label = named
-        control, here, above = run.control(), identity(span), span.parent
+        control, here, above = run.control(), span_context_of(span), span.parent
         if is_run or (joined and scope.lane):
             parent = None
         before: Member | None = control.under if control is not None else None
@@ -350,12 +355,12 @@ class Membership:
             root = parent.root or parent
             root.started += 1
         path = lane.path  # first: in a forked process it starts the counts afresh
-        ordinal = lane.ordinal()
-        inside = Lane(below(path, label) if is_run and ordinal == 0 else lane.next(label))
+        ordinal = lane.next_ordinal()
+        inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
         member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
         member.joined = joined
         if control is not None and op in _EFFECTS and control.path:
-            member.effect = control.ordinal()
+            member.effect = control.next_ordinal()
         return member
 
 
@@ -368,7 +373,7 @@ def _lane_below(member: Member, control: Control | None) -> Lane:
         member.elsewhere = {}
     lane = member.elsewhere.get(way)
     if lane is None:
-        lane = member.elsewhere[way] = Lane(below(member.inside.path, way))
+        lane = member.elsewhere[way] = Lane(join_path(member.inside.path, way))
     return lane
 
 
@@ -377,9 +382,9 @@ def _base(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | No
     base = scope.lane
     if (scope.joined or (above is not None and above.is_remote)) and not (scope.joined and base):
         # Nobody has said where the sender stands; the sender's span says at least which one it is.
-        base = below(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
+        base = join_path(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
     if control is not None and run.origin is not None and control is not run.origin.control:
-        base = below(base, control.seen_from(run.origin.control))
+        base = join_path(base, control.seen_from(run.origin.control))
     return base
 
 

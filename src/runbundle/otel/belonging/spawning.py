@@ -1,4 +1,4 @@
-"""Which task or thread of a run is running: each was given its lane when it was created, by whoever created it.
+"""Knows which task or thread of a run is running, by the lane that each was given when it was created.
 
 To see tasks being created, the task factory of an event loop is wrapped while a run is open there.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any, TypeVar, cast
 
-from runbundle.otel.belonging.lanes import Control, Lane, Moment, name_of, now
+from runbundle.otel.belonging.lanes import Control, Lane, Moment, fork_moment, function_name
 
 R = TypeVar("R")
 Loop = asyncio.AbstractEventLoop
@@ -29,7 +29,7 @@ running_loop = asyncio._get_running_loop  # pyright: ignore[reportPrivateUsage] 
 
 
 class _Here(threading.local):
-    """What is known of the current thread."""
+    """The lane of the current thread, and an object that stands for the thread."""
 
     def __init__(self) -> None:
         self.token = object()
@@ -39,8 +39,8 @@ class _Here(threading.local):
 _here = _Here()
 
 
-def within(control: Control | None, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
-    """Call `function` with `control` as the lane of this thread; None: nobody knows which it is."""
+def call_in_lane(control: Control | None, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    """Call `function` with `control` as the lane of this thread; None: the lane is not known."""
     before, _here.control = _here.control, control
     try:
         return function(*args, **kwargs)
@@ -57,7 +57,7 @@ def _scheduled_by_others() -> bool:
 
 
 class Origin:
-    """The thread of control in which a run was begun or continued, and what it is called there."""
+    """The task or thread in which a run was begun or continued, and its lane."""
 
     __slots__ = ("_task", "_thread", "control")
 
@@ -67,7 +67,7 @@ class Origin:
         self._task: weakref.ref[asyncio.Task[Any]] | None = None
 
     def settle(self) -> None:
-        """Say that it is the current one, unless another was said to be."""
+        """Make the current task or thread the origin, unless one is set already."""
         if self._thread is not None or self._task is not None:
             return
         loop = running_loop()
@@ -78,7 +78,7 @@ class Origin:
             self._thread = _here.token
 
     def current(self) -> Control | None:
-        """Return the lane of the current thread of control within the run; None if nobody can know."""
+        """Return the lane of the current task or thread within the run; None if it cannot be known."""
         loop = running_loop()
         if loop is None:
             return self._of_thread()
@@ -100,7 +100,7 @@ class Origin:
         return self.control if self._thread is _here.token else None
 
     def adopt(self, loop: Loop) -> None:
-        """Take the loop's task for a continuation of this thread, if it is the only one: its thread waits for it."""
+        """Treat the loop's only task as a continuation of this thread, which waits for the loop."""
         task, control = asyncio.current_task(loop), self._of_thread()
         if task is not None and control is not None and asyncio.all_tasks(loop) == {task}:
             setattr(task, _NOTE, control)
@@ -110,11 +110,14 @@ class Origin:
 
 
 class TaskFactory:
-    """Stands in for the task factory of a loop, if it has one, and gives each task its lane. Never raises itself."""
+    """Wraps the task factory of a loop and gives each task its lane. Adds no exception of its own.
+
+    A task whose lane cannot be found runs as it would have; its effects then get no key.
+    """
 
     def __init__(self, loop: Loop, spawn: Spawn) -> None:
         self.runs: set[object] = set()
-        """Those that are open here."""
+        """Runs that are open in this loop."""
         self._loop = weakref.ref(loop, functools.partial(_forget, id(loop)))
         self._spawn = spawn
         self._inner: Any = loop.get_task_factory()
@@ -129,7 +132,7 @@ class TaskFactory:
     def __call__(self, loop: Loop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
         """Create the task as it would have been created."""
         try:
-            control = None if _in_no_order(self._depth) else self._spawn(name_of(coro))
+            control = None if _in_no_order(self._depth) else self._spawn(function_name(coro))
         except Exception:  # noqa: BLE001 - never raise into create_task(): the lane is then not known
             control = None
         if control is None:
@@ -152,14 +155,14 @@ class TaskFactory:
         return asyncio.Task(coro, loop=loop, **options)
 
     def control_of(self, task: "asyncio.Task[Any]") -> Control | None:
-        """Return the lane that a task was given when it was created."""
+        """Return the lane that a task was given when it was created; None if it was given none."""
         control: Control | None = getattr(task, _NOTE, None)
         if control is None and self._pending and task.get_coro() is self._pending[-1][0]:
             return self._pending[-1][1]
         return control
 
     def remove(self) -> None:
-        """Put back what was there, unless somebody has put something else in this place."""
+        """Restore the loop's own factory, unless other code has replaced it since."""
         loop = self._loop()
         if loop is None:
             return
@@ -185,7 +188,7 @@ class _Executor:
         loop: Any = self._loop()
         with contextlib.suppress(Exception):  # never raise into run_in_executor(): the lane is then not known
             if self._by_threads(executor):
-                func = functools.partial(within, self._spawn(name_of(func)), func)
+                func = functools.partial(call_in_lane, self._spawn(function_name(func)), func)
         inner: Any = self._inner or functools.partial(type(cast("asyncio.BaseEventLoop", loop)).run_in_executor, loop)
         return inner(executor, func, *args)
 
@@ -209,7 +212,7 @@ _NOTE = "_runbundle_lane"
 """Attribute of a task: a dictionary of weak references costs ten times as much."""
 _RUN_IN_EXECUTOR = "run_in_executor"
 _factories: dict[int, TaskFactory] = {}
-"""Of the loops in which a run is open, by the loop's `id`."""
+"""Wrapped factories by the `id` of their loop."""
 
 
 def _codes(*functions: Any) -> set[CodeType]:
@@ -246,10 +249,11 @@ def _forget(key: int, _loop: object) -> None:
     _factories.pop(key, None)
 
 
-def watch(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory | None:
-    """See to it that the tasks which the running loop creates from now on have lanes; return who does, if it is news.
+def watch_tasks(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory | None:
+    """Give lanes to the tasks that the running loop creates from now on, while the run is open.
 
-    `spawn` makes a lane for a name, as of where it is called. To be called while the run is open; `unwatch` afterwards.
+    `spawn` makes the lane for a name. Returns the factory, or None if the run is watched already or the loop takes
+    none. Call `unwatch_tasks` when the run ends.
     """
     factory = _factories.get(id(loop))
     if factory is not None and run in factory.runs:
@@ -264,8 +268,8 @@ def watch(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory 
     return factory
 
 
-def unwatch(run: object, factory: TaskFactory) -> None:
-    """Say that a run is not open any more; when none is, the loop gets back what it had."""
+def unwatch_tasks(run: object, factory: TaskFactory) -> None:
+    """Stop watching for a run; when no run is left, the loop gets back its own factory."""
     factory.runs.discard(run)
     if not factory.runs:
         factory.remove()
@@ -273,21 +277,21 @@ def unwatch(run: object, factory: TaskFactory) -> None:
 
 @dataclass(eq=False, slots=True)
 class RunLanes:
-    """What is counted of a run in this process. It does not know its scope, with which it ends."""
+    """The counts of a run in this process. It does not refer to the run's scope, with which it is freed."""
 
     places: dict[str, Lane] = field(default_factory=dict[str, Lane])
     """The lanes of spans without a live parent."""
     origin: Origin | None = None
-    """None where nobody knows which of the process's threads and tasks the run's own is."""
+    """The run's own task or thread; None if it is not known."""
     factories: list[TaskFactory] = field(default_factory=list[TaskFactory])
     held: int = 0
-    """How many are inside it that may create tasks: the span that began it, those who continue it."""
+    """Holders inside the run that may create tasks: the span that began it, and those who continue it."""
     identity: object = field(default_factory=object)
-    """What its tasks and threads know of it: not itself, for it would then not go before the collector came."""
-    since: Moment = field(default_factory=now)
+    """The object by which tasks and threads know the run; a reference to itself would delay its collection."""
+    since: Moment = field(default_factory=fork_moment)
 
     def place(self, path: str) -> Lane:
-        """Return the lane of that path."""
+        """Return the lane of a path; the oldest of more than 4,096 is forgotten."""
         lane = self.places.get(path)
         if lane is None:
             if len(self.places) >= _PLACES:
@@ -298,11 +302,11 @@ class RunLanes:
         return lane
 
     def begins_at(self, control: str) -> None:
-        """Say that the current task or thread is the run's own, unless another is."""
+        """Make the current task or thread the run's own, in the lane `control`, unless one is set already."""
         if self.origin is None:
             self.origin = Origin(Control(control, self.identity, since=self.since))
         self.origin.settle()
 
     def control(self) -> Control | None:
-        """Return the lane of the current task or thread in the run; None if nobody can know."""
+        """Return the lane of the current task or thread in the run; None if it cannot be known."""
         return self.origin.current() if self.origin is not None else None

@@ -1,1 +1,1 @@
-"""What the SDK calls: the processors of spans and log records, before which nobody sees raw content of agents."""
+"""The processors of spans and log records that the SDK calls; nothing behind them sees raw content of agents."""

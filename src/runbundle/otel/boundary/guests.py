@@ -1,7 +1,8 @@
-"""Spans and log records that are none of an agent's, on their way to other sinks: as they are, but for secrets.
+"""Spans and log records of the application's own, on their way to its exporters: unchanged but for masked secrets.
 
-Whoever records agents within somebody else's service is a guest there: the service's own requests and queries reach its
-backend as if nobody recorded, and only known secrets and what detectors find are masked. The bundle is not concerned.
+Within a service, a recorder of agents is a guest: the service's requests and queries reach its backend as if nothing
+were recorded. Only known secrets and the findings of detectors are masked. Bundles redact everything, whatever this
+module says.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from runbundle.signals.records import LATEST_NS
 
 
 def is_guest(span: ReadableSpan) -> bool:
-    """Tell whether a span is none of an agent's: no dialect reads it as agent work, and it has no content of one."""
+    """Tell whether a span is none of an agent's: not agent work in any dialect, and without an agent's content."""
     attributes = span.attributes or {}
     if is_agent_work(span.name, attributes) or has_agent_key(attributes):
         return False
@@ -39,8 +40,11 @@ def is_guest_log(record: ReadWriteLogRecord) -> bool:
     return not (str(name).startswith(("gen_ai.", "runbundle.")) or has_agent_key(log.attributes or ()))
 
 
-def shown_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:
-    """Return a span of somebody else's with its secrets masked; the span itself where it has none, and no odd types."""
+def masked_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:
+    """Return a span of the application's with its secrets masked.
+
+    A span with values of undeclared types is rebuilt, since one that no exporter can write would cost it a whole batch.
+    """
     # What no exporter could write would cost it a batch.
     span = given if _is_typed(given) else codec.to_span(given, codec.to_record(given, NO_RUN))
     name, attributes = mask_text(span.name), _attributes(span.attributes)
@@ -87,8 +91,8 @@ def _is_typed(span: ReadableSpan) -> bool:
     )
 
 
-def shown_log(given: ReadWriteLogRecord) -> ReadWriteLogRecord:
-    """Return a copy of a log record of somebody else's with its secrets masked."""
+def masked_log(given: ReadWriteLogRecord) -> ReadWriteLogRecord:
+    """Return a copy of an application's log record with its secrets masked."""
     log = given.log_record
     copied = type(log)(
         timestamp=log.timestamp,
@@ -144,7 +148,7 @@ def _status(status: Status) -> Status:
 
 
 _known: dict[int, tuple[Any, Any]] = {}
-"""Resources and scopes by identity, with themselves and as they are shown: a process has a handful."""
+"""Resources and scopes by identity, each with its masked form; a process has a handful."""
 KNOWN.on_change(_known.clear)
 
 

@@ -1,7 +1,7 @@
-"""Limits on the size of spans and logs, as other people set them.
+"""Limits on the size of spans and logs that others have set.
 
-Those of the environment cut what we forward by OTLP, never what is in a bundle. Those of a provider that somebody
-else has built have cut before we see anything; all that can be done is to say so.
+Limits of the environment cut only what is forwarded by OTLP, never what is in a bundle. A provider that somebody else
+has built has cut its spans before this library sees them; then the record states what was cut.
 """
 
 import os
@@ -24,12 +24,12 @@ _GENERAL = "OTEL_ATTRIBUTE_"
 
 
 class Limits(NamedTuple):
-    """Numbers of things and lengths of strings; None is no limit."""
+    """Maximum counts, and maximum lengths of strings in characters; None is no limit."""
 
     attributes: int | None = None
     chars: int | None = None
     part_attributes: int | None = None
-    """Attributes of an event or a link."""
+    """Maximum attributes of an event or a link."""
     part_chars: int | None = None
     events: int | None = None
     links: int | None = None
@@ -39,7 +39,10 @@ class Limits(NamedTuple):
 
 
 def span_limits_of_environment() -> Limits | None:
-    """Return the limits that `OTEL_*` variables set on spans; None if they set none. The SDK's defaults are not set."""
+    """Return the limits that `OTEL_*` variables set on spans; None if they set none.
+
+    The SDK's own defaults do not count. Raises `ConfigError` for a value that is no number.
+    """
     chars, count = _number(f"{_GENERAL}VALUE_LENGTH_LIMIT"), _number(f"{_GENERAL}COUNT_LIMIT")
     limits = Limits(
         _number("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", count),
@@ -53,7 +56,10 @@ def span_limits_of_environment() -> Limits | None:
 
 
 def log_limits_of_environment() -> Limits | None:
-    """Return the limits that `OTEL_*` variables set on log records; None if they set none."""
+    """Return the limits that `OTEL_*` variables set on log records; None if they set none.
+
+    Raises `ConfigError` for a value that is no number.
+    """
     limits = Limits(
         _number("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", _number(f"{_GENERAL}COUNT_LIMIT")),
         _number("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", _number(f"{_GENERAL}VALUE_LENGTH_LIMIT")),
@@ -70,8 +76,8 @@ def _number(variable: str, default: int | None = None) -> int | None:
     return int(text)
 
 
-def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
-    """Return a copy of a redacted span that keeps to the limits, and says what it cut."""
+def limited_span(span: ReadableSpan, limits: Limits) -> ReadableSpan:
+    """Return a copy of a redacted span that keeps to the limits and states what was cut."""
     events, links = span.events, span.links
     kept_events = events if limits.events is None else events[max(0, len(events) - limits.events) :]
     kept_links = links if limits.links is None else links[: limits.links]
@@ -80,12 +86,12 @@ def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
         context=span.context,
         parent=span.parent,
         resource=span.resource,
-        attributes=bounded(span.attributes, span.dropped_attributes, limits.attributes, limits.chars),
+        attributes=limited_attributes(span.attributes, span.dropped_attributes, limits.attributes, limits.chars),
         events=bounded_list(
             [
                 Event(
                     e.name,
-                    bounded(e.attributes, e.dropped_attributes, limits.part_attributes, limits.part_chars),
+                    limited_attributes(e.attributes, e.dropped_attributes, limits.part_attributes, limits.part_chars),
                     e.timestamp,
                 )
                 for e in kept_events
@@ -94,7 +100,10 @@ def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
         ),
         links=bounded_list(
             [
-                Link(k.context, bounded(k.attributes, k.dropped_attributes, limits.part_attributes, limits.part_chars))
+                Link(
+                    k.context,
+                    limited_attributes(k.attributes, k.dropped_attributes, limits.part_attributes, limits.part_chars),
+                )
                 for k in kept_links
             ],
             span.dropped_links + len(links) - len(kept_links),
@@ -107,13 +116,13 @@ def within(span: ReadableSpan, limits: Limits) -> ReadableSpan:
     )
 
 
-def bounded(
+def limited_attributes(
     attributes: Mapping[str, Any] | None, dropped: int, count: int | None, chars: int | None
 ) -> BoundedAttributes:
-    """Return redacted attributes within the limits.
+    """Return redacted attributes within the limits: at most `count`, strings of at most `chars` characters.
 
-    What says which run and what kind of work a span is goes last. Our own records of a redaction are left whole: half
-    of one is worse than none.
+    Attributes that name the run and the kind of work are dropped last. Our own records of a redaction are never cut:
+    half of one would be worse than none.
     """
     kept: dict[str, Any] = dict(attributes or {})
     if chars is not None:
@@ -124,7 +133,7 @@ def bounded(
                 if short != value:
                     cut[key] = short
         kept.update(cut)
-        say_cut(kept, cut)
+        state_cut_keys(kept, cut)
     before = len(kept)
     if count is not None and before > count:
         first = sorted(kept, key=lambda key: not key.startswith(("runbundle.", "gen_ai.operation", semconv.TOOL_NAME)))
@@ -154,10 +163,10 @@ def _shortened(value: Any, chars: int) -> Any:
 
 
 def state_cut(attributes: dict[str, Any], chars: int | None, *, but: Container[str] = ()) -> None:
-    """State, in raw attributes, which values are as long as their provider's limit, and so were cut or may have been.
+    """State, in raw attributes, which values are exactly as long as their provider's limit and so may have been cut.
 
-    What is left of content is not content: it would be parsed, and digested, as if it were whole. A marker takes its
-    place. Names and ids stay, and are stated. `but`: keys of values that are known to be whole.
+    A rest of content is replaced by a marker, since it would be parsed and digested as if it were whole. Names and ids
+    stay, and are stated as cut. `but` holds keys of values that are known to be whole.
     """
     if chars is None:
         return
@@ -168,11 +177,11 @@ def state_cut(attributes: dict[str, Any], chars: int | None, *, but: Container[s
         if SPAN_KEYS.get(key) not in _SHORT_KINDS:
             attributes[key] = marker("oversize")
     # A key that nobody declared may be a secret itself.
-    say_cut(attributes, [key for key in cut if key in SPAN_KEYS])
+    state_cut_keys(attributes, [key for key in cut if key in SPAN_KEYS])
 
 
-def say_cut(attributes: dict[str, Any], keys: Iterable[str]) -> None:
-    """Add to what the attributes say of themselves that the values under `keys` are cut."""
+def state_cut_keys(attributes: dict[str, Any], keys: Iterable[str]) -> None:
+    """Add to `runbundle.capture` in `attributes` that the values under `keys` are cut."""
     said = {key: Said("cut") for key in keys if key != own.CAPTURE}
     if said:
         attributes[own.CAPTURE] = with_said(attributes.get(own.CAPTURE), said)
@@ -188,7 +197,7 @@ def _texts(value: Any) -> Iterable[str]:
     return ()
 
 
-def chars_of(attributes: Any) -> int | None:
-    """Return the limit that attributes of an event, a link or a log record were cut to."""
+def char_limit_of(attributes: Any) -> int | None:
+    """Return the length limit that attributes of an event, a link or a log record were cut to; None if none."""
     limit: Any = getattr(attributes, "max_value_len", None)
     return limit if isinstance(limit, int) else None

@@ -1,4 +1,4 @@
-"""Log records behind the same boundary: redacted copies for every processor, and events for the bundle."""
+"""The boundary for log records: every processor gets a redacted copy, and the bundle gets an event."""
 
 from typing import Any
 
@@ -16,8 +16,8 @@ from opentelemetry.sdk.resources import Resource
 from runbundle.codec.coerce import log_record, time_of
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.otel.belonging.membership import Membership
-from runbundle.otel.boundary.guests import is_guest_log, shown_log
-from runbundle.otel.boundary.limits import chars_of, state_cut
+from runbundle.otel.boundary.guests import is_guest_log, masked_log
+from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.span_records import SpanCodec, to_scope
 from runbundle.recording.port import RecordPort
 from runbundle.redaction.redactor import Redactor
@@ -26,7 +26,10 @@ from runbundle.signals.records import LogRecordDict
 
 
 class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
-    """Redacts every log record, records it if it is part of a run, and hands a copy on. Never raises."""
+    """Redacts every log record, records it if it is part of a run, and hands a copy on.
+
+    Never raises. A record that cannot be redacted goes nowhere; it is counted as `boundary_log`.
+    """
 
     def __init__(
         self, redactor: Redactor, recorder: RecordPort | None, membership: Membership, *, redacts_all: bool = False
@@ -36,28 +39,28 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         self._recorder = recorder
         self._membership = membership
         self._redacts_all = redacts_all
-        self.closed = False
-        """Whether records pass by unseen: a provider of somebody else outlives us."""
-        self.at_exit = False
-        """Whether that is the end of the process: what daemon threads still say until then is journalled."""
+        self.is_closed = False
+        """Whether records are ignored; a provider that somebody else has built outlives us."""
+        self.is_exiting = False
+        """Whether the process is ending; records of daemon threads are still journalled then."""
         self._codec = SpanCodec()
         self._downstream = 0
 
     def add_log_record_processor(self, log_record_processor: LogRecordProcessor) -> None:
-        """Put a processor behind the boundary."""
+        """Add a processor behind the boundary; it gets redacted records only."""
         super().add_log_record_processor(log_record_processor)
         self._downstream += 1
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        """Redact, record, hand on a copy; the caller's record is not touched."""
-        if self.closed and not self.at_exit:
+        """Redact the record, record it and hand a copy on; the caller's record is not changed."""
+        if self.is_closed and not self.is_exiting:
             return
         run = None
         try:
             run = self._membership.scope_of(log_record.log_record.context)
             if run is None:
                 library = log_record.instrumentation_scope
-                self._membership.outside.log(library.name if library is not None else "")
+                self._membership.outside.count_log(library.name if library is not None else "")
             guest = self._downstream > 0 and not self._redacts_all and is_guest_log(log_record)
             recorded = run is not None and self._recorder is not None
             if not recorded and not self._downstream:
@@ -69,7 +72,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
                 if self._downstream and not guest:
                     super().on_emit(self._copy(log_record, redacted))
             if guest:
-                super().on_emit(shown_log(log_record))
+                super().on_emit(masked_log(log_record))
         except Exception:  # noqa: BLE001 - never raise into the application; the record is withheld, and counted
             if self._recorder is not None:
                 self._recorder.count_dropped("boundary_log", run=run.key if run else NO_RUN)
@@ -107,7 +110,7 @@ def raw_log(codec: SpanCodec, given: ReadWriteLogRecord | ReadableLogRecord, run
     error: BaseException | None = getattr(log, "exception", None)
     if error is not None:
         attributes.setdefault(semconv.EXCEPTION_TYPE, type(error).__qualname__)
-    state_cut(attributes, chars_of(log.attributes))
+    state_cut(attributes, char_limit_of(log.attributes))
     raw: dict[str, Any] = {
         "run_id": run.run_id,
         "tenant_id": run.tenant_id,

@@ -1,6 +1,7 @@
-"""The processors of a provider that somebody else has built. There is no public way to ask for them.
+"""Looks at the processors of a provider that somebody else has built, by the SDK's private names.
 
-Only diagnosis depends on this module: if the SDK's private names change, findings go missing and nothing else does.
+There are no public names for them. Only diagnosis depends on this module: if the private names change, findings go
+missing and nothing else does.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ REDACTS, WRITES_BUNDLES = "runbundle_redacts", "runbundle_writes_bundles"
 
 
 def innermost(provider: Any) -> Any:
-    """Return the SDK's provider that a proxy leads to, as Logfire's does; the provider itself if it is none."""
+    """Return the SDK's provider behind a proxy such as Logfire's; the provider itself if it is no proxy."""
     for _ in range(4):
         names = (
             _WRAPPED if isinstance(provider, GlobalTracerProvider) or not isinstance(provider, TracerProvider) else ()
@@ -39,7 +40,7 @@ def _peek(owner: Any, name: str) -> Any:
 
 
 def value_limit_of(provider: Any) -> int | None:
-    """Return where a provider cuts the values of span attributes, as far as can be known."""
+    """Return the length to which a provider cuts the values of span attributes; None if it is not known."""
     limits: Any = getattr(innermost(provider), "_span_limits", None)
     limit: Any = getattr(limits, "max_span_attribute_length", None)
     return limit if isinstance(limit, int) else None
@@ -55,7 +56,7 @@ def processors_of(owner: Any) -> tuple[Any, ...]:
 
 
 def log_exporters_of(provider: LoggerProvider) -> Iterator[Any]:
-    """Yield the exporters of a logger provider: those beside our boundary, and those behind it."""
+    """Yield the exporters of a logger provider: those beside our boundary and those behind it."""
     outer: Any = getattr(provider, "_multi_log_record_processor", None)
     for processor in getattr(outer, "_log_record_processors", ()):
         ours = isinstance(processor, BoundaryLogProcessor)
@@ -64,7 +65,7 @@ def log_exporters_of(provider: LoggerProvider) -> Iterator[Any]:
 
 
 def exporter_of(processor: Any) -> Any:
-    """Return the exporter behind a simple or batch processor, or None."""
+    """Return the exporter of a simple or batch processor; None if it has none."""
     for owner, name in (
         (processor, "exporter"),
         (processor, "span_exporter"),
@@ -78,14 +79,14 @@ def exporter_of(processor: Any) -> Any:
 
 
 def is_safe(processor: Any) -> bool:
-    """Tell whether a processor shows what is behind it redacted spans only."""
+    """Tell whether everything behind a processor gets redacted spans only."""
     if isinstance(processor, BoundarySpanProcessor):
         return True
     return _says(processor, REDACTS) or _says(exporter_of(processor), REDACTS)
 
 
 def writes_bundles(processor: Any) -> bool:
-    """Tell whether bundles are made of what a processor is handed."""
+    """Tell whether a processor writes bundles from the spans it gets."""
     if isinstance(processor, BoundarySpanProcessor):
         return processor.recorder is not None
     return _says(exporter_of(processor), WRITES_BUNDLES)
@@ -97,20 +98,20 @@ def _says(one: Any, what: str) -> bool:
 
 
 def raw_processors(provider: Any) -> list[str]:
-    """Return descriptions of the processors of a provider that are handed raw spans."""
-    return [described(p) for p in processors_of(provider) if not is_safe(p)]
+    """Return a description of each processor of a provider that gets raw spans."""
+    return [description_of(p) for p in processors_of(provider) if not is_safe(p)]
 
 
 def exporters_of(provider: TracerProvider, boundary: BoundarySpanProcessor) -> Iterator[Any]:
-    """Yield the exporters of a provider: those beside the boundary, and those behind it."""
+    """Yield the exporters of a provider: those beside the boundary and those behind it."""
     for processor in (*processors_of(provider), *processors_of(boundary)):
         exporter = exporter_of(processor)
         if exporter is not None:
             yield exporter
 
 
-def described(processor: Any) -> str:
-    """Return the processor's class, and its exporter's."""
+def description_of(processor: Any) -> str:
+    """Return the class of a processor, with that of its exporter if it has one."""
     exporter = exporter_of(processor)
     name = type(processor).__name__
     return f"{name} with {type(exporter).__name__}" if exporter is not None else name

@@ -1,8 +1,8 @@
-"""The boundary: the processor that owns all others and shows them only redacted spans.
+"""The boundary: the span processor that owns all others and gives them redacted spans only.
 
-A redactor registered beside an exporter protects nothing: all processors of a provider are handed one frozen span.
-This one is given to `TracerProvider(active_span_processor=...)`, so that every processor added to that provider, then
-or later, is downstream of it. Added to a provider that already exists, it protects what is added to itself.
+A redactor registered beside an exporter protects nothing, since all processors of a provider get one frozen span. The
+boundary is given to `TracerProvider(active_span_processor=...)`, so that every processor added to that provider, then
+or later, is behind it. Added to an existing provider, it protects the processors that are added to itself.
 """
 
 import logging
@@ -15,12 +15,12 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
-from runbundle.otel.belonging.beside import Beside, beside_in
 from runbundle.otel.belonging.joining import Trust
-from runbundle.otel.belonging.labels import identity
 from runbundle.otel.belonging.membership import Member, Membership
-from runbundle.otel.boundary.guests import is_guest, shown_span
-from runbundle.otel.boundary.limits import chars_of, state_cut
+from runbundle.otel.belonging.originals import Originals, originals_in
+from runbundle.otel.belonging.span_identity import span_context_of
+from runbundle.otel.boundary.guests import is_guest, masked_span
+from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.boundary.versions import versions_text
 from runbundle.process.complaints import Complaints
@@ -37,11 +37,13 @@ _log = logging.getLogger("runbundle")
 class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     """Redacts every ended span, records it if it is part of a run, and hands it on.
 
-    A span that is none of an agent's is handed on as it is, but for secrets; in the bundle it is redacted like all.
+    A span that is none of an agent's is handed on unchanged but for masked secrets; in the bundle it is redacted like
+    all others.
 
-    Never raises into the application, whatever redactor, recorder or downstream processors do. Start-time calls go
-    downstream with the live span, which processors that set attributes need; one that exports live spans at their
-    start is outside the boundary, and `runbundle doctor` cannot know it.
+    Never raises into the application, whatever redactor, recorder or downstream processors do; a span that could not be
+    processed is withheld and counted. Not guaranteed: `on_start` hands the live span downstream, which processors that
+    set attributes need. A processor that exports live spans at their start is outside the boundary, and `runbundle
+    doctor` cannot see it.
     """
 
     def __init__(
@@ -54,42 +56,44 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         trust_baggage: Trust = "signed",
         redacts_all: bool = False,
     ) -> None:
-        """`carrier_keys`: of the tokens in which processes tell each other of runs; with none, no token is believed."""
+        """`carrier_keys` check the tokens of other processes; without keys no token is believed."""
         super().__init__()
         self.redactor = redactor
         self.recorder = recorder
         self.debug = debug
         self.membership = Membership(carrier_keys, trust_baggage)
-        self.seen = False
-        """Whether a span has come by."""
-        self.closed = False
-        """Whether spans pass by unseen: a provider of somebody else outlives us."""
-        self.at_exit = False
-        """Whether that is the end of the process: what daemon threads still end until then is journalled."""
-        self.whole = False
-        """Whether the provider is one of ours, which cuts no value."""
+        self.has_seen_span = False
+        """Whether a span has started."""
+        self.is_closed = False
+        """Whether spans are ignored; a provider that somebody else has built outlives us."""
+        self.is_exiting = False
+        """Whether the process is ending; spans of daemon threads are still journalled then."""
+        self.on_own_provider = False
+        """Whether the provider was built by this library and so cuts no value."""
         self.redacts_all = redacts_all
-        """Whether spans that are none of an agent's are redacted for other sinks, too."""
+        """Whether spans that are none of an agent's are redacted for other exporters too."""
         self.cut_to: int | None = None
-        """Where a provider of somebody else cuts the values of span attributes, if that is known."""
+        """The length to which somebody else's provider cuts attribute values; None if it is not known."""
         self._codec = SpanCodec()
         self._downstream = 0
         self._complaints = Complaints()
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
-        """Put a processor behind the boundary."""
+        """Add a processor behind the boundary; it gets redacted spans only."""
         super().add_span_processor(span_processor)
         self._downstream += 1
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find the span's run and journal its start."""
-        if self.closed and not self.at_exit:
+        if self.is_closed and not self.is_exiting:
             return
-        self.seen = True
+        self.has_seen_span = True
         try:
-            member = self.membership.enter(span, parent_context, None if self.whole else beside_in(parent_context))
+            member = self.membership.enter(
+                span, parent_context, None if self.on_own_provider else originals_in(parent_context)
+            )
             if member is not None and self.recorder is not None:
-                context, parent, start_ns = identity(span), span.parent, time_of(span.start_time)
+                context, parent, start_ns = span_context_of(span), span.parent, time_of(span.start_time)
                 self.recorder.started(
                     member.key,
                     hex_id(context.trace_id, 32),
@@ -107,12 +111,12 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             self._guarded_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Redact, record, hand on: what is none of an agent's as it is, but for secrets, unless all is redacted."""
+        """Redact the span, record it and hand it on; spans that are none of an agent's with masked secrets only."""
         unrecorded: Member | None = None
-        if self.closed and not self.at_exit:
+        if self.is_closed and not self.is_exiting:
             return
         try:
-            context = identity(span)
+            context = span_context_of(span)
             member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
             guest = self._downstream > 0 and not self.redacts_all and is_guest(span)
             if member is None and (guest or not self._downstream):
@@ -125,8 +129,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             raw = self._raw(span, member)
             if self.debug is not None and member is not None:
                 self._keep_content(self.debug, member.key, raw)
-            if not self.whole:
-                self._state_cuts(span, raw, member.beside if member else None)
+            if not self.on_own_provider:
+                self._state_cuts(span, raw, member.originals if member else None)
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(record, is_root=member.is_run)
@@ -141,7 +145,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
         """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""
         try:
-            return shown_span(self._codec, span)
+            return masked_span(self._codec, span)
         except Exception:  # noqa: BLE001 - fail closed: of a span of odd types too, nothing raw goes further
             raw = self._codec.to_record(span, NO_RUN)
             return self._codec.to_span(span, record or self.redactor.redact_span(raw))
@@ -149,15 +153,15 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
     def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
         """Return what is known of a run at its start, redacted."""
         raw = self._raw(span, member, ends=False)
-        if not self.whole:
-            self._state_cuts(span, raw, member.beside)
+        if not self.on_own_provider:
+            self._state_cuts(span, raw, member.originals)
         return self.redactor.redact_span(raw)
 
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
         record = self._codec.to_record(span, member.key if member else NO_RUN, ended=ends)
         if member is not None:
-            if member.beside is not None:
-                member.beside.lay_over(record)
+            if member.originals is not None:
+                member.originals.restore(record)
             attributes = record["attributes"]
             if "attributes" in record["dropped"]:
                 _put_back(record, member)
@@ -203,16 +207,16 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         data = claimed.encode("utf-8", "replace")
         return marker("content", digest=self.redactor.policy.digester("claimed", data), size=len(data))
 
-    def _state_cuts(self, span: ReadableSpan, raw: SpanRecord, beside: Beside | None) -> None:
+    def _state_cuts(self, span: ReadableSpan, raw: SpanRecord, originals: Originals | None) -> None:
         """State which values somebody else's provider has cut; what is beside the span it has not."""
-        whole: Mapping[str, Any] = beside.attributes if beside is not None else {}
-        events = {id(event[3]) for event in beside.events} if beside is not None else set[int]()
+        whole: Mapping[str, Any] = originals.attributes if originals is not None else {}
+        events = {id(event[3]) for event in originals.events} if originals is not None else set[int]()
         state_cut(raw["attributes"], self.cut_to, but=whole)
         for event, part in zip(span.events, raw["events"], strict=False):
             if id(part["attributes"]) not in events:
-                state_cut(part["attributes"], chars_of(event.attributes))
+                state_cut(part["attributes"], char_limit_of(event.attributes))
         for link, part in zip(span.links, raw["links"], strict=False):
-            state_cut(part["attributes"], chars_of(link.attributes))
+            state_cut(part["attributes"], char_limit_of(link.attributes))
 
     def _keep_content(self, debug: DebugVault, run: RunKey, raw: SpanRecord) -> None:
         try:
@@ -232,18 +236,18 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._complaints.complain("boundary", f"a span was not processed ({where}); it is counted and withheld")
 
     def shutdown(self) -> None:
-        """Seal what has ended, then shut down everything downstream: a bundle does not wait for a backend."""
+        """Seal the runs that have ended, then shut down everything downstream: no bundle waits for a backend."""
         try:
             # Closed already, this is a thread for exporters: whoever shuts down may hold the recorder's lock.
-            if self.recorder is not None and not self.closed:
+            if self.recorder is not None and not self.is_closed:
                 self.recorder.close()
-            self.closed = True
+            self.is_closed = True
             super().shutdown()
         except Exception as error:  # noqa: BLE001 - a downstream processor's fault is not the application's
             _log.error("the end of an exporter failed: %s", type(error).__name__)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush everything downstream and seal the runs that have ended. False if any of it failed."""
+        """Flush everything downstream and seal the runs that have ended; return False if any of it failed."""
         done = super().force_flush(timeout_millis)
         if self.recorder is None:
             return done

@@ -1,6 +1,6 @@
-"""ReadableSpan to record and back, by public constructors only.
+"""Converts spans of the SDK to records and back, by public constructors only.
 
-The SDK freezes a span before it shows it to processors (SDK 1.45: attributes are immutable in `_on_ending` already),
+The SDK freezes a span before it shows it to processors (in SDK 1.45 attributes are immutable in `_on_ending` already),
 so a redacted span is a new span.
 """
 
@@ -17,7 +17,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 
 from runbundle.codec.coerce import span_record, text_of_scope
 from runbundle.format.identity import RunKey
-from runbundle.otel.belonging.labels import identity
+from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.signals.records import ResourceRecord, ScopeRecord, SpanRecord
 
 _COPY_THEMSELVES = frozenset({BoundedAttributes, MappingProxyType, dict})
@@ -25,7 +25,7 @@ _NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attribut
 
 
 class SpanCodec:
-    """Converts spans; remembers resources and scopes by identity, of which a process has a handful."""
+    """Converts spans; keeps the records of resources and scopes by identity, since a process has a handful."""
 
     def __init__(self) -> None:
         self._resources: dict[int, tuple[Resource, ResourceRecord]] = {}
@@ -34,7 +34,7 @@ class SpanCodec:
 
     def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
         """Return the raw record of a span. Attribute values of declared types are shared with the span."""
-        context = identity(span)
+        context = span_context_of(span)
         parent = span.parent
         kind, status = span.kind, span.status
         code = status.status_code
@@ -86,7 +86,7 @@ class SpanCodec:
         return span_record(raw, ended=ended)
 
     def resource_record(self, resource: Resource) -> ResourceRecord:
-        """Return the resource as a record; the same object for the same resource."""
+        """Return the record of a resource; the same object for the same resource."""
         known = self._resources.get(id(resource))
         if known is None:
             record: ResourceRecord = {
@@ -99,7 +99,7 @@ class SpanCodec:
         return known[1]
 
     def scope_record(self, scope: InstrumentationScope | None) -> ScopeRecord:
-        """Return the instrumentation scope as a record; the same object for the same scope."""
+        """Return the record of an instrumentation scope; the same object for the same scope."""
         if scope is None:
             return _NO_SCOPE
         known = self._scopes.get(id(scope))
@@ -116,10 +116,13 @@ class SpanCodec:
         return known[1]
 
     def to_span(self, span: ReadableSpan, record: SpanRecord) -> ReadableSpan:
-        """Build the span that downstream processors see: everything that carries text is from the redacted record."""
+        """Build the span for downstream processors: all its text is from the redacted record.
+
+        Only ids, flags, the kind and the counts of dropped parts are taken from the original span.
+        """
         return ReadableSpan(
             name=record["name"],
-            context=_context(identity(span), record["trace_state"]),
+            context=_context(span_context_of(span), record["trace_state"]),
             parent=_context(span.parent, "") if span.parent else None,
             resource=self.to_resource(record["resource"]),
             attributes=_attributes(record["attributes"], span.dropped_attributes),
@@ -186,7 +189,7 @@ def _attributes(attributes: Mapping[str, Any], dropped: int) -> BoundedAttribute
 
 
 def bounded_list(items: Sequence[Any], dropped: int) -> Sequence[Any]:
-    """Return events or links as the SDK holds them, with the number of those that limits discarded."""
+    """Return events or links in the SDK's type, with the number of those that limits discarded."""
     if not dropped:
         return items
     bounded: BoundedList[Any] = BoundedList(len(items))

@@ -1,4 +1,4 @@
-"""Which versions a run was made with; found once per process, at the first run."""
+"""The versions that a run was made with; they are read once in each process, at its first run."""
 
 import functools
 import platform
@@ -22,10 +22,10 @@ _GIT_TIMEOUT_S = 2.0
 
 @functools.cache
 def versions_text() -> str:
-    """Return the `versions` of run.json as JSON text, without the models. Best effort; never raises.
+    """Return the `versions` of run.json as JSON text, without the models. Never raises; unknown versions are left out.
 
-    Only packages already imported are looked at: a provider that is merely installed was not used. In a process that
-    imports one after its first run, it is missing.
+    Only packages that are imported by then are named, since an installed provider may not be used. A package that is
+    imported after the first run is missing.
     """
     versions: dict[str, Any] = {
         "runbundle": _version("runbundle"),

@@ -1,4 +1,4 @@
-"""Canaries: a value that exists nowhere else, in every channel of a span and of a log record that can carry text."""
+"""Canaries: unique values, planted in every channel of a span or log record that can carry text."""
 
 import base64
 from collections.abc import Iterable
@@ -33,36 +33,36 @@ OWN_CHANNELS = (
     "own configuration", "own result of the run", "own event", "own reason", "own error", "own stack trace",
     "own user id", "own streamed answer", "own secret argument",
 )  # fmt: skip
-"""What an agent gives to decorators and handles, which put it on spans."""
+"""Channels that an agent fills through decorators and handles."""
 GUEST_CHANNELS = (
     "their span name", "their attribute", "their url", "their sql", "their header", "their attribute key",
     "their list item", "their nested map", "their bytes", "their link", "their event name", "their event attribute",
     "their exception", "their status", "their scope", "their trace state", "their log body", "their log attribute",
     "their log exception",
 )  # fmt: skip
-"""Known secrets in spans and logs that are none of an agent's."""
+"""Channels of spans and logs that are none of an agent's; their canaries are known secrets."""
 CHANNELS = SPAN_CHANNELS + LOG_CHANNELS + OWN_CHANNELS + GUEST_CHANNELS
 CONTRACT = {"name": "kept", "data": {"rules": [{"selector": "/q", "action": "keep"}]}}
 """The contract of the tool whose payloads hold the two contracted channels."""
 
 
 def canary(channel: str) -> str:
-    """Return the channel's canary: unlike any real value, in the format of no credential."""
+    """Return the canary of a channel: like no real value, and in the format of no credential."""
     number = CHANNELS.index(channel)
     return f"kanarie{number:02d}zq8Vx{number:02d}"
 
 
 RESOURCE = {"service.name": "leak-check", "secret.note": canary("resource attribute")}
-"""Attributes of a resource with a canary, for a provider that is built for the purpose."""
+"""Attributes of a resource with a canary, for a provider that is built for the check."""
 
 
 def known_secrets() -> tuple[str, ...]:
-    """Return the canaries that are to be known secrets: what may be in the spans of others is nothing else."""
+    """Return the canaries that must be known secrets, since spans of others are masked and not redacted."""
     return tuple(canary(channel) for channel in GUEST_CHANNELS)
 
 
 def plant_guests(provider: TracerProvider, loggers: LoggerProvider | None = None) -> None:
-    """Emit a span, and a log record, as a web framework would, with a known secret in every channel."""
+    """Emit a span and a log record as a web framework would, with a known secret in every channel."""
     state = TraceState([("v", canary("their trace state"))])
     linked = SpanContext(7, 7, is_remote=True, trace_state=state)
     tracer = provider.get_tracer("web", "1", None, {"note": canary("their scope")})
@@ -94,7 +94,7 @@ def plant_guests(provider: TracerProvider, loggers: LoggerProvider | None = None
 
 
 def plant_spans(provider: TracerProvider) -> None:
-    """Emit two tool spans that hold a canary in every channel but the resource, in the current run if there is one."""
+    """Emit two tool spans with a canary in every channel except the resource, in the current run if any."""
     state = TraceState([("v", canary("trace state"))])
     remote = SpanContext(9, 9, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
     linked = SpanContext(7, 7, is_remote=True, trace_state=TraceState([("v", canary("link trace state"))]))
@@ -143,7 +143,7 @@ def plant_spans(provider: TracerProvider) -> None:
 
 
 def plant_logs(provider: LoggerProvider) -> None:
-    """Emit one log record that holds a canary in every channel, in the current run if there is one."""
+    """Emit one log record with a canary in every channel, in the current run if any."""
     provider.get_logger(canary("log scope name")).emit(
         body={"text": canary("log body")},
         severity_number=SeverityNumber.WARN,
@@ -159,7 +159,7 @@ def plant_logs(provider: LoggerProvider) -> None:
 
 
 def found_in(data: bytes, channels: Iterable[str] = CHANNELS) -> list[str]:
-    """Return the channels whose canary stands in `data`: as text, in base64 at any alignment, or in hex."""
+    """Return the channels whose canary is in `data`: as text, in base64 at any alignment, or in hex."""
     found: list[str] = []
     for channel in channels:
         raw = canary(channel).encode()

@@ -1,4 +1,4 @@
-"""What `runbundle doctor` looks at: the environment, and the tracer provider that an application has set up."""
+"""The checks of `runbundle doctor`: the environment, and the tracer provider that an application has set up."""
 
 import os
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from runbundle import settings
 from runbundle.format.findings import FINDINGS
 from runbundle.otel import notices, switch
 from runbundle.otel.boundary.neighbours import innermost, is_safe, processors_of, raw_processors, writes_bundles
-from runbundle.otel.digest_key import key_standing
+from runbundle.otel.digest_key import describe_key
 from runbundle.otel.handle import running
 from runbundle.redaction.detectors.environment import is_environment_secret
 from runbundle.redaction.detectors.known_secrets import WHY
@@ -26,24 +26,24 @@ _GROUPS = {
     "OTEL_PROPAGATORS": "opentelemetry_propagator",
     "OTEL_PYTHON_ID_GENERATOR": "opentelemetry_id_generator",
 }
-"""What each variable names: entry points of a group."""
+"""The group of entry points that each variable's names belong to."""
 _KNOWN_SAMPLERS = ("always_on", "parentbased_always_on")
 _RATIO_SAMPLERS = ("traceidratio", "parentbased_traceidratio")
 _BY_ENVIRONMENT = "start the program with opentelemetry-instrument, which reads the OTEL_* variables"
 
 
 class Diagnosis(NamedTuple):
-    """One thing that is wrong with a set-up, or to be known of it. `code` is in the catalogue of findings."""
+    """One fault of a set-up, or one fact about it. `code` is in the catalogue of findings."""
 
     code: str
     severity: str
-    """`error`, `warning`, or `note`: to be known, and no fault."""
+    """`error`, `warning`, or `note` for a fact that is no fault."""
     message: str
     hint: str
 
 
 def diagnose_environment() -> list[Diagnosis]:
-    """Look at the `RUNBUNDLE_*` variables and at the `OTEL_*` ones, and load what those name."""
+    """Check the `RUNBUNDLE_*` and `OTEL_*` variables, and load the packages that they name."""
     found = [
         _diagnosis("RB920", f"nobody reads {name}{f': did you mean {near}?' if near else ''}")
         for name, near in settings.unknown_variables()
@@ -110,7 +110,7 @@ def _not_loaded(variable: str) -> Iterator[str]:
 
 
 def diagnose_secrets() -> list[Diagnosis]:
-    """Look for variables that hold credentials by their names and whose values cannot be known secrets."""
+    """Return the variables that hold credentials by their names, but whose values cannot be known secrets."""
     found: list[Diagnosis] = []
     for name, value in sorted(os.environ.items()):
         why = refusal(value.strip()) if is_environment_secret(name, value) else ""
@@ -122,8 +122,8 @@ def diagnose_secrets() -> list[Diagnosis]:
 
 
 def diagnose_key(store: str) -> tuple[str, list[Diagnosis]]:
-    """Say where the digest key of the store with this URL comes from, and what is to be found fault with."""
-    standing = key_standing(store)
+    """Return where the digest key of a store comes from, as text, and what is wrong with that."""
+    standing = describe_key(store)
     said = f"digest key: {standing.text}"
     return said, [_diagnosis("RB907", said)] if standing.fault else []
 
@@ -140,11 +140,11 @@ def _samples_less() -> bool:
 
 
 def diagnose_provider(provider: Any = None) -> list[Diagnosis]:
-    """Look at a tracer provider: by default that of the active configuration, else the global one."""
+    """Check a tracer provider: by default that of the active configuration, else the global one."""
     handle = running()
     if provider is None:
         provider = handle.tracer_provider if handle is not None else trace.get_tracer_provider()
-    notices.expect_nothing()
+    notices.mute_end_notice()
     if not isinstance(innermost(provider), TracerProvider):
         by_environment = "runbundle" in _named("OTEL_TRACES_EXPORTER")
         hint = f"OTEL_TRACES_EXPORTER names runbundle: {_BY_ENVIRONMENT}." if by_environment else ""

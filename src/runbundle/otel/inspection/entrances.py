@@ -1,4 +1,4 @@
-"""Canaries through every entrance but our own provider: on one of somebody else's, by wrappers, by the environment."""
+"""Plants canaries through every entrance except a provider of ours: joined providers, wrappers, the environment."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from runbundle.otel import active
-from runbundle.otel.composition import stand_in
+from runbundle.otel.composition import set_fallback_redactor
 from runbundle.otel.configure import configure
 from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
 from runbundle.otel.inspection.canaries import (
@@ -33,15 +33,15 @@ from runbundle.otel.inspection.canaries import (
     plant_spans,
 )
 from runbundle.otel.inspection.planting import plant_own
-from runbundle.otel.inspection.sinks import Captured
+from runbundle.otel.inspection.sinks import SinkOutput
 from runbundle.signals import semconv
 
 _KEY = "RUNBUNDLE_REDACTION_KEY"
 _OF_SPANS = [*SPAN_CHANNELS, *OWN_CHANNELS, *(channel for channel in GUEST_CHANNELS if " log " not in channel)]
 
 
-def check_entrances(captured: Captured) -> None:
-    """Plant canaries by each entrance, and keep what came out."""
+def check_entrances(captured: SinkOutput) -> None:
+    """Plant canaries through each entrance, and collect in `captured` what comes out."""
     with _key_for_now():
         _joined(captured)
         _wrapped(captured)
@@ -54,11 +54,11 @@ def _key_for_now() -> Generator[None]:
     """Let the environment give a key: else one would stay behind in the user's keyring."""
     before = os.environ.get(_KEY)
     os.environ[_KEY] = secrets.token_hex(32)
-    stand_in(None)
+    set_fallback_redactor(None)
     try:
         yield
     finally:
-        stand_in(None)
+        set_fallback_redactor(None)
         if before is None:
             del os.environ[_KEY]
         else:
@@ -69,7 +69,7 @@ def _provider() -> TracerProvider:
     return TracerProvider(resource=Resource.create(RESOURCE), shutdown_on_exit=False)
 
 
-def _joined(captured: Captured) -> None:
+def _joined(captured: SinkOutput) -> None:
     """`configure()` on a provider that exists and exports: its exporter sees no content of ours."""
     theirs, behind, provider = InMemorySpanExporter(), InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(theirs))
@@ -86,11 +86,11 @@ def _joined(captured: Captured) -> None:
         captured.folder("bundle of a provider that was joined", _OF_SPANS, Path(folder))
 
 
-def _wrapped(captured: Captured) -> None:
+def _wrapped(captured: SinkOutput) -> None:
     first, second, provider = InMemorySpanExporter(), InMemorySpanExporter(), _provider()
     provider.add_span_processor(SimpleSpanProcessor(RedactingSpanExporter(first)))
     provider.add_span_processor(RedactingSpanProcessor(SimpleSpanProcessor(second)))
-    with active.lent(provider.get_tracer("runbundle")):
+    with active.lend_tracer(provider.get_tracer("runbundle")):
         plant_own()
     plant_spans(provider)
     plant_guests(provider)
@@ -98,8 +98,8 @@ def _wrapped(captured: Captured) -> None:
     _expected(captured, "RedactingSpanProcessor", _OF_SPANS, second)
 
 
-def _by_environment(captured: Captured) -> None:
-    """What `OTEL_TRACES_EXPORTER=runbundle` and `OTEL_LOGS_EXPORTER=runbundle` load."""
+def _by_environment(captured: SinkOutput) -> None:
+    """Check the exporters that `OTEL_TRACES_EXPORTER=runbundle` and `OTEL_LOGS_EXPORTER=runbundle` load."""
     made = [
         next(iter(entry_points(group=f"opentelemetry_{signal}_exporter", name="runbundle"))).load()
         for signal in ("traces", "logs")
@@ -109,7 +109,7 @@ def _by_environment(captured: Captured) -> None:
         provider, loggers = _provider(), LoggerProvider(shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(spans))
         loggers.add_log_record_processor(BatchLogRecordProcessor(logs))
-        with active.lent(provider.get_tracer("runbundle")):
+        with active.lend_tracer(provider.get_tracer("runbundle")):
             plant_own()
         agent = {semconv.OPERATION: "invoke_agent"}
         with provider.get_tracer("framework").start_as_current_span("invoke_agent", attributes=agent):
@@ -121,14 +121,14 @@ def _by_environment(captured: Captured) -> None:
         captured.folder("bundles by the environment", CHANNELS, Path(folder))
 
 
-def _unconfigured(captured: Captured) -> None:
+def _unconfigured(captured: SinkOutput) -> None:
     exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    with active.lent(provider.get_tracer("runbundle")):
+    with active.lend_tracer(provider.get_tracer("runbundle")):
         plant_own()
     _expected(captured, "exporter of a program that did not configure", OWN_CHANNELS, exporter)
 
 
-def _expected(captured: Captured, sink: str, channels: Any, exporter: InMemorySpanExporter) -> None:
+def _expected(captured: SinkOutput, sink: str, channels: Any, exporter: InMemorySpanExporter) -> None:
     captured.expect(sink, channels)
     captured.add(sink, encode_spans(exporter.get_finished_spans()).SerializeToString())

@@ -1,4 +1,4 @@
-"""What `runbundle redact check` does: canaries through a real configuration, and a search of all that came out."""
+"""The check of `runbundle redact check`: canaries through a real configuration, and a search of all that comes out."""
 
 import io
 import os
@@ -31,7 +31,7 @@ from runbundle.otel.inspection.canaries import (
 )
 from runbundle.otel.inspection.entrances import check_entrances
 from runbundle.otel.inspection.planting import plant_own
-from runbundle.otel.inspection.sinks import Captured, SinkReport, grpc_sink, http_sink, own_logs
+from runbundle.otel.inspection.sinks import SinkOutput, SinkReport, grpc_sink, http_sink, own_logs
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.store import LocalStore
 
@@ -43,9 +43,9 @@ _OF_SPANS = [c for c in CHANNELS if c not in _OF_LOGS]
 def check_defaults() -> list[SinkReport]:
     """Check this installation: bundle, OTLP over HTTP and gRPC to real servers, console, logs, every other entrance.
 
-    Contracts and other settings of the environment apply. Nothing leaves the machine and nothing is left behind.
+    Contracts and other settings of the environment apply. Nothing leaves the machine, and no file is left behind.
     """
-    captured = Captured()
+    captured = SinkOutput()
     KNOWN.register(*known_secrets())
     with http_sink(captured) as address, own_logs(captured):
         _check_one(captured, otlp=address, protocol="http/protobuf")
@@ -58,10 +58,10 @@ def check_defaults() -> list[SinkReport]:
 def check_application(handle: Handle) -> list[SinkReport]:
     """Check what an application has configured: its bundle, and each exporter of spans and of logs.
 
-    For the time of the check its exporters are cut off, so that no canary is sent anywhere, and bundles go to a
-    temporary folder. Exporters that were there before runbundle, and so see raw spans, are checked as the others are.
+    During the check its exporters send nothing, so that no canary leaves, and bundles go to a temporary folder.
+    Exporters that stood there before runbundle, and so see raw spans, are checked too.
     """
-    captured = Captured()
+    captured = SinkOutput()
     KNOWN.register(*known_secrets())
     handle.flush()  # what the application itself has recorded goes where it belongs
     spans = [
@@ -90,7 +90,7 @@ def check_application(handle: Handle) -> list[SinkReport]:
     return captured.reports()
 
 
-def _check_one(captured: Captured, *, otlp: str, protocol: str) -> None:
+def _check_one(captured: SinkOutput, *, otlp: str, protocol: str) -> None:
     before = os.environ.get("OTEL_EXPORTER_OTLP_PROTOCOL")
     os.environ["OTEL_EXPORTER_OTLP_PROTOCOL"] = protocol
     console = io.StringIO()
@@ -117,7 +117,7 @@ def _contracts() -> list[Any]:
 
 def _plant(handle: Handle) -> None:
     before = active.get()
-    active.use(handle)
+    active.activate(handle)
     try:
         with start_run("leak-check"):
             plant_spans(handle.tracer_provider)
@@ -125,7 +125,7 @@ def _plant(handle: Handle) -> None:
             plant_guests(handle.tracer_provider, handle.logger_provider)
         plant_own()
     finally:
-        active.use(before)
+        active.activate(before)
     handle.flush()
 
 

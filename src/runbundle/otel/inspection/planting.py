@@ -1,4 +1,4 @@
-"""Canaries through our own decorators and handles: what an agent gives them, on whatever spans that ends up."""
+"""Plants canaries through our own decorators and handles, on whatever spans those go to."""
 
 import contextlib
 from collections.abc import Generator, Iterator
@@ -12,7 +12,7 @@ from runbundle.otel.inspection.canaries import canary
 
 
 def plant_own() -> None:
-    """Run a small agent whose every value is a canary."""
+    """Run a small agent in which every value is a canary."""
 
     @model(name="m")
     def chat(messages: Any) -> Any:  # noqa: ARG001 - recorded by its decorator, as the others are

@@ -1,4 +1,4 @@
-"""Where canaries may come out: what is kept of each place, and servers that take OTLP for the purpose."""
+"""Collects the output of each place where canaries may come out; has servers that take OTLP for that purpose."""
 
 import contextlib
 import http.server
@@ -13,21 +13,21 @@ from runbundle.otel.inspection.canaries import CHANNELS, found_in
 
 
 class SinkReport(NamedTuple):
-    """One place where telemetry comes out: what was searched for there, and what was found."""
+    """The result for one place where telemetry comes out."""
 
     sink: str
     channels: int
-    """How many canaries were planted that could have come out here."""
+    """Number of planted canaries that could have come out here."""
     leaked: tuple[str, ...]
-    """The channels whose canary did."""
+    """Channels whose canary came out."""
     reached: bool
-    """Whether anything came out at all, of bundles a run.json; of a sink that nothing reached nothing was proved."""
+    """Whether anything came out, for bundles a run.json. Where nothing did, nothing is proved."""
     files: tuple[str, ...] = ()
-    """Of a folder, the files that were searched."""
+    """Files that were searched, if the place is a folder."""
 
 
-class Captured:
-    """Bytes, by sink. Thread-safe."""
+class SinkOutput:
+    """The bytes that came out, by sink. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class Captured:
         self._files: dict[str, tuple[str, ...]] = {}
 
     def folder(self, sink: str, channels: Sequence[str], folder: Path) -> None:
-        """Keep what is in a folder in which a run must have been sealed."""
+        """Collect the files of a folder in which a run must have been sealed."""
         self.expect(sink, channels)
         found = [path for path in sorted(folder.rglob("*")) if path.is_file()]
         self._files[sink] = tuple(path.relative_to(folder).as_posix() for path in found)
@@ -44,17 +44,17 @@ class Captured:
             self.add(sink, path.name.encode() + b"\n" + path.read_bytes())
 
     def expect(self, sink: str, channels: Sequence[str]) -> None:
-        """Name a sink before anything comes out of it."""
+        """Name a sink before anything comes out of it, so that silence is reported too."""
         self._channels[sink] = channels
         self._bytes.setdefault(sink, bytearray())
 
     def add(self, sink: str, data: bytes) -> None:
-        """Keep what came out."""
+        """Collect bytes that came out of a sink."""
         with self._lock:
             self._bytes.setdefault(sink, bytearray()).extend(data + b"\n")
 
     def reports(self) -> list[SinkReport]:
-        """Search everything."""
+        """Search all bytes for canaries; return one report for each sink."""
         return [
             SinkReport(
                 sink,
@@ -76,8 +76,8 @@ OWN_LOGS = "log messages of this library"
 
 
 @contextlib.contextmanager
-def own_logs(captured: Captured) -> Generator[None]:
-    """Keep what this library logs within the block."""
+def own_logs(captured: SinkOutput) -> Generator[None]:
+    """Collect the log messages of this library within the block."""
 
     class Keep(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -96,8 +96,8 @@ def own_logs(captured: Captured) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def http_sink(captured: Captured) -> Generator[str]:
-    """Serve OTLP/HTTP on a free port of this machine."""
+def http_sink(captured: SinkOutput) -> Generator[str]:
+    """Serve OTLP/HTTP on a free port of this machine within the block; yields its URL."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -126,8 +126,8 @@ def http_sink(captured: Captured) -> Generator[str]:
 
 
 @contextlib.contextmanager
-def grpc_sink(captured: Captured) -> Generator[str]:
-    """Serve OTLP/gRPC on a free port of this machine."""
+def grpc_sink(captured: SinkOutput) -> Generator[str]:
+    """Serve OTLP/gRPC on a free port of this machine within the block; yields its URL."""
     import grpc
     from opentelemetry.proto.collector.logs.v1 import (  # pyright: ignore[reportMissingTypeStubs]
         logs_service_pb2,

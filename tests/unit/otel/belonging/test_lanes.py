@@ -6,7 +6,7 @@ from contextvars import copy_context
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.otel.belonging.lanes import LANE_LIMIT, Control, Lane, below, name_of, segment
+from runbundle.otel.belonging.lanes import LANE_LIMIT, Control, Lane, function_name, join_path, path_segment
 from runbundle.redaction.permitted.values import is_name, own_value
 
 
@@ -15,7 +15,7 @@ from runbundle.redaction.permitted.values import is_name, own_value
 )
 def test_different_ways_have_different_paths_however_long(ways: list[list[str]]) -> None:
     """A path over the limit keeps its head and ends in what stands for the rest; none is like another."""
-    paths = {tuple(way): functools.reduce(below, way, "run:r") for way in ways}
+    paths = {tuple(way): functools.reduce(join_path, way, "run:r") for way in ways}
     assert len(set(paths.values())) == len(paths)
     assert all(
         len(path) <= LANE_LIMIT and path.startswith("run:r") and is_name(path, "runbundle.lane")
@@ -35,15 +35,15 @@ def test_the_ranks_of_a_name_are_counted_apart() -> None:
 @given(st.text(max_size=80))
 def test_any_name_of_a_function_gives_a_part_that_may_be_kept(name: str) -> None:
     """What is no name is replaced by a digest, the same each time, in which there is nothing of it."""
-    part = segment(name)
+    part = path_segment(name)
     assert is_name(part, "runbundle.lane")
     assert own_value("runbundle.effect", f"main/{part}#0:7")
-    assert segment(name) == part
+    assert path_segment(name) == part
 
 
 def test_a_function_named_like_a_kind_of_span_is_told_from_one() -> None:
     """A span without a name is called by its kind."""
-    assert Lane("run:r").next("tool") != Control("run:r", None).spawn("tool").path
+    assert Lane("run:r").next_path("tool") != Control("run:r", None).spawn("tool").path
 
 
 def test_the_effect_is_kept_by_its_shape_alone() -> None:
@@ -75,6 +75,6 @@ def test_a_name_is_found_beneath_what_carries_a_function_to_a_thread() -> None:
     def work() -> None: ...
 
     wrapped = functools.partial(copy_context().run, work, 1)
-    assert name_of(wrapped) == name_of(functools.partial(work)) == work.__qualname__
-    assert name_of(object()) == "object"
-    assert [name_of(c) for c in (len, Lane)] == ["len", "Lane"]
+    assert function_name(wrapped) == function_name(functools.partial(work)) == work.__qualname__
+    assert function_name(object()) == "object"
+    assert [function_name(c) for c in (len, Lane)] == ["len", "Lane"]

@@ -19,6 +19,7 @@ from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilt
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.payloads.configuration import redact_configuration
 from runbundle.redaction.receipt import Receipt
+from tests.support.credentials import examples
 
 CORE = (*VENDOR_RULES, *GENERIC_RULES)
 BY_KEYWORD = Matcher(CORE, KeywordFilter(CORE))

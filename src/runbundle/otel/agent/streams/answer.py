@@ -1,7 +1,7 @@
-"""What a model has said so far, put together from whatever pieces it came in.
+"""Puts the answer of a model together from its chunks, in bounded memory.
 
-The same answer has the same text in the end, however it was cut; two different answers never do. What no text can be
-made of is kept beside it, and then the answer says that it is `chunked`.
+The same answer gives the same text however it was cut into chunks, and two different answers never give the same. Parts
+that cannot become text are kept beside it, and the answer is then `chunked`.
 """
 
 import io
@@ -13,7 +13,7 @@ from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, capture
 from runbundle.signals import semconv
 
 MAX_CALLS = 1000
-"""Tool calls that one answer keeps apart; of one with more nothing is said but that it was cut."""
+"""Tool calls that one answer keeps apart. An answer with more is recorded as cut."""
 _BLOCK = 65_536
 
 
@@ -22,8 +22,8 @@ class _Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-class Text:
-    """Text that grows. Once it must be, it is digested instead of kept, in memory that grows no further."""
+class GrowingText:
+    """Text that grows piece by piece; once told to, it is digested instead of kept, in constant memory."""
 
     __slots__ = ("_bytes", "_hash", "_text", "chars")
 
@@ -42,11 +42,11 @@ class Text:
 
     @property
     def oversize(self) -> bool:
-        """Whether it is digested."""
+        """Whether the text is digested, not kept."""
         return self._hash is not None
 
     def digest_only(self) -> None:
-        """Keep no text from here on."""
+        """Stop keeping text; from here on only its digest grows."""
         if self._hash is None:
             self._hash = sha256()
         data = self._text.getvalue().encode("utf-8", "surrogatepass")
@@ -55,7 +55,7 @@ class Text:
         self._text = io.StringIO(newline="")
 
     def value(self) -> Any:
-        """Return the text, or its digest and size."""
+        """Return the text; once it is digested, a mapping with its `sha256` and `bytes`."""
         if self._hash is None:
             return self._text.getvalue()
         self.digest_only()
@@ -67,21 +67,21 @@ class _Call:
 
     def __init__(self) -> None:
         self.call_id, self.name = "", ""
-        self.arguments = Text()
+        self.arguments = GrowingText()
 
 
 class _Message:
     __slots__ = ("calls", "last", "more", "texts")
 
     def __init__(self) -> None:
-        self.texts: dict[str, Text] = {}
+        self.texts: dict[str, GrowingText] = {}
         self.calls: dict[Hashable, _Call] = {}
         self.last: Hashable = None
         self.more: list[Any] = []
 
 
 class Answer:
-    """The messages of one answer: one, unless several choices were asked for."""
+    """One model answer: a single message, or one for each choice that was asked for."""
 
     def __init__(self) -> None:
         self.usage: dict[str, int] = {}
@@ -100,22 +100,25 @@ class Answer:
         """Whether events came that hold all of it, so that what repeats them is to be passed over."""
         self._messages: dict[int, _Message] = {}
         self.chars = 0
-        """Of all its texts."""
+        """Characters of all its texts."""
         self._named, self._turn = "", 0
 
-    def turn(self, name: str, choice: int) -> int:
-        """Return which message a delta belongs to: one that names itself otherwise than those before begins another."""
+    def message_index(self, name: str, choice: int) -> int:
+        """Return the index of the message that a delta belongs to.
+
+        A delta that names another message than the deltas before it begins a new one; the answer is `chunked` then.
+        """
         if name and self._named and name != self._named:
             if not self._turn:
-                self.text("id", self._named, choice)
+                self.add_text("id", self._named, choice)
             self._turn += 1
             self.chunked = True
-            self.text("id", name, self._turn * MAX_CALLS + choice)
+            self.add_text("id", name, self._turn * MAX_CALLS + choice)
         self._named = name or self._named
         return self._turn * MAX_CALLS + choice
 
-    def text(self, kind: str, piece: str, choice: int = 0) -> None:
-        """Add text of a kind: `content`, `reasoning`, `refusal`."""
+    def add_text(self, kind: str, piece: str, choice: int = 0) -> None:
+        """Add text of a kind: `content`, `reasoning`, `refusal`, or another name that a provider uses."""
         if not piece:
             return
         texts = self._message(choice).texts
@@ -125,8 +128,14 @@ class Answer:
         text.add(piece)
         self._grow(len(piece))
 
-    def call(self, index: Hashable, call_id: str = "", name: str = "", arguments: str = "", choice: int = 0) -> None:
-        """Add a fragment of a tool call. One without an index goes on with the last call, unless its id is another."""
+    def add_call(
+        self, index: Hashable, call_id: str = "", name: str = "", arguments: str = "", choice: int = 0
+    ) -> None:
+        """Add a fragment of a tool call.
+
+        A fragment without an index continues the last call, unless its id is another. Calls beyond 1,000 mark the
+        answer as cut.
+        """
         message = self._message(choice)
         if index is None:
             last = message.calls.get(message.last)
@@ -148,17 +157,17 @@ class Answer:
             call.arguments.add(arguments)
         self._grow(len(arguments) + len(call_id) + len(name))
 
-    def arguments_of(self, index: Hashable, choice: int = 0) -> bool:
+    def has_arguments(self, index: Hashable, choice: int = 0) -> bool:
         """Tell whether a call has arguments already."""
         call = self._message(choice).calls.get(index)
         return call is not None and call.arguments.chars > 0
 
     def has_text(self, choice: int = 0) -> bool:
-        """Tell whether there is text already."""
+        """Tell whether a choice has text already."""
         return "content" in self._message(choice).texts
 
-    def more(self, value: Any, choice: int = 0) -> None:
-        """Add a part that is neither text nor tool call."""
+    def add_part(self, value: Any, choice: int = 0) -> None:
+        """Add a part that is neither text nor tool call; the answer is `chunked` from here on."""
         message = self._message(choice)
         self.chunked = True
         seen = capture(value)
@@ -189,8 +198,8 @@ class Answer:
             made.append(one)
         return made
 
-    def used(self, usage: Mapping[str, Any], *, add: bool = False) -> None:
-        """Take token counts under any provider's names: what was counted last, or, with `add`, the sum."""
+    def add_usage(self, usage: Mapping[str, Any], *, add: bool = False) -> None:
+        """Take token counts, under the names of any provider: the last count of each, or with `add` their sum."""
         for key, count in usage.items():
             target = _USAGE.get(key)
             if target is not None and isinstance(count, int) and not isinstance(count, bool):
@@ -206,8 +215,8 @@ class Answer:
         self.said = True
         return message
 
-    def _new(self) -> Text:
-        text = Text()
+    def _new(self) -> GrowingText:
+        text = GrowingText()
         if self.oversize:
             text.digest_only()
         return text
@@ -218,7 +227,7 @@ class Answer:
             self.digest_only()
 
     def digest_only(self) -> None:
-        """Keep no text from here on: all or none, so that the order of the pieces makes no difference."""
+        """Stop keeping text in all messages at once, so that the order of the chunks makes no difference."""
         self.oversize = True
         for message in self._messages.values():
             for text in (*message.texts.values(), *(call.arguments for call in message.calls.values())):

@@ -1,7 +1,7 @@
-"""The chunks of model providers, told by their shape: OpenAI, Anthropic, LangChain, and deltas of an application's own.
+"""Recognises the chunks of model providers by their shape: OpenAI, Anthropic, LangChain, and an application's deltas.
 
 No provider's package is imported: a chunk may be a dict, a pydantic model, a dataclass or any object with fields. A
-shape is recognised only where every field is known that says something, so that nothing is dropped in silence.
+shape is recognised only where every field with content is known, so that nothing is dropped in silence.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,9 +19,9 @@ Fields = Mapping[str, Any]
 
 
 def read_chunk(answer: Answer, item: Any, *, own_deltas: bool) -> bool:
-    """Add a chunk to the answer; False, and nothing added, if it is none.
+    """Add a chunk to the answer; return False, and add nothing, if the item is no chunk.
 
-    `own_deltas`: whether `{"content": …}` and its like are deltas too. Of a model they are; a tool's are records.
+    `own_deltas`: whether `{"content": …}` and the like are deltas. A model's are; a tool's are records.
     """
     said = fields_of(item)
     if not said:
@@ -49,7 +49,7 @@ def read_chunk(answer: Answer, item: Any, *, own_deltas: bool) -> bool:
 
 
 def read_message(answer: Answer, item: Any) -> bool:
-    """Add a whole answer, as a stream of a provider's package shows it when it has been read; False if it is none."""
+    """Add a whole answer, as a provider's stream object shows it at its end; return False if the item is none."""
     said = fields_of(item)
     if isinstance(said.get("choices"), list | tuple):
         return _chat(answer, said)
@@ -60,7 +60,7 @@ def read_message(answer: Answer, item: Any) -> bool:
 
 
 def fields_of(item: Any) -> Fields:
-    """Return an object's fields without running code of its own; none for what has none."""
+    """Return an object's fields as they are stored, asking none of its properties; none if it has no fields."""
     if isinstance(item, dict):
         return cast("Fields", item)
     kind = cast("Any", type(item))
@@ -135,9 +135,9 @@ def _chat_delta(answer: Answer, delta: Fields, choice: int) -> None:
         elif key == "content" and not isinstance(value, str):
             _blocks(answer, _list(value), choice)
         elif isinstance(value, str):
-            answer.text(_KINDS.get(key, key), value, choice)
+            answer.add_text(_KINDS.get(key, key), value, choice)
         elif value not in ([], {}, ()):
-            answer.more({key: value}, choice)
+            answer.add_part({key: value}, choice)
 
 
 _SAID_ELSEWHERE = frozenset({"role", "parsed", "parsed_arguments"})
@@ -150,7 +150,7 @@ def _call(answer: Answer, call: Fields, place: int | None, choice: int) -> None:
     arguments = function.get("arguments")
     if arguments is None:
         arguments = function.get("args", function.get("input"))
-    answer.call(
+    answer.add_call(
         index if isinstance(index, int | str) else place,
         _text(call.get("id") or call.get("call_id")),
         _text(function.get("name")),
@@ -165,13 +165,13 @@ def _responses_event(answer: Answer, kind: str, said: Fields) -> None:
     if kind.endswith(".delta"):
         if kind in ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta",
                     "response.mcp_call_arguments.delta"):  # fmt: skip
-            answer.call(index, arguments=_text(delta))
+            answer.add_call(index, arguments=_text(delta))
         elif isinstance(delta, str):
             name = kind.removeprefix("response.").removesuffix(".delta")
             kinds = {"output_text": "content", "reasoning_text": "reasoning", "reasoning_summary_text": "reasoning"}
-            answer.text(kinds.get(name, name), delta)
+            answer.add_text(kinds.get(name, name), delta)
         elif delta:
-            answer.more({kind: delta})
+            answer.add_part({kind: delta})
     elif kind in ("response.output_item.added", "response.output_item.done"):
         _output_item(answer, item, index, done=kind.endswith("done"))
     else:
@@ -182,24 +182,24 @@ def _responses_event(answer: Answer, kind: str, said: Fields) -> None:
             details = fields_of(response.get("incomplete_details"))
             _finished(answer, details.get("reason") or response.get("status"))
             if response.get("error"):
-                answer.more({"error": response["error"]})
+                answer.add_part({"error": response["error"]})
 
 
 def _output_item(answer: Answer, item: Fields, index: Any, *, done: bool) -> None:
     kind = item.get("type")
     if kind in ("function_call", "custom_tool_call", "mcp_call"):
         whole = _arguments(item.get("arguments") or item.get("input")) if done else ""
-        answer.call(
+        answer.add_call(
             index,
             _text(item.get("call_id") or item.get("id")),
             _text(item.get("name")),
-            "" if answer.arguments_of(index) else whole,
+            "" if answer.has_arguments(index) else whole,
         )
     elif done and kind == "message":
         if not answer.has_text():
             _blocks(answer, _list(item.get("content")), 0)
     elif done and kind != "reasoning":
-        answer.more(dict(item))
+        answer.add_part(dict(item))
 
 
 # -- Anthropic ------------------------------------------------------------------------------------------------------
@@ -225,7 +225,9 @@ def _message_start(answer: Answer, said: Fields) -> None:
 def _block_start(answer: Answer, said: Fields) -> None:
     block = fields_of(said.get("content_block"))
     if block.get("type") in ("tool_use", "server_tool_use", "mcp_tool_use"):
-        answer.call(said.get("index"), _text(block.get("id")), _text(block.get("name")), _arguments(block.get("input")))
+        answer.add_call(
+            said.get("index"), _text(block.get("id")), _text(block.get("name")), _arguments(block.get("input"))
+        )
     else:
         _blocks(answer, [block], 0)
     answer.events = True
@@ -236,15 +238,15 @@ def _block_delta(answer: Answer, said: Fields) -> None:
     answer.events = True
     kind = delta.get("type")
     if kind == "text_delta":
-        answer.text("content", _text(delta.get("text")))
+        answer.add_text("content", _text(delta.get("text")))
     elif kind == "input_json_delta":
-        answer.call(said.get("index"), arguments=_text(delta.get("partial_json")))
+        answer.add_call(said.get("index"), arguments=_text(delta.get("partial_json")))
     elif kind == "thinking_delta":
-        answer.text("reasoning", _text(delta.get("thinking")))
+        answer.add_text("reasoning", _text(delta.get("thinking")))
     elif kind == "signature_delta":
-        answer.text("signature", _text(delta.get("signature")))
+        answer.add_text("signature", _text(delta.get("signature")))
     else:
-        answer.more(dict(delta))
+        answer.add_part(dict(delta))
 
 
 def _message_delta(answer: Answer, said: Fields) -> None:
@@ -254,9 +256,9 @@ def _message_delta(answer: Answer, said: Fields) -> None:
 
 
 def _repeated(answer: Answer, said: Fields) -> None:
-    """What the package makes of the events it has just given."""
+    """Read an event in which the package repeats the events before it; it is skipped if those were read."""
     if not answer.events:
-        answer.text("content", _text(said.get("text")))
+        answer.add_text("content", _text(said.get("text")))
 
 
 def _nothing(answer: Answer, said: Fields) -> None:
@@ -282,7 +284,7 @@ _ANTHROPIC: dict[str, Callable[[Answer, Fields], None]] = {
 def _langchain(answer: Answer, said: Fields) -> None:
     content = said.get("content")
     if isinstance(content, str):
-        answer.text("content", content)
+        answer.add_text("content", content)
     else:
         calls = ("tool_use", "tool_call", "tool_call_chunk", "input_json_delta", "function_call")  # told beside them
         blocks = [b for b in _list(content) if isinstance(b, str) or fields_of(b).get("type") not in calls]
@@ -291,7 +293,7 @@ def _langchain(answer: Answer, said: Fields) -> None:
         _call(answer, fields_of(call), None, 0)
     more = fields_of(said.get("additional_kwargs"))
     for key in ("reasoning_content", "refusal"):
-        answer.text(_KINDS.get(key, key), _text(more.get(key)))
+        answer.add_text(_KINDS.get(key, key), _text(more.get(key)))
     _used(answer, said.get("usage_metadata"), add=True)
     about = fields_of(said.get("response_metadata"))
     _finished(answer, about.get("finish_reason") or about.get("stop_reason"))
@@ -302,17 +304,17 @@ def _langchain(answer: Answer, said: Fields) -> None:
 def _blocks(answer: Answer, blocks: list[Any], choice: int) -> None:
     for block in blocks:
         if isinstance(block, str):
-            answer.text("content", block, choice)
+            answer.add_text("content", block, choice)
             continue
         said = fields_of(block)
         kind = said.get("type")
         for key in ("text", "thinking", "reasoning", "refusal"):
             if isinstance(said.get(key), str) and (kind is None or key in str(kind) or key == "text"):
-                answer.text({"text": "content", "thinking": "reasoning"}.get(key, key), said[key], choice)
+                answer.add_text({"text": "content", "thinking": "reasoning"}.get(key, key), said[key], choice)
                 break
         else:
             if said:
-                answer.more(dict(said), choice)
+                answer.add_part(dict(said), choice)
 
 
 # -- Deltas of an application's own ---------------------------------------------------------------------------------
@@ -334,7 +336,7 @@ def _own_delta(answer: Answer, said: Fields) -> bool:
     if len(given) == 1:  # as nearly all are
         [(key, value)] = given.items()
         if key in _TEXTS and isinstance(value, str):
-            answer.text("content", value, answer.turn("", 0))
+            answer.add_text("content", value, answer.message_index("", 0))
             return True
     if not _KNOWN.issuperset(given) or _DELTA_KEYS.isdisjoint(said):
         return False
@@ -356,9 +358,11 @@ def _own_delta(answer: Answer, said: Fields) -> bool:
     if isinstance(kind, str) and "content" in texts and not any(word in kind for word in _TEXT_TYPES):
         texts[kind] = texts.pop("content")
     index, name = given.get("index"), given.get("id")
-    choice = answer.turn(str(name) if isinstance(name, str | int) else "", index if isinstance(index, int) else 0)
+    choice = answer.message_index(
+        str(name) if isinstance(name, str | int) else "", index if isinstance(index, int) else 0
+    )
     for key, text in texts.items():
-        answer.text(key, text, choice)
+        answer.add_text(key, text, choice)
     for place, call in enumerate(calls):
         _call(answer, call, place if len(calls) > 1 else None, choice)
     _envelope(answer, given)
@@ -382,10 +386,10 @@ def _envelope(answer: Answer, said: Fields) -> None:
 
 def _used(answer: Answer, usage: Any, *, add: bool = False) -> None:
     said = fields_of(usage)
-    answer.used(said, add=add)
+    answer.add_usage(said, add=add)
     for key in said:
         if isinstance(key, str) and key.endswith(("tokens_details", "token_details")):  # pyright: ignore[reportUnnecessaryIsInstance]
-            answer.used({f"{key}.{inner}": count for inner, count in fields_of(said[key]).items()}, add=add)
+            answer.add_usage({f"{key}.{inner}": count for inner, count in fields_of(said[key]).items()}, add=add)
 
 
 def _finished(answer: Answer, reason: Any) -> None:

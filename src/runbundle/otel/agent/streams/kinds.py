@@ -1,11 +1,11 @@
-"""Which values are streams, by their types: generators, and what the packages of model providers return."""
+"""Tells streams from other values by their types: generators, and the stream objects of model providers."""
 
 from functools import lru_cache
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Literal
 
 Handling = Literal["", "generator", "async generator", "coroutine", "stream", "iterator"]
-"""What becomes of a value that was returned: "": recorded; an iterator: handed on untouched; the others: followed."""
+"""How a returned value is handled. "": recorded; iterator: handed on untouched; all others: followed to their end."""
 
 _OWN: dict[type, Handling] = {
     GeneratorType: "generator",
@@ -18,7 +18,7 @@ _STREAMS = frozenset(
     for what in ("", "Message", "Response", "ChatCompletion")
 ) | {"CustomStreamWrapper"}
 _MANAGERS = frozenset(f"{name}Manager" for name in _STREAMS)
-"""Names of classes: what OpenAI, Anthropic and their likes return for a stream, and what a `with` makes one of."""
+"""Names of classes: streams of OpenAI, Anthropic and the like, and the objects that a `with` makes a stream of."""
 
 
 @lru_cache(maxsize=1024)

@@ -1,7 +1,7 @@
-"""The items of a stream, put together as they pass: in bounded memory, to the stream's end.
+"""Joins the items of a stream as they pass, in bounded memory.
 
-Text, bytes and the chunks of model providers become what they are pieces of. Other items, and streams of several
-kinds, are a sequence: kept as a list while it is small, else as a digest of all items, and said to be `chunked`.
+Text, bytes and the chunks of model providers are joined to what they are pieces of. Other items, and mixed streams, are
+a sequence: kept as a list while it is small, then as a digest of all items, and marked as `chunked`.
 """
 
 import io
@@ -12,7 +12,7 @@ import orjson
 
 from runbundle.format.base import CaptureWord
 from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, Captured, capture
-from runbundle.otel.agent.streams.answer import Answer, Text
+from runbundle.otel.agent.streams.answer import Answer, GrowingText
 from runbundle.otel.agent.streams.chunks import read_chunk, read_message
 from runbundle.redaction.captured import DIGESTED, Said, worst
 from runbundle.redaction.markers import is_marker, marker
@@ -21,29 +21,29 @@ MAX_ITEMS = 1000
 MAX_LIST_BYTES = 262_144
 
 Joining = Literal["answer", "text", "items", ""]
-"""What the items of a stream are put together to: a model's answer, text, nothing; "": they are not recorded."""
+"""How the items of a stream are joined: to a model's answer, to text, as separate items, or "": not recorded."""
 
 _NOT_MADE = marker("unserialisable")
 
 
 class Joined(NamedTuple):
-    """What a stream gave."""
+    """The joined content of a stream."""
 
     text: str
-    """As JSON text, or a marker."""
+    """JSON text, or a marker."""
     word: CaptureWord
-    """What became of it."""
+    """The word for what became of the content."""
     sha256: str
-    """Of its canonical text, or of the sequence of its items; "" if not all of it is in that."""
+    """Digest of the canonical text, or of the sequence of items; "" if that does not cover all of them."""
     size_bytes: int
-    """Of the text, or of all items."""
+    """Bytes of the text, or of all items together."""
     chunked: bool = False
-    """Whether the same answer in other items has another digest."""
+    """Whether the same content, cut otherwise, would have another digest."""
     answer: Answer | None = None
-    """The model's answer, if it was one."""
+    """The model's answer, if the content is one."""
 
     def said(self, word: CaptureWord) -> Said:
-        """Return what is said of it, at best `word`."""
+        """Return the content's entry in `runbundle.capture`, at best `word`."""
         word = worst((word, self.word))
         told = self.sha256 and word in DIGESTED and (word != "whole" or self.chunked)
         return Said(word, self.sha256, "", self.size_bytes, self.chunked) if told else Said(word, chunked=self.chunked)
@@ -74,8 +74,8 @@ class Joiner:
 
     def __init__(self, joining: Joining) -> None:
         self._joining: Joining = joining
-        self._part: Text | _Bytes | Answer | None = None
-        """What the last items are pieces of."""
+        self._part: GrowingText | _Bytes | Answer | None = None
+        """The text, bytes or answer that the last items are pieces of."""
         self._hash = sha256()
         self._list: list[str] | None = []
         self._size = 0
@@ -84,7 +84,7 @@ class Joiner:
         """Parts that are complete."""
 
     def add(self, item: Any) -> None:
-        """Take the next item."""
+        """Take the next item. Never raises; an item that cannot be read becomes a marker."""
         if not self._joining:
             return
         try:
@@ -98,8 +98,8 @@ class Joiner:
             if isinstance(item, str):
                 if not item and part is not None:
                     return
-                if not isinstance(part, Text):
-                    part = self._begin(Text())
+                if not isinstance(part, GrowingText):
+                    part = self._begin(GrowingText())
                 part.add(item)
                 if part.chars > MAX_CAPTURE_BYTES and not part.oversize:
                     part.digest_only()
@@ -116,7 +116,7 @@ class Joiner:
         self._close(_whole(capture(item)))
 
     def read_whole(self, message: Any) -> bool:
-        """Take a whole answer in the place of its chunks; False if it is none."""
+        """Take a whole answer in place of its chunks; return False if the message is none."""
         answer = Answer()
         try:
             found = self._joining in ("answer", "text") and read_message(answer, message)
@@ -127,7 +127,7 @@ class Joiner:
         return found
 
     def joined(self) -> Joined:
-        """Return what the items make. Nothing is added afterwards."""
+        """Return the joined content. Items added afterwards have no effect. Never raises."""
         try:
             answer = self._part if isinstance(self._part, Answer) else None
             if self._part is not None and not self.count:
@@ -182,7 +182,7 @@ class Joiner:
 
 
 def with_returned(made: Joined, returned: Any) -> Joined:
-    """Return what a generator gave together with the value that it returned."""
+    """Return a generator's joined items together with the value that it returned."""
     last = _whole(capture(returned))
     text = f'{{"yielded":{_quoted(made.text)},"returned":{_quoted(last.text)}}}'
     # A digest stands for what the text does not hold.
@@ -196,7 +196,7 @@ def _quoted(text: str) -> str:
     return orjson.dumps(text).decode() if is_marker(text) else text
 
 
-def _joined(part: Text | _Bytes | Answer) -> Joined:
+def _joined(part: GrowingText | _Bytes | Answer) -> Joined:
     if isinstance(part, _Bytes):
         return part.joined()
     seen = capture(part.value())

@@ -1,6 +1,6 @@
-"""A stand-in for the stream object of a provider's package: `isinstance`, attributes and `with` are the object's own.
+"""Stand-ins for the stream objects of model providers: `isinstance`, attributes and `with` are those of the object.
 
-What is asked of it is asked of the object. Only what gives items, or says that no more are wanted, is noticed.
+Every call is passed to the object. Only calls that give items, or that say no more are wanted, are observed.
 """
 
 import inspect
@@ -11,9 +11,9 @@ from typing import Any, cast
 
 from opentelemetry import context as otel_context
 
-from runbundle.otel.agent.current import release
+from runbundle.otel.agent.current import detach
 from runbundle.otel.agent.streams.kinds import Handling, handling_of
-from runbundle.otel.agent.streams.steps import Follower, stepping, stepping_async
+from runbundle.otel.agent.streams.steps import Follower, follow_async_generator, follow_generator
 from runbundle.otel.agent.streams.stream import Stream
 
 _READ_WHOLE = ("until_done", "get_final_message", "get_final_text", "get_final_completion", "get_final_response")
@@ -23,28 +23,28 @@ _SLOTS = ("_runbundle_object", "_runbundle_stream", "_runbundle_source", "_runbu
 
 
 def follow(value: Any, handling: Handling, stream: Follower) -> Any:
-    """Return what the caller gets in the place of a stream: of its type, and with its attributes."""
+    """Return the object that the caller gets in place of a stream: of the same type, with the same attributes."""
     if handling == "generator":
-        made = stepping(lambda: (value, stream))()
+        made = follow_generator(lambda: (value, stream))()
     elif handling == "async generator":
 
         async def begin() -> tuple[AsyncGenerator[Any, Any], Follower]:
             return value, stream
 
-        made = stepping_async(begin)()
+        made = follow_async_generator(begin)()
     else:
         return proxy_of(value, stream)
-    call_alike(made, value)
+    copy_name(made, value)
     return made
 
 
-def call_alike(made: Any, value: Any) -> None:
-    """Give what stands before a generator or coroutine that one's name."""
+def copy_name(made: Any, value: Any) -> None:
+    """Give a wrapper the name and the qualified name of the generator or coroutine behind it."""
     made.__name__, made.__qualname__ = value.__name__, value.__qualname__
 
 
 def proxy_of(value: Any, stream: Any) -> Any:
-    """Return a stand-in for `value`, whose items `stream` takes."""
+    """Return a stand-in for a stream object; the items that it gives are reported to `stream`."""
     made = cast("Any", object.__new__(_class_for(_kind(value))))
     contents: tuple[Any, ...] = (value, stream, None, {})
     for name, content in zip(_SLOTS, contents, strict=True):
@@ -83,7 +83,7 @@ def _next(self: Any) -> Any:
         raise
     finally:
         stream.here = otel_context.get_current()
-        release(token)
+        detach(token)
     stream.take(item)
     return item
 
@@ -101,7 +101,7 @@ async def _anext(self: Any) -> Any:
         raise
     finally:
         stream.here = otel_context.get_current()
-        release(token)
+        detach(token)
     stream.take(item)
     return item
 
@@ -150,7 +150,7 @@ def _getattr(self: Any, name: str) -> Any:
         return made[name][1]
     if handling_of(_kind(found)) in ("generator", "async generator"):
         # Another way to read the same stream, such as its text alone: what was said beside that is known at its end.
-        read = follow(found, handling_of(_kind(found)), _Beside(value, stream))
+        read = follow(found, handling_of(_kind(found)), _PartialReading(value, stream))
         made[name] = found, read
         return read
     if name in _CLOSING and callable(found):
@@ -194,7 +194,7 @@ def _snapshot(value: Any) -> Any:
     return None
 
 
-class _Beside:
+class _PartialReading:
     """A part of a stream, read instead of it."""
 
     def __init__(self, value: Any, stream: Stream) -> None:

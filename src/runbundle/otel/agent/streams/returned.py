@@ -1,19 +1,22 @@
-"""A value that a function has returned: recorded, handed on untouched, or followed as the stream that it is."""
+"""Handles the return value of a decorated function: records it, hands it on untouched, or follows it."""
 
 from collections.abc import Coroutine
 from typing import Any
 
 from opentelemetry import context as otel_context
 
-from runbundle.otel.agent.current import release
+from runbundle.otel.agent.current import detach
 from runbundle.otel.agent.scopes import SpanScope
 from runbundle.otel.agent.streams.kinds import handling_of
-from runbundle.otel.agent.streams.proxy import call_alike, follow
-from runbundle.otel.agent.streams.stream import Recording, Stream, not_consumed
+from runbundle.otel.agent.streams.proxy import copy_name, follow
+from runbundle.otel.agent.streams.stream import CallRecording, Stream, not_consumed
 
 
-def hand_on(value: Any, scope: SpanScope, recording: Recording) -> tuple[Any, bool]:
-    """Return what the caller gets for a value that a function has returned, and whether the span goes on with it."""
+def hand_on(value: Any, scope: SpanScope, recording: CallRecording) -> tuple[Any, bool]:
+    """Return the value for the caller, and whether the span goes on with it.
+
+    The span goes on for a stream or a coroutine, and ends with it; otherwise the caller ends it.
+    """
     handling = handling_of(type(value))  # pyright: ignore[reportUnknownArgumentType]
     if not handling:
         recording.returned(scope, value)
@@ -23,7 +26,7 @@ def hand_on(value: Any, scope: SpanScope, recording: Recording) -> tuple[Any, bo
         return value, False
     if handling == "coroutine":
         made = _awaited(value, scope, recording, _Unawaited(value, scope, recording))
-        call_alike(made, value)
+        copy_name(made, value)
         return made, True
     return follow(value, handling, Stream(scope, recording)), True
 
@@ -33,7 +36,7 @@ class _Unawaited(Stream):
 
     __slots__ = ("_coroutine",)
 
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: Recording) -> None:
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: CallRecording) -> None:
         super().__init__(scope, recording)
         self._coroutine = coroutine
 
@@ -44,7 +47,9 @@ class _Unawaited(Stream):
         super().dropped()
 
 
-async def _awaited(coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: Recording, stream: Stream) -> Any:
+async def _awaited(
+    coroutine: Coroutine[Any, Any, Any], scope: SpanScope, recording: CallRecording, stream: Stream
+) -> Any:
     """Await what a function that is none of coroutine's kind has returned. `stream` is for one that nobody awaits."""
     token = otel_context.attach(scope.context)
     try:
@@ -53,7 +58,7 @@ async def _awaited(coroutine: Coroutine[Any, Any, Any], scope: SpanScope, record
         stream.failed(error)
         raise
     finally:
-        release(token)
+        detach(token)
     stream.handed_on()
     if not goes_on:
         scope.finish()

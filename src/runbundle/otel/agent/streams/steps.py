@@ -1,7 +1,7 @@
-"""Generators that stand before a producer's own: item by item, `send`, `throw` and `close` go through.
+"""Generators that wrap a producer's generator: items, `send`, `throw` and `close` pass through.
 
-The producer's span is current while its code runs, and what it makes current itself is so again when it goes on; the
-consumer, in between, has what it had.
+The producer's span is current while the producer's code runs. A context that the producer sets is restored when it goes
+on; between two items the consumer has its own.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -10,20 +10,20 @@ from typing import Any, Protocol
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 
-from runbundle.otel.agent.current import release
+from runbundle.otel.agent.current import detach
 
 
 class Follower(Protocol):
-    """What is told of a stream's items and of its end."""
+    """An object that is told of a stream's items and of its end."""
 
     here: Context
-    """The context in which the producer goes on, with what it has made current itself."""
+    """The context in which the producer goes on, including what it has set itself."""
 
     def take(self, item: Any) -> None:
         """Take an item that was yielded."""
 
     def ended(self, returned: Any = None) -> None:
-        """Take note that the stream is exhausted. `returned` is a generator's value."""
+        """Take note that the stream is exhausted. `returned` is the generator's return value."""
 
     def failed(self, error: BaseException) -> None:
         """Take note that the producer raised."""
@@ -32,10 +32,10 @@ class Follower(Protocol):
         """Take note that nobody wants the rest."""
 
 
-def stepping(
+def follow_generator(
     begin: Callable[..., tuple[Generator[Any, Any, Any], Follower]],
 ) -> Callable[..., Generator[Any, Any, Any]]:
-    """Return a generator function: what `begin` returns when the first item is asked for, followed."""
+    """Return a generator function that calls `begin` at the first item and reports to the follower that it returns."""
 
     def call(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         producer, stream = begin(*args, **kwargs)
@@ -51,7 +51,7 @@ def stepping(
                     return stop.value
                 finally:
                     stream.here = otel_context.get_current()
-                    release(token)
+                    detach(token)
                 stream.take(item)
                 try:
                     argument = yield item
@@ -61,7 +61,7 @@ def stepping(
                     try:
                         producer.close()
                     finally:
-                        release(token)
+                        detach(token)
                     raise
                 except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
                     advance, argument = producer.throw, error
@@ -75,10 +75,10 @@ def stepping(
     return call
 
 
-def stepping_async(
+def follow_async_generator(
     begin: Callable[..., Awaitable[tuple[AsyncGenerator[Any, Any], Follower]]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Return an async generator function, as `stepping` returns a generator function."""
+    """Return an async generator function; otherwise as `follow_generator`."""
 
     async def call(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         producer, stream = await begin(*args, **kwargs)
@@ -94,7 +94,7 @@ def stepping_async(
                     return
                 finally:
                     stream.here = otel_context.get_current()
-                    release(token)
+                    detach(token)
                 stream.take(item)
                 try:
                     argument = yield item
@@ -105,7 +105,7 @@ def stepping_async(
                     try:
                         await producer.aclose()
                     finally:
-                        release(token)
+                        detach(token)
                     raise
                 except BaseException as error:  # noqa: BLE001 - thrown in by the consumer: the generator's to handle
                     advance, argument = producer.athrow, error

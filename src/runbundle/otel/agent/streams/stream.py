@@ -1,7 +1,7 @@
-"""Streams: what a function yields, or the stream that it returns, followed to its end.
+"""Streams: the items that a function yields, or those of the stream it returns, recorded to the end.
 
-A span that follows a stream is current while the producer's code runs and at no other time. It ends when the stream
-does: exhausted, failed, closed, or dropped and collected. A stream that is dropped before its end is `abandoned`.
+A span that follows a stream is current only while the producer's code runs. It ends when the stream is exhausted,
+fails, is closed, or is dropped and collected. A stream that is dropped before its end is `abandoned`.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from runbundle.format.base import CaptureWord
 from runbundle.otel.agent.at_source import set_attributes, set_value
-from runbundle.otel.agent.given import lost
+from runbundle.otel.agent.attribute_values import count_lost
 from runbundle.otel.agent.scopes import SpanScope
 from runbundle.otel.agent.streams.answer import Answer
 from runbundle.otel.agent.streams.parts import Joiner, Joining, with_returned
@@ -19,27 +19,27 @@ from runbundle.redaction.markers import marker
 from runbundle.signals import own, semconv
 
 
-class Recording(NamedTuple):
-    """What a decorator records of a call."""
+class CallRecording(NamedTuple):
+    """How a decorator records its calls."""
 
     returned: Callable[[SpanScope, Any], None]
-    """Records a value that was returned."""
+    """Records a return value on the span."""
     joining: Joining
-    """What the items of a stream are put together to."""
+    """How the items of a stream are joined."""
     each: Callable[[SpanScope, Any, int], None] | None = None
-    """Records one item, the first of which is number 1."""
+    """Records one item of a stream; the first is number 1."""
     returned_only: bool = False
-    """Whether what a generator yields says nothing once it has returned a value."""
+    """Whether the items a generator yielded are dropped once it has returned a value."""
     is_model: bool = False
-    """Whether what chunks say of the model's answer is said of the span."""
+    """Whether token counts, model and finish reasons in the chunks are set on the span."""
 
 
 class Stream:
-    """One stream on its way to the consumer. Its methods never raise, and end the span once."""
+    """One stream on its way to the consumer. Its methods never raise and end the span once."""
 
     __slots__ = ("_count", "_done", "_joiner", "_recording", "_scope", "here")
 
-    def __init__(self, scope: SpanScope, recording: Recording) -> None:
+    def __init__(self, scope: SpanScope, recording: CallRecording) -> None:
         self._scope, self._recording = scope, recording
         self.here = scope.context
         self._joiner = Joiner(recording.joining)
@@ -56,10 +56,10 @@ class Stream:
             try:
                 self._recording.each(self._scope, item, self._count)
             except Exception:  # noqa: BLE001 - hostile items: the agent must not notice
-                lost("documents")
+                count_lost("documents")
 
     def ended(self, returned: Any = None) -> None:
-        """End the span well: the stream is exhausted. `returned` is a generator's value."""
+        """End the span: the stream is exhausted. `returned` is a generator's return value."""
         if self._done:
             return
         self._done = True
@@ -70,7 +70,10 @@ class Stream:
         self._scope.finish()
 
     def ended_unseen(self, answer: Any) -> None:
-        """End the span well: something else has read the stream to its end, and this is the answer, or None."""
+        """End the span: other code has read the stream to its end; `answer` is the whole answer, or None.
+
+        Without an answer the output is recorded as `not_consumed`.
+        """
         if self._done:
             return
         joiner = Joiner(self._recording.joining)
@@ -83,11 +86,11 @@ class Stream:
             self._scope.finish()
 
     def handed_on(self) -> None:
-        """Leave the span to somebody else."""
+        """Leave the end of the span to another follower."""
         self._done = True
 
     def failed(self, error: BaseException) -> None:
-        """End the span: the producer raised."""
+        """End the span with the producer's error; items before it are recorded as `abandoned`."""
         if not self._done:
             self._done = True
             if self._count:
@@ -95,7 +98,7 @@ class Stream:
             self._scope.finish(error)
 
     def dropped(self) -> None:
-        """End the span: nobody wants the rest. Does nothing if it has ended."""
+        """End the span as `abandoned`: nobody wants the rest. Does nothing if it has ended."""
         if not self._done:
             self._done = True
             self._record("abandoned" if self._count else "not_consumed")
@@ -123,7 +126,7 @@ class Stream:
 
 
 def not_consumed(scope: SpanScope) -> None:
-    """Say of a span's output that nobody has read it."""
+    """Record that nobody has read the output of a span."""
     if scope.output:
         set_value(scope.span, scope.output, marker("unserialisable"), Said("not_consumed"))
 

@@ -1,7 +1,7 @@
-"""What a span was given, kept beside it: on somebody else's provider the span itself holds redacted values only.
+"""Keeps the original values of a span whose provider somebody else has built: the span itself shows redacted ones.
 
-For the bundle the boundary lays it over what the span says, so that one is recorded there as it is on a provider of
-ours. It is in memory while the span is open, in the table of live spans, and nowhere else.
+The boundary puts the originals back into the record for the bundle, so that it is the same as on a provider of ours.
+They are in memory while the span is open, in the table of live spans, and nowhere else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from runbundle.signals.records import SpanRecord
 _BESIDE = otel_context.create_key("runbundle-beside")
 
 
-class Beside:
-    """The name, the attributes and the events that one span was given, and what it shows of them."""
+class Originals:
+    """The original name, attributes and events of one span, and the redacted ones that it shows instead."""
 
     __slots__ = ("attributes", "events", "name", "shown", "shown_name")
 
@@ -26,21 +26,21 @@ class Beside:
         self.attributes: dict[str, Any] = {}
         self.shown: dict[str, Any] = {}
         self.events: list[tuple[str, int, str, dict[str, Any]]] = []
-        """As the span shows it: the name and the time; as it is: the name and the attributes."""
-        self.given(attributes or {})
+        """For each event: the name and time that the span shows, then the original name and attributes."""
+        self.add(attributes or {})
 
     def __repr__(self) -> str:
-        return "<Beside>"
+        return "<Originals>"
 
-    def given(self, attributes: Mapping[str, Any]) -> None:
-        """Take note of attributes, as an SDK would hold them."""
+    def add(self, attributes: Mapping[str, Any]) -> None:
+        """Add original attributes, in the form in which an SDK holds them."""
         for key, value in attributes.items():
             self.attributes[key] = tuple(cast("list[Any]", value)) if isinstance(value, list) else value
 
-    def lay_over(self, record: SpanRecord) -> None:
-        """Put what was given in the place of what the span shows of it, in the span's raw record.
+    def restore(self, record: SpanRecord) -> None:
+        """Replace the redacted values in a span's raw record by the originals.
 
-        What somebody has set anew since, under the same key, is left as it is.
+        A value that other code has set under the same key since is left as it is.
         """
         theirs, own = record["attributes"], dict(self.attributes)
         for key, value in self.shown.items():
@@ -61,15 +61,15 @@ class Beside:
                 event["name"], event["attributes"] = same.pop(0)
 
 
-def beside_in(context: Context | None) -> Beside | None:
-    """Return what the span that starts in a context was given, where that is not on the span."""
+def originals_in(context: Context | None) -> Originals | None:
+    """Return the originals that a context holds for the span that starts in it; None if there are none."""
     found = otel_context.get_value(_BESIDE, context)
-    return found if isinstance(found, Beside) else None
+    return found if isinstance(found, Originals) else None
 
 
-def with_beside(beside: Beside, context: Context) -> Context:
-    """Return the context in which to start a span that was given more than it shows."""
-    return otel_context.set_value(_BESIDE, beside, context)
+def context_with_originals(originals: Originals, context: Context) -> Context:
+    """Return a context that holds the originals of the span to be started in it."""
+    return otel_context.set_value(_BESIDE, originals, context)
 
 
 def _same(now: Any, shown: Any) -> bool:

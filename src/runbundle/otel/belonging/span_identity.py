@@ -1,4 +1,4 @@
-"""What a span that is about to start says of itself."""
+"""Reads the identity of a span: its context, its attributes, its operation and its label."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,14 +11,17 @@ from runbundle.signals import own, semconv
 from runbundle.signals.operations import Operation, operation
 
 
-def attributes_of(span: Span) -> dict[str, Any]:
-    """Return a copy of a starting span's attributes: each look into its own takes as long as the copy."""
+def copied_attributes(span: Span) -> dict[str, Any]:
+    """Return a copy of a starting span's attributes; each look-up in the original costs as much as the copy."""
     attributes: Any = span.attributes
     return attributes.copy() if attributes else {}
 
 
-def named(attributes: Mapping[str, Any]) -> tuple[Operation, str]:
-    """Return what kind of work a span is, and that with its name if it has one that may be kept: `tool:find_order`."""
+def operation_and_label(attributes: Mapping[str, Any]) -> tuple[Operation, str]:
+    """Return a span's operation and its label: the operation with the name, such as `tool:find_order`.
+
+    A name that may not be kept is left out of the label.
+    """
     op = operation(attributes)
     for key in (own.NAME, semconv.TOOL_NAME, semconv.AGENT_NAME):
         name = attributes.get(key)
@@ -27,6 +30,6 @@ def named(attributes: Mapping[str, Any]) -> tuple[Operation, str]:
     return op, op
 
 
-def identity(span: ReadableSpan) -> SpanContext:
-    """Return a span's context; the SDK types it as optional, and an invalid one stands for none."""
+def span_context_of(span: ReadableSpan) -> SpanContext:
+    """Return a span's context; an invalid one where the span has none, as the SDK's types allow."""
     return span.context or INVALID_SPAN_CONTEXT

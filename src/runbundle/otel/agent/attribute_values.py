@@ -1,4 +1,4 @@
-"""What an agent gives to this library, made into attributes. Total: data of any type is coerced, or withheld."""
+"""Makes span attributes of what an agent passes in. Data of any type is converted, or withheld and counted."""
 
 import functools
 import hashlib
@@ -16,7 +16,7 @@ from runbundle.format.identity import tenant_of, valid_run_id
 from runbundle.otel import active
 from runbundle.otel.agent.at_source import set_value
 from runbundle.otel.agent.capture import capture
-from runbundle.otel.agent.leaves import type_of
+from runbundle.otel.agent.json_kinds import type_of
 from runbundle.otel.ids import new_run_id
 from runbundle.redaction.captured import with_said
 from runbundle.redaction.markers import marker
@@ -24,7 +24,7 @@ from runbundle.signals import own
 
 P = ParamSpec("P")
 MAX_TEXT = 4096
-"""Longer names and ids are cut."""
+"""Characters of a name or an id; longer ones are cut."""
 
 _log = logging.getLogger("runbundle")
 _EVERY_S = 30.0
@@ -32,7 +32,7 @@ _mentioned_at: dict[str, float] = {}
 
 
 def text_of(value: object, default: str = "") -> str:
-    """Return a value as the text of a name or an id; `default` for None."""
+    """Return a value as text for a name or an id, cut to 4,096 characters; `default` for None. Never raises."""
     if type(value) is str and len(value) <= MAX_TEXT and value.isascii():
         return value
     return default if value is None else _text(value)[:MAX_TEXT]
@@ -48,7 +48,7 @@ def _plain(text: str) -> str:
 
 
 def number_of(value: object) -> int | float | None:
-    """Return a value as a finite number, None if it is none: a text, a Decimal or a NumPy scalar may be one."""
+    """Return a value as a finite number; None if it is none. A text, a Decimal or a NumPy scalar may be one."""
     number: Any = value if type(value) in (int, float) else _text(value)
     try:
         if type(number) is str:
@@ -59,13 +59,13 @@ def number_of(value: object) -> int | float | None:
 
 
 def integer_of(value: object) -> int | None:
-    """Return a value as an integer of 64 bits, None if it is none."""
+    """Return a value as an integer of 64 bits; None if it is none or out of range."""
     number = number_of(value)
     return int(number) if number is not None and -(2**63) <= number < 2**63 else None
 
 
 def attribute_of(value: Any) -> str | bool | int | float:
-    """Return a value of the application's own as an attribute: itself, its text, or a marker where that is not all."""
+    """Return a value as a span attribute: itself, its JSON text, or a marker where that text is not whole."""
     kind = type_of(value)
     if (
         kind is bool
@@ -83,7 +83,7 @@ def attribute_of(value: Any) -> str | bool | int | float:
 
 
 def kind_of(value: object) -> str:
-    """Return the name of a value's type."""
+    """Return the name of a value's type. Never raises."""
     try:
         return text_of(type(value).__name__)
     except Exception:  # noqa: BLE001 - a metaclass may have anything to say of its classes' names
@@ -91,7 +91,10 @@ def kind_of(value: object) -> str:
 
 
 def with_value(attributes: dict[str, Any], key: str, value: Any, *, as_text: bool = False) -> dict[str, Any]:
-    """Put a captured value into attributes, and its word if it is not whole. `as_text`: no quotes around text."""
+    """Put a captured value into `attributes`, with its capture word if it is not whole; return `attributes`.
+
+    `as_text`: a text is set without JSON's quotes.
+    """
     seen = capture(value)
     attributes[key] = _plain(seen.text) if as_text else seen.text
     if seen.word != "whole":
@@ -100,25 +103,32 @@ def with_value(attributes: dict[str, Any], key: str, value: Any, *, as_text: boo
 
 
 def put(span: Any, key: str, value: Any, word: CaptureWord = "whole") -> None:
-    """Set a captured value on a live span, and what became of it: at best `word`."""
+    """Capture a value and set it on a live span, with the word for what became of it: at best `word`."""
     seen = capture(value, word)
     set_value(span, key, seen.text, seen.said)
 
 
-def run_id_of(value: object, attributes: dict[str, Any]) -> str:
-    """Return a run's id: the one given, or one of ours if that could not be one; the attributes then name the claim."""
+def run_id_or_new(value: object, attributes: dict[str, Any]) -> str:
+    """Return the run id that was given, or a new one if it is None or cannot be a run id.
+
+    A refused id is logged and put into `attributes` as the claim, as a digest where it is longer than 4,096 characters.
+    """
     if value is not None:
         text = _text(value)
         if valid_run_id(text):
             return text
         digest = hashlib.sha256(text.encode()).hexdigest()
         attributes[own.CLAIMED_RUN_ID] = text if len(text) <= MAX_TEXT else f"sha256:{digest}"
-        mention("a run was given an id that cannot be one; it has one of ours, and its bundle names the claim")
+        warn_rarely("a run was given an id that cannot be one; it has one of ours, and its bundle names the claim")
     return new_run_id()
 
 
-def tenant_named(value: object) -> str:
-    """Return the tenant that was named; for what can be no tenant one of its own, mixed with nobody else's."""
+def tenant_id_of(value: object) -> str:
+    """Return the tenant id that was given, or a digest of it where it cannot be a tenant id; "" for None.
+
+    Runs of an invalid tenant are thereby kept apart from those of every other tenant. A value that is no data gets a
+    random id each time. The replacement is logged.
+    """
     claim = value
     if value is not None and type(value) is not str:
         seen = capture(value)
@@ -126,34 +136,37 @@ def tenant_named(value: object) -> str:
         claim = _plain(seen.text) if seen.word == "whole" else f"/{seen.sha256 or secrets.token_hex(16)}"
     tenant = tenant_of(claim)
     if tenant != claim and claim is not None:
-        mention("a run was given a tenant id that cannot be one; its bundle is under a digest of it")
+        warn_rarely("a run was given a tenant id that cannot be one; its bundle is under a digest of it")
     return tenant
 
 
-def lost(what: str) -> None:
-    """Count something that an agent gave and that could not be recorded."""
+def count_lost(what: str) -> None:
+    """Count a value that could not be recorded as `given_{what}`, and log it, if a configuration is active."""
     handle = active.get()
     if handle is not None:
         handle.recorder.count_dropped(f"given_{what}")
-        mention(f"something could not be recorded ({what}); it is counted")
+        warn_rarely(f"something could not be recorded ({what}); it is counted")
 
 
-def mention(message: str) -> None:
-    """Log a message, which quotes no data, unless it was logged in the last half minute."""
+def warn_rarely(message: str) -> None:
+    """Log a warning, which must quote no data, unless the same one was logged in the last 30 seconds."""
     now = time.monotonic()
     if now - _mentioned_at.get(message, -_EVERY_S) >= _EVERY_S:
         _mentioned_at[message] = now
         _log.warning("%s", message)
 
 
-def total(method: Callable[P, None]) -> Callable[P, None]:
-    """Wrap a method that records something: whatever goes wrong in it is counted and does not reach the agent."""
+def never_raise(method: Callable[P, None]) -> Callable[P, None]:
+    """Wrap a recording method so that its exceptions do not reach the agent.
+
+    The record is lost then; it is counted as `given_{method}` and logged.
+    """
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             method(*args, **kwargs)
         except Exception:  # noqa: BLE001 - never raise into the agent
-            lost(method.__name__)
+            count_lost(method.__name__)
 
     return call

@@ -1,6 +1,6 @@
-"""Live Python values as JSON values, whatever they hold: what cannot be written costs only its own place.
+"""Turns live Python values into JSON values; a part that cannot be written costs only its own place.
 
-No iterator is used up, no walk is longer than its limits, and depth costs no stack.
+No iterator is used up, no walk exceeds its limits, and depth costs no stack.
 """
 
 import contextlib
@@ -14,41 +14,41 @@ import orjson
 from pydantic import BaseModel
 
 from runbundle.format.base import CaptureWord
-from runbundle.otel.agent.leaves import (
+from runbundle.otel.agent.json_kinds import (
     NATIVE,
-    NotPlain,
-    base_of,
-    fields_of,
+    NotJson,
+    builtin_base,
+    declared_fields,
     items_of,
     items_of_dict,
-    leaf,
-    single,
-    tag_of,
+    json_kind,
+    scalar,
+    scalar_or_self,
     type_of,
 )
 from runbundle.redaction.captured import worst
 from runbundle.redaction.markers import marker
 
 MAX_DEPTH = 250
-"""Levels that are opened; orjson writes 253."""
+"""Levels that are opened. orjson writes 253."""
 MAX_NODES = 100_000
-"""Values that are looked at one by one, at 1 µs each."""
+"""Values that are visited one by one, at about 1 µs each."""
 MAX_SECONDS = 0.5
-"""For values whose own code takes its time."""
+"""Time limit of a walk, for values whose own code is slow."""
 
 _UNSERIALISABLE = marker("unserialisable")
 _CUT = marker("oversize")
 
 
 def key_text(key: Any) -> str:
-    """Return the text of a mapping's key."""
-    tag = tag_of(type_of(key))
-    written = single(key) if tag in ("native", "leaf") else key
+    """Return the text of a mapping's key; raises `NotJson` for a key that is not data."""
+    tag = json_kind(type_of(key))
+    written = scalar_or_self(key) if tag in ("native", "scalar") else key
     if type_of(written) is str:
         return written
-    plain, word = Walk(1000).plain(written)
+    plain, word = JsonWalk(1000).to_json(written)
     if word != "whole":
-        raise NotPlain
+        raise NotJson
     return plain if type_of(plain) is str else orjson.dumps(plain, option=orjson.OPT_SORT_KEYS).decode()
 
 
@@ -87,8 +87,8 @@ _Above = tuple[Any, "_Above"] | None
 _Place = tuple[Any, Any, Any, int, _Above]
 
 
-class Walk:
-    """One walk over one value, level by level, so that what is near the top is kept where a limit ends it."""
+class JsonWalk:
+    """One walk over one value, level by level: where a limit ends it, the parts near the top are kept."""
 
     def __init__(self, nodes: int = MAX_NODES, seconds: float = MAX_SECONDS) -> None:
         self._nodes = nodes
@@ -97,8 +97,11 @@ class Walk:
         self._pending: deque[_Place] = deque()
         self._sets: list[list[Any]] = []
 
-    def plain(self, value: Any) -> tuple[Any, CaptureWord]:
-        """Return `value` as JSON values, and `whole`, `cut` or `unserialisable`. Total."""
+    def to_json(self, value: Any) -> tuple[Any, CaptureWord]:
+        """Return `value` as JSON values, and the word for the result: `whole`, `cut` or `unserialisable`. Never raises.
+
+        Parts that a limit cuts, or that are no data, are replaced by markers.
+        """
         holder: list[Any] = [None]
         self._pending.append((value, holder, 0, 0, None))
         while self._pending:
@@ -117,17 +120,17 @@ class Walk:
         return mark
 
     def _opened(self, value: Any, depth: int, above: _Above) -> Any:
-        tag = tag_of(type_of(value))
-        if tag in ("native", "leaf"):
-            written = value if value is None else leaf(value)
+        tag = json_kind(type_of(value))
+        if tag in ("native", "scalar"):
+            written = value if value is None else scalar(value)
             if type_of(written) in NATIVE:
                 return written
-            value, tag = written, tag_of(type_of(written))  # an enum or an array of numbers
+            value, tag = written, json_kind(type_of(written))  # an enum or an array of numbers
         if tag == "none" or depth >= MAX_DEPTH or _within(value, above):
-            raise NotPlain
+            raise NotJson
         is_dict = tag == "map" and issubclass(type_of(value), dict)
         sized = is_dict or tag in ("list", "set")
-        if self._nodes <= 0 or (sized and base_of(value).__len__(value) > self._nodes):
+        if self._nodes <= 0 or (sized and builtin_base(value).__len__(value) > self._nodes):
             return self._marked("cut", _CUT)
         here = (value, above)
         if tag in ("list", "set"):
@@ -138,7 +141,7 @@ class Walk:
             return self._mapping(iter(value.items()), depth, here, timed=True)
         if tag == "model":
             return self._mapping(_model_fields(value), depth, here)
-        return self._mapping(_fields(value, fields_of(type_of(value)) or ()), depth, here)
+        return self._mapping(_fields(value, declared_fields(type_of(value)) or ()), depth, here)
 
     def _spent(self) -> bool:
         self._nodes -= 1

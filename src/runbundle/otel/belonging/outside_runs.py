@@ -1,45 +1,42 @@
-"""How much was seen that is in no run, and whose it was; and how many runs nobody sees."""
+"""Counts spans and log records that belong to no run, and runs that a sampler kept from being recorded."""
 
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
 
 _MAX_SCOPES = 256
 OTHER = "other"
-"""Scopes without a name that may be shown, and those beyond the limit."""
+"""The name for scopes whose own name may not be shown, and for those beyond the first 256."""
 
 
-class Outside:
-    """Counts spans and log records outside any run, by instrumentation scope, and unsampled runs. Thread-safe.
-
-    Since the start of the process: a forked child begins anew.
-    """
+class OutsideCounts:
+    """Counts since the start of the process, by instrumentation scope. Thread-safe. A forked child starts at zero."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, whoever held the lock."""
+        """Start at zero with a new lock."""
         self.spans = 0
-        """Spans alone."""
+        """Spans, without log records."""
         self.unsampled = 0
-        """Runs that somebody else's sampler kept from being recorded."""
+        """Runs that the application's own sampler kept from being recorded."""
         self._scopes: dict[str, int] = {}
         self._lock = Mutex()
 
-    def unsampled_run(self) -> bool:
-        """Count a run that is not recorded; tell whether it is the first."""
+    def count_unsampled_run(self) -> bool:
+        """Count a run that is not recorded; return whether it is the first."""
         with self._lock:
             self.unsampled += 1
             return self.unsampled == 1
 
-    def span(self, scope: str) -> None:
-        """Count a span."""
+    def count_span(self, scope: str) -> None:
+        """Count a span of an instrumentation scope."""
         with self._lock:
             self.spans += 1
             self._count(scope)
 
-    def log(self, scope: str) -> None:
-        """Count a log record."""
+    def count_log(self, scope: str) -> None:
+        """Count a log record of an instrumentation scope."""
         with self._lock:
             self._count(scope)
 
@@ -52,6 +49,6 @@ class Outside:
         self._scopes[scope] = known + 1
 
     def by_scope(self) -> dict[str, int]:
-        """Return the counts."""
+        """Return the counts of spans and log records, by the name of the scope."""
         with self._lock:
             return dict(self._scopes)

@@ -1,7 +1,7 @@
-"""What single Python values are to JSON: itself, text or a number, a container, or nothing that it can hold.
+"""Tells what single Python values are to JSON: native, a scalar with a text or number, a container, or no data.
 
-Nothing here asks a value what it is: that is read off its type, since `isinstance` goes by what `__class__` says, and
-a hostile or lazy object may say anything, or raise. No `repr` or `str` of a class that is not built in is called.
+The kind is read off the type alone. `isinstance` would go by what `__class__` says, and a hostile or lazy object may
+say anything there, or raise. No `repr` or `str` of a class that is not built in is called.
 """
 
 import array
@@ -23,7 +23,7 @@ from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 from runbundle.redaction.detectors.known_secrets import register_secret
 from runbundle.redaction.markers import marker
 
-Tag = Literal["native", "leaf", "map", "list", "set", "model", "fields", "none"]
+JsonKind = Literal["native", "scalar", "map", "list", "set", "model", "fields", "none"]
 
 items_of_dict: Callable[[Any], Any] = cast("Any", dict).items
 type_of: Callable[[Any], Any] = type
@@ -32,17 +32,17 @@ NATIVE = (str, int, float, bool, type(None))
 _MAX_DECIMAL_BITS = 10_000  # Python refuses more than 4,300 digits, and takes quadratic time for as many
 
 
-class NotPlain(TypeError):
-    """A value is nothing that JSON can hold."""
+class NotJson(TypeError):
+    """A value is no data: JSON has nothing that it could be written as."""
 
 
 @functools.lru_cache(maxsize=2048)
-def tag_of(kind: Any) -> Tag:
-    """Return what values of a type are to JSON."""
+def json_kind(kind: Any) -> JsonKind:
+    """Return what the values of a type are to JSON; "none" for types that are no data."""
     if kind in NATIVE:
         return "native"
-    if issubclass(kind, (enum.Enum, str, int, float, *_LEAVES)) or _is_numpy(kind):
-        return "leaf"
+    if issubclass(kind, (enum.Enum, str, int, float, *_SCALARS)) or _is_numpy(kind):
+        return "scalar"
     if issubclass(kind, Mapping):
         return "map"
     if issubclass(kind, _SEQUENCES):
@@ -51,12 +51,12 @@ def tag_of(kind: Any) -> Tag:
         return "set"
     if issubclass(kind, BaseModel):
         return "model"
-    return "fields" if fields_of(kind) is not None else "none"
+    return "fields" if declared_fields(kind) is not None else "none"
 
 
 @functools.lru_cache(maxsize=2048)
-def fields_of(kind: Any) -> tuple[str, ...] | None:
-    """Return the names of the fields of a class that declares them (dataclasses, attrs, msgspec), or None."""
+def declared_fields(kind: Any) -> tuple[str, ...] | None:
+    """Return the field names that a class declares (dataclasses, attrs, msgspec); None if it declares none."""
     if dataclasses.is_dataclass(kind):
         return tuple(field.name for field in dataclasses.fields(kind))
     said = cast("Mapping[str, Any]", vars(kind))
@@ -66,12 +66,16 @@ def fields_of(kind: Any) -> tuple[str, ...] | None:
     return cast("tuple[str, ...]", declared) if isinstance(declared, tuple) else None
 
 
-def leaf(value: Any) -> Any:
-    """Return text or a number for a single value that JSON has no word for. Raises whatever is wrong with it."""
+def scalar(value: Any) -> Any:
+    """Return the text or number for a single value that JSON cannot write itself: dates, paths, bytes, enums.
+
+    Pydantic's secrets are registered as known secrets and become markers. Raises `NotJson` for anything that is no
+    scalar, and whatever the value's own type raises.
+    """
     kind = type_of(value)
     if issubclass(kind, enum.Enum):
-        return single(value._value_)
-    for base, written in _LEAVES.items():
+        return scalar_or_self(value._value_)
+    for base, written in _SCALARS.items():
         if issubclass(kind, base):
             made = written(value)
             return _bytes(made) if type(made) is bytes else _text(made)
@@ -87,13 +91,13 @@ def leaf(value: Any) -> Any:
     if _is_numpy(kind):
         item = value.tolist()
         if not _is_numpy(type_of(item)):
-            return single(item)
-    raise NotPlain
+            return scalar_or_self(item)
+    raise NotJson
 
 
-def single(value: Any) -> Any:
-    """Return what a value stands for: a leaf as it is written, anything else as it is, to be opened."""
-    return leaf(value) if tag_of(type_of(value)) in ("native", "leaf") and value is not None else value
+def scalar_or_self(value: Any) -> Any:
+    """Return a scalar as JSON writes it; any other value unchanged, to be opened by the caller."""
+    return scalar(value) if json_kind(type_of(value)) in ("native", "scalar") and value is not None else value
 
 
 def _text(value: str) -> str:
@@ -132,7 +136,7 @@ def _duration(value: datetime.timedelta) -> str:
     return f"{sign}P{value.days}DT{value.seconds}{fraction}S"
 
 
-_LEAVES: dict[Any, Any] = {
+_SCALARS: dict[Any, Any] = {
     bytes: _bytes,
     bytearray: _bytes,
     memoryview: memoryview.tobytes,
@@ -151,7 +155,7 @@ _LEAVES: dict[Any, Any] = {
     SecretStr: _secret,
     SecretBytes: _secret,
 }
-"""How values of these types, and of types made from them, are written, by functions of the types themselves."""
+"""The functions that write scalars, by type. All are of the types themselves, never of a subclass."""
 
 
 def _is_numpy(kind: Any) -> bool:
@@ -159,28 +163,28 @@ def _is_numpy(kind: Any) -> bool:
     return isinstance(module, str) and module.partition(".")[0] == "numpy" and "tolist" in dir(kind)  # pyright: ignore[reportUnnecessaryIsInstance]
 
 
-def stand_in(value: Any) -> Any:
-    """Return what orjson is to write in the place of a value that it does not know. Raises for anything but data."""
+def json_stand_in(value: Any) -> Any:
+    """Return the data that orjson writes for a value which it does not know; raises `NotJson` if it is no data."""
     kind = type_of(value)
-    tag = tag_of(kind)
-    if tag == "leaf":
-        return leaf(value)
+    tag = json_kind(kind)
+    if tag == "scalar":
+        return scalar(value)
     if tag == "fields":
-        return {name: object.__getattribute__(value, name) for name in fields_of(kind) or ()}
+        return {name: object.__getattribute__(value, name) for name in declared_fields(kind) or ()}
     if tag == "model":
         return BaseModel.model_dump(value, warnings=False)
     if tag == "list":
         return list(items_of(value))
     if tag == "map" and issubclass(kind, dict):
         return dict(items_of_dict(value))
-    raise NotPlain
+    raise NotJson
 
 
-def base_of(value: Any) -> Any:
-    """Return the built-in type of a collection: whatever a class of its own says, that type knows what is in it."""
+def builtin_base(value: Any) -> Any:
+    """Return the built-in type beneath a collection's class; its methods know the content whatever the class says."""
     return next(base for base in (*_SEQUENCES, *_SETS, dict) if issubclass(type_of(value), base))
 
 
 def items_of(value: Any) -> Iterator[Any]:
-    """Return the items of a list, a tuple, a set or the like, by its built-in type."""
-    return base_of(value).__iter__(value)
+    """Return an iterator over a list, tuple, set or the like, made by the built-in type and not by its class."""
+    return builtin_base(value).__iter__(value)
