@@ -4,7 +4,6 @@ An exporter sees a span when it has ended, children before their parents, and a 
 comes before it is known whether its trace is agent work is held, raw as the SDK's own queues hold it, and bounded.
 """
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from runbundle.otel.belonging.labels import identity
 from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.composition import composed, opened, stand_in
+from runbundle.process import forks
 from runbundle.recording.recorder import Recorder
 from runbundle.signals.operations import is_agent_work
 from runbundle.store.places import spool_of
@@ -189,4 +189,4 @@ def _after_fork_in_child() -> None:
         sink.reset()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.SINKS, _after_fork_in_child)

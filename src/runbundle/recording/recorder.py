@@ -20,6 +20,7 @@ from runbundle.journal.lines import start_line
 from runbundle.journal.mapped import FileCut, sync_folder
 from runbundle.journal.spool import folder_of, gone_records, written_bytes
 from runbundle.journal.writer import JournalWriter
+from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.recording.losses import Losses
 from runbundle.recording.probe import stands_on
@@ -397,4 +398,4 @@ def _after_fork_in_child() -> None:
         recorder.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.RECORDING, _after_fork_in_child)

@@ -1,13 +1,13 @@
 """Debug mode: raw content into the vault, on two conditions, and never quietly."""
 
 import logging
-import os
 import weakref
 from pathlib import Path
 
 from runbundle import settings
 from runbundle.errors import ConfigError
 from runbundle.format.identity import RunKey
+from runbundle.process import forks
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
 from runbundle.vault.content import DebugContent
@@ -67,4 +67,4 @@ def _after_fork_in_child() -> None:
         vault.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.RECORDING, _after_fork_in_child)

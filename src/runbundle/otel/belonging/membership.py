@@ -6,7 +6,6 @@ in this process; for a span that came from elsewhere, the run that a token in th
 here in the same trace; and last, for agent work outside any run, a run of its own.
 """
 
-import os
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from runbundle.otel.belonging.labels import attributes_of, identity, named
 from runbundle.otel.belonging.lanes import Control, Lane, below, short_digest
 from runbundle.otel.belonging.outside import Outside
 from runbundle.otel.belonging.spawning import RunLanes
+from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals.operations import Operation, is_agent_work
@@ -391,4 +391,5 @@ def _after_fork_in_child() -> None:
         membership.after_fork_in_child()
 
 
-os.register_at_fork(before=lanes.before_fork, after_in_child=_after_fork_in_child)
+forks.before(forks.Stage.BELONGING, lanes.before_fork)
+forks.in_child(forks.Stage.BELONGING, _after_fork_in_child)

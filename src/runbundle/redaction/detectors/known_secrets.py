@@ -8,12 +8,12 @@ automaton when there is more of it. An automaton knows the beginnings of all for
 """
 
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, cast
 
+from runbundle.process import forks
 from runbundle.redaction.detectors.known_values import MIN_CHARS, forms, leaves, refusal
 
 LIMIT = 4096
@@ -183,7 +183,7 @@ KNOWN = KnownSecrets()
 """The process's known secrets."""
 
 
-os.register_at_fork(after_in_child=KNOWN.after_fork)
+forks.in_child(forks.Stage.LEAVES, KNOWN.after_fork)
 
 _said: set[str] = set()
 WHY = {"short": f"shorter than {MIN_CHARS} characters", "word": "a word", "format": "a word of the bundle's format"}
