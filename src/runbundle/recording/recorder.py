@@ -17,10 +17,11 @@ from uuid import uuid4
 
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.journal.lines import start_line
-from runbundle.journal.mapped import FileCut, sync_folder
+from runbundle.journal.mapped import FileCut
 from runbundle.journal.spool import folder_of, gone_records, written_bytes
 from runbundle.journal.writer import JournalWriter
 from runbundle.process import forks
+from runbundle.process.disk import sync_folder
 from runbundle.process.mutex import Mutex
 from runbundle.recording.losses import Losses
 from runbundle.recording.probe import stands_on
