@@ -17,7 +17,7 @@ from runbundle.format.identity import RunKey
 from runbundle.journal import mapped
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording import sealer
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.crash.harness import Child, Plan, Points, Teller, Told, check, kill_points, where
 from tests.crash.programs import begin, endless, one_run, whole

@@ -19,7 +19,7 @@ from runbundle.journal.mapped import MappedFile
 from runbundle.journal.spool import spooled_runs
 from runbundle.otel.belonging import membership
 from runbundle.recording import recorder, sealer
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed
 

@@ -18,7 +18,8 @@ from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
 from runbundle.process.complaints import Complaints
 from runbundle.recording.losses import Losses
-from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish, recover
+from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish
+from runbundle.recording.recovery import Outcome, recover
 from runbundle.recording.results import FlushResult
 from runbundle.recording.sweep import Found, Sweep
 from runbundle.store import ArtifactStore
@@ -315,21 +316,21 @@ class Sealer:
         key = orphan.key
         try:
             found = recover(self.store, self.spool, key, parts=orphan.alone, own=self.own)
-            if found.outcome == "gone":
+            if found.outcome is Outcome.GONE:
                 self._nothing_there(key, records, "")
         except Exception as error:  # noqa: BLE001 - never raise into the application
             self._give_up(key, f"{type(error).__name__} while recovering")
             return
-        if found.outcome == "recovered":
+        if found.outcome is Outcome.RECOVERED:
             self._sealed.append(found.key)
             self._losses.sealed(key)
             self.complain("recover", f"run {key.path} was left by its process; it is sealed now", level=logging.WARNING)
-        elif found.outcome == "failed" and not found.again:
+        elif found.outcome is Outcome.FAILED and not found.again:
             self._give_up(key, found.note)
-        elif found.outcome == "failed":
+        elif found.outcome is Outcome.FAILED:
             self._fail(key, found.note)
-        if self._sweep is not None and found.outcome in ("failed", "part"):
-            self._sweep.tried(key, part=found.outcome == "part", again=found.again)
+        if self._sweep is not None and found.outcome in (Outcome.FAILED, Outcome.PART):
+            self._sweep.tried(key, part=found.outcome is Outcome.PART, again=found.again)
 
     def _fail(self, key: RunKey, reason: str) -> None:
         self._failed[key] = reason
