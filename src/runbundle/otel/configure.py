@@ -27,7 +27,8 @@ from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.handle import Handle, at_exit, running
 from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
-from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
+from runbundle.recording.recorder import Durability, Recorder
+from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
 from runbundle.store import ArtifactStore
 from runbundle.store.places import spool_of, vault_of
 from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault
