@@ -53,6 +53,11 @@ class LocalStore(ArtifactStore):
         """The root as `file://` URL."""
         return self.root.as_uri()
 
+    @property
+    def folder(self) -> Path:
+        """The root."""
+        return self.root
+
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store `data`, synced to disk."""
         self._put({key: data}, overwrite=overwrite)

@@ -76,10 +76,11 @@ def local_root(url: str) -> Path | None:
 
 def require_there(store: ArtifactStore) -> None:
     """Raise `StoreUnavailable` if a store to be read is not there: it is not the same as one that is empty."""
-    if isinstance(store, LocalStore) and not store.root.is_dir():
-        what = "is no folder" if store.root.exists() else "is not there"
+    folder = store.folder
+    if folder is not None and not folder.is_dir():
+        what = "is no folder" if folder.exists() else "is not there"
         raise StoreUnavailable(
-            f"the store {store.root} {what}", hint="name it with --store or RUNBUNDLE_STORE; runbundle demo makes one"
+            f"the store {folder} {what}", hint="name it with --store or RUNBUNDLE_STORE; runbundle demo makes one"
         )
 
 

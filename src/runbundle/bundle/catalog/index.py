@@ -1,9 +1,9 @@
 """The index of a store: what `ls` and `@last` need to know of each bundle, without reading any.
 
-It can always be made again from the bundles, so it is written as it comes, and deleting it loses nothing. A local
-store's lies in the user's cache folder (`index_place`), so that nobody who reads a store writes into it; an object
-store's lies in objects beside it (`index_objects`), which seals and `runbundle index` write, and what was read of them
-there too; any other store is read anew each time.
+It can always be made again from the bundles, so it is written as it comes, and deleting it loses nothing. The index of
+a store that is a folder lies in the user's cache folder (`place`), so that nobody who reads a store writes into it.
+That of a store which has a place beside it lies there (`objects`), written by seals and by `runbundle index`; what was
+read of it lies in the cache folder too. Any other store is read anew each time.
 
 What a reader is promised: no run is missed. A seal notes its run; what it could not note, a reader finds by comparing
 the index with a listing, which a local store is asked for only when the times of its folders have changed (times of
@@ -19,6 +19,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
@@ -38,11 +39,12 @@ from runbundle.bundle.catalog.rows import (
     with_names,
 )
 from runbundle.errors import KeyNotFound, RunbundleError
-from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store import ArtifactStore
 from runbundle.store.base import Body, is_key
 
 T = TypeVar("T")
 _log = logging.getLogger("runbundle")
+_BESIDE = "index"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +82,16 @@ def noted(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body
         names = names_of(files, said) if files else None
         if names is not None:
             row = with_names(row, *names)
-        if isinstance(store, LocalStore):
+        if store.folder is not None:
             path = index_file(store)
             if path is not None:
                 with contextlib.closing(connect(path)) as db:
-                    of_root(db, root_of(store))
+                    of_root(db, root_of(store.folder))
                     save(db, [row])
-        elif _is_object_store(store):
+        elif (beside := store.beside(_BESIDE)) is not None:
             from runbundle.bundle.catalog.objects import add_row
 
-            add_row(store, row)  # pyright: ignore[reportArgumentType]
+            add_row(beside, row)
     except Exception:  # noqa: BLE001 - the bundle is sealed; an index is a convenience
         _log.debug("the index could not take up a bundle", exc_info=True)
 
@@ -203,55 +205,55 @@ def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = Fal
     Nothing is written into the store or beside it, unless `keep`: then an object store's index is, too. Where none can
     be kept, as without a home, it is made in memory. Raises `StoreUnavailable`.
     """
-    if isinstance(store, LocalStore):
-        return Index(store, _local(store, refresh=refresh, rebuild=rebuild))
-    if _is_object_store(store):
-        return Index(store, _objects(store, refresh=refresh or rebuild, keep=keep))
+    if store.folder is not None:
+        return Index(store, _local(store, store.folder, refresh=refresh, rebuild=rebuild))
+    if (beside := store.beside(_BESIDE)) is not None:
+        return Index(store, _objects(store, beside, refresh=refresh or rebuild, keep=keep))
     db = connect(None)
     save(db, (read_row(store, key) for key in list_keys(store)))
     return Index(store, db)
 
 
-def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
+def _local(store: ArtifactStore, folder: Path, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
     from runbundle.bundle.catalog.local import complete
 
-    path = index_file(store) if store.root.is_dir() else None
+    path = index_file(store) if folder.is_dir() else None
     if path is not None:
         try:
             db = connect(path)
-            of_root(db, root_of(store))
+            of_root(db, root_of(folder))
             if rebuild:
                 with db:
                     db.executescript("DELETE FROM runs; DELETE FROM folders")
-            complete(store, db, thorough=refresh)
+            complete(store, folder, db, thorough=refresh)
         except (sqlite3.Error, OSError):
             _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
         else:
             return db
     db = connect(None)
-    complete(store, db, thorough=False)
+    complete(store, folder, db, thorough=False)
     return db
 
 
-def _objects(store: Any, *, refresh: bool, keep: bool) -> sqlite3.Connection:
+def _objects(store: ArtifactStore, beside: ArtifactStore, *, refresh: bool, keep: bool) -> sqlite3.Connection:
     from runbundle.bundle.catalog.objects import write_pack
 
     path = index_file(store)
     try:
         db = connect(path)
-        found = _completed(store, db, refresh=refresh)
+        found = _completed(store, beside, db, refresh=refresh)
     except (sqlite3.Error, OSError):
         _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
         db = connect(None)
-        found = _completed(store, db, refresh=refresh)
+        found = _completed(store, beside, db, refresh=refresh)
     sealed = [row for row in found if not row.problem]
     if keep and (sealed or refresh):
         with contextlib.suppress(RunbundleError):  # whoever may not write has read it all the same
-            write_pack(store, sealed, instead_of=list(store.beside("index").list()) if refresh else [])
+            write_pack(beside, sealed, instead_of=list(beside.list()) if refresh else [])
     return db
 
 
-def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
+def _completed(store: ArtifactStore, beside: ArtifactStore, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
     """Bring the table of an object store up to date; return the rows of bundles that were read for it."""
     from runbundle.bundle.catalog.objects import new_rows
 
@@ -259,7 +261,7 @@ def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row
         with db:
             db.executescript("DELETE FROM runs; DELETE FROM loaded")
     else:
-        names, rows = new_rows(store, {name for (name,) in db.execute("SELECT name FROM loaded")})
+        names, rows = new_rows(beside, {name for (name,) in db.execute("SELECT name FROM loaded")})
         save(db, rows)
         with db:
             db.execute("DELETE FROM loaded")
@@ -276,11 +278,7 @@ def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row
 
 def _each(store: ArtifactStore, work: Callable[[T], Row], items: Sequence[T]) -> list[Row]:
     """Read many: side by side where each is a round trip."""
-    if len(items) < 2 or not _is_object_store(store):
+    if len(items) < 2 or not store.remote:
         return [work(item) for item in items]
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(work, items))
-
-
-def _is_object_store(store: ArtifactStore) -> bool:
-    return hasattr(store, "beside")

@@ -63,6 +63,11 @@ class ObjectStore(ArtifactStore):
         """The URL, which holds no credential."""
         return self.settings.url
 
+    @property
+    def remote(self) -> bool:
+        """Yes."""
+        return True
+
     def beside(self, name: str) -> "ObjectStore":
         """Return a store of its own below a dot, which no key of this one leads to."""
         if name not in self._besides:
