@@ -7,9 +7,6 @@ here in the same trace; and last, for agent work outside any run, a run of its o
 """
 
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -18,13 +15,14 @@ from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanContext
 
 from runbundle.codec.coerce import hex_id
-from runbundle.format.identity import RunKey, tenant_of, valid_run_id
+from runbundle.format.identity import tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.beside import Beside
 from runbundle.otel.belonging.claims import RUN, RUN_ID_KEY, TENANT_ID_KEY, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
 from runbundle.otel.belonging.labels import attributes_of, identity, named
 from runbundle.otel.belonging.lanes import Control, Lane, below, short_digest
+from runbundle.otel.belonging.member import Member, base_lane, lane_below
 from runbundle.otel.belonging.outside import Outside
 from runbundle.otel.belonging.spawning import RunLanes
 from runbundle.process import forks
@@ -34,62 +32,6 @@ from runbundle.signals.operations import Operation, is_agent_work
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
 _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
-
-
-@dataclass(eq=False, slots=True)
-class Member:
-    """What is known of a live span."""
-
-    scope: RunScope
-    run: RunLanes
-    lane: str
-    """The path of named scopes above this span."""
-    ordinal: int
-    """Its place among the spans of that lane."""
-    label: str
-    """What it is, and its name if that is one that may be kept: `tool:find_order`."""
-    is_run: bool
-    span_id: int
-    inside: Lane
-    """The lane of its children."""
-    control: Control | None = None
-    """The task or thread it started in; None if nobody knows."""
-    effect: int = -1
-    """For a tool, model or retrieval whose `control` is known: its place among those there."""
-    joined: str = ""
-    """How it came to its run from another process: `signed`, `any`, `trace`."""
-    claimed: str = ""
-    """Of a run of its own: the run whose part it claimed to be, without proof."""
-    root: "Member | None" = None
-    """The local root above it; None for a local root."""
-    implicit: bool = False
-    inherited: bool = False
-    """Begun by the process that this one was forked from."""
-    started: int = 1
-    unfollowed: int = 0
-    """Spans beneath a local root that were not recorded, since too many were open."""
-    elsewhere: dict[str, Lane] | None = None
-    """The lanes of children in other tasks and threads, by what leads there."""
-    start_ns: int = 0
-    """When the span started, which tells it from another of the same ids."""
-    twin: "Member | None" = None
-    """Another live span that claims the same trace and span id."""
-    beside: Beside | None = None
-    """What it was given and does not show, on a provider of somebody else."""
-    begun: Mapping[str, Any] | None = None
-    """The attributes it began with: those that limits evict later say what it is."""
-
-    @property
-    def key(self) -> RunKey:
-        """What names its run."""
-        return self.scope.key
-
-    def effect_key(self) -> str | None:
-        """Return the key of an effect: the same for the same agent, whatever the weather; None if it is not known."""
-        control = self.control
-        if control is None or self.effect < 0 or control.shared:
-            return None
-        return f"{control.path}:{self.effect}"
 
 
 class Membership:
@@ -308,9 +250,9 @@ class Membership:
         member = self._live.get((own.trace_id, own.span_id))
         with self._lock:
             if member is not None and member.run is run:
-                lane = _lane_below(member, control)
+                lane = lane_below(member, control)
             else:
-                lane = run.place(_base(scope, run, own.trace_id, None, control))
+                lane = run.place(base_lane(scope, run, own.trace_id, None, control))
             path = lane.next("remote")
             way = control.next("remote") if control is not None else ""
         # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
@@ -336,13 +278,13 @@ class Membership:
             parent = None
         before: Member | None = control.under if control is not None else None
         if parent is not None:
-            lane = _lane_below(parent, control)
+            lane = lane_below(parent, control)
         elif is_run:
             lane = run.place(scope.lane)
         elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
-            lane = _lane_below(before, control)  # it has ended, but was live when this task was created
+            lane = lane_below(before, control)  # it has ended, but was live when this task was created
         else:
-            lane = run.place(_base(scope, run, own.trace_id, above, control))
+            lane = run.place(base_lane(scope, run, own.trace_id, above, control))
         root = None
         if parent is not None and not parent.inherited:
             # Without a root it is a local root of a forked process, which counts what it starts by itself.
@@ -356,30 +298,6 @@ class Membership:
         if control is not None and op in _EFFECTS and control.path:
             member.effect = control.ordinal()
         return member
-
-
-def _lane_below(member: Member, control: Control | None) -> Lane:
-    """Return the lane of what starts beneath a span: one of its own for each task or thread but the span's."""
-    if control is None or member.control is None or control is member.control:
-        return member.inside
-    way = control.seen_from(member.control)
-    if member.elsewhere is None:
-        member.elsewhere = {}
-    lane = member.elsewhere.get(way)
-    if lane is None:
-        lane = member.elsewhere[way] = Lane(below(member.inside.path, way))
-    return lane
-
-
-def _base(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | None, control: Control | None) -> str:
-    """Return the lane of a span that has no live parent here."""
-    base = scope.lane
-    if (scope.joined or (above is not None and above.is_remote)) and not (scope.joined and base):
-        # Nobody has said where the sender stands; the sender's span says at least which one it is.
-        base = below(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
-    if control is not None and run.origin is not None and control is not run.origin.control:
-        base = below(base, control.seen_from(run.origin.control))
-    return base
 
 
 _memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()

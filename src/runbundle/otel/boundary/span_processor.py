@@ -19,7 +19,8 @@ from runbundle.otel.belonging.beside import Beside, beside_in
 from runbundle.otel.belonging.claims import RUN_ID_KEY
 from runbundle.otel.belonging.joining import Trust
 from runbundle.otel.belonging.labels import identity
-from runbundle.otel.belonging.membership import Member, Membership
+from runbundle.otel.belonging.member import Member
+from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.guests import is_guest, shown_span
 from runbundle.otel.boundary.limits import chars_of, state_cut
 from runbundle.otel.boundary.span_records import SpanCodec
