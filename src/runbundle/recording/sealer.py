@@ -71,6 +71,7 @@ class Sealer:
     def reset(self) -> None:
         """Forget what was to be sealed."""
         self._due, self._orphans, self._at_work = DueRuns(), deque(), 0
+        self._in_hand: RunKey | None = None  # taken from those due, and not sealed yet
         # Re-entrant: a signal's handler may call shutdown() in the middle of anything.
         self._condition = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
@@ -150,12 +151,14 @@ class Sealer:
             finally:
                 with condition:
                     self._at_work -= 1
+                    self._in_hand = None
                     condition.notify_all()
 
     def _take(self, *, alone: bool = False) -> Callable[[], None] | None:
         """Return what to do now; `alone`: only what is this process's own."""
         now = time.monotonic()
         if (found := self._due.take(now)) is not None:
+            self._in_hand = found[0]
             return partial(self._do, *found)
         if alone or self._closed:
             return None
@@ -317,7 +320,8 @@ class Sealer:
         while alone and self._waiting() and time.monotonic() < deadline:
             self._flush_here()
         with self._condition:
-            return self._results.told(len(self._waiting()), take=take)
+            in_hand = {self._in_hand} if self._in_hand is not None else set[RunKey]()
+            return self._results.told(len(in_hand.union(self._waiting())), take=take)
 
     def _waiting(self) -> list[RunKey]:
         with self._condition:
@@ -331,6 +335,7 @@ class Sealer:
             time.sleep(min(_LOOK_EVERY_S, wait_s or 0))
         else:
             job()
+            self._in_hand = None
 
     def close(self, timeout_s: float) -> None:
         """Stop the thread."""
