@@ -1,7 +1,8 @@
 """All settings: arguments of `configure()` and `RUNBUNDLE_*` variables, what each may be, and one way to check them.
 
-From this table come the errors, the help of the command line and docs/settings.md. A variable that is empty is
-not set. Messages name what is wrong and the nearest thing that is right; of what was given they repeat words alone.
+From this table come the checks and their errors, the options in the docstring of `configure()`, the help of the command
+line, and the table in docs/settings.md; a test holds the four together. A variable that is empty is not set. Messages
+name what is wrong and the nearest thing that is right; of what was given they repeat words alone.
 """
 
 import math
@@ -17,16 +18,21 @@ _WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,40}")
 PREFIX = "RUNBUNDLE_"
 
 
+Kind = Literal[
+    "choice", "flag", "number", "whole", "endpoint", "path", "store", "paths", "texts", "secret", "callable", "list",
+    "mapping", "provider",
+]  # fmt: skip
+"""What values a setting takes; each kind has one check, and one word for the page."""
+
+
 class Setting(NamedTuple):
-    """One setting."""
+    """One setting: what `configure()` shows in its docstring, docs/settings.md lists, and `check` goes by."""
 
     argument: str
     """Of `configure()`; "" for a variable alone."""
     variable: str
     """Of the environment; "" for an argument alone."""
-    kind: Literal[
-        "choice", "flag", "number", "whole", "endpoint", "path", "store", "paths", "secret", "object", "texts"
-    ]
+    kind: Kind
     default: str
     """As the table says it."""
     about: str
@@ -34,45 +40,61 @@ class Setting(NamedTuple):
     choices: tuple[str, ...] = ()
     least: float = 0
     """Of a number."""
+    refused: str = ""
+    """What is refused beyond values of another kind."""
 
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("store", "RUNBUNDLE_STORE", "store", ".runbundle", "Where bundles go: a path, or a URL of a store."),
-    Setting("contracts", "RUNBUNDLE_CONTRACTS", "paths", "none", "Files of tool contracts, joined by `:`."),
-    Setting("key", "RUNBUNDLE_REDACTION_KEY", "secret", "one kept for this user", "The key of the digests."),
+    Setting("store", "RUNBUNDLE_STORE", "store", ".runbundle", "Where bundles go: a path, a URL, or a store.",
+            refused="a URL of a store that there is not, or that holds a password"),
+    Setting("contracts", "RUNBUNDLE_CONTRACTS", "paths", "none",
+            "Tool contracts, or the files that hold them; in the variable joined by `:`.",
+            refused="a file that holds no contract; two different contracts of one tool"),
+    Setting("tracer_provider", "", "provider", "None", "The tracer provider to attach to; else the global one, or one"
+            " that is built.", refused="an object that takes no span processors"),
+    Setting("otlp", "", "endpoint", "False", "Forward redacted spans and logs by OTLP: True, or an endpoint's URL."),
+    Setting("key", "RUNBUNDLE_REDACTION_KEY", "secret", "one kept for this user",
+            "The key of the digests: its bytes, the path of a file, or a callable that returns it.",
+            refused="fewer than 16 bytes; a text that repeats itself"),
     Setting("", "RUNBUNDLE_REDACTION_KEY_FILE", "path", "none", "A file that holds the key of the digests."),
     Setting("", "RUNBUNDLE_KEYS", "path", "~/.config/runbundle/keys", "Where keys are kept that nobody gave."),
-    Setting("spool", "RUNBUNDLE_SPOOL", "path", ".spool in the store", "Where journals lie until the seal."),
+    Setting("safe_keys", "", "texts", "()", "Attribute keys of your own whose values may be kept; `*` stands for"
+            " anything.", refused="a key of content, as `gen_ai.input.messages` is"),
+    Setting("safe_names", "", "texts", "()", "Span and event names of your own that may be kept; `*` stands for"
+            " anything."),
+    Setting("user_id", "", "choice", "hash", "What becomes of user ids.", ("keep", "hash", "drop")),
+    Setting("result", "", "list", "()", "The rules that keep fields of a run's result; by default none is kept."),
+    Setting("decider", "", "callable", "None", "Who decides about calls that need approval; by default they are"
+            " refused."),
+    Setting("redact", "", "choice", "agents", "Whose telemetry is redacted for other sinks than bundles.",
+            ("agents", "all")),
+    Setting("raw_exporters", "", "choice", "refuse", "Whether `redact=\"all\"` allows exporters that see raw spans.",
+            ("refuse", "allow")),
+    Setting("content_mode", "", "choice", "digest", "Whether raw content is kept in an encrypted vault.",
+            ("digest", "debug")),
+    Setting("", "RUNBUNDLE_DEBUG_CONTENT", "flag", "0", "Whether `content_mode=\"debug\"` may keep raw content."),
+    Setting("vault_ttl_s", "", "number", "604800", "How long the vault keeps what it has, in seconds."),
     Setting("", "RUNBUNDLE_VAULT", "path", ".vault in the store", "Where debug mode keeps raw content, encrypted."),
     Setting("", "RUNBUNDLE_VAULT_KEY", "secret", "none", "The key of the vault."),
     Setting("", "RUNBUNDLE_VAULT_KEY_FILE", "path", "none", "A file that holds the key of the vault."),
+    Setting("spool", "RUNBUNDLE_SPOOL", "path", ".spool in the store", "Where journals lie until the seal."),
+    Setting("grace_s", "", "number", "2.0", "How long an ended run waits for open spans, in seconds."),
+    Setting("durability", "", "choice", "os", "What a record survives: the end of the process; that of the machine,"
+            " after 0.1 s; that of the machine, at once.", ("os", "fsync-batch", "fsync")),
+    Setting("spool_limit_bytes", "", "whole", "4294967296", "How much may wait for its seal, in bytes.", (), 1),
+    Setting("recover", "", "flag", "True", "Whether runs that dead processes left are sealed in the background."),
+    Setting("resource", "", "mapping", "None", "Resource attributes of a provider that is built here."),
+    Setting("set_global", "", "flag", "True", "Whether providers built here become the global ones."),
+    Setting("trust_baggage", "", "choice", "signed", "Which claims in requests, of being a part of a run, are"
+            " believed.", ("signed", "any", "never")),
     Setting("", "RUNBUNDLE_STATE", "path", ".state in the store", "The folder of the run state."),
     Setting("", "RUNBUNDLE_CACHE", "path", "~/.cache/runbundle", "The index of local stores, and compiled rules."),
-    Setting("", "RUNBUNDLE_DEBUG_CONTENT", "flag", "0", "Whether `content_mode=\"debug\"` may keep raw content."),
-    Setting("content_mode", "", "choice", "digest", "Whether raw content is kept in the vault.", ("digest", "debug")),
-    Setting("vault_ttl_s", "", "number", "604800", "How long the vault keeps what it has, in seconds."),
-    Setting("otlp", "", "endpoint", "False", "Forward by OTLP: True, or the URL of an endpoint."),
-    Setting("user_id", "", "choice", "hash", "What becomes of user ids.", ("keep", "hash", "drop")),
-    Setting("redact", "", "choice", "agents", "What other sinks than bundles see redacted.", ("agents", "all")),
-    Setting("raw_exporters", "", "choice", "refuse", "Whether exporters may see raw spans.", ("refuse", "allow")),
-    Setting("durability", "", "choice", "os", "What a record survives.", ("os", "fsync-batch", "fsync")),
-    Setting("trust_baggage", "", "choice", "signed", "Which claims of requests are believed.",
-            ("signed", "any", "never")),
-    Setting("grace_s", "", "number", "2.0", "How long an ended run waits for open spans, in seconds."),
-    Setting("spool_limit_bytes", "", "whole", "4294967296", "How much may wait for its seal, in bytes.", (), 1),
-    Setting("recover", "", "flag", "True", "Whether runs of dead processes are sealed in the background."),
-    Setting("set_global", "", "flag", "True", "Whether providers built here become the global ones."),
-    Setting("safe_keys", "", "texts", "()", "Attribute keys of your own that may be kept."),
-    Setting("safe_names", "", "texts", "()", "Span and event names of your own that may be kept."),
-    Setting("result", "", "object", "()", "Which fields of a run's result are kept."),
-    Setting("decider", "", "object", "None", "Who decides about calls that need approval."),
-    Setting("resource", "", "object", "None", "Attributes of a provider that is built here."),
-    Setting("tracer_provider", "", "object", "None", "A tracer provider to attach to."),
 )  # fmt: skip
-"""Every setting, in the order of the table in docs/settings.md."""
+"""Every setting: those of `configure()` in the order of its signature, each with the variables that belong to it."""
 
 VARIABLES = {setting.variable: setting for setting in SETTINGS if setting.variable}
 ARGUMENTS = {setting.argument: setting for setting in SETTINGS if setting.argument}
+_DOCSTRING_WIDTH = 116
 _TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
@@ -100,7 +122,7 @@ def check(arguments: Mapping[str, Any]) -> None:
     """Check arguments of `configure()`, each by its setting. Raises `ConfigError` that says what is nearest to it."""
     for name, value in arguments.items():
         if name in ARGUMENTS:
-            _CHECKS.get(ARGUMENTS[name].kind, _any)(ARGUMENTS[name], value)
+            _CHECKS[ARGUMENTS[name].kind](ARGUMENTS[name], value)
 
 
 def refuse_unknown(given: Mapping[str, Any], known: tuple[str, ...]) -> None:
@@ -123,17 +145,35 @@ def nearest(text: str, known: Any) -> str:
     return next(iter(get_close_matches(text, list(known), 1, 0.5)), "")
 
 
+def options() -> list[str]:
+    """Return the lines about options in the docstring of `configure()`.
+
+    They stand there as text, so that an editor shows them without running anything; a test compares the two.
+    """
+    from textwrap import wrap  # not needed to record
+
+    lines: list[str] = []
+    for setting in ARGUMENTS.values():
+        text = f"- `{setting.argument}`: {setting.about}{_choices(setting)}"
+        lines += wrap(text, _DOCSTRING_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    return lines
+
+
 def table() -> str:
     """Return the table in docs/settings.md."""
-    rows = ["| argument | variable | default | |", "|---|---|---|---|"]
+    rows = ["| argument | variable | takes | default | | refused |", "|---|---|---|---|---|---|"]
     for setting in SETTINGS:
-        choices = f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""
-        names = (
-            f"`{setting.argument}`" if setting.argument else "",
-            f"`{setting.variable}`" if setting.variable else "",
-        )
-        rows.append(f"| {names[0]} | {names[1]} | {setting.default} | {setting.about}{choices} |")
+        names = [f"`{name}`" if name else "" for name in (setting.argument, setting.variable)]
+        takes, refused = _TAKES[setting.kind]
+        refused = refused.format(least=f"{setting.least:g}") if setting.argument or setting.kind == "flag" else ""
+        refused = "; ".join(filter(None, [refused, setting.refused]))
+        about = f"{setting.about}{_choices(setting)}"
+        rows.append(f"| {names[0]} | {names[1]} | {takes} | {setting.default} | {about} | {refused} |")
     return "\n".join(rows) + "\n"
+
+
+def _choices(setting: Setting) -> str:
+    return f" One of {', '.join(f'`{choice}`' for choice in setting.choices)}." if setting.choices else ""
 
 
 def _wrong(name: str, value: Any, choices: tuple[str, ...]) -> ConfigError:
@@ -203,11 +243,45 @@ def _paths(setting: Setting, value: Any) -> None:
         raise ConfigError(f"{setting.argument} is one text", hint=f"it is a list, as in {setting.argument}=[...]")
 
 
-def _any(setting: Setting, value: Any) -> None:  # noqa: ARG001 - whoever takes it checks it
+def _list(setting: Setting, value: Any) -> None:
+    _paths(setting, value)
+    if isinstance(value, Mapping) or not isinstance(value, Iterable):
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a list")
+
+
+def _mapping(setting: Setting, value: Any) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        raise ConfigError(f"{setting.argument} is {_shown(value)}", hint="it is a mapping of names to values")
+
+
+def _callable(setting: Setting, value: Any) -> None:
+    if value is not None and not callable(value):
+        raise ConfigError(f"{setting.argument} is not callable", hint="give a function that takes a ToolCall")
+
+
+def _elsewhere(setting: Setting, value: Any) -> None:  # noqa: ARG001 - whoever takes it checks it
     return
 
 
-_CHECKS: dict[str, Callable[[Setting, Any], None]] = {
+_CHECKS: dict[Kind, Callable[[Setting, Any], None]] = {
     "choice": _choice, "flag": _flag, "number": _number, "whole": _number, "endpoint": _endpoint, "texts": _texts,
-    "path": _path, "paths": _paths, "store": _store,
+    "path": _path, "paths": _paths, "store": _store, "list": _list, "mapping": _mapping, "callable": _callable,
+    "secret": _elsewhere, "provider": _elsewhere,
 }  # fmt: skip
+_TAKES: dict[Kind, tuple[str, str]] = {
+    "choice": ("a word", "any other word"),
+    "flag": ("yes or no", "anything but True and False; in a variable, anything but 1, true, yes, 0, false, no"),
+    "number": ("a number", "less than {least}, infinity, text"),
+    "whole": ("a whole number", "less than {least}, fractions, text"),
+    "endpoint": ("a bool or a URL", "a URL that is not http or https, or has no host"),
+    "path": ("a path", "anything else"),
+    "store": ("a path, a URL or a store", "anything else"),
+    "paths": ("a list", "one path in place of a list"),
+    "texts": ("a list of texts", "one text in place of a list; an empty text"),
+    "list": ("a list", "one text in place of a list"),
+    "mapping": ("a mapping", "anything else"),
+    "callable": ("a function", "what cannot be called"),
+    "secret": ("a secret", ""),
+    "provider": ("a tracer provider", ""),
+}
+"""What the page says of each kind: what it takes, and what is refused."""

@@ -129,27 +129,28 @@ def _row(key: str) -> Row:
 
 def test_many_rows_are_packed_and_nothing_is_lost_when_two_do_it(s3_store: ObjectStore) -> None:
     """Loose rows become one object; several at once, readers, and a new row meanwhile, leave every row."""
+    beside = s3_store.beside("index")
     for number in range(30):
-        index_objects.add_row(s3_store, _row(f"run{number}"))
-    names = list(s3_store.beside("index").list())
-    assert len(index_objects.load_rows(s3_store)) == 30
-    assert list(s3_store.beside("index").list()) == names  # who reads writes nothing
+        index_objects.add_row(beside, _row(f"run{number}"))
+    names = list(beside.list())
+    assert len(index_objects.load_rows(beside)) == 30
+    assert list(beside.list()) == names  # who reads writes nothing
     found: list[int] = []
 
     def pack() -> None:
         with contextlib.suppress(KeyNotFound):
-            index_objects.pack(s3_store)
+            index_objects.pack(beside)
 
     threads = [threading.Thread(target=pack) for _ in range(4)]
-    threads += [threading.Thread(target=lambda: found.append(len(index_objects.load_rows(s3_store)))) for _ in range(2)]
-    threads.append(threading.Thread(target=index_objects.add_row, args=(s3_store, _row("new"))))
+    threads += [threading.Thread(target=lambda: found.append(len(index_objects.load_rows(beside)))) for _ in range(2)]
+    threads.append(threading.Thread(target=index_objects.add_row, args=(beside, _row("new"))))
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert set(found) <= {30, 31}
-    assert len(index_objects.load_rows(s3_store)) == 31
-    assert len(list(s3_store.beside("index").list())) <= 3
+    assert len(index_objects.load_rows(beside)) == 31
+    assert len(list(beside.list())) <= 3
 
 
 def test_an_index_that_is_lost_is_made_again(s3_store: ObjectStore) -> None:

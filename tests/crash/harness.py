@@ -33,7 +33,7 @@ from runbundle.bundle.verify import verify
 from runbundle.journal import mapped
 from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.otel.agent.scopes import SpanScope
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.redaction.detectors.detector import default_detector, format_detector
 from runbundle.store import ArtifactStore, LocalStore
 

@@ -13,7 +13,7 @@ import pytest
 
 from runbundle.journal import mapped
 from runbundle.journal.spool import spooled_runs
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.crash.harness import Child, Plan, Points, Teller, check, kill_points, where
 from tests.crash.programs import begin, endless, left_behind, one_run, whole

@@ -24,7 +24,7 @@ from runbundle.journal.reader import JournalReader
 from runbundle.journal.spool import spooled_runs
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording import sealer
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.conftest import headers_from
 from tests.crash.harness import KEY, Child, Teller, Told, active_handle, check, look

@@ -17,7 +17,8 @@ from runbundle.format.identity import RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
-from runbundle.recording.publish import BegunElsewhere, StillWritten, publish, recover
+from runbundle.recording.publish import BegunElsewhere, StillWritten, publish
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.crash.harness import look, never_failed, true
 

@@ -11,7 +11,7 @@ from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body
 from tests.crash.harness import Told, look, never_failed, true

@@ -1,4 +1,7 @@
-"""Writes docs/settings.md from the table of settings: python -m tests.docs.settings_page."""
+"""Writes the table of docs/settings.md from the settings: python -m tests.docs.settings_page.
+
+What stands below the table is written by hand.
+"""
 
 from pathlib import Path
 
@@ -9,15 +12,19 @@ PAGE = Path(__file__).parents[2] / "docs" / "settings.md"
 _INTRODUCTION = """\
 # Settings
 
-Made from the table in the code by `python -m tests.docs.settings_page`.
+The table is made from the code by `python -m tests.docs.settings_page`.
 
-Each is an argument of `configure()`, a variable, or both; the argument comes first. What is not valid is refused where it is given, with what is nearest to it; a `RUNBUNDLE_*` variable that nobody reads is named by a warning and by `doctor` ([RB920](findings.md#rb920)).
+Each setting is an argument of `configure()`, a variable, or both; the argument comes first. A value that is not valid is refused where it is given, and the error names the nearest valid one. A warning and `doctor` name every `RUNBUNDLE_*` variable that nobody reads ([RB920](findings.md#rb920)).
 """  # noqa: E501 - a line of Markdown is a paragraph
+
+
+_BY_HAND = "## More of each argument"
 
 
 def page() -> str:
     """Return the page."""
-    return f"{_INTRODUCTION}\n{table()}"
+    written = PAGE.read_text()
+    return f"{_INTRODUCTION}\n{table().rstrip()}\n\n{written[written.index(_BY_HAND) :]}"
 
 
 if __name__ == "__main__":

@@ -18,8 +18,8 @@ from runbundle.format.identity import RunKey
 from runbundle.journal.mapped import MappedFile
 from runbundle.journal.spool import spooled_runs
 from runbundle.otel.belonging import membership
-from runbundle.recording import recorder, sealer
-from runbundle.recording.publish import recover
+from runbundle.recording import sealer, spool_limit
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed
 
@@ -116,7 +116,7 @@ def test_a_full_spool_holds_up_then_drops_and_counts(
     configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Callers wait once; then each record lost is counted in flush() and in the bundle, and room ends it."""
-    monkeypatch.setattr(recorder, "_HOLD_UP_S", 0.05)
+    monkeypatch.setattr(spool_limit, "HOLD_UP_S", 0.05)
     handle = configured(spool_limit_bytes=20_000)
     with runbundle.start_run("r", run_id="big"):
         for _ in range(60):
@@ -140,19 +140,19 @@ def test_room_that_comes_in_time_loses_nothing(
 ) -> None:
     """The next run's records wait for the seal that frees the spool, here until they are seen to wait."""
     waits = threading.Event()
-    real = recorder.Recorder._make_room
+    real = spool_limit.SpoolLimit.make_room
 
-    def make_room(self: recorder.Recorder) -> None:
+    def make_room(self: spool_limit.SpoolLimit, step_aside: Any) -> None:
         waits.set()
-        real(self)
+        real(self, step_aside)
 
     class Slow(LocalStore):
         def put_all(self, files: Any) -> None:
             waits.wait(30)
             super().put_all(files)
 
-    monkeypatch.setattr(recorder, "_HOLD_UP_S", 30.0)
-    monkeypatch.setattr(recorder.Recorder, "_make_room", make_room)
+    monkeypatch.setattr(spool_limit, "HOLD_UP_S", 30.0)
+    monkeypatch.setattr(spool_limit.SpoolLimit, "make_room", make_room)
     handle = configured(store=Slow(tmp_path / "store"), spool_limit_bytes=200_000)
     for number in range(6):
         with runbundle.start_run("r", run_id=f"r{number}"):

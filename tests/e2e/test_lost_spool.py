@@ -21,7 +21,7 @@ from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording import publish, sealer, sweep
 from runbundle.recording.losses import read_losses
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.signals.records import SpanRecord
 
 Configured = Callable[..., runbundle.Handle]

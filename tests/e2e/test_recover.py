@@ -15,7 +15,7 @@ from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.conftest import headers_from
 from tests.support.processes import killed

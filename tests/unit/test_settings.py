@@ -1,10 +1,11 @@
-"""Options are checked where they are given, by one table, from which the README's is made."""
+"""Options are checked where they are given, by one table, from which the page and the docstring are made."""
 
 import inspect
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from click.testing import CliRunner
@@ -20,14 +21,47 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_table_is_what_configure_takes() -> None:
-    """Every argument has a row, with the default that it has, and no row is of another."""
+    """Every argument has a row, in the order of the signature, with its default; no row is of another."""
     parameters = inspect.signature(runbundle.configure).parameters
-    assert set(parameters) == set(settings.ARGUMENTS)
+    assert list(parameters) == list(settings.ARGUMENTS)
     for name, setting in settings.ARGUMENTS.items():
-        if setting.kind in ("choice", "flag", "number", "whole"):
-            assert (
-                str(parameters[name].default) == setting.default or float(setting.default) == parameters[name].default
-            )
+        if setting.kind in ("choice", "flag", "number", "whole", "texts", "list", "callable", "mapping", "provider"):
+            default = parameters[name].default
+            assert str(default) == setting.default or float(setting.default) == default
+
+
+def test_the_table_is_what_the_types_say() -> None:
+    """A type checker lets through the words, flags and numbers that the table has, and no others."""
+    hints = get_type_hints(runbundle.configure)
+    types = {"flag": bool, "number": float, "whole": int, "texts": Iterable[str]}
+    for name, setting in settings.ARGUMENTS.items():
+        if setting.kind == "choice":
+            assert get_args(hints[name]) == setting.choices
+        elif setting.kind in types:
+            assert hints[name] == types[setting.kind]
+    assert {setting.kind for setting in settings.SETTINGS} == set(get_args(settings.Kind))
+
+
+def test_the_defaults_are_not_refused() -> None:
+    """Each setting takes the default that `configure()` has for it."""
+    settings.check({name: p.default for name, p in inspect.signature(runbundle.configure).parameters.items()})
+
+
+def test_the_docstring_of_configure_has_one_line_for_each_option() -> None:
+    """As the table says it: help(), editors and the documentation site read the text in the source."""
+    lines = inspect.getdoc(runbundle.configure).splitlines()
+    wanted = settings.options()
+    start = lines.index(wanted[0])
+    assert lines[start : start + len(wanted)] == wanted
+    assert lines[start + len(wanted)] == ""
+
+
+def test_the_page_of_settings_has_the_table_and_says_more_of_each_argument() -> None:
+    """The table as it is made from the settings, and for each argument a paragraph, in the same order."""
+    page = (ROOT / "docs" / "settings.md").read_text()
+    assert settings.table() in page
+    headings = re.findall(r"^### (.+)$", page, re.MULTILINE)
+    assert re.findall(r"`(\w+)`", " ".join(headings)) == list(settings.ARGUMENTS)
 
 
 def test_every_variable_is_read_through_the_table() -> None:
@@ -53,6 +87,8 @@ def test_every_variable_is_read_through_the_table() -> None:
         ({"set_global": 1}, "True or False"), ({"safe_keys": "app.kind"}, "a list"), ({"safe_names": [1]}, "a list"),
         ({"contracts": "c.yaml"}, "a list"), ({"spool": 3}, "a path"), ({"store": 3}, "a path, a URL or a store"),
         ({"raw_exporters": True}, "one of refuse, allow"), ({"user_id": []}, "one of"), ({"decider": 5}, "function"),
+        ({"result": "order_id"}, "a list"), ({"result": {"a": 1}}, "a list"), ({"resource": ["a"]}, "a mapping"),
+        ({"store": "memory://", "tracer_provider": 5}, "span processors"), ({"key": 5}, "bytes, a path or a callable"),
     ],
 )  # fmt: skip
 def test_what_is_not_valid_is_refused_with_what_is(arguments: dict[str, Any], said: str) -> None:

@@ -1,6 +1,5 @@
 """Contracts that tools declare in code: every redactor of the process uses them, those made later too."""
 
-import os
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple
 
 from runbundle.errors import ContractError
 from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract
+from runbundle.process import forks
 from runbundle.redaction.redactor import Redactor
 
 
@@ -85,7 +85,7 @@ class DeclaredContracts:
 DECLARED = DeclaredContracts()
 """The declared contracts of this process."""
 
-os.register_at_fork(after_in_child=DECLARED.after_fork)
+forks.in_child(forks.Stage.POLICIES, DECLARED.after_fork)
 
 
 def _tightened(contract: ToolContract, rules: Iterable[FieldRule]) -> ToolContract:

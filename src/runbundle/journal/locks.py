@@ -8,6 +8,7 @@ import time
 from collections.abc import Generator, Iterable
 from pathlib import Path
 
+from runbundle.process import forks
 from runbundle.store.regular import NotRegular, descriptor_at, folder_below
 
 
@@ -127,7 +128,7 @@ def _after_fork_in_child() -> None:
     _held.clear()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.INHERITED, _after_fork_in_child)
 
 
 def is_still_at(path: Path, fd: int) -> bool:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from runbundle.process.disk import create
+from runbundle.process.disk import create, sync_folder
 
 _FIRST_BYTES = 65_536
 _MOST_AT_ONCE_BYTES = 4_194_304
@@ -240,15 +240,6 @@ def end_of_lines(fd: int, size: int) -> tuple[int, bool]:
             return start + len(held), held.endswith(b"\n")
         size = start
     return 0, True
-
-
-def sync_folder(folder: Path) -> None:
-    """Sync a folder, so that the names in it survive a power failure. Raises `OSError`."""
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _allocate(fd: int, start: int, length: int) -> None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from runbundle import settings
 from runbundle.errors import ConfigError
-from runbundle.process.disk import create, make_folder
+from runbundle.process.disk import make_folder, sync_folder, write_synced
 
 VARIABLE = "RUNBUNDLE_KEYS"
 KEY_BYTES = 32
@@ -127,7 +127,7 @@ def _make(path: Path) -> bytes:
     scratch = path.with_name(f".{secrets.token_hex(16)}")
     key = secrets.token_bytes(KEY_BYTES)
     try:
-        _write(scratch, key)
+        write_synced(scratch, [key])
         if scratch.stat().st_mode & 0o077:
             raise OSError(0, "the file system does not keep a file from other users")
         try:
@@ -136,29 +136,14 @@ def _make(path: Path) -> bytes:
             pass  # another process was first
         except OSError:  # a file system without links
             with contextlib.suppress(FileExistsError):
-                _write(path, key)
+                write_synced(path, [key])
     finally:
         scratch.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync_folder(path.parent)
     found = read(path)
     if found is None:
         raise OSError(0, "it was removed as soon as it was made")
     return found
-
-
-def _write(path: Path, key: bytes) -> None:
-    with os.fdopen(create(path), "wb") as file:
-        file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(place: Path) -> None:
-    fd = os.open(place, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _refused(path: Path, why: str, hint: str = "") -> ConfigError:

@@ -5,7 +5,6 @@ and logs of a trace that is not known to be agent work yet are held, raw as in t
 number.
 """
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.composition import compose, open_store, set_fallback_redactor
+from runbundle.process import forks
 from runbundle.recording.recorder import Recorder
 from runbundle.signals import own
 from runbundle.signals.operations import is_agent_work
@@ -195,4 +195,4 @@ def _after_fork_in_child() -> None:
         sink.reset()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.SINKS, _after_fork_in_child)

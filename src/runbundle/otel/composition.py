@@ -15,6 +15,7 @@ from runbundle.contracts.files import by_name
 from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel.digest_key import digest_key
+from runbundle.process import forks
 from runbundle.redaction.detectors.detector import default_detector
 from runbundle.redaction.detectors.environment import register_environment
 from runbundle.redaction.permitted.globs import checked_keys, checked_names
@@ -123,7 +124,7 @@ def _after_fork_in_child() -> None:
     _lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.POLICIES, _after_fork_in_child)
 
 
 def _store_of_environment() -> str:

@@ -27,7 +27,8 @@ from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.handle import Handle, running, shut_down_at_exit
 from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
-from runbundle.recording.recorder import SPOOL_LIMIT_BYTES, Durability, Recorder
+from runbundle.recording.recorder import Durability, Recorder
+from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
 from runbundle.store import ArtifactStore
 from runbundle.store.locations import spool_of, vault_of
 from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault
@@ -66,41 +67,32 @@ def configure(
 ) -> Handle:
     """Start recording runs into bundles; return a handle. Prints nothing.
 
-    `store`: URL, path or store; default `RUNBUNDLE_STORE`, else `./.runbundle`. `contracts`: contracts, mappings, or
-    paths of JSON or YAML files; default `RUNBUNDLE_CONTRACTS`. `tracer_provider`: one to attach to; by default the
-    global one if the application has set one that takes span processors, else one is built, which records every run
-    whatever its sampler says, and whole, whatever the limits of the environment: both decide only what is forwarded. A
-    global logger provider is joined, or built, likewise. On an existing tracer provider, what runbundle itself puts on
-    spans is redacted before it is there; exporters that stand on it see the agent spans of other libraries raw, and a
-    warning names them. Wrap such exporters in `RedactingSpanExporter`, or let `configure()` build the provider.
-    `redact`: whose telemetry is redacted for what stands behind the boundary (exporters added to a provider that was
-    built here, and `otlp`). With `agents` that of agents: spans and log records that are read as agent work, or have
-    content of it. All others pass as they are, but for known secrets and what detectors find in them. With `all`
-    everything is, and an existing provider whose exporters see raw spans is refused with `ConfigError`, unless
-    `raw_exporters="allow"`. In bundles everything is redacted in any case. `otlp`: forward redacted spans and logs by
-    OTLP, to the endpoint given or to that of `OTEL_EXPORTER_OTLP_*`; `OTEL_EXPORTER_OTLP_PROTOCOL` chooses
-    `http/protobuf` (default) or `grpc`. `key`: key of the digests, of 16 bytes or more, or the path of a file that
-    holds it, or a callable that returns it; default `RUNBUNDLE_REDACTION_KEY`, else the file of
-    `RUNBUNDLE_REDACTION_KEY_FILE`, else one that is made on first use and kept for this user and store in
-    `RUNBUNDLE_KEYS`, else `~/.config/runbundle/keys`. Digests join where it is the same. `safe_keys` and `safe_names`:
-    attribute keys and span names of your own that may be kept, a `*` in them standing for anything. `user_id`: what
-    happens to user ids. `result`: which fields of a run's result are kept. `decider`: decides about calls of tools
-    whose contract says `require_approval`: a callable given a `ToolCall` and returns a `Decision` or a bool; by
-    default such calls are refused. It is asked by `@tool` and `start_tool()` only, and one that raises denies. A
-    contract's `deny` is final. No policy is enforced before `configure()`, nor after `shutdown()`: the contracts are
-    not known then. `content_mode="debug"`, with `RUNBUNDLE_DEBUG_CONTENT=1` and `RUNBUNDLE_VAULT_KEY` in the
-    environment, writes raw content to an encrypted vault beside the store, for `vault_ttl_s` seconds; never to a bundle
-    nor over OTLP. `spool`: where journals lie until the seal. `grace_s`: how long a run whose root has ended waits for
-    spans still open, here or in other processes. `durability`: what a record survives once its span's `end()` has
-    returned: with `os` the death of the process, with `fsync-batch` that of the machine after a tenth of a second, with
-    `fsync` at once. `spool_limit_bytes`: how much may wait for its seal before records are held up, for half a second,
-    and then dropped and counted. `recover`: seal in the background the runs that dead processes have left in the spool.
-    `resource`: attributes of a provider built here. `set_global`: make the providers built here the global ones, unless
-    others were set before. A provider that is set later is refused by OpenTelemetry, which an error log then explains:
-    with `False` it is not. `trust_baggage`: which claims, in the headers of a request, of being a part of a run are
-    believed: those `signed` by a process with the same key (`carrier()`), `any`, also the plain entries
-    `runbundle.run.id` of older versions, or `never`. What is not believed is recorded as a run of its own that names
-    the claim.
+    Attaches to the tracer provider of the application, or builds one. docs/settings.md says more of each option:
+
+    - `store`: Where bundles go: a path, a URL, or a store.
+    - `contracts`: Tool contracts, or the files that hold them; in the variable joined by `:`.
+    - `tracer_provider`: The tracer provider to attach to; else the global one, or one that is built.
+    - `otlp`: Forward redacted spans and logs by OTLP: True, or an endpoint's URL.
+    - `key`: The key of the digests: its bytes, the path of a file, or a callable that returns it.
+    - `safe_keys`: Attribute keys of your own whose values may be kept; `*` stands for anything.
+    - `safe_names`: Span and event names of your own that may be kept; `*` stands for anything.
+    - `user_id`: What becomes of user ids. One of `keep`, `hash`, `drop`.
+    - `result`: The rules that keep fields of a run's result; by default none is kept.
+    - `decider`: Who decides about calls that need approval; by default they are refused.
+    - `redact`: Whose telemetry is redacted for other sinks than bundles. One of `agents`, `all`.
+    - `raw_exporters`: Whether `redact="all"` allows exporters that see raw spans. One of `refuse`, `allow`.
+    - `content_mode`: Whether raw content is kept in an encrypted vault. One of `digest`, `debug`.
+    - `vault_ttl_s`: How long the vault keeps what it has, in seconds.
+    - `spool`: Where journals lie until the seal.
+    - `grace_s`: How long an ended run waits for open spans, in seconds.
+    - `durability`: What a record survives: the end of the process; that of the machine, after 0.1 s; that of the
+      machine, at once. One of `os`, `fsync-batch`, `fsync`.
+    - `spool_limit_bytes`: How much may wait for its seal, in bytes.
+    - `recover`: Whether runs that dead processes left are sealed in the background.
+    - `resource`: Resource attributes of a provider that is built here.
+    - `set_global`: Whether providers built here become the global ones.
+    - `trust_baggage`: Which claims in requests, of being a part of a run, are believed. One of `signed`, `any`,
+      `never`.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
@@ -108,8 +100,6 @@ def configure(
     arguments = {k: _once(v) if k in _SEVERAL else v for k, v in locals().items()}
     settings.check(arguments)
     everything = redacts_all(redact)
-    if decider is not None and not callable(decider):
-        raise ConfigError("decider is not callable", hint="give a function that takes a ToolCall")
     with _lock:
         handle = running()
         if handle is not None:
@@ -129,7 +119,10 @@ def configure(
         policy = redactor.policy
         forwarding = otlp_processors(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
         debug = debug_vault(redactor, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
-        recorder = Recorder(
+        theirs = _theirs(tracer_provider)
+        if theirs is not None:
+            _mind_raw_exporters(theirs, refuse=everything and raw_exporters != "allow")
+        recorder = Recorder(  # the first that makes a folder: what is refused is refused before
             artifact_store,
             Path(spool) if spool else spool_of(artifact_store),
             grace_s=grace_s,
@@ -143,12 +136,10 @@ def configure(
             redactor, recorder, debug, carrier_keys=keys, trust_baggage=trust_baggage, redacts_all=everything
         )
         logs = BoundaryLogProcessor(redactor, recorder, boundary.membership, redacts_all=everything)
-        theirs = _theirs(tracer_provider)
         if theirs is None:
             provider = build_tracer_provider(boundary, resource or {})
             boundary.on_own_provider = True
         else:
-            _mind_raw_exporters(theirs, refuse=everything and raw_exporters != "allow")
             notices.say_sampling(theirs)
             boundary.cut_to = value_limit_of(theirs)
             provider = theirs
@@ -181,7 +172,8 @@ def configure(
 
 def _once(value: Any) -> Any:
     """Return what can be iterated over only once, as a generator can, as what can be more often."""
-    return value if isinstance(value, str | bytes) or not isinstance(value, Iterable) else tuple(cast("Any", value))
+    once = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    return tuple(cast("Any", value)) if once else cast("Any", value)
 
 
 def _theirs(given: TracerProvider | None) -> TracerProvider | None:

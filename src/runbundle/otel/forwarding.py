@@ -20,6 +20,8 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadW
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+from runbundle.process import forks
+
 _log = logging.getLogger("runbundle")
 
 Kind = Literal["spans", "logs"]
@@ -249,4 +251,4 @@ def _after_fork_in_child() -> None:
         forwarder.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.SINKS, _after_fork_in_child)

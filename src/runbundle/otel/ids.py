@@ -10,11 +10,13 @@ from collections import deque
 
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
+from runbundle.process import forks
+
 _WORDS = 512  # 4 KiB at a time: a system call for each id would cost more than the span, and lets go of the interpreter
 _UNPACK = struct.Struct(f"={_WORDS}Q").unpack
 _pool: deque[int] = deque()
 # A child that went on with its parent's would give its spans the same ids.
-os.register_at_fork(after_in_child=_pool.clear)
+forks.in_child(forks.Stage.RANDOM, _pool.clear)
 
 
 def _word() -> int:

@@ -11,6 +11,7 @@ from opentelemetry import trace
 from runbundle import settings
 from runbundle.otel import switch
 from runbundle.otel.boundary.neighbours import innermost, processors_of, writes_bundles
+from runbundle.process import forks
 
 _log = logging.getLogger("runbundle")
 
@@ -125,7 +126,7 @@ def note_configured(at_exit: Any) -> None:
     if not _configured:
         _configured = True
         atexit.register(at_exit)
-        os.register_at_fork(before=_note_fork)
+        forks.before(forks.Stage.SINKS, _note_fork)
 
 
 def _note_fork() -> None:

@@ -1,10 +1,13 @@
-"""The one place that makes files and folders: 0600 and 0700, whatever the umask and whoever's folder they are in.
+"""The one place that makes files and folders, 0600 and 0700 whatever the umask, and brings them to the disk.
 
-What is there already keeps the mode that somebody has given it.
+A file or folder that is there already keeps the mode that somebody has given it. A new file survives the loss of power
+if its bytes are synced (`write_synced`) and then the folder that holds its name (`sync_folder`). What `write` and
+`replace` write survives the death of the process, and no more.
 """
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -61,3 +64,39 @@ def write(path: Path, data: bytes) -> None:
 def writer(path: Path) -> BinaryIO:
     """Open a file to write it anew."""
     return os.fdopen(create(path, os.O_WRONLY | os.O_TRUNC), "wb")
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees the old bytes or the new ones, never a part. Raises `OSError`; not synced."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(scratch, data)
+        scratch.replace(path)
+    except OSError:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def write_synced(path: Path | str, chunks: Iterable[bytes | memoryview], *, dir_fd: int | None = None) -> None:
+    """Write a new file and bring its bytes to the disk; its name is there after `sync_folder`.
+
+    Raises `FileExistsError` if there is one, and any other `OSError`; then what was written so far is left.
+    """
+    fd = create(path, dir_fd=dir_fd)
+    try:
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                view = view[os.write(fd, view) :]
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk. Raises `OSError`, as for a folder that may be written and not read."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

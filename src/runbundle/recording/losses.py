@@ -17,7 +17,7 @@ import orjson
 
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import LOSSES
-from runbundle.process.disk import make_folder, write
+from runbundle.process.disk import make_folder, replace
 from runbundle.signals.reading import LARGEST
 from runbundle.store.regular import NotRegular, entries_of, folder_below, read_at, refuse_link
 
@@ -136,7 +136,7 @@ class Losses:
         with contextlib.suppress(OSError):
             make_folder(self._folder)
             refuse_link(self._folder)
-            _replace(self._folder / name, data)
+            replace(self._folder / name, data)
             if prune:
                 _prune(self._folder)
 
@@ -171,16 +171,6 @@ def _count(value: Any) -> int:
 def _plain(text: Any) -> str:
     """Return text for a terminal, whoever wrote it."""
     return "".join(c if c.isprintable() else "?" for c in str(text)[:300])
-
-
-def _replace(path: Path, data: bytes) -> None:
-    scratch = path.with_name(f".{path.name}")
-    try:
-        write(scratch, data)
-        scratch.replace(path)
-    except OSError:
-        scratch.unlink(missing_ok=True)
-        raise
 
 
 def _prune(folder: Path) -> None:

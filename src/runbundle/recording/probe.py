@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
-from runbundle.journal.mapped import sync_folder
-from runbundle.process.disk import create, make_folder, write
+from runbundle.process.disk import create, make_folder, sync_folder, write
 
 LITTLE_BYTES, LITTLE_SHARE = 1 << 30, 0.01
 """Below either of these, free space is called little."""

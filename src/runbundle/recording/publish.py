@@ -166,39 +166,3 @@ def _remove(directory: Path, files: list[Path]) -> None:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # a process is still writing there
         directory.rmdir()
-
-
-class Recovered(NamedTuple):
-    """What became of one run in the spool."""
-
-    run: RunKey
-    outcome: str
-    """`recovered`, `alive`, `part`, `failed`, or `gone`: another process was faster."""
-    key: str = ""
-    """Where the bundle is, if it was recovered."""
-    note: str = ""
-    """Why not, otherwise."""
-    again: bool = False
-    """Whether it failed for now only: the store is away, or something is used up that others give back."""
-
-
-def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = False, own: str = "") -> Recovered:
-    """Seal a run that its writers left behind: open spans become `interrupted`, a torn last line is counted.
-
-    Safe while other runs are written and to call twice, or from two processes at once: a run of which a writer still
-    holds a journal is `alive` and left alone, and of two that recover one run one is too late. What came after a seal
-    becomes a new revision. A run that was begun elsewhere, of which only a `part` is here, is left to where it was
-    begun unless `parts`. `own` as for `publish`: by default every line is redacted again. Raises nothing but for a
-    spool that cannot be read.
-    """
-    try:
-        published = publish(store, spool, run, wait=True, parts=parts, own=own)
-    except StillWritten as error:
-        return Recovered(run, "alive", note=error.message)
-    except BegunElsewhere as error:
-        return Recovered(run, "part", note=error.message)
-    except RunbundleError as error:
-        return Recovered(run, "failed", note=str(error), again=isinstance(error, StoreUnavailable))
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:  # a defect of the assembler
-        return Recovered(run, "failed", note=f"its records cannot be assembled ({type(error).__name__})")
-    return Recovered(run, "recovered", published.key) if published else Recovered(run, "gone")

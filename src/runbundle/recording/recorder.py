@@ -17,27 +17,25 @@ from uuid import uuid4
 
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.journal.lines import start_line
-from runbundle.journal.mapped import FileCut, sync_folder
+from runbundle.journal.mapped import FileCut
 from runbundle.journal.spool import folder_of, records_lost, written_bytes
 from runbundle.journal.writer import JournalWriter
+from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.recording.losses import Losses
 from runbundle.recording.probe import stands_on
 from runbundle.recording.results import FlushResult
 from runbundle.recording.sealer import Sealer
+from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES, SpoolFull, SpoolLimit
+from runbundle.recording.syncing import Unsynced, bring_to_disk, sync_in_turns
 from runbundle.signals import own
 from runbundle.signals.reading import count_of
 from runbundle.signals.records import LogRecordDict, SpanRecord, run_of
 from runbundle.store import ArtifactStore
 
 Durability = Literal["os", "fsync-batch", "fsync"]
-"""What an acknowledged record survives: the process's death; that of the machine 0.1 s later; that of the machine."""
+"""`os`: an acknowledged record survives the process. `fsync-batch`: the machine, after 0.1 s. `fsync`: the machine."""
 
-SYNC_EVERY_S = 0.1
-"""With `fsync-batch`, how long a record may wait for the disk."""
-SPOOL_LIMIT_BYTES = 4 << 30
-"""How much may wait in the spool for its seal before records are held up, and then dropped and counted."""
-_HOLD_UP_S = 0.5
 _log = logging.getLogger("runbundle")
 
 
@@ -51,10 +49,6 @@ class _Run:
     dropped: int = 0
     records: int = 0
     trace_id: str = ""
-
-
-class _SpoolFull(OSError):
-    """As much waits for its seal as may."""
 
 
 class Recorder:
@@ -73,12 +67,13 @@ class Recorder:
         """`recover`: seal, in the background, runs that dead processes left in the spool."""
         self.store = store
         self.spool = spool
-        self._durability, self._limit_bytes = durability, spool_limit_bytes
+        self._batched = durability == "fsync-batch"
         self._runs: dict[RunKey, _Run] = {}
         self.losses = Losses(spool)
         """What this process could not keep; it is noted in the spool, too."""
-        self._written = self._written_bytes = 0
-        self._full_since = self._look_again_at = 0.0
+        self._written = 0
+        self._limit = SpoolLimit(spool_limit_bytes, lambda: written_bytes(self.spool, self._writer_id))
+        self._unsynced = Unsynced(self._complain)
         self._stop = threading.Event()
         mapped = "maps" not in stands_on(spool).lacks
         self._journal = partial(JournalWriter.open_in, sync_each=durability == "fsync", mapped=mapped)
@@ -94,7 +89,6 @@ class Recorder:
 
     def _reset_process(self) -> None:
         self._lock = Mutex()
-        self._unsynced: list[tuple[int, Path]] = []
         self._writer_id = self._sealer.own = f"{os.getpid()}-{uuid4().hex[:12]}"
         self._syncing: threading.Thread | None = None
 
@@ -104,11 +98,10 @@ class Recorder:
             if run.writer is not None:
                 with contextlib.suppress(OSError):
                     run.writer.abandon_after_fork()
-        for fd, _ in self._unsynced:
-            if fd >= 0:
-                os.close(fd)
+        self._unsynced.forget()
+        self._limit.reset()
         self._runs = {}
-        self._written = self._written_bytes = 0
+        self._written = 0
         self._stop = threading.Event()
         self.losses.reset()
         self._sealer.after_fork()
@@ -205,8 +198,8 @@ class Recorder:
 
     def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
         try:
-            if self._written_bytes >= self._limit_bytes:
-                self._make_room()
+            if self._limit.written_bytes >= self._limit.limit_bytes:
+                self._limit.make_room(self._lock.step_aside)
             writer = run.writer or self._open(run)
             before = writer.size_bytes
             try:
@@ -216,36 +209,13 @@ class Recorder:
                 writer.append_record(kind, record)
             run.records += 1
             self._written += 1
-            self._written_bytes += writer.size_bytes - before
+            self._limit.written_bytes += writer.size_bytes - before
         except (OSError, TypeError, ValueError) as error:
             # With a local root goes what it was to state; the next one states both.
             run.dropped += 1 + count_of(record["attributes"], own.SPANS_DROPPED)
-            reason = "spool_limit" if isinstance(error, _SpoolFull) else "journal"
+            reason = "spool_limit" if isinstance(error, SpoolFull) else "journal"
             self.losses.count(reason, 1, run.key)
             self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
-
-    def _make_room(self) -> None:
-        """Hold the caller up until something was sealed; raise `_SpoolFull` if that takes too long."""
-        patience = time.monotonic() + _HOLD_UP_S
-        full = _SpoolFull(f"as much as {self._limit_bytes} bytes waits for its seal, and no more may")
-        while True:
-            began = time.monotonic()
-            if began < self._look_again_at:
-                raise full
-            self._written_bytes = self._spooled_bytes()
-            if self._written_bytes < self._limit_bytes:
-                self._full_since = 0.0
-                return
-            if self._full_since or time.monotonic() >= patience:
-                # Held up once, callers go on at full speed: what they lose is counted, and looked at again by the next.
-                self._full_since = self._full_since or time.monotonic()
-                # A look costs what there is in the spool: it must not cost each caller that.
-                self._look_again_at = time.monotonic() + 10 * (time.monotonic() - began)
-                raise full
-            self._lock.step_aside(0.02)
-
-    def _spooled_bytes(self) -> int:
-        return written_bytes(self.spool, self._writer_id)
 
     def _run(self, key: RunKey) -> _Run:
         return self._runs.get(key) or self._runs.setdefault(key, _Run(key))
@@ -256,10 +226,8 @@ class Recorder:
             waiting = self._sealer.take_records(run.key)
             run.writer.records += waiting
             run.records += waiting
-        if self._durability == "fsync-batch" and self._syncing is None:
-            self._syncing = threading.Thread(target=self._sync_in_turns, name="runbundle-sync", daemon=True)
-            with contextlib.suppress(RuntimeError):  # the interpreter is shutting down: flush() syncs
-                self._syncing.start()
+        if self._batched and self._syncing is None:
+            self._syncing = sync_in_turns(self._sync, self._stop)
         return run.writer
 
     def _settle(self, run: _Run) -> None:
@@ -298,8 +266,8 @@ class Recorder:
     def _close(self, run: _Run) -> None:
         self._take_stock(run, at_end=True)
         if run.writer is not None:
-            if self._durability == "fsync-batch":
-                self._note_unsynced(run.writer, self._unsynced)
+            if self._batched:
+                self._unsynced.note(run.writer)
             self._shut(run)
 
     def _complain(self, message: str) -> None:
@@ -307,44 +275,16 @@ class Recorder:
         if self.losses.write_at < float("inf"):
             self._sealer.wake()
 
-    # -- durability ----------------------------------------------------------------------------------------------
-
-    def _sync_in_turns(self) -> None:
-        while not self._stop.wait(SYNC_EVERY_S):
-            self._sync()
-
     def _sync(self) -> None:
         """Bring to the disk what `fsync-batch` has let wait."""
-        if self._durability != "fsync-batch":
+        if not self._batched:
             return
         with self._lock:
-            waiting, self._unsynced = self._unsynced, []
             for run in self._runs.values():
                 if run.writer is not None:
-                    self._note_unsynced(run.writer, waiting)
-        folders: set[Path] = set()
-        for fd, folder in waiting:
-            if fd >= 0:
-                try:
-                    os.fsync(fd)
-                except OSError as error:
-                    self._complain(f"records are not on the disk: {error.strerror or error}")
-                finally:
-                    os.close(fd)
-                folders |= {folder, folder.parent, self.spool}
-        for folder in folders:
-            try:
-                sync_folder(folder)
-            except FileNotFoundError:
-                pass  # sealed meanwhile
-            except OSError as error:
-                self._complain(f"records are not on the disk: {error.strerror or error}")
-
-    def _note_unsynced(self, writer: JournalWriter, waiting: list[tuple[int, Path]]) -> None:
-        try:
-            waiting.append((writer.duplicate_if_unsynced(), writer.path.parent))
-        except OSError as error:  # no descriptor is left
-            self._complain(f"records are not on the disk yet: {error.strerror or error}")
+                    self._unsynced.note(run.writer)
+            waiting = self._unsynced.take()
+        bring_to_disk(waiting, self.spool, self._complain)
 
     # -- ending --------------------------------------------------------------------------------------------------
 
@@ -398,4 +338,4 @@ def _after_fork_in_child() -> None:
         recorder.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.RECORDING, _after_fork_in_child)

@@ -1,6 +1,12 @@
 """What `flush()` says: what was sealed, and what was not."""
 
+from collections import Counter, deque
 from dataclasses import dataclass, field
+
+from runbundle.format.identity import RunKey
+
+_SEALED_TOLD = 1000
+"""How many keys of bundles a flush tells of."""
 
 
 @dataclass
@@ -34,3 +40,36 @@ class FlushResult:
         """Whether nothing failed, is pending, was lost, unsampled, refused, masked at the seal, or collides."""
         bad = self.failed, self.pending, self.dropped, self.unsampled, self.collided, self.refused, self.masked
         return not any(bad)
+
+
+class Results:
+    """What became of the runs of a process: `sealed`, `failed` and `masked` since a flush took them, `collided` ever.
+
+    The sealer's threads write it, an entry at a time; `told` is called under its lock.
+    """
+
+    def __init__(self) -> None:
+        self.sealed: deque[str] = deque(maxlen=_SEALED_TOLD)
+        self.failed: dict[RunKey, str] = {}
+        """Why a run was not sealed. An entry goes when it is."""
+        self.collided: dict[RunKey, dict[str, int]] = {}
+        """The latest count of each run, by kind."""
+        self.masked: dict[str, int] = {}
+
+    def collisions(self) -> Counter[str]:
+        """Return the claims of all runs to an identity that another has, by kind."""
+        total: Counter[str] = Counter()
+        for kinds in list(self.collided.values()):
+            total.update(kinds)
+        return total
+
+    def told(self, pending: int, *, take: bool) -> FlushResult:
+        """Return what a flush says, and forget it if it is taken: the next flush tells of what came after."""
+        failed = {key.path: reason for key, reason in self.failed.items()}
+        result = FlushResult(list(self.sealed), failed, pending)
+        result.collided, result.masked = dict(self.collisions()), dict(self.masked)
+        if take:
+            self.masked.clear()
+            self.sealed.clear()
+            self.failed.clear()
+        return result

@@ -5,9 +5,9 @@ import logging
 import os
 import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
 from runbundle.process.complaints import Complaints
+from runbundle.recording.due import Due, DueRuns
 from runbundle.recording.losses import Losses
-from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish, recover
-from runbundle.recording.results import FlushResult
+from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish
+from runbundle.recording.recovery import Outcome, recover
+from runbundle.recording.results import FlushResult, Results
 from runbundle.recording.sweep import Found, Sweep
 from runbundle.store import ArtifactStore
 
@@ -30,26 +32,6 @@ _RETRY_FIRST_S, _RETRY_LAST_S = 1.0, 60.0  # while a store is unavailable
 _QUIET_S = 1.0  # beyond the grace: the process of a run may be about to seal it
 _GONE = "its journals are gone from the spool"
 _KEPT = "its records are kept in the spool, for runbundle recover"
-
-
-@dataclass
-class _Due:
-    """A run that waits for its seal. Times are of the monotonic clock."""
-
-    at: float
-    """When to try."""
-    last: float
-    """When to seal it, whoever is still writing it."""
-    settled: bool = False
-    """No span of it is open in this process."""
-    tries: int = 0
-    """In vain: its bundle is not there yet, if it is a part, or the store was not."""
-    part: bool = False
-    """It was begun elsewhere: what is here is sealed only into a bundle that is there already."""
-    records: int = 0
-    """How many records of it this process has written, and nobody has sealed yet that it knows of."""
-    trace_id: str = ""
-    """The trace of the last span of it."""
 
 
 class Sealer:
@@ -73,26 +55,23 @@ class Sealer:
         self._writing, self.own = writing, ""  # what the names of this process's journals begin with
         self._sweep: Sweep | None = None
         self._parent = 0
-        self._due: dict[RunKey, _Due] = {}
+        self._due = DueRuns()
         self._orphans: deque[Found] = deque()
         self._at_work, self._closed = 0, False
-        self._sealed: deque[str] = deque(maxlen=1000)
-        self._failed: dict[RunKey, str] = {}
-        self._collided: dict[RunKey, dict[str, int]] = {}
-        self._masked: dict[str, int] = {}
+        self._results = Results()
         self.complain = Complaints().complain
         self.reset()
 
     def after_fork(self) -> None:
         """Start afresh in a forked child: the parent's runs are the parent's. It sweeps for as long as it lives."""
         self._parent = os.getppid()
-        self._failed, self._collided, self._masked = {}, {}, {}
-        self._sealed.clear()
+        self._results = Results()
         self.reset()
 
     def reset(self) -> None:
         """Forget what was to be sealed."""
-        self._due, self._orphans, self._at_work = {}, deque(), 0
+        self._due, self._orphans, self._at_work = DueRuns(), deque(), 0
+        self._in_hand: RunKey | None = None  # taken from those due, and not sealed yet
         # Re-entrant: a signal's handler may call shutdown() in the middle of anything.
         self._condition = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
@@ -100,7 +79,7 @@ class Sealer:
     def root_ended(self, key: RunKey) -> None:
         """Take note that a run has ended; spans of it that are still open are waited for."""
         last = time.monotonic() + self._grace_s
-        self._expect(key, _Due(last, last))
+        self._expect(key, Due(last, last))
 
     def settled(self, key: RunKey, *, has_ended: bool, records: int = 0, trace_id: str = "") -> None:
         """Take note that no span of the run is open in this process. Its journal here, of `records`, is closed.
@@ -109,27 +88,18 @@ class Sealer:
         """
         now = time.monotonic()
         last = now + self._grace_s
-        due = _Due(now if has_ended else last, last, settled=True, part=not has_ended)
+        due = Due(now if has_ended else last, last, settled=True, part=not has_ended)
         due.records, due.trace_id = records, trace_id
         self._expect(key, due)
 
     def take_records(self, key: RunKey) -> int:
         """Return how many records of a run wait for their seal: they are again in the hands of a writer."""
         with self._condition:
-            records = 0
-            if due := self._due.get(key):
-                records, due.records = due.records, 0
-            return records
+            return self._due.take_records(key)
 
-    def _expect(self, key: RunKey, due: _Due) -> None:
+    def _expect(self, key: RunKey, due: Due) -> None:
         with self._condition:
-            known = self._due.get(key)
-            if known is None or known.part:
-                due.records += known.records if known else 0
-                self._due[key] = due
-            elif due.settled:
-                known.settled, known.at = True, min(known.at, due.at)
-                known.records, known.trace_id = known.records + due.records, due.trace_id
+            self._due.expect(key, due)
             self._start_thread()
             self._condition.notify_all()
 
@@ -181,15 +151,15 @@ class Sealer:
             finally:
                 with condition:
                     self._at_work -= 1
+                    self._in_hand = None
                     condition.notify_all()
 
     def _take(self, *, alone: bool = False) -> Callable[[], None] | None:
         """Return what to do now; `alone`: only what is this process's own."""
         now = time.monotonic()
-        for key, due in self._due.items():
-            if due.at <= now:
-                del self._due[key]
-                return partial(self._do, key, due)
+        if (found := self._due.take(now)) is not None:
+            self._in_hand = found[0]
+            return partial(self._do, *found)
         if alone or self._closed:
             return None
         if self._orphans:
@@ -199,21 +169,15 @@ class Sealer:
         return self._look if self._sweep and self._sweep.next_at <= now else None
 
     def _wait_s(self) -> float | None:
-        times = [due.at for due in self._due.values()]
-        times += [self._sweep.next_at] if self._sweep else []
-        first = min([*times, self._losses.write_at])
+        looks_at = self._sweep.next_at if self._sweep else float("inf")
+        first = min(self._due.first_at(), looks_at, self._losses.write_at)
         return max(0.001, first - time.monotonic()) if first < float("inf") else None
 
-    def _do(self, key: RunKey, due: _Due) -> None:
+    def _do(self, key: RunKey, due: Due) -> None:
         again = self._seal(key, due)
         if again is not None:
             with self._condition:
-                known = self._due.get(key)
-                if known is None or known.part:
-                    again.records += known.records if known else 0
-                    self._due[key] = again
-                else:
-                    known.records += again.records
+                self._due.put_back(key, again)
 
     def _look(self) -> None:
         """Look for runs whose writers have died."""
@@ -222,11 +186,11 @@ class Sealer:
             self._sweep.put_off()  # the parent does it
             return
         with self._condition:
-            ours = {*self._due, *self._writing()}
+            ours = {*self._due.keys(), *self._writing()}
         with contextlib.suppress(OSError):
             self._orphans.extend(self._sweep.look(ours))
 
-    def _seal(self, key: RunKey, due: _Due) -> _Due | None:
+    def _seal(self, key: RunKey, due: Due) -> Due | None:
         """Seal a run; return when to try again, if it is to be."""
         now = time.monotonic()
         overdue = now >= due.last
@@ -242,9 +206,9 @@ class Sealer:
                 grace_s=self._grace_s if overdue and not due.part else None,
                 own=self.own,
             )
-            self._failed.pop(key, None)
+            self._results.failed.pop(key, None)
             if published is not None:
-                self._sealed.append(published.key)
+                self._results.sealed.append(published.key)
                 self._losses.sealed(key)
                 self._note_collisions(key, published)
             else:
@@ -261,7 +225,7 @@ class Sealer:
             if self._sweep is not None:
                 self._sweep.tried(key, part=True)
         except BundleQuarantined as error:
-            self._failed[key] = str(error)
+            self._results.failed[key] = str(error)
             _log.critical("run %s: %s", key.path, error)
         except StoreUnavailable as error:
             self._fail(key, str(error))
@@ -278,10 +242,10 @@ class Sealer:
         if not records or self._has_sealed(key, trace_id):
             return
         if folder_of(self.spool / QUARANTINE, key).exists():
-            self._failed[key] = "another process has put it into quarantine"
+            self._results.failed[key] = "another process has put it into quarantine"
             return
         self._losses.count("journal_lost", records, key)
-        self._failed[key] = _GONE
+        self._results.failed[key] = _GONE
         self.complain("gone", f"run {key.path} was not sealed: {_GONE}; {records} records are lost")
 
     def _has_sealed(self, key: RunKey, trace_id: str) -> bool:
@@ -296,43 +260,37 @@ class Sealer:
 
     def _note_collisions(self, run: RunKey, published: Published) -> None:
         if published.masked:
-            self._masked[published.key] = published.masked
+            self._results.masked[published.key] = published.masked
         if published.collided:
-            self._collided[run] = published.collided
-            for kind, count in self._collisions().items():
+            self._results.collided[run] = published.collided
+            for kind, count in self._results.collisions().items():
                 self._losses.state(f"collided: {kind}", count)
             kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(published.collided.items()))
             self.complain("collided", f"{published.key} has records of another run ({kinds}); its bundle says so")
-
-    def _collisions(self) -> Counter[str]:
-        total: Counter[str] = Counter()
-        for kinds in list(self._collided.values()):
-            total.update(kinds)
-        return total
 
     def _recover(self, orphan: Found, records: int = 0) -> None:
         """Seal what its writers left; of `records` this process knows that they were there."""
         key = orphan.key
         try:
             found = recover(self.store, self.spool, key, parts=orphan.alone, own=self.own)
-            if found.outcome == "gone":
+            if found.outcome is Outcome.GONE:
                 self._nothing_there(key, records, "")
         except Exception as error:  # noqa: BLE001 - never raise into the application
             self._give_up(key, f"{type(error).__name__} while recovering")
             return
-        if found.outcome == "recovered":
-            self._sealed.append(found.key)
+        if found.outcome is Outcome.RECOVERED:
+            self._results.sealed.append(found.key)
             self._losses.sealed(key)
             self.complain("recover", f"run {key.path} was left by its process; it is sealed now", level=logging.WARNING)
-        elif found.outcome == "failed" and not found.again:
+        elif found.outcome is Outcome.FAILED and not found.again:
             self._give_up(key, found.note)
-        elif found.outcome == "failed":
+        elif found.outcome is Outcome.FAILED:
             self._fail(key, found.note)
-        if self._sweep is not None and found.outcome in ("failed", "part"):
-            self._sweep.tried(key, part=found.outcome == "part", again=found.again)
+        if self._sweep is not None and found.outcome in (Outcome.FAILED, Outcome.PART):
+            self._sweep.tried(key, part=found.outcome is Outcome.PART, again=found.again)
 
     def _fail(self, key: RunKey, reason: str) -> None:
-        self._failed[key] = reason
+        self._results.failed[key] = reason
         self.complain("seal", f"run {key.path} was not sealed: {reason}; {_KEPT}")
 
     def _give_up(self, key: RunKey, reason: str) -> None:
@@ -349,10 +307,8 @@ class Sealer:
         now = time.monotonic()
         deadline = now + timeout_s
         with self._condition:
-            for due in self._due.values():
-                if due.part or due.tries:
-                    due.at, due.tries = now, 0
-            if self._due:
+            self._due.hurry(now)
+            if self._due.keys():
                 self._start_thread()
             self._condition.notify_all()
             while self._thread is not None and (self._at_work or self._waiting()):
@@ -364,19 +320,12 @@ class Sealer:
         while alone and self._waiting() and time.monotonic() < deadline:
             self._flush_here()
         with self._condition:
-            result = FlushResult(
-                list(self._sealed), {key.path: reason for key, reason in self._failed.items()}, len(self._waiting())
-            )
-            result.collided, result.masked = dict(self._collisions()), dict(self._masked)
-            if take:
-                self._masked.clear()
-                self._sealed.clear()
-                self._failed.clear()
-            return result
+            in_hand = {self._in_hand} if self._in_hand is not None else set[RunKey]()
+            return self._results.told(len(in_hand.union(self._waiting())), take=take)
 
     def _waiting(self) -> list[RunKey]:
         with self._condition:
-            return [key for key, due in self._due.items() if not due.tries]
+            return self._due.untried()
 
     def _flush_here(self) -> None:
         """Seal without a thread: the interpreter is shutting down."""
@@ -386,6 +335,7 @@ class Sealer:
             time.sleep(min(_LOOK_EVERY_S, wait_s or 0))
         else:
             job()
+            self._in_hand = None
 
     def close(self, timeout_s: float) -> None:
         """Stop the thread."""

@@ -1,8 +1,10 @@
 """The interface that every artifact store implements, and the functions that need nothing but that interface."""
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import BinaryIO
 
 from runbundle.errors import ConfigError, KeyNotFound, StoreUnavailable
@@ -25,12 +27,39 @@ class ArtifactStore(ABC):
         store = from_url("file:///var/lib/runbundle")
         store.put("run-1/note.txt", b"kept")
         assert store.get("run-1/note.txt") == b"kept"
+
+    Beyond the abstract methods a store may have capabilities, which callers ask and never guess from its class. Each
+    has a default that says no: `folder`, `remote`, `beside`. A store around another passes on those that still hold.
     """
 
     @property
     @abstractmethod
     def url(self) -> str:
         """The URL from which `from_url` makes this store again."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder on this machine in which the file at the path `key` is what the store has under `key`.
+
+        None if there is no such folder. It need not exist before the first put. Whoever is given it may look at names,
+        times and modes of files without asking the store, and changes nothing there.
+        """
+        return None
+
+    @property
+    def remote(self) -> bool:
+        """Whether each call is a round trip: then one listing is cheaper than many calls, and calls go side by side.
+
+        A remote store is thread-safe.
+        """
+        return False
+
+    def beside(self, name: str) -> "ArtifactStore | None":  # noqa: ARG002
+        """Return a store of its own whose keys are none of this one's, for what belongs to the store and is no bundle.
+
+        The same name gives the same contents. None if there is no such place: then nothing is kept for all readers.
+        """
+        return None
 
     @abstractmethod
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
@@ -94,6 +123,12 @@ class ArtifactStore(ABC):
     @abstractmethod
     def delete(self, key: str) -> None:
         """Remove `key`. Raises `KeyNotFound`."""
+
+    def discard(self, keys: Sequence[str]) -> None:
+        """Remove several keys, whether they are there or not."""
+        for key in keys:
+            with contextlib.suppress(KeyNotFound):
+                self.delete(key)
 
     def sweep(self) -> int:
         """Remove the remains of puts that were cut off, and return how many there were.

@@ -11,7 +11,7 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, OddEntry, RunbundleError, StoreUnavailable
-from runbundle.process.disk import create, make_folder
+from runbundle.process.disk import make_folder, sync_folder, write_synced
 from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of, is_key
 from runbundle.store.regular import (
     NotRegular,
@@ -55,6 +55,11 @@ class LocalStore(ArtifactStore):
         """The root as a `file://` URL."""
         return self.root.as_uri()
 
+    @property
+    def folder(self) -> Path:
+        """The root."""
+        return self.root
+
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store `data`, synced to disk."""
         self._put({key: data}, overwrite=overwrite)
@@ -86,7 +91,7 @@ class LocalStore(ArtifactStore):
             with folder_below(self.root, [_TMP], make=True) as tmp:
                 for key, data in files.items():
                     try:
-                        _write_synced(tmp, scratch, data)
+                        write_synced(scratch, chunks_of(data), dir_fd=tmp)
                         self._place(tmp, scratch, key, overwrite=overwrite)
                     finally:
                         with contextlib.suppress(FileNotFoundError):
@@ -232,27 +237,7 @@ def _make_root(root: Path) -> None:
         except FileExistsError as error:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from error
         with contextlib.suppress(PermissionError):  # a folder above the root may be writable and not readable
-            _sync_folder(root.parent)
-
-
-def _write_synced(folder: int, name: str, data: Body) -> None:
-    fd = create(name, dir_fd=folder)
-    try:
-        for chunk in chunks_of(data):
-            view = memoryview(chunk)
-            while view:
-                view = view[os.write(fd, view) :]
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+            sync_folder(root.parent)
 
 
 def _unavailable(error: OSError, what: str) -> RunbundleError:

@@ -84,10 +84,11 @@ def require_there(store: ArtifactStore) -> None:
 
     A missing store is not an empty one. Other kinds of stores are not examined.
     """
-    if isinstance(store, LocalStore) and not store.root.is_dir():
-        what = "is no folder" if store.root.exists() else "is not there"
+    folder = store.folder
+    if folder is not None and not folder.is_dir():
+        what = "is no folder" if folder.exists() else "is not there"
         raise StoreUnavailable(
-            f"the store {store.root} {what}", hint="name it with --store or RUNBUNDLE_STORE; runbundle demo makes one"
+            f"the store {folder} {what}", hint="name it with --store or RUNBUNDLE_STORE; runbundle demo makes one"
         )
 
 

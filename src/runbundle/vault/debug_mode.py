@@ -3,13 +3,13 @@ the log.
 """
 
 import logging
-import os
 import weakref
 from pathlib import Path
 
 from runbundle import settings
 from runbundle.errors import ConfigError
 from runbundle.format.identity import RunKey
+from runbundle.process import forks
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
 from runbundle.vault.content import DebugContent
@@ -70,4 +70,4 @@ def _after_fork_in_child() -> None:
         vault.after_fork()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.RECORDING, _after_fork_in_child)

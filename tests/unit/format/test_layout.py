@@ -9,7 +9,8 @@ import pytest
 
 import runbundle
 from runbundle.bundle.catalog.keys import list_keys
-from runbundle.bundle.custody.retention import hold, hold_of, plan, release, remove
+from runbundle.bundle.custody.holds import hold, hold_of, release
+from runbundle.bundle.custody.retention import plan, remove
 from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.demo_agent import record

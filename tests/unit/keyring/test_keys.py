@@ -266,7 +266,7 @@ def test_where_no_key_can_be_kept_the_process_has_one_and_says_so_once(
     assert describe_key(places[0]).fault
     monkeypatch.setenv("RUNBUNDLE_KEYS", str(tmp_path / "keys"))
     with monkeypatch.context() as patch:
-        patch.setattr(kept_keys, "_write", full)
+        patch.setattr(kept_keys, "write_synced", full)
         found += [digest_key(places[1])]
     monkeypatch.delenv("RUNBUNDLE_KEYS")
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)

@@ -1,11 +1,15 @@
 """Whatever the umask, nobody else can read or write what we make."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import runbundle
+from runbundle.process import disk
 
 _WORK = """
 import os, sys, runbundle
@@ -64,3 +68,69 @@ def test_folders_are_0700_and_files_0600(tmp_path: Path, umask: str) -> None:
     assert {"run.json", ".spool", ".vault", ".losses", ".quarantine", "reason.json", "x"} <= names
     for path, mode in found.items():
         assert mode == (0o700 if (tmp_path / path).is_dir() else 0o600), (path, oct(mode))
+
+
+def test_what_is_written_synced_is_whole_private_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every chunk is written, however little the system takes at once; a file that is there is refused, untouched."""
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    disk.write_synced(tmp_path / "a", [b"0123456", memoryview(b"789")])
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        disk.write_synced(tmp_path / "a", [b"other"])
+    assert (tmp_path / "a").read_bytes() == b"0123456789"
+
+
+def test_a_synced_write_syncs_after_its_last_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the file is synced, all of it is written: what the sync has seen is what was to be kept."""
+    seen: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: seen.append(os.fstat(fd).st_size))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    disk.write_synced("a", [b"01234", b"56789"], dir_fd=folder)
+    os.close(folder)
+    assert seen == [10]
+
+
+def test_a_sync_that_fails_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither a file nor a folder is taken for kept if the system refuses the sync; no descriptor is left open."""
+
+    def refused(fd: int) -> None:
+        raise OSError(5, "input/output error")
+
+    before = len(list(Path("/dev/fd").iterdir()))
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(OSError, match="input/output"):
+        disk.write_synced(tmp_path / "a", [b"x"])
+    with pytest.raises(OSError, match="input/output"):
+        disk.sync_folder(tmp_path)
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+def test_a_replaced_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replacement that fails leaves the old bytes and nothing beside them."""
+    disk.replace(tmp_path / "a", b"old")
+
+    def refused(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", refused)
+        patch.setattr(Path, "replace", refused)
+        with pytest.raises(OSError, match="No space"):
+            disk.replace(tmp_path / "a", b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"old"}
+    disk.replace(tmp_path / "a", b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new"}
+
+
+def test_nobody_else_makes_or_syncs_files_by_hand() -> None:
+    """`O_CREAT` stands here alone, and `fsync` with those who keep a descriptor of their own open."""
+    source = Path(runbundle.__file__).parent
+    found: dict[str, set[str]] = {"O_CREAT": set(), "fsync": set()}
+    for path in source.rglob("*.py"):
+        for word, places in found.items():
+            if re.search(rf"os\.{word}\b", path.read_text()):
+                places.add(path.relative_to(source).as_posix())
+    assert found["O_CREAT"] == {"process/disk.py"}
+    assert found["fsync"] == {"process/disk.py", "journal/mapped.py", "store/local.py", "recording/syncing.py"}

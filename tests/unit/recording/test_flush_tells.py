@@ -1,12 +1,15 @@
 """What `flush()` has to say is said once, and by nobody else."""
 
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
 from runbundle.errors import ConfigError
+from runbundle.recording import sealer
 
 
 def test_force_flush_takes_no_failure_away_from_flush(
@@ -24,6 +27,30 @@ def test_force_flush_takes_no_failure_away_from_flush(
     assert not handle.tracer_provider.force_flush()
     assert "lost" in handle.flush().failed
     assert not handle.flush().failed
+
+
+def test_a_run_that_is_being_sealed_when_time_is_up_is_pending(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither sealed nor failed; a flush that said nothing of it would say that all is well."""
+    handle = configured()
+    at_work, go_on = threading.Event(), threading.Event()
+    publish = sealer.publish
+
+    def slow(*given: Any, **options: Any) -> Any:
+        at_work.set()
+        go_on.wait(30)
+        return publish(*given, **options)
+
+    monkeypatch.setattr(sealer, "publish", slow)
+    with runbundle.start_run("r", run_id="slow"):
+        pass
+    assert at_work.wait(30)
+    result = handle.flush(0.01)
+    go_on.set()
+    assert (result.sealed, result.pending, bool(result)) == ([], 1, False)
+    result = handle.flush(120)
+    assert (result.sealed, result.pending, bool(result)) == (["slow"], 0, True)
 
 
 def test_a_configuration_that_is_refused_leaves_the_provider_alone(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import runbundle
-from runbundle.recording import recorder
+from runbundle.recording import syncing
 
 
 def test_no_descriptor_left_costs_no_run(
@@ -39,8 +39,8 @@ def test_a_folder_that_cannot_be_synced_is_no_exception_of_the_agents(
     def refused(folder: Path, *rest: Any) -> None:
         raise OSError(errno.EIO, "input/output error")
 
-    monkeypatch.setattr(recorder, "SYNC_EVERY_S", 60)
-    monkeypatch.setattr(recorder, "sync_folder", refused)
+    monkeypatch.setattr(syncing, "SYNC_EVERY_S", 60)
+    monkeypatch.setattr(syncing, "sync_folder", refused)
     with runbundle.start_run("r"):
         pass
     assert len(handle.flush().sealed) == 1

@@ -16,7 +16,7 @@ from runbundle.journal import writer as journal
 from runbundle.journal.lines import parse_line, record_line, start_line
 from runbundle.journal.spool import spooled_runs
 from runbundle.otel.inspection.canaries import CONTRACT, RESOURCE, plant_logs, plant_spans
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.second_pass import redact_again
 from runbundle.store import LocalStore

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from runbundle.bundle.catalog.locate import list_runs
-from runbundle.bundle.custody.retention import hold_of, plan, release, remove
+from runbundle.bundle.custody.holds import hold_of, release
+from runbundle.bundle.custody.retention import plan, remove
 from runbundle.bundle.custody.transfer import copy, copy_all
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group

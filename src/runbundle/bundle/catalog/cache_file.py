@@ -11,7 +11,7 @@ from pathlib import Path
 
 from runbundle.process.disk import make_folder
 from runbundle.redaction.detectors.cache import folder
-from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store import ArtifactStore
 from runbundle.store.url import canonical_url
 
 _MOST_KEPT = 200
@@ -32,10 +32,10 @@ def index_file(store: ArtifactStore) -> Path | None:
     return path
 
 
-def folder_identity(store: LocalStore) -> str:
+def folder_identity(folder: Path) -> str:
     """Return the device and inode of a store's folder, which tell it from a later folder with the same path."""
     try:
-        status = store.root.stat()
+        status = folder.stat()
     except OSError:
         return ""
     return f"{status.st_dev} {status.st_ino}"

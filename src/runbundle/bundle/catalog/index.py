@@ -1,9 +1,9 @@
 """The index of a store: a row for each bundle, so that `ls` and `@last` need not read every run.json.
 
-It can be made again from the bundles, so deleting it loses nothing. The index of a local store is a file in the user's
-cache folder (`cache_file`), so that reading a store never writes into it. That of an object store is a set of objects
-beside the bundles (`objects`), which seals and `runbundle index` write, with a copy in the cache folder. Any other
-store is read anew each time.
+It can be made again from the bundles, so deleting it loses nothing. The index of a store that is a folder is a file in
+the user's cache folder (`cache_file`), so that reading a store never writes into it. The index of a store that has a
+place beside it is a set of objects there (`objects`), which seals and `runbundle index` write, with a copy in the cache
+folder. Any other store is read anew each time.
 
 Guarantee: a reader misses no run. A seal adds its run. If it could not, readers find the run by comparing the index
 with a listing; a local store is listed only if the time of one of its folders has changed (times of the last two
@@ -19,6 +19,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import orjson
@@ -38,11 +39,12 @@ from runbundle.bundle.catalog.rows import (
     with_names,
 )
 from runbundle.errors import KeyNotFound, RunbundleError
-from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store import ArtifactStore
 from runbundle.store.base import Body, is_key
 
 T = TypeVar("T")
 _log = logging.getLogger("runbundle")
+_BESIDE = "index"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,16 +83,16 @@ def add_to_index(store: ArtifactStore, key: str, index: bytes, files: Mapping[st
         names = names_in_files(files, said) if files else None
         if names is not None:
             row = with_names(row, *names)
-        if isinstance(store, LocalStore):
+        if store.folder is not None:
             path = index_file(store)
             if path is not None:
                 with contextlib.closing(connect(path)) as db:
-                    forget_other_root(db, folder_identity(store))
+                    forget_other_root(db, folder_identity(store.folder))
                     save(db, [row])
-        elif _is_object_store(store):
+        elif (beside := store.beside(_BESIDE)) is not None:
             from runbundle.bundle.catalog.objects import add_row
 
-            add_row(store, row)  # pyright: ignore[reportArgumentType]
+            add_row(beside, row)
     except Exception:  # noqa: BLE001 - the bundle is sealed; an index is a convenience
         _log.debug("the index could not take up a bundle", exc_info=True)
 
@@ -208,55 +210,55 @@ def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = Fal
     object store; otherwise nothing is written into the store. If the index cannot be kept on disk, as without a home
     directory, it is made in memory. Raises `StoreUnavailable`.
     """
-    if isinstance(store, LocalStore):
-        return Index(store, _local(store, refresh=refresh, rebuild=rebuild))
-    if _is_object_store(store):
-        return Index(store, _objects(store, refresh=refresh or rebuild, keep=keep))
+    if store.folder is not None:
+        return Index(store, _local(store, store.folder, refresh=refresh, rebuild=rebuild))
+    if (beside := store.beside(_BESIDE)) is not None:
+        return Index(store, _objects(store, beside, refresh=refresh or rebuild, keep=keep))
     db = connect(None)
     save(db, (read_row(store, key) for key in list_keys(store)))
     return Index(store, db)
 
 
-def _local(store: LocalStore, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
+def _local(store: ArtifactStore, folder: Path, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
     from runbundle.bundle.catalog.local import complete
 
-    path = index_file(store) if store.root.is_dir() else None
+    path = index_file(store) if folder.is_dir() else None
     if path is not None:
         try:
             db = connect(path)
-            forget_other_root(db, folder_identity(store))
+            forget_other_root(db, folder_identity(folder))
             if rebuild:
                 with db:
                     db.executescript("DELETE FROM runs; DELETE FROM folders")
-            complete(store, db, thorough=refresh)
+            complete(store, folder, db, thorough=refresh)
         except (sqlite3.Error, OSError):
             _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
         else:
             return db
     db = connect(None)
-    complete(store, db, thorough=False)
+    complete(store, folder, db, thorough=False)
     return db
 
 
-def _objects(store: Any, *, refresh: bool, keep: bool) -> sqlite3.Connection:
+def _objects(store: ArtifactStore, beside: ArtifactStore, *, refresh: bool, keep: bool) -> sqlite3.Connection:
     from runbundle.bundle.catalog.objects import write_pack
 
     path = index_file(store)
     try:
         db = connect(path)
-        found = _completed(store, db, refresh=refresh)
+        found = _completed(store, beside, db, refresh=refresh)
     except (sqlite3.Error, OSError):
         _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
         db = connect(None)
-        found = _completed(store, db, refresh=refresh)
+        found = _completed(store, beside, db, refresh=refresh)
     sealed = [row for row in found if not row.problem]
     if keep and (sealed or refresh):
         with contextlib.suppress(RunbundleError):  # whoever may not write has read it all the same
-            write_pack(store, sealed, instead_of=list(store.beside("index").list()) if refresh else [])
+            write_pack(beside, sealed, instead_of=list(beside.list()) if refresh else [])
     return db
 
 
-def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
+def _completed(store: ArtifactStore, beside: ArtifactStore, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
     """Complete the table of an object store; return the rows of the bundles that were read for it."""
     from runbundle.bundle.catalog.objects import new_rows
 
@@ -264,7 +266,7 @@ def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row
         with db:
             db.executescript("DELETE FROM runs; DELETE FROM loaded")
     else:
-        names, rows = new_rows(store, {name for (name,) in db.execute("SELECT name FROM loaded")})
+        names, rows = new_rows(beside, {name for (name,) in db.execute("SELECT name FROM loaded")})
         save(db, rows)
         with db:
             db.execute("DELETE FROM loaded")
@@ -281,11 +283,7 @@ def _completed(store: Any, db: sqlite3.Connection, *, refresh: bool) -> list[Row
 
 def _each(store: ArtifactStore, work: Callable[[T], Row], items: Sequence[T]) -> list[Row]:
     """Return the rows of all items, in parallel if each takes a round trip."""
-    if len(items) < 2 or not _is_object_store(store):
+    if len(items) < 2 or not store.remote:
         return [work(item) for item in items]
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(work, items))
-
-
-def _is_object_store(store: ArtifactStore) -> bool:
-    return hasattr(store, "beside")

@@ -5,7 +5,7 @@ from itertools import groupby
 
 from runbundle.format.identity import well_formed
 from runbundle.format.layout import FOLDERS
-from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store import ArtifactStore
 from runbundle.store.base import is_key
 
 _MANY = 50
@@ -21,14 +21,14 @@ def list_keys(store: ArtifactStore, *, known: frozenset[str] = frozenset()) -> I
     firsts = sorted(first for first in {*store.list_dirs(), *_links(store, "")} if well_formed(first))
     tenants = {key.partition("/")[0] for key in known if "/" in key}
     unknown = [first for first in firsts if first not in known and first not in tenants]
-    inside = _inside(store, "") if len(unknown) > _MANY and not isinstance(store, LocalStore) else {}
+    inside = _inside(store, "") if len(unknown) > _MANY and store.folder is None else {}
     for first in firsts:
         if first in known:
             yield first
         elif first in tenants:
             inner = sorted({*store.list_dirs(first), *_links(store, first)} - FOLDERS)
             yield from (f"{first}/{name}" for name in inner)
-        elif isinstance(store, LocalStore):
+        elif store.folder is not None:
             inner = sorted({*store.list_dirs(first), *_links(store, first)} - FOLDERS)
             files = bool(inner) and any("/" not in key[len(first) + 1 :] for key in store.list(f"{first}/"))
             yield from (f"{first}/{name}" for name in inner) if inner and not files else (first,)

@@ -4,6 +4,8 @@ Each seal adds one small object, `rows/<name>`. One seal in a hundred, and `runb
 object, `packs/<digest>`, and then delete the objects that it replaces, so no row is ever missing. Several may do so at
 once; rows are then stored twice, and of the rows of one bundle that of the highest revision counts. Readers do not
 write.
+
+Each function is given the place of the index, as `ArtifactStore.beside` returns it.
 """
 
 import contextlib
@@ -16,47 +18,44 @@ import orjson
 from runbundle.bundle.catalog.rows import Row, checked_row
 from runbundle.errors import AlreadyExists, KeyNotFound, StoreUnavailable
 from runbundle.format.canonical import sha256_hex
-from runbundle.store.objects.store import ObjectStore
+from runbundle.store import ArtifactStore
 
 _PACKED_EVERY = 100  # rows, by their names: no seal need know how many there are
 
 
-def add_row(store: ObjectStore, row: Row) -> None:
+def add_row(beside: ArtifactStore, row: Row) -> None:
     """Add the row of a bundle that was just sealed, with one request; one call in a hundred also packs all rows."""
     data = orjson.dumps(tuple(row))
     name = sha256_hex(data)
     with contextlib.suppress(AlreadyExists):
-        store.beside("index").put(f"rows/{name}", data)
+        beside.put(f"rows/{name}", data)
     if int(name[:8], 16) % _PACKED_EVERY == 0:
-        pack(store)
+        pack(beside)
 
 
-def pack(store: ObjectStore) -> None:
-    """Pack all rows into one object. Raises `KeyNotFound` if another process is packing them."""
-    names = list(store.beside("index").list())
-    write_pack(store, _loaded(store, names), instead_of=names)
+def pack(beside: ArtifactStore) -> None:
+    """Put all rows together into one object. Raises `KeyNotFound` if somebody else is doing so."""
+    names = list(beside.list())
+    write_pack(beside, _loaded(beside, names), instead_of=names)
 
 
-def load_rows(store: ObjectStore) -> list[Row]:
-    """Return all rows. Some may belong to bundles that were removed."""
-    return new_rows(store, ())[1]
+def load_rows(beside: ArtifactStore) -> list[Row]:
+    """Return all rows. Some may be of bundles that are gone."""
+    return new_rows(beside, ())[1]
 
 
-def new_rows(store: ObjectStore, seen: Container[str]) -> tuple[list[str], list[Row]]:
-    """Return the names of all objects of the index, and the rows in those whose names are not in `seen`.
-
-    Objects never change once written. Raises `StoreUnavailable` if they are packed again and again meanwhile.
-    """
+def new_rows(beside: ArtifactStore, seen: Container[str]) -> tuple[list[str], list[Row]]:
+    """Return the names of all objects of the index, and the rows in those that were not `seen`: none ever changes."""
     for _ in range(5):
-        names = list(store.beside("index").list())
+        names = list(beside.list())
         with contextlib.suppress(KeyNotFound):  # somebody has packed meanwhile: look again
-            return names, _loaded(store, [name for name in names if name not in seen])
-    raise StoreUnavailable(f"the index of {store.url} changes all the time", hint="try again")
+            return names, _loaded(beside, [name for name in names if name not in seen])
+    raise StoreUnavailable(f"the index of {beside.url} changes all the time", hint="try again")
 
 
-def _loaded(store: ObjectStore, names: list[str]) -> list[Row]:
+def _loaded(beside: ArtifactStore, names: list[str]) -> list[Row]:
     with ThreadPoolExecutor(8) as pool:
-        bodies = list(pool.map(store.beside("index").get, names))
+        bodies = list(pool.map(beside.get, names))
     rows: dict[str, Row] = {}
     for name, body in zip(names, bodies, strict=True):
         for row in _rows_of(name, body):
@@ -74,9 +73,8 @@ def _rows_of(name: str, body: bytes) -> list[Row]:
         return []
 
 
-def write_pack(store: ObjectStore, rows: list[Row], *, instead_of: list[str]) -> None:
+def write_pack(beside: ArtifactStore, rows: list[Row], *, instead_of: list[str]) -> None:
     """Write all rows as one object, then delete the objects named in `instead_of`."""
-    beside = store.beside("index")
     data = gzip.compress(orjson.dumps([tuple(row) for row in sorted(rows, key=lambda row: row.key)]), 6, mtime=0)
     name = f"packs/{sha256_hex(data)}"
     with contextlib.suppress(AlreadyExists):

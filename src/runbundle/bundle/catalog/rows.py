@@ -10,7 +10,7 @@ import orjson
 from runbundle.errors import BundleError, KeyNotFound, OddEntry
 from runbundle.format.layout import EVENTS, RUN, TOOL_CALLS
 from runbundle.signals.reading import LARGEST
-from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store import ArtifactStore
 from runbundle.store.base import Body, is_key
 
 T = TypeVar("T")
@@ -163,10 +163,11 @@ def row_with_names(store: ArtifactStore, row: Row) -> Row:
 
 def stamp_of(store: ArtifactStore, key: str) -> str:
     """Return time, size and inode of a bundle's run.json; empty if it does not exist or is not on disk."""
-    if not isinstance(store, LocalStore):
+    folder = store.folder
+    if folder is None:
         return ""
     try:
-        status = Path(f"{store.root}/{key}/{RUN}").stat()
+        status = Path(f"{folder}/{key}/{RUN}").stat()
     except OSError:
         return ""
     return f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"

@@ -11,7 +11,7 @@ from runbundle.errors import BundleError, KeyNotFound
 from runbundle.format.canonical import SELF, self_digest, sha256_hex, to_json_bytes
 from runbundle.format.layout import RUN, SEALED, earlier_run_path, file_at, is_folder, name_of, revision_of
 from runbundle.format.run import RULES, FileEntry, RunIndex
-from runbundle.store import ArtifactStore, LocalStore
+from runbundle.store import ArtifactStore
 
 _CHUNK = 1_048_576
 
@@ -106,13 +106,14 @@ def check_strays(store: ArtifactStore, key: str, report: ReportBuilder) -> None:
     odd = {path[len(key) + 1 :]: kind for path, kind in store.odd(f"{key}/")}
     for path, kind in odd.items():
         report.add("RB230", f"is {kind}; it was not opened", file=path)
-    if not isinstance(store, LocalStore):
+    folder = store.folder
+    if folder is None:
         return
     pending = [""]
     while pending:
         here = pending.pop()
         try:
-            with os.scandir(store.root / key / here) as found:
+            with os.scandir(folder / key / here) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError:
             continue

@@ -67,12 +67,11 @@ def command(store_url: str, format_: str, app: str | None) -> None:
 def _store_findings(store_url: str) -> "list[Diagnosis]":
     from runbundle.format.findings import FINDINGS
     from runbundle.otel.inspection.doctor import Diagnosis
-    from runbundle.store import LocalStore
 
     try:
         store = open_store(store_url)
-        if isinstance(store, LocalStore):
-            _require_writable(store.root)
+        if store.folder is not None:
+            _require_writable(store.folder)
         else:  # a server is the only one who knows
             key = f"doctor-{uuid4().hex}/trial"
             store.put(key, b"")

@@ -23,16 +23,16 @@ def command(run: str, reason: str | None, let_go: bool, store_url: str, format_:
     Exit codes: 0 done, or the bundle is on hold; 1 it is not on hold; 2 there is no such run, or no hold to end.
     """
     from runbundle.bundle.catalog.locate import resolve
-    from runbundle.bundle.custody import retention
+    from runbundle.bundle.custody import holds
 
     if let_go and reason is not None:
         raise ConfigError("--reason and --release exclude each other", hint="give one of them")
     store, key = resolve(open_store(store_url), run)
     if let_go:
-        retention.release(store, key)
+        holds.release(store, key)
         found = None
     else:
-        found = retention.hold(store, key, reason) if reason is not None else retention.hold_of(store, key)
+        found = holds.hold(store, key, reason) if reason is not None else holds.hold_of(store, key)
     if format_ == "json":
         print_json({"run": key, "hold": found._asdict() if found else None})
     elif found:

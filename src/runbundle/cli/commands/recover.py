@@ -10,7 +10,7 @@ from runbundle.cli.printing import say
 from runbundle.errors import ConfigError, KeyNotFound
 
 if TYPE_CHECKING:
-    from runbundle.recording.publish import Recovered
+    from runbundle.recording.recovery import Recovered
 
 _OUTCOMES = {
     "recovered": "sealed as far as it was recorded",
@@ -39,7 +39,7 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     """
     from runbundle.cli.render import table
     from runbundle.journal.spool import spooled_runs
-    from runbundle.recording.publish import recover
+    from runbundle.recording.recovery import recover
     from runbundle.redaction.detectors.environment import register_environment
     from runbundle.store.locations import spool_of
     from runbundle.store.url import require_there

@@ -222,7 +222,7 @@ class ToolScope(SpanScope):
             self._settle(call, await approval.ask_async(decider, call))
 
     def _settle(self, call: approval.ToolCall, decision: approval.Decision) -> None:
-        at_source.add_event(self.span, own.POLICY_DECISION, decision_attributes(call, decision))
+        at_source.add_event(self.span, own.DECISION, decision_attributes(call, decision))
         refusal = approval.refusal(call, decision)
         if refusal is not None:
             self._refused = True

@@ -5,11 +5,7 @@ first that applies decides: the run that the span begins; that of its context; t
 elsewhere, the run that a token proves, or one open here in the same trace; for agent work outside, a run of its own.
 """
 
-import os
 import weakref
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -18,15 +14,17 @@ from opentelemetry.sdk.trace import Span
 from opentelemetry.trace import SpanContext
 
 from runbundle.codec.coerce import hex_id
-from runbundle.format.identity import RunKey, tenant_of, valid_run_id
+from runbundle.format.identity import tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
 from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
+from runbundle.otel.belonging.member import Member, base_lane, lane_below
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
+from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals import own
@@ -34,59 +32,6 @@ from runbundle.signals.operations import Operation, is_agent_work
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
 _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
-
-
-@dataclass(eq=False, slots=True)
-class Member:
-    """The facts about one live span."""
-
-    scope: RunScope
-    run: RunLanes
-    lane: str
-    """The path of named scopes above this span."""
-    ordinal: int
-    """The span's number among the spans of that lane."""
-    label: str
-    """Its operation, with its name if that may be kept: `tool:find_order`."""
-    is_run: bool
-    span_id: int
-    inside: Lane
-    control: Control | None = None
-    """The task or thread in which it started; None if that is not known."""
-    effect: int = -1
-    """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
-    joined: str = ""
-    """How it joined its run from another process: `signed`, `any`, `trace`; "" otherwise."""
-    claimed: str = ""
-    """The run that it claimed to belong to without proof; it is then a run of its own."""
-    root: "Member | None" = None
-    """The local root above it; None for a local root."""
-    implicit: bool = False
-    inherited: bool = False
-    """Whether a parent process began it."""
-    started: int = 1
-    unfollowed: int = 0
-    """Spans beneath a local root that were not recorded, because too many were open."""
-    elsewhere: dict[str, Lane] | None = None
-    """Lanes of children in other tasks and threads, by the path that leads there."""
-    start_ns: int = 0
-    twin: "Member | None" = None
-    """Another live span of the same trace and span id; `start_ns` tells them apart."""
-    originals: Originals | None = None
-    begun: Mapping[str, Any] | None = None
-    """The attributes it began with; limits may evict them later, and they say what the span is."""
-
-    @property
-    def key(self) -> RunKey:
-        """The tenant and id of its run."""
-        return self.scope.key
-
-    def effect_key(self) -> str | None:
-        """Return the key of an effect, the same in every run of the same agent; None if it has none."""
-        control = self.control
-        if control is None or self.effect < 0 or control.shared:
-            return None
-        return f"{control.path}:{self.effect}"
 
 
 class Membership:
@@ -314,9 +259,9 @@ class Membership:
         member = self._live.get((here.trace_id, here.span_id))
         with self._lock:
             if member is not None and member.run is run:
-                lane = _lane_below(member, control)
+                lane = lane_below(member, control)
             else:
-                lane = run.place(_base(scope, run, here.trace_id, None, control))
+                lane = run.place(base_lane(scope, run, here.trace_id, None, control))
             path = lane.next_path("remote")
             way = control.next_path("remote") if control is not None else ""
         # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
@@ -342,13 +287,13 @@ class Membership:
             parent = None
         before: Member | None = control.under if control is not None else None
         if parent is not None:
-            lane = _lane_below(parent, control)
+            lane = lane_below(parent, control)
         elif is_run:
             lane = run.place(scope.lane)
         elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
-            lane = _lane_below(before, control)  # it has ended, but was live when this task was created
+            lane = lane_below(before, control)  # it has ended, but was live when this task was created
         else:
-            lane = run.place(_base(scope, run, here.trace_id, above, control))
+            lane = run.place(base_lane(scope, run, here.trace_id, above, control))
         root = None
         if parent is not None and not parent.inherited:
             # Without a root it is a local root of a forked process, which counts what it starts by itself.
@@ -364,30 +309,6 @@ class Membership:
         return member
 
 
-def _lane_below(member: Member, control: Control | None) -> Lane:
-    """Return the lane of what starts beneath a span: one of its own for each task or thread but the span's."""
-    if control is None or member.control is None or control is member.control:
-        return member.inside
-    way = control.seen_from(member.control)
-    if member.elsewhere is None:
-        member.elsewhere = {}
-    lane = member.elsewhere.get(way)
-    if lane is None:
-        lane = member.elsewhere[way] = Lane(join_path(member.inside.path, way))
-    return lane
-
-
-def _base(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | None, control: Control | None) -> str:
-    """Return the lane of a span that has no live parent here."""
-    base = scope.lane
-    if (scope.joined or (above is not None and above.is_remote)) and not (scope.joined and base):
-        # Nobody has said where the sender stands; the sender's span says at least which one it is.
-        base = join_path(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
-    if control is not None and run.origin is not None and control is not run.origin.control:
-        base = join_path(base, control.seen_from(run.origin.control))
-    return base
-
-
 _memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()
 
 
@@ -397,4 +318,5 @@ def _after_fork_in_child() -> None:
         membership.after_fork_in_child()
 
 
-os.register_at_fork(before=lanes.before_fork, after_in_child=_after_fork_in_child)
+forks.before(forks.Stage.BELONGING, lanes.before_fork)
+forks.in_child(forks.Stage.BELONGING, _after_fork_in_child)

@@ -16,7 +16,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.otel.belonging.joining import Trust
-from runbundle.otel.belonging.membership import Member, Membership
+from runbundle.otel.belonging.member import Member
+from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.belonging.originals import Originals, originals_in
 from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.boundary.guests import is_guest, masked_span

@@ -10,8 +10,7 @@ import os
 from pathlib import Path
 
 from runbundle import settings
-from runbundle.process import disk
-from runbundle.process.disk import make_folder
+from runbundle.process.disk import make_folder, replace
 
 
 def read(name: str) -> bytes | None:
@@ -31,9 +30,7 @@ def write(name: str, data: bytes) -> None:
     with contextlib.suppress(OSError, RuntimeError):
         place = folder()
         make_folder(place)
-        scratch = place / f"{name}.{os.getpid()}"
-        disk.write(scratch, data)
-        scratch.replace(place / name)
+        replace(place / name, data)
 
 
 def folder() -> Path:

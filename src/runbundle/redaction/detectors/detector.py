@@ -1,7 +1,6 @@
 """Detectors search text for credentials, also behind escapes, percent and base64 encoding, invisible characters."""
 
 import binascii
-import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -9,6 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
+from runbundle.process import forks
 from runbundle.redaction.detectors.context_rules import GENERIC_RULES
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.known_secrets import KNOWN, KnownSecrets
@@ -181,7 +181,7 @@ def _after_fork_in_child() -> None:
     _building = threading.Lock()  # the thread that may have held it is not in the child
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.LEAVES, _after_fork_in_child)
 
 
 @cache

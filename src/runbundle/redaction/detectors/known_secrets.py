@@ -8,12 +8,12 @@ when there are more. The automaton holds only the beginnings of their forms, whi
 """
 
 import logging
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, cast
 
+from runbundle.process import forks
 from runbundle.redaction.detectors.known_values import MIN_CHARS, forms, leaves, refusal
 
 LIMIT = 4096
@@ -185,7 +185,7 @@ KNOWN = KnownSecrets()
 """The known secrets of this process."""
 
 
-os.register_at_fork(after_in_child=KNOWN.after_fork)
+forks.in_child(forks.Stage.LEAVES, KNOWN.after_fork)
 
 _said: set[str] = set()
 WHY = {"short": f"shorter than {MIN_CHARS} characters", "word": "a word", "format": "a word of the bundle's format"}

@@ -8,7 +8,6 @@ as a whole, and the words of names, of 4 letters and more, as whole words. A nam
 the values it forgets. It knows only earlier values: a span that was recorded is not changed later.
 """
 
-import os
 import re
 import threading
 import weakref
@@ -17,6 +16,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
 
+from runbundle.process import forks
 from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_marker, marker
 from runbundle.redaction.receipt import Receipt
 
@@ -122,7 +122,7 @@ def _after_fork_in_child() -> None:
         taint._lock = threading.RLock()  # pyright: ignore[reportPrivateUsage] - its holder is not in the child
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+forks.in_child(forks.Stage.LEAVES, _after_fork_in_child)
 
 
 def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 
 from runbundle.errors import ConfigError, RunStateError, StateCorrupt, StateUnavailable
+from runbundle.process import forks
 from runbundle.process.disk import create, make_folder
 from runbundle.runstate.sql import statements
 
@@ -63,7 +64,8 @@ class SqliteFile:
         """Close the connection, unless the forking thread is using it, and keep all other threads from using it."""
         self._lock.acquire()
         if not self._in_use:
-            self.close()
+            with contextlib.suppress(sqlite3.Error):  # one that will not close is left to the parent, as one in use is
+                self.close()
 
     def after_fork(self) -> None:
         """Let threads use the connection again, after the fork, in the parent."""
@@ -87,12 +89,9 @@ class _Forks:
         self._lock = threading.Lock()
         self._files: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
         self._held: list[SqliteFile] = []
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(
-                before=self._before,
-                after_in_parent=lambda: self._after(SqliteFile.after_fork),
-                after_in_child=lambda: self._after(SqliteFile.after_fork_in_child),
-            )
+        forks.before(forks.Stage.DATABASES, self._before)
+        forks.in_parent(forks.Stage.DATABASES, lambda: self._after(SqliteFile.after_fork))
+        forks.in_child(forks.Stage.DATABASES, lambda: self._after(SqliteFile.after_fork_in_child))
 
     def watch(self, file: SqliteFile) -> None:
         with self._lock:

@@ -64,6 +64,11 @@ class ObjectStore(ArtifactStore):
         """The URL of the store. It contains no credential."""
         return self.settings.url
 
+    @property
+    def remote(self) -> bool:
+        """Yes."""
+        return True
+
     def beside(self, name: str) -> "ObjectStore":
         """Return a separate store below a name that begins with a dot, to which no key of this store leads."""
         if name not in self._stores_beside:

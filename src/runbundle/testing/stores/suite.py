@@ -228,6 +228,75 @@ class StoreTests(ABC):
         with pytest.raises(ConfigError):
             store.get(key)
 
+    # -- capabilities: what a store says that it has must be so; what it says that it has not is not looked at ---------
+
+    def test_a_folder_holds_each_key_as_a_file(self) -> None:
+        """`folder`: what was put lies there as a file, what is put there is in the store, what was deleted is gone."""
+        store = self.make_store()
+        if store.folder is None:
+            pytest.skip("this store is no folder")
+        assert store.folder.is_absolute()
+        store.put("run/a.json", b"one")
+        assert (store.folder / "run" / "a.json").read_bytes() == b"one"
+        (store.folder / "run" / "b.json").write_bytes(b"two")
+        assert store.get("run/b.json") == b"two"
+        assert list(store.list()) == ["run/a.json", "run/b.json"]
+        for key in ("run/a.json", "run/b.json"):
+            store.delete(key)
+        assert not (store.folder / "run").exists()
+
+    def test_a_remote_store_is_no_folder_and_serves_many_at_once(self) -> None:
+        """`remote`: it has no folder on this machine; eight readers at once each read what they asked for."""
+        store = self.make_store()
+        if not store.remote:
+            pytest.skip("this store is not remote")
+        assert store.folder is None
+        files = {f"run/{number}": b"%d" % number for number in range(8)}
+        store.put_all(files)
+        read: dict[str, bytes] = {}
+
+        def reader(key: str) -> threading.Thread:
+            return threading.Thread(target=lambda: read.update({key: store.get(key)}))
+
+        threads = [reader(key) for key in files]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert read == files
+
+    def test_what_lies_beside_is_none_of_the_stores_keys(self) -> None:
+        """`beside`: a whole store of its own; neither sees the other's keys, and the same name is the same place."""
+        store = self.make_store()
+        beside = store.beside("index")
+        if beside is None:
+            pytest.skip("nothing can lie beside this store")
+        store.put("run/a", b"of the store")
+        beside.put("run/a", b"beside")
+        beside.put("rows/b", b"beside")
+        assert (store.get("run/a"), beside.get("run/a")) == (b"of the store", b"beside")
+        assert list(store.list()) == ["run/a"]
+        assert list(store.list_dirs()) == ["run"]
+        assert list(store.odd()) == []
+        again, other = store.beside("index"), store.beside("other")
+        assert again is not None
+        assert list(again.list()) == ["rows/b", "run/a"]
+        assert other is not None
+        assert list(other.list()) == []
+        with pytest.raises(AlreadyExists):
+            again.put("rows/b", b"other")
+        store.delete("run/a")
+        assert beside.get("run/a") == b"beside"
+
+    def test_discarding_minds_no_key_that_is_gone(self) -> None:
+        """`discard` removes what is there of several keys, and nothing else."""
+        store = self.make_store()
+        store.put_all({"run/a": b"1", "run/b": b"2", "run/c": b"3"})
+        store.delete("run/b")
+        store.discard(["run/a", "run/b"])
+        store.discard([])
+        assert list(store.list()) == ["run/c"]
+
     def test_behaves_like_a_dict(self) -> None:
         """Whatever is done to it in whatever order, it says what a dict says."""
         from runbundle.testing.stores.machine import check_against_a_dict

@@ -18,7 +18,7 @@ from runbundle.journal import writer as journal
 from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.journal.writer import JournalWriter
-from runbundle.recording.publish import recover
+from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 import runbundle
-from runbundle.bundle.custody.retention import hold, remove
+from runbundle.bundle.custody.holds import hold
+from runbundle.bundle.custody.retention import remove
 from runbundle.errors import KeyNotFound
 from runbundle.store import LocalStore
 from runbundle.store.base import Body

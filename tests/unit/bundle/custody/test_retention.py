@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from runbundle import ConfigError, KeyNotFound, StoreUnavailable
-from runbundle.bundle.custody.retention import hold, hold_of, parse_age, plan, release, remove
+from runbundle import ConfigError, StoreUnavailable
+from runbundle.bundle.custody.holds import hold, hold_of, release
+from runbundle.bundle.custody.retention import parse_age, plan, remove
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
@@ -57,13 +58,6 @@ def test_a_hold_protects_and_does_not_touch_the_core() -> None:
     assert list(store.list()) == []
 
 
-def test_a_hold_that_cannot_be_read_holds() -> None:
-    """Damage to the file of a hold is no way to have a bundle removed."""
-    store = build()
-    store.put(f"{KEY}/hold.json", b"{")
-    assert remove(store, KEY) is False
-
-
 def test_an_unsealed_bundle_is_never_removed() -> None:
     """A folder without run.json, or with one that does not parse, may be all there is of a run."""
     store = filled(MemoryStore(), 1)
@@ -106,12 +100,6 @@ def test_text_that_is_no_age_is_refused(text: str) -> None:
     """A clear error, with an example."""
     with pytest.raises(ConfigError, match="30d"):
         parse_age(text)
-
-
-def test_only_bundles_are_held() -> None:
-    """A hold on nothing is an error."""
-    with pytest.raises(KeyNotFound):
-        hold(MemoryStore(), "nothing", "why")
 
 
 def test_gc_and_hold_do_what_they_print(tmp_path: Path) -> None:

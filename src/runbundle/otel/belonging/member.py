@@ -1,0 +1,90 @@
+"""The facts about one live span, and the lanes in which the spans beneath it start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.trace import SpanContext
+
+from runbundle.format.identity import RunKey
+from runbundle.otel.belonging.claims import RunScope
+from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
+from runbundle.otel.belonging.originals import Originals
+from runbundle.otel.belonging.spawning import RunLanes
+
+
+@dataclass(eq=False, slots=True)
+class Member:
+    """The facts about one live span."""
+
+    scope: RunScope
+    run: RunLanes
+    lane: str
+    """The path of named scopes above this span."""
+    ordinal: int
+    """The span's number among the spans of that lane."""
+    label: str
+    """Its operation, with its name if that may be kept: `tool:find_order`."""
+    is_run: bool
+    span_id: int
+    inside: Lane
+    control: Control | None = None
+    """The task or thread in which it started; None if that is not known."""
+    effect: int = -1
+    """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
+    joined: str = ""
+    """How it joined its run from another process: `signed`, `any`, `trace`; "" otherwise."""
+    claimed: str = ""
+    """The run that it claimed to belong to without proof; it is then a run of its own."""
+    root: "Member | None" = None
+    """The local root above it; None for a local root."""
+    implicit: bool = False
+    inherited: bool = False
+    """Whether a parent process began it."""
+    started: int = 1
+    unfollowed: int = 0
+    """Spans beneath a local root that were not recorded, because too many were open."""
+    elsewhere: dict[str, Lane] | None = None
+    """Lanes of children in other tasks and threads, by the path that leads there."""
+    start_ns: int = 0
+    twin: "Member | None" = None
+    """Another live span of the same trace and span id; `start_ns` tells them apart."""
+    originals: Originals | None = None
+    begun: Mapping[str, Any] | None = None
+    """The attributes it began with; limits may evict them later, and they say what the span is."""
+
+    @property
+    def key(self) -> RunKey:
+        """The tenant and id of its run."""
+        return self.scope.key
+
+    def effect_key(self) -> str | None:
+        """Return the key of an effect, the same in every run of the same agent; None if it has none."""
+        control = self.control
+        if control is None or self.effect < 0 or control.shared:
+            return None
+        return f"{control.path}:{self.effect}"
+
+
+def lane_below(member: Member, control: Control | None) -> Lane:
+    """Return the lane of what starts beneath a span: one of its own for each task or thread but the span's."""
+    if control is None or member.control is None or control is member.control:
+        return member.inside
+    way = control.seen_from(member.control)
+    if member.elsewhere is None:
+        member.elsewhere = {}
+    lane = member.elsewhere.get(way)
+    if lane is None:
+        lane = member.elsewhere[way] = Lane(join_path(member.inside.path, way))
+    return lane
+
+
+def base_lane(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext | None, control: Control | None) -> str:
+    """Return the lane of a span that has no live parent here."""
+    base = scope.lane
+    if (scope.joined or (above is not None and above.is_remote)) and not (scope.joined and base):
+        # Nobody has said where the sender stands; the sender's span says at least which one it is.
+        base = join_path(base, f"remote@{short_digest(f'{trace_id}/{above.span_id if above is not None else 0}')}")
+    if control is not None and run.origin is not None and control is not run.origin.control:
+        base = join_path(base, control.seen_from(run.origin.control))
+    return base

@@ -1,0 +1,102 @@
+"""Fork hooks: the one place that says what happens around a fork, and in which order.
+
+A forked child has the parent's memory and one thread. A lock that another thread held stays locked for ever, threads
+that did work are gone, and open files are shared with the parent. So each module that keeps such a thing registers a
+function here, when it is imported, under the stage it belongs to.
+
+`os.register_at_fork` would call the functions in the order in which modules were imported, which depends on what an
+application imports first. Here the stage decides, and the interpreter is told of one function for each moment.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Literal
+
+_log = logging.getLogger("runbundle")
+
+Hook = Callable[[], object]
+_Moment = Literal["before", "in_parent", "in_child"]
+
+
+class Stage(IntEnum):
+    """When a hook runs. In the child and in the parent the stages run as they stand here, before a fork from the last.
+
+    The rule: a stage may use what earlier stages have begun anew, and never what later ones will. Hooks of one stage
+    know nothing of each other.
+    """
+
+    RANDOM = 1
+    """Random bits that were drawn ahead. First: whoever begins anew may draw a name or an id."""
+    LEAVES = 2
+    """Locks and tables that call nobody: detectors, known secrets, taint. Everything that redacts takes these."""
+    POLICIES = 3
+    """Declared contracts and the composition root: they hold redactors, which take the leaves."""
+    INHERITED = 4
+    """Descriptors with the parent's locks on them are closed before anything below opens a file of the child's own."""
+    BELONGING = 5
+    """Lanes and live spans. Before recorders: a record says where in a run it stands.
+
+    Before a fork the child is counted here, after the waits of `DATABASES`: nothing comes between count and fork.
+    """
+    RECORDING = 6
+    """Recorders with their sealers and losses, and the vault: new writers, new keys, no threads yet."""
+    SINKS = 7
+    """What hands spans to recorders or to other exporters: bundle sinks, forwarders."""
+    DATABASES = 8
+    """Files of run state. Last, and so the first before a fork: they wait for transactions of other threads, while
+    nothing of the other stages is held; and let go again when all else is ready.
+    """
+
+
+_hooks: dict[_Moment, list[tuple[Stage, Hook]]] = {"before": [], "in_parent": [], "in_child": []}
+_known = False
+
+
+def before(stage: Stage, hook: Hook) -> None:
+    """Have a function called before each fork, in the thread that forks. Stages run from the last to the first."""
+    _add("before", stage, hook)
+
+
+def in_parent(stage: Stage, hook: Hook) -> None:
+    """Have a function called after each fork in the process that forked, also if the fork failed."""
+    _add("in_parent", stage, hook)
+
+
+def in_child(stage: Stage, hook: Hook) -> None:
+    """Have a function called in each forked child. It must not wait for a thread: there is none but its own."""
+    _add("in_child", stage, hook)
+
+
+def _add(moment: _Moment, stage: Stage, hook: Hook) -> None:
+    global _known
+    _hooks[moment].append((stage, hook))
+    if not _known and hasattr(os, "register_at_fork"):  # elsewhere nothing forks
+        _known = True
+        os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+
+
+def _before() -> None:
+    _run(sorted(_hooks["before"], key=_stage, reverse=True))
+
+
+def _in_parent() -> None:
+    _run(sorted(_hooks["in_parent"], key=_stage))
+
+
+def _in_child() -> None:
+    _run(sorted(_hooks["in_child"], key=_stage))
+
+
+def _stage(entry: tuple[Stage, Hook]) -> Stage:
+    return entry[0]
+
+
+def _run(entries: list[tuple[Stage, Hook]]) -> None:
+    for stage, hook in entries:
+        try:
+            hook()
+        except BaseException as error:  # noqa: BLE001 - as the interpreter does: a lock left undone would hang the child
+            name = getattr(hook, "__qualname__", type(hook).__name__)
+            _log.error("fork: %s (%s) failed: %s", name, stage.name, type(error).__name__)
