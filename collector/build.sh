@@ -51,6 +51,7 @@ export GOFLAGS
 # All is made in a folder of its own and moved in place whole: an interrupted build leaves nothing behind that looks
 # finished, and two that build at once do not meet.
 mkdir -p "$cache"
+find "$cache" -maxdepth 1 -name 'building-*' -mmin +1440 -exec rm -rf {} +  # of builds that were killed
 work="$(mktemp -d "$cache/building-XXXXXX")"
 trap 'rm -rf "$work"' EXIT
 

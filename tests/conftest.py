@@ -83,12 +83,25 @@ def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
     return configure
 
 
+_SLOW = ("crash", "collector", "conformance/test_objects.py", "conformance/test_object_bundles.py")
+"""Folders and files whose tests kill processes, start servers or build programs: what `make test` runs last."""
 _FIRST = ("unit", "crash")  # fast ones; then those that fork, before others leave servers and their threads behind
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests in an order that serves them."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let one half of the tests be asked for."""
+    parser.addoption("--half", choices=("fast", "slow"), help="only the tests that take no time, or only those that do")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the other half if one is asked for; run the tests in an order that serves them."""
     root = Path(__file__).parent
+    half = config.getoption("--half")
+    if half:
+        slow = tuple(root / name for name in _SLOW)
+        out = [item for item in items if any(item.path.is_relative_to(path) for path in slow) != (half == "slow")]
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in set(out)]
     place = {name: number for number, name in enumerate(_FIRST)}
     items.sort(key=lambda item: place.get(item.path.relative_to(root).parts[0], len(place)))
 

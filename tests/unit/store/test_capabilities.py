@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
-from runbundle.bundle.catalog.cache_file import index_file
 
 import runbundle
-from runbundle.bundle.catalog.index import RunFilter, index_of, add_to_index
+from runbundle.bundle.catalog.cache_file import index_file
+from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
