@@ -165,7 +165,7 @@ def canonical(value: Any) -> bytes | None:
     if isinstance(value, bytes | bytearray):
         return bytes(value)
     try:
-        if not json_writes_null(value):
+        if not (isinstance(value, float | list | tuple) and json_writes_null(value)):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS, default=_bytes_only)
     except (TypeError, ValueError, RecursionError):
         pass

@@ -45,16 +45,16 @@ def masked_span(codec: SpanCodec, given: ReadableSpan) -> ReadableSpan:
 
     A span with values of undeclared types is rebuilt, since one that no exporter can write would cost it a whole batch.
     """
-    # What no exporter could write would cost it a batch.
     span = given if _is_typed(given) else codec.to_span(given, codec.to_record(given, NO_RUN))
-    name, attributes = mask_text(span.name), _attributes(span.attributes)
+    own = span.attributes  # once: each look makes a new mapping
+    name, attributes = mask_text(span.name), _attributes(own)
     events, links = [_event(event) for event in span.events], [_link(link) for link in span.links]
     status, scope, resource = _status(span.status), _scope(span.instrumentation_scope), _resource(span.resource)
     context = _context(span.context)
     parent = _context(span.parent)
     if (
         name == span.name
-        and attributes is span.attributes
+        and attributes is own
         and all(new is old for new, old in zip(events, span.events, strict=True))
         and all(new is old for new, old in zip(links, span.links, strict=True))
         and status is span.status

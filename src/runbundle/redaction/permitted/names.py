@@ -42,11 +42,6 @@ _NUMBERS = (
 _DATE = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])")
 
 
-def longest_name(key: str) -> int:
-    """Return how many characters a name under `key` may have."""
-    return LONGER.get(key, CHARS)
-
-
 def names_a_person(text: str) -> bool:
     """Tell whether a text holds an e-mail address, or the number of a card, a bank account, a person or a telephone, or
     user information before a host.

@@ -11,7 +11,7 @@ from runbundle.redaction.captured import parse_capture
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
-from runbundle.redaction.permitted.names import BLANKS, longest_name, names_a_person
+from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER, names_a_person
 from runbundle.redaction.permitted.safe_text import has_credential_format, safe_identifier, safe_name
 from runbundle.redaction.receipt import parse_receipt
 from runbundle.signals import own
@@ -25,7 +25,7 @@ _SPAWNED = re.compile(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
 
 def is_name(text: str, key: str = "") -> bool:
     """Tell whether `text` may be kept as a name under `key`, or under any key without one."""
-    return len(text) <= longest_name(key) and text.count(" ") <= BLANKS and safe_name(text)
+    return len(text) <= LONGER.get(key, CHARS) and text.count(" ") <= BLANKS and safe_name(text)
 
 
 def is_flag(value: Any) -> bool:
@@ -38,7 +38,7 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
     if value.__class__ is str:
         if kind == "name":
             # As `is_name`: an agent that calls itself ends spans on the last frames of the stack.
-            return len(value) <= longest_name(key) and value.count(" ") <= BLANKS and safe_name(value)
+            return len(value) <= LONGER.get(key, CHARS) and value.count(" ") <= BLANKS and safe_name(value)
         if key in NAMES_RUNS:
             return valid_run_id(value) and not has_credential_format(value)
         if kind == "id":
