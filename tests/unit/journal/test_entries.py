@@ -36,7 +36,7 @@ def test_each_kind_of_entry_is_one(kind: str) -> None:
     """Without links, events or counts too."""
     assert is_entry(ENTRIES[kind])
     assert is_entry(SPAN | {"events": [], "links": [], "dropped": {}})
-    assert is_entry(LOG | {"span_id": "", "trace_id": "a" * 32 + "b" * 16})
+    assert not is_entry(LOG | {"span_id": "", "trace_id": "a" * 32 + "b" * 16})
 
 
 OPTIONAL = {("start", "label"), ("start", "lane"), ("run", "label"), ("run", "lane"), ("run", "attributes")}

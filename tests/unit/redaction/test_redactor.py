@@ -48,10 +48,11 @@ def test_a_fault_leaves_a_skeleton() -> None:
     span = record({"gen_ai.input.messages": "SECRETWORD"})
     with mock.patch.object(module, "redact_attributes", side_effect=RuntimeError("SECRETWORD")):
         found = redactor().redact_span(span)
-    assert found == skeleton(span)
+    receipt = found["attributes"]["runbundle.redaction"]
+    assert found == skeleton(span, receipt)
     assert (found["span_id"], found["start_ns"]) == (span["span_id"], span["start_ns"])
     assert "SECRETWORD" not in str(found)
-    assert found["attributes"] == {"runbundle.redaction": '{"n":[["span","failed","drop"]]}'}
+    assert receipt == f'{{"n":[["span","failed","drop"]],"by":"{redactor().key_id()}"}}'
 
 
 def test_the_texts_of_a_key_are_those_it_would_be_written_as() -> None:

@@ -94,7 +94,7 @@ def test_a_row_never_replaces_one_of_a_later_revision_unless_told_to() -> None:
 def test_an_index_forgets_the_rows_of_another_folder(tmp_path: Path) -> None:
     """One that took the place of the first under its path; the same folder keeps its rows."""
     store = LocalStore(tmp_path / "store")
-    assert folder_identity(store) == ""
+    assert folder_identity(store.root) == ""
     store.root.mkdir()
     (tmp_path / "other").mkdir()
     db = connect(None)
@@ -103,7 +103,7 @@ def test_an_index_forgets_the_rows_of_another_folder(tmp_path: Path) -> None:
         assert db.execute("SELECT count(*) FROM runs").fetchone()[0] in (0, rows)
         save(db, [problem_row("a", "unsealed")] if rows else [])
         assert db.execute("SELECT count(*) FROM runs").fetchone()[0] == rows
-    assert folder_identity(store) != folder_identity(LocalStore(tmp_path / "other"))
+    assert folder_identity(store.root) != folder_identity(tmp_path / "other")
     db.close()
 
 
