@@ -171,3 +171,38 @@ def test_an_unknown_keyword_of_the_exporter_is_refused() -> None:
     """It would be a setting that is not what was meant."""
     with pytest.raises(ConfigError, match="did you mean contracts"):
         BundleSpanExporter(store="memory://", contract="x")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("contract", "did you mean contracts?"), ("stor", "did you mean store?"), ("zzz", "")]
+)
+def test_a_keyword_that_nobody_takes_is_refused_with_the_nearest(name: str, hint: str) -> None:
+    """The error names it, and what may have been meant if there is anything like it; never what was given for it."""
+    with pytest.raises(ConfigError) as raised:
+        settings.refuse_unknown({name: "the value"}, ("store", "contracts"))
+    assert name in str(raised.value)
+    assert "the value" not in str(raised.value)
+    assert raised.value.hint == hint
+
+
+def test_no_keyword_is_nothing_to_refuse() -> None:
+    """An empty rest of keywords passes."""
+    settings.refuse_unknown({}, ("store", "contracts"))
+
+
+def test_a_variable_of_ours_that_nobody_reads_is_found_with_the_nearest() -> None:
+    """In the order of their names; those that are read, and those of others, are not among them."""
+    environment = {
+        "RUNBUNDLE_ZQXJ": "1", "RUNBUNDLE_SPOL": "x", "RUNBUNDLE_STORE": "x", "STORE": "x", "XRUNBUNDLE_STOR": "x",
+    }  # fmt: skip
+    found = settings.unknown_variables(environment)
+    assert [name for name, _ in found] == ["RUNBUNDLE_SPOL", "RUNBUNDLE_ZQXJ"]
+    assert dict(found)["RUNBUNDLE_SPOL"] == "RUNBUNDLE_SPOOL"
+    assert settings.unknown_variables(dict.fromkeys(settings.VARIABLES, "x")) == []
+
+
+def test_the_variables_of_the_process_are_looked_at_unless_others_are_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the environment of the process says, at the time of the call."""
+    monkeypatch.setenv("RUNBUNDLE_SPOL", "x")
+    assert ("RUNBUNDLE_SPOL", "RUNBUNDLE_SPOOL") in settings.unknown_variables()
+    assert settings.unknown_variables({}) == []

@@ -27,6 +27,7 @@ from runbundle.format.layout import (
     file_at,
     is_folder,
     media_type_of,
+    name_of,
     revision_of,
 )
 from runbundle.format.run import RunIndex
@@ -255,3 +256,11 @@ def test_an_earlier_run_json_lies_in_the_folder_of_its_revision() -> None:
     file = file_at(path)
     assert file is not None
     assert file.seal == "chained"
+
+
+@pytest.mark.parametrize("name", [*SEALED, RUN])
+def test_a_file_has_one_name_in_every_revision(name: str) -> None:
+    """At its place, in the folder of a revision, and in that of a digest; so it has one media type."""
+    paths = [name, f"revisions/2/{name}", f"revisions/10/{'0' * 16}/{name}"]
+    assert {name_of(path) for path in paths} == {name}
+    assert len({media_type_of(path) for path in paths}) == 1

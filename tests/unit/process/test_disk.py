@@ -70,6 +70,73 @@ def test_folders_are_0700_and_files_0600(tmp_path: Path, umask: str) -> None:
         assert mode == (0o700 if (tmp_path / path).is_dir() else 0o600), (path, oct(mode))
 
 
+def test_a_folder_is_made_with_those_above_it_each_private(tmp_path: Path) -> None:
+    """0700 whatever the umask; those that are there keep their mode, and making one again changes nothing."""
+    tmp_path.chmod(0o755)
+    umask = os.umask(0o777 if os.geteuid() == 0 else 0o077)
+    try:
+        disk.make_folder(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(umask)
+    for path in (tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"):
+        assert path.stat().st_mode & 0o777 == 0o700
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    (tmp_path / "a").chmod(0o750)
+    disk.make_folder(tmp_path / "a")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o750
+    assert (tmp_path / "a" / "b" / "c").is_dir()
+
+
+def test_no_folder_is_made_where_a_file_lies(tmp_path: Path) -> None:
+    """Neither in its place nor below it; the file is as it was."""
+    (tmp_path / "a").write_bytes(b"x")
+    with pytest.raises(FileExistsError):
+        disk.make_folder(tmp_path / "a")
+    with pytest.raises(NotADirectoryError):
+        disk.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a").read_bytes() == b"x"
+
+
+def test_a_folder_made_in_an_open_one_is_private_and_its_name_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder above is synced when the new one is in it; one that is there is left alone, by its mode too."""
+    synced: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append((fd, (tmp_path / "a").is_dir())))
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        disk.make_folder_in(folder, "a")
+        assert synced == [(folder, True)]
+        assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+        (tmp_path / "a").chmod(0o750)
+        disk.make_folder_in(folder, "a")
+    finally:
+        os.close(folder)
+    assert len(synced) == 1
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_folder_above_that_may_not_be_synced_takes_a_new_one_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal of permission is passed over; any other failure of the sync is said."""
+
+    def refused(fd: int) -> None:
+        raise error
+
+    monkeypatch.setattr(os, "fsync", refused)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        error: OSError = PermissionError(1, "not permitted")
+        disk.make_folder_in(folder, "a")
+        error = OSError(5, "input/output error")
+        with pytest.raises(OSError, match="input/output"):
+            disk.make_folder_in(folder, "b")
+    finally:
+        os.close(folder)
+    assert (tmp_path / "a").is_dir()
+
+
 def test_what_is_written_synced_is_whole_private_and_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every chunk is written, however little the system takes at once; a file that is there is refused, untouched."""
     write = os.write

@@ -7,7 +7,15 @@ from pydantic import BaseModel, ConfigDict
 
 from runbundle.otel.agent.streams.answer import Answer
 from runbundle.otel.agent.streams.chunks import read_chunk, read_message
-from runbundle.otel.agent.streams.fields import arguments_text, fields_of, list_in, text_in
+from runbundle.otel.agent.streams.fields import (
+    add_blocks,
+    add_envelope,
+    add_finish,
+    arguments_text,
+    fields_of,
+    list_in,
+    text_in,
+)
 
 
 class Trap:
@@ -73,3 +81,39 @@ def test_each_provider_is_read_by_its_own_module() -> None:
     assert not answer.has_text()
     assert read_message(answer, {"role": "assistant", "content": [{"type": "text", "text": "a"}]})
     assert answer.has_text()
+
+
+def test_blocks_of_content_are_texts_by_kind_and_others_are_parts() -> None:
+    """In the choice that they are of; blocks that have nothing add nothing."""
+    answer = Answer()
+    add_blocks(
+        answer,
+        ["a", {"type": "text", "text": "b"}, {"type": "thinking", "thinking": "hm"}, {"text": "c"},
+         {"type": "refusal", "refusal": "no"}, {"type": "output_text", "text": "d"}, {}, None, 5],
+        0,
+    )  # fmt: skip
+    assert answer.value() == [{"role": "assistant", "content": "abcd", "reasoning": "hm", "refusal": "no"}]
+    assert not answer.chunked
+    add_blocks(answer, [{"type": "image", "reasoning": "not its kind"}], 1)
+    assert answer.chunked
+    assert [len(message.get("parts", [])) for message in answer.value()] == [0, 1]
+
+
+def test_the_envelope_of_an_answer_is_the_first_that_is_known() -> None:
+    """Model and id each by itself; what is no text is none."""
+    answer = Answer()
+    for said in ({"model": None, "id": 5}, {"model": "m"}, {"model": "other", "id": "1"}, {"id": "2"}):
+        add_envelope(answer, said)
+    assert (answer.model, answer.response_id) == ("m", "1")
+    assert not answer.said
+
+
+def test_a_reason_to_stop_is_taken_once_and_few_are() -> None:
+    """In the order in which they came; no text, no reason."""
+    answer = Answer()
+    for reason in ("stop", None, "", 5, "length", "stop"):
+        add_finish(answer, reason)
+    assert answer.finish_reasons == ["stop", "length"]
+    for number in range(20):
+        add_finish(answer, f"reason {number}")
+    assert len(answer.finish_reasons) == 8

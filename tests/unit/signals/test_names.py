@@ -1,0 +1,37 @@
+"""The names of spans of our own follow from their attributes."""
+
+from typing import Any
+
+import pytest
+
+from runbundle.signals.names import derived_names, name_from, span_name
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name"),
+    [
+        ({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find"}, "execute_tool find"),
+        ({"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}, "chat m"),
+        ({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "support"}, "invoke_agent support"),
+        ({"runbundle.op": "run", "runbundle.name": "support"}, "run support"),
+        ({"gen_ai.operation.name": "retrieval", "runbundle.name": "shelf", "runbundle.op": "run"}, "retrieval shelf"),
+        ({"runbundle.op": "step"}, "step"),
+        ({"runbundle.op": "step", "runbundle.name": ""}, "step"),
+    ],
+)
+def test_a_name_is_the_kind_of_work_and_the_name_of_its_thing(attributes: dict[str, Any], name: str) -> None:
+    """The kind alone where nothing is named; its first word is the one that a name may have by these attributes."""
+    assert name_from(attributes) == name
+    head, _ = derived_names(attributes)
+    assert name.split()[0] == head
+
+
+@pytest.mark.parametrize("attributes", [{}, {"runbundle.name": "a secret"}, {"gen_ai.tool.name": "find"}])
+def test_a_span_of_no_known_work_has_a_marker_for_a_name(attributes: dict[str, Any]) -> None:
+    """The name of a thing without its kind of work is not taken for the name of a span."""
+    assert name_from(attributes) == "[REDACTED:name]"
+
+
+def test_a_span_is_named_by_its_work_first() -> None:
+    """The kind of work, one space, the name."""
+    assert span_name("run", "support") == "run support"
