@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def journal(spool: Path, key: RunKey, age_s: float = 60.0, *, writer: str = "w")
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The monotonic clock of the sweep, in seconds, as the one item of a list."""
     now = [1000.0]
-    monkeypatch.setattr(sweeping.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(sweeping, "time", SimpleNamespace(monotonic=lambda: now[0], time_ns=time.time_ns))
     return now
 
 
@@ -70,8 +71,11 @@ def test_at_its_beginning_a_process_takes_everything(tmp_path: Path) -> None:
     assert sweep.next_at >= began + SWEEP_EVERY_S
 
 
-def test_looks_are_apart_from_each_other(tmp_path: Path, clock: list[float]) -> None:
-    """By the least time after a look and after one that is put off; one that fails counts too."""
+def test_looks_are_apart_from_each_other(tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the least time after a look and after one that is put off; after one that took long, by twenty times as long.
+
+    One that fails counts too.
+    """
     sweep = Sweep(MemoryStore(), tmp_path, QUIET_S)
     assert sweep.next_at == 0.0
     sweep.look(())
@@ -79,6 +83,15 @@ def test_looks_are_apart_from_each_other(tmp_path: Path, clock: list[float]) -> 
     clock[0] += 100
     sweep.put_off()
     assert sweep.next_at == clock[0] + SWEEP_EVERY_S
+
+    def slow(spool: Path) -> list[RunKey]:
+        clock[0] += 10
+        raise OSError(5, "input/output error")
+
+    monkeypatch.setattr(sweeping, "spooled_runs", slow)
+    with pytest.raises(OSError, match="input/output"):
+        sweep.look(())
+    assert sweep.next_at == clock[0] + 200
 
 
 def test_what_was_tried_in_vain_is_tried_again_when_it_has_changed(tmp_path: Path, clock: list[float]) -> None:

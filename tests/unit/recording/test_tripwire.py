@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ Configured = Callable[..., runbundle.Handle]
 
 
 @contextmanager
-def assembled(configured: Configured, scratch: Path, **more: Any) -> Iterator[Assembled]:
+def assembled(configured: Configured, scratch: Path, **more: Any) -> Generator[Assembled]:
     """Assemble the bundle of a run, with more attributes on its spans than the recorder has let through."""
     handle = configured()
     with runbundle.start_run("r", run_id="r"):
