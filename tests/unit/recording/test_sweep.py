@@ -130,12 +130,14 @@ def test_a_part_waits_until_its_run_is_sealed(tmp_path: Path, clock: list[float]
 
 
 def test_a_part_that_has_waited_for_a_day_is_sealed_by_itself(tmp_path: Path) -> None:
-    """One that is younger goes on waiting."""
+    """One that is younger goes on waiting, and what could not be sealed as a whole is no part."""
     sweep = Sweep(MemoryStore(), tmp_path, QUIET_S)
     journal(tmp_path, ONE, PARTS_KEPT_S + 60)
     journal(tmp_path, TWO, PARTS_KEPT_S - 60)
     for key in (ONE, TWO):
         sweep.tried(key, part=True)
+    journal(tmp_path, RunKey("", "whole"), PARTS_KEPT_S + 60)
+    sweep.tried(RunKey("", "whole"))
     assert sweep.look(()) == [Found(ONE, alone=True)]
 
 

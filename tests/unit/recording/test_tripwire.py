@@ -40,8 +40,8 @@ def masked_in(made: Assembled) -> dict[str, int]:
     return orjson.loads(made.index())["redaction"].get("masked", {})
 
 
-def test_every_file_of_a_bundle_is_searched(configured: Configured, tmp_path: Path) -> None:
-    """The listings and run.json; a hit names the file, the line and the rule, and never the credential."""
+def test_run_json_is_searched_as_it_will_be_written(configured: Configured, tmp_path: Path) -> None:
+    """A bundle without a credential has no hit; a hit names the file, the line and the rule, and never the credential."""
     with assembled(configured, tmp_path) as made:
         assert search_bundle(made) == []
         made.set_run_fields({**made.run_fields, "run_id": TOKEN})
