@@ -41,7 +41,7 @@ def masked_in(made: Assembled) -> dict[str, int]:
 
 
 def test_run_json_is_searched_as_it_will_be_written(configured: Configured, tmp_path: Path) -> None:
-    """A bundle without a credential has no hit; a hit names the file, the line and the rule, and never the credential."""
+    """One without a credential has no hit; a hit names the file, the line and the rule, never the credential."""
     with assembled(configured, tmp_path) as made:
         assert search_bundle(made) == []
         made.set_run_fields({**made.run_fields, "run_id": TOKEN})
