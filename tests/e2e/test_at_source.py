@@ -235,7 +235,7 @@ def test_on_a_provider_of_ours_nothing_is_redacted_twice(
 ) -> None:
     """The boundary does it, once a span."""
     handle = configured()
-    monkeypatch.setattr(active, "redactor_at_source", lambda: pytest.fail("redacted at the source"))
+    monkeypatch.setattr(active, "redactor_at_source", lambda _: pytest.fail("redacted at the source"))
     work()
     assert handle.flush()
     assert active.get() is handle

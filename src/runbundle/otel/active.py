@@ -69,9 +69,12 @@ def tracer() -> Tracer:
     return _recording.tracer if _recording is not None else _lent or _tracer_of_nobody()
 
 
-def redactor_at_source() -> Redactor:
-    """Return the redactor for values of spans that our boundary does not own."""
-    return _recording.redactor_at_source if _recording is not None else composition.fallback_redactor()
+def redactor_at_source(configuration: ActiveConfiguration | None) -> Redactor:
+    """Return the redactor for values of spans that our boundary does not own.
+
+    `configuration`: as `get` returned it, so that one span is redacted under one configuration, also at a shutdown.
+    """
+    return configuration.redactor_at_source if configuration is not None else composition.fallback_redactor()
 
 
 @contextlib.contextmanager

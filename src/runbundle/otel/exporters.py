@@ -21,7 +21,8 @@ from runbundle.redaction.redactor import Redactor
 
 def _followed(own: Redactor) -> Redactor:
     """Return the redactor of the configuration that is active, whose contracts and key hold; else one's own."""
-    return own if active.get() is None else active.redactor_at_source()
+    configuration = active.get()
+    return own if configuration is None else configuration.redactor_at_source
 
 
 class RedactingSpanExporter(SpanExporter):

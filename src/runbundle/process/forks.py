@@ -10,14 +10,14 @@ application imports first. Here the stage decides, and the interpreter is told o
 
 import logging
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable
 from enum import IntEnum
-from typing import Literal
+from typing import NamedTuple
 
 _log = logging.getLogger("runbundle")
 
 Hook = Callable[[], object]
-_Moment = Literal["before", "in_parent", "in_child"]
 
 
 class Stage(IntEnum):
@@ -50,51 +50,66 @@ class Stage(IntEnum):
     """
 
 
-_hooks: dict[_Moment, list[tuple[Stage, Hook]]] = {"before": [], "in_parent": [], "in_child": []}
+class _Hooks(NamedTuple):
+    """Hooks that belong together: known all at once, since another thread may fork at any moment."""
+
+    stage: Stage
+    before: Hook | None = None
+    in_parent: Hook | None = None
+    in_child: Hook | None = None
+
+
+_hooks: list[_Hooks] = []
+_forking = threading.local()
+"""The hooks that were there when this thread began to fork: what ran before has its other half run after."""
 _known = False
 
 
 def before(stage: Stage, hook: Hook) -> None:
     """Have a function called before each fork, in the thread that forks. Stages run from the last to the first."""
-    _add("before", stage, hook)
-
-
-def in_parent(stage: Stage, hook: Hook) -> None:
-    """Have a function called after each fork in the process that forked, also if the fork failed."""
-    _add("in_parent", stage, hook)
+    around(stage, before=hook)
 
 
 def in_child(stage: Stage, hook: Hook) -> None:
     """Have a function called in each forked child. It must not wait for a thread: there is none but its own."""
-    _add("in_child", stage, hook)
+    around(stage, in_child=hook)
 
 
-def _add(moment: _Moment, stage: Stage, hook: Hook) -> None:
+def around(
+    stage: Stage, *, before: Hook | None = None, in_parent: Hook | None = None, in_child: Hook | None = None
+) -> None:
+    """Have functions called around each fork: before it, and after it in the process that forked and in the child.
+
+    `in_parent` is called also if the fork failed. Those after a fork are called only if those before it were known.
+    """
     global _known
-    _hooks[moment].append((stage, hook))
+    _hooks.append(_Hooks(stage, before, in_parent, in_child))
     if not _known and hasattr(os, "register_at_fork"):  # elsewhere nothing forks
         _known = True
         os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
 def _before() -> None:
-    _run(sorted(_hooks["before"], key=_stage, reverse=True))
+    _forking.hooks = sorted(_hooks, key=_stage)
+    _run((hooks.stage, hooks.before) for hooks in reversed(_forking.hooks))
 
 
 def _in_parent() -> None:
-    _run(sorted(_hooks["in_parent"], key=_stage))
+    _run((hooks.stage, hooks.in_parent) for hooks in getattr(_forking, "hooks", ()))
 
 
 def _in_child() -> None:
-    _run(sorted(_hooks["in_child"], key=_stage))
+    _run((hooks.stage, hooks.in_child) for hooks in getattr(_forking, "hooks", ()))
 
 
-def _stage(entry: tuple[Stage, Hook]) -> Stage:
-    return entry[0]
+def _stage(hooks: _Hooks) -> Stage:
+    return hooks.stage
 
 
-def _run(entries: list[tuple[Stage, Hook]]) -> None:
+def _run(entries: Iterable[tuple[Stage, Hook | None]]) -> None:
     for stage, hook in entries:
+        if hook is None:
+            continue
         try:
             hook()
         except BaseException as error:  # noqa: BLE001 - as the interpreter does: a lock left undone would hang the child

@@ -71,7 +71,7 @@ class Sealer:
     def reset(self) -> None:
         """Forget what was to be sealed."""
         self._due, self._orphans, self._at_work = DueRuns(), deque(), 0
-        self._in_hand: RunKey | None = None  # taken from those due, and not sealed yet
+        self._in_hand = set[RunKey]()  # taken from those due, and not sealed yet
         # Re-entrant: a signal's handler may call shutdown() in the middle of anything.
         self._condition = threading.Condition(threading.RLock())
         self._thread: threading.Thread | None = None
@@ -151,14 +151,13 @@ class Sealer:
             finally:
                 with condition:
                     self._at_work -= 1
-                    self._in_hand = None
                     condition.notify_all()
 
     def _take(self, *, alone: bool = False) -> Callable[[], None] | None:
         """Return what to do now; `alone`: only what is this process's own."""
         now = time.monotonic()
         if (found := self._due.take(now)) is not None:
-            self._in_hand = found[0]
+            self._in_hand.add(found[0])
             return partial(self._do, *found)
         if alone or self._closed:
             return None
@@ -174,10 +173,14 @@ class Sealer:
         return max(0.001, first - time.monotonic()) if first < float("inf") else None
 
     def _do(self, key: RunKey, due: Due) -> None:
-        again = self._seal(key, due)
-        if again is not None:
+        again = None
+        try:
+            again = self._seal(key, due)
+        finally:
             with self._condition:
-                self._due.put_back(key, again)
+                if again is not None:
+                    self._due.put_back(key, again)
+                self._in_hand.discard(key)
 
     def _look(self) -> None:
         """Look for runs whose writers have died."""
@@ -320,8 +323,7 @@ class Sealer:
         while alone and self._waiting() and time.monotonic() < deadline:
             self._flush_here()
         with self._condition:
-            in_hand = {self._in_hand} if self._in_hand is not None else set[RunKey]()
-            return self._results.told(len(in_hand.union(self._waiting())), take=take)
+            return self._results.told(len(self._in_hand.union(self._waiting())), take=take)
 
     def _waiting(self) -> list[RunKey]:
         with self._condition:
@@ -335,7 +337,6 @@ class Sealer:
             time.sleep(min(_LOOK_EVERY_S, wait_s or 0))
         else:
             job()
-            self._in_hand = None
 
     def close(self, timeout_s: float) -> None:
         """Stop the thread."""

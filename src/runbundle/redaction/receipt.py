@@ -22,6 +22,9 @@ _MOST_COUNTED = 2**31 - 1
 _SHARED_CHARS = 1024
 
 _SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
+_PATH_CHARS = 256
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]*")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.\[\]/*:~-]")
 _SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
 _KEY_ID = re.compile(r"[0-9a-f]{8}")
 _AT_CAPTURE = re.compile(r"\[REDACTED:(?:credential|unserialisable|oversize(?::bytes=[0-9<]+)?(?::roles=[a-z+]+)?)\]")
@@ -29,6 +32,12 @@ _AT_CAPTURE = re.compile(r"\[REDACTED:(?:credential|unserialisable|oversize(?::b
 _ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten", "found"})
 """The actions that a receipt may name. `floor` is a word of the format: a credential was found in text that a rule
 keeps, by a search that no rule switches off."""
+
+
+@lru_cache(maxsize=4096)
+def _written(path: str) -> str:
+    """Return a path as a receipt holds it: keys come from data, and one that no reader takes would cost the receipt."""
+    return path if len(path) <= _PATH_CHARS and _PLAIN_PATH.fullmatch(path) else _UNSAFE.sub("_", path)[:_PATH_CHARS]
 
 
 class Note(NamedTuple):
@@ -55,7 +64,7 @@ class Receipt:
     def add(self, path: str, rule: str, action: str) -> None:
         """Note one redaction."""
         if len(self._notes) < NOTES_LIMIT:
-            self._notes.append((path, rule, action))
+            self._notes.append((_written(path), rule, action))
         else:
             key = f"{rule}|{action}"
             self.more[key] = self.more.get(key, 0) + 1

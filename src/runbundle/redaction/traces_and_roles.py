@@ -5,11 +5,11 @@ import re
 from runbundle.redaction.permitted.safe_text import safe_name
 
 _FRAME = re.compile(r'^ {0,8}File "([^"\n]{1,512})", line (\d{1,9}), in ([^\n]{1,128})$', re.MULTILINE)
-# A place with blanks says that it is a file, or `<frozen importlib._bootstrap>`: a sentence is none.
+# A place has no blanks, or a sentence could pass for one; that of a frozen module has one, and a form of its own.
 _REDUCED = re.compile(
-    r"([A-Za-z0-9_./<>\[\]:-]{1,128}|[A-Za-z0-9_./<>\[\]: -]{1,124}(?:>|\.py[a-z]?)):\d{1,9}"
-    r" in ([A-Za-z0-9_.<>]{1,128})"
+    r"([A-Za-z0-9_./<>\[\]:-]{1,128}|<frozen [A-Za-z0-9_.]{1,100}>):\d{1,9} in ([A-Za-z0-9_.<>]{1,128})"
 )
+_FROZEN = "<frozen "
 _ROLE = re.compile(r'"role"\s?:\s?"(system|user|assistant|tool|developer|model|function)"')
 MAX_FRAMES = 64
 
@@ -26,6 +26,7 @@ def reduce_stacktrace(text: str) -> str:
     for match in _FRAME.finditer(text[-262_144:]):
         path, line, function = match.groups()
         place = "/".join(path.replace("\\", "/").split("/")[-2:])
+        place = place if place.startswith(_FROZEN) else place.replace(" ", "_")
         frame = f"{place}:{line} in {function}"
         frames.append(frame if _is_frame(frame) else f"<withheld>:{line} in <withheld>")
     return "\n".join(frames[-MAX_FRAMES:])

@@ -157,6 +157,8 @@ DECISION = "runbundle.policy.decision"
 """Policy decided about a call; its attribute for the outcome has the same name."""
 EVIDENCE = "runbundle.evidence"
 """One document that was retrieved."""
+EARLIER_SCORE = "runbundle.score"
+"""A score, in bundles that were sealed before scores were events of the GenAI conventions. Nothing emits it."""
 EVENTS = frozenset({EVENT, CHILD, DECISION, EVIDENCE})
 """All names of events that are our own."""
 

@@ -52,7 +52,7 @@ def test_without_a_configuration_a_redactor_keeps_nothing_rather_than_fail(monke
     own = Redactor(Policy())
     set_fallback_redactor(own)
     assert fallback_redactor() is own
-    assert active.redactor_at_source() is own
+    assert active.redactor_at_source(active.get()) is own
 
 
 def test_a_token_is_signed_by_the_given_key_and_by_the_users_own(tmp_path: Path) -> None:

@@ -26,26 +26,28 @@ if {ran!r} == "really":
     if pid == 0:
         os._exit(7)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
-for moment, entries in sorted(forks._hooks.items()):
-    for stage, hook in sorted(entries, key=forks._stage):
-        print(moment, stage.name, hook.__module__ if hasattr(hook, "__module__") else "builtin")
+for moment in ("before", "in_child", "in_parent"):
+    for hooks in sorted(forks._hooks, key=forks._stage):
+        hook = getattr(hooks, moment)
+        if hook is not None:
+            print(moment, hooks.stage.name, hook.__module__ if hasattr(hook, "__module__") else "builtin")
 """
 
 
 @pytest.fixture
-def hooks(monkeypatch: pytest.MonkeyPatch) -> dict:
+def hooks(monkeypatch: pytest.MonkeyPatch) -> list:
     """An empty table of hooks."""
-    empty: dict = {"before": [], "in_parent": [], "in_child": []}
+    empty: list = []
     monkeypatch.setattr(forks, "_hooks", empty)
     return empty
 
 
-def test_stages_decide_the_order_and_not_who_registered_first(hooks: dict) -> None:
+def test_stages_decide_the_order_and_not_who_registered_first(hooks: list) -> None:
     """In the child and the parent the stages run as the table has them, before a fork the other way round."""
     ran: list[tuple[str, Stage]] = []
     for stage in reversed(Stage):
         forks.before(stage, lambda stage=stage: ran.append(("before", stage)))
-        forks.in_parent(stage, lambda stage=stage: ran.append(("parent", stage)))
+        forks.around(stage, in_parent=lambda stage=stage: ran.append(("parent", stage)))
         forks.in_child(stage, lambda stage=stage: ran.append(("child", stage)))
     forks._before()
     forks._in_parent()
@@ -59,7 +61,7 @@ def test_stages_decide_the_order_and_not_who_registered_first(hooks: dict) -> No
 
 @pytest.mark.parametrize("error", [ValueError("s3cret"), KeyboardInterrupt("s3cret")], ids=["fault", "interrupt"])
 def test_a_hook_that_fails_is_logged_without_its_values_and_the_others_run(
-    hooks: dict, caplog: pytest.LogCaptureFixture, error: BaseException
+    hooks: list, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     """A hook that fails is named in the log, by its kind of error alone, and the stages after it run."""
     ran: list[str] = []
@@ -70,13 +72,14 @@ def test_a_hook_that_fails_is_logged_without_its_values_and_the_others_run(
     forks.in_child(Stage.LEAVES, fails)
     forks.in_child(Stage.SINKS, lambda: ran.append("sink"))
     with caplog.at_level(logging.ERROR, "runbundle"):
+        forks._before()
         forks._in_child()
     assert ran == ["sink"]
     assert "fails (LEAVES) failed: " + type(error).__name__ in caplog.text
     assert "s3cret" not in caplog.text
 
 
-def test_the_interpreter_is_told_once(hooks: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_interpreter_is_told_once(hooks: list, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many hooks there are, one function for each moment is registered with the interpreter."""
     told: list[dict] = []
     monkeypatch.setattr(forks, "_known", False)
@@ -87,7 +90,7 @@ def test_the_interpreter_is_told_once(hooks: dict, monkeypatch: pytest.MonkeyPat
     assert set(told[0]) == {"before", "after_in_parent", "after_in_child"}
 
 
-def test_where_nothing_forks_nothing_is_registered(hooks: dict, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_nothing_forks_nothing_is_registered(hooks: list, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a platform without fork a hook is taken and never called."""
     monkeypatch.setattr(forks, "_known", False)
     monkeypatch.delattr(os, "register_at_fork")
@@ -126,3 +129,13 @@ def _run(names: list[str], seed: int, ran: str) -> str:
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     return done.stdout
+
+
+def test_what_is_registered_while_a_thread_forks_is_not_half_run(hooks: list) -> None:
+    """Its half after the fork would undo what its half before has never done."""
+    ran: list[str] = []
+    forks.in_child(Stage.LEAVES, lambda: ran.append("known"))
+    forks._before()
+    forks.around(Stage.DATABASES, before=lambda: ran.append("before"), in_child=lambda: ran.append("after"))
+    forks._in_child()
+    assert ran == ["known"]

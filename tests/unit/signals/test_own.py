@@ -70,7 +70,7 @@ def test_no_attribute_key_is_a_literal_outside_of_signals() -> None:
 def test_each_of_our_attributes_has_a_constant_and_a_kind() -> None:
     """What is neither is the name of an event or of an entry of baggage, or what keys begin with."""
     events = own.EVENTS - {own.DECISION}  # whose attribute for the outcome has the same name
-    keys = set(constants(own).values()) - events - {own.RUN_TOKEN, own.HIDDEN}
+    keys = set(constants(own).values()) - events - {own.RUN_TOKEN, own.HIDDEN, own.EARLIER_SCORE}
     assert keys == {key for key in SPAN_KEYS if key.startswith("runbundle.")}
     assert not any(key.startswith("runbundle.") for key in RESOURCE_KEYS)
 

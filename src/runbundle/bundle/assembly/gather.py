@@ -24,7 +24,7 @@ from runbundle.bundle.assembly.timeline import (
     log_line,
     span_from_entry,
     status_of_entry,
-    without_content,
+    with_new_receipt,
 )
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.journal.entries import is_entry
@@ -211,7 +211,7 @@ class GatheredRun:
             span = span_from_entry(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END))
             if span.receipt is UNFIT:
                 self.malformed += 1
-                span = without_content(span)
+                span = with_new_receipt(span)
             yield SpanRow(index, span)
 
     def timeline(self) -> Iterator[bytes]:

@@ -30,12 +30,15 @@ _STATUS = {0: "unset", 1: "ok", 2: "error"}
 FAILED = ("error", "blocked", "cancelled")
 """Statuses of spans that ended with an error."""
 UNFIT = Receipt()
-"""Stands for a receipt that is none: the span's sums would not follow from what the bundle says."""
+"""Stands for a receipt that cannot be read."""
+_NO_RECEIPT = '{"n":[["receipt","malformed","drop"]]}'
+"""Replaces such a one, since the sums of a bundle follow from what its events say."""
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
 _JOINED = ("signed", "trace", "token", "any")
 _EVENT_TYPES = {
     own.DECISION: "policy.decision",
     semconv.EVALUATION_RESULT: "score",
+    own.EARLIER_SCORE: "score",
 }
 
 _ON_STARTS = {"lane": own.LANE, "effect": own.EFFECT, "joined": own.JOINED}
@@ -144,6 +147,12 @@ def without_content(span: Span) -> Span:
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
     return Span(record, span.op, read_receipt(attributes[own.RECEIPT]) or UNFIT, span.ended, span.status)
+
+
+def with_new_receipt(span: Span) -> Span:
+    """Return a span whose receipt says only that it had another, which could not be read."""
+    record = {**span.record, "attributes": {**span.attributes, own.RECEIPT: _NO_RECEIPT}}
+    return Span(record, span.op, read_receipt(_NO_RECEIPT) or UNFIT, span.ended, span.status)
 
 
 def span_lines(

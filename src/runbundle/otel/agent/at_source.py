@@ -44,7 +44,7 @@ def start_span(name: str, context: Context, kind: SpanKind, attributes: dict[str
     shown = (
         name
         if name in derived_names(plain)[1]
-        else active.redactor_at_source().shown_name(name, plain, tenant_of(plain.get(own.TENANT_ID)))
+        else active.redactor_at_source(handle).shown_name(name, plain, tenant_of(plain.get(own.TENANT_ID)))
     )
     originals = None
     if handle is not None:
@@ -53,7 +53,7 @@ def start_span(name: str, context: Context, kind: SpanKind, attributes: dict[str
         context = context_with_originals(originals, context)
     span = active.tracer().start_span(shown, context, kind, plain, links)
     if (len(plain) < len(attributes) or shown != name) and span.is_recording():
-        redacted = active.redactor_at_source().redact_span(_record(span, attributes, name=name))["attributes"]
+        redacted = active.redactor_at_source(handle).redact_span(_record(span, attributes, name=name))["attributes"]
         _put(span, {key: value for key, value in redacted.items() if key not in plain}, originals)
     return span
 
@@ -103,7 +103,7 @@ def add_event(span: Span, name: str, attributes: Mapping[str, Any]) -> None:
     given: EventRecord = {"name": name, "time_ns": now, "attributes": dict(attributes), "dropped": 0}
     number = len(getattr(span, "events", ()))
     record = _record(span, {key: said[key] for key in _ABOUT if key in said}, [given])
-    redacted = active.redactor_at_source().redact_span(record, first_event=number)
+    redacted = active.redactor_at_source(active.get()).redact_span(record, first_event=number)
     for event in redacted["events"]:
         span.add_event(event["name"], event["attributes"], now)
         if originals is not None:
@@ -152,7 +152,7 @@ def _show(span: Span, attributes: Mapping[str, Any], said: Mapping[str, Any], or
         return
     about = {key: said[key] for key in _ABOUT if key in said and key not in attributes}
     record = _record(span, {**about, **attributes})
-    redacted = active.redactor_at_source().redact_span(record)["attributes"]
+    redacted = active.redactor_at_source(active.get()).redact_span(record)["attributes"]
     _put(span, {key: value for key, value in redacted.items() if about.get(key) != value}, originals)
 
 

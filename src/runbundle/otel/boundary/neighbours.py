@@ -93,8 +93,9 @@ def writes_bundles(processor: Any) -> bool:
 
 
 def _says(one: Any, what: str) -> bool:
-    # Of the class, since a proxy of somebody else's answers to any name.
-    return getattr(cast("Any", type(one)), what, False) is True
+    # Of the class, since a proxy of somebody else's answers to any name; and of the class that a proxy says it has.
+    kinds = (cast("Any", type(one)), _peek(one, "__class__"))
+    return any(getattr(kind, what, False) is True for kind in kinds if isinstance(kind, type))
 
 
 def raw_processors(provider: Any) -> list[str]:

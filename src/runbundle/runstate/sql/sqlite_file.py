@@ -89,9 +89,12 @@ class _Forks:
         self._lock = threading.Lock()
         self._files: weakref.WeakSet[SqliteFile] = weakref.WeakSet()
         self._held: list[SqliteFile] = []
-        forks.before(forks.Stage.DATABASES, self._before)
-        forks.in_parent(forks.Stage.DATABASES, lambda: self._after(SqliteFile.after_fork))
-        forks.in_child(forks.Stage.DATABASES, lambda: self._after(SqliteFile.after_fork_in_child))
+        forks.around(
+            forks.Stage.DATABASES,
+            before=self._before,
+            in_parent=lambda: self._after(SqliteFile.after_fork),
+            in_child=lambda: self._after(SqliteFile.after_fork_in_child),
+        )
 
     def watch(self, file: SqliteFile) -> None:
         with self._lock:
