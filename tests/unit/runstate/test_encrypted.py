@@ -100,7 +100,9 @@ MOVES = {
     "another tenant's head": "UPDATE runbundle_checkpoints SET data = (SELECT data FROM runbundle_checkpoints"
     " WHERE tenant = 'other' AND checkpoint_id = '2')",
     "another codec": "UPDATE runbundle_checkpoints SET codec = 'y+aesgcm'",
-    "a bit": "UPDATE runbundle_checkpoints SET data = CAST(substr(data, 1, 20) || x'00' || substr(data, 22) AS blob)",
+    # Another byte than the one that is there: ciphertext is drawn at random, and may be any.
+    "a byte": "UPDATE runbundle_checkpoints SET data = CAST(substr(data, 1, 20) ||"
+    " CASE substr(data, 21, 1) WHEN x'00' THEN x'01' ELSE x'00' END || substr(data, 22) AS blob)",
     "less than a nonce": "UPDATE runbundle_slots SET data = x'00'",
 }
 
