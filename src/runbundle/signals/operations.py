@@ -31,11 +31,20 @@ def operation(attributes: Mapping[str, Any]) -> Operation:
     return _GEN_AI.get(named, "other") if isinstance(named, str) else "other"
 
 
+_BEGINS_NONE = ("create_agent", "embeddings")
+"""Work on agents and on what they search, none of an agent's own."""
+
+
 def is_agent_work(name: object, attributes: Mapping[str, Any]) -> bool:
-    """Tell, at the start of a span outside any run, whether a run begins with it."""
+    """Tell whether a span is of an agent's work, so that its content is not for everybody."""
     if semconv.OPERATION in attributes or own.OP in attributes:
         return True
     return isinstance(name, str) and name.startswith(INVOKE_AGENT)
+
+
+def begins_run(name: object, attributes: Mapping[str, Any]) -> bool:
+    """Tell whether a span shows that what it is part of is an agent's run."""
+    return is_agent_work(name, attributes) and attributes.get(semconv.OPERATION) not in _BEGINS_NONE
 
 
 _LABELLED: dict[str, tuple[str, str, str]] = {
