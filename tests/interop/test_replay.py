@@ -6,7 +6,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
-import runbundle
+from runbundle.otel.exporters import BundleSpanExporter
 from tests.interop.dumps import Dump, in_order, load, save
 from tests.interop.replay import export, replay
 
@@ -60,7 +60,6 @@ def test_a_replayed_span_begins_with_what_was_known_then(configured: Any) -> Non
 
 def test_an_exporter_gets_the_spans_as_they_ended_in_batches() -> None:
     """Each batch has at most so many, and ends so long after its first."""
-
     batches: list[list[str]] = []
 
     class Keep(SpanExporter):
@@ -105,8 +104,8 @@ def test_a_replayed_run_is_sealed(configured: Any) -> None:
     del dump["spans"][3]
     with configured() as handle:
         replay(dump, handle)
-        assert [run.run_id for run in handle.flush().sealed] == [TRACE]
-        exported = runbundle.BundleSpanExporter(store=str(Path("exported").absolute()))
+        assert handle.flush().sealed == [TRACE]
+        exported = BundleSpanExporter(store=str(Path("exported").absolute()))
         export(dump, exported)
         exported.shutdown()
     assert len(list(Path("exported").rglob("run.json"))) == 1
