@@ -51,7 +51,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
 
 
 def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return attributes in our terms, as far as a span says that has perhaps only begun; those given stay as they are."""
+    """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
     if _SIGNS.keys().isdisjoint(attributes) or own.RECEIPT in attributes:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))
