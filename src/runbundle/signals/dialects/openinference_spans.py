@@ -47,7 +47,7 @@ _KEYWORDS = frozenset({"llama_index", "smolagents", "dspy"})
 def work_of(reading: Reading) -> str:
     """Set what kind of work a span is and, of agents, steps and tools, its name; return the kind."""
     kind = reading.text(KIND).upper()
-    about = _metadata(reading)
+    about = _metadata(reading) if "metadata" in reading.attributes else _NOTHING
     work = _WORK.get(kind, "")
     if kind == "CHAIN" and _is_agent(reading, about):
         work = INVOKE_AGENT
@@ -68,10 +68,15 @@ def work_of(reading: Reading) -> str:
     if work:
         reading.attributes[semconv.OPERATION] = work
         return work
-    reading.take(semconv.OPERATION)
-    reading.put(own.OP, STEP)
-    reading.put(own.NAME, name or None)
+    attributes = reading.attributes
+    attributes.pop(semconv.OPERATION, None)
+    attributes.setdefault(own.OP, STEP)
+    if name:
+        attributes.setdefault(own.NAME, name)
     return STEP
+
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 _CALLS = frozenset({CHAT, RETRIEVAL, EMBEDDINGS})
