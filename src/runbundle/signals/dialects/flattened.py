@@ -145,7 +145,7 @@ def messages_text(items: Sequence[Fields], *, role: str = "", finish: Sequence[A
         if reason:
             message.setdefault("finish_reason", reason)
     try:
-        return orjson.dumps(messages).decode()
+        return orjson.dumps(messages, default=str).decode()
     except (TypeError, UnicodeError):
         return None
 
@@ -163,8 +163,9 @@ def _message(item: Fields, role: str) -> Fields:
         parts = [{"type": "tool_call_response", "id": call_id, "response": response}]
     elif text is not None and text != "" and not any("content" in part for part in parts):
         parts.insert(0, {"type": "text", "content": text})
-    known = {part.get("id") for part in parts if part["type"] == "tool_call"}  # some say their calls in both places
-    parts += [_call(call) for call in calls if call.get("id") is None or call.get("id") not in known]
+    # Some say their calls in both places.
+    known = {str(part["id"]) for part in parts if part["type"] == "tool_call" and "id" in part} if calls else ()
+    parts += [_call(call) for call in calls if "id" not in call or str(call["id"]) not in known]
     alone = {word: item[key] for key, word in _ONE_CALL.items() if key in item}
     if alone:
         parts.append(_call(alone))
