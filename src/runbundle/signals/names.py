@@ -9,6 +9,8 @@ RUN, STEP = "run", "step"
 """Kinds of work that `own.OP` names."""
 INVOKE_AGENT, EXECUTE_TOOL, CHAT, RETRIEVAL = "invoke_agent", "execute_tool", "chat", "retrieval"
 """Kinds of work that `semconv.OPERATION` names, as far as spans of our own have them."""
+INDEX = "index"
+"""What it names on a step that prepares what is searched later. The conventions have no word for it."""
 
 _NAME_PARTS = (
     (semconv.OPERATION, (semconv.TOOL_NAME, semconv.AGENT_NAME, semconv.REQUEST_MODEL,
