@@ -17,7 +17,7 @@ from runbundle.signals.dialects.mcp import MCP
 from runbundle.signals.dialects.message_events import ROLES, put_messages
 from runbundle.signals.dialects.openinference import OPENINFERENCE
 from runbundle.signals.dialects.strands import STRANDS
-from runbundle.signals.dialects.table import Dialect, Reading
+from runbundle.signals.dialects.table import Dialect, Reading, Rows
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import LogRecordDict, SpanRecord
 
@@ -34,6 +34,11 @@ _SIGNS: dict[str, int] = {}
 for _number, _dialect in enumerate(DIALECTS):
     for _sign in _dialect.signs:
         _SIGNS[_sign] = _SIGNS.get(_sign, 0) | 1 << _number
+_ANY_SIGN = frozenset(_SIGNS)
+_TABLES = [
+    (1 << number, dialect, Rows(dialect.rows), {op: Rows(rows) for op, rows in dialect.rows_of.items()})
+    for number, dialect in enumerate(DIALECTS)
+]
 
 
 def canonical(record: SpanRecord) -> SpanRecord:
@@ -42,7 +47,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
     Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
     """
     attributes = record["attributes"]
-    if _SIGNS.keys().isdisjoint(attributes) or own.RECEIPT in attributes:
+    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
         return record
     reading = Reading(
         record["name"],
@@ -62,7 +67,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
 
 def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
-    if _SIGNS.keys().isdisjoint(attributes) or own.RECEIPT in attributes:
+    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))
     try:
@@ -97,19 +102,19 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
 
 def _read(reading: Reading) -> None:
     present = 0
-    for sign in _SIGNS.keys() & reading.attributes.keys():
+    for sign in _ANY_SIGN.intersection(reading.attributes):
         present |= _SIGNS[sign]
-    for number, dialect in enumerate(DIALECTS):
+    attributes = reading.attributes
+    for bit, dialect, rows, rows_of in _TABLES:
         # What an earlier table has put there is in our terms, and no sign.
-        if not present >> number & 1:
+        if not present & bit:
             continue
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
-        reading.apply(dialect.rows)
-        rows = dialect.rows_of.get(op)
-        if rows:
-            reading.apply(rows)
+        reading.apply(rows.with_sources_in(attributes))
+        if op in rows_of:
+            reading.apply(rows_of[op].with_sources_in(attributes))
         if dialect.finish is not None:
             dialect.finish(reading)
 

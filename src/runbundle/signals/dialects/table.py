@@ -5,7 +5,7 @@ GenAI conventions (`semconv`) and our own (`own`). A source that was read is gon
 stays, and redaction withholds it as it does any other that nobody declared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from runbundle.signals.kinds import Kind
@@ -22,6 +22,27 @@ class Row(NamedTuple):
     sources: tuple[str, ...]
     read: Read | None = None
     """Without it the value is taken as it is."""
+
+
+class Rows:
+    """Rows of which those are found at once that a span has sources for: most spans have few, or none."""
+
+    __slots__ = ("_numbers", "_rows", "_sources")
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self._rows = rows
+        self._sources = frozenset(source for row in rows for source in row.sources)
+        self._numbers: dict[str, list[int]] = {}
+        for number, row in enumerate(rows):
+            for source in row.sources:
+                self._numbers.setdefault(source, []).append(number)
+
+    def with_sources_in(self, attributes: Attributes) -> Iterable[Row]:
+        """Return the rows of which a source is there, in their order."""
+        if self._sources.isdisjoint(attributes):
+            return ()
+        found = {number for key in self._sources.intersection(attributes) for number in self._numbers[key]}
+        return [self._rows[number] for number in sorted(found)]
 
 
 class Reading:
@@ -68,7 +89,7 @@ class Reading:
         value = self.attributes.get(key)
         return value if isinstance(value, str) else ""
 
-    def apply(self, rows: tuple[Row, ...]) -> None:
+    def apply(self, rows: Iterable[Row]) -> None:
         """Read the sources of each row. What is there under our name already is believed more."""
         attributes = self.attributes
         for target, sources, read in rows:
