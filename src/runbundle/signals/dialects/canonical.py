@@ -8,14 +8,21 @@ from typing import Any
 
 import orjson
 
-from runbundle.signals import own
+from runbundle.signals import own, semconv
 from runbundle.signals.dialects.genai import GENAI
 from runbundle.signals.dialects.openinference import OPENINFERENCE
+from runbundle.signals.dialects.openllmetry import OPENLLMETRY
 from runbundle.signals.dialects.table import Dialect, Reading
+from runbundle.signals.dialects.vectorstores import VECTORSTORES
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import SpanRecord
 
-DIALECTS: tuple[Dialect, ...] = (OPENINFERENCE, GENAI)
+DIALECTS: tuple[Dialect, ...] = (
+    OPENINFERENCE,
+    VECTORSTORES,
+    OPENLLMETRY,
+    GENAI,
+)
 """In the order in which they are read. The first that says something is believed; the GenAI conventions come last,
 since others may have written their names."""
 
@@ -79,6 +86,15 @@ def _read(reading: Reading) -> None:
             reading.apply(rows)
         if dialect.finish is not None:
             dialect.finish(reading)
+        for head, target in dialect.gathered.items():
+            reading.gather(head, target, dialect.kinds)
+    attributes = reading.attributes
+    if (
+        semconv.TOTAL_TOKENS in attributes
+        and semconv.INPUT_TOKENS in attributes
+        and semconv.OUTPUT_TOKENS in attributes
+    ):
+        del attributes[semconv.TOTAL_TOKENS]  # a sum of both: in sums of spans it would be a third kind of tokens
 
 
 def _move_captures(reading: Reading) -> None:

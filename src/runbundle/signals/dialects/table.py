@@ -5,8 +5,10 @@ GenAI conventions (`semconv`) and our own (`own`). A source that was read is gon
 stays, and redaction withholds it as it does any other that nobody declared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any, NamedTuple
+
+import orjson
 
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import Attributes, EventRecord
@@ -20,8 +22,11 @@ class Row(NamedTuple):
 
     target: str
     sources: tuple[str, ...]
+    """If one is the target itself, it is read where it is."""
     read: Read | None = None
     """Without it the value is taken as it is."""
+    keep: bool = False
+    """Whether the sources stay: they are not the dialect's own."""
 
 
 class Reading:
@@ -65,22 +70,63 @@ class Reading:
         value = self.attributes.get(key)
         return value if isinstance(value, str) else ""
 
+    def replace(self, key: str, value: Any) -> None:
+        """Set one of our attributes to a value as JSON text, whatever was there; None and what JSON cannot hold say
+        nothing.
+        """
+        text = json_text(value)
+        if text is not None:
+            self.attributes[key] = text
+
     def apply(self, rows: tuple[Row, ...]) -> None:
         """Read the sources of each row. What is there under our name already is believed more."""
         attributes = self.attributes
-        for target, sources, read in rows:
+        for target, sources, read, keep in rows:
             for source in sources:
                 if source not in attributes:
                     continue
-                value = attributes[source]
-                if target not in attributes:
-                    value = value if read is None else read(value)
+                here = source == target
+                if here or target not in attributes:
+                    value = attributes[source]
+                    if read is not None:
+                        value = read(value)
                     if value is None:
                         continue
                     attributes[target] = value
+                    if here:
+                        continue
                     self.moved[source] = target
-                if source != target:
+                if not keep and not here:
                     del attributes[source]
+
+    def gather(self, head: str, target: str, known: Container[str]) -> None:
+        """Put what is left under keys that begin with `head`, and are not `known`, into one attribute, as JSON.
+
+        For keys that anybody may make up: they are content as their values are. An empty text says nothing, and goes.
+        What JSON cannot hold stays where it is.
+        """
+        attributes = self.attributes
+        keys = [key for key in attributes if key.startswith(head) and key not in known]
+        if not keys or target in attributes:
+            return
+        found = {key[len(head) :]: attributes[key] for key in keys if attributes[key] != ""}
+        text = json_text(found) if found else ""
+        if text is None:
+            return
+        for key in keys:
+            del attributes[key]
+        if text:
+            attributes[target] = text
+
+
+def json_text(value: Any) -> str | None:
+    """Return a value as JSON text, a text as it is; None for None and for what JSON cannot hold."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return None
 
 
 class Dialect(NamedTuple):
@@ -99,4 +145,6 @@ class Dialect(NamedTuple):
     rows_of: Mapping[str, tuple[Row, ...]] = {}
     """Read on spans of one kind of work, after `rows`."""
     finish: Callable[[Reading], None] | None = None
-    """Reads what no row can say, last."""
+    """Reads what no row can say, after them."""
+    gathered: Mapping[str, str] = {}
+    """Beginnings of keys that anybody may make up, and the attribute of content that has what is left of them, last."""
