@@ -4,12 +4,13 @@ Source: the packages opentelemetry-semantic-conventions-ai (0.4 and 0.5), tracel
 same repository, https://github.com/traceloop/openllmetry, in versions 0.47 and 0.62, and spans of them.
 """
 
+import re
 from typing import Any, cast
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.documents import MOST, add_documents
+from runbundle.signals.dialects.documents import MOST, add_documents, document_of
+from runbundle.signals.dialects.envelopes import Opened, answer_of, arguments_of, result_of
 from runbundle.signals.dialects.flattened import Fields, messages_text, take_lists
-from runbundle.signals.dialects.langchain import content_of, document_of
 from runbundle.signals.dialects.table import Dialect, Reading, Row, json_text
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
@@ -81,19 +82,19 @@ def _finish(reading: Reading) -> None:
     if op == CHAT:
         _read_lists(reading)
     elif op == EXECUTE_TOOL:
-        _open_arguments(reading)
-        _open_result(reading)
+        _open_payloads(reading)
     elif op in ("workflow", INVOKE_AGENT):
         _open_outcome(reading)
     elif op == RETRIEVAL:
         _open_retrieval(reading)
     if op in ("workflow", STEP):
         reading.put(own.NAME, reading.text("traceloop.workflow.name") or reading.text(_KIND) or STEP)
-    for key in ("traceloop.entity.path", "traceloop.workflow.name"):
-        if reading.attributes.get(key) == "":
+    for key in _OFTEN_EMPTY:
+        if key in reading.attributes and reading.attributes[key] == "":
             del reading.attributes[key]
-    if own.SESSION_ID not in reading.attributes:
-        reading.put(own.SESSION_ID, reading.take(f"{_PROPERTIES}.thread_id"))
+
+
+_OFTEN_EMPTY = ("traceloop.entity.path", "traceloop.workflow.name")
 
 
 # -- models ------------------------------------------------------------------------------------------------------------
@@ -146,58 +147,61 @@ def _opened_parameters(function: Fields) -> Fields:
     return {key: opened if (opened := json_of(value)) is not None else value for key, value in function.items()}
 
 
-# -- envelopes ---------------------------------------------------------------------------------------------------------
+# -- what is in envelopes ----------------------------------------------------------------------------------------------
 
 
-def _open_arguments(reading: Reading) -> None:
-    """Take a tool's arguments out of what was written down with them."""
-    envelope = json_of(reading.attributes.get(semconv.ARGUMENTS))
-    if not isinstance(envelope, dict):
-        return
-    said = cast("dict[str, Any]", envelope)
-    inner: Any = None
-    if said.keys() >= {"inputs", "kwargs"}:  # LangChain
-        inner = said["inputs"]
-        if inner is None:
-            inner = said.get("input_str")
-        if isinstance(said["kwargs"], dict):
-            reading.put(semconv.CALL_ID, cast("dict[str, Any]", said["kwargs"]).get("tool_call_id"))
-    elif said.keys() == {"args", "kwargs"}:  # decorators of Traceloop, LlamaIndex
-        args, named = said["args"], said["kwargs"]
-        if not args:
-            inner = named
-        elif not named and isinstance(args, list):
-            items = cast("list[Any]", args)
-            inner = items[0] if len(items) == 1 else items
-    elif said.keys() == {"tool_name", "arguments"}:  # MCP
-        inner = said["arguments"]
-    elif said.keys() >= {"tool_name", "tool_kwargs"}:  # LlamaIndex
-        inner = said["tool_kwargs"]
-        reading.put(semconv.CALL_ID, said.get("tool_id"))
-    reading.replace(semconv.ARGUMENTS, inner)
+def _open_payloads(reading: Reading) -> None:
+    """Take a tool's arguments and result out of what was written down with them."""
+    attributes = reading.attributes
+    said = attributes.get(semconv.ARGUMENTS)
+    if isinstance(said, str) and ('"kwargs"' in said or '"tool_name"' in said):
+        opened = arguments_of(said, keywords=True)
+        if opened.value is said:
+            opened = _call_in(said)
+        attributes[semconv.ARGUMENTS] = opened.value
+        reading.put(semconv.CALL_ID, opened.call_id)
+    said = attributes.get(semconv.RESULT)
+    if isinstance(said, str) and said[:1] in _OPENINGS and (said[1:2] != '"' or _IN_ENVELOPES.search(said)):
+        opened = _output_in(said, reading)
+        attributes[semconv.RESULT] = opened.value
+        reading.put(semconv.CALL_ID, opened.call_id)
+        if opened.failed:
+            reading.put(semconv.ERROR_TYPE, "tool_error")
 
 
-def _open_result(reading: Reading) -> None:
-    """Take a tool's result out of what was written down with it."""
-    envelope = json_of(reading.attributes.get(semconv.RESULT))
-    inner: Any = None
-    if isinstance(envelope, dict):
-        said = cast("dict[str, Any]", envelope)
-        if said.keys() == {"output", "kwargs"}:  # LangChain
-            inner, call_id = content_of(said["output"])
-            reading.put(semconv.CALL_ID, call_id)
-        elif isinstance(said.get("tool_output"), dict):  # LlamaIndex
-            output = cast("dict[str, Any]", said["tool_output"])
-            inner = output.get("raw_output", output.get("content"))
-            reading.put(semconv.CALL_ID, said.get("tool_id"))
-        elif "raw_output" in said and "tool_name" in said:
-            inner = said["raw_output"]
-        elif reading.scope.endswith(".mcp") and "result" in said and said.keys() <= {"result", "is_error"}:
-            inner = said["result"]
-    elif isinstance(envelope, list) and reading.scope.endswith(".mcp"):
-        texts = [cast("dict[str, Any]", one).get("content") for one in cast("list[Any]", envelope) if type(one) is dict]
-        inner = texts[0] if len(texts) == 1 else None
-    reading.replace(semconv.RESULT, inner)
+_OPENINGS = frozenset("{[(")
+_IN_ENVELOPES = re.compile('"(?:output|tool_output|raw_output|kwargs|result|tool_call_id)"')
+"""Words of envelopes; a result without them is JSON as the tool returned it."""
+
+
+def _call_in(said: str) -> Opened:
+    """Return the arguments of what MCP's and LlamaIndex's instrumentations write down as a call."""
+    fields = json_of(said) if '"tool_name"' in said else None
+    if isinstance(fields, dict):
+        call = cast("dict[str, Any]", fields)
+        for word in ("tool_kwargs", "arguments"):
+            if isinstance(call.get(word), dict):
+                return Opened(call[word], call.get("tool_id"))
+    return Opened(said)
+
+
+def _output_in(said: str, reading: Reading) -> Opened:
+    of_mcp = reading.scope.endswith(".mcp")
+    fields = json_of(said) if of_mcp or '"tool_output"' in said or said.startswith('{"output":') else None
+    if isinstance(fields, list) and of_mcp:
+        block = cast("list[Any]", fields)[0] if len(cast("list[Any]", fields)) == 1 else None
+        text = cast("dict[str, Any]", block).get("content") if isinstance(block, dict) else None
+        return Opened(said if text is None else text)
+    if isinstance(fields, dict):
+        call = cast("dict[str, Any]", fields)
+        if isinstance(call.get("tool_output"), dict):
+            return result_of(call["tool_output"])._replace(call_id=call.get("tool_id"))
+        if of_mcp and "result" in call and call.keys() <= {"result", "is_error"}:
+            return Opened(call["result"], failed=call.get("is_error") is True)
+        if call.keys() == {"output", "kwargs"}:
+            opened = result_of(call)
+            return Opened(call["output"]) if opened.value is call else opened
+    return result_of(said)
 
 
 def _open_outcome(reading: Reading) -> None:
@@ -208,14 +212,11 @@ def _open_outcome(reading: Reading) -> None:
     text = reading.attributes.get(_OUTPUT)
     if not isinstance(text, str):
         return
-    opened = json_of(text) if text[:11] == '{"outputs":' else None
-    said: Any = cast("dict[str, Any]", opened).get("outputs") if isinstance(opened, dict) else None
-    messages = cast("dict[str, Any]", said).get("messages") if isinstance(said, dict) else None
-    if isinstance(messages, list) and messages:
-        reading.put(semconv.FINAL_RESULT, json_text(content_of(cast("list[Any]", messages)[-1])[0]))
-        return
-    reading.put(semconv.FINAL_RESULT, text if said is None else json_text(said))
-    if semconv.FINAL_RESULT in reading.attributes:
+    opened = json_of(text) if text.startswith('{"outputs":') else None
+    state: Any = cast("dict[str, Any]", opened).get("outputs") if isinstance(opened, dict) else None
+    answer = answer_of(state)
+    reading.put(semconv.FINAL_RESULT, json_text(answer if answer is not None else text if state is None else state))
+    if answer is None and semconv.FINAL_RESULT in reading.attributes:
         del reading.attributes[_OUTPUT]
 
 
@@ -323,7 +324,7 @@ OPENLLMETRY = Dialect(
         Row(semconv.CACHE_READ_TOKENS, ("gen_ai.usage.cache_read_input_tokens",)),
         Row(semconv.CACHE_CREATION_TOKENS, ("gen_ai.usage.cache_creation_input_tokens",)),
         Row(semconv.TOTAL_TOKENS, ("llm.usage.total_tokens",)),
-        Row(own.SESSION_ID, (f"{_PROPERTIES}.session_id",), _said),
+        Row(own.SESSION_ID, (f"{_PROPERTIES}.session_id", f"{_PROPERTIES}.thread_id"), _said),
         Row(own.USER_ID, (f"{_PROPERTIES}.user_id", "gen_ai.user", "llm.user"), _said),
         Row(_INPUT, ("gen_ai.task.input",)),
         Row(_OUTPUT, ("gen_ai.task.output", "crewai.crew.result")),

@@ -5,7 +5,7 @@ GenAI conventions (`semconv`) and our own (`own`). A source that was read is gon
 stays, and redaction withholds it as it does any other that nobody declared.
 """
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import orjson
@@ -78,7 +78,7 @@ class Reading:
         if text is not None:
             self.attributes[key] = text
 
-    def apply(self, rows: tuple[Row, ...]) -> None:
+    def apply(self, rows: Iterable[Row]) -> None:
         """Read the sources of each row. What is there under our name already is believed more."""
         attributes = self.attributes
         for target, sources, read, keep in rows:
@@ -99,14 +99,14 @@ class Reading:
                 if not keep and not here:
                     del attributes[source]
 
-    def gather(self, head: str, target: str, known: Container[str]) -> None:
-        """Put what is left under keys that begin with `head`, and are not `known`, into one attribute, as JSON.
+    def gather(self, head: str, target: str, keys: Iterable[str]) -> None:
+        """Put what is left of keys that begin with `head` into one attribute, as JSON, without that beginning.
 
         For keys that anybody may make up: they are content as their values are. An empty text says nothing, and goes.
         What JSON cannot hold stays where it is.
         """
         attributes = self.attributes
-        keys = [key for key in attributes if key.startswith(head) and key not in known]
+        keys = [key for key in keys if key in attributes]
         if not keys or target in attributes:
             return
         found = {key[len(head) :]: attributes[key] for key in keys if attributes[key] != ""}
@@ -148,3 +148,35 @@ class Dialect(NamedTuple):
     """Reads what no row can say, after them."""
     gathered: Mapping[str, str] = {}
     """Beginnings of keys that anybody may make up, and the attribute of content that has what is left of them, last."""
+
+
+class Plan:
+    """Rows by their sources: a span has few of the keys that a dialect knows, and only their rows are looked at."""
+
+    __slots__ = ("_of_source", "_rows")
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        self._rows = tuple(rows)
+        self._of_source: dict[str, int] = {}
+        """For each source a bit for each row that has something to do if the source is there."""
+        bits_of_rows: dict[int, int] = {}
+        for number in range(len(self._rows) - 1, -1, -1):
+            row, bits = self._rows[number], 1 << number
+            for later, bits_of_later in bits_of_rows.items():
+                if row.target in self._rows[later].sources:
+                    bits |= bits_of_later
+            bits_of_rows[number] = bits
+            for source in row.sources:
+                self._of_source[source] = self._of_source.get(source, 0) | bits
+
+    def rows_for(self, keys: Set[str]) -> tuple[Row, ...]:
+        """Return the rows that have a source among the keys, or one that a row before them puts there, in order.
+
+        Of their sources only those are left that may be there.
+        """
+        of_source, bits = self._of_source, 0
+        for source in of_source.keys() & keys:
+            bits |= of_source[source]
+        rows = [row for number, row in enumerate(self._rows) if bits >> number & 1]
+        there = keys | {row.target for row in rows}
+        return tuple(row._replace(sources=tuple(filter(there.__contains__, row.sources))) for row in rows)
