@@ -111,6 +111,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
         scope=record["scope"]["name"],
         events=record["events"],
         end_ns=record["end_ns"],
+        is_root=not record["parent_span_id"] or record["remote_parent"],
     )
     try:
         _read(reading, steps)

@@ -92,10 +92,9 @@ _ENVELOPES = ('"data"', '"kwargs"', '"raw_output"', '"text"', '"output"', '"tool
 
 
 def _result_in(said: dict[str, Any]) -> Opened | None:
-    if said.keys() == {"output"} or (said.keys() <= {"output", "kwargs"} and said.get("output").__class__ is dict):
-        inner: Any = said["output"]
-        opened = _result_in(cast("dict[str, Any]", inner)) if isinstance(inner, dict) else None
-        return opened if opened is not None or said.keys() == {"output"} and isinstance(inner, dict) else None
+    inner: Any = said.get("output")
+    if inner.__class__ is dict and said.keys() <= {"output", "kwargs"}:
+        said = cast("dict[str, Any]", inner)
     if "raw_output" in said and "is_error" in said:
         return Opened(said["raw_output"], failed=said["is_error"] is True)
     message: Any = said
@@ -159,7 +158,7 @@ def python_value(payload: Any) -> Any:
         value = orjson.loads(_TOKEN.sub(_token, payload))
     except (ValueError, SyntaxError):
         return payload
-    return value if isinstance(value, dict | list) else payload
+    return cast("Any", value) if isinstance(value, dict | list) else payload
 
 
 def _token(found: re.Match[str]) -> str:

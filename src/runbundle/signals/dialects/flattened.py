@@ -4,7 +4,6 @@ Two steps, for any dialect: `take_lists` takes the lists under their heads, and 
 messages as the GenAI conventions have them. Both are linear in what is there; nothing is allocated for a number.
 """
 
-import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -50,9 +49,9 @@ def take_lists(attributes: Attributes, heads: Collection[str]) -> dict[str, list
     found: dict[str, dict[int, dict[str, Any]]] = {}
     taken: list[str] = []
     for key in attributes:
-        if len(key) > _MAX_KEY:
-            continue
-        place = _place(key)
+        place = _PLACES.get(key, _NEW)
+        if place is _NEW:
+            place = _placed(key)
         if place is None or place[0] not in heads:
             continue
         taken.append(key)
@@ -72,7 +71,21 @@ def take_lists(attributes: Attributes, heads: Collection[str]) -> dict[str, list
     return {head: _in_order(items) for head, items in found.items()}
 
 
-@functools.lru_cache(maxsize=4096)
+_NEW = _Place("", 0, "", "", 0)
+_PLACES: dict[str, _Place | None] = {}
+"""By key, of keys that were seen: for most keys of most spans a look at it is all."""
+_MOST_PLACES = 8192
+
+
+def _placed(key: str) -> _Place | None:
+    if len(key) > _MAX_KEY:
+        return None
+    if len(_PLACES) >= _MOST_PLACES:
+        _PLACES.clear()
+    place = _PLACES[key] = _place(key)
+    return place
+
+
 def _place(key: str) -> _Place | None:
     """Return the place that a key names; None if no list has it."""
     words = key.split(".")
@@ -127,6 +140,8 @@ def messages_text(items: Sequence[Fields], *, role: str = "", finish: Sequence[A
 
 
 def _message(item: Fields, role: str) -> Fields:
+    if item.keys() == _PLAIN and item["content"] != "":
+        return {"role": item["role"] or role, "parts": [{"type": "text", "content": item["content"]}]}
     calls, contents = _listed(item, _CALLS), _listed(item, _CONTENTS)
     call_id = item.get("tool_call_id")
     spoken_by = item.get("role") or ("tool" if call_id is not None else role)
@@ -156,6 +171,8 @@ _ONE_CALL = {
 }  # fmt: skip
 """How a message says its only call, as models once did."""
 _LISTS = frozenset({_CALLS, _CONTENTS})
+_PLAIN = frozenset({"role", "content"})
+"""All that most messages say."""
 _READ = frozenset({"role", "content", "text", "tool_call_id", *_ONE_CALL})
 
 
