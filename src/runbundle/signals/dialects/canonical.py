@@ -10,6 +10,8 @@ import orjson
 
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.genai import GENAI
+from runbundle.signals.dialects.langsmith import LANGSMITH
+from runbundle.signals.dialects.litellm import LITELLM
 from runbundle.signals.dialects.openinference import OPENINFERENCE
 from runbundle.signals.dialects.openllmetry import OPENLLMETRY
 from runbundle.signals.dialects.table import Dialect, Plan, Reading, Row
@@ -20,6 +22,8 @@ from runbundle.signals.records import SpanRecord
 DIALECTS: tuple[Dialect, ...] = (
     OPENINFERENCE,
     VECTORSTORES,
+    LITELLM,
+    LANGSMITH,
     OPENLLMETRY,
     GENAI,
 )

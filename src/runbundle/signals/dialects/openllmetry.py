@@ -113,34 +113,28 @@ def _read_lists(reading: Reading) -> None:
     reasons = [item["finish_reason"] for item in said if isinstance(item.get("finish_reason"), str)]
     if reasons:
         reading.put(semconv.FINISH_REASONS, reasons)
-    add_calls(reading, said)
-    reading.put(semconv.OUTPUT_MESSAGES, messages_text(said, role="assistant"))
+    text = messages_text(said, role="assistant")
+    if text is not None and semconv.OUTPUT_MESSAGES in attributes:
+        _add_calls(reading, text)
+    reading.put(semconv.OUTPUT_MESSAGES, text)
     functions = lists.get(_FUNCTIONS)
     if functions:
         reading.put(semconv.TOOL_DEFINITIONS, json_text([_opened_parameters(function) for function in functions]))
 
 
-def add_calls(reading: Reading, said: list[Fields]) -> None:
+def _add_calls(reading: Reading, text: str) -> None:
     """Add calls, of which a model's output messages only say that there were some, to the last of them."""
-    messages = json_of(reading.text(semconv.OUTPUT_MESSAGES))
-    if not isinstance(messages, list) or not said or '"tool_call"' in reading.text(semconv.OUTPUT_MESSAGES):
+    before = reading.text(semconv.OUTPUT_MESSAGES)
+    messages, said = json_of(before), json_of(text)
+    if '"tool_call"' in before or not isinstance(messages, list) or not isinstance(said, list) or not messages:
         return
-    last = cast("list[Any]", messages)[-1:]
-    calls = json_of(messages_text(said))
-    if not last or not isinstance(last[0], dict) or not isinstance(calls, list):
-        return
-    message = cast("Fields", last[0])
-    parts = message.get("parts")
-    found = [
-        part
-        for asked in cast("list[Fields]", calls)
-        for part in asked["parts"]
-        if part["type"] == "tool_call"
-    ]  # fmt: skip
-    message["parts"] = [*(cast("list[Any]", parts) if isinstance(parts, list) else ()), *found]
-    text = json_text(messages)
-    if text is not None:
-        reading.attributes[semconv.OUTPUT_MESSAGES] = text
+    last = cast("list[Any]", messages)[-1]
+    if isinstance(last, dict):
+        message = cast("Fields", last)
+        parts = cast("list[Any]", message["parts"]) if isinstance(message.get("parts"), list) else []
+        calls = (part for one in cast("list[Fields]", said) for part in one["parts"] if part["type"] == "tool_call")
+        message["parts"] = [*parts, *calls]
+        reading.replace(semconv.OUTPUT_MESSAGES, messages)
 
 
 def _opened_parameters(function: Fields) -> Fields:

@@ -109,17 +109,16 @@ class Reading:
         What JSON cannot hold stays where it is.
         """
         attributes = self.attributes
-        keys = [key for key in keys if key in attributes]
-        if not keys or target in attributes:
+        if target in attributes:
             return
-        found = {key[len(head) :]: attributes[key] for key in keys if attributes[key] != ""}
-        text = json_text(found) if found else ""
-        if text is None:
-            return
+        found: dict[str, Any] = {}
         for key in keys:
-            del attributes[key]
-        if text:
-            attributes[target] = text
+            value = attributes.pop(key, "")
+            if value != "":
+                found[key] = value
+        if found:
+            text = json_text({key[len(head) :]: value for key, value in found.items()})
+            attributes.update(found if text is None else {target: text})
 
 
 def json_text(value: Any) -> str | None:
