@@ -74,6 +74,11 @@ _MOST_SHAPES, _MOST_KEYS, _MOST_CHARS = 2048, 128, 8192
 """How many are remembered, and of which size at most."""
 
 
+def _is_text(key: object) -> bool:
+    """A caller of `canonical_attributes` may give any keys."""
+    return isinstance(key, str)
+
+
 def _steps_of(keys: tuple[str, ...]) -> tuple[_Step, ...]:
     """Return how a span with such keys is read; nothing if there is nothing to be read."""
     steps = _SHAPES.get(keys)
@@ -84,7 +89,7 @@ def _steps_of(keys: tuple[str, ...]) -> tuple[_Step, ...]:
         signs |= _SIGNS[sign]
     if own.RECEIPT in keys:
         signs = 0
-    texts = [key for key in keys if isinstance(key, str)]  # a caller may give any keys
+    texts = list(filter(_is_text, keys))
     found: list[_Step] = []
     reach = frozenset(texts)
     for number in range(len(DIALECTS)):

@@ -25,14 +25,17 @@ _WORK = {
 """By kind of run; any other is a step. `gen_ai.operation.name` says `embeddings` of a retriever, `chat` of a prompt."""
 _FRAMEWORK = "langchain"
 """What it has for a provider if it knows none."""
-_COUNTS = re.compile(r"'(cache_read|cache_creation|reasoning)': (\d{1,15})\b")
+_COUNTS = re.compile(r"""['"](cache_read|cache_creation|reasoning)['"]: ?(\d{1,15})\b""")
 _COUNTED = {
     "cache_read": semconv.CACHE_READ_TOKENS,
     "cache_creation": semconv.CACHE_CREATION_TOKENS,
     "reasoning": semconv.REASONING_TOKENS,
 }
-_DETAILS = ("gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details")
+_DETAILS = ("gen_ai.usage.input_token_details", "gen_ai.usage.output_token_details", f"{_METADATA}.usage_metadata")
+"""Texts with those counts, of Python or JSON; the others in them are said elsewhere."""
+_GRAPHS = frozenset({"langchain_create_agent", "langgraph"})
 _DETAIL_CHARS = 4096
+_RAISED = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})\(")
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 
 
@@ -41,7 +44,10 @@ def _work(reading: Reading) -> str:
     kind = reading.text(_KIND)
     work = _WORK.get(kind, STEP)
     name = reading.text(_NAME) or reading.name
-    if kind == "chain" and name == reading.text(f"{_METADATA}.lc_agent_name"):
+    if kind == "chain" and (
+        name == attributes.get(f"{_METADATA}.lc_agent_name")
+        or (reading.is_root and reading.text(f"{_METADATA}.ls_integration") in _GRAPHS)
+    ):
         work = INVOKE_AGENT
     for key in (semconv.PROVIDER, "gen_ai.system"):
         if attributes.get(key) == _FRAMEWORK:
@@ -60,13 +66,22 @@ def _work(reading: Reading) -> str:
 
 
 def _finish(reading: Reading) -> None:
-    for key in _DETAILS:
-        said = reading.text(key)
-        if said and len(said) <= _DETAIL_CHARS:
-            for word, count in _COUNTS.findall(said):
-                reading.put(_COUNTED[word], int(count))
-            reading.take(key)
-    of_work = _OF_WORK.get(reading.op)
+    if reading.op in (STEP, INVOKE_AGENT):
+        reading.take(semconv.TOTAL_TOKENS)
+    else:
+        for key in _DETAILS:
+            said = reading.text(key)
+            if said and len(said) <= _DETAIL_CHARS:
+                for word, count in _COUNTS.findall(said):
+                    reading.put(_COUNTED[word], int(count))
+                reading.take(key)
+    if reading.attributes.get(semconv.COMPLETION) == "{}":  # nothing came of it
+        reading.take(semconv.COMPLETION)
+    for event in reading.events:
+        if event["name"] == semconv.EXCEPTION:  # of a type of its own, with that of the error before its message
+            raised = _RAISED.match(str(event["attributes"].get(semconv.EXCEPTION_MESSAGE)))
+            reading.put(semconv.ERROR_TYPE, raised[1] if raised else None)
+    of_work = _OF_WORK.get(reading.op) or (_outcome if reading.is_root else None)
     if of_work is not None:
         of_work(reading, json_of(reading.text(semconv.PROMPT)), json_of(reading.text(semconv.COMPLETION)))
 
@@ -96,6 +111,11 @@ def _model(reading: Reading, asked: Any, said: Any) -> None:
         _move(reading, semconv.PROMPT, semconv.INPUT_MESSAGES, text)
     if isinstance(said, dict):
         found = _answers(cast("dict[str, Any]", said))
+        for about in (answer.get("response_metadata") for answer in found):
+            reading.put(semconv.RESPONSE_MODEL, _text(_field(about, "model_name")))
+            reading.put(semconv.RESPONSE_ID, _text(_field(about, "id")))
+            reason = _text(_field(about, "finish_reason")) or _text(_field(about, "stop_reason"))
+            reading.put(semconv.FINISH_REASONS, [reason] if reason else None)
         text = messages_text([_message(message) for message in found], role="assistant")
         _move(reading, semconv.COMPLETION, semconv.OUTPUT_MESSAGES, text)
 
@@ -136,12 +156,9 @@ _OF_WORK: dict[str, Callable[[Reading, Any, Any], None]] = {
 
 def _flat(messages: Any) -> list[Fields]:
     """Return the messages of a list, or of a list of such lists."""
-    found: list[Fields] = []
-    for message in cast("list[Any]", messages) if isinstance(messages, list) else ():
-        for one in cast("list[Any]", message) if isinstance(message, list) else (message,):
-            if isinstance(one, dict):
-                found.append(unwrapped(cast("Fields", one)))
-    return found
+    listed = cast("list[Any]", messages) if isinstance(messages, list) else []
+    flat = (one for each in listed for one in (cast("list[Any]", each) if isinstance(each, list) else (each,)))
+    return [unwrapped(cast("Fields", one)) for one in flat if isinstance(one, dict)]
 
 
 def _answers(said: dict[str, Any]) -> list[Fields]:
@@ -175,9 +192,11 @@ def _message(said: Fields) -> Fields:
         message["content"] = content
     if calls:
         message["tool_calls"] = calls
-    for word in ("tool_call_id", "finish_reason"):
-        if said.get(word):
-            message[word] = said[word]
+    if said.get("tool_call_id"):
+        message["tool_call_id"] = said["tool_call_id"]
+    reason = said.get("finish_reason") or _field(said.get("response_metadata"), "finish_reason")
+    if reason:
+        message["finish_reason"] = reason
     return message
 
 
@@ -192,6 +211,10 @@ def _field(said: Any, name: str) -> Any:
     return cast("dict[str, Any]", said).get(name) if isinstance(said, dict) else None
 
 
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
 def _said(value: Any) -> Any:
     return None if value == "" else value
 
@@ -199,6 +222,12 @@ def _said(value: Any) -> Any:
 def _lower(value: Any) -> str | None:
     return value.lower() if isinstance(value, str) and value else None
 
+
+_SUMS = (
+    Row("gen_ai.aggregated_usage.input_tokens", (semconv.INPUT_TOKENS,)),
+    Row("gen_ai.aggregated_usage.output_tokens", (semconv.OUTPUT_TOKENS,)),
+)
+"""A chain says again what the model's call in it has said."""
 
 LANGSMITH = Dialect(
     name="langsmith",
@@ -246,6 +275,8 @@ LANGSMITH = Dialect(
             Row("gen_ai.request.max_tokens", (f"{_METADATA}.ls_max_tokens",)),
             Row("gen_ai.request.stream", ("langsmith.request.streaming",)),
         ),
+        STEP: _SUMS,
+        INVOKE_AGENT: _SUMS,
         EXECUTE_TOOL: (Row(semconv.TOOL_NAME, (_NAME,)),),
         RETRIEVAL: (Row(own.RETRIEVER_NAME, (f"{_METADATA}.ls_retriever_name", _NAME)),),
     },

@@ -83,10 +83,10 @@ def _finish(reading: Reading) -> None:
         _read_lists(reading)
     elif op == EXECUTE_TOOL:
         _open_payloads(reading)
-    elif op in ("workflow", INVOKE_AGENT):
-        _open_outcome(reading)
     elif op == RETRIEVAL:
         _open_retrieval(reading)
+    elif op in ("workflow", INVOKE_AGENT) or reading.is_root:
+        _open_outcome(reading)
     if op in ("workflow", STEP):
         reading.put(own.NAME, reading.text("traceloop.workflow.name") or reading.text(_KIND) or STEP)
     for key in _OFTEN_EMPTY:
