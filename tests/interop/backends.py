@@ -1,10 +1,11 @@
 """Real backends receive forwarded runs, and are asked for them: `make interop`, or `python -m tests.interop.backends`.
 
-Phoenix and an MLflow server are started as their users start them. Golden dumps of several dialects are replayed through
-`configure(otlp=[...])`, and the sealed bundles are pushed once more to show that nothing doubles. Then each backend's own
-API must have every span, and neither its answers nor its files may hold a canary. Prints a table; exits 1 on a failure.
+Phoenix and an MLflow server are started as their users start them. Golden dumps of several dialects are replayed
+through `configure(otlp=[...])`, and the sealed bundles are pushed once more to show that nothing doubles. Then each
+backend's own API must have every span, and neither its answers nor its files may hold a canary. Prints a table; exits
+1 on a failure.
 
-The two environments take about 2 GB of disk and, made for the first time, some minutes; they are no part of `make test`.
+The two environments take about 2 GB of disk and some minutes when they are made. They are no part of `make test`.
 """
 
 import contextlib

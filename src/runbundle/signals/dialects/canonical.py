@@ -8,20 +8,36 @@ from typing import Any
 
 import orjson
 
-from runbundle.signals import own
+from runbundle.signals import own, semconv
 from runbundle.signals.dialects.adk import ADK
 from runbundle.signals.dialects.anthropic import ANTHROPIC
 from runbundle.signals.dialects.genai import GENAI, RENAMED
+from runbundle.signals.dialects.langsmith import LANGSMITH
+from runbundle.signals.dialects.litellm import LITELLM
 from runbundle.signals.dialects.logfire import LOGFIRE
 from runbundle.signals.dialects.mcp import MCP
 from runbundle.signals.dialects.message_events import ROLES, put_messages
 from runbundle.signals.dialects.openinference import OPENINFERENCE
+from runbundle.signals.dialects.openllmetry import OPENLLMETRY
 from runbundle.signals.dialects.strands import STRANDS
 from runbundle.signals.dialects.table import Dialect, Reading, Rows
+from runbundle.signals.dialects.vectorstores import VECTORSTORES
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import LogRecordDict, SpanRecord
 
-DIALECTS: tuple[Dialect, ...] = (OPENINFERENCE, ANTHROPIC, LOGFIRE, STRANDS, ADK, MCP, GENAI)
+DIALECTS: tuple[Dialect, ...] = (
+    OPENINFERENCE,
+    ANTHROPIC,
+    LOGFIRE,
+    STRANDS,
+    ADK,
+    MCP,
+    VECTORSTORES,
+    LITELLM,
+    LANGSMITH,
+    OPENLLMETRY,
+    GENAI,
+)
 """In the order in which they are read. The first that says something is believed; the GenAI conventions come last,
 since others may have written their names."""
 
@@ -61,7 +77,8 @@ def canonical(record: SpanRecord) -> SpanRecord:
         _read(reading)
     except Exception:  # noqa: BLE001 - whatever is in it, a span costs itself the reading alone
         return record
-    _move_captures(reading)
+    if own.CAPTURE in attributes:
+        _move_captures(reading)
     return {**record, "attributes": reading.attributes, "events": [*reading.events, *reading.added]}
 
 
@@ -117,6 +134,16 @@ def _read(reading: Reading) -> None:
             reading.apply(rows_of[op].with_sources_in(attributes))
         if dialect.finish is not None:
             dialect.finish(reading)
+        for head, target in dialect.gathered.items():
+            reading.gather(
+                head, target, [key for key in attributes if key.startswith(head) and key not in dialect.kinds]
+            )
+    if (
+        semconv.TOTAL_TOKENS in attributes
+        and semconv.INPUT_TOKENS in attributes
+        and semconv.OUTPUT_TOKENS in attributes
+    ):
+        del attributes[semconv.TOTAL_TOKENS]  # a sum of both: in sums of spans it would be a third kind of tokens
 
 
 def _move_captures(reading: Reading) -> None:

@@ -151,7 +151,7 @@ def _lists(reading: Reading, said: dict[str, list[Fields]]) -> None:
                 text = messages_text(items, role=role, finish=ended)
                 reading.put(head if text is None else target, repr(items) if text is None else text)
         elif head == "llm.tools":
-            reading.put(semconv.DEFINITIONS, _definitions(items))
+            reading.put(semconv.TOOL_DEFINITIONS, _definitions(items))
         elif head in _DOCUMENTS and reading.op == RETRIEVAL:
             add_documents(reading, [_document(item) for item in items])
         elif head in _SCORES:
