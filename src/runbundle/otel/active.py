@@ -13,6 +13,7 @@ from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.notices import say_unconfigured
 from runbundle.recording.port import RecordPort
 from runbundle.redaction.redactor import Redactor
+from runbundle.signals import own
 
 
 class ActiveConfiguration(Protocol):
@@ -94,4 +95,4 @@ def _tracer_of_nobody() -> Tracer:
         _said_unconfigured = True
         with contextlib.suppress(Exception):  # it looks into what others have built; the agent must not notice
             say_unconfigured()
-    return trace.get_tracer("runbundle")
+    return trace.get_tracer(own.SCOPE)

@@ -23,6 +23,7 @@ from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.results import FlushResult
 from runbundle.redaction.redactor import Redactor
+from runbundle.signals import own
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")
@@ -64,7 +65,7 @@ class Handle:
         self.decider = decider
         self.redactor_at_source = DECLARED.twin(boundary.redactor)
         """Redacts values before they are on spans of a provider that somebody else has built."""
-        self.tracer = tracer_provider.get_tracer("runbundle")
+        self.tracer = tracer_provider.get_tracer(own.SCOPE)
         self._arguments = arguments
         self._log_boundary = log_boundary
         self._forwarders = forwarders

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 from runbundle.format.contract import DataHandling, Target, ToolContract
 from runbundle.redaction.captured import Said
 from runbundle.redaction.markers import Digester
+from runbundle.redaction.payloads.bare_arguments import sole_argument
 from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules
 from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.permitted.globs import key_matcher, name_matcher
@@ -43,6 +44,8 @@ class Plan(NamedTuple):
     stamps: Mapping[str, Attributes]
     """By tool: the attributes by which a span names its contract."""
     user_id: Literal["keep", "hash", "drop"]
+    sole_arguments: Mapping[str, str]
+    """By tool: the name of its only argument, as the contract has it, or ""."""
 
 
 def compile_policy(policy: Policy) -> Plan:
@@ -65,6 +68,7 @@ def compile_policy(policy: Policy) -> Plan:
         result=compile_payload_rules(ToolContract(name="result", data=DataHandling(rules=policy.result)), "input"),
         stamps={name: _stamp(contract) for name, contract in policy.contracts.items()},
         user_id=policy.user_id,
+        sole_arguments={name: sole_argument(contract) for name, contract in policy.contracts.items()},
     )
 
 

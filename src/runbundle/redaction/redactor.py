@@ -9,6 +9,7 @@ from runbundle.redaction.attributes import redact_attributes
 from runbundle.redaction.contents import content_marker, error_text
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.origins import hidden_name, redacted_resource, redacted_scope
+from runbundle.redaction.payloads.bare_arguments import remember_calls, with_named_argument
 from runbundle.redaction.payloads.taint import TaintTable, TaintTables
 from runbundle.redaction.permitted.values import is_name, kept_trace_state, standard_event
 from runbundle.redaction.plan import Tenant, Work, compile_policy
@@ -16,6 +17,7 @@ from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, count_markers, receipt_of
 from runbundle.redaction.views import write_views
 from runbundle.signals import own, semconv
+from runbundle.signals.dialects.canonical import canonical
 from runbundle.signals.names import derived_names
 from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
 
@@ -70,6 +72,8 @@ class Redactor:
             return skeleton(record, self._failed("span", record))
 
     def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
+        if record["scope"]["name"] != own.SCOPE:  # our own spans have our names from the beginning
+            record = canonical(record)
         raw, plan = record["attributes"], self._plan
         tool = raw.get(semconv.TOOL_NAME)
         tool = tool if isinstance(tool, str) and is_name(tool, semconv.TOOL_NAME) else ""
@@ -80,7 +84,11 @@ class Redactor:
             count_markers(raw, tenant.digest.key_id, receipt)
             for event in record["events"]:
                 count_markers(event["attributes"], tenant.digest.key_id, receipt)
-        work = Work(plan, receipt, tool, self._taint.table(tenant_id, record["run_id"]), tenant, [])
+        taint = self._taint.table(tenant_id, record["run_id"])
+        if new and own.DIALECT in raw:
+            raw = with_named_argument(raw, tool, plan.sole_arguments.get(tool, ""), taint)
+            remember_calls(raw.get(semconv.OUTPUT_MESSAGES), taint)
+        work = Work(plan, receipt, tool, taint, tenant, [])
         attributes = redact_attributes(raw, work, "attributes")
         redacted: SpanRecord = {
             **record,

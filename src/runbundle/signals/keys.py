@@ -6,30 +6,10 @@ undeclared: neither it nor its value is kept. Names are from the OpenTelemetry r
 uses are constants in `semconv`, and all of our own, with what each means, in `own`. A test holds them together.
 """
 
-from typing import Literal
-
 from runbundle.signals import own
-
-Kind = Literal[
-    "name",
-    "id",
-    "number",
-    "content",
-    "config",
-    "messages",
-    "arguments",
-    "result",
-    "own",
-    "stack",
-    "user",
-    "free_id",
-    "flag",
-]
-
-
-def _table(kind: Kind, *keys: str) -> dict[str, Kind]:
-    return dict.fromkeys(" ".join(keys).split(), kind)
-
+from runbundle.signals.dialects.canonical import KINDS
+from runbundle.signals.kinds import Kind
+from runbundle.signals.kinds import keys_of as _table
 
 SPAN_KEYS: dict[str, Kind] = {
     **_table(
@@ -98,7 +78,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "runbundle.op runbundle.name runbundle.lane runbundle.result.kind runbundle.tool.side_effects",
         "runbundle.policy.decision runbundle.policy.rule runbundle.policy.tool runbundle.contract.version",
         "runbundle.event.name runbundle.retriever.name",
-        "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.source",
+        "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.source runbundle.dialect",
     ),
     **_table(
         "id",
@@ -125,8 +105,9 @@ SPAN_KEYS: dict[str, Kind] = {
         "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions runbundle.coerced",
         "runbundle.effect runbundle.messages runbundle.capture",
     ),
+    **KINDS,
 }
-"""Keys of span, event, link and log attributes."""
+"""Keys of span, event, link and log attributes; those that only one dialect has stand in its table."""
 
 RESOURCE_KEYS: dict[str, Kind] = {
     **_table(

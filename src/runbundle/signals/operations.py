@@ -4,14 +4,15 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from runbundle.signals import own, semconv
+from runbundle.signals.dialects.canonical import canonical_attributes
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, RUN, STEP
 
 Operation = Literal["run", "agent", "step", "tool", "model", "retrieval", "other"]
 
 _GEN_AI: dict[str, Operation] = {
     INVOKE_AGENT: "agent",
-    "create_agent": "agent",
-    "invoke_workflow": "agent",
+    "create_agent": "step",
+    "invoke_workflow": "step",
     EXECUTE_TOOL: "tool",
     CHAT: "model",
     "generate_content": "model",
@@ -36,15 +37,22 @@ _BEGINS_NONE = ("create_agent", "embeddings")
 
 
 def is_agent_work(name: object, attributes: Mapping[str, Any]) -> bool:
-    """Tell whether a span is of an agent's work, so that its content is not for everybody."""
-    if semconv.OPERATION in attributes or own.OP in attributes:
+    """Tell whether a span is of an agent's work in any dialect, so that its content is not for everybody."""
+    said = canonical_attributes(name, attributes)
+    if semconv.OPERATION in said or own.OP in said:
         return True
     return isinstance(name, str) and name.startswith(INVOKE_AGENT)
 
 
 def begins_run(name: object, attributes: Mapping[str, Any]) -> bool:
-    """Tell whether a span shows that what it is part of is an agent's run."""
-    return is_agent_work(name, attributes) and attributes.get(semconv.OPERATION) not in _BEGINS_NONE
+    """Tell whether a span shows that what it is part of is an agent's run, in any dialect.
+
+    `attributes` are those with which it began, or all that it ended with.
+    """
+    said = canonical_attributes(name, attributes)
+    if semconv.OPERATION in said or own.OP in said:
+        return said.get(semconv.OPERATION) not in _BEGINS_NONE
+    return isinstance(name, str) and name.startswith(INVOKE_AGENT)
 
 
 _LABELLED: dict[str, tuple[str, str, str]] = {

@@ -3,6 +3,9 @@
 `keys` says of each attribute which kind of value it may hold. Whoever uses one writes `own.RUN_ID`.
 """
 
+SCOPE = "runbundle"
+"""Name of the instrumentation scope of our own tracers."""
+
 # -- the run: on the span that is the run, unless another place is named ---------------------------------------------
 
 RUN_ID = "runbundle.run.id"
@@ -52,6 +55,8 @@ STATUS = "runbundle.status"
 """How the span ended, where its status code cannot say it: `blocked`, `cancelled`, `abandoned`, `waiting`."""
 ATTEMPT = "runbundle.attempt"
 """Which attempt at a tool call it is, if not the first; from `start_tool`."""
+DIALECT = "runbundle.dialect"
+"""Whose names the span's attributes had before they were read into the ones that stand there: `openinference`."""
 LANE = "runbundle.lane"
 """The path of named scopes above the span, set by the boundary: what a span says of it is not believed."""
 ORDINAL = "runbundle.ordinal"

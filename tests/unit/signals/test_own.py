@@ -30,9 +30,10 @@ BY_WORD = {  # attributes that are found by a word: the dictionary is what modul
 TREES = {
     path.relative_to(SRC).as_posix(): ast.parse(path.read_text())
     for path in sorted(SRC.rglob("*.py"))
-    if path.parent.name != "signals"
+    if path.relative_to(SRC).parts[0] != "signals"
 }
 """All modules outside of signals/."""
+TABLES = [ast.parse(path.read_text()) for path in sorted(SRC.glob("signals/dialects/*.py"))]
 
 
 def constants(module: ModuleType) -> dict[str, str]:
@@ -68,9 +69,9 @@ def test_no_attribute_key_is_a_literal_outside_of_signals() -> None:
 
 
 def test_each_of_our_attributes_has_a_constant_and_a_kind() -> None:
-    """What is neither is the name of an event or of an entry of baggage, or what keys begin with."""
+    """What is neither is the name of an event, of an entry of baggage or of our scope, or what keys begin with."""
     events = own.EVENTS - {own.DECISION}  # whose attribute for the outcome has the same name
-    keys = set(constants(own).values()) - events - {own.RUN_TOKEN, own.HIDDEN, own.EARLIER_SCORE}
+    keys = set(constants(own).values()) - events - {own.RUN_TOKEN, own.HIDDEN, own.EARLIER_SCORE, own.SCOPE}
     assert keys == {key for key in SPAN_KEYS if key.startswith("runbundle.")}
     assert not any(key.startswith("runbundle.") for key in RESOURCE_KEYS)
 
@@ -90,10 +91,10 @@ def test_a_name_has_one_constant(module: ModuleType) -> None:
 
 @pytest.mark.parametrize("module", [own, semconv])
 def test_every_constant_is_used(module: ModuleType) -> None:
-    """Outside of signals/; but for those that are reserved."""
+    """Outside of signals/, or in the table of a dialect; but for those that are reserved."""
     used = {
         node.attr
-        for tree in TREES.values()
+        for tree in (*TREES.values(), *TABLES)
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)

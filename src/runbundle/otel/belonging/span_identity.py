@@ -8,6 +8,7 @@ from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 
 from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals import own, semconv
+from runbundle.signals.dialects.canonical import canonical_attributes
 from runbundle.signals.operations import Operation, operation
 
 
@@ -18,10 +19,11 @@ def copied_attributes(span: Span) -> dict[str, Any]:
 
 
 def operation_and_label(attributes: Mapping[str, Any]) -> tuple[Operation, str]:
-    """Return a span's operation and its label: the operation with the name, such as `tool:find_order`.
+    """Return a span's operation and its label, which is the operation with the name: such as `tool:find_order`.
 
-    A name that may not be kept is left out of the label.
+    The attributes may be of any dialect. A name that may not be kept is left out of the label.
     """
+    attributes = canonical_attributes("", attributes)
     op = operation(attributes)
     for key in (own.NAME, semconv.TOOL_NAME, semconv.AGENT_NAME):
         name = attributes.get(key)

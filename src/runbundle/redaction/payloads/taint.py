@@ -45,7 +45,7 @@ _NAME_KEY = re.compile(
 class TaintTable:
     """The values withheld in one run, each with the data class it was withheld for."""
 
-    __slots__ = ("_longest_first", "_words", "classes", "forgotten", "numbers", "words")
+    __slots__ = ("_longest_first", "_words", "asked", "classes", "forgotten", "numbers", "words")
 
     def __init__(self, forgotten: int = 0) -> None:
         self.classes: dict[str, str] = {}
@@ -56,6 +56,8 @@ class TaintTable:
         """By word of a name, in lower case."""
         self.forgotten = forgotten
         """How many values were not remembered and are not yet counted in a receipt."""
+        self.asked: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
+        """The arguments of calls that a model asked for, by tool and only value (see `bare_arguments`)."""
         self._longest_first: list[tuple[str, str]] = []
         self._words: tuple[int, re.Pattern[str]] | None = None
 

@@ -1,0 +1,94 @@
+"""Turns a span of any dialect into our terms: once, at the edge, before anything else looks at it.
+
+A new dialect is a module with a `Dialect`, named here, and a dump of spans that the tests read.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from runbundle.signals import own
+from runbundle.signals.dialects.genai import GENAI
+from runbundle.signals.dialects.openinference import OPENINFERENCE
+from runbundle.signals.dialects.table import Dialect, Reading
+from runbundle.signals.kinds import Kind
+from runbundle.signals.records import SpanRecord
+
+DIALECTS: tuple[Dialect, ...] = (OPENINFERENCE, GENAI)
+"""In the order in which they are read. The first that says something is believed; the GenAI conventions come last,
+since others may have written their names."""
+
+KINDS: dict[str, Kind] = {key: kind for dialect in DIALECTS for key, kind in dialect.kinds.items()}
+"""What is held by keys that only these tables declare."""
+_SIGNS: dict[str, int] = {}
+for _number, _dialect in enumerate(DIALECTS):
+    for _sign in _dialect.signs:
+        _SIGNS[_sign] = _SIGNS.get(_sign, 0) | 1 << _number
+
+
+def canonical(record: SpanRecord) -> SpanRecord:
+    """Return the record in our terms; the same object if it is so already. The input is not modified.
+
+    Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
+    """
+    attributes = record["attributes"]
+    if _SIGNS.keys().isdisjoint(attributes) or own.RECEIPT in attributes:
+        return record
+    reading = Reading(
+        record["name"],
+        attributes.copy(),
+        scope=record["scope"]["name"],
+        events=record["events"],
+        end_ns=record["end_ns"],
+    )
+    try:
+        _read(reading)
+    except Exception:  # noqa: BLE001 - whatever is in it, a span costs itself the reading alone
+        return record
+    _move_captures(reading)
+    return {**record, "attributes": reading.attributes, "events": [*record["events"], *reading.added]}
+
+
+def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
+    if _SIGNS.keys().isdisjoint(attributes) or own.RECEIPT in attributes:
+        return attributes
+    reading = Reading(name if isinstance(name, str) else "", dict(attributes))
+    try:
+        _read(reading)
+    except Exception:  # noqa: BLE001 - as above
+        return attributes
+    return reading.attributes
+
+
+def _read(reading: Reading) -> None:
+    present = 0
+    for sign in _SIGNS.keys() & reading.attributes.keys():
+        present |= _SIGNS[sign]
+    for number, dialect in enumerate(DIALECTS):
+        # What an earlier table has put there is in our terms, and no sign.
+        if not present >> number & 1:
+            continue
+        if dialect.name:
+            reading.put(own.DIALECT, dialect.name)
+        reading.op = op = dialect.work(reading)
+        reading.apply(dialect.rows)
+        rows = dialect.rows_of.get(op)
+        if rows:
+            reading.apply(rows)
+        if dialect.finish is not None:
+            dialect.finish(reading)
+
+
+def _move_captures(reading: Reading) -> None:
+    """Let what was said of a source's capture be said of the attribute that it became."""
+    said = reading.attributes.get(own.CAPTURE)
+    if not isinstance(said, str) or not reading.moved:
+        return
+    try:
+        of_keys: Any = orjson.loads(said)
+        moved = {reading.moved.get(key, key): word for key, word in of_keys.items()}
+    except (orjson.JSONDecodeError, AttributeError):
+        return
+    reading.attributes[own.CAPTURE] = orjson.dumps(moved, option=orjson.OPT_SORT_KEYS).decode()
