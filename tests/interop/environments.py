@@ -51,6 +51,12 @@ def environment(name: str) -> Path:
     return folder
 
 
+def pins(name: str) -> dict[str, str]:
+    """Return the versions of an environment, by package."""
+    lines = (line.split("==") for line in (REQUIREMENTS / f"{name}.txt").read_text().splitlines() if "==" in line)
+    return {package: version.split(" ")[0] for package, version in lines}
+
+
 def entry_points(folder: Path) -> Path:
     """Write the entry points of the checkout's package into a folder, as an installation has them; return it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

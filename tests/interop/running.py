@@ -12,6 +12,7 @@ from tests.interop import dumps
 from tests.interop.apps.instrumentations import classes
 from tests.interop.apps.shared import CONTRACT
 from tests.interop.environments import ROOT, entry_points, environment
+from tests.interop.reading import KEY
 
 Mode = Literal["dump", "code", "zero"]
 _TIMEOUT_S = 120
@@ -47,6 +48,7 @@ def run(application: str, dialect: str, environment_name: str, mode: Mode, folde
         "PYTHONPATH": os.pathsep.join(map(str, (ROOT / "src", ROOT, entry_points(folder / "site")))),
         "RUNBUNDLE_STORE": str(folder / "store"),
         "RUNBUNDLE_KEYS": str(folder / "keys"),
+        "RUNBUNDLE_REDACTION_KEY": KEY.decode(),
         "RUNBUNDLE_CACHE": str(folder / "cache"),
         "RUNBUNDLE_CONTRACTS": str(folder / "contract.json"),
         "OTEL_METRICS_EXPORTER": "none",

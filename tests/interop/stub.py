@@ -172,7 +172,9 @@ def _chat(body: dict[str, Any], ident: str) -> tuple[dict[str, Any], Iterator[tu
         yield chunk({"role": "assistant", "content": None if entries else ""})
         for number, entry in enumerate(entries):
             text = entry["function"]["arguments"]
-            yield chunk({"tool_calls": [{"index": number} | entry | {"function": entry["function"] | {"arguments": ""}}]})
+            yield chunk(
+                {"tool_calls": [{"index": number} | entry | {"function": entry["function"] | {"arguments": ""}}]}
+            )
             for part in (text[:10], text[10:]):
                 yield chunk({"tool_calls": [{"index": number, "function": {"arguments": part}}]})
         for word in [] if entries else ANSWER.split(" "):

@@ -9,6 +9,7 @@ from opentelemetry import _logs, trace
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 
+
 class Dumper(SpanProcessor, LogRecordProcessor):
     """Becomes the global provider of traces and of logs, and keeps what passes."""
 
