@@ -64,7 +64,9 @@ def real(combination: Combination, mode: str, folder: Path, url: str) -> Reading
     ran = run(combination.application, combination.dialect, combination.environment, mode, folder, url)
     if ran.code:
         raise RuntimeError(f"{combination.name} {mode}: exit code {ran.code}\n{ran.output[-3000:]}")
-    return read(folder, dumps.keys(dumps.load(combination.golden)))
+    reading = read(folder, dumps.keys(dumps.load(combination.golden)))
+    reading.leaks |= ran.leaks
+    return reading
 
 
 def wrong(combination: Combination, readings: Readings, spans: int) -> list[str]:

@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -12,10 +14,10 @@ from tests.interop import dumps
 from tests.interop.apps.instrumentations import classes
 from tests.interop.apps.shared import CONTRACT
 from tests.interop.environments import ROOT, entry_points, environment
-from tests.interop.reading import KEY
+from tests.interop.reading import KEY, leaks
 
 Mode = Literal["dump", "code", "zero"]
-_TIMEOUT_S = 120
+_TIMEOUT_S, _LOOK_S = 120, 0.1
 
 
 @dataclass
@@ -25,6 +27,8 @@ class Ran:
     folder: Path
     code: int
     output: str
+    leaks: Counter[str]
+    """Canaries that were in its files while it ran."""
 
     @property
     def store(self) -> Path:
@@ -59,10 +63,26 @@ def run(application: str, dialect: str, environment_name: str, mode: Mode, folde
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "NO_PROXY": "127.0.0.1",
     }
-    done = subprocess.run(
-        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
-    )
-    return Ran(folder, done.returncode, done.stdout + done.stderr)
+    with (folder / "output.txt").open("w+") as output:
+        process = subprocess.Popen(command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT)
+        found = _watched(process, folder)
+        output.seek(0)
+        return Ran(folder, process.returncode, output.read(), found)
+
+
+def _watched(process: subprocess.Popen[bytes], folder: Path) -> Counter[str]:
+    """Wait for a process; return the canaries that were in its files meanwhile, before any run was sealed too."""
+    found: Counter[str] = Counter()
+    until = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            process.wait(_LOOK_S)
+        except subprocess.TimeoutExpired:
+            found |= leaks(folder)
+            if time.monotonic() > until:
+                process.kill()
+        else:
+            return found
 
 
 def dump(application: str, dialect: str, environment_name: str, folder: Path, url: str) -> dumps.Dump:
