@@ -17,7 +17,7 @@ from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt, count_markers, receipt_of
 from runbundle.redaction.views import write_views
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.canonical import canonical
+from runbundle.signals.dialects.canonical import canonical, canonical_log
 from runbundle.signals.names import derived_names
 from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
 
@@ -113,6 +113,8 @@ class Redactor:
         Total and idempotent as `redact_span`. The input is not modified.
         """
         try:
+            if record["scope"]["name"] != own.SCOPE:
+                record = canonical_log(record)
             name, body, plan = record["event_name"], record["body"], self._plan
             tenant_id = record.get("tenant_id", "")
             tenant = self._tenant(tenant_id)

@@ -12,14 +12,14 @@ INVOKE_AGENT, EXECUTE_TOOL, CHAT, RETRIEVAL = "invoke_agent", "execute_tool", "c
 
 _NAME_PARTS = (
     (semconv.OPERATION, (semconv.TOOL_NAME, semconv.AGENT_NAME, semconv.REQUEST_MODEL,
-                         semconv.DATA_SOURCE, "gen_ai.workflow.name")),
+                         semconv.DATA_SOURCE, semconv.WORKFLOW_NAME)),
     (own.OP, (own.NAME,)),
     ("http.request.method", ("http.route",)),
     ("http.method", ("http.route",)),
     ("db.operation.name", ("db.collection.name", "db.namespace")),
     ("db.operation", ("db.sql.table", "db.name")),
     ("messaging.operation.name", ("messaging.destination.name",)),
-    ("mcp.method.name", (semconv.TOOL_NAME,)),
+    (semconv.MCP_METHOD, (semconv.TOOL_NAME,)),
     ("rpc.service", ()),
 )  # fmt: skip
 

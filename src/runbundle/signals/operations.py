@@ -51,6 +51,8 @@ def begins_run(name: object, attributes: Mapping[str, Any]) -> bool:
     """
     said = canonical_attributes(name, attributes)
     if semconv.OPERATION in said or own.OP in said:
+        if semconv.MCP_METHOD in said and own.OP in said:
+            return False  # a client that connects and asks what there is
         return said.get(semconv.OPERATION) not in _BEGINS_NONE
     return isinstance(name, str) and name.startswith(INVOKE_AGENT)
 

@@ -22,6 +22,7 @@ PROMPT = "gen_ai.prompt"
 COMPLETION = "gen_ai.completion"
 
 AGENT_NAME = "gen_ai.agent.name"
+WORKFLOW_NAME = "gen_ai.workflow.name"
 FINAL_RESULT = "final_result"
 """Pydantic AI's name for what an agent returned."""
 
@@ -30,6 +31,7 @@ TOOL_TYPE = "gen_ai.tool.type"
 CALL_ID = "gen_ai.tool.call.id"
 ARGUMENTS = "gen_ai.tool.call.arguments"
 RESULT = "gen_ai.tool.call.result"
+DEFINITIONS = "gen_ai.tool.definitions"
 
 DATA_SOURCE = "gen_ai.data_source.id"
 QUERY_TEXT = "gen_ai.retrieval.query.text"
@@ -38,6 +40,8 @@ DOCUMENTS = "gen_ai.retrieval.documents"
 EVALUATION_NAME = "gen_ai.evaluation.name"
 SCORE_VALUE = "gen_ai.evaluation.score.value"
 SCORE_LABEL = "gen_ai.evaluation.score.label"
+
+MCP_METHOD = "mcp.method.name"
 
 ERROR_TYPE = "error.type"
 EXCEPTION_TYPE = "exception.type"

@@ -9,18 +9,27 @@ from typing import Any
 import orjson
 
 from runbundle.signals import own
-from runbundle.signals.dialects.genai import GENAI
+from runbundle.signals.dialects.adk import ADK
+from runbundle.signals.dialects.anthropic import ANTHROPIC
+from runbundle.signals.dialects.genai import GENAI, RENAMED
+from runbundle.signals.dialects.logfire import LOGFIRE
+from runbundle.signals.dialects.mcp import MCP
+from runbundle.signals.dialects.message_events import ROLES, put_messages
 from runbundle.signals.dialects.openinference import OPENINFERENCE
+from runbundle.signals.dialects.strands import STRANDS
 from runbundle.signals.dialects.table import Dialect, Reading
 from runbundle.signals.kinds import Kind
-from runbundle.signals.records import SpanRecord
+from runbundle.signals.records import LogRecordDict, SpanRecord
 
-DIALECTS: tuple[Dialect, ...] = (OPENINFERENCE, GENAI)
+DIALECTS: tuple[Dialect, ...] = (OPENINFERENCE, ANTHROPIC, LOGFIRE, STRANDS, ADK, MCP, GENAI)
 """In the order in which they are read. The first that says something is believed; the GenAI conventions come last,
 since others may have written their names."""
 
 KINDS: dict[str, Kind] = {key: kind for dialect in DIALECTS for key, kind in dialect.kinds.items()}
 """What is held by keys that only these tables declare."""
+_RENAMED = frozenset(source for row in RENAMED for source in row.sources)
+_EVENT_NAME = "event.name"
+"""Where the name of an event was before log records had a field for it."""
 _SIGNS: dict[str, int] = {}
 for _number, _dialect in enumerate(DIALECTS):
     for _sign in _dialect.signs:
@@ -41,13 +50,14 @@ def canonical(record: SpanRecord) -> SpanRecord:
         scope=record["scope"]["name"],
         events=record["events"],
         end_ns=record["end_ns"],
+        is_root=not record["parent_span_id"] or record["remote_parent"],
     )
     try:
         _read(reading)
     except Exception:  # noqa: BLE001 - whatever is in it, a span costs itself the reading alone
         return record
     _move_captures(reading)
-    return {**record, "attributes": reading.attributes, "events": [*record["events"], *reading.added]}
+    return {**record, "attributes": reading.attributes, "events": [*reading.events, *reading.added]}
 
 
 def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -60,6 +70,29 @@ def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping
     except Exception:  # noqa: BLE001 - as above
         return attributes
     return reading.attributes
+
+
+def canonical_log(record: LogRecordDict) -> LogRecordDict:
+    """Return the log record in our terms; the same object if it is so already. The input is not modified.
+
+    Total, as `canonical`. The message that a record is has a place among the attributes, besides the body.
+    """
+    attributes = record["attributes"]
+    name = record["event_name"] or attributes.get(_EVENT_NAME, "")
+    is_message = isinstance(name, str) and name in ROLES
+    if not (is_message or not _RENAMED.isdisjoint(attributes)) or own.RECEIPT in attributes:
+        return record
+    reading = Reading(name, attributes.copy(), scope=record["scope"]["name"])
+    try:
+        reading.apply(RENAMED)
+        if is_message and isinstance(record["body"], dict):
+            put_messages(reading, [(name, record["body"])])
+    except Exception:  # noqa: BLE001 - as above
+        return record
+    if is_message and not record["event_name"]:
+        reading.take(_EVENT_NAME)
+        return {**record, "event_name": name, "attributes": reading.attributes}
+    return {**record, "attributes": reading.attributes}
 
 
 def _read(reading: Reading) -> None:

@@ -19,7 +19,7 @@ _TEXTS = {
 
 def add_documents(reading: Reading, documents: Any) -> None:
     """Add an event for each document of a list, or of its JSON text; a span that has such events gets none."""
-    if documents is None or any(event["name"] == own.EVIDENCE for event in reading.events):
+    if documents is None or any(event["name"] == own.EVIDENCE for event in (*reading.events, *reading.added)):
         return
     found = json_of(documents) if isinstance(documents, str) else documents
     if not isinstance(found, list):

@@ -27,7 +27,7 @@ class Row(NamedTuple):
 class Reading:
     """One span while it is read: its attributes, which change, and what else a table may ask."""
 
-    __slots__ = ("added", "attributes", "end_ns", "events", "moved", "name", "op", "scope")
+    __slots__ = ("added", "attributes", "end_ns", "events", "is_root", "moved", "name", "op", "scope")
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Reading:
         scope: str = "",
         events: list[EventRecord] | None = None,
         end_ns: int = 0,
+        is_root: bool = False,
     ) -> None:
         """`attributes` are changed. `events` are read only; those that the reading makes are in `added`."""
         self.name = name
@@ -45,6 +46,8 @@ class Reading:
         """Name of the instrumentation scope."""
         self.events: list[EventRecord] = events or []
         self.end_ns = end_ns
+        self.is_root = is_root
+        """Whether nothing in its process stands above the span, as far as it is known yet."""
         self.op = ""
         """The dialect's word for the kind of work, as its table has it among `rows_of`."""
         self.added: list[EventRecord] = []

@@ -1,0 +1,195 @@
+"""Lists that were flattened to a key for each leaf, as `llm.input_messages.0.message.tool_calls.1.tool_call.id`.
+
+Two steps, for any dialect: `take_lists` takes the lists under their heads, and `messages_text` writes a list of
+messages as the GenAI conventions have them. Both are linear in what is there; nothing is allocated for a number.
+"""
+
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import orjson
+
+from runbundle.signals.records import Attributes
+
+Fields = dict[str, Any]
+"""What is said of one item, by the words of its keys; `tool_calls` and `contents` are lists of fields again."""
+
+_MAX_KEY, _MAX_DIGITS = 256, 6
+"""A longer key, or a larger number in it, is no list's: it stays where it is."""
+_FILLING = frozenset(
+    {"message", "message_content", "tool_call", "function", "prompt", "completion", "document", "tool"}
+)
+"""Words of keys that only say of what kind the item is."""
+_CALLS, _CONTENTS = "tool_calls", "contents"
+_THOUGHTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
+
+
+class _Inner(dict[int, Fields]):
+    """Items of a list within an item, while they are gathered; a value may be a dict of its own."""
+
+
+class _Place(NamedTuple):
+    """Where the value of one key belongs."""
+
+    head: str
+    number: int
+    field: str
+    """Of the item; of an item of the list `inner`, if there is one."""
+    inner: str
+    inner_number: int
+
+
+def take_lists(attributes: Attributes, heads: Collection[str]) -> dict[str, list[Fields]]:
+    """Remove all keys `<head>.<number>.<words>` and return the items of each list by its head, in order of numbers.
+
+    Heads without an item are not among those that are returned. A key `<head>.<number>` alone is the field "" of its
+    item. Gaps close: items 3 and 7 are a list of two. Of `message.tool_calls.1.tool_call.function.name` becomes
+    `{"tool_calls": [{"name": ...}]}`, and of `tool_calls.1.name` the same.
+    """
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    taken: list[str] = []
+    for key in attributes:
+        if len(key) > _MAX_KEY:
+            continue
+        place = _place(key)
+        if place is None or place[0] not in heads:
+            continue
+        taken.append(key)
+        head, number, field, inner, inner_number = place
+        item = found.setdefault(head, {}).setdefault(number, {})
+        if inner:
+            below = item.setdefault(inner, _Inner())
+            if below.__class__ is not _Inner:  # the same word has a value of its own, too
+                item[f"{inner}.{inner_number}.{field}"] = attributes[key]
+                continue
+            item = below.setdefault(inner_number, {})
+        if item.get(field).__class__ is _Inner:
+            field = f"{field}."
+        item[field] = attributes[key]
+    for key in taken:
+        del attributes[key]
+    return {head: _in_order(items) for head, items in found.items()}
+
+
+@functools.lru_cache(maxsize=4096)
+def _place(key: str) -> _Place | None:
+    """Return the place that a key names; None if no list has it."""
+    words = key.split(".")
+    at = next((n for n, word in enumerate(words) if _is_number(word)), 0)
+    if not at:
+        return None
+    rest = words[at + 1 :]
+    below = next((n for n, word in enumerate(rest) if _is_number(word)), 0)
+    inner = ".".join(_said(rest[:below])) if below else ""
+    field = ".".join(_said(rest[below + 1 :] if inner else rest))
+    return _Place(".".join(words[:at]), int(words[at]), field, inner, int(rest[below]) if inner else 0)
+
+
+def _is_number(word: str) -> bool:
+    return len(word) <= _MAX_DIGITS and word.isascii() and word.isdigit()
+
+
+def _said(words: list[str]) -> Iterable[str]:
+    """Return the words that say something; the last always does."""
+    return [word for n, word in enumerate(words) if word not in _FILLING or (n and n == len(words) - 1)]
+
+
+def _in_order(items: Mapping[int, Fields]) -> list[Fields]:
+    ordered = [items[number] for number in sorted(items)]
+    for item in ordered:
+        for field, value in item.items():
+            if value.__class__ is _Inner:
+                item[field] = [value[number] for number in sorted(value)]
+    return ordered
+
+
+# -- messages ----------------------------------------------------------------------------------------------------------
+
+
+def messages_text(items: Sequence[Fields], *, role: str = "", finish: Sequence[Any] = ()) -> str | None:
+    """Return a list of messages as the JSON text of `gen_ai.input.messages` and `gen_ai.output.messages`.
+
+    `role` is that of messages that say none, and `finish` has the reasons for which messages ended, if these do not say
+    so themselves. Returns None if there are no messages, or some that JSON cannot hold. Arguments are JSON where their
+    text is; nothing that was said of a message is left out.
+    """
+    if not items:
+        return None
+    messages = [_message(item, role) for item in items]
+    for message, reason in zip(messages, finish, strict=False):
+        if reason:
+            message.setdefault("finish_reason", reason)
+    try:
+        return orjson.dumps(messages).decode()
+    except (TypeError, UnicodeError):
+        return None
+
+
+def _message(item: Fields, role: str) -> Fields:
+    calls, contents = _listed(item, _CALLS), _listed(item, _CONTENTS)
+    call_id = item.get("tool_call_id")
+    spoken_by = item.get("role") or ("tool" if call_id is not None else role)
+    parts = [_call(said) if "name" in said and "text" not in said else _content(said) for said in contents]
+    text = item.get("content", item.get("text"))
+    if call_id is not None:
+        response = text if text is not None else "".join(str(part.get("content", "")) for part in parts)
+        parts = [{"type": "tool_call_response", "id": call_id, "response": response}]
+    elif text is not None and text != "" and not any("content" in part for part in parts):
+        parts.insert(0, {"type": "text", "content": text})
+    known = {part.get("id") for part in parts if part["type"] == "tool_call"}  # some say their calls in both places
+    parts += [_call(call) for call in calls if call.get("id") is None or call.get("id") not in known]
+    alone = {word: item[key] for key, word in _ONE_CALL.items() if key in item}
+    if alone:
+        parts.append(_call(alone))
+    message: Fields = {"role": spoken_by} if spoken_by else {}
+    message["parts"] = parts
+    for field, value in item.items():
+        if field not in _READ and not (field in _LISTS and value.__class__ is list) and value is not None:
+            message[field] = value
+    return message
+
+
+_ONE_CALL = {
+    "function_call_name": "name", "function_call_arguments_json": "arguments",
+    "function_call.name": "name", "function_call.arguments": "arguments",
+}  # fmt: skip
+"""How a message says its only call, as models once did."""
+_LISTS = frozenset({_CALLS, _CONTENTS})
+_READ = frozenset({"role", "content", "text", "tool_call_id", *_ONE_CALL})
+
+
+def _listed(item: Fields, field: str) -> list[Fields]:
+    value = item.get(field)
+    return cast("list[Fields]", value) if isinstance(value, list) and value and isinstance(value[0], dict) else []
+
+
+def _call(said: Fields) -> Fields:
+    part: Fields = {"type": "tool_call"}
+    for field, value in said.items():
+        if field == "arguments":
+            part[field] = _json(value)
+        elif field != "type":
+            part[field] = value
+    return part
+
+
+def _content(said: Fields) -> Fields:
+    kind = said.get("type")
+    text = said.get("text")
+    if text is None:
+        return {"type": kind if isinstance(kind, str) else "other", **{k: v for k, v in said.items() if k != "type"}}
+    part: Fields = {"type": "reasoning" if kind in _THOUGHTS else "text", "content": text}
+    part.update((field, value) for field, value in said.items() if field not in ("type", "text"))
+    return part
+
+
+def _json(value: Any) -> Any:
+    """Return JSON text as what it is, to be written as it stands; anything else as it is."""
+    if not isinstance(value, str) or value[:1] not in ("{", "["):
+        return value
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return value
+    return orjson.Fragment(value)

@@ -1,0 +1,373 @@
+"""Of spans of OpenInference what no row can say: the kind of work, names, envelopes, lists, parameters, documents.
+
+Where a span has names of the GenAI conventions too, the kind of work, arguments and results are believed as they stand
+in OpenInference: its own translation takes a tool's schema for arguments. All else is believed as it is translated.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import orjson
+
+from runbundle.signals import own, semconv
+from runbundle.signals.dialects.documents import add_documents
+from runbundle.signals.dialects.envelopes import OPENED_CHARS, arguments_of, response_id, result_of
+from runbundle.signals.dialects.flattened import Fields, messages_text, take_lists
+from runbundle.signals.dialects.table import Reading, Row
+from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
+from runbundle.signals.reading import json_of
+
+KIND, _INPUT, _OUTPUT = "openinference.span.kind", "input.value", "output.value"
+_SCOPE = "openinference.instrumentation."
+EMBEDDINGS = "embeddings"
+
+# -- which kind of work ------------------------------------------------------------------------------------------------
+
+_WORK = {
+    "AGENT": INVOKE_AGENT, "TOOL": EXECUTE_TOOL, "LLM": CHAT, "EMBEDDING": EMBEDDINGS, "RETRIEVER": RETRIEVAL,
+    "RERANKER": RETRIEVAL,
+}  # fmt: skip
+"""By kind of span. Any other kind, CHAIN first of all, is a step."""
+_METHODS = (
+    ".run", ".arun", ".run_async", "._execute_core", ".execute", ".kickoff", ".kickoff_async", ".__call__", ".acall",
+    ".call", ".forward", ".aforward",
+)  # fmt: skip
+"""What instrumentations write behind the name of an agent or a tool."""
+_NO_CALLS = ("predict", "predict_and_call", "PromptBuilder.run", "PromptBuilder.run_async")
+"""Ends of names of spans of kind LLM that hold the call, or make its prompt. A method that begins with `_` is within
+the span of the public one, or before it."""
+_AGENTS = ("Agent.run", "Agent.arun", "Agent.run_async")
+"""Ends of names of CHAIN spans that are agents, of LlamaIndex and Haystack."""
+_WITHOUT_AGENT = frozenset({"openai_agents"})
+"""Instrumentations that call a workflow an AGENT: without a name it is none."""
+_KEYWORDS = frozenset({"llama_index", "smolagents", "dspy"})
+"""Instrumentations that write a call's keyword arguments under `kwargs`."""
+
+
+def work_of(reading: Reading) -> str:
+    """Set what kind of work a span is and, of agents, steps and tools, its name; return the kind."""
+    kind = reading.text(KIND).upper()
+    about = _metadata(reading)
+    work = _WORK.get(kind, "")
+    if kind == "CHAIN" and _is_agent(reading, about):
+        work = INVOKE_AGENT
+    elif work in _CALLS and (_is_private(reading.name) or (work == CHAT and reading.name.endswith(_NO_CALLS))):
+        work = ""
+    name = reading.name
+    if work == INVOKE_AGENT:
+        name = _agent_name(reading, about)
+        if name:
+            reading.put(semconv.AGENT_NAME, name)
+        elif _instrumentation(reading) in _WITHOUT_AGENT or not reading.name:
+            work, name = "", reading.name
+    elif work == EXECUTE_TOOL and "tool.name" not in reading.attributes and semconv.TOOL_NAME not in reading.attributes:
+        if name.startswith("handoff"):
+            work = ""
+        elif name:
+            reading.put(semconv.TOOL_NAME, _without_method(name))
+    if work:
+        reading.attributes[semconv.OPERATION] = work
+        return work
+    reading.take(semconv.OPERATION)
+    reading.put(own.OP, STEP)
+    reading.put(own.NAME, name or None)
+    return STEP
+
+
+_CALLS = frozenset({CHAT, RETRIEVAL, EMBEDDINGS})
+
+
+def _is_private(name: str) -> bool:
+    return name.rpartition(".")[2].startswith("_")
+
+
+def _is_agent(reading: Reading, about: Mapping[str, Any]) -> bool:
+    name = reading.name
+    if about.get("ls_integration") == "langchain_create_agent":
+        return name == about.get("lc_agent_name") or "langgraph_node" not in about
+    return name.endswith(_AGENTS) or (name.endswith(".kickoff") and "crew_key" in reading.attributes)
+
+
+def _agent_name(reading: Reading, about: Mapping[str, Any]) -> str:
+    """Return the name of an agent; "" if there is none but the span's own where that is a workflow's."""
+    instrumentation = _instrumentation(reading)
+    for key in ("agent.name", "graph.node.name", "graph.node.id"):
+        name = reading.text(key)
+        if name and not (key == "graph.node.id" and instrumentation == "agno"):
+            return name
+    name = about.get("lc_agent_name")
+    if isinstance(name, str) and name:
+        return name
+    if instrumentation in _WITHOUT_AGENT or (not instrumentation and not _says_more(reading)):
+        return ""
+    return _without_method(reading.name)
+
+
+def _says_more(reading: Reading) -> bool:
+    """Tell whether there is more than a kind: a workflow has nothing else."""
+    return _INPUT in reading.attributes or _OUTPUT in reading.attributes
+
+
+def _without_method(name: str) -> str:
+    for method in _METHODS:
+        if name.endswith(method) and len(name) > len(method):
+            return name[: -len(method)]
+    return name
+
+
+def _instrumentation(reading: Reading) -> str:
+    return reading.scope.removeprefix(_SCOPE) if reading.scope.startswith(_SCOPE) else ""
+
+
+# -- lists -------------------------------------------------------------------------------------------------------------
+
+
+def _lists(reading: Reading, said: dict[str, list[Fields]]) -> None:
+    """Read what was flattened. What has no attribute of ours stays, as JSON under the list's own key."""
+    reasons = reading.attributes.get(semconv.FINISH_REASONS)
+    for head, items in said.items():
+        target, role = _MESSAGES.get(head, ("", ""))
+        if target:
+            if target not in reading.attributes:
+                output = target == semconv.OUTPUT_MESSAGES and isinstance(reasons, list | tuple)
+                ended = cast("list[Any]", reasons) if output else ()
+                reading.put(target, messages_text(items, role=role, finish=ended))
+        elif head == "llm.tools":
+            reading.put(semconv.DEFINITIONS, _definitions(items))
+        elif head in _DOCUMENTS and reading.op == RETRIEVAL:
+            add_documents(reading, [_document(item) for item in items])
+        elif head in _SCORES:
+            _add_scores(reading, items)
+        else:
+            reading.put(head, orjson.dumps(items).decode())
+
+
+_MESSAGES = {
+    "llm.input_messages": (semconv.INPUT_MESSAGES, ""),
+    "llm.output_messages": (semconv.OUTPUT_MESSAGES, "assistant"),
+    "llm.prompts": (semconv.INPUT_MESSAGES, "user"),
+    "llm.choices": (semconv.OUTPUT_MESSAGES, "assistant"),
+}
+"""The heads of lists of messages: our attribute, and the role of those that have none."""
+_DOCUMENTS = ("retrieval.documents", "reranker.output_documents", "output.documents")
+_SCORES = tuple(f"{whose}{what}" for whose in ("", "trace.", "session.") for what in ("evaluations", "annotations"))
+_HEADS = frozenset(
+    (
+        *_MESSAGES, *_DOCUMENTS, *_SCORES, "llm.tools", "reranker.input_documents", "input.documents", "input.images",
+        "output.images", "embedding.embeddings", "smolagents.managed_agents",
+    )
+)  # fmt: skip
+
+
+def _definitions(items: list[Fields]) -> str | None:
+    """Return the schemas of the tools that a model was offered as one list; they are JSON already."""
+    schemas = [item.get("json_schema", item.get("tool.json_schema")) for item in items]
+    return f"[{','.join(schema for schema in schemas if isinstance(schema, str))}]"
+
+
+def _document(item: Fields) -> Fields:
+    said = json_of(item.get("metadata"))
+    about: Mapping[str, Any] = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    uri = item.get("url") or about.get("source") or about.get("url") or about.get("uri") or about.get("file_path")
+    return {
+        "id": item.get("id"), "content": item.get("content"), "score": item.get("score"), "uri": uri,
+        "title": item.get("name") or about.get("title"),
+    }  # fmt: skip
+
+
+def _add_scores(reading: Reading, items: list[Fields]) -> None:
+    for item in items:
+        attributes = {
+            key: value for word, key in _OF_SCORE.items() if (value := _word(item, word)) is not None and value != ""
+        }
+        event = {"name": semconv.EVALUATION_RESULT, "time_ns": reading.end_ns, "attributes": attributes, "dropped": 0}
+        reading.added.append(cast("Any", event))
+
+
+def _word(item: Fields, word: str) -> Any:
+    return item.get(f"evaluation.{word}", item.get(f"annotation.{word}", item.get(word)))
+
+
+_OF_SCORE = {
+    "name": semconv.EVALUATION_NAME,
+    "score": semconv.SCORE_VALUE,
+    "label": semconv.SCORE_LABEL,
+    "explanation": "gen_ai.evaluation.explanation",
+}
+
+
+# -- what no row can say -----------------------------------------------------------------------------------------------
+
+
+def finish(reading: Reading) -> None:
+    """Read all that is left: parameters, payloads, lists, documents, the run's result and the kind of error."""
+    attributes = reading.attributes
+    if "llm.invocation_parameters" in attributes or "embedding.invocation_parameters" in attributes:
+        _parameters(reading)
+    of_work = _OF_WORK.get(reading.op)
+    if of_work is not None:
+        of_work(reading)
+    said = take_lists(attributes, _HEADS)
+    if said:
+        _lists(reading, said)
+    if reading.op == RETRIEVAL and _OUTPUT in attributes:
+        _documents_of_output(reading)
+    if (reading.op == INVOKE_AGENT or reading.is_root) and _OUTPUT in attributes and reading.op != EXECUTE_TOOL:
+        reading.apply(_RESULT_OF_RUN)
+    if reading.events and semconv.ERROR_TYPE not in attributes:
+        for event in reading.events:
+            if event["name"] == semconv.EXCEPTION:
+                kind = event["attributes"].get(semconv.EXCEPTION_TYPE)
+                reading.put(semconv.ERROR_TYPE, kind if isinstance(kind, str) else None)
+
+
+_RESULT_OF_RUN = (Row(semconv.FINAL_RESULT, (_OUTPUT,)),)
+
+
+def _tool(reading: Reading) -> None:
+    """Read arguments and result out of their envelopes, and what these say of the call."""
+    attributes = reading.attributes
+    schema, translated = attributes.get("tool.parameters"), attributes.get(semconv.ARGUMENTS)
+    if translated is not None and (_INPUT in attributes or translated == schema):
+        del attributes[semconv.ARGUMENTS]
+    if _INPUT in attributes:
+        keywords = _instrumentation(reading) in _KEYWORDS
+        opened = arguments_of(attributes.pop(_INPUT), keywords=keywords)
+        attributes[semconv.ARGUMENTS] = opened.value
+        reading.moved[_INPUT] = semconv.ARGUMENTS
+        reading.put(semconv.CALL_ID, opened.call_id)
+    if _OUTPUT in attributes:
+        opened = result_of(attributes.pop(_OUTPUT))
+        attributes[semconv.RESULT] = opened.value
+        reading.moved[_OUTPUT] = semconv.RESULT
+        reading.put(semconv.CALL_ID, opened.call_id)
+        if opened.failed:
+            reading.put(semconv.ERROR_TYPE, "tool_error")
+
+
+def _model(reading: Reading) -> None:
+    attributes = reading.attributes
+    reading.put(semconv.REQUEST_MODEL, attributes.get(semconv.RESPONSE_MODEL))
+    if semconv.RESPONSE_ID not in attributes and _OUTPUT in attributes:
+        reading.put(semconv.RESPONSE_ID, response_id(attributes[_OUTPUT]))
+
+
+def _retrieval(reading: Reading) -> None:
+    """Read the question: text, or a field of the JSON of what the retriever was called with."""
+    asked = reading.attributes.get(_INPUT)
+    if not isinstance(asked, str):
+        return
+    said = json_of(asked) if asked[:1] == "{" and len(asked) <= OPENED_CHARS else None
+    if isinstance(said, dict):
+        fields = cast("dict[str, Any]", said)
+        inner = fields.get("query_bundle")
+        fields = cast("dict[str, Any]", inner) if isinstance(inner, dict) else fields
+        asked = next((text for word in _QUERIES if isinstance(text := fields.get(word), str)), None)
+    if asked is not None:
+        reading.put(semconv.QUERY_TEXT, asked)
+        reading.moved[_INPUT] = semconv.QUERY_TEXT
+        del reading.attributes[_INPUT]
+
+
+_QUERIES = ("query", "query_str", "query_text", "question", "input", "text")
+
+
+def _documents_of_output(reading: Reading) -> None:
+    """Add the documents of LangChain's output, or their ids: only there it has them."""
+    text = reading.attributes[_OUTPUT]
+    found = [event["attributes"] for event in reading.added if event["name"] == own.EVIDENCE]
+    if any(not str(event.get(own.DOCUMENT_ID, "")).isdigit() for event in found) or '"documents"' not in str(text)[:64]:
+        return
+    said = json_of(text) if isinstance(text, str) and len(text) <= OPENED_CHARS else None
+    documents = cast("dict[str, Any]", said).get("documents") if isinstance(said, dict) else None
+    if not isinstance(documents, list):
+        return
+    listed = [
+        cast("dict[str, Any]", document) for document in cast("list[Any]", documents) if isinstance(document, dict)
+    ]
+    if not found:
+        add_documents(reading, [_listed(document) for document in listed])
+        return
+    for event, document in zip(found, listed, strict=False):
+        identity = document.get("id")
+        if isinstance(identity, str) and identity:
+            event[own.DOCUMENT_ID] = identity
+
+
+def _listed(document: Mapping[str, Any]) -> Fields:
+    about = document.get("metadata")
+    content = document.get("page_content", document.get("content"))
+    return _document({**document, "content": content, "metadata": orjson.dumps(about).decode() if about else None})
+
+
+_OF_WORK: dict[str, Callable[[Reading], None]] = {
+    EXECUTE_TOOL: _tool, CHAT: _model, EMBEDDINGS: _model, RETRIEVAL: _retrieval,
+}  # fmt: skip
+
+
+# -- JSON within an attribute ------------------------------------------------------------------------------------------
+
+_JSON_CHARS = 65_536
+_NUMBERS = {
+    "temperature": "gen_ai.request.temperature",
+    "top_p": "gen_ai.request.top_p",
+    "top_k": "gen_ai.request.top_k",
+    "max_tokens": "gen_ai.request.max_tokens",
+    "max_completion_tokens": "gen_ai.request.max_tokens",
+    "max_output_tokens": "gen_ai.request.max_tokens",
+    "max_new_tokens": "gen_ai.request.max_tokens",
+    "seed": "gen_ai.request.seed",
+    "frequency_penalty": "gen_ai.request.frequency_penalty",
+    "presence_penalty": "gen_ai.request.presence_penalty",
+    "n": "gen_ai.request.choice.count",
+    "stream": "gen_ai.request.stream",
+    "dimensions": "gen_ai.embeddings.dimension.count",
+}
+_TEXTS = {
+    "model": semconv.REQUEST_MODEL,
+    "model_name": semconv.REQUEST_MODEL,
+    "reasoning_effort": "gen_ai.request.reasoning.level",
+    "previous_response_id": "gen_ai.request.previous_response.id",
+    "user": own.USER_ID,
+}
+_LISTS = {
+    "stop": "gen_ai.request.stop_sequences",
+    "stop_sequences": "gen_ai.request.stop_sequences",
+    "encoding_format": "gen_ai.request.encoding_formats",
+}
+_ABOUT = (
+    (own.SESSION_ID, ("session_id", "thread_id")),
+    (own.USER_ID, ("user_id",)),
+)
+"""Our attributes, and the words of metadata that say them, the most believable first."""
+
+
+def _parameters(reading: Reading) -> None:
+    """Read the parameters of a model's request. The whole stays where it is, as content: there may be keys in it."""
+    for key in ("llm.invocation_parameters", "embedding.invocation_parameters"):
+        for word, value in _mapping(reading.attributes.get(key)).items():
+            if word in _NUMBERS:
+                reading.put(_NUMBERS[word], value if isinstance(value, int | float) else None)
+            elif word in _TEXTS:
+                reading.put(_TEXTS[word], value if isinstance(value, str) and value else None)
+            elif word in _LISTS:
+                listed: Any = [value] if isinstance(value, str) else value
+                reading.put(_LISTS[word], listed if isinstance(listed, list) and listed else None)
+
+
+def _metadata(reading: Reading) -> Mapping[str, Any]:
+    """Read for whom the work is done, and return all that metadata says. It stays where it is, as content."""
+    about = _mapping(reading.attributes.get("metadata"))
+    for target, words in _ABOUT if about else ():
+        if target.replace("runbundle.", "") in reading.attributes:
+            continue  # the attribute itself is believed more
+        found = next((value for word in words if isinstance(value := about.get(word), str | int) and value != ""), None)
+        reading.put(target, None if found is None else str(found))
+    return about
+
+
+def _mapping(said: Any) -> Mapping[str, Any]:
+    if not isinstance(said, str) or len(said) > _JSON_CHARS:
+        return {}
+    found = json_of(said)
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
