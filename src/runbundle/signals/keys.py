@@ -98,7 +98,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "runbundle.op runbundle.name runbundle.lane runbundle.result.kind runbundle.tool.side_effects",
         "runbundle.policy.decision runbundle.policy.rule runbundle.policy.tool runbundle.contract.version",
         "runbundle.event.name runbundle.retriever.name",
-        "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.source",
+        "runbundle.redaction.mode runbundle.status runbundle.joined runbundle.source runbundle.dialect",
     ),
     **_table(
         "id",
@@ -123,7 +123,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "own",
         "runbundle.redaction runbundle.tool.arguments.digest runbundle.tool.arguments.bytes",
         "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions runbundle.coerced",
-        "runbundle.effect runbundle.messages runbundle.capture",
+        "runbundle.effect runbundle.messages runbundle.capture runbundle.name.digest",
     ),
 }
 """Keys of span, event, link and log attributes."""

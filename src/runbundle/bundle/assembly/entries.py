@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from runbundle.bundle.assembly.captures import capture_words, stated_captures
-from runbundle.bundle.assembly.timeline import Span
+from runbundle.bundle.assembly.timeline import FAILED, Span
 from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
@@ -47,6 +47,30 @@ def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
         "arguments": _payload(span, "arguments"),
         "result": _payload(span, "result"),
     }
+    return call
+
+
+def one_call(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the entry of a call of which several spans tell, given their entries: the first span's before all others.
+
+    Ids, times and caller are those of the first span. Whatever it does not say is taken from the others, in order.
+    `also` lists their ids.
+    """
+    call, others = dict(entries[0]), entries[1:]
+    for field, nothing in (
+        ("call_id", call["span_id"]), ("contract", None), ("agent", None), ("policy", {"decision": "allowed"}),
+        ("side_effects", "unknown"), ("attempt", 1), ("arguments", None), ("result", None),
+    ):  # fmt: skip
+        if call[field] == nothing:
+            said = (entry[field] for entry in others if entry[field] != (
+                entry["span_id"] if field == "call_id" else nothing
+            ))  # fmt: skip
+            call[field] = next(said, nothing)
+    if call["status"] == "unset":
+        call["status"] = next((e["status"] for e in others if e["status"] not in ("unset", "interrupted")), "unset")
+    if call["error"] is None and call["status"] in FAILED:
+        call["error"] = next(({"span_id": e["span_id"], **e["error"]} for e in others if e["error"]), None)
+    call["also"] = [entry["span_id"] for entry in others]
     return call
 
 
