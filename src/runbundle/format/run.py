@@ -235,8 +235,8 @@ class RunIndex(Record):
     tenant_id: str | None = None
     """The tenant that owns the run."""
     user_id: str | None = None
-    """Id of the user for whom the run worked; kept, a keyed digest, or absent, by policy. Where the run's own span names
-    none, that of the first span that does."""
+    """Id of the user for whom the run worked; kept, a keyed digest, or absent, by policy. Where the run's own span
+    names none, that of the first span that does."""
     session_id: str | None = None
     """Id of the conversation that the run is part of; kept or a marker, by policy. Where the run's own span names none,
     that of the first span that does."""

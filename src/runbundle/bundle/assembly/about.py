@@ -125,7 +125,7 @@ def status(tally: RunTotals, *, begun: bool, failed: bool) -> str:
 
 
 _RESULTS = (own.RESULT, semconv.FINAL_RESULT, semconv.OUTPUT_MESSAGES)
-"""The attributes that say what came of a run or of an agent's work, the one that is believed first before the others."""
+"""The attributes that say what came of a run or of an agent's work; the first that is there is believed."""
 
 
 def result_of(attributes: dict[str, Any], rules: int = 2) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from runbundle.bundle.assembly import about
 from runbundle.bundle.assembly.about import Agents, Outcome
 from runbundle.bundle.assembly.acts import Acts
 from runbundle.bundle.assembly.captures import captures_of_span, worst_by_key
-from runbundle.bundle.assembly.entries import one_call, retrieval, rfc3339, tool_call
+from runbundle.bundle.assembly.entries import complete_call, retrieval, rfc3339, tool_call
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.assembly.parts import FileMaker, NewFile, make_file
 from runbundle.bundle.assembly.sorting import Sorter
@@ -112,7 +112,8 @@ def assemble(
     tally = RunTotals(gathered.key.run_id, rules)
     with ExitStack() as held:
         calls, found = (held.enter_context(Sorter(gathered.scratch)) for _ in range(2))
-        acts, agents = (held.enter_context(closing(of(gathered.scratch))) for of in (Acts, Agents))
+        acts = held.enter_context(closing(Acts(gathered.scratch)))
+        agents = held.enter_context(closing(Agents(gathered.scratch)))
         gathered.finish()
         _spread(gathered, tally, acts, agents, calls, found)
         of_run = _attributes_of_run(tally)
@@ -225,15 +226,17 @@ def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterat
         return
     with Sorter(scratch) as of_calls, Sorter(scratch) as calls:
         for line in spans:
-            first = acts.first(int(line[_KEY : _KEY + _ROW]))
-            of_calls.add(b"%010d" % first + line)
-        for first, lines in groupby(of_calls, key=lambda line: line[:_ROW]):
-            # The first span before the others, which are in the order in which they began.
-            told = sorted((line[_ROW:] for line in lines), key=lambda line: line[_KEY : _KEY + _ROW] != first)
-            entries = [parsed_entry(line[_ENTRY:]) for line in told]
-            call = one_call(entries) if len(entries) > 1 else entries[0]
+            row = int(line[_KEY : _KEY + _ROW])
+            first = acts.first(row)
+            # The call's own span before the others, which are in the order in which they began.
+            of_calls.add(b"%010d%d" % (first, row != first) + line)
+        for _, lines in groupby(of_calls, key=lambda line: line[:_ROW]):
+            line = next(lines)[_ROW + 1 :]
+            call = parsed_entry(line[_ENTRY:])
+            for other in lines:
+                complete_call(call, parsed_entry(other[_ROW + 1 + _ENTRY :]))
             tally.counts["policy_blocks"] += _refused(call)
-            calls.add(told[0][:_KEY] + entry_bytes(call))
+            calls.add(line[:_KEY] + entry_bytes(call))
         yield from _unkeyed(calls)
 
 

@@ -50,28 +50,32 @@ def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
     return call
 
 
-def one_call(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the entry of a call of which several spans tell, given their entries: the first span's before all others.
+_MOST_ALSO = 1000  # listed; all are in events.jsonl
+_UNSAID: tuple[tuple[str, Any], ...] = (
+    ("contract", None), ("agent", None), ("policy", {"decision": "allowed"}), ("side_effects", "unknown"),
+    ("attempt", 1), ("arguments", None), ("result", None),
+)  # fmt: skip
+"""Fields of an entry, and what each holds where the span does not say it."""
 
-    Ids, times and caller are those of the first span. Whatever it does not say is taken from the others, in order.
-    `also` lists their ids.
+
+def complete_call(call: dict[str, Any], other: dict[str, Any]) -> None:
+    """Complete the entry of a call by that of another span of the same call, in `call` itself.
+
+    Ids, times and caller stay those of the call's own span; `also` lists the others, at most 1000. Whatever no span
+    before said is taken from this one.
     """
-    call, others = dict(entries[0]), entries[1:]
-    for field, nothing in (
-        ("call_id", call["span_id"]), ("contract", None), ("agent", None), ("policy", {"decision": "allowed"}),
-        ("side_effects", "unknown"), ("attempt", 1), ("arguments", None), ("result", None),
-    ):  # fmt: skip
+    if call["call_id"] == call["span_id"] and other["call_id"] != other["span_id"]:
+        call["call_id"] = other["call_id"]
+    for field, nothing in _UNSAID:
         if call[field] == nothing:
-            said = (entry[field] for entry in others if entry[field] != (
-                entry["span_id"] if field == "call_id" else nothing
-            ))  # fmt: skip
-            call[field] = next(said, nothing)
-    if call["status"] == "unset":
-        call["status"] = next((e["status"] for e in others if e["status"] not in ("unset", "interrupted")), "unset")
-    if call["error"] is None and call["status"] in FAILED:
-        call["error"] = next(({"span_id": e["span_id"], **e["error"]} for e in others if e["error"]), None)
-    call["also"] = [entry["span_id"] for entry in others]
-    return call
+            call[field] = other[field]
+    if call["status"] == "unset" and other["status"] != "interrupted":
+        call["status"] = other["status"]
+    if call["error"] is None and call["status"] in FAILED and other["error"]:
+        call["error"] = {"span_id": other["span_id"], **other["error"]}
+    also = call.setdefault("also", [])
+    if len(also) < _MOST_ALSO:
+        also.append(other["span_id"])
 
 
 def _policy(span: Span) -> dict[str, Any]:

@@ -30,12 +30,12 @@ _RUN = """
     counts.policy_blocks counts.errors usage trace_ids redaction.policy redaction.contracts.version
     redaction.contracts.sha256 redaction.key_id redaction.totals.rule redaction.totals.action redaction.totals.count
     redaction.content_mode completeness.state completeness.spans_expected completeness.spans_seen
-    completeness.open_spans completeness.cut_off completeness.dropped completeness.roots completeness.capture completeness.unread
-    determinism
+    completeness.open_spans completeness.cut_off completeness.dropped completeness.roots completeness.capture
+    completeness.unread determinism
 """
 _CALLS = """
-    schema run_id calls.call_id calls.tool calls.contract.version calls.contract.sha256 calls.trace_id calls.span_id calls.also
-    calls.parent_span_id calls.agent calls.started_at calls.duration_ns calls.status calls.error.type
+    schema run_id calls.call_id calls.tool calls.contract.version calls.contract.sha256 calls.trace_id calls.span_id
+    calls.also calls.parent_span_id calls.agent calls.started_at calls.duration_ns calls.status calls.error.type
     calls.error.message calls.error.span_id calls.policy.decision calls.policy.rule calls.policy.reason
     calls.side_effects calls.attempt
     calls.arguments.view calls.arguments.digest calls.arguments.bytes calls.arguments.capture calls.arguments.chunked
