@@ -231,12 +231,15 @@ def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterat
             # The call's own span before the others, which are in the order in which they began.
             of_calls.add(b"%010d%d" % (first, row != first) + line)
         for _, lines in groupby(of_calls, key=lambda line: line[:_ROW]):
-            line = next(lines)[_ROW + 1 :]
-            call = parsed_entry(line[_ENTRY:])
-            for other in lines:
-                complete_call(call, parsed_entry(other[_ROW + 1 + _ENTRY :]))
+            place, call = b"", dict[str, Any]()
+            for line in lines:
+                entry = parsed_entry(line[_ROW + 1 + _ENTRY :])
+                if call:
+                    complete_call(call, entry)
+                else:
+                    place, call = line[_ROW + 1 : _ROW + 1 + _KEY], entry
             tally.counts["policy_blocks"] += _refused(call)
-            calls.add(line[:_KEY] + entry_bytes(call))
+            calls.add(place + entry_bytes(call))
         yield from _unkeyed(calls)
 
 
