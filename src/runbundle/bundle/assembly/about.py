@@ -21,6 +21,9 @@ from runbundle.signals import own, semconv
 from runbundle.signals.reading import count_of, json_of, text_of
 
 
+_MEMORY_BYTES = 4_194_304
+
+
 class Outcome(NamedTuple):
     """What the last agent directly below the run's own span says of how the run ended."""
 
@@ -34,7 +37,7 @@ class Agents:
     """The agents of a run, in the order in which they ended; on disk where memory is not enough."""
 
     def __init__(self, scratch: Path) -> None:
-        self._lines = Sorter(scratch)
+        self._lines = Sorter(scratch, _MEMORY_BYTES)
 
     def close(self) -> None:
         """Free memory and disk."""

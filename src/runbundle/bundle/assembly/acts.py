@@ -35,6 +35,7 @@ _COUNTED = {_MODEL: "model_calls", _EMBEDDINGS: "embeddings", _TOOL: "tool_calls
 _KIND, _COVERED, _SAYS = 7, 8, 16
 _MOST_BETWEEN = 32
 """Spans between two of one call. It bounds the search where parents form a circle."""
+_MEMORY_BYTES = 4_194_304
 _MOST_OF_ONE_ID = 1000
 """Spans that may have one id. An id of more names no call."""
 _SAME_COUNT = {
@@ -64,8 +65,8 @@ class Acts:
         self._above = array("i")  # the span of the same call around it; -1: none
         self._same = array("i")  # a span of the same call, nearer to the first; -1: it is the first
         self._nests = array("i")
-        self._keys = Sorter(scratch)
-        self._used = Sorter(scratch)
+        self._keys = Sorter(scratch, _MEMORY_BYTES)
+        self._used = Sorter(scratch, _MEMORY_BYTES)
         self._loose = False
         self._of_steps: Counter[str] = Counter()
         self._of_agents: Counter[str] = Counter()
