@@ -21,6 +21,7 @@ ALL_MESSAGES = "pydantic_ai.all_messages"
 PROMPT = "gen_ai.prompt"
 COMPLETION = "gen_ai.completion"
 
+CONVERSATION = "gen_ai.conversation.id"
 AGENT_NAME = "gen_ai.agent.name"
 FINAL_RESULT = "final_result"
 """Pydantic AI's name for what an agent returned."""

@@ -35,6 +35,8 @@ class RunScope:
     """The place of that work in the run, as its sender said; "" if it did not."""
     control: str = ""
     """The lane of the task or thread that sent the work; "" if it is not known."""
+    several: bool = False
+    """Whether more local roots of the run may come, so that it has no one end: it is sealed when it is quiet."""
     lanes: dict[object, RunLanes] = field(default_factory=dict[object, RunLanes])
     """The counts of the run, for each boundary of this process."""
 

@@ -1,8 +1,8 @@
 """The facts about one live span, and the lanes in which the spans beneath it start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from opentelemetry.trace import SpanContext
 
@@ -11,6 +11,15 @@ from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.spawning import RunLanes
+
+
+class Decided(NamedTuple):
+    """What had ended when it became known to be of a run, and is to be recorded after the starts of all its spans."""
+
+    ends: Sequence[Any]
+    """Spans, as `undecided.Waiting`, and log records, in the order in which they ended."""
+    lost: int
+    """How many more there were."""
 
 
 @dataclass(eq=False, slots=True)
@@ -33,11 +42,13 @@ class Member:
     effect: int = -1
     """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
     joined: str = ""
-    """How it joined its run from another process: `signed`, `any`, `trace`; "" otherwise."""
+    """How it joined its run from another process or unit: `signed`, `any`, `trace`, `id`; "" otherwise."""
     claimed: str = ""
     """The run that it claimed to belong to without proof; it is then a run of its own."""
     root: "Member | None" = None
     """The local root above it; None for a local root."""
+    opens: bool = False
+    """Whether later spans of its trace from elsewhere join its run while it is open, as beneath the run's own span."""
     implicit: bool = False
     inherited: bool = False
     """Whether a parent process began it."""
@@ -52,11 +63,18 @@ class Member:
     originals: Originals | None = None
     begun: Mapping[str, Any] | None = None
     """The attributes it began with; limits may evict them later, and they say what the span is."""
+    brings: Decided | None = None
+    """What had ended before this span made a run of it."""
 
     @property
     def key(self) -> RunKey:
         """The tenant and id of its run."""
         return self.scope.key
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether its run is over with it. Of a run that may have more local roots nobody knows when it is."""
+        return self.is_run and not self.scope.several
 
     def effect_key(self) -> str | None:
         """Return the key of an effect, the same in every run of the same agent; None if it has none."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import INVALID_SPAN_CONTEXT, SpanContext
 
 from runbundle.redaction.permitted.safe_text import safe_name
@@ -11,8 +11,8 @@ from runbundle.signals import own, semconv
 from runbundle.signals.operations import Operation, operation
 
 
-def copied_attributes(span: Span) -> dict[str, Any]:
-    """Return a copy of a starting span's attributes; each look-up in the original costs as much as the copy."""
+def copied_attributes(span: ReadableSpan) -> dict[str, Any]:
+    """Return a copy of a span's attributes; each look-up in the original costs as much as the copy."""
     attributes: Any = span.attributes
     return attributes.copy() if attributes else {}
 
