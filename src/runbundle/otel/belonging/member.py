@@ -4,12 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from runbundle.format.identity import RunKey
 from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
 from runbundle.otel.belonging.originals import Originals
+from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
 
 
@@ -106,3 +108,40 @@ def base_lane(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext 
     if control is not None and run.origin is not None and control is not run.origin.control:
         base = join_path(base, control.seen_from(run.origin.control))
     return base
+
+
+def place(
+    scope: RunScope,
+    run: RunLanes,
+    span: ReadableSpan,
+    label: str,
+    parent: Member | None,
+    control: Control | None,
+    *,
+    is_run: bool,
+    joined: str,
+) -> Member:
+    """Make the member of a span: find its lane and its number there. `control`: its task or thread, if it is known."""
+    here, above = span_context_of(span), span.parent
+    if is_run or (joined and scope.lane):
+        parent = None
+    before: Member | None = control.under if control is not None else None
+    if parent is not None:
+        lane = lane_below(parent, control)
+    elif is_run:
+        lane = run.place(scope.lane)
+    elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
+        lane = lane_below(before, control)  # it has ended, but was live when this task was created
+    else:
+        lane = run.place(base_lane(scope, run, here.trace_id, above, control))
+    root = None
+    if parent is not None and not parent.inherited:
+        # Without a root it is a local root of a forked process, which counts what it starts by itself.
+        root = parent.root or parent
+        root.started += 1
+    path = lane.path  # first: in a forked process it starts the counts afresh
+    ordinal = lane.next_ordinal()
+    inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
+    member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
+    member.joined = joined
+    return member

@@ -7,8 +7,8 @@ a run with all of its unit as soon as a span of it is agent work (see `undecided
 """
 
 import weakref
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -16,13 +16,13 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
-from runbundle.codec.coerce import hex_id
 from runbundle.format.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
-from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
-from runbundle.otel.belonging.member import Decided, Member, base_lane, lane_below
+from runbundle.otel.belonging.lanes import Control, short_digest
+from runbundle.otel.belonging.member import Decided, Member, base_lane, lane_below, place
+from runbundle.otel.belonging.open_runs import OpenRuns
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.run_names import RunNames
@@ -64,13 +64,9 @@ class Membership:
         in none from its start.
         """
         self.claims = Claims(keys, trust)
-        self._names = names or RunNames()
         self._recording = recording
-        self._implicit: weakref.WeakValueDictionary[str, RunScope] = weakref.WeakValueDictionary()
-        """Runs that nobody has named, by id, as long as a span of them is open here."""
         self._live: dict[tuple[int, int], Member] = {}
-        self._traces: dict[int, list[RunScope]] = {}
-        """The runs that are open here, by the trace of the span that began them."""
+        self._open = OpenRuns(names or RunNames(), recording.holds if recording is not None else None)
         self._spawner: tuple[Context, RunLanes, Member | None] | None = None
         """Where a task was created last: the context, its run, its span."""
         self._lock = Mutex()
@@ -89,12 +85,13 @@ class Membership:
         """
         context = otel_context.get_current() if parent_context is None else parent_context
         here, above = span_context_of(span), span.parent
+        trace_id, remote = here.trace_id, False
         parent = beneath = None
-        remote = False
         if above is not None:
-            parent, remote = self._live.get((here.trace_id, above.span_id)), above.is_remote
+            remote, above_id = above.is_remote, above.span_id
+            parent = self._live.get((trace_id, above_id))
             if parent is None:
-                beneath = self._undecided.find(here.trace_id, above.span_id)
+                beneath = self._undecided.find(trace_id, above_id)
         attributes = copied_attributes(span)
         if originals is not None:
             attributes.update(originals.attributes)
@@ -118,16 +115,22 @@ class Membership:
                 return None
             unit = None
             if above is not None and not claimed:
-                unit = beneath.unit if beneath is not None else self._undecided.unit_of(here.trace_id)
+                unit = beneath.unit if beneath is not None else self._undecided.unit_of(trace_id)
             if not begins:
-                return self._wait(unit, span, parent_context, beneath, claimed, originals)
+                waiting = self._undecided.add(unit, trace_id, here.span_id, span, beneath, claimed)
+                if waiting is None:
+                    self.unfollowed += 1
+                    return None
+                if originals is not None:
+                    waiting.originals = originals
+                return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
             if unit is not None:
                 ends = self._promote(unit)
                 member = self.enter(span, parent_context, originals)
                 if member is not None:
                     member.brings = ends
                 return member
-            scope, joined = self._named(here, above, (attributes,), claimed)
+            scope, joined = self._open.unnamed(here, above, (attributes,), claimed)
             is_run = implicit = not joined
         if parent is not None and parent.scope is not scope:
             parent = None
@@ -140,17 +143,17 @@ class Membership:
                     (parent.root or parent).unfollowed += 1
                 return None
             if is_run:
-                self._begin(scope, run, here.trace_id, attributes.get(own.RESUMED_FROM))
+                self._begin(scope, run, trace_id, attributes.get(own.RESUMED_FROM))
             if run.held and (loop := spawning.running_loop()) is not None:
                 self._watch(run, loop)
             control = run.control()
             named = operation_and_label(attributes)
-            member = self._place(scope, run, span, named[1], parent, control, is_run=is_run, joined=joined)
+            member = place(scope, run, span, named[1], parent, control, is_run=is_run, joined=joined)
             if control is not None and named[0] in _EFFECTS and control.path:
                 member.effect = control.next_ordinal()
             member.implicit, member.claimed, member.begun = implicit, claimed, attributes
             member.originals = originals
-            self._add(member, span, opens=bool(joined) and not scope.lane and parent is None)
+            self._add(member, span, opens=joined in ("trace", "id"))
         return member
 
     def _add(self, member: Member, span: ReadableSpan, *, opens: bool) -> None:
@@ -159,68 +162,45 @@ class Membership:
         member.start_ns, ids = span.start_time or 0, (here.trace_id, here.span_id)
         member.twin = self._live.get(ids)
         self._live[ids] = member
-        if opens and not member.is_run and member.scope not in self._traces.get(here.trace_id, ()):
-            self._traces.setdefault(here.trace_id, []).append(member.scope)
+        if opens and not member.is_run and not self._open.has(here.trace_id, member.scope):
+            self._open.add(here.trace_id, member.scope)
             member.opens = True
 
     # -- what is not known yet --------------------------------------------------------------------------------------
 
-    def _wait(
-        self,
-        unit: Unit | None,
-        span: Span,
-        parent_context: Context | None,
-        beneath: Waiting | None,
-        claimed: str,
-        originals: Originals | None,
+    def _added_late(
+        self, waiting: Waiting, span: Span, parent_context: Context | None, originals: Originals | None
     ) -> Member | None:
-        """Have a span wait until its unit is decided."""
-        here = span_context_of(span)
-        waiting = self._undecided.add(unit, here.trace_id, here.span_id, span, beneath, claimed)
-        if waiting is None:
-            self.unfollowed += 1
-            return None
-        waiting.originals = originals
-        if not waiting.unit.closed:
-            return None
-        with self._lock:  # another thread has decided it just now
+        """Find the run of a span that was added to a unit just when another thread decided it."""
+        with self._lock:
             if waiting.member is not None:
-                return None  # with this span, whose start is noted
-            waiting.unit.live.pop(here.span_id, None)
+                return None  # it was taken along, and its start is noted
+            waiting.unit.live.pop(span_context_of(span).span_id, None)
         return self.enter(span, parent_context, originals)
 
-    def end_undecided(self, span: ReadableSpan) -> Member | None:
+    def _end_waiting(self, span: ReadableSpan, trace_id: int, span_id: int) -> Member | None:
         """Hold an ended span of no known run; return its facts if its unit is a run, with this span or already."""
-        here = span_context_of(span)
-        waiting = self._undecided.find(here.trace_id, here.span_id)
+        waiting = self._undecided.find(trace_id, span_id)
         if waiting is None:
             return None
-        unit, attributes, ends = waiting.unit, copied_attributes(span), None
-        if not waiting.inherited and begins_run(span.name, attributes):
-            ends = self._promote(unit)
-        elif not waiting.inherited and len(unit.live) > 1:
-            self._undecided.end(waiting, here.span_id, span, attributes)
-            if unit.live and not unit.closed:
-                return None
+        unit, attributes, brings = waiting.unit, copied_attributes(span), None
+        if not waiting.inherited:
+            if begins_run(span.name, attributes):
+                brings = self._promote(unit)
+            elif len(unit.live) > 1:
+                self._undecided.end(waiting, span_id, span, attributes)
+                if unit.live and not unit.closed:
+                    return None
         with self._lock:
             member = waiting.member
             if member is None:
-                self._end_last(waiting, here.span_id, span, attributes)
+                self._undecided.end_last(waiting, span_id, span, attributes)
                 return None
             if waiting.taken:
                 return None
-            self._live.pop((here.trace_id, here.span_id), None)
-            member.brings = ends
-            return self._left(member, here.trace_id)
-
-    def _end_last(self, waiting: Waiting, span_id: int, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
-        """End a span that was the last open one of its unit, unless another thread has added or decided something."""
-        unit = waiting.unit
-        if waiting.ended is None and not waiting.inherited and len(unit.live) > 1:
-            self._undecided.end(waiting, span_id, span, attributes)
-        last = span if unit.live.pop(span_id, None) is not None and not waiting.inherited else None
-        if not unit.live and not unit.closed:
-            self._undecided.count(unit, last)
+            self._live.pop((trace_id, span_id), None)
+            member.brings = brings
+            return self._left(member, trace_id)
 
     def hold_log(self, record: Log) -> bool:
         """Hold a log record of a span that waits; False if it is of none."""
@@ -260,7 +240,7 @@ class Membership:
             attributes = [copied_attributes(one.ended or one.span) for one in spans]
             first = ours[0]
             context = span_context_of(first.span)
-            scope, joined = self._named(context, first.span.parent, attributes, unit.claimed)
+            scope, joined = self._open.unnamed(context, first.span.parent, attributes, unit.claimed)
             run = self._run_of(scope)
             if not joined:
                 self._begin(scope, run, context.trace_id, None)
@@ -270,7 +250,7 @@ class Membership:
                 begins = one is first and not joined
                 how = "" if above is not None or begins else joined or "trace"
                 label = operation_and_label({**said, **(one.originals.attributes if one.originals else {})})[1]
-                member = self._place(scope, run, one.span, label, above, control, is_run=begins, joined=how)
+                member = place(scope, run, one.span, label, above, control, is_run=begins, joined=how)
                 member.implicit, member.claimed = begins, unit.claimed if begins else ""
                 member.begun, member.originals, member.inherited = said, one.originals, one.inherited
                 one.member, one.taken = member, one in ended
@@ -280,29 +260,29 @@ class Membership:
                     self._recording.started(one.span, member)
             if first.member is not None:
                 first.member.started += unit.lost_spans
-            return Decided(ends, unit.lost.total())
+            return Decided(ends, unit.lost.total() if unit.lost else 0)
 
     def member_of(self, span: trace.Span) -> Member | None:
         """Return the facts about a live span; None for a span that is in no run."""
         here = span.get_span_context()
         return self._live.get((here.trace_id, here.span_id))
 
-    def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
-        """Remove an ended span from the table and return its facts; None if it was not there."""
+    def leave(self, span: ReadableSpan) -> Member | None:
+        """Remove an ended span from the table and return its facts; None if it is in no run, or not known to be."""
+        here = span_context_of(span)
+        trace_id, span_id = here.trace_id, here.span_id
         member = self._live.pop((trace_id, span_id), None)
-        if member is not None and member.twin is not None:
-            member = self._leave_twin((trace_id, span_id), start_ns, member)
-        return self._left(member, trace_id) if member is not None else None
+        if member is None:
+            return self._end_waiting(span, trace_id, span_id) if self._recording is not None else None
+        if member.twin is not None:
+            member = self._leave_twin((trace_id, span_id), span.start_time or 0, member)
+        return self._left(member, trace_id)
 
     def _left(self, member: Member, trace_id: int) -> Member:
         """Take note that a live span has left the table."""
         if (member.is_run or member.opens) and not member.inherited:
             with self._lock:
-                open_here = self._traces.get(trace_id, [])
-                if member.scope in open_here:
-                    open_here.remove(member.scope)
-                if not open_here:
-                    self._traces.pop(trace_id, None)
+                self._open.remove(trace_id, member.scope)
                 if member.is_run:
                     self._let_go(member.run)
         return member
@@ -357,32 +337,8 @@ class Membership:
             return None, "", claimed
         if parent is not None:
             return parent.scope, "trace", ""
-        open_here = self._traces.get(above.trace_id, ())
-        return (open_here[0], "trace", "") if len(open_here) == 1 else (None, "", "")
-
-    def _named(
-        self, here: SpanContext, above: SpanContext | None, spans: Iterable[Mapping[str, Any]], claimed: str
-    ) -> tuple[RunScope, str]:
-        """Return the run of a unit that nobody has named, and how the unit joins it; "" if it begins with the unit.
-
-        A run is named by an id that its spans carry, else by its trace. Where a span claims another run without proof,
-        the name is one that nobody else can give.
-        """
-        trace_id = hex_id(here.trace_id, 32)
-        if claimed:
-            return RunScope(f"{trace_id}-{hex_id(here.span_id, 16)}"), ""
-        run_id = self._names.name_in(spans) or trace_id
-        scope = self._implicit.get(run_id)
-        if run_id == trace_id and above is None:
-            joined = ""  # nobody else can be the root of this trace
-        elif scope is not None or (self._recording is not None and self._recording.holds(RunKey("", run_id))):
-            joined = "trace" if run_id == trace_id else "id"
-        else:
-            joined = ""
-        if scope is None:
-            several = above is not None or run_id != trace_id
-            scope = self._implicit[run_id] = RunScope(run_id, joined=joined, several=several)
-        return scope, joined
+        scope = self._open.of_trace(above.trace_id)
+        return scope, "trace" if scope is not None else "", ""
 
     def _run_of(self, scope: RunScope) -> RunLanes:
         return scope.lanes.get(self) or scope.lanes.setdefault(self, RunLanes())
@@ -394,7 +350,7 @@ class Membership:
         scope.lane = f"resumed@{short_digest(resumed_from)}" if isinstance(resumed_from, str) else ""
         run.begins_at(scope.lane or "main")
         run.held += 1
-        self._traces.setdefault(trace_id, []).append(scope)
+        self._open.add(trace_id, scope)
 
     def hold(self, scope: RunScope) -> object:
         """Note that the current task or thread works for a run begun elsewhere.
@@ -470,44 +426,6 @@ class Membership:
         # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
         path, way = (p if not p or safe_name(p) else f"@{short_digest(p)}" for p in (path, way))
         return Sender(scope.tenant_id, scope.run_id, path, way)
-
-    # -- where in it ----------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _place(
-        scope: RunScope,
-        run: RunLanes,
-        span: ReadableSpan,
-        label: str,
-        parent: Member | None,
-        control: Control | None,
-        *,
-        is_run: bool,
-        joined: str,
-    ) -> Member:
-        here, above = span_context_of(span), span.parent
-        if is_run or (joined and scope.lane):
-            parent = None
-        before: Member | None = control.under if control is not None else None
-        if parent is not None:
-            lane = lane_below(parent, control)
-        elif is_run:
-            lane = run.place(scope.lane)
-        elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
-            lane = lane_below(before, control)  # it has ended, but was live when this task was created
-        else:
-            lane = run.place(base_lane(scope, run, here.trace_id, above, control))
-        root = None
-        if parent is not None and not parent.inherited:
-            # Without a root it is a local root of a forked process, which counts what it starts by itself.
-            root = parent.root or parent
-            root.started += 1
-        path = lane.path  # first: in a forked process it starts the counts afresh
-        ordinal = lane.next_ordinal()
-        inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
-        member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
-        member.joined = joined
-        return member
 
 
 _memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()

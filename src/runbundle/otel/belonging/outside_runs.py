@@ -39,11 +39,10 @@ class OutsideCounts:
             self._count(scope)
 
     def count(self, spans: int, scopes: Mapping[str, int]) -> None:
-        """Count spans, and spans and log records by their scopes."""
-        with self._lock:
-            self.spans += spans
-            for scope, number in scopes.items():
-                self._count(scope, number)
+        """Count spans, and spans and log records by their scopes. The caller holds the lock."""
+        self.spans += spans
+        for scope, number in scopes.items():
+            self._count(scope, number)
 
     def count_log(self, scope: str) -> None:
         """Count a log record of an instrumentation scope."""

@@ -33,6 +33,7 @@ HELD_S = 600.0
 _LIVE = 100_000
 """Open spans that are followed."""
 _LOOK_EVERY_S = 30.0
+_NESTED = frozenset({bytes, tuple, list, dict})
 _EACH = 1024
 """Bytes of a span without its texts."""
 
@@ -40,44 +41,42 @@ Log = ReadableLogRecord | ReadWriteLogRecord
 
 
 class Waiting:
-    """A span of a unit: open, or ended and held."""
+    """A span of a unit: open, or ended and held. Two are made for each request, so that it sets what is rare late."""
 
-    __slots__ = ("ended", "inherited", "member", "number", "originals", "parent", "span", "taken", "unit")
+    ended: ReadableSpan | None = None
+    """What the span was at its end."""
+    member: Member | None = None
+    """What became of it, once the unit is a run."""
+    taken = False
+    """Whether its end went to the run with it."""
+    originals: Originals | None = None
+    inherited = False
+    """Whether a parent process began it."""
 
     def __init__(self, unit: "Unit", number: int, span: ReadableSpan, parent: "Waiting | None") -> None:
         self.unit, self.number, self.span, self.parent = unit, number, span, parent
-        self.ended: ReadableSpan | None = None
-        """What the span was at its end."""
-        self.member: Member | None = None
-        """What became of it, once the unit is a run."""
-        self.taken = False
-        """Whether its end went to the run with it."""
-        self.originals: Originals | None = None
-        self.inherited = False
-        """Whether a parent process began it."""
 
 
 class Unit:
     """All that is undecided of one trace, or beneath one span that claims to be of a run and is not believed."""
 
-    __slots__ = ("beside", "bytes", "claimed", "closed", "held", "live", "lost", "lost_spans", "since", "trace_id")
+    beside: "Unit | None" = None
+    """Another unit of the trace, of which at most one claims nothing."""
+    lost: Counter[str] | None = None
+    """Dropped beyond the bounds, by scope."""
+    lost_spans = 0
+    bytes = 0
+    closed = False
+    """Whether it was decided. Whoever adds a span looks afterwards."""
 
     def __init__(self, trace_id: int, claimed: str) -> None:
         self.trace_id, self.claimed = trace_id, claimed
-        self.beside: Unit | None = None
-        """Another unit of the trace, of which at most one claims nothing."""
         self.live: dict[int, Waiting] = {}
         """Open spans, by span id."""
         self.held: list[Waiting | Log] = []
         """What has ended, in the order of ends."""
-        self.bytes = 0
         self.since = time.monotonic()
         """When it began, or something of it was dropped: what it holds is no older."""
-        self.lost: Counter[str] = Counter()
-        """Dropped beyond the bounds, by scope."""
-        self.lost_spans = 0
-        self.closed = False
-        """Whether it was decided. Whoever adds a span looks afterwards."""
 
 
 class Undecided:
@@ -145,18 +144,38 @@ class Undecided:
     def end(self, waiting: Waiting, span_id: int, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
         """Hold a span that has ended."""
         waiting.ended, unit = span, waiting.unit
-        self._hold(unit, waiting, _EACH + _length(attributes.values()) + (_length_of_events(span)))
+        size = _EACH
+        for value in attributes.values():
+            if value.__class__ is str:
+                size += len(value)
+            elif value.__class__ in _NESTED:
+                size += _length(value)
+        # A private name: the public one copies the list, which costs as much as all else here.
+        if getattr(span, "_events", True):
+            size += _length_of_events(span)
+        unit.held.append(waiting)
+        unit.bytes += size
+        self._held += 1
+        self._bytes += size
         unit.live.pop(span_id, None)
+        if self._held > HELD or self._bytes > HELD_BYTES:
+            self._make_room()
         self._gone += 1
+
+    def end_last(self, waiting: Waiting, span_id: int, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
+        """End a span that seems to be the last open one of its unit, which is no run. The caller holds the lock."""
+        unit = waiting.unit
+        if waiting.ended is None and not waiting.inherited and len(unit.live) > 1:
+            self.end(waiting, span_id, span, attributes)  # another thread has added one just now
+        last = span if unit.live.pop(span_id, None) is not None and not waiting.inherited else None
+        if not unit.live and not unit.closed:
+            self._gone += last is not None
+            self._count(unit, last)
 
     def hold_log(self, unit: Unit, record: Log) -> None:
         """Hold a log record."""
-        log = record.log_record
-        size = _length([log.body, *(log.attributes or {}).values()])
-        self._hold(unit, record, _EACH + size)
-
-    def _hold(self, unit: Unit, one: Waiting | Log, size: int) -> None:
-        unit.held.append(one)
+        size = size_of_log(record)
+        unit.held.append(record)
         unit.bytes += size
         self._held += 1
         self._bytes += size
@@ -178,6 +197,7 @@ class Undecided:
         unit.held, unit.bytes, unit.since = [], 0, time.monotonic()
         self._held, self._bytes = self._held - len(held), self._bytes - size
         unit.lost_spans += sum(isinstance(one, Waiting) for one in held)
+        unit.lost = unit.lost or Counter()
         unit.lost.update(map(_scope_of, held))
 
     def _forget_old(self, now: float) -> None:
@@ -222,17 +242,21 @@ class Undecided:
         self._held, self._bytes = self._held - len(held), self._bytes - unit.bytes
         return held
 
-    def count(self, unit: Unit, last: ReadableSpan | None = None) -> None:
+    def _count(self, unit: Unit, last: ReadableSpan | None) -> None:
         """Count what a unit has had as outside any run. `last`: the span that ended last, if it is not held."""
         held = self.close(unit)
-        if last is not None and not (held or unit.lost):
-            self._outside.count_span(scope_name(last))
+        if last is not None and not held and unit.lost is None:
+            self._outside.count(1, {scope_name(last): 1})
             return
-        spans = unit.lost_spans + sum(isinstance(one, Waiting) for one in held) + (last is not None)
-        scopes = unit.lost
-        scopes.update(map(_scope_of, held))
+        spans, scopes = unit.lost_spans, dict(unit.lost or {})
         if last is not None:
-            scopes[scope_name(last)] += 1
+            spans, scope = spans + 1, scope_name(last)
+            scopes[scope] = scopes.get(scope, 0) + 1
+        for one in held:
+            if isinstance(one, Waiting):
+                spans += 1
+            scope = _scope_of(one)
+            scopes[scope] = scopes.get(scope, 0) + 1
         self._outside.count(spans, scopes)
 
     def after_fork_in_child(self, lock: Mutex) -> None:
@@ -240,8 +264,7 @@ class Undecided:
         self._lock = lock
         for unit in self._every():
             unit.held, unit.bytes = [], 0
-            unit.lost.clear()
-            unit.lost_spans = 0
+            unit.lost, unit.lost_spans = None, 0
             for waiting in unit.live.values():
                 waiting.inherited = True
         self._held, self._bytes = 0, 0
@@ -253,39 +276,29 @@ def scope_name(one: ReadableSpan | Log) -> str:
     return scope.name if scope is not None else ""
 
 
-def size_of(span: ReadableSpan) -> int:
-    """Return about how many bytes a span takes, by the lengths of its texts."""
-    return _EACH + _length((span.attributes or {}).values()) + _length_of_events(span)
-
-
 def _scope_of(one: Waiting | Log) -> str:
     return scope_name((one.ended or one.span) if isinstance(one, Waiting) else one)
 
 
+def size_of(span: ReadableSpan) -> int:
+    """Return about how many bytes a span takes, by the lengths of its texts."""
+    return _EACH + _length(dict(span.attributes or {})) + _length_of_events(span)
+
+
+def size_of_log(record: Log) -> int:
+    """Return about how many bytes a log record takes, by the lengths of its texts."""
+    return _EACH + _length([record.log_record.body, dict(record.log_record.attributes or {})])
+
+
 def _length_of_events(span: ReadableSpan) -> int:
-    # A private name first: the public one copies the list, which costs as much as all else here.
-    if not getattr(span, "_events", True):
-        return 0
-    return sum(_EACH + _length((event.attributes or {}).values()) for event in span.events)
+    return sum(_EACH + _length(dict(event.attributes or {})) for event in span.events)
 
 
-def _length(values: Iterable[Any]) -> int:
-    size = 0
-    for value in values:
-        kind = value.__class__
-        if kind is str or kind is bytes:
-            size += len(value)
-        elif kind is tuple or kind is list or kind is dict:
-            size += _length_within(value)
-    return size
-
-
-def _length_within(value: Any, left: int = 4) -> int:
-    """Return the length of the texts in lists and mappings; what lies deeper than four levels is not counted."""
+def _length(value: Any, left: int = 5) -> int:
+    """Return the length of the texts in a value; what lies deeper than some levels is not counted."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if not left or not isinstance(value, list | tuple | dict):
+        return 8
     items = cast("Iterable[Any]", value.values() if isinstance(value, dict) else value)
-    return sum(
-        len(item) if isinstance(item, str | bytes)
-        else _length_within(item, left - 1) if left and isinstance(item, list | tuple | dict)
-        else 8
-        for item in items
-    )  # fmt: skip
+    return sum(_length(item, left - 1) for item in items)

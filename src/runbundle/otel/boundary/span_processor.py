@@ -139,10 +139,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         if self.is_closed and not self.is_exiting:
             return
         try:
-            context = span_context_of(span)
-            member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
-            if member is None and self.recorder is not None:
-                member = self.membership.end_undecided(span)
+            member = self.membership.leave(span)
             if member is not None and member.brings is not None:
                 self._record_held(member)
             guest = self._downstream > 0 and not self.redacts_all and is_guest(span)
