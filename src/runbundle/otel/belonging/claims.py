@@ -30,7 +30,7 @@ class RunScope:
     session_id: str = ""
     """The conversation that the run is part of; runs within it inherit it."""
     joined: str = ""
-    """How work from another process joined the run: `signed` or `any`; "" for a run begun in this process."""
+    """How work joined a run that began elsewhere: `signed`, `any`, `trace`, `id`; "" for a run begun here."""
     lane: str = ""
     """The place of that work in the run, as its sender said; "" if it did not."""
     control: str = ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
+from runbundle import settings
 from runbundle.format.identity import valid_run_id
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.permitted.values import allowed, opaque
@@ -44,6 +45,19 @@ class RunNames(NamedTuple):
                 if isinstance(said, str) and allowed("id", own.RUN_ID, said):
                     return said
         return ""
+
+
+def run_names(digester: Digester, keys: Iterable[str] = RUN_ID_KEYS, group_by: Grouping = "trace") -> RunNames:
+    """Return the names by the options of `configure()`, or by the environment where they are left at their defaults.
+
+    Raises `ConfigError` for a variable that says nothing.
+    """
+    keys = tuple(keys)
+    if keys == RUN_ID_KEYS:
+        keys = settings.words("RUNBUNDLE_RUN_ID_KEYS") or keys
+    if group_by == "trace" and settings.variable("RUNBUNDLE_GROUP_BY") == "conversation":
+        group_by = "conversation"
+    return RunNames(keys, group_by, digester)
 
 
 def _name_of_conversation(said: str, digester: Digester) -> str:

@@ -32,7 +32,10 @@ HELD_S = 600.0
 """Seconds for which a unit's ended spans wait at most. A request is over by then."""
 _LIVE = 100_000
 """Open spans that are followed."""
-_LOOK_EVERY_S = 30.0
+LOOK_EVERY_S = 30.0
+"""Seconds between two looks for what has waited for too long."""
+ROOM = 0.9
+"""What is left of number and bytes when something must be dropped, so that this is not done for every span."""
 _NESTED = frozenset({bytes, tuple, list, dict})
 _EACH = 1024
 """Bytes of a span without its texts."""
@@ -123,7 +126,7 @@ class Undecided:
             first = self._units.setdefault(trace_id, unit)
             if first is not unit:
                 unit = self._beside(unit)
-            if unit.since - self._looked_at > _LOOK_EVERY_S:
+            if unit.since - self._looked_at > LOOK_EVERY_S:
                 self._forget_old(unit.since)
         waiting = unit.live[span_id] = Waiting(unit, number, span, parent)
         return waiting
@@ -183,11 +186,13 @@ class Undecided:
             self._make_room()
 
     def _make_room(self) -> None:
-        """Drop what the oldest units hold until the rest is within the bounds."""
+        """Drop what the oldest units hold until there is room."""
         units = self._every()
         self._held, self._bytes = sum(len(unit.held) for unit in units), sum(unit.bytes for unit in units)
+        if self._held <= HELD and self._bytes <= HELD_BYTES:
+            return
         for unit in sorted(units, key=lambda unit: unit.since):
-            if self._held <= HELD and self._bytes <= HELD_BYTES:
+            if self._held <= ROOM * HELD and self._bytes <= ROOM * HELD_BYTES:
                 return
             self._drop(unit)
 
