@@ -69,7 +69,7 @@ ORDINAL = "runbundle.ordinal"
 EFFECT = "runbundle.effect"
 """The lane in which the span's task was spawned and its place among the effects there, set by the boundary."""
 JOINED = "runbundle.joined"
-"""How a span whose parent is in another process came to its run: `signed`, `trace`, `any`; set by the boundary."""
+"""How a span from elsewhere came to its run: `signed`, `trace`, `any`, `id`; set by the boundary."""
 
 # -- what was lost: on the first span of a run in each process, set by the boundary ----------------------------------
 

@@ -34,7 +34,7 @@ UNFIT = Receipt()
 _NO_RECEIPT = '{"n":[["receipt","malformed","drop"]]}'
 """Replaces such a one, since the sums of a bundle follow from what its events say."""
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
-_JOINED = ("signed", "trace", "token", "any")
+_JOINED = ("signed", "trace", "token", "any", "id")
 _EVENT_TYPES = {
     own.DECISION: "policy.decision",
     semconv.EVALUATION_RESULT: "score",
