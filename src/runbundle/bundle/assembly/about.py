@@ -20,7 +20,6 @@ from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import count_of, json_of, text_of
 
-
 _MEMORY_BYTES = 4_194_304
 
 
