@@ -9,7 +9,7 @@ from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.operations import operation
 from tests.interop.dumps import FOLDER, load
-from tests.unit.signals.dialects.spans import read, read_of_dump, said
+from tests.unit.signals.dialects.one_span import read, read_of_dump, said
 
 KIND, NAME, METADATA = "langsmith.span.kind", "langsmith.trace.name", "langsmith.metadata"
 

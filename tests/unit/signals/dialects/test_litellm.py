@@ -9,7 +9,7 @@ from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.operations import operation
 from tests.interop.dumps import FOLDER, load
-from tests.unit.signals.dialects.spans import read_of_dump, said
+from tests.unit.signals.dialects.one_span import read_of_dump, said
 
 CALL = {"litellm.call_id": "c", "llm.request.type": "completion", semconv.REQUEST_MODEL: "m"}
 

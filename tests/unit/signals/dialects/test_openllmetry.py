@@ -12,7 +12,7 @@ from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.operations import operation
 from tests.interop.dumps import FOLDER, load
 from tests.interop.replay import replay
-from tests.unit.signals.dialects.spans import read, read_of_dump, said
+from tests.unit.signals.dialects.one_span import read, read_of_dump, said
 
 PROPERTIES = "traceloop.association.properties"
 
