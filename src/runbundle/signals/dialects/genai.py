@@ -20,7 +20,7 @@ _NO_TOOLS = frozenset({"(merged tools)"})
 def _work(reading: Reading) -> str:
     attributes = reading.attributes
     work = reading.text(semconv.OPERATION)
-    if work in _STEPS or reading.text(semconv.TOOL_NAME) in _NO_TOOLS:
+    if work in _STEPS or attributes.get(semconv.TOOL_NAME) in _NO_TOOLS:
         reading.put(own.OP, STEP)
         name = attributes.get(_STEPS.get(work, ""))
         reading.put(own.NAME, name if isinstance(name, str) else work)

@@ -119,7 +119,7 @@ def _read_lists(reading: Reading) -> None:
     reading.put(semconv.OUTPUT_MESSAGES, text)
     functions = lists.get(_FUNCTIONS)
     if functions:
-        reading.put(semconv.DEFINITIONS, json_text([_opened_parameters(function) for function in functions]))
+        reading.put(semconv.TOOL_DEFINITIONS, json_text([_opened_parameters(function) for function in functions]))
 
 
 def _add_calls(reading: Reading, text: str) -> None:

@@ -169,9 +169,9 @@ def test_a_model_call_of_earlier_versions_is_read_whole() -> None:
     assert asked[1]["parts"] == [{"type": "tool_call", "id": "c1", "name": "find", "arguments": {"a": 1}}]
     assert asked[2]["parts"] == [{"type": "tool_call_response", "id": "c1", "response": "found"}]
     assert answered[0]["parts"] == [{"type": "tool_call", "id": "c2", "name": "mail", "arguments": {"to": "x"}}]
-    definitions = json.loads(found[semconv.DEFINITIONS])
+    definitions = json.loads(found[semconv.TOOL_DEFINITIONS])
     assert definitions == [{"name": "mail", "description": "Send", "parameters": {"type": "object"}}]
-    for key in (semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, semconv.DEFINITIONS):
+    for key in (semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES, semconv.TOOL_DEFINITIONS):
         del found[key]
     assert found == {
         own.DIALECT: "openllmetry", semconv.OPERATION: "chat", semconv.PROVIDER: "openai", semconv.REQUEST_MODEL: "m",
