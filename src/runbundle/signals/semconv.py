@@ -35,7 +35,6 @@ TOOL_TYPE = "gen_ai.tool.type"
 CALL_ID = "gen_ai.tool.call.id"
 ARGUMENTS = "gen_ai.tool.call.arguments"
 RESULT = "gen_ai.tool.call.result"
-DEFINITIONS = "gen_ai.tool.definitions"
 
 DATA_SOURCE = "gen_ai.data_source.id"
 QUERY_TEXT = "gen_ai.retrieval.query.text"

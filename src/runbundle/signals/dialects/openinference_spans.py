@@ -138,7 +138,7 @@ def _lists(reading: Reading, said: dict[str, list[Fields]]) -> None:
                 ended = cast("list[Any]", reasons) if output else ()
                 reading.put(target, messages_text(items, role=role, finish=ended))
         elif head == "llm.tools":
-            reading.put(semconv.DEFINITIONS, _definitions(items))
+            reading.put(semconv.TOOL_DEFINITIONS, _definitions(items))
         elif head in _DOCUMENTS and reading.op == RETRIEVAL:
             add_documents(reading, [_document(item) for item in items])
         elif head in _SCORES:
