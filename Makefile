@@ -13,7 +13,7 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check unit coverage check-pythons bench docs collector clean
+.PHONY: demo test check unit coverage check-pythons frameworks bench docs collector clean
 
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -38,7 +38,7 @@ PYTEST = $(BIN)/python -m tests.clean_tree $(BIN)/python -m pytest --durations=1
 test: check
 	@echo "fast half: units, golden bundles, documentation, leaks, end to end"
 	@$(PYTEST) --half=fast
-	@echo "slow half: killed processes, object stores, the Collector"
+	@echo "slow half: killed processes, object stores, the Collector, frameworks"
 	@$(PYTEST) --half=slow
 
 check: $(READY)
@@ -60,6 +60,10 @@ coverage: $(READY)
 # minutes for each, and 800 MB below .cache/pythons.
 check-pythons:
 	$(PYTHON) -m tests.pythons
+
+# The table of docs/frameworks.md, made again by real frameworks; their environments, of 1 GB, are kept in the user's cache.
+frameworks: $(READY)
+	$(BIN)/python -m tests.interop.coverage --write
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline

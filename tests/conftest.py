@@ -83,7 +83,13 @@ def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
     return configure
 
 
-_SLOW = ("crash", "collector", "conformance/test_objects.py", "conformance/test_object_bundles.py")
+_SLOW = (
+    "crash",
+    "collector",
+    "interop/test_frameworks.py",
+    "conformance/test_objects.py",
+    "conformance/test_object_bundles.py",
+)
 """Folders and files whose tests kill processes, start servers or build programs: what `make test` runs last."""
 _FIRST = ("unit", "crash")  # fast ones; then those that fork, before others leave servers and their threads behind
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.canonical import canonical_attributes
-from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, RUN, STEP
+from runbundle.signals.names import CHAT, EXECUTE_TOOL, INDEX, INVOKE_AGENT, RETRIEVAL, RUN, STEP
 
 Operation = Literal["run", "agent", "step", "tool", "model", "retrieval", "other"]
 
@@ -32,7 +32,7 @@ def operation(attributes: Mapping[str, Any]) -> Operation:
     return _GEN_AI.get(named, "other") if isinstance(named, str) else "other"
 
 
-_BEGINS_NONE = ("create_agent", "embeddings")
+_BEGINS_NONE = ("create_agent", "embeddings", INDEX)
 """Work on agents and on what they search, none of an agent's own."""
 
 
@@ -51,6 +51,8 @@ def begins_run(name: object, attributes: Mapping[str, Any]) -> bool:
     """
     said = canonical_attributes(name, attributes)
     if semconv.OPERATION in said or own.OP in said:
+        if semconv.MCP_METHOD in said and own.OP in said:
+            return False  # a client that connects and asks what there is
         return said.get(semconv.OPERATION) not in _BEGINS_NONE
     return isinstance(name, str) and name.startswith(INVOKE_AGENT)
 

@@ -9,18 +9,29 @@ from typing import Any
 import orjson
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.genai import GENAI
+from runbundle.signals.dialects.adk import ADK
+from runbundle.signals.dialects.anthropic import ANTHROPIC
+from runbundle.signals.dialects.genai import GENAI, RENAMED
 from runbundle.signals.dialects.langsmith import LANGSMITH
 from runbundle.signals.dialects.litellm import LITELLM
+from runbundle.signals.dialects.logfire import LOGFIRE
+from runbundle.signals.dialects.mcp import MCP
+from runbundle.signals.dialects.message_events import ROLES, put_messages
 from runbundle.signals.dialects.openinference import OPENINFERENCE
 from runbundle.signals.dialects.openllmetry import OPENLLMETRY
-from runbundle.signals.dialects.table import Dialect, Plan, Reading, Row
+from runbundle.signals.dialects.strands import STRANDS
+from runbundle.signals.dialects.table import Dialect, Reading, Rows
 from runbundle.signals.dialects.vectorstores import VECTORSTORES
 from runbundle.signals.kinds import Kind
-from runbundle.signals.records import SpanRecord
+from runbundle.signals.records import LogRecordDict, SpanRecord
 
 DIALECTS: tuple[Dialect, ...] = (
     OPENINFERENCE,
+    ANTHROPIC,
+    LOGFIRE,
+    STRANDS,
+    ADK,
+    MCP,
     VECTORSTORES,
     LITELLM,
     LANGSMITH,
@@ -32,77 +43,18 @@ since others may have written their names."""
 
 KINDS: dict[str, Kind] = {key: kind for dialect in DIALECTS for key, kind in dialect.kinds.items()}
 """What is held by keys that only these tables declare."""
+_RENAMED = frozenset(source for row in RENAMED for source in row.sources)
+_EVENT_NAME = "event.name"
+"""Where the name of an event was before log records had a field for it."""
 _SIGNS: dict[str, int] = {}
 for _number, _dialect in enumerate(DIALECTS):
     for _sign in _dialect.signs:
         _SIGNS[_sign] = _SIGNS.get(_sign, 0) | 1 << _number
-_PLANS = tuple({op: Plan((*d.rows, *d.rows_of.get(op, ()))) for op in (*d.rows_of, "")} for d in DIALECTS)
-"""What is read of each dialect, by its word for the kind of work; under "" for all others."""
-_TARGETS = tuple(frozenset(row.target for rows in (d.rows, *d.rows_of.values()) for row in rows) for d in DIALECTS)
-
-
-class _Step:
-    """One dialect, as it is read where a span has certain keys."""
-
-    __slots__ = ("_keys", "_plans", "dialect", "loose", "rows")
-
-    def __init__(self, number: int, keys: frozenset[str]) -> None:
-        """`keys` are those of the span and of what is read before."""
-        self.dialect = DIALECTS[number]
-        self._keys = keys
-        self._plans = _PLANS[number]
-        self.rows: dict[str, tuple[Row, ...]] = {}
-        """By the word for the kind of work, as far as there was such a span."""
-        known = self.dialect.kinds
-        self.loose = tuple(
-            (head, target, loose)
-            for head, target in self.dialect.gathered.items()
-            if (loose := tuple(sorted(key for key in keys if key.startswith(head) and key not in known)))
-        )
-
-    def rows_for(self, op: str) -> tuple[Row, ...]:
-        op = op if op in self._plans else ""
-        rows = self.rows.get(op)
-        if rows is None:
-            rows = self.rows[op] = self._plans[op].rows_for(self._keys)
-        return rows
-
-
-_SHAPES: dict[tuple[str, ...], tuple[_Step, ...]] = {}
-"""By all keys of a span what is read of it: spans that one line of code makes have the same keys."""
-_MOST_SHAPES, _MOST_KEYS, _MOST_CHARS = 2048, 128, 8192
-"""How many are remembered, and of which size at most."""
-
-
-def _is_text(key: object) -> bool:
-    """A caller of `canonical_attributes` may give any keys."""
-    return isinstance(key, str)
-
-
-def _steps_of(keys: tuple[str, ...]) -> tuple[_Step, ...]:
-    """Return how a span with such keys is read; nothing if there is nothing to be read."""
-    steps = _SHAPES.get(keys)
-    if steps is not None:
-        return steps
-    signs = 0
-    for sign in _SIGNS.keys() & keys:
-        signs |= _SIGNS[sign]
-    if own.RECEIPT in keys:
-        signs = 0
-    texts = list(filter(_is_text, keys))
-    found: list[_Step] = []
-    reach = frozenset(texts)
-    for number in range(len(DIALECTS)):
-        # What an earlier table has put there is in our terms, and no sign.
-        if signs >> number & 1:
-            found.append(_Step(number, reach))
-            reach |= _TARGETS[number]
-    steps = tuple(found)
-    if len(keys) <= _MOST_KEYS and sum(map(len, texts)) <= _MOST_CHARS:
-        if len(_SHAPES) >= _MOST_SHAPES:
-            _SHAPES.clear()
-        _SHAPES[keys] = steps
-    return steps
+_ANY_SIGN = frozenset(_SIGNS)
+_TABLES = [
+    (1 << number, dialect, Rows(dialect.rows), {op: Rows(rows) for op, rows in dialect.rows_of.items()})
+    for number, dialect in enumerate(DIALECTS)
+]
 
 
 def canonical(record: SpanRecord) -> SpanRecord:
@@ -111,8 +63,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
     Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
     """
     attributes = record["attributes"]
-    steps = _steps_of(tuple(attributes))
-    if not steps:
+    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
         return record
     reading = Reading(
         record["name"],
@@ -123,40 +74,70 @@ def canonical(record: SpanRecord) -> SpanRecord:
         is_root=not record["parent_span_id"] or record["remote_parent"],
     )
     try:
-        _read(reading, steps)
+        _read(reading)
     except Exception:  # noqa: BLE001 - whatever is in it, a span costs itself the reading alone
         return record
     if own.CAPTURE in attributes:
         _move_captures(reading)
-    return {**record, "attributes": reading.attributes, "events": [*record["events"], *reading.added]}
+    return {**record, "attributes": reading.attributes, "events": [*reading.events, *reading.added]}
 
 
 def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
-    steps = _steps_of(tuple(attributes))
-    if not steps:
+    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))
     try:
-        _read(reading, steps)
+        _read(reading)
     except Exception:  # noqa: BLE001 - as above
         return attributes
     return reading.attributes
 
 
-def _read(reading: Reading, steps: tuple[_Step, ...]) -> None:
-    for step in steps:
-        dialect = step.dialect
+def canonical_log(record: LogRecordDict) -> LogRecordDict:
+    """Return the log record in our terms; the same object if it is so already. The input is not modified.
+
+    Total, as `canonical`. The message that a record is has a place among the attributes, besides the body.
+    """
+    attributes = record["attributes"]
+    name = record["event_name"] or attributes.get(_EVENT_NAME, "")
+    is_message = isinstance(name, str) and name in ROLES
+    if not (is_message or not _RENAMED.isdisjoint(attributes)) or own.RECEIPT in attributes:
+        return record
+    reading = Reading(name, attributes.copy(), scope=record["scope"]["name"])
+    try:
+        reading.apply(RENAMED)
+        if is_message and isinstance(record["body"], dict):
+            put_messages(reading, [(name, record["body"])])
+    except Exception:  # noqa: BLE001 - as above
+        return record
+    if is_message and not record["event_name"]:
+        reading.take(_EVENT_NAME)
+        return {**record, "event_name": name, "attributes": reading.attributes}
+    return {**record, "attributes": reading.attributes}
+
+
+def _read(reading: Reading) -> None:
+    present = 0
+    for sign in _ANY_SIGN.intersection(reading.attributes):
+        present |= _SIGNS[sign]
+    attributes = reading.attributes
+    for bit, dialect, rows, rows_of in _TABLES:
+        # What an earlier table has put there is in our terms, and no sign.
+        if not present & bit:
+            continue
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
-        rows = step.rows.get(op)
-        reading.apply(step.rows_for(op) if rows is None else rows)
+        reading.apply(rows.with_sources_in(attributes))
+        if op in rows_of:
+            reading.apply(rows_of[op].with_sources_in(attributes))
         if dialect.finish is not None:
             dialect.finish(reading)
-        for head, target, keys in step.loose:
-            reading.gather(head, target, keys)
-    attributes = reading.attributes
+        for head, target in dialect.gathered.items():
+            reading.gather(
+                head, target, [key for key in attributes if key.startswith(head) and key not in dialect.kinds]
+            )
     if (
         semconv.TOTAL_TOKENS in attributes
         and semconv.INPUT_TOKENS in attributes

@@ -260,8 +260,8 @@ OPENLLMETRY = Dialect(
     signs=frozenset(
         {
             _KIND, _ENTITY, _INPUT, "traceloop.workflow.name", _REQUEST_TYPE, _OF_CREW, *_STARTS_OF_LISTS,
-            "gen_ai.is_streaming", "llm.is_streaming", "gen_ai.usage.reasoning_tokens", "llm.usage.total_tokens",
-            "gen_ai.usage.cache_read_input_tokens", "gen_ai.openai.api_base", "gen_ai.user", "llm.user",
+            "gen_ai.is_streaming", "llm.is_streaming", "llm.usage.total_tokens",
+            "gen_ai.openai.api_base", "gen_ai.user", "llm.user",
             "gen_ai.workflow.nodes", "gen_ai.task.name", "gen_ai.task.kind", "gen_ai.handoff.from_agent",
         }
     ),

@@ -5,7 +5,7 @@ GenAI conventions (`semconv`) and our own (`own`). A source that was read is gon
 stays, and redaction withholds it as it does any other that nobody declared.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,6 +27,30 @@ class Row(NamedTuple):
     """Without it the value is taken as it is."""
     keep: bool = False
     """Whether the sources stay: they are not the dialect's own."""
+
+
+class Rows:
+    """Rows, of which those that have something to do are found at once: a span has few of the keys of a table."""
+
+    __slots__ = ("_numbers", "_rows", "_sources")
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self._rows = rows
+        of_rows: dict[int, set[int]] = {}
+        self._numbers: dict[str, set[int]] = {}
+        for number in range(len(rows) - 1, -1, -1):
+            fed = (later for later in of_rows if rows[number].target in rows[later].sources)
+            of_rows[number] = {number}.union(*[of_rows[later] for later in fed])
+            for source in rows[number].sources:
+                self._numbers.setdefault(source, set()).update(of_rows[number])
+        self._sources = frozenset(self._numbers)
+
+    def with_sources_in(self, attributes: Attributes) -> Iterable[Row]:
+        """Return the rows that have a source there, or one that a row before them puts there, in their order."""
+        if self._sources.isdisjoint(attributes):
+            return ()
+        found = set[int]().union(*[self._numbers[key] for key in self._sources.intersection(attributes)])
+        return [self._rows[number] for number in sorted(found)]
 
 
 class Reading:
@@ -150,35 +174,3 @@ class Dialect(NamedTuple):
     """Reads what no row can say, after them."""
     gathered: Mapping[str, str] = {}
     """Beginnings of keys that anybody may make up, and the attribute of content that has what is left of them, last."""
-
-
-class Plan:
-    """Rows by their sources: a span has few of the keys that a dialect knows, and only their rows are looked at."""
-
-    __slots__ = ("_of_source", "_rows")
-
-    def __init__(self, rows: Sequence[Row]) -> None:
-        self._rows = tuple(rows)
-        self._of_source: dict[str, int] = {}
-        """For each source a bit for each row that has something to do if the source is there."""
-        bits_of_rows: dict[int, int] = {}
-        for number in range(len(self._rows) - 1, -1, -1):
-            row, bits = self._rows[number], 1 << number
-            for later, bits_of_later in bits_of_rows.items():
-                if row.target in self._rows[later].sources:
-                    bits |= bits_of_later
-            bits_of_rows[number] = bits
-            for source in row.sources:
-                self._of_source[source] = self._of_source.get(source, 0) | bits
-
-    def rows_for(self, keys: Set[str]) -> tuple[Row, ...]:
-        """Return the rows that have a source among the keys, or one that a row before them puts there, in order.
-
-        Of their sources only those are left that may be there.
-        """
-        of_source, bits = self._of_source, 0
-        for source in of_source.keys() & keys:
-            bits |= of_source[source]
-        rows = [row for number, row in enumerate(self._rows) if bits >> number & 1]
-        there = keys | {row.target for row in rows}
-        return tuple(row._replace(sources=tuple(filter(there.__contains__, row.sources))) for row in rows)
