@@ -1,14 +1,17 @@
 """Runs that LangSmith exports to OpenTelemetry say in our terms what they say in its own."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runbundle.otel.exporters import BundleSpanExporter
 from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.operations import operation
 from tests.interop.dumps import FOLDER, load
+from tests.interop.replay import export
 from tests.unit.signals.dialects.one_span import read, read_of_dump, said
 
 KIND, NAME, METADATA = "langsmith.span.kind", "langsmith.trace.name", "langsmith.metadata"
@@ -196,3 +199,22 @@ def test_any_value_anywhere_is_read_without_a_fault(value: Any) -> None:
                     "gen_ai.usage.input_token_details", "gen_ai.system", semconv.OPERATION):  # fmt: skip
             found = said({**run(kind), key: value}, parent_span_id="")
             assert found[own.DIALECT] == "langsmith"
+
+
+def test_a_run_that_was_exported_is_a_bundle_with_its_calls(tmp_path: Path) -> None:
+    """Spans come when they have ended: of each of the four runs there is a bundle, of its tools the payloads."""
+    (place,) = FOLDER.glob("langsmith.own.*.json.gz")
+    exporter = BundleSpanExporter(store=str(tmp_path / "store"))
+    export(load(place), exporter)
+    exporter.shutdown()
+    calls = [
+        call for file in (tmp_path / "store").rglob("tool_calls.json") for call in json.loads(file.read_text())["calls"]
+    ]
+    assert sorted((call["tool"], call["agent"]) for call in calls if call["agent"]) == [
+        ("explode", "failing"), ("lookup_order", "concierge"), ("weather", "concierge"),
+    ]  # fmt: skip
+    assert all(call["arguments"]["digest"] for call in calls)
+    runs = [json.loads(file.read_text()) for file in (tmp_path / "store").rglob("run.json")]
+    assert len([run for run in runs if run.get("session_id") == "sess-1"]) == 1
+    found = b"".join(file.read_bytes() for file in (tmp_path / "store").rglob("*") if file.is_file())
+    assert b"zebra-" not in found
