@@ -102,7 +102,7 @@ def configure(
     everything = redacts_all(redact)
     with _lock:
         handle = running()
-        if handle is not None:
+        if handle is not None and not handle.by_environment:
             if handle.has_arguments(arguments):
                 return handle
             raise ConfigError("runbundle is already configured otherwise", hint="shut the first handle down before")
@@ -122,6 +122,7 @@ def configure(
         theirs = _theirs(tracer_provider)
         if theirs is not None:
             _mind_raw_exporters(theirs, refuse=everything and raw_exporters != "allow")
+        behind = ((), ()) if handle is None else handle.give_way()  # code knows better than the environment
         recorder = Recorder(  # the first that makes a folder: what is refused is refused before
             artifact_store,
             Path(spool) if spool else spool_of(artifact_store),
@@ -148,6 +149,10 @@ def configure(
         if forwarding is not None:
             boundary.add_span_processor(forwarding[0])
             logs.add_log_record_processor(forwarding[1])
+        for processor in behind[0]:
+            boundary.add_span_processor(processor)
+        for processor in behind[1]:
+            logs.add_log_record_processor(processor)
         handle = Handle(
             arguments,
             provider,

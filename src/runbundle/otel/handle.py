@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from runbundle.contracts.approval import Decider, default_decider
 from runbundle.contracts.declared import DECLARED
@@ -65,8 +65,10 @@ class Handle:
         self.redactor_at_source = DECLARED.twin(boundary.redactor)
         """Redacts values before they are on spans of a provider that somebody else has built."""
         self.tracer = tracer_provider.get_tracer("runbundle")
+        self.by_environment = False
+        """Whether no line of code has called `configure()`; one that does replaces this configuration."""
         self._arguments = arguments
-        self._log_boundary = log_boundary
+        self.log_boundary = log_boundary
         self._forwarders = forwarders
         self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
         self._said_replaced = False
@@ -89,6 +91,12 @@ class Handle:
     def has_arguments(self, arguments: dict[str, Any]) -> bool:
         """Tell whether `configure()` was given these arguments."""
         return self._arguments == arguments
+
+    def give_way(self) -> tuple[tuple[SpanProcessor, ...], tuple[LogRecordProcessor, ...]]:
+        """Shut down for another configuration of this process; return the processors behind the boundary, unharmed."""
+        taken = self.boundary.take_out(), self.log_boundary.take_out()
+        self.shutdown()
+        return taken
 
     def count_unsampled(self) -> None:
         """Count a run whose span the application's sampler left out; the first one is logged."""
@@ -170,7 +178,7 @@ class Handle:
     def end_with_process(self, timeout_s: float = 30.0) -> None:
         """Do as `shutdown()` does at the end of the process; spans that daemon threads still end are journalled."""
         self._note_end()
-        self.boundary.is_exiting = self._log_boundary.is_exiting = True
+        self.boundary.is_exiting = self.log_boundary.is_exiting = True
         self._end(time.monotonic() + timeout_s)
 
     def _note_end(self) -> None:
@@ -181,7 +189,7 @@ class Handle:
         try:
             self.recorder.close(max(0.0, deadline - time.monotonic()))
         finally:
-            self.boundary.is_closed = self._log_boundary.is_closed = True
+            self.boundary.is_closed = self.log_boundary.is_closed = True
             self._stop_exporters(min(deadline, time.monotonic() + EXPORTERS_S))
             self._note_losses()
 
@@ -190,7 +198,7 @@ class Handle:
             forwarder.close(deadline)
         stops: list[Callable[[], Any]] = [
             self.tracer_provider.shutdown if self.owns_provider else self.boundary.shutdown,
-            self.logger_provider.shutdown if self.owns_logger_provider else self._log_boundary.shutdown,
+            self.logger_provider.shutdown if self.owns_logger_provider else self.log_boundary.shutdown,
         ]
         _until(deadline, stops)
 

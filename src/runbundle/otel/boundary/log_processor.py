@@ -39,6 +39,8 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         self._recorder = recorder
         self._membership = membership
         self._redacts_all = redacts_all
+        self.records = True
+        """Whether log records of runs are recorded; else they are only redacted for the processors behind."""
         self.is_closed = False
         """Whether records are ignored; a provider that somebody else has built outlives us."""
         self.is_exiting = False
@@ -51,6 +53,12 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         super().add_log_record_processor(log_record_processor)
         self._downstream += 1
 
+    def take_out(self) -> tuple[LogRecordProcessor, ...]:
+        """Remove all processors behind the boundary, and return them."""
+        with self._lock:
+            taken, self._log_record_processors, self._downstream = self._log_record_processors, (), 0
+        return taken
+
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Redact the record, record it and hand a copy on; the caller's record is not changed."""
         if self.is_closed and not self.is_exiting:
@@ -62,12 +70,12 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
                 library = log_record.instrumentation_scope
                 self._membership.outside.count_log(library.name if library is not None else "")
             guest = self._downstream > 0 and not self._redacts_all and is_guest_log(log_record)
-            recorded = run is not None and self._recorder is not None
+            recorded = run is not None and self._recorder is not None and self.records
             if not recorded and not self._downstream:
                 return
             if recorded or not guest:
                 redacted = self._redactor.redact_log(raw_log(self._codec, log_record, run.key if run else NO_RUN))
-                if run is not None and self._recorder is not None:
+                if recorded and self._recorder is not None:
                     self._recorder.logged(redacted)
                 if self._downstream and not guest:
                     super().on_emit(self._copy(log_record, redacted))

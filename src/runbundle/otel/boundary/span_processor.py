@@ -84,6 +84,12 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         super().add_span_processor(span_processor)
         self._downstream += 1
 
+    def take_out(self) -> tuple[SpanProcessor, ...]:
+        """Remove all processors behind the boundary, and return them."""
+        with self._lock:
+            taken, self._span_processors, self._downstream = self._span_processors, (), 0
+        return taken
+
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find the span's run and journal its start."""
         if self.is_closed and not self.is_exiting:
