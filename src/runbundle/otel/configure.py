@@ -166,9 +166,10 @@ def configure(
             decider=default_decider if decider is None else decider,
         )
         if set_global and theirs is None:
-            switch.take_over_tracing(provider)
+            switch.take_over_tracing(provider, handle.join)
         if set_global and owns_loggers:
-            switch.take_over_logging(loggers)
+            switch.take_over_logging(loggers, handle.join_logs)
+        handle.follow()
         active.activate(handle)
         notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()

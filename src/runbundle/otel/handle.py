@@ -16,7 +16,7 @@ from runbundle.contracts.declared import DECLARED
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
-from runbundle.otel.boundary.neighbours import raw_processors
+from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import set_fallback_redactor
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
@@ -97,6 +97,60 @@ class Handle:
         taken = self.boundary.take_out(), self.log_boundary.take_out()
         self.shutdown()
         return taken
+
+    def join(self, provider: Any) -> bool:
+        """Join a proxy that became a tracer provider after ours, as `configure()` would have joined it; or return False.
+
+        Its library makes spans there in any case. Spans of the global provider go there from now on, and past its
+        exporters too, so that it is as if it had been set first. An SDK's own provider is not joined: nobody uses one
+        that was refused, and its exporters would be handed raw spans.
+        """
+        if not switch.is_proxy(provider, "add_span_processor", TracerProvider) or self._refuses_raw():
+            return False
+        self.tracer_provider, self.owns_provider = provider, False
+        self.boundary.on_own_provider = False
+        self.boundary.cut_to = value_limit_of(provider)
+        provider.add_span_processor(self.boundary)
+        self._follow_spans()
+        self.tracer = provider.get_tracer("runbundle")
+        switch.take_over_tracing(provider, self.join)
+        notices.say_sampling(provider)
+        self._look_around()
+        return True
+
+    def join_logs(self, provider: Any) -> bool:
+        """Join a proxy that became a logger provider after ours; or return False."""
+        if not switch.is_proxy(provider, "add_log_record_processor", LoggerProvider) or self._refuses_raw():
+            return False
+        self.logger_provider, self.owns_logger_provider = provider, False
+        provider.add_log_record_processor(self.log_boundary)
+        self._follow_logs()
+        switch.take_over_logging(provider, self.join_logs)
+        return True
+
+    def follow(self) -> None:
+        """Stay on the proxies that are joined when their owner leads them to other providers."""
+        if not self.owns_provider:
+            self._follow_spans()
+        if not self.owns_logger_provider:
+            self._follow_logs()
+
+    def _follow_spans(self) -> None:
+        self.boundary.outlives_provider = switch.follow(self.tracer_provider, self._attach)
+
+    def _follow_logs(self) -> None:
+        self.log_boundary.outlives_provider = switch.follow(self.logger_provider, self._attach_logs)
+
+    def _attach(self) -> None:
+        if not self.boundary.is_closed:
+            self.tracer_provider.add_span_processor(self.boundary)
+
+    def _attach_logs(self) -> None:
+        if not self.log_boundary.is_closed:
+            self.logger_provider.add_log_record_processor(self.log_boundary)
+
+    def _refuses_raw(self) -> bool:
+        return self.boundary.redacts_all and self._arguments.get("raw_exporters") != "allow"
 
     def count_unsampled(self) -> None:
         """Count a run whose span the application's sampler left out; the first one is logged."""

@@ -43,6 +43,8 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         """Whether log records of runs are recorded; else they are only redacted for the processors behind."""
         self.is_closed = False
         """Whether records are ignored; a provider that somebody else has built outlives us."""
+        self.outlives_provider = False
+        """Whether the end of a provider is not ours, as of one that a proxy is led away from."""
         self.is_exiting = False
         """Whether the process is ending; records of daemon threads are still journalled then."""
         self._codec = SpanCodec()
@@ -84,6 +86,11 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         except Exception:  # noqa: BLE001 - never raise into the application; the record is withheld, and counted
             if self._recorder is not None:
                 self._recorder.count_dropped("boundary_log", run=run.key if run else NO_RUN)
+
+    def shutdown(self) -> None:
+        """Shut down everything downstream."""
+        if not self.outlives_provider or self.is_closed:
+            super().shutdown()
 
     def _copy(self, given: ReadWriteLogRecord, record: LogRecordDict) -> ReadWriteLogRecord:
         log = given.log_record

@@ -69,6 +69,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Whether spans are ignored; a provider that somebody else has built outlives us."""
         self.is_exiting = False
         """Whether the process is ending; spans of daemon threads are still journalled then."""
+        self.outlives_provider = False
+        """Whether the end of a provider is not ours, as of one that a proxy is led away from."""
         self.on_own_provider = False
         """Whether the provider was built by this library and so cuts no value."""
         self.redacts_all = redacts_all
@@ -244,6 +246,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def shutdown(self) -> None:
         """Seal the runs that have ended, then shut down everything downstream: no bundle waits for a backend."""
+        if self.outlives_provider and not self.is_closed:
+            return
         try:
             # Closed already, this is a thread for exporters: whoever shuts down may hold the recorder's lock.
             if self.recorder is not None and not self.is_closed:
