@@ -99,7 +99,7 @@ class Handle:
         return taken
 
     def join(self, provider: Any) -> bool:
-        """Join a proxy that became a tracer provider after ours, as `configure()` would have joined it; or return False.
+        """Join a proxy that was set after our tracer provider, as `configure()` would have joined it; or return False.
 
         Its library makes spans there in any case. Spans of the global provider go there from now on, and past its
         exporters too, so that it is as if it had been set first. An SDK's own provider is not joined: nobody uses one

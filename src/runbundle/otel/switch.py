@@ -6,8 +6,8 @@ configuration they record nothing and cost next to nothing. A span that began un
 one.
 """
 
+import inspect
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -215,7 +215,7 @@ def is_unset_tracing(provider: Any) -> bool:
 
 def is_unset_logging(provider: Any) -> bool:
     """Tell whether a global logger provider is only the API's stand-in (which has no public name), or ours."""
-    kind = type(provider)
+    kind: Any = provider.__class__
     stands_in = kind.__name__ == "ProxyLoggerProvider" and kind.__module__.startswith("opentelemetry.")
     return stands_in or isinstance(provider, GlobalLoggerProvider)
 
@@ -299,8 +299,8 @@ class _Refusals(logging.Filter):
 
 
 def _argument_of(setter: str) -> Any:
-    """Return the provider that the API is refusing; None if that cannot be told. It is on the stack and nowhere else."""
-    frame = sys._getframe()
+    """Return the provider that the API is refusing, which is on the stack and nowhere else; None if it is not found."""
+    frame = inspect.currentframe()
     for _ in range(24):
         if frame is None:
             break

@@ -5,13 +5,14 @@ They take what the SDK's steps take: the exporters, the sampler, the id generato
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 from opentelemetry.sdk._logs import LogRecordProcessor
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import Sampler
 
@@ -45,7 +46,11 @@ def init_tracing(
     the other exporters get agent spans with all content withheld.
     """
     others = {name: kind for name, kind in exporters.items() if not _writes_bundles(kind)}
-    batched = export_span_processor or BatchSpanProcessor
+    batched: Callable[..., SpanProcessor] = export_span_processor or BatchSpanProcessor
+
+    def withheld(exporter: SpanExporter) -> SpanProcessor:
+        return RedactingSpanProcessor(batched(exporter), fallback_redactor())
+
     try:
         handle = configure_by_environment(resource)
     except Exception as error:  # noqa: BLE001 - the application runs without bundles rather than not at all
@@ -53,7 +58,7 @@ def init_tracing(
         given(
             exporters=others, id_generator=id_generator, sampler=sampler, resource=resource,
             exporter_args_map=exporter_args_map, span_processors=span_processors,
-            export_span_processor=lambda exporter: RedactingSpanProcessor(batched(exporter), fallback_redactor()),
+            export_span_processor=withheld,
             tracer_configurator=tracer_configurator, **more,
         )  # fmt: skip
         return
@@ -113,7 +118,7 @@ def say_not_recording(error: Exception) -> None:
 
 
 def _use(handle: Handle, sampler: Sampler | None, ids: IdGenerator | None, configurator: Any) -> None:
-    """Let a provider of ours go by what the environment names; ids of the SDK's own kind repeat themselves, so not by them."""
+    """Let a provider of ours go by what the environment names. The SDK's own ids may repeat themselves: ours stay."""
     for owner in (handle.tracer_provider, handle.tracer):
         made: Any = owner
         if sampler is not None:
@@ -127,8 +132,7 @@ def _use(handle: Handle, sampler: Sampler | None, ids: IdGenerator | None, confi
 
 def _record_standard_logging(provider: Any) -> None:
     """Lead Python's own logging to the provider, as the SDK does where its variable says so."""
-    from opentelemetry.sdk import _configuration as sdk
-
+    sdk: Any = import_module("opentelemetry.sdk._configuration")
     handler: Any = sdk.LoggingHandler(level=logging.NOTSET, logger_provider=provider)
     logging.getLogger().addHandler(handler)
     if hasattr(sdk, "_overwrite_logging_config_fns"):

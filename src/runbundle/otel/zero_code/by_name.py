@@ -17,7 +17,7 @@ _log = logging.getLogger("runbundle")
 
 
 class NamedSpanExporter(BundleSpanExporter):
-    """The span exporter `runbundle`. One that cannot write, as with a wrong contract, says so once and takes nothing."""
+    """The span exporter `runbundle`. One that cannot write, as with a wrong contract, says so and takes nothing."""
 
     def __init__(self, store: str | None = None, contracts: str | Iterable[str] | None = None, **unknown: Any) -> None:
         self._sink = None
@@ -64,7 +64,7 @@ def _or_say(make: Callable[[], None]) -> None:
     try:
         make()
     except RunbundleError as error:
-        _log.error("no bundle is written: the exporter runbundle refuses its settings: %s", error)  # noqa: TRY400 - one line
+        _log.error("no bundle is written: the exporter runbundle refuses its settings: %s", error)
 
 
 _OPTIONS = ("endpoint", "headers", "headers_list", "timeout", "compression", "redact")

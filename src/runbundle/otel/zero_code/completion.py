@@ -5,7 +5,7 @@ not they put them on their spans; the hook that comes with them uploads them. Wi
 `OTEL_INSTRUMENTATION_GENAI_COMPLETION_HOOK=runbundle` they are put on the call's span, redacted as our own content is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -35,7 +35,7 @@ class RedactingCompletionHook:
         """Take the content of a model call that has just ended; its span has not."""
         if span is None or not span.is_recording():
             return
-        there = getattr(span, "attributes", None) or {}
+        there: Mapping[str, Any] = getattr(span, "attributes", None) or {}
         for key, value in (
             (semconv.INPUT_MESSAGES, inputs),
             (semconv.OUTPUT_MESSAGES, outputs),

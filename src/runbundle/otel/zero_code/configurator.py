@@ -11,6 +11,7 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from functools import partial
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -19,7 +20,7 @@ from runbundle.otel.zero_code.named import CONFIGURATOR, NAME, is_recorded
 GROUP = "opentelemetry_configurator"
 _LOADER = "opentelemetry.instrumentation.auto_instrumentation._load"
 _STEPS = ("_init_tracing", "_init_logging")
-"""Names of the SDK's. They are private, and there are no others; without them the hook does what is needed."""
+"""Functions of the SDK's. Where it has no such ones, the hook does what is needed."""
 
 
 class Configurator:
@@ -51,12 +52,13 @@ def _hand_over(options: dict[str, Any]) -> None:
         theirs.load()().configure(**options)
         logging.getLogger(_LOADER).addFilter(lambda record: not _denies(record, theirs.name))
     elif is_recorded() or os.environ.get(CONFIGURATOR) == NAME:
-        from opentelemetry.sdk._configuration import _OTelSDKConfigurator  # the SDK's own name for distros
+        # A class of our own, as a distro has: the SDK keeps one instance of each, and subclasses share their parent's.
+        type("SdkConfigurator", (_sdk()._OTelSDKConfigurator,), {})().configure(**options)
 
-        class Plain(_OTelSDKConfigurator):
-            """A class of our own, since the SDK keeps one instance of each, which subclasses would share."""
 
-        Plain().configure(**options)
+def _sdk() -> Any:
+    """Return the module of the SDK that distros build on. All its names are private, and there are no others."""
+    return import_module("opentelemetry.sdk._configuration")
 
 
 def _denies(record: logging.LogRecord, name: str) -> bool:
@@ -67,17 +69,15 @@ def _denies(record: logging.LogRecord, name: str) -> bool:
 @contextmanager
 def _our_steps() -> Generator[None]:
     """Replace the two steps within the block; where the SDK has no such steps, replace none."""
-    from opentelemetry.sdk import _configuration as sdk
-
+    sdk = _sdk()
     given = {step: getattr(sdk, step, None) for step in _STEPS}
     if not all(map(callable, given.values())):
         yield
         return
-    from runbundle.otel.zero_code import building
-
+    building = import_module("runbundle.otel.zero_code.building")  # all that records: not before it is wanted
     try:
-        sdk._init_tracing = partial(building.init_tracing, given["_init_tracing"])
-        sdk._init_logging = partial(building.init_logging, given["_init_logging"])
+        for step, ours in zip(_STEPS, (building.init_tracing, building.init_logging), strict=True):
+            setattr(sdk, step, partial(ours, given[step]))
         yield
     finally:
         for step, function in given.items():

@@ -16,7 +16,7 @@ from runbundle.otel.exporters import BundleLogExporter, BundleSpanExporter
 from runbundle.otel.zero_code.building import configure_by_environment
 
 _OURS = (BundleSpanExporter, BundleLogExporter)
-# Private names of the SDK's. Where they are not what they are now, nothing is moved, and RB901 names who sees raw spans.
+# Private names of the SDK's. Where they are others, nothing is moved, and RB901 names who sees raw spans.
 _SPANS = ("_active_span_processor", "_span_processors", (SynchronousMultiSpanProcessor, ConcurrentMultiSpanProcessor))
 _LOGS = ("_multi_log_record_processor", "_log_record_processors", (SynchronousMultiLogRecordProcessor,))
 
