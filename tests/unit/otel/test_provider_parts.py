@@ -9,8 +9,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace import sampling
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider, sampling
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
@@ -37,7 +36,6 @@ from runbundle.otel.notices import sampling_of
 from runbundle.otel.providers import RecordEverything
 from runbundle.redaction.markers import MARKER, marker
 from runbundle.signals.own import CAPTURE
-
 
 ALWAYS_RECORDED: list[tuple[Sampler, str]] = (
     [(sampling.AlwaysRecordSampler(TraceIdRatioBased(0.5)), "some")] if hasattr(sampling, "AlwaysRecordSampler") else []
