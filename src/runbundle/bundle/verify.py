@@ -107,7 +107,11 @@ def _completeness(index: RunIndex, report: ReportBuilder) -> None:
         report.add("RB413", f"credentials were masked when it was sealed ({rules})", file="run.json")
     said = index.completeness
     if said.spans_expected is None:
-        report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file=RUN)
+        report.add(
+            "RB307",
+            f"{said.spans_seen} spans are here; nobody saw how many began: an exporter alone is handed those that ended",
+            file=RUN,
+        )
     elif said.spans_expected > said.spans_seen:
         missing = said.spans_expected - said.spans_seen
         report.add("RB301", f"{missing} of {said.spans_expected} spans never arrived", file=RUN)
