@@ -109,7 +109,7 @@ def configure(
     everything = redacts_all(redact)
     with _lock:
         handle = running()
-        if handle is not None:
+        if handle is not None and not handle.by_environment:
             if handle.has_arguments(arguments):
                 return handle
             raise ConfigError("runbundle is already configured otherwise", hint="shut the first handle down before")
@@ -130,6 +130,7 @@ def configure(
         theirs = _theirs(tracer_provider)
         if theirs is not None:
             _mind_raw_exporters(theirs, refuse=everything and raw_exporters != "allow")
+        behind = ((), ()) if handle is None else handle.give_way()  # code knows better than the environment
         recorder = Recorder(  # the first that makes a folder: what is refused is refused before
             artifact_store,
             Path(spool) if spool else spool_of(artifact_store),
@@ -162,6 +163,10 @@ def configure(
         if forwarding is not None:
             boundary.add_span_processor(forwarding[0])
             logs.add_log_record_processor(forwarding[1])
+        for processor in behind[0]:
+            boundary.add_span_processor(processor)
+        for processor in behind[1]:
+            logs.add_log_record_processor(processor)
         handle = Handle(
             arguments,
             provider,
@@ -175,9 +180,10 @@ def configure(
             decider=default_decider if decider is None else decider,
         )
         if set_global and theirs is None:
-            switch.take_over_tracing(provider)
+            switch.take_over_tracing(provider, handle.join)
         if set_global and owns_loggers:
-            switch.take_over_logging(loggers)
+            switch.take_over_logging(loggers, handle.join_logs)
+        handle.follow()
         active.activate(handle)
         notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()

@@ -212,7 +212,7 @@ def test_doctor_finds_what_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert codes("--app", "appy:raw") == (1, ["RB901", "RB903"])
     assert codes("--app", "appy:none") == (1, ["RB906", "RB903"])
     assert codes(OTEL_TRACES_EXPORTER="runbundel") == (1, ["RB902"])
-    assert codes(OTEL_TRACES_EXPORTER="runbundle,otlp") == (1, ["RB905"])
+    assert codes(OTEL_TRACES_EXPORTER="runbundle,otlp") == (0, [])  # behind the boundary
     assert codes(OTEL_TRACES_EXPORTER="runbundle", OTEL_LOGS_EXPORTER="runbundle") == (0, [])
     assert codes(OTEL_LOGS_EXPORTER="runbundle") == (1, ["RB912"])
     assert codes(OTEL_TRACES_EXPORTER="otlp") == (0, ["RB912"])
