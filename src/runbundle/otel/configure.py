@@ -24,8 +24,9 @@ from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import Redacted, compose, open_store, redacts_all
 from runbundle.otel.digest_key import carrier_keys
+from runbundle.otel.forwarding.destination import build
+from runbundle.otel.forwarding.option import Otlp
 from runbundle.otel.handle import Handle, running, shut_down_at_exit
-from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import Durability, Recorder
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
@@ -37,7 +38,7 @@ __all__ = ["Handle", "configure"]
 
 _log = logging.getLogger("runbundle")
 _lock = threading.Lock()
-_SEVERAL = frozenset({"contracts", "safe_keys", "safe_names", "result"})
+_SEVERAL = frozenset({"contracts", "otlp", "safe_keys", "safe_names", "result"})
 
 
 def configure(
@@ -45,7 +46,7 @@ def configure(
     store: str | Path | ArtifactStore | None = None,
     contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path] | None = None,
     tracer_provider: TracerProvider | None = None,
-    otlp: bool | str = False,
+    otlp: bool | str | Otlp | Iterable[str | Otlp] | None = None,
     key: GivenKey | None = None,
     safe_keys: Iterable[str] = (),
     safe_names: Iterable[str] = (),
@@ -72,7 +73,7 @@ def configure(
     - `store`: Where bundles go: a path, a URL, or a store.
     - `contracts`: Tool contracts, or the files that hold them; in the variable joined by `:`.
     - `tracer_provider`: The tracer provider to attach to; else the global one, or one that is built.
-    - `otlp`: Forward redacted spans and logs by OTLP: True, or an endpoint's URL.
+    - `otlp`: Forward redacted spans and logs by OTLP: True, a URL, an `Otlp`, or a list; in the variable yes, or URLs.
     - `key`: The key of the digests: its bytes, the path of a file, or a callable that returns it.
     - `safe_keys`: Attribute keys of your own whose values may be kept; `*` stands for anything.
     - `safe_names`: Span and event names of your own that may be kept; `*` stands for anything.
@@ -117,7 +118,7 @@ def configure(
             result=arguments["result"],
         ).redactor
         policy = redactor.policy
-        forwarding = otlp_processors(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
+        destinations = build(arguments["otlp"])  # may refuse
         debug = debug_vault(redactor, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
         theirs = _theirs(tracer_provider)
         if theirs is not None:
@@ -145,9 +146,9 @@ def configure(
             provider = theirs
             provider.add_span_processor(boundary)
         loggers, owns_loggers = _loggers(logs, provider)
-        if forwarding is not None:
-            boundary.add_span_processor(forwarding[0])
-            logs.add_log_record_processor(forwarding[1])
+        for destination in destinations:
+            boundary.add_span_processor(destination.span_processor)
+            logs.add_log_record_processor(destination.log_processor)
         handle = Handle(
             arguments,
             provider,
@@ -157,7 +158,7 @@ def configure(
             recorder,
             owns_provider=theirs is None,
             owns_logger_provider=owns_loggers,
-            forwarders=[processor.forwarder for processor in forwarding or ()],
+            destinations=destinations,
             decider=default_decider if decider is None else decider,
         )
         if set_global and theirs is None:
@@ -165,6 +166,8 @@ def configure(
         if set_global and owns_loggers:
             switch.take_over_logging(loggers)
         active.activate(handle)
+        for destination in destinations:
+            destination.begin()
         notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()
         return handle
