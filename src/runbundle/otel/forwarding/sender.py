@@ -109,12 +109,13 @@ class Sender:
         return Result({word or "rejected": rejected} if rejected else {}, may_pass(word))
 
 
-def senders(way: Way) -> dict[Kind, Sender]:
+def senders(way: Way, *, whole: bool = False) -> dict[Kind, Sender]:
     """Return senders of spans and of logs. Raises `ConfigError` for limits that are no numbers, and a way that is none.
 
-    Each has a connection of its own.
+    Each has a connection of its own. `whole`: the limits of the environment do not cut what is sent.
     """
-    prepare = _limited(span_limits_of_environment()), _limited_logs(log_limits_of_environment())
+    limits = (None, None) if whole else (span_limits_of_environment(), log_limits_of_environment())
+    prepare = _limited(limits[0]), _limited_logs(limits[1])
     sessions: tuple[Any, Any] = (None, None)
     if way.protocol == "grpc":
         exporters = _grpc(way)
