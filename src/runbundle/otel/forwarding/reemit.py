@@ -2,7 +2,8 @@
 
 Ids, times, names, attributes, events, links, status and scope are those of the bundle, so that the same bundle gives
 the same records each time. A bundle does not hold a span's kind, its trace state or its resource: the kind is
-INTERNAL, the resource says `unknown_service`. A span that never ended ends where it began, and says `interrupted`.
+INTERNAL, the resource says `unknown_service`. Of an error it holds one message, that of the last exception or of the
+status. A span that never ended ends where it began, and says `interrupted`.
 """
 
 from collections import Counter
