@@ -18,7 +18,7 @@ import time
 import runbundle
 from tests.support.receiver import Receiver
 
-SPANS, ROUNDS, EVERY_S = 4000, 5, 0.001
+SPANS, ROUNDS, EVERY_S = 2000, 5, 0.001
 STATES = ("well", "away", "hang", "503", "drip")
 
 
@@ -76,6 +76,7 @@ def main() -> None:
         for queue in ("", "queue"):
             for state in STATES:
                 found.setdefault((state, queue), []).append(one(state, queue))
+                print(".", end="", file=sys.stderr, flush=True)
     for (state, queue), rounds in found.items():
         median, tail = (statistics.median(column) for column in zip(*rounds, strict=True))
         well = statistics.median(tail for _, tail in found["well", queue])

@@ -20,6 +20,11 @@ HTML = b"<!DOCTYPE html><html><body>Please sign in</body></html>"
 Mood = Literal["well", "html", "half", "half_json", "redirect", "drip", "hang", "close", "flood"] | int
 
 
+class _Quiet(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a client that has gone."""
+
+
 class Receiver:
     """Takes what it is sent, or does what its `mood` says; a number is the status that it answers."""
 
@@ -85,7 +90,7 @@ class Receiver:
             def log_message(self, *args: Any) -> None:
                 """Keep quiet."""
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = _Quiet(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port = self._server.server_port
         self.url = f"http://127.0.0.1:{self.port}"
