@@ -17,12 +17,14 @@ import runbundle
 from runbundle.errors import ConfigError
 from runbundle.otel.forwarding import disk_queue, redelivery
 from runbundle.otel.inspection.canaries import CONTRACT, RESOURCE, found_in, plant_logs, plant_spans
+from runbundle.otel.inspection.leak_check import check_application
 from tests.conftest import all_bytes
 from tests.support.receiver import Receiver, wait_until
 
 Configured = Callable[..., runbundle.Handle]
 TOKEN = "tok-9f3b7c21-canary-header"
 PASSWORD = "pw-5d1e8a44-canary-url"
+QUERY = "qu-77c2e0b5-canary-query"
 
 
 @pytest.fixture
@@ -132,7 +134,7 @@ def test_headers_and_passwords_are_nowhere_but_on_the_wire(
     caplog.set_level(logging.DEBUG)
     receiver, other = receivers
     receiver.mood = 503
-    url = f"http://user:{PASSWORD}@127.0.0.1:{receiver.port}"
+    url = f"http://user:{PASSWORD}@127.0.0.1:{receiver.port}?token={QUERY}"
     rules = [{"selector": "", "action": "keep"}]
     destination = runbundle.Otlp(
         url,
@@ -141,20 +143,21 @@ def test_headers_and_passwords_are_nowhere_but_on_the_wire(
         queue=tmp_path / "queue",
     )
     handle = configured(otlp=[destination, other.url], contracts=[{"name": "f", "data": {"rules": rules}}])
-    with runbundle.start_run("r"), runbundle.start_tool("f", {"note": f"I saw {TOKEN} and {PASSWORD}"}):
+    with runbundle.start_run("r"), runbundle.start_tool("f", {"note": f"I saw {TOKEN}, {PASSWORD}, {QUERY}"}):
         pass
     result = handle.flush()
     said = f"{result} {destination!r} {handle.destinations[0].name} {caplog.text}".encode()
     with pytest.raises(ConfigError) as raised:
         runbundle.configure(otlp=[destination, destination])
     said += str(raised.value).encode()
-    for secret in (TOKEN, PASSWORD):
+    for secret in (TOKEN, PASSWORD, QUERY):
         assert secret.encode() not in said
         assert secret.encode() not in all_bytes(tmp_path)
         assert secret.encode() not in other.sent
     assert result.destinations[f"127.0.0.1:{receiver.port}"].queued == 2
     receiver.mood = "well"
     assert handle.flush()
+    assert {path for path, _, _ in receiver.requests} == {f"/v1/traces?token={QUERY}"}
     assert {headers["x-api-key"] for _, _, headers in receiver.requests} == {TOKEN}
     assert all(headers["authorization"].startswith("Basic ") for _, _, headers in receiver.requests)
 
@@ -243,6 +246,24 @@ def test_nothing_raw_of_an_agent_waits_on_disk(configured: Configured, receiver:
     written = all_bytes(tmp_path / "queue")
     assert b"execute_tool" in written
     assert found_in(written) == []
+
+
+def test_a_check_for_leaks_leaves_nothing_in_a_queue(
+    configured: Configured, receiver: Receiver, tmp_path: Path
+) -> None:
+    """What an outage held up before goes on waiting; nothing of the check is sent later."""
+    receiver.mood = 503
+    handle = configured(otlp=[runbundle.Otlp(receiver.url, timeout_s=0.3, queue=tmp_path / "queue")])
+    one_run("before")
+    assert not handle.flush()
+    assert all(not report.leaked for report in check_application(handle))
+    assert b"run before" in all_bytes(tmp_path / "queue")
+    assert b"leak-check" not in all_bytes(tmp_path / "queue")
+    one_run("after")
+    handle.flush()
+    receiver.mood = "well"
+    wait_until(lambda: queued(handle) == 0)
+    assert {name for name in receiver.names() if name.startswith("run")} == {"run before", "run after"}
 
 
 def test_two_processes_on_one_queue_send_nothing_twice(receiver: Receiver, tmp_path: Path) -> None:

@@ -85,7 +85,9 @@ class Redelivery:
         return not self.is_down
 
     def close(self) -> None:
-        """Stop sending; what waits is sent by the next process."""
+        """Stop sending; what waits is sent by the next process. May be called again."""
+        if self._closed:
+            return
         self._closed = True
         self._wake.set()
         for sender in self._senders.values():

@@ -5,6 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -31,13 +32,14 @@ _CREDENTIALS = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_{}CREDENTIAL_PROVIDER"
 _SUPPRESS: Any = getattr(otel_context, "_SUPPRESS_INSTRUMENTATION_KEY", None)
 
 
-class Way(NamedTuple):
-    """How a destination is reached."""
+@dataclass(frozen=True, repr=False)
+class Way:
+    """How a destination is reached. It has no `repr`: it holds secrets."""
 
     endpoint: str | None
     """None: that of the environment."""
     protocol: Protocol
-    headers: Mapping[str, str] = {}
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     own_headers: bool = False
     """Whether only `headers` are sent, and none of the environment."""
     timeout_s: float | None = None
@@ -218,7 +220,7 @@ _hush = _Hush()
 
 
 def _hush_exporters() -> None:
-    """Put the filter on the loggers of the exporters that are loaded: filters are not inherited."""
+    """Put the filter on the loggers of the exporters and clients that are loaded: filters are not inherited."""
     for name in list(logging.root.manager.loggerDict):
-        if name.startswith("opentelemetry.exporter"):
+        if name.startswith(("opentelemetry.exporter", "urllib3", "requests", "grpc")):  # these name the URL
             logging.getLogger(name).addFilter(_hush)  # no filter is added twice
