@@ -64,6 +64,7 @@ check-pythons:
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline
 	$(BIN)/python -m tests.benchmarks.caller
+	$(BIN)/python -m tests.benchmarks.outage
 	$(BIN)/python -m tests.benchmarks.large
 	$(BIN)/python -m tests.benchmarks.startup
 	$(BIN)/python -m tests.benchmarks.detection
