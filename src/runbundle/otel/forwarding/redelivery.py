@@ -70,7 +70,10 @@ class Redelivery:
             return dict(self._refused)
 
     def flush(self, deadline: float) -> bool:
-        """Try now, and wait until all is sent, an attempt has failed, or `deadline`; return whether nothing waits."""
+        """Try now, and wait until all is sent, an attempt has failed, or `deadline`; return whether nothing waits.
+
+        An attempt that is under way already is the one that is waited for.
+        """
         if not self.is_down:
             return True
         with self._idle:
