@@ -23,6 +23,7 @@ NAV: dict[str, list[str]] = {
         "docs/recording.md",
         "docs/contracts.md",
         "docs/redaction.md",
+        "docs/frameworks.md",
         "docs/stores.md",
         "docs/run-state.md",
         "docs/guarantees.md",
