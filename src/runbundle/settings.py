@@ -87,6 +87,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("set_global", "", "flag", "True", "Whether providers built here become the global ones."),
     Setting("trust_baggage", "", "choice", "signed", "Which claims in requests, of being a part of a run, are"
             " believed.", ("signed", "any", "never")),
+    Setting("run_id_keys", "RUNBUNDLE_RUN_ID_KEYS", "texts",
+            "('run_id', 'run.id', 'gen_ai.agent.run_id', 'langsmith.trace.id')",
+            "Attributes in which spans carry the id of a run that nobody has named; in the variable joined by `,`."),
+    Setting("group_by", "RUNBUNDLE_GROUP_BY", "choice", "trace",
+            "What makes one run of spans that nobody began a run for.", ("trace", "conversation")),
     Setting("", "RUNBUNDLE_STATE", "path", ".state in the store", "The folder of the run state."),
     Setting("", "RUNBUNDLE_CACHE", "path", "~/.cache/runbundle", "The index of local stores, and compiled rules."),
 )  # fmt: skip
@@ -105,6 +110,8 @@ def variable(name: str, environment: Mapping[str, str] | None = None) -> str:
     text = text if setting.kind == "secret" else text.strip()
     if text and setting.kind == "flag" and text.lower() not in (*_TRUE, *_FALSE):
         raise _wrong(name, text, (*_TRUE, *_FALSE))
+    if text and setting.kind == "choice" and text not in setting.choices:
+        raise _wrong(name, text, setting.choices)
     return text
 
 
@@ -116,6 +123,11 @@ def flag(name: str) -> bool:
 def variables(name: str) -> list[str]:
     """Return the parts of a variable that lists paths."""
     return [part for part in variable(name).split(os.pathsep) if part]
+
+
+def words(name: str) -> tuple[str, ...]:
+    """Return the parts of a variable that lists texts."""
+    return tuple(part.strip() for part in variable(name).split(",") if part.strip())
 
 
 def check(arguments: Mapping[str, Any]) -> None:

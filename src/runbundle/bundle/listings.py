@@ -31,6 +31,11 @@ def entry_bytes(entry: dict[str, Any]) -> bytes:
     return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).replace(b"\n", _BREAK)
 
 
+def parsed_entry(line: bytes) -> dict[str, Any]:
+    """Return an entry that `entry_bytes` made."""
+    return orjson.loads(line.replace(_BREAK, b"\n"))
+
+
 def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[bytes]:
     """Yield the pieces of a file: `entries`, made by `entry_bytes`, as a list under `key`, then the fields `rest`.
 

@@ -106,6 +106,9 @@ def _completeness(index: RunIndex, report: ReportBuilder) -> None:
         rules = ", ".join(f"{rule}: {count}" for rule, count in sorted(index.redaction.masked.items()))
         report.add("RB413", f"credentials were masked when it was sealed ({rules})", file="run.json")
     said = index.completeness
+    if said.unread:
+        spans = ", ".join(f"{count} of {scope}" for scope, count in said.unread.items())
+        report.notes.append(f"spans that could not be read, and are kept as other work ({spans})")
     if said.spans_expected is None:
         report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file=RUN)
     elif said.spans_expected > said.spans_seen:

@@ -59,8 +59,10 @@ class Event(Record):
     """On `span.started` of tools, models and retrievals: a name for the call that is the same in each run of the same
     agent, however its tasks were scheduled. It consists of the lane in which the task or thread was spawned and the
     call's number there. Absent if it cannot be determined."""
-    joined: Literal["signed", "trace", "token", "any"] | None = None
-    """On `span.started`, if the parent is in another process: the proof by which the span was taken into this run."""
+    joined: Literal["signed", "trace", "token", "any", "id"] | None = None
+    """On `span.started`, if the span came to the run from elsewhere: why it was taken into this run. `signed`, `any`:
+    its request named the run. `trace`: the run is that of its trace. `id`: its spans carry the run's id, or that of the
+    run's conversation."""
     capture: dict[str, CaptureWord] | None = None
     """On `span.ended`: how completely each value was captured, by attribute key."""
     source: Literal["span_event", "log"] | None = None

@@ -53,7 +53,8 @@ RULES: dict[str, FindingSpec] = {
     "undeclared": _receipt(
         "a key or name is not known",
         "The key of an attribute is not in the tables of known keys, or the name of a span or event does not follow"
-        " from known values. Neither the name nor the value is kept.",
+        " from known values. Neither the name nor the value is kept. A span whose attributes say its kind of work and"
+        " the name of its thing is called by these, and its original name leaves only a digest.",
         "If the value is a number or a short name, list its key in safe_keys. List the name of a span or event in"
         " safe_names.",
     ),

@@ -18,9 +18,10 @@ from runbundle.format.base import (
 
 RUN_SCHEMA = "runbundle/run/v1"
 CONFIG_SCHEMA = "runbundle/config/v1"
-RULES = 1
+RULES = 2
 """Version of the rules by which run.json, tool_calls.json and evidence.json follow from events.jsonl. It is raised
-whenever the same events would give another result."""
+whenever the same events would give another result. 1: each span is a call of its own, all tokens are added up, and only
+the run's own span says how it ended, whose it was and what came of it. 2: as today."""
 
 RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting"]
 
@@ -99,7 +100,7 @@ class ResultSummary(Record):
     """The final result of a run."""
 
     kind: str
-    """Name of the value's type."""
+    """Name of the value's type; `messages` for the messages of an agent, `unknown` if nobody said it."""
     digest: str | None = None
     """Keyed digest of the value."""
     bytes: Count | None = None
@@ -131,9 +132,12 @@ class Counts(Record):
     logs: Count
     """Number of log records."""
     tool_calls: Count
-    """Number of entries of tool_calls.json."""
+    """Number of entries of tool_calls.json: of calls, not of spans."""
     model_calls: Count
-    """Number of spans of model calls."""
+    """Number of model calls. Spans of one call count once: those with one response id, and one within another. By rules
+    1 it is the number of spans of model calls and of embeddings."""
+    embeddings: Count | None = None
+    """Number of calls of embedding models; absent if there are none, and by rules 1."""
     retrievals: Count
     """Number of spans of retrievals."""
     policy_blocks: Count
@@ -196,6 +200,10 @@ class Completeness(Record):
     capture: dict[CaptureWord, Count] | None = None
     """Number of captured values, by how completely each was captured. Only digests of `whole` and `oversize` values can
     be compared."""
+    unread: dict[str, Count] | None = None
+    """Number of spans of which no attribute says what they are, by the library that recorded them: they are `other`
+    work, and attributes of them were withheld as unknown. At most 16 libraries are named, the first by name; `?` stands
+    for a library without a name, `…` for all others."""
     grace_s: Finite | None = None
     """Number of seconds for which the seal waited for spans that were still open after the run had ended."""
 
@@ -227,9 +235,11 @@ class RunIndex(Record):
     tenant_id: str | None = None
     """The tenant that owns the run."""
     user_id: str | None = None
-    """Id of the user for whom the run worked; kept, a keyed digest, or absent, by policy."""
+    """Id of the user for whom the run worked; kept, a keyed digest, or absent, by policy. Where the run's own span
+    names none, that of the first span that does."""
     session_id: str | None = None
-    """Id of the conversation that the run is part of; kept or a marker, by policy."""
+    """Id of the conversation that the run is part of; kept or a marker, by policy. Where the run's own span names none,
+    that of the first span that does."""
     parent_run: ParentRun | None = None
     """The outer run, if this run is nested."""
     children: list[ChildRun] | None = None
@@ -245,21 +255,24 @@ class RunIndex(Record):
     duration_ns: Nanoseconds
     """Duration of the run in nanoseconds, as decimal text."""
     status: RunStatus
-    """How the run ended. `incomplete`: its end or its beginning is missing, or two runs shared its id."""
+    """How the run ended. `incomplete`: its end or its beginning is missing, or two runs shared its id. Where the run's
+    own span is not from `start_run` and does not say how it ended, the run is an `error` if its last agent was one."""
     error: ErrorSummary | None = None
-    """The error that ended the run, if there was one."""
+    """The error that ended the run, if there was one; `span_id` is the span in which it began."""
     config: ConfigPointer
     """The file that holds the configuration."""
     versions: Versions
     """Versions of the software that made the run."""
     result: ResultSummary | None = None
-    """The final result, if the run set one."""
+    """The final result, if the run set one: `runbundle.result`, `final_result`, or the output messages of the run's own
+    span; if that says none and is not from `start_run`, of its last agent."""
     files: list[FileEntry]
     """Every other sealed file of the bundle."""
     counts: Counts
     """Numbers of spans, events, calls and errors."""
     usage: dict[str, Count] = Field(default_factory=dict[str, Count])
-    """Number of tokens, by kind, such as `input_tokens`."""
+    """Number of tokens, by kind, such as `input_tokens`: of each call once, as its innermost span says. `total_tokens`
+    are those of calls that say only their sum."""
     trace_ids: list[str]
     """Ids of the traces in which the run has spans, sorted."""
     redaction: RedactionSummary

@@ -61,7 +61,10 @@ class CallEntry(Record):
     trace_id: str
     """Id of the trace of the call's span."""
     span_id: str
-    """Id of the call's span."""
+    """Id of the call's span. Of several spans that tell of one call it is the outermost, or the first."""
+    also: list[str] | None = None
+    """Ids of further spans that tell of the same call, such as that of an MCP server: what the call's span does not say
+    is taken from them. At most 1000 are listed; absent if there are none."""
     parent_span_id: str | None = None
     """Id of the parent span."""
     agent: str | None = None

@@ -19,6 +19,7 @@ from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.joining import Trust
+from runbundle.otel.belonging.run_names import RUN_ID_KEYS, Grouping, run_names
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
@@ -37,7 +38,7 @@ __all__ = ["Handle", "configure"]
 
 _log = logging.getLogger("runbundle")
 _lock = threading.Lock()
-_SEVERAL = frozenset({"contracts", "safe_keys", "safe_names", "result"})
+_SEVERAL = frozenset({"contracts", "safe_keys", "safe_names", "result", "run_id_keys"})
 
 
 def configure(
@@ -64,6 +65,8 @@ def configure(
     resource: Mapping[str, str] | None = None,
     set_global: bool = True,
     trust_baggage: Trust = "signed",
+    run_id_keys: Iterable[str] = RUN_ID_KEYS,
+    group_by: Grouping = "trace",
 ) -> Handle:
     """Start recording runs into bundles; return a handle. Prints nothing.
 
@@ -93,6 +96,9 @@ def configure(
     - `set_global`: Whether providers built here become the global ones.
     - `trust_baggage`: Which claims in requests, of being a part of a run, are believed. One of `signed`, `any`,
       `never`.
+    - `run_id_keys`: Attributes in which spans carry the id of a run that nobody has named; in the variable joined by
+      `,`.
+    - `group_by`: What makes one run of spans that nobody began a run for. One of `trace`, `conversation`.
 
     Called again with the same arguments it returns the same handle; with others it raises `ConfigError`, as it does
     for a store that cannot be used. Everything later that fails is logged, counted and stated, not raised.
@@ -117,6 +123,7 @@ def configure(
             result=arguments["result"],
         ).redactor
         policy = redactor.policy
+        names = run_names(policy.digester, arguments["run_id_keys"], group_by)
         forwarding = otlp_processors(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
         debug = debug_vault(redactor, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
         theirs = _theirs(tracer_provider)
@@ -133,7 +140,13 @@ def configure(
         believes = "keyring" if trust_baggage == "never" else policy.key_origin  # it needs no other
         keys = carrier_keys(artifact_store.url, policy.digester, believes)
         boundary = BoundarySpanProcessor(
-            redactor, recorder, debug, carrier_keys=keys, trust_baggage=trust_baggage, redacts_all=everything
+            redactor,
+            recorder,
+            debug,
+            carrier_keys=keys,
+            trust_baggage=trust_baggage,
+            redacts_all=everything,
+            names=names,
         )
         logs = BoundaryLogProcessor(redactor, recorder, boundary.membership, redacts_all=everything)
         if theirs is None:

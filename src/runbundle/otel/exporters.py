@@ -115,12 +115,14 @@ class BundleSpanExporter(SpanExporter):
 
         OTEL_TRACES_EXPORTER=runbundle RUNBUNDLE_STORE=./runs opentelemetry-instrument python app.py
 
-    A span belongs to the run in its attribute `runbundle.run.id`, otherwise to the run of its trace: agent work makes a
-    trace a run, which ends with the trace's local root. `store` and `contracts` are by default those of the
+    A span belongs to the run in its attribute `runbundle.run.id`, otherwise to the run of its trace. All spans of a
+    trace wait in memory until one of them is agent work, in whichever batch it comes. Then they are a run, named as
+    `RUNBUNDLE_RUN_ID_KEYS` and `RUNBUNDLE_GROUP_BY` say. `store` and `contracts` are by default those of the
     environment. Raises `ConfigError` for any other argument.
 
     Not guaranteed: an exporter gets only spans that have ended, and only as many as the batch processor kept. A killed
-    process loses the spans that were not exported yet. Prefer `configure()`, which journals each span as it starts.
+    process loses the spans that were not exported yet, and those that waited. At most 8,192 wait, for ten minutes; the
+    run says how many it lost. Prefer `configure()`, which journals each span as it starts.
     """
 
     runbundle_redacts = True
@@ -131,7 +133,7 @@ class BundleSpanExporter(SpanExporter):
         self._sink: BundleSink | None = shared_sink(store, contracts)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Record the spans of traces that are agent work; the others are ignored."""
+        """Record the spans of traces that are agent work; the others wait for that, and are forgotten."""
         if self._sink is None:
             return SpanExportResult.FAILURE
         self._sink.add_spans(spans)

@@ -46,6 +46,13 @@ class RecordPort(Protocol):
         """Keep the redacted record of a log record that belongs to a run."""
         ...
 
+    def holds(self, key: RunKey) -> bool:
+        """Tell whether a run is recorded here already, or in the same spool or store, as far as that is known at once.
+
+        What begins under the key of such a run is a part of it.
+        """
+        ...
+
     def lost(self, key: RunKey) -> int:
         """Return and reset how many records of a run could not be kept. The caller states the number on a root span."""
         ...

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Literal
 from uuid import uuid4
 
+from runbundle.errors import RunbundleError
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.mapped import FileCut
+from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of, records_lost, written_bytes
 from runbundle.journal.writer import JournalWriter
 from runbundle.process import forks
@@ -177,6 +179,20 @@ class Recorder:
             self._append(run, "log", record)
             if run.open == 0:
                 self._settle(run)
+
+    def holds(self, key: RunKey) -> bool:
+        """Tell whether this process writes a run, or any process in this spool, or the store has its bundle.
+
+        A store over a network is not asked, since its answer would keep an agent waiting.
+        """
+        with self._lock:
+            if key in self._runs:
+                return True
+        with contextlib.suppress(OSError, RunbundleError):
+            return bool(key.valid and journal_files(folder_of(self.spool, key))) or (
+                not self.store.remote and self.store.exists(f"{key.path}/run.json")
+            )
+        return False
 
     def lost(self, key: RunKey) -> int:
         """Return how many records of a run could not be journalled and no local root has stated yet; now one does."""

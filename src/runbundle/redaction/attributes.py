@@ -1,6 +1,5 @@
 """Attributes, redacted in one loop: the plan says how each key is handled, and one table names the function."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,14 +16,12 @@ from runbundle.redaction.detectors.credential_words import credential_key, is_cr
 from runbundle.redaction.markers import SMALL, canonical, coarse_size, is_digest, is_marker, marker
 from runbundle.redaction.messages import messages_text, parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
-from runbundle.redaction.permitted.values import allowed, is_flag
+from runbundle.redaction.permitted.values import allowed, is_flag, opaque
 from runbundle.redaction.plan import Handling, Work
 from runbundle.redaction.receipt import withhold
 from runbundle.signals import own
 from runbundle.signals.records import Attributes
 
-# A telephone number, or so many digits that they may be one, or a card's: channels make session ids of these.
-_NAMES_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
 _LONG_NUMBER = 10_000_000
 """A number below it is no known secret."""
 _HIDDEN_KEYS = 2048
@@ -115,7 +112,7 @@ def _user(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None
 
 def _free_id(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     """Keep the id of a session, a request or a case if it is opaque; digest one that may name a person."""
-    if is_digest(value) or (allowed("id", key, value) and not _NAMES_A_PERSON.search(str(value))):
+    if is_digest(value) or opaque(key, value):
         kept[key] = value
     else:
         work.receipt.add(f"{path}.{key}", "free_id", "hash")

@@ -12,7 +12,7 @@ import orjson
 from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
 
-RULES_VERSION = "4"
+RULES_VERSION = "5"
 """Changes whenever the built-in tables decide differently, so that the policy digest of a bundle changes too."""
 
 KeyOrigin = Literal["explicit", "keyring", "process"]

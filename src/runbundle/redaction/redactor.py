@@ -18,7 +18,7 @@ from runbundle.redaction.receipt import Receipt, count_markers, receipt_of
 from runbundle.redaction.views import write_views
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.canonical import canonical, canonical_log
-from runbundle.signals.names import derived_names
+from runbundle.signals.names import derived_names, full_name
 from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
 
 _TENANTS = 128
@@ -90,9 +90,12 @@ class Redactor:
             remember_calls(raw.get(semconv.OUTPUT_MESSAGES), taint)
         work = Work(plan, receipt, tool, taint, tenant, [])
         attributes = redact_attributes(raw, work, "attributes")
+        name = self.span_name(record["name"], attributes, work)
+        if name != record["name"] and "[REDACTED:" not in name:
+            attributes[own.NAME_DIGEST] = tenant.digest("name", record["name"].encode("utf-8", "replace"))
         redacted: SpanRecord = {
             **record,
-            "name": self.span_name(record["name"], attributes, work),
+            "name": name,
             "trace_state": kept_trace_state(record["trace_state"]),
             "attributes": attributes,
             "events": [self._event(e, work, f"events[{i}]") for i, e in enumerate(record["events"], first_event)],
@@ -162,7 +165,11 @@ class Redactor:
         return name in plan.safe_names or (plan.safe_name is not None and plan.safe_name(name))
 
     def span_name(self, name: str, attributes: Attributes, work: Work) -> str:
-        """Return `name` if it follows from the redacted attributes or is declared safe, else a marker with digest."""
+        """Return `name` if it follows from the redacted attributes or is declared safe, else one that does follow.
+
+        Where they say the kind of work and the name of its thing, that is `full_name`; the original leaves a digest in
+        `runbundle.name.digest`. Otherwise it is the first word that is known, and a marker with the digest.
+        """
         if self._declared(name):
             return name
         head, derived = derived_names(attributes)
@@ -171,7 +178,10 @@ class Redactor:
         rest = name.removeprefix(head).removeprefix(" ") if head else name
         if is_marker(rest) and name == (f"{head} {rest}" if head else rest):
             return name
-        work.receipt.add("name", "undeclared", "mask")
+        full = full_name(attributes)
+        work.receipt.add("name", "undeclared", "digest" if full else "mask")
+        if full:
+            return full
         hidden = hidden_name(name, work.tenant)
         return f"{head} {hidden}" if head else hidden
 

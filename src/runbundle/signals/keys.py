@@ -103,7 +103,7 @@ SPAN_KEYS: dict[str, Kind] = {
         "own",
         "runbundle.redaction runbundle.tool.arguments.digest runbundle.tool.arguments.bytes",
         "runbundle.tool.result.digest runbundle.tool.result.bytes runbundle.versions runbundle.coerced",
-        "runbundle.effect runbundle.messages runbundle.capture",
+        "runbundle.effect runbundle.messages runbundle.capture runbundle.name.digest",
     ),
     **KINDS,
 }

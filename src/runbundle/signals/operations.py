@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.canonical import canonical_attributes
-from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, RUN, STEP
+from runbundle.signals.names import CHAT, EXECUTE_TOOL, INDEX, INVOKE_AGENT, RETRIEVAL, RUN, STEP
 
 Operation = Literal["run", "agent", "step", "tool", "model", "retrieval", "other"]
 
@@ -32,7 +32,7 @@ def operation(attributes: Mapping[str, Any]) -> Operation:
     return _GEN_AI.get(named, "other") if isinstance(named, str) else "other"
 
 
-_BEGINS_NONE = ("create_agent", "embeddings")
+_BEGINS_NONE = ("create_agent", "embeddings", INDEX)
 """Work on agents and on what they search, none of an agent's own."""
 
 

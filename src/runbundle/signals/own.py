@@ -51,6 +51,11 @@ OP = "runbundle.op"
 """`run` or `step`: kinds of work for which the conventions have no `gen_ai.operation.name`."""
 NAME = "runbundle.name"
 """Name of the run or step; on the event `CHILD`, of the run that began."""
+NAME_DIGEST = "runbundle.name.digest"
+"""Keyed digest of the span's original name, where another stands in its place that follows from the attributes; set by
+the redactor."""
+DIALECT = "runbundle.dialect"
+"""Whose names the span's attributes had before they were read: the table that read them. Absent on spans of our own."""
 STATUS = "runbundle.status"
 """How the span ended, where its status code cannot say it: `blocked`, `cancelled`, `abandoned`, `waiting`."""
 ATTEMPT = "runbundle.attempt"
@@ -64,7 +69,7 @@ ORDINAL = "runbundle.ordinal"
 EFFECT = "runbundle.effect"
 """The lane in which the span's task was spawned and its place among the effects there, set by the boundary."""
 JOINED = "runbundle.joined"
-"""How a span whose parent is in another process came to its run: `signed`, `trace`, `any`; set by the boundary."""
+"""How a span from elsewhere came to its run: `signed`, `trace`, `any`, `id`; set by the boundary."""
 
 # -- what was lost: on the first span of a run in each process, set by the boundary ----------------------------------
 

@@ -42,6 +42,10 @@ class Kept:
         """Keep a log record."""
         self.logs.append(record)
 
+    def holds(self, key: RunKey) -> bool:
+        """Tell whether a span of it has started."""
+        return key in self.begun
+
     def lost(self, key: RunKey) -> int:
         """Lose nothing."""
         return 0

@@ -4,11 +4,14 @@ import base64
 from typing import Any
 from unittest import mock
 
+import pytest
+
 from runbundle.format.contract import parse_contract
 from runbundle.redaction import redactor as module
 from runbundle.redaction.markers import Digester, is_marker, texts_of_key
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor, skeleton
+from runbundle.redaction.second_pass import redact_again
 from tests.laws.test_redaction_laws import record
 
 FIND = parse_contract({"name": "find", "data": {"rules": [{"selector": "/city", "action": "keep"}]}})
@@ -41,6 +44,42 @@ def test_a_name_is_kept_if_it_follows_from_the_attributes() -> None:
     assert one.shown_name("SECRETWORD", {}, "acme") != hidden
     span = {**record({}), "name": "SECRETWORD"}
     assert one.redact_span(span)["name"] == hidden  # pyright: ignore[reportArgumentType]
+
+
+def test_a_name_that_does_not_follow_gives_way_to_the_one_that_does() -> None:
+    """The original leaves a keyed digest and a note; redaction of the result changes nothing."""
+    one = redactor()
+    once = one.redact_span({**record(CALL), "name": "ChatOpenAI SECRETWORD"})  # pyright: ignore[reportArgumentType]
+    assert once["name"] == "execute_tool find" == one.shown_name("ChatOpenAI SECRETWORD", CALL, "")
+    assert once["attributes"]["runbundle.name.digest"] == one.policy.digester("name", b"ChatOpenAI SECRETWORD")
+    assert '["name","undeclared","digest"]' in once["attributes"]["runbundle.redaction"]
+    assert "SECRETWORD" not in str(once)
+    assert one.redact_span(once) == once
+    entry = {"k": "span", **once, "resource": 0}
+    assert redact_again(entry) == entry
+    again = one.redact_span({**record(CALL), "name": "another"})["attributes"]["runbundle.name.digest"]  # pyright: ignore[reportArgumentType]
+    assert again != once["attributes"]["runbundle.name.digest"]
+
+
+@pytest.mark.parametrize("name", ["execute_tool find", "execute_tool", "execute_tool [REDACTED:name:bytes=<64]"])
+def test_a_name_that_follows_or_was_hidden_before_stays(name: str) -> None:
+    """Nothing stood in its place, so nothing says that something did."""
+    found = redactor().redact_span({**record(CALL), "name": name})  # pyright: ignore[reportArgumentType]
+    assert found["name"] == name
+    assert "runbundle.name.digest" not in found["attributes"]
+
+
+def test_of_a_name_only_the_first_word_is_kept_where_no_thing_is_known() -> None:
+    """As the digest is in its marker, it is nowhere else."""
+    found = redactor().redact_span({**record({"http.request.method": "GET"}), "name": "GET /of/zoe"})  # pyright: ignore[reportArgumentType]
+    assert found["name"].startswith("GET [REDACTED:name:h2:")
+    assert "runbundle.name.digest" not in found["attributes"]
+
+
+def test_a_digest_of_a_name_that_is_none_is_dropped() -> None:
+    """It has one form, which nobody writes by chance."""
+    found = redactor().redact_span(record({**CALL, "runbundle.name.digest": "SECRETWORD"}))
+    assert "SECRETWORD" not in str(found)
 
 
 def test_a_fault_leaves_a_skeleton() -> None:

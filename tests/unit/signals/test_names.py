@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from runbundle.signals.names import derived_names, name_from, span_name
+from runbundle.signals.names import derived_names, full_name, name_from, span_name
 
 
 @pytest.mark.parametrize(
@@ -35,3 +35,32 @@ def test_a_span_of_no_known_work_has_a_marker_for_a_name(attributes: dict[str, A
 def test_a_span_is_named_by_its_work_first() -> None:
     """The kind of work, one space, the name."""
     assert span_name("run", "support") == "run support"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "name"),
+    [
+        ({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find"}, "execute_tool find"),
+        (
+            {"gen_ai.operation.name": "chat", "gen_ai.agent.name": "support", "gen_ai.request.model": "m-1"},
+            "chat m-1",
+        ),
+        ({"gen_ai.operation.name": "chat", "gen_ai.response.model": "m-1-x"}, "chat m-1-x"),
+        ({"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "support"}, "invoke_agent support"),
+        ({"gen_ai.operation.name": "retrieval", "runbundle.name": "shelf"}, "retrieval shelf"),
+        ({"gen_ai.operation.name": "execute_task", "runbundle.op": "step", "runbundle.name": "plan"}, "step plan"),
+        ({"gen_ai.operation.name": "invoke_workflow", "runbundle.op": "run", "runbundle.name": "desk"}, "run desk"),
+        ({"http.request.method": "GET", "http.route": "/chat"}, "GET /chat"),
+        ({"mcp.method.name": "tools/call", "gen_ai.tool.name": "find"}, "tools/call find"),
+        ({"rpc.service": "desk.Orders", "rpc.method": "Find"}, "desk.Orders/Find"),
+        ({"gen_ai.operation.name": "chat"}, ""),
+        ({"gen_ai.operation.name": "chat", "gen_ai.agent.name": "support"}, ""),
+        ({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "[REDACTED:content:bytes=<64]"}, ""),
+        ({"http.request.method": "GET"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_full_name_is_the_kind_of_work_and_its_thing_or_nothing(attributes: dict[str, Any], name: str) -> None:
+    """The thing is that of the kind: a model call that names its agent is called by its model."""
+    assert full_name(attributes) == name
+    assert not name or name in derived_names(attributes)[1]

@@ -66,6 +66,13 @@ _REDACTION: list[_Law] = [
         {"never": ["customer", "parcel"], "kept": ["runbundle.redacted."]},
     ),
     (
+        "name-in-order",
+        "A span whose attributes say what it is has the name that follows, and its own leaves a digest.",
+        "none",
+        [_span({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "lookup"}, name=PROSE)],
+        {"never": ["parcel"], "kept": ["execute_tool lookup", "runbundle.name.digest"]},
+    ),
+    (
         "small",
         "Of a value below 64 bytes the size is not told.",
         "none",

@@ -55,6 +55,10 @@ def _cut(line: dict[str, Any]) -> str:
     return journal_line(line)[:-20].decode()
 
 
+def _scope(name: str) -> dict[str, Any]:
+    return {"name": name, "version": "1", "schema_url": "", "attributes": {}}
+
+
 def _failed(number: int, parent: int, attributes: dict[str, Any]) -> dict[str, Any]:
     raised = {
         "name": "exception",
@@ -215,5 +219,34 @@ ASSEMBLY: list[tuple[str, str, list[Any], dict[str, Any]]] = [
         "Whose run it is, its own span may say where nobody else has.",
         [{**RUN, "attributes": {**RUN["attributes"], "runbundle.tenant.id": "acme"}}, TOOL, CHAT],
         {"kept": ['"tenant_id":"acme"']},
+    ),
+    (
+        "one-answer",
+        "Two libraries that tell of one answer of a model tell of one call, whose tokens count once.",
+        [
+            RUN,
+            _line(2, 1, {**_CHAT, "gen_ai.response.id": "r1"}, name="chat m-1", scope=_scope("one")),
+            _line(3, 1, {**_CHAT, "gen_ai.response.id": "r1"}, name="chat m-1", scope=_scope("another")),
+        ],
+        {"kept": ['"model_calls":1', '"usage":{"input_tokens":7}']},
+    ),
+    (
+        "one-call",
+        "A tool call within one of the same tool is that call, completed by what only the inner span says.",
+        [
+            RUN,
+            _line(2, 1, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "lookup"}),
+            _line(3, 2, _CALL),
+        ],
+        {"kept": ['"also":["0000000000000003"]', '"tool_calls":1', '"view":{"q":"kept"}']},
+    ),
+    (
+        "last-agent",
+        "A run that nobody began and whose span does not say how it ended has ended as its last agent did.",
+        [
+            _line(1, 0, {"runbundle.implicit": True, "http.request.method": "POST"}),
+            _failed(2, 1, _AGENT),
+        ],
+        {"kept": ['"status":"error"']},
     ),
 ]

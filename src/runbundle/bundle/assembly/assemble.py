@@ -1,27 +1,31 @@
 """Assembling a bundle from records, as a pure function: no clock, host name or process id enters a bundle."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from pydantic import ValidationError
-
-from runbundle.bundle.assembly.captures import captures_of_span, stated_captures, worst_by_key
-from runbundle.bundle.assembly.entries import retrieval, rfc3339, tool_call
+from runbundle.bundle.assembly import about
+from runbundle.bundle.assembly.about import Agents, Outcome
+from runbundle.bundle.assembly.acts import Acts
+from runbundle.bundle.assembly.captures import captures_of_span, worst_by_key
+from runbundle.bundle.assembly.entries import complete_call, retrieval, rfc3339, tool_call
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.assembly.parts import FileMaker, NewFile, make_file
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span, event_line, is_log, run_lines, span_lines, without_content
-from runbundle.bundle.listings import entry_bytes, write_listing
+from runbundle.bundle.listings import entry_bytes, parsed_entry, write_listing
 from runbundle.format.base import CaptureWord
 from runbundle.format.canonical import to_json_bytes, with_self_digest
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
-from runbundle.format.run import RULES, Counts, RunIndex, Versions
-from runbundle.redaction.markers import is_marker, marker_parts
-from runbundle.signals import own, semconv
-from runbundle.signals.reading import count_of, json_of, text_of
+from runbundle.format.run import RULES, Counts, RunIndex
+from runbundle.redaction.markers import is_marker
+from runbundle.signals import own
+from runbundle.signals.reading import json_of
 
 
 @dataclass
@@ -94,34 +98,40 @@ def assemble(
     sdk_versions: frozenset[str] = frozenset(),
     grace_s: float | None = None,
     make: FileMaker = make_file,
+    rules: int = RULES,
 ) -> Assembled:
     """Assemble the bundle of one run.
 
     `torn`: number of journal lines that could not be read. `sdk_versions`: versions of the OpenTelemetry SDK that the
     journals name. `grace_s`: seconds for which open spans were waited for, or None. `make` builds each file.
+    `rules`: version of the rules to assemble by; earlier ones only to verify what was assembled by them.
 
     The same records give the same bytes, in any order and from any number of writers. The use of memory does not grow
     with the run (see `sorting`). Raises `OSError` if the disk is full.
     """
-    tally = RunTotals(gathered.key.run_id)
-    with Sorter(gathered.scratch) as calls, Sorter(gathered.scratch) as found:
+    tally = RunTotals(gathered.key.run_id, rules)
+    with ExitStack() as held:
+        calls, found = (held.enter_context(Sorter(gathered.scratch)) for _ in range(2))
+        acts = held.enter_context(closing(Acts(gathered.scratch)))
+        agents = held.enter_context(closing(Agents(gathered.scratch)))
         gathered.finish()
-        _spread(gathered, tally, calls, found)
-        about = _about(tally)
-        parts = [make(CONFIG, [_config(about)], gathered.scratch)]
+        _spread(gathered, tally, acts, agents, calls, found)
+        of_run = _attributes_of_run(tally)
+        parts = [make(CONFIG, [_config(of_run)], gathered.scratch)]
         try:
             parts.append(make(EVENTS, _numbered(gathered, tally), gathered.scratch))
-            of_run = {"run_id": gathered.key.run_id}
+            named = {"run_id": gathered.key.run_id}
             if tally.counts["evidence"]:
-                entries = write_listing("retrievals", _unkeyed(found), **of_run, schema="runbundle/evidence/v1")
+                entries = write_listing("retrievals", _unkeyed(found), **named, schema="runbundle/evidence/v1")
                 parts.append(make(EVIDENCE, entries, gathered.scratch))
-            entries = write_listing("calls", _unkeyed(calls), **of_run, schema="runbundle/tool_calls/v1")
+            entries = _calls(calls, acts, tally, gathered.scratch)
+            entries = write_listing("calls", entries, **named, schema="runbundle/tool_calls/v1")
             parts.append(make(TOOL_CALLS, entries, gathered.scratch))
         except BaseException:
             for made in parts:
                 made.close()
             raise
-    index = _index_of(gathered, tally, about, sdk_versions)
+        index = _index_of(gathered, tally, acts, agents, of_run, sdk_versions, rules)
     completeness = tally.completeness(
         torn=torn, malformed=gathered.malformed, collided=gathered.collided, late=gathered.late, grace_s=grace_s,
         begun=gathered.begins,
@@ -130,7 +140,7 @@ def assemble(
     return Assembled(gathered.key, parts, completeness, {kind: n for kind, n in twice.items() if n > 0}, index)
 
 
-def _spread(gathered: GatheredRun, tally: RunTotals, calls: Sorter, found: Sorter) -> None:
+def _spread(gathered: GatheredRun, tally: RunTotals, acts: Acts, agents: Agents, calls: Sorter, found: Sorter) -> None:
     """Sort out each span: its lines, its tool call, its evidence, and its share of the totals."""
     table = gathered.table
     for row, found_span in gathered.spans():
@@ -144,15 +154,18 @@ def _spread(gathered: GatheredRun, tally: RunTotals, calls: Sorter, found: Sorte
             made = _derived(without_content(found_span), above)
         tally.add(made.span, parent_here=parent_here)
         tally.captured(made.words)
+        acts.add(made.span)
+        if made.span.op == "agent":
+            agents.add(row, made.span, above.began)
         for line in made.lines:
             gathered.lines.add(line)
         if made.call is not None:
-            tally.counts["policy_blocks"] += made.call["policy"]["decision"] in ("blocked", "denied")
-            calls.add(_keyed(made.span, made.call))
+            calls.add(_keyed(made.span, b"%010d%d" % (row, _refused(made.call)) + entry_bytes(made.call)))
         if made.evidence is not None:
             tally.counts["evidence"] += 1
-            found.add(_keyed(made.span, made.evidence))
+            found.add(_keyed(made.span, entry_bytes(made.evidence)))
     tally.finish()
+    acts.link(table.parent)
     if tally.begun is not None and tally.final is not None:
         for line in run_lines(tally.begun, tally.final):
             gathered.lines.add(line)
@@ -187,16 +200,47 @@ def _derived(span: Span, above: _Above) -> _Derived:
     return _Derived(span, lines, call, retrieval(span), words)
 
 
-_KEY = 20 + 32 + 16
+_KEY, _ROW = 20 + 32 + 16, 10
+_ENTRY = _KEY + _ROW + 1
 
 
-def _keyed(span: Span, entry: dict[str, Any]) -> bytes:
+def _keyed(span: Span, line: bytes) -> bytes:
     start_ns, trace_id, span_id = span.order
-    return f"{start_ns:020d}{trace_id}{span_id}".encode() + entry_bytes(entry)
+    return f"{start_ns:020d}{trace_id}{span_id}".encode() + line
 
 
-def _unkeyed(lines: Sorter) -> Iterator[bytes]:
+def _unkeyed(lines: Iterable[bytes]) -> Iterator[bytes]:
     return (line[_KEY:] for line in lines)
+
+
+def _refused(call: dict[str, Any]) -> bool:
+    return call["policy"]["decision"] in ("blocked", "denied")
+
+
+def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterator[bytes]:
+    """Yield the entries of the calls in the order in which they began, each once. `spans`: an entry for each span."""
+    if tally.rules < 2 or not acts.repeated:
+        for line in spans:
+            tally.counts["policy_blocks"] += line[_KEY + _ROW : _ENTRY] == b"1"
+            yield line[_ENTRY:]
+        return
+    with Sorter(scratch) as of_calls, Sorter(scratch) as calls:
+        for line in spans:
+            row = int(line[_KEY : _KEY + _ROW])
+            first = acts.first(row)
+            # The call's own span before the others, which are in the order in which they began.
+            of_calls.add(b"%010d%d" % (first, row != first) + line)
+        for _, lines in groupby(of_calls, key=lambda line: line[:_ROW]):
+            place, call = b"", dict[str, Any]()
+            for line in lines:
+                entry = parsed_entry(line[_ROW + 1 + _ENTRY :])
+                if call:
+                    complete_call(call, entry)
+                else:
+                    place, call = line[_ROW + 1 : _ROW + 1 + _KEY], entry
+            tally.counts["policy_blocks"] += _refused(call)
+            calls.add(place + entry_bytes(call))
+        yield from _unkeyed(calls)
 
 
 def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
@@ -206,130 +250,62 @@ def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
         yield event_line(line, seq)
 
 
-def _about(tally: RunTotals) -> dict[str, Any]:
+def _attributes_of_run(tally: RunTotals) -> dict[str, Any]:
     """Return the attributes of the run's own span; if the run was resumed, those of the last one take precedence."""
     begun, final = tally.begun, tally.final
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
 
 def _index_of(
-    gathered: GatheredRun, tally: RunTotals, about: dict[str, Any], sdk_versions: frozenset[str]
+    gathered: GatheredRun,
+    tally: RunTotals,
+    acts: Acts,
+    agents: Agents,
+    of_run: dict[str, Any],
+    sdk_versions: frozenset[str],
+    rules: int,
 ) -> dict[str, Any]:
     begun, final = tally.begun, tally.final
     started = begun.record["start_ns"] if begun else tally.first_ns or 0
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
+    table = gathered.table
+    row = table.index(*final.order[1:]) if final is not None else -1
+    outcome = Outcome()
+    if rules > 1:
+        tally.counts.update(acts.counts())
+        if tally.is_implicit:
+            outcome = agents.outcome(row, acts, table.parent, tally.good_ns)
+    failed = outcome.error is not None and final is not None and final.status == "unset"
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
-        "rules": RULES,
+        "rules": rules,
         "run_id": gathered.key.run_id,
         **({"tenant_id": gathered.key.tenant_id} if gathered.key.tenant_id else {}),
-        **_identity(about),
+        **about.identity(of_run, tally, rules),
         **({"children": tally.children} if tally.children else {}),
         "started_at": rfc3339(started),
         "ended_at": rfc3339(ended),
         "duration_ns": str(max(0, ended - started)),
-        "status": _status(tally, begun=gathered.begins),
-        "versions": _versions(about, tally, sdk_versions),
-        "counts": {kind: tally.counts[kind] for kind in Counts.model_fields},
-        "usage": tally.usage(),
+        "status": about.status(tally, begun=gathered.begins, failed=failed),
+        "versions": about.versions(of_run, tally, sdk_versions),
+        "counts": {
+            kind: tally.counts[kind]
+            for kind, field in Counts.model_fields.items()
+            if field.is_required() or tally.counts[kind]
+        },
+        "usage": acts.usage() if rules > 1 else tally.usage(),
         "trace_ids": sorted(tally.trace_ids),
-        "redaction": _redaction(about, tally),
+        "redaction": about.redaction(of_run, tally),
         "revision": 1,
     }
     if final is not None:
-        trace_id, span_id = final.order[1:]
-        began = gathered.began(gathered.table.index(trace_id, span_id)) or span_id
-        index |= {k: v for k, v in (("error", final.error(began)), ("result", _result(about))) if v}
+        error = outcome.error if failed else final.error(gathered.began(row) or final.order[2])
+        result = about.result_of(of_run, rules) or outcome.result
+        index |= {k: v for k, v in (("error", error), ("result", result)) if v}
     return index
 
 
-def _config(about: dict[str, Any]) -> bytes:
-    text = about.get(own.CONFIG)
+def _config(of_run: dict[str, Any]) -> bytes:
+    text = of_run.get(own.CONFIG)
     value = text if is_marker(text) else json_of(text)
     return to_json_bytes({"schema": "runbundle/config/v1", "config": value}, indent=True)
-
-
-_SAID = {
-    "request_id": own.REQUEST_ID,
-    "user_id": own.USER_ID,
-    "session_id": own.SESSION_ID,
-    "case_id": own.CASE_ID,
-    "resumed_from": own.RESUMED_FROM,
-    "claimed": own.CLAIMED_RUN_ID,
-    "name": own.NAME,
-}
-"""Text fields of run.json, and the attributes of the run's own span that give them."""
-
-
-def _identity(about: dict[str, Any]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for field_name, key in _SAID.items():
-        value = text_of(about, key)
-        if value is not None:
-            fields[field_name] = value
-    if is_marker(fields.get("name")):
-        del fields["name"]
-    if "claimed" in fields:
-        fields["claimed"] = marker_parts(fields["claimed"])[0] or fields["claimed"]
-    if about.get(own.IMPLICIT) is True and text_of(about, semconv.AGENT_NAME):
-        fields.setdefault("name", text_of(about, semconv.AGENT_NAME))
-    for field_name, key in (("attempt", own.RUN_ATTEMPT), ("repeat", own.REPEAT)):
-        if about.get(key) is not None:
-            fields[field_name] = count_of(about, key)
-    parent = text_of(about, own.PARENT_RUN_ID)
-    if parent is not None:
-        fields["parent_run"] = {"run_id": parent, "span_id": text_of(about, own.PARENT_SPAN_ID) or ""}
-    return fields
-
-
-def _status(tally: RunTotals, *, begun: bool) -> str:
-    """Return the status of the run. It is `incomplete` if the run's end or beginning is missing, or if two runs share
-    the bundle.
-    """
-    if tally.final is None:
-        return "incomplete"
-    status = {"unset": "ok"}.get(tally.final.status, tally.final.status)
-    return "incomplete" if status == "ok" and (tally.roots > 1 or not begun) else status
-
-
-def _result(about: dict[str, Any]) -> dict[str, Any] | None:
-    value = about.get(own.RESULT) or about.get(semconv.FINAL_RESULT)
-    if not isinstance(value, str):
-        return None
-    kind = text_of(about, own.RESULT_KIND) or "unknown"
-    said = stated_captures(about).get(own.RESULT)
-    digest, size = (said.digest, said.size) if said else ("", None)
-    if is_marker(value) and not digest:
-        digest, size = marker_parts(value)
-    view = None if is_marker(value) else json_of(value)
-    return {"kind": kind, "digest": digest or None, "bytes": size, "view": view}
-
-
-def _versions(about: dict[str, Any], tally: RunTotals, sdk_versions: frozenset[str]) -> dict[str, Any]:
-    said = json_of(about.get(own.VERSIONS))
-    versions = _fitting(cast("dict[str, Any]", said)) if isinstance(said, dict) else {}
-    versions["models"] = sorted(tally.models)
-    if sdk_versions and "otel_sdk" not in versions:
-        versions["otel_sdk"] = min(sdk_versions)
-    versions["semconv"] = max(tally.schema_urls) if tally.schema_urls else "gen-ai"
-    return versions
-
-
-def _fitting(versions: dict[str, Any]) -> dict[str, Any]:
-    """Return the versions whose types fit run.json: a span may carry anything there."""
-    try:
-        Versions.model_validate({**versions, "semconv": ""})
-    except ValidationError as error:
-        unfit = {detail["loc"][0] for detail in error.errors(include_input=False, include_url=False)}
-        return {key: value for key, value in versions.items() if key not in unfit}
-    return versions
-
-
-def _redaction(about: dict[str, Any], tally: RunTotals) -> dict[str, Any]:
-    return {
-        "policy": text_of(about, own.REDACTION_POLICY),
-        "contracts": dict(sorted(tally.contracts.items())),
-        "key_id": text_of(about, own.REDACTION_KEY_ID),
-        "totals": [{"rule": r, "action": a, "count": n} for (r, a), n in sorted(tally.redactions.items())],
-        "content_mode": "debug" if about.get(own.REDACTION_MODE) == "debug" else "digest",
-    }

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from runbundle.bundle.assembly.captures import capture_words, stated_captures
-from runbundle.bundle.assembly.timeline import Span
+from runbundle.bundle.assembly.timeline import FAILED, Span
 from runbundle.redaction.captured import DIGESTED, worst
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
@@ -48,6 +48,34 @@ def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
         "result": _payload(span, "result"),
     }
     return call
+
+
+_MOST_ALSO = 1000  # listed; all are in events.jsonl
+_UNSAID: tuple[tuple[str, Any], ...] = (
+    ("contract", None), ("agent", None), ("policy", {"decision": "allowed"}), ("side_effects", "unknown"),
+    ("attempt", 1), ("arguments", None), ("result", None),
+)  # fmt: skip
+"""Fields of an entry, and what each holds where the span does not say it."""
+
+
+def complete_call(call: dict[str, Any], other: dict[str, Any]) -> None:
+    """Complete the entry of a call by that of another span of the same call, in `call` itself.
+
+    Ids, times and caller stay those of the call's own span; `also` lists the others, at most 1000. Whatever no span
+    before said is taken from this one.
+    """
+    if call["call_id"] == call["span_id"] and other["call_id"] != other["span_id"]:
+        call["call_id"] = other["call_id"]
+    for field, nothing in _UNSAID:
+        if call[field] == nothing:
+            call[field] = other[field]
+    if call["status"] == "unset" and other["status"] != "interrupted":
+        call["status"] = other["status"]
+    if call["error"] is None and call["status"] in FAILED and other["error"]:
+        call["error"] = {"span_id": other["span_id"], **other["error"]}
+    also = call.setdefault("also", [])
+    if len(also) < _MOST_ALSO:
+        also.append(other["span_id"])
 
 
 def _policy(span: Span) -> dict[str, Any]:

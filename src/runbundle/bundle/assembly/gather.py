@@ -167,7 +167,8 @@ class GatheredRun:
 
     def _notice(self, entry: dict[str, Any], begins: bool) -> None:
         attributes = entry.get("attributes", {})
-        begins |= attributes.get(own.OP) == "run" or attributes.get(own.IMPLICIT) is True
+        claims = attributes.get(own.OP) == "run" and own.DIALECT not in attributes
+        begins |= claims or attributes.get(own.IMPLICIT) is True
         self.begins |= begins
         tenant = attributes.get(own.TENANT_ID) if begins else None
         if tenant and not self.key.tenant_id:

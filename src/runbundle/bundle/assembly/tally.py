@@ -9,6 +9,7 @@ from typing import Any
 
 from runbundle.bundle.assembly.timeline import Span, parent_missing
 from runbundle.format.base import CaptureWord
+from runbundle.format.run import RULES
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import LARGEST, count_of, text_of, whole_of
@@ -17,13 +18,26 @@ _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
 _LOST = {own.SPANS_DROPPED: "journal", own.SPANS_UNFOLLOWED: "live_spans"}
 """Attributes by which local roots state losses, and the reason under which each is counted."""
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
+"""Counts of spans. By the second rules calls are no longer numbers of spans: `acts` gives them, and the usage."""
+_WORK = ("agent", "model", "tool", "retrieval")
+_SAID = {own.SESSION_ID: "", own.USER_ID: "", semconv.CONVERSATION_ID: "", semconv.AGENT_NAME: "agent"}
+"""What is taken from the first span that says it, where the run's own does not, and the op that such a span must have;
+"" for any."""
+_MOST_SCOPES = 16
+_PROTOCOLS = (
+    "http.request.method", "http.method", "db.system", "db.system.name", "db.operation.name", "db.operation",
+    "messaging.system", "rpc.system", "rpc.service", "mcp.method.name",
+)  # fmt: skip
+"""Keys by which a span of other work is one of a known protocol."""
 
 
 class RunTotals:
     """Totals over the spans of one run. Call `add` and `captured` for each span, then `finish`."""
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, rules: int = RULES) -> None:
         self._run_id = run_id
+        self.rules = rules
+        """Version of the rules of assembly."""
         self.begun: Span | None = None
         """The run's own span: the first one marked as a run, else the first without a parent in the run."""
         self.final: Span | None = None
@@ -47,6 +61,11 @@ class RunTotals:
         self.counts: Counter[str] = Counter()
         self._usage: Counter[str] = Counter()
         self._usage_of_agents: Counter[str] = Counter()
+        self._first_said: dict[str, tuple[tuple[int, str, str], str]] = {}
+        self.good_ns = -1
+        """Start of the last agent, call or retrieval that ended in no error; -1 if there is none."""
+        self._unread: dict[str, int] = {}
+        self._unread_elsewhere = 0
         self._expected: int | None = None
         self._dropped: Counter[str] = Counter()
         self._captured: Counter[CaptureWord] = Counter()
@@ -56,7 +75,7 @@ class RunTotals:
         attributes, record = span.attributes, span.record
         self.counts["spans"] += 1
         self.counts["errors"] += span.status == "error"
-        if span.op in _COUNTED_OPS:
+        if span.op in _COUNTED_OPS and (self.rules < 2 or span.op == "retrieval"):
             self.counts[_COUNTED_OPS[span.op]] += 1
         self.trace_ids.add(record["trace_id"])
         self.first_ns = record["start_ns"] if self.first_ns is None else min(self.first_ns, record["start_ns"])
@@ -66,7 +85,13 @@ class RunTotals:
         for of_rule, count in span.receipt.totals().items():
             self.redactions[of_rule] += count
         self._about(span, attributes)
-        self._usages(span, attributes)
+        if self.rules < 2:
+            self._usages(span, attributes)
+        else:
+            self._firsts(span, attributes)
+            self._unreadable(span, attributes)
+            if span.op in _WORK and span.status in ("ok", "unset"):
+                self.good_ns = max(self.good_ns, record["start_ns"])
         self._losses(span, attributes, parent_here=parent_here)
         self._children(span)
         if attributes.get(own.RUN_ID, self._run_id) == self._run_id:
@@ -99,6 +124,35 @@ class RunTotals:
                     into = self._usage_of_agents if span.op == "agent" else self._usage
                     into[key.removeprefix(semconv.USAGE).replace(".", "_")] += value
 
+    def _firsts(self, span: Span, attributes: dict[str, Any]) -> None:
+        for key, op in _SAID.items():
+            if key in attributes and op in ("", span.op):
+                value, known = text_of(attributes, key), self._first_said.get(key)
+                if value is not None and not is_marker(value) and (known is None or span.order < known[0]):
+                    self._first_said[key] = span.order, value
+
+    def _unreadable(self, span: Span, attributes: dict[str, Any]) -> None:
+        """Count a span of unknown work by its scope: at most 16 scopes, the first by name."""
+        if span.op != "other" or not any(map(_is_hidden, attributes)) or any(key in attributes for key in _PROTOCOLS):
+            return
+        scope = text_of(span.record["scope"], "name") or ""
+        scope = "" if is_marker(scope) else scope
+        self._unread[scope] = self._unread.get(scope, 0) + 1
+        if len(self._unread) > _MOST_SCOPES:
+            # The last by name, so that the order of spans does not matter: no scope comes in again that went out.
+            self._unread_elsewhere += self._unread.pop(max(self._unread))
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What the first span says that says it, by attribute key: session, user, conversation, name of an agent."""
+        return {key: value for key, (_, value) in self._first_said.items()}
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether the run's own span is not one of `start_run`."""
+        final = self.final
+        return final is not None and (not final.claims_run or final.attributes.get(own.IMPLICIT) is True)
+
     def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool) -> None:
         if own.SPANS_STARTED in attributes:
             self._expected = (self._expected or 0) + count_of(attributes, own.SPANS_STARTED)
@@ -121,7 +175,7 @@ class RunTotals:
                 )
 
     def _root(self, span: Span, *, parent_here: bool) -> None:
-        if span.op == "run":
+        if span.claims_run:
             if own.RESUMED_FROM not in span.attributes:
                 self._begun_as[_attempt(span)] += 1
             self.begun = span if self.begun is None else min(self.begun, span, key=lambda s: s.order)
@@ -182,7 +236,15 @@ class RunTotals:
             result["cut_off"] = self.cut_off
         if grace_s is not None and self.open_spans:
             result["grace_s"] = grace_s
+        if self._unread:
+            result["unread"] = {scope or "?": count for scope, count in sorted(self._unread.items())}
+            if self._unread_elsewhere:
+                result["unread"]["…"] = self._unread_elsewhere
         return result
+
+
+def _is_hidden(key: str) -> bool:
+    return key.startswith(own.HIDDEN)
 
 
 def _attempt(span: Span) -> int:

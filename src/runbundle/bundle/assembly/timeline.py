@@ -34,7 +34,7 @@ UNFIT = Receipt()
 _NO_RECEIPT = '{"n":[["receipt","malformed","drop"]]}'
 """Replaces such a one, since the sums of a bundle follow from what its events say."""
 _STATED = ("blocked", "cancelled", "abandoned", "waiting")
-_JOINED = ("signed", "trace", "token", "any")
+_JOINED = ("signed", "trace", "token", "any", "id")
 _EVENT_TYPES = {
     own.DECISION: "policy.decision",
     semconv.EVALUATION_RESULT: "score",
@@ -66,9 +66,14 @@ class Span(NamedTuple):
         return self.record["attributes"]
 
     @property
+    def claims_run(self) -> bool:
+        """Whether the span says that it is the run, as `start_run` does: what a framework calls a run may be within."""
+        return self.op == "run" and own.DIALECT not in self.attributes
+
+    @property
     def begins_run(self) -> bool:
         """Whether the run begins with this span, so that its parent is not part of the run."""
-        return self.op == "run" or self.attributes.get(own.IMPLICIT) is True
+        return self.claims_run or self.attributes.get(own.IMPLICIT) is True
 
     @property
     def dropped(self) -> dict[str, int]:
@@ -136,6 +141,8 @@ def without_content(span: Span) -> Span:
         attributes[own.STATUS] = span.status
     if span.attributes.get(own.IMPLICIT) is True:
         attributes[own.IMPLICIT] = True
+    if span.op == "run" and not span.claims_run:
+        attributes[own.DIALECT] = "[REDACTED:name]"
     if own.SPANS_STARTED in span.attributes:
         attributes[own.SPANS_STARTED] = count_of(span.attributes, own.SPANS_STARTED)
     for key in (own.RUN_ID, own.TENANT_ID):

@@ -20,22 +20,22 @@ class Guarded(NamedTuple):
 
 
 _RUN = """
-    schema rules run_id name attempt case_id repeat request_id tenant_id user_id session_id
+    schema run_id name attempt case_id repeat request_id tenant_id user_id session_id
     parent_run.run_id parent_run.span_id children.run_id children.span_id children.name claimed resumed_from
     started_at ended_at duration_ns status error.type error.message error.span_id config.path config.sha256
     versions.ai_agents versions.runbundle versions.engine.name versions.engine.version versions.git.commit
     versions.git.dirty versions.python versions.providers versions.models
     result.kind result.digest result.bytes result.view files.path files.bytes files.sha256 files.media_type
-    counts.events counts.spans counts.logs counts.tool_calls counts.model_calls counts.retrievals
+    counts.events counts.spans counts.logs counts.tool_calls counts.model_calls counts.embeddings counts.retrievals
     counts.policy_blocks counts.errors usage trace_ids redaction.policy redaction.contracts.version
     redaction.contracts.sha256 redaction.key_id redaction.totals.rule redaction.totals.action redaction.totals.count
     redaction.content_mode completeness.state completeness.spans_expected completeness.spans_seen
     completeness.open_spans completeness.cut_off completeness.dropped completeness.roots completeness.capture
-    determinism
+    completeness.unread determinism
 """
 _CALLS = """
     schema run_id calls.call_id calls.tool calls.contract.version calls.contract.sha256 calls.trace_id calls.span_id
-    calls.parent_span_id calls.agent calls.started_at calls.duration_ns calls.status calls.error.type
+    calls.also calls.parent_span_id calls.agent calls.started_at calls.duration_ns calls.status calls.error.type
     calls.error.message calls.error.span_id calls.policy.decision calls.policy.rule calls.policy.reason
     calls.side_effects calls.attempt
     calls.arguments.view calls.arguments.digest calls.arguments.bytes calls.arguments.capture calls.arguments.chunked
@@ -61,6 +61,9 @@ TORN, MALFORMED, COLLIDED = "torn_lines", "malformed_records", "collided"
 GUARDED: dict[str, dict[str, Guarded]] = {
     RUN: {
         "self_sha256": Guarded("it is the guard itself", "it is the digest of all other fields"),
+        "rules": Guarded(
+            "no event names the rules of its assembly", "all derived fields follow from the events by these rules"
+        ),
         f"completeness.dropped.{TORN}": Guarded("journal lines that could not be read left no event"),
         f"completeness.dropped.{MALFORMED}": Guarded("malformed records left no event, or an incomplete one"),
         f"completeness.dropped.{COLLIDED}": Guarded("further records that claimed the same span left no event"),

@@ -28,7 +28,7 @@ from runbundle.format.canonical import SELF
 from runbundle.format.events import Event
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, RUN, name_of
-from runbundle.format.run import FileEntry
+from runbundle.format.run import RULES, FileEntry
 from runbundle.redaction.permitted.safe_text import has_credential
 
 Add = Callable[..., None]
@@ -92,6 +92,7 @@ class Reassembly:
                 sdk_versions=frozenset({index.versions.otel_sdk or ""} - {""}),
                 grace_s=index.completeness.grace_s,
                 make=self._made,
+                rules=index.rules or RULES,
             )
             with contextlib.closing(made):
                 return self._compared(made, unchanged, add)

@@ -142,6 +142,9 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
     some = said.spans_expected is not None and said.spans_expected >= said.spans_seen
     expected = f" of {said.spans_expected}" if some else ""
     say(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")
+    if said.unread:
+        spans = ", ".join(f"{plural(count, 'span')} of {scope}" for scope, count in said.unread.items())
+        say(f"unread    {spans} could not be read")
     if index.resumed_from:
         say(f"resumed   from {index.resumed_from}; {plural(len(said.cut_off or []), 'span')} cut off before")
     if last:

@@ -169,10 +169,7 @@ def _said_by(span: Span) -> Mapping[str, Any]:
 def _originals_of(span: Span) -> Originals | None:
     """Return where to keep what a live span is given and does not show; None for one that no bundle will have."""
     handle = active.get()
-    member = handle.membership.member_of(span) if handle is not None else None
-    if member is not None and member.originals is None:
-        member.originals = Originals()
-    return member.originals if member is not None else None
+    return handle.membership.originals_of(span) if handle is not None else None
 
 
 def _run_of(span: Span) -> RunKey:

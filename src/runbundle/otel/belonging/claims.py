@@ -30,11 +30,13 @@ class RunScope:
     session_id: str = ""
     """The conversation that the run is part of; runs within it inherit it."""
     joined: str = ""
-    """How work from another process joined the run: `signed` or `any`; "" for a run begun in this process."""
+    """How work joined a run that began elsewhere: `signed`, `any`, `trace`, `id`; "" for a run begun here."""
     lane: str = ""
     """The place of that work in the run, as its sender said; "" if it did not."""
     control: str = ""
     """The lane of the task or thread that sent the work; "" if it is not known."""
+    several: bool = False
+    """Whether more local roots of the run may come, so that it has no one end: it is sealed when it is quiet."""
     lanes: dict[object, RunLanes] = field(default_factory=dict[object, RunLanes])
     """The counts of the run, for each boundary of this process."""
 

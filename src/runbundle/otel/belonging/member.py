@@ -1,16 +1,27 @@
 """The facts about one live span, and the lanes in which the spans beneath it start."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from runbundle.format.identity import RunKey
 from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
 from runbundle.otel.belonging.originals import Originals
+from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
+
+
+class Decided(NamedTuple):
+    """What had ended when it became known to be of a run, and is to be recorded after the starts of all its spans."""
+
+    ends: Sequence[Any]
+    """Spans, as `undecided.Waiting`, and log records, in the order in which they ended."""
+    lost: int
+    """How many more there were."""
 
 
 @dataclass(eq=False, slots=True)
@@ -33,11 +44,13 @@ class Member:
     effect: int = -1
     """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
     joined: str = ""
-    """How it joined its run from another process: `signed`, `any`, `trace`; "" otherwise."""
+    """How it joined its run from another process or unit: `signed`, `any`, `trace`, `id`; "" otherwise."""
     claimed: str = ""
     """The run that it claimed to belong to without proof; it is then a run of its own."""
     root: "Member | None" = None
     """The local root above it; None for a local root."""
+    opens: bool = False
+    """Whether later spans of its trace from elsewhere join its run while it is open, as beneath the run's own span."""
     implicit: bool = False
     inherited: bool = False
     """Whether a parent process began it."""
@@ -52,11 +65,18 @@ class Member:
     originals: Originals | None = None
     begun: Mapping[str, Any] | None = None
     """The attributes it began with; limits may evict them later, and they say what the span is."""
+    brings: Decided | None = None
+    """What had ended before this span made a run of it."""
 
     @property
     def key(self) -> RunKey:
         """The tenant and id of its run."""
         return self.scope.key
+
+    @property
+    def ends_run(self) -> bool:
+        """Whether its run is over with it. Of a run that may have more local roots nobody knows when it is."""
+        return self.is_run and not self.scope.several
 
     def effect_key(self) -> str | None:
         """Return the key of an effect, the same in every run of the same agent; None if it has none."""
@@ -88,3 +108,40 @@ def base_lane(scope: RunScope, run: RunLanes, trace_id: int, above: SpanContext 
     if control is not None and run.origin is not None and control is not run.origin.control:
         base = join_path(base, control.seen_from(run.origin.control))
     return base
+
+
+def place(
+    scope: RunScope,
+    run: RunLanes,
+    span: ReadableSpan,
+    label: str,
+    parent: Member | None,
+    control: Control | None,
+    *,
+    is_run: bool,
+    joined: str,
+) -> Member:
+    """Make the member of a span: find its lane and its number there. `control`: its task or thread, if it is known."""
+    here, above = span_context_of(span), span.parent
+    if is_run or (joined and scope.lane):
+        parent = None
+    before: Member | None = control.under if control is not None else None
+    if parent is not None:
+        lane = lane_below(parent, control)
+    elif is_run:
+        lane = run.place(scope.lane)
+    elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
+        lane = lane_below(before, control)  # it has ended, but was live when this task was created
+    else:
+        lane = run.place(base_lane(scope, run, here.trace_id, above, control))
+    root = None
+    if parent is not None and not parent.inherited:
+        # Without a root it is a local root of a forked process, which counts what it starts by itself.
+        root = parent.root or parent
+        root.started += 1
+    path = lane.path  # first: in a forked process it starts the counts afresh
+    ordinal = lane.next_ordinal()
+    inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
+    member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
+    member.joined = joined
+    return member

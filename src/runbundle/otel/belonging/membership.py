@@ -1,67 +1,97 @@
 """Finds the run of each span, and the span's place in that run.
 
 Both are found when a span starts and kept in a table: the SDK's limits would evict an attribute set then first. The
-first that applies decides: the run that the span begins; that of its context; that of its parent here; for a span from
-elsewhere, the run that a token proves, or one open here in the same trace; for agent work outside, a run of its own.
+first that applies decides: the run that the span begins; that of its context; that of its parent here; for a span whose
+parent is elsewhere, the run that a token proves, or one open here in the same trace. What is in none waits, and becomes
+a run with all of its unit as soon as a span of it is agent work (see `undecided`).
 """
 
 import weakref
+from collections.abc import Callable
+from typing import NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import Span
+from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
-from runbundle.codec.coerce import hex_id
-from runbundle.format.identity import tenant_of, valid_run_id
+from runbundle.format.identity import RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
-from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
-from runbundle.otel.belonging.member import Member, base_lane, lane_below
+from runbundle.otel.belonging.lanes import Control, short_digest
+from runbundle.otel.belonging.member import Decided, Member, base_lane, lane_below, place
+from runbundle.otel.belonging.open_runs import OpenRuns
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
+from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
+from runbundle.otel.belonging.undecided import Log, Undecided, Unit, Waiting, scope_name
 from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals import own
-from runbundle.signals.operations import Operation, is_agent_work
+from runbundle.signals.operations import Operation, begins_run
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
 _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
 
 
+class Recording(NamedTuple):
+    """The questions to whoever records, where spans wait to be decided. Both are called with the table's lock held."""
+
+    holds: Callable[[RunKey], bool]
+    """Tells whether a run is recorded here or in the same place already."""
+    started: Callable[[ReadableSpan, Member], None]
+    """Takes note that a span of a run has started, which was not known then. Never raises."""
+
+
 class Membership:
     """The table of live spans and their runs. Thread-safe."""
 
-    def __init__(self, keys: tuple[bytes, ...] = (), trust: Trust = "signed") -> None:
-        """`keys` check the tokens of other processes; without keys no token is believed."""
+    def __init__(
+        self,
+        keys: tuple[bytes, ...] = (),
+        trust: Trust = "signed",
+        names: RunNames | None = None,
+        recording: Recording | None = None,
+    ) -> None:
+        """`keys` check the tokens of other processes; without keys no token is believed.
+
+        `names` says how runs are named that nobody has named. Without `recording` nothing waits: a span is in a run or
+        in none from its start.
+        """
         self.claims = Claims(keys, trust)
+        self._recording = recording
         self._live: dict[tuple[int, int], Member] = {}
-        self._traces: dict[int, list[RunScope]] = {}
-        """The runs that are open here, by the trace of the span that began them."""
+        self._open = OpenRuns(names or RunNames(), recording.holds if recording is not None else None)
         self._spawner: tuple[Context, RunLanes, Member | None] | None = None
         """Where a task was created last: the context, its run, its span."""
         self._lock = Mutex()
-        self.outside = OutsideCounts()
+        self.outside = OutsideCounts(self._lock)
         """Counts of spans and logs outside any run, such as those of a thread without the context."""
+        self._undecided = Undecided(self.outside, self._lock)
         self.unfollowed = 0
         """Spans that were not recorded since too many were open."""
         _memberships.add(self)
 
     def enter(self, span: Span, parent_context: Context | None, originals: Originals | None = None) -> Member | None:
-        """Find the run of a starting span and add it to the table; None if it is in no run.
+        """Find the run of a starting span and add it to the table; None if it is in no run, or not known to be.
 
         `originals` are the values that the span does not show. Above 100,000 live spans a span is counted and not
         followed.
         """
         context = otel_context.get_current() if parent_context is None else parent_context
         here, above = span_context_of(span), span.parent
-        parent = self._live.get((here.trace_id, above.span_id)) if above else None
-        remote = above is not None and above.is_remote
+        trace_id, remote = here.trace_id, False
+        parent = beneath = None
+        if above is not None:
+            remote, above_id = above.is_remote, above.span_id
+            parent = self._live.get((trace_id, above_id))
+            if parent is None:
+                beneath = self._undecided.find(trace_id, above_id)
         attributes = copied_attributes(span)
         if originals is not None:
             attributes.update(originals.attributes)
@@ -70,24 +100,38 @@ class Membership:
         scope = otel_context.get_value(RUN, context)
         if not isinstance(run_id, str) or not valid_run_id(run_id):
             if not isinstance(scope, RunScope):
-                if parent is not None and not remote:
-                    scope = parent.scope
+                if remote or (parent is None and beneath is None):
+                    scope, joined, claimed = self._arrived(context, above, parent, beneath)
                 else:
-                    scope, joined, claimed = self._arrived(context, above, parent)
+                    scope = parent.scope if parent is not None else None
         else:
             tenant_id = tenant_of(attributes.get(own.TENANT_ID))
             if not isinstance(scope, RunScope) or (scope.tenant_id, scope.run_id) != (tenant_id, run_id):
                 scope = RunScope(run_id, tenant_id=tenant_id)
         if scope is None:
-            if not is_agent_work(span.name, attributes):
-                library = span.instrumentation_scope
-                self.outside.count_span(library.name if library is not None else "")
+            begins = begins_run(span.name, attributes)
+            if not begins and self._recording is None:
+                self.outside.count_span(scope_name(span))
                 return None
-            implicit = is_run = True
-            run_id = hex_id(here.trace_id, 32)
-            if above is not None:
-                run_id += "-" + hex_id(here.span_id, 16)
-            scope = RunScope(run_id)
+            unit = None
+            if above is not None and not claimed:
+                unit = beneath.unit if beneath is not None else self._undecided.unit_of(trace_id)
+            if not begins:
+                waiting = self._undecided.add(unit, trace_id, here.span_id, span, beneath, claimed)
+                if waiting is None:
+                    self.unfollowed += 1
+                    return None
+                if originals is not None:
+                    waiting.originals = originals
+                return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
+            if unit is not None:
+                ends = self._promote(unit)
+                member = self.enter(span, parent_context, originals)
+                if member is not None:
+                    member.brings = ends
+                return member
+            scope, joined = self._open.unnamed(here, above, (attributes,), claimed)
+            is_run = implicit = not joined
         if parent is not None and parent.scope is not scope:
             parent = None
         run = parent.run if parent is not None else self._run_of(scope)
@@ -99,37 +143,148 @@ class Membership:
                     (parent.root or parent).unfollowed += 1
                 return None
             if is_run:
-                self._begin(scope, run, here.trace_id, attributes.get(own.RESUMED_FROM))
+                self._begin(scope, run, trace_id, attributes.get(own.RESUMED_FROM))
             if run.held and (loop := spawning.running_loop()) is not None:
                 self._watch(run, loop)
-            member = self._place(
-                scope, run, span, operation_and_label(attributes), parent, is_run=is_run, joined=joined
-            )
+            control = run.control()
+            named = operation_and_label(attributes)
+            member = place(scope, run, span, named[1], parent, control, is_run=is_run, joined=joined)
+            if control is not None and named[0] in _EFFECTS and control.path:
+                member.effect = control.next_ordinal()
             member.implicit, member.claimed, member.begun = implicit, claimed, attributes
-            member.start_ns, member.originals = span.start_time or 0, originals
-            ids = (here.trace_id, here.span_id)
-            member.twin = self._live.get(ids)
-            self._live[ids] = member
+            member.originals = originals
+            self._add(member, span, opens=joined in ("trace", "id"))
         return member
+
+    def _add(self, member: Member, span: ReadableSpan, *, opens: bool) -> None:
+        """Add a live span to the table. `opens`: later spans of its trace from elsewhere join its run."""
+        here = span_context_of(span)
+        member.start_ns, ids = span.start_time or 0, (here.trace_id, here.span_id)
+        member.twin = self._live.get(ids)
+        self._live[ids] = member
+        if opens and not member.is_run and not self._open.has(here.trace_id, member.scope):
+            self._open.add(here.trace_id, member.scope)
+            member.opens = True
+
+    # -- what is not known yet --------------------------------------------------------------------------------------
+
+    def _added_late(
+        self, waiting: Waiting, span: Span, parent_context: Context | None, originals: Originals | None
+    ) -> Member | None:
+        """Find the run of a span that was added to a unit just when another thread decided it."""
+        with self._lock:
+            if waiting.member is not None:
+                return None  # it was taken along, and its start is noted
+            waiting.unit.live.pop(span_context_of(span).span_id, None)
+        return self.enter(span, parent_context, originals)
+
+    def _end_waiting(self, span: ReadableSpan, trace_id: int, span_id: int) -> Member | None:
+        """Hold an ended span of no known run; return its facts if its unit is a run, with this span or already."""
+        waiting = self._undecided.find(trace_id, span_id)
+        if waiting is None:
+            return None
+        unit, attributes, brings = waiting.unit, copied_attributes(span), None
+        if not waiting.inherited:
+            if begins_run(span.name, attributes):
+                brings = self._promote(unit)
+            elif len(unit.live) > 1:
+                self._undecided.end(waiting, span_id, span, attributes)
+                if unit.live and not unit.closed:
+                    return None
+        with self._lock:
+            member = waiting.member
+            if member is None:
+                self._undecided.end_last(waiting, span_id, span, attributes)
+                return None
+            if waiting.taken:
+                return None
+            self._live.pop((trace_id, span_id), None)
+            member.brings = brings
+            return self._left(member, trace_id)
+
+    def hold_log(self, record: Log) -> bool:
+        """Hold a log record of a span that waits; False if it is of none."""
+        log = record.log_record
+        waiting = self._undecided.find(log.trace_id or 0, log.span_id or 0)
+        if waiting is None or waiting.inherited:
+            return False
+        self._undecided.hold_log(waiting.unit, record)
+        return not waiting.unit.closed
+
+    def originals_of(self, span: trace.Span) -> Originals | None:
+        """Return where to keep what a live span is given and does not show; None for one that no bundle can have."""
+        here = span.get_span_context()
+        known = self._live.get((here.trace_id, here.span_id)) or self._undecided.find(here.trace_id, here.span_id)
+        if known is None:
+            return None
+        if known.originals is None:
+            known.originals = Originals()
+        return known.originals
+
+    def _promote(self, unit: Unit) -> Decided | None:
+        """Make a unit a run: find its name, make members of its spans, and note their starts in their order.
+
+        Return what has ended already; None if the unit was decided meanwhile. Where in the run a span stands is counted
+        as if all had begun in the task or thread of the first. An effect among them has no number, since its task is
+        not known any more.
+        """
+        with self._lock:
+            if unit.closed or self._recording is None:
+                return None
+            ends = self._undecided.close(unit)
+            ended = {one for one in ends if isinstance(one, Waiting)}
+            spans = sorted(ended.union(unit.live.values()), key=lambda one: one.number)
+            ours = [one for one in spans if not one.inherited]
+            if not ours:
+                return None
+            attributes = [copied_attributes(one.ended or one.span) for one in spans]
+            first = ours[0]
+            context = span_context_of(first.span)
+            scope, joined = self._open.unnamed(context, first.span.parent, attributes, unit.claimed)
+            run = self._run_of(scope)
+            if not joined:
+                self._begin(scope, run, context.trace_id, None)
+            control = run.origin.control if run.origin is not None else None
+            for one, said in zip(spans, attributes, strict=True):
+                above = one.parent.member if one.parent is not None else None
+                begins = one is first and not joined
+                how = "" if above is not None or begins else joined or "trace"
+                label = operation_and_label({**said, **(one.originals.attributes if one.originals else {})})[1]
+                member = place(scope, run, one.span, label, above, control, is_run=begins, joined=how)
+                member.implicit, member.claimed = begins, unit.claimed if begins else ""
+                member.begun, member.originals, member.inherited = said, one.originals, one.inherited
+                one.member, one.taken = member, one in ended
+                if not one.taken:
+                    self._add(member, one.span, opens=bool(how))
+                if not one.inherited:
+                    self._recording.started(one.span, member)
+            if first.member is not None:
+                first.member.started += unit.lost_spans
+            return Decided(ends, unit.lost.total() if unit.lost else 0)
 
     def member_of(self, span: trace.Span) -> Member | None:
         """Return the facts about a live span; None for a span that is in no run."""
         here = span.get_span_context()
         return self._live.get((here.trace_id, here.span_id))
 
-    def leave(self, trace_id: int, span_id: int, start_ns: int) -> Member | None:
-        """Remove an ended span from the table and return its facts; None if it was not there."""
+    def leave(self, span: ReadableSpan) -> Member | None:
+        """Remove an ended span from the table and return its facts; None if it is in no run, or not known to be."""
+        here = span_context_of(span)
+        trace_id, span_id = here.trace_id, here.span_id
         member = self._live.pop((trace_id, span_id), None)
-        if member is not None and member.twin is not None:
-            member = self._leave_twin((trace_id, span_id), start_ns, member)
-        if member is not None and member.is_run and not member.inherited:
+        if member is None:
+            return self._end_waiting(span, trace_id, span_id) if self._recording is not None else None
+        if member.twin is not None:
+            member = self._leave_twin((trace_id, span_id), span.start_time or 0, member)
+        return self._left(member, trace_id)
+
+    def _left(self, member: Member, trace_id: int) -> Member:
+        """Take note that a live span has left the table."""
+        if (member.is_run or member.opens) and not member.inherited:
             with self._lock:
-                open_here = self._traces.get(trace_id, [])
-                if member.scope in open_here:
-                    open_here.remove(member.scope)
-                if not open_here:
-                    self._traces.pop(trace_id, None)
-                self._let_go(member.run)
+                self._open.remove(trace_id, member.scope)
+                if member.is_run:
+                    self._let_go(member.run)
         return member
 
     def _leave_twin(self, ids: tuple[int, int], start_ns: int, newest: Member) -> Member:
@@ -152,7 +307,8 @@ class Membership:
         """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
         self._lock = Mutex()
         self.claims.after_fork_in_child()
-        self.outside.reset()
+        self.outside.reset(self._lock)
+        self._undecided.after_fork_in_child(self._lock)
         for member in self._live.values():
             member.inherited = True
 
@@ -165,21 +321,24 @@ class Membership:
             return scope
         here = trace.get_current_span(context).get_span_context()
         member = self._live.get((here.trace_id, here.span_id))
-        return member.scope if member is not None and not here.is_remote else self._arrived(context, here, member)[0]
+        if member is not None and not here.is_remote:
+            return member.scope
+        # A current span that is none of ours, and not remote, is in no run because another one of its trace is.
+        return self._arrived(context, here if here.is_remote else None, member)[0]
 
     def _arrived(
-        self, context: Context | None, above: SpanContext | None, parent: Member | None
+        self, context: Context | None, above: SpanContext | None, parent: Member | None, beneath: Waiting | None = None
     ) -> tuple[RunScope | None, str, str]:
         """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none."""
         scope, claimed = self.claims.judge(context)
         if scope is not None:
             return scope, scope.joined, ""
-        if claimed or above is None or not above.is_remote:
+        if claimed or above is None or beneath is not None:
             return None, "", claimed
         if parent is not None:
             return parent.scope, "trace", ""
-        open_here = self._traces.get(above.trace_id, ())
-        return (open_here[0], "trace", "") if len(open_here) == 1 else (None, "", "")
+        scope = self._open.of_trace(above.trace_id)
+        return scope, "trace" if scope is not None else "", ""
 
     def _run_of(self, scope: RunScope) -> RunLanes:
         return scope.lanes.get(self) or scope.lanes.setdefault(self, RunLanes())
@@ -191,7 +350,7 @@ class Membership:
         scope.lane = f"resumed@{short_digest(resumed_from)}" if isinstance(resumed_from, str) else ""
         run.begins_at(scope.lane or "main")
         run.held += 1
-        self._traces.setdefault(trace_id, []).append(scope)
+        self._open.add(trace_id, scope)
 
     def hold(self, scope: RunScope) -> object:
         """Note that the current task or thread works for a run begun elsewhere.
@@ -267,46 +426,6 @@ class Membership:
         # A path of names that may be kept may still not be one, by what one ends with and the next begins with.
         path, way = (p if not p or safe_name(p) else f"@{short_digest(p)}" for p in (path, way))
         return Sender(scope.tenant_id, scope.run_id, path, way)
-
-    # -- where in it ----------------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _place(
-        scope: RunScope,
-        run: RunLanes,
-        span: Span,
-        named: tuple[Operation, str],
-        parent: Member | None,
-        *,
-        is_run: bool,
-        joined: str,
-    ) -> Member:
-        op, label = named
-        control, here, above = run.control(), span_context_of(span), span.parent
-        if is_run or (joined and scope.lane):
-            parent = None
-        before: Member | None = control.under if control is not None else None
-        if parent is not None:
-            lane = lane_below(parent, control)
-        elif is_run:
-            lane = run.place(scope.lane)
-        elif before is not None and before.run is run and above is not None and before.span_id == above.span_id:
-            lane = lane_below(before, control)  # it has ended, but was live when this task was created
-        else:
-            lane = run.place(base_lane(scope, run, here.trace_id, above, control))
-        root = None
-        if parent is not None and not parent.inherited:
-            # Without a root it is a local root of a forked process, which counts what it starts by itself.
-            root = parent.root or parent
-            root.started += 1
-        path = lane.path  # first: in a forked process it starts the counts afresh
-        ordinal = lane.next_ordinal()
-        inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
-        member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
-        member.joined = joined
-        if control is not None and op in _EFFECTS and control.path:
-            member.effect = control.next_ordinal()
-        return member
 
 
 _memberships: "weakref.WeakSet[Membership]" = weakref.WeakSet()

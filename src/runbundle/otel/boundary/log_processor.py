@@ -16,6 +16,7 @@ from opentelemetry.sdk.resources import Resource
 from runbundle.codec.coerce import log_record, time_of
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.otel.belonging.membership import Membership
+from runbundle.otel.belonging.undecided import scope_name
 from runbundle.otel.boundary.guests import is_guest_log, masked_log
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.span_records import SpanCodec, to_scope
@@ -58,9 +59,10 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         run = None
         try:
             run = self._membership.scope_of(log_record.log_record.context)
-            if run is None:
-                library = log_record.instrumentation_scope
-                self._membership.outside.count_log(library.name if library is not None else "")
+            if run is None and not self._membership.hold_log(log_record):
+                run = self._membership.scope_of(log_record.log_record.context)  # decided meanwhile, it may be in one
+                if run is None:
+                    self._membership.outside.count_log(scope_name(log_record))
             guest = self._downstream > 0 and not self._redacts_all and is_guest_log(log_record)
             recorded = run is not None and self._recorder is not None
             if not recorded and not self._downstream:

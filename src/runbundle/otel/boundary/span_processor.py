@@ -17,11 +17,14 @@ from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.otel.belonging.joining import Trust
 from runbundle.otel.belonging.member import Member
-from runbundle.otel.belonging.membership import Membership
+from runbundle.otel.belonging.membership import Membership, Recording
 from runbundle.otel.belonging.originals import Originals, originals_in
+from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import span_context_of
+from runbundle.otel.belonging.undecided import Waiting
 from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
+from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.boundary.versions import versions_text
 from runbundle.process.complaints import Complaints
@@ -56,13 +59,18 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         carrier_keys: tuple[bytes, ...] = (),
         trust_baggage: Trust = "signed",
         redacts_all: bool = False,
+        names: RunNames | None = None,
     ) -> None:
-        """`carrier_keys` check the tokens of other processes; without keys no token is believed."""
+        """`carrier_keys` check the tokens of other processes; without keys no token is believed.
+
+        `names` says how runs are named that nobody has named. Without a recorder nothing waits to be decided.
+        """
         super().__init__()
         self.redactor = redactor
         self.recorder = recorder
         self.debug = debug
-        self.membership = Membership(carrier_keys, trust_baggage)
+        recording = Recording(recorder.holds, self._started) if recorder is not None else None
+        self.membership = Membership(carrier_keys, trust_baggage, names, recording)
         self.has_seen_span = False
         """Whether a span has started."""
         self.is_closed = False
@@ -94,31 +102,46 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 span, parent_context, None if self.on_own_provider else originals_in(parent_context)
             )
             if member is not None and self.recorder is not None:
-                context, parent, start_ns = span_context_of(span), span.parent, time_of(span.start_time)
-                self.recorder.started(
-                    member.key,
-                    hex_id(context.trace_id, 32),
-                    hex_id(context.span_id, 16),
-                    hex_id(parent.span_id, 16) if parent else "",
-                    time.time_ns() if start_ns is None else start_ns,
-                    member.lane,
-                    member.label,
-                    is_run=member.is_run,
-                    record=self._begun(span, member) if member.is_run else None,
-                )
+                self._started(span, member)
+                if member.brings is not None:
+                    self._record_held(member)
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start")
         if self._downstream:
             self._guarded_start(span, parent_context)
 
+    def _started(self, span: ReadableSpan, member: Member) -> None:
+        """Journal the start of a span of a run. Never raises."""
+        if self.recorder is None:
+            return
+        try:
+            context, parent, start_ns = span_context_of(span), span.parent, time_of(span.start_time)
+            self.recorder.started(
+                member.key,
+                hex_id(context.trace_id, 32),
+                hex_id(context.span_id, 16),
+                hex_id(parent.span_id, 16) if parent else "",
+                time.time_ns() if start_ns is None else start_ns,
+                member.lane,
+                member.label,
+                is_run=member.is_run,
+                record=self._begun(span, member) if member.is_run else None,
+            )
+        except Exception:  # noqa: BLE001 - never raise into the application
+            self._failed("start")
+
     def on_end(self, span: ReadableSpan) -> None:
-        """Redact the span, record it and hand it on; spans that are none of an agent's with masked secrets only."""
+        """Redact the span, record it and hand it on; spans that are none of an agent's with masked secrets only.
+
+        A span that nobody knows yet to be of a run is handed on at once, and recorded when that is known.
+        """
         unrecorded: Member | None = None
         if self.is_closed and not self.is_exiting:
             return
         try:
-            context = span_context_of(span)
-            member = self.membership.leave(context.trace_id, context.span_id, span.start_time or 0)
+            member = self.membership.leave(span)
+            if member is not None and member.brings is not None:
+                self._record_held(member)
             guest = self._downstream > 0 and not self.redacts_all and is_guest(span)
             if member is None and (guest or not self._downstream):
                 if guest:
@@ -127,21 +150,48 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and member.inherited:
                 member = None  # begun before a fork: it is the parent process's to end and to record
             unrecorded = member
-            raw = self._raw(span, member)
-            if self.debug is not None and member is not None:
-                self._keep_content(self.debug, member.key, raw)
-            if not self.on_own_provider:
-                self._state_cuts(span, raw, member.originals if member else None)
-            record = self.redactor.redact_span(raw)
+            record = self._redacted(span, member)
             if member is not None and self.recorder is not None:
-                self.recorder.ended(record, is_root=member.is_run)
+                self.recorder.ended(record, is_root=member.ends_run)
                 unrecorded = None
             if self._downstream:
                 super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", unrecorded.key if unrecorded else NO_RUN)
             if unrecorded is not None and self.recorder is not None:
-                self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.is_run)
+                self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.ends_run)
+
+    def _record_held(self, member: Member) -> None:
+        """Record what had ended before a span made a run of it. What fails costs itself alone."""
+        decided, member.brings = member.brings, None
+        if decided is None or self.recorder is None:
+            return
+        if decided.lost:
+            self.recorder.count_dropped("held", decided.lost, run=member.key)
+        for one in decided.ends:
+            if isinstance(one, Waiting):
+                if one.ended is not None and one.member is not None and not one.inherited:
+                    self._record_ended(self.recorder, one.ended, one.member)
+                continue
+            try:
+                self.recorder.logged(self.redactor.redact_log(raw_log(self._codec, one, member.key)))
+            except Exception:  # noqa: BLE001 - never raise into the application; it is counted
+                self.recorder.count_dropped("boundary_log", run=member.key)
+
+    def _record_ended(self, recorder: RecordPort, span: ReadableSpan, member: Member) -> None:
+        try:
+            recorder.ended(self._redacted(span, member), is_root=member.ends_run)
+        except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
+            self._failed("end", member.key)
+            recorder.ended_unrecorded(member.key, is_root=member.ends_run)
+
+    def _redacted(self, span: ReadableSpan, member: Member | None) -> SpanRecord:
+        raw = self._raw(span, member)
+        if self.debug is not None and member is not None:
+            self._keep_content(self.debug, member.key, raw)
+        if not self.on_own_provider:
+            self._state_cuts(span, raw, member.originals if member else None)
+        return self.redactor.redact_span(raw)
 
     def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
         """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""
@@ -189,7 +239,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes[own.SPANS_DROPPED] = lost
                 if member.unfollowed:
                     attributes[own.SPANS_UNFOLLOWED] = member.unfollowed
-            if member.is_run:
+            if member.is_run or member.opens:
                 attributes[own.REDACTION_POLICY] = self.redactor.policy.sha256
                 if self.debug is not None:
                     attributes[own.REDACTION_MODE] = "debug"
@@ -198,6 +248,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     attributes[own.IMPLICIT] = True
                     if member.claimed:
                         attributes[own.CLAIMED_RUN_ID] = self._claim(member.claimed)
+                if member.implicit or member.opens:
                     attributes[own.VERSIONS] = versions_text()
         return record
 

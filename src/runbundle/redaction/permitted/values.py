@@ -56,6 +56,15 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
     return False
 
 
+# A telephone number, or so many digits that they may be one, or a card's: channels make session ids of these.
+_MAY_BE_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
+
+
+def opaque(key: str, value: Any) -> bool:
+    """Tell whether a value may be kept as an id under `key` and names no person by a number."""
+    return allowed("id", key, value) and not _MAY_BE_A_PERSON.search(str(value))
+
+
 def own_value(key: str, value: str) -> bool:
     """Tell whether a text has the exact form of a value that only a redactor or `configure()` writes under `key`."""
     if key == own.RECEIPT:

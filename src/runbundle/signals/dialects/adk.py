@@ -33,8 +33,9 @@ def _finish(reading: Reading) -> None:
     if reading.scope != _SCOPE or not isinstance(result, str) or not result.startswith('{"result":'):
         return
     found = json_of(result)
-    if isinstance(found, dict) and cast("dict[str, Any]", found).keys() == {"result"}:
-        value: Any = found["result"]
+    said = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    if said.keys() == {"result"}:
+        value = said["result"]
         reading.attributes[semconv.RESULT] = value if isinstance(value, str) else orjson.dumps(value).decode()
 
 

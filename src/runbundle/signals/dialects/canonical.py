@@ -8,20 +8,36 @@ from typing import Any
 
 import orjson
 
-from runbundle.signals import own
+from runbundle.signals import own, semconv
 from runbundle.signals.dialects.adk import ADK
 from runbundle.signals.dialects.anthropic import ANTHROPIC
 from runbundle.signals.dialects.genai import GENAI, RENAMED
+from runbundle.signals.dialects.langsmith import LANGSMITH
+from runbundle.signals.dialects.litellm import LITELLM
 from runbundle.signals.dialects.logfire import LOGFIRE
 from runbundle.signals.dialects.mcp import MCP
 from runbundle.signals.dialects.message_events import ROLES, put_messages
 from runbundle.signals.dialects.openinference import OPENINFERENCE
+from runbundle.signals.dialects.openllmetry import OPENLLMETRY
 from runbundle.signals.dialects.strands import STRANDS
-from runbundle.signals.dialects.table import Dialect, Reading
+from runbundle.signals.dialects.table import Dialect, Reading, Rows
+from runbundle.signals.dialects.vectorstores import VECTORSTORES
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import LogRecordDict, SpanRecord
 
-DIALECTS: tuple[Dialect, ...] = (OPENINFERENCE, ANTHROPIC, LOGFIRE, STRANDS, ADK, MCP, GENAI)
+DIALECTS: tuple[Dialect, ...] = (
+    OPENINFERENCE,
+    ANTHROPIC,
+    LOGFIRE,
+    STRANDS,
+    ADK,
+    MCP,
+    VECTORSTORES,
+    LITELLM,
+    LANGSMITH,
+    OPENLLMETRY,
+    GENAI,
+)
 """In the order in which they are read. The first that says something is believed; the GenAI conventions come last,
 since others may have written their names."""
 
@@ -34,6 +50,11 @@ _SIGNS: dict[str, int] = {}
 for _number, _dialect in enumerate(DIALECTS):
     for _sign in _dialect.signs:
         _SIGNS[_sign] = _SIGNS.get(_sign, 0) | 1 << _number
+_ANY_SIGN = frozenset(_SIGNS)
+_TABLES = [
+    (1 << number, dialect, Rows(dialect.rows), {op: Rows(rows) for op, rows in dialect.rows_of.items()})
+    for number, dialect in enumerate(DIALECTS)
+]
 
 
 def canonical(record: SpanRecord) -> SpanRecord:
@@ -42,7 +63,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
     Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
     """
     attributes = record["attributes"]
-    if _SIGNS.keys().isdisjoint(attributes) or own.RECEIPT in attributes:
+    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
         return record
     reading = Reading(
         record["name"],
@@ -56,13 +77,14 @@ def canonical(record: SpanRecord) -> SpanRecord:
         _read(reading)
     except Exception:  # noqa: BLE001 - whatever is in it, a span costs itself the reading alone
         return record
-    _move_captures(reading)
+    if own.CAPTURE in attributes:
+        _move_captures(reading)
     return {**record, "attributes": reading.attributes, "events": [*reading.events, *reading.added]}
 
 
 def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
-    if _SIGNS.keys().isdisjoint(attributes) or own.RECEIPT in attributes:
+    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))
     try:
@@ -97,21 +119,31 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
 
 def _read(reading: Reading) -> None:
     present = 0
-    for sign in _SIGNS.keys() & reading.attributes.keys():
+    for sign in _ANY_SIGN.intersection(reading.attributes):
         present |= _SIGNS[sign]
-    for number, dialect in enumerate(DIALECTS):
+    attributes = reading.attributes
+    for bit, dialect, rows, rows_of in _TABLES:
         # What an earlier table has put there is in our terms, and no sign.
-        if not present >> number & 1:
+        if not present & bit:
             continue
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
-        reading.apply(dialect.rows)
-        rows = dialect.rows_of.get(op)
-        if rows:
-            reading.apply(rows)
+        reading.apply(rows.with_sources_in(attributes))
+        if op in rows_of:
+            reading.apply(rows_of[op].with_sources_in(attributes))
         if dialect.finish is not None:
             dialect.finish(reading)
+        for head, target in dialect.gathered.items():
+            reading.gather(
+                head, target, [key for key in attributes if key.startswith(head) and key not in dialect.kinds]
+            )
+    if (
+        semconv.TOTAL_TOKENS in attributes
+        and semconv.INPUT_TOKENS in attributes
+        and semconv.OUTPUT_TOKENS in attributes
+    ):
+        del attributes[semconv.TOTAL_TOKENS]  # a sum of both: in sums of spans it would be a third kind of tokens
 
 
 def _move_captures(reading: Reading) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from runbundle.signals import own
+from runbundle.signals.dialects.envelopes import unwrapped
 from runbundle.signals.dialects.table import Reading
 from runbundle.signals.reading import json_of, number_of, text_of
 
@@ -38,3 +39,19 @@ def add_document(reading: Reading, said: Mapping[str, Any], rank: int) -> None:
     if score is not None:
         attributes[own.DOCUMENT_SCORE] = score
     reading.added.append({"name": own.EVIDENCE, "time_ns": reading.end_ns, "attributes": attributes, "dropped": 0})
+
+
+def document_of(document: Any) -> Any:
+    """Return a document of LangChain or LlamaIndex in the words of `add_document`; anything else as it is."""
+    if not isinstance(document, dict):
+        return document
+    said = unwrapped(cast("dict[str, Any]", document))
+    node = cast("dict[str, Any]", said["node"]) if isinstance(said.get("node"), dict) else said
+    about = cast("dict[str, Any]", node["metadata"]) if isinstance(node.get("metadata"), dict) else {}
+    return {
+        "id": node.get("id") or node.get("id_") or about.get("id"),
+        "content": node.get("page_content") or node.get("text"),
+        "uri": about.get("source") or about.get("url") or about.get("file_path"),
+        "title": about.get("title") or about.get("file_name"),
+        "score": said.get("score"),
+    }

@@ -122,6 +122,20 @@ def _only_text(blocks: list[Any]) -> str | None:
     return text if isinstance(text, str) and block.keys() <= {"text", "type", "id", "annotations"} else None
 
 
+def unwrapped(said: dict[str, Any]) -> dict[str, Any]:
+    """Return what an object of LangChain was made of, from the form in which it writes itself down."""
+    if said.get("lc") == 1 and isinstance(said.get("kwargs"), dict):
+        return cast("dict[str, Any]", said["kwargs"])
+    return said
+
+
+def answer_of(state: Any) -> Any:
+    """Return the content of the last of a state's messages, as LangGraph's are; None for what has no messages."""
+    messages = _list(_field(state, "messages"))
+    last = messages[-1] if messages else None
+    return unwrapped(cast("dict[str, Any]", last)).get("content") if isinstance(last, dict) else None
+
+
 # -- Python's own way of writing values --------------------------------------------------------------------------------
 
 # A text that ends within a string is one token: so the search never goes back.

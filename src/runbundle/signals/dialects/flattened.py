@@ -4,7 +4,6 @@ Two steps, for any dialect: `take_lists` takes the lists under their heads, and 
 messages as the GenAI conventions have them. Both are linear in what is there; nothing is allocated for a number.
 """
 
-import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
@@ -33,11 +32,13 @@ class _Place(NamedTuple):
     """Where the value of one key belongs."""
 
     head: str
-    number: int
+    item: tuple[str, int]
+    """The head and the number of the item."""
     field: str
     """Of the item; of an item of the list `inner`, if there is one."""
     inner: str
-    inner_number: int
+    number: int
+    """Of the item in `inner`."""
 
 
 def take_lists(attributes: Attributes, heads: Collection[str]) -> dict[str, list[Fields]]:
@@ -47,32 +48,54 @@ def take_lists(attributes: Attributes, heads: Collection[str]) -> dict[str, list
     item. Gaps close: items 3 and 7 are a list of two. Of `message.tool_calls.1.tool_call.function.name` becomes
     `{"tool_calls": [{"name": ...}]}`, and of `tool_calls.1.name` the same.
     """
-    found: dict[str, dict[int, dict[str, Any]]] = {}
+    found: dict[str, dict[int, Fields]] = {}
     taken: list[str] = []
-    for key in attributes:
-        if len(key) > _MAX_KEY:
-            continue
-        place = _place(key)
+    last: tuple[str, int] | None = None
+    outer: Fields = {}
+    for key, value in attributes.items():
+        place = _PLACES.get(key, _NEW)
+        if place is _NEW:
+            place = _placed(key)
         if place is None or place[0] not in heads:
             continue
         taken.append(key)
-        head, number, field, inner, inner_number = place
-        item = found.setdefault(head, {}).setdefault(number, {})
-        if inner:
-            below = item.setdefault(inner, _Inner())
-            if below.__class__ is not _Inner:  # the same word has a value of its own, too
-                item[f"{inner}.{inner_number}.{field}"] = attributes[key]
-                continue
-            item = below.setdefault(inner_number, {})
-        if item.get(field).__class__ is _Inner:
-            field = f"{field}."
-        item[field] = attributes[key]
+        _, item, field, inner, number = place
+        if item != last:  # the keys of one item mostly stand together
+            last = item
+            outer = found.setdefault(item[0], {}).setdefault(item[1], {})
+        if not inner:
+            outer[field if outer.get(field).__class__ is not _Inner else f"{field}."] = value
+            continue
+        below = outer.get(inner)
+        if below is None:
+            below = outer[inner] = _Inner()
+        if below.__class__ is not _Inner:  # the same word has a value of its own, too
+            outer[f"{inner}.{number}.{field}"] = value
+            continue
+        within = below.get(number)
+        if within is None:
+            within = below[number] = {}
+        within[field] = value
     for key in taken:
         del attributes[key]
     return {head: _in_order(items) for head, items in found.items()}
 
 
-@functools.lru_cache(maxsize=4096)
+_NEW = _Place("", ("", 0), "", "", 0)
+_PLACES: dict[str, _Place | None] = {}
+"""By key, of keys that were seen: for most keys of most spans a look at it is all."""
+_MOST_PLACES = 8192
+
+
+def _placed(key: str) -> _Place | None:
+    if len(key) > _MAX_KEY:
+        return None
+    if len(_PLACES) >= _MOST_PLACES:
+        _PLACES.clear()
+    place = _PLACES[key] = _place(key)
+    return place
+
+
 def _place(key: str) -> _Place | None:
     """Return the place that a key names; None if no list has it."""
     words = key.split(".")
@@ -83,7 +106,8 @@ def _place(key: str) -> _Place | None:
     below = next((n for n, word in enumerate(rest) if _is_number(word)), 0)
     inner = ".".join(_said(rest[:below])) if below else ""
     field = ".".join(_said(rest[below + 1 :] if inner else rest))
-    return _Place(".".join(words[:at]), int(words[at]), field, inner, int(rest[below]) if inner else 0)
+    head = ".".join(words[:at])
+    return _Place(head, (head, int(words[at])), field, inner, int(rest[below]) if inner else 0)
 
 
 def _is_number(word: str) -> bool:
@@ -121,12 +145,14 @@ def messages_text(items: Sequence[Fields], *, role: str = "", finish: Sequence[A
         if reason:
             message.setdefault("finish_reason", reason)
     try:
-        return orjson.dumps(messages).decode()
+        return orjson.dumps(messages, default=str).decode()
     except (TypeError, UnicodeError):
         return None
 
 
 def _message(item: Fields, role: str) -> Fields:
+    if item.keys() == _PLAIN and item["content"] != "":
+        return {"role": item["role"] or role, "parts": [{"type": "text", "content": item["content"]}]}
     calls, contents = _listed(item, _CALLS), _listed(item, _CONTENTS)
     call_id = item.get("tool_call_id")
     spoken_by = item.get("role") or ("tool" if call_id is not None else role)
@@ -137,8 +163,9 @@ def _message(item: Fields, role: str) -> Fields:
         parts = [{"type": "tool_call_response", "id": call_id, "response": response}]
     elif text is not None and text != "" and not any("content" in part for part in parts):
         parts.insert(0, {"type": "text", "content": text})
-    known = {part.get("id") for part in parts if part["type"] == "tool_call"}  # some say their calls in both places
-    parts += [_call(call) for call in calls if call.get("id") is None or call.get("id") not in known]
+    # Some say their calls in both places.
+    known = {str(part["id"]) for part in parts if part["type"] == "tool_call" and "id" in part} if calls else ()
+    parts += [_call(call) for call in calls if "id" not in call or str(call["id"]) not in known]
     alone = {word: item[key] for key, word in _ONE_CALL.items() if key in item}
     if alone:
         parts.append(_call(alone))
@@ -156,6 +183,8 @@ _ONE_CALL = {
 }  # fmt: skip
 """How a message says its only call, as models once did."""
 _LISTS = frozenset({_CALLS, _CONTENTS})
+_PLAIN = frozenset({"role", "content"})
+"""All that most messages say."""
 _READ = frozenset({"role", "content", "text", "tool_call_id", *_ONE_CALL})
 
 

@@ -5,6 +5,7 @@ content: an application may have put its data into it. `pydantic_ai.tool.retry.a
 call that is made again; on the last one there is none.
 """
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from runbundle.signals import own, semconv
@@ -31,12 +32,13 @@ def _finish(reading: Reading) -> None:
     if reading.op != CHAT or "events" not in reading.attributes:
         return
     events = json_of(reading.attributes["events"])
-    single: list[tuple[str, dict[str, Any]]] = []
+    single: list[tuple[str, Mapping[str, Any]]] = []
     for event in cast("list[Any]", events) if isinstance(events, list) else ():
-        name: Any = cast("dict[str, Any]", event).get("event.name") if isinstance(event, dict) else None
+        said = cast("dict[str, Any]", event) if isinstance(event, dict) else {}
+        name = said.get("event.name")
         if name not in ROLES:
             return
-        single.append((name, event))
+        single.append((name, said))
     put_messages(reading, single)
     if single and semconv.INPUT_MESSAGES in reading.attributes:
         reading.take("events")

@@ -4,6 +4,7 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/mcp/ and the spans of
 the name of a tool in the span's name alone. Methods other than a tool's call are steps, each called as its method.
 """
 
+import re
 from typing import Any, cast
 
 import orjson
@@ -15,6 +16,8 @@ from runbundle.signals.names import EXECUTE_TOOL, STEP
 from runbundle.signals.reading import json_of
 
 _CALL = "tools/call"
+_NAMED = re.compile(r"(?:MCP send )?tools/call ([A-Za-z0-9_./-]{1,128})")
+"""Names of spans that say a tool's, in the alphabet that the protocol has for it: any other name may say anything."""
 _ENVELOPE = {"content", "isError", "structuredContent", "_meta", "meta", "resultType"}
 _REQUEST = "mcp.request.argument"
 
@@ -36,8 +39,9 @@ def _finish(reading: Reading) -> None:
     if _REQUEST in attributes:
         _read_request(reading)
     if semconv.TOOL_NAME not in attributes:
-        name = reading.name.partition(f"{_CALL} ")[2]
-        reading.put(semconv.TOOL_NAME, name or None)
+        named = _NAMED.fullmatch(reading.name)
+        if named is not None:
+            attributes[semconv.TOOL_NAME] = named[1]
     result = _alone(attributes.get(semconv.RESULT))
     if result is not None:
         attributes[semconv.RESULT] = result
@@ -46,10 +50,12 @@ def _finish(reading: Reading) -> None:
 def _read_request(reading: Reading) -> None:
     """Take tool and arguments out of a request's JSON."""
     found = json_of(reading.attributes[_REQUEST])
-    said: Any = cast("dict[str, Any]", found).get("params") if isinstance(found, dict) else None
-    if not isinstance(said, dict) or not isinstance(said.get("name"), str):
+    params: Any = cast("dict[str, Any]", found).get("params") if isinstance(found, dict) else None
+    if not isinstance(params, dict):
         return
-    reading.put(semconv.TOOL_NAME, said["name"])
+    said = cast("dict[str, Any]", params)
+    if isinstance(said.get("name"), str):
+        reading.put(semconv.TOOL_NAME, said["name"])
     if isinstance(said.get("arguments"), dict):
         reading.put(semconv.ARGUMENTS, orjson.dumps(said["arguments"]).decode())
 

@@ -79,12 +79,9 @@ def message_of(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
         inner = cast("dict[str, Any]", content)
         calls = calls or inner.get("tool_calls")
         content = inner.get("parts", inner.get("content"))
-    role = ROLES[name]
-    if role == "tool":
-        return {
-            "role": role,
-            "parts": [{"type": "tool_call_response", "id": text_of(said, "id"), "response": _opened(content)}],
-        }
+    role, call_id = ROLES[name], text_of(said, "id")
+    if role == "tool" and call_id is not None:
+        return {"role": role, "parts": [{"type": "tool_call_response", "id": call_id, "response": _opened(content)}]}
     return {"role": role, "parts": [*_parts(content), *_calls(calls)]}
 
 
@@ -131,11 +128,12 @@ def _part(block: Any) -> Any:
 def _calls(calls: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for call in cast("list[Any]", calls) if isinstance(calls, list) else ():
-        function: Any = cast("dict[str, Any]", call).get("function") if isinstance(call, dict) else None
+        said = cast("dict[str, Any]", call) if isinstance(call, dict) else {}
+        function = said.get("function")
         if isinstance(function, dict):
             of = cast("dict[str, Any]", function)
             arguments = _opened(of.get("arguments"))
-            found.append({"type": "tool_call", "id": call.get("id"), "name": of.get("name"), "arguments": arguments})
+            found.append({"type": "tool_call", "id": said.get("id"), "name": of.get("name"), "arguments": arguments})
     return found
 
 

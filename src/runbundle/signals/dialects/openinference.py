@@ -87,7 +87,7 @@ _MODEL = (
     Row(semconv.REQUEST_MODEL, ("llm.request.model_name", "decision.request.model_name")),
     Row(semconv.PROVIDER, ("llm.provider", "llm.system", "decision.provider", "decision.system"), _lower),
     Row(semconv.FINISH_REASONS, ("llm.finish_reason",), _reasons),
-    Row(semconv.DEFINITIONS, ("llm.tools",)),
+    Row(semconv.TOOL_DEFINITIONS, ("llm.tools",)),
     *_TOKENS,
 )
 

@@ -14,7 +14,7 @@ from runbundle.signals.dialects.documents import add_documents
 from runbundle.signals.dialects.envelopes import OPENED_CHARS, arguments_of, response_id, result_of
 from runbundle.signals.dialects.flattened import Fields, messages_text, take_lists
 from runbundle.signals.dialects.table import Reading, Row
-from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
+from runbundle.signals.names import CHAT, EXECUTE_TOOL, INDEX, INVOKE_AGENT, RETRIEVAL, STEP
 from runbundle.signals.reading import json_of
 
 KIND, _INPUT, _OUTPUT = "openinference.span.kind", "input.value", "output.value"
@@ -38,6 +38,8 @@ _NO_CALLS = ("predict", "predict_and_call", "PromptBuilder.run", "PromptBuilder.
 the span of the public one, or before it."""
 _AGENTS = ("Agent.run", "Agent.arun", "Agent.run_async")
 """Ends of names of CHAIN spans that are agents, of LlamaIndex and Haystack."""
+_INDEXING = ("Splitter.", "NodeParser.", "IngestionPipeline.", "DocumentWriter.", "DocumentCleaner.")
+"""In names of steps that prepare what is searched later, of LlamaIndex and Haystack."""
 _WITHOUT_AGENT = frozenset({"openai_agents"})
 """Instrumentations that call a workflow an AGENT: without a name it is none."""
 _KEYWORDS = frozenset({"llama_index", "smolagents", "dspy"})
@@ -47,7 +49,7 @@ _KEYWORDS = frozenset({"llama_index", "smolagents", "dspy"})
 def work_of(reading: Reading) -> str:
     """Set what kind of work a span is and, of agents, steps and tools, its name; return the kind."""
     kind = reading.text(KIND).upper()
-    about = _metadata(reading)
+    about = _metadata(reading) if "metadata" in reading.attributes else _NOTHING
     work = _WORK.get(kind, "")
     if kind == "CHAIN" and _is_agent(reading, about):
         work = INVOKE_AGENT
@@ -58,27 +60,38 @@ def work_of(reading: Reading) -> str:
         name = _agent_name(reading, about)
         if name:
             reading.put(semconv.AGENT_NAME, name)
-        elif _instrumentation(reading) in _WITHOUT_AGENT or not reading.name:
+        elif semconv.AGENT_NAME not in reading.attributes:
             work, name = "", reading.name
-    elif work == EXECUTE_TOOL and "tool.name" not in reading.attributes and semconv.TOOL_NAME not in reading.attributes:
-        if name.startswith("handoff"):
-            work = ""
-        elif name:
-            reading.put(semconv.TOOL_NAME, _without_method(name))
+    elif work == EXECUTE_TOOL:
+        if "tool.name" not in reading.attributes and semconv.TOOL_NAME not in reading.attributes:
+            if name.startswith("handoff"):
+                work = ""
+            elif name:
+                reading.put(semconv.TOOL_NAME, _without_method(name))
+        if about:
+            reading.put(semconv.AGENT_NAME, _text(about.get("lc_agent_name")))
     if work:
         reading.attributes[semconv.OPERATION] = work
         return work
-    reading.take(semconv.OPERATION)
-    reading.put(own.OP, STEP)
-    reading.put(own.NAME, name or None)
+    attributes = reading.attributes
+    attributes.pop(semconv.OPERATION, None)
+    attributes.setdefault(own.OP, STEP)
+    if any(word in name for word in _INDEXING):
+        attributes[semconv.OPERATION] = INDEX
+    if name:
+        attributes.setdefault(own.NAME, name)
     return STEP
+
+
+_NOTHING: Mapping[str, Any] = {}
 
 
 _CALLS = frozenset({CHAT, RETRIEVAL, EMBEDDINGS})
 
 
 def _is_private(name: str) -> bool:
-    return name.rpartition(".")[2].startswith("_")
+    method = name.rpartition(".")[2]
+    return method[:1] == "_" and method[:2] != "__"
 
 
 def _is_agent(reading: Reading, about: Mapping[str, Any]) -> bool:
@@ -95,12 +108,16 @@ def _agent_name(reading: Reading, about: Mapping[str, Any]) -> str:
         name = reading.text(key)
         if name and not (key == "graph.node.id" and instrumentation == "agno"):
             return name
-    name = about.get("lc_agent_name")
-    if isinstance(name, str) and name:
+    name = _text(about.get("lc_agent_name"))
+    if name:
         return name
     if instrumentation in _WITHOUT_AGENT or (not instrumentation and not _says_more(reading)):
         return ""
     return _without_method(reading.name)
+
+
+def _text(said: Any) -> str | None:
+    return said if isinstance(said, str) and said else None
 
 
 def _says_more(reading: Reading) -> bool:
@@ -131,15 +148,16 @@ def _lists(reading: Reading, said: dict[str, list[Fields]]) -> None:
             if target not in reading.attributes:
                 output = target == semconv.OUTPUT_MESSAGES and isinstance(reasons, list | tuple)
                 ended = cast("list[Any]", reasons) if output else ()
-                reading.put(target, messages_text(items, role=role, finish=ended))
+                text = messages_text(items, role=role, finish=ended)
+                reading.put(head if text is None else target, repr(items) if text is None else text)
         elif head == "llm.tools":
-            reading.put(semconv.DEFINITIONS, _definitions(items))
+            reading.put(semconv.TOOL_DEFINITIONS, _definitions(items))
         elif head in _DOCUMENTS and reading.op == RETRIEVAL:
             add_documents(reading, [_document(item) for item in items])
         elif head in _SCORES:
             _add_scores(reading, items)
         else:
-            reading.put(head, orjson.dumps(items).decode())
+            reading.put(head, orjson.dumps(items, default=str).decode())
 
 
 _MESSAGES = {
@@ -212,7 +230,7 @@ def finish(reading: Reading) -> None:
         _lists(reading, said)
     if reading.op == RETRIEVAL and _OUTPUT in attributes:
         _documents_of_output(reading)
-    if (reading.op == INVOKE_AGENT or reading.is_root) and _OUTPUT in attributes and reading.op != EXECUTE_TOOL:
+    if (reading.op == INVOKE_AGENT or (reading.op == STEP and reading.is_root)) and _OUTPUT in attributes:
         reading.apply(_RESULT_OF_RUN)
     if reading.events and semconv.ERROR_TYPE not in attributes:
         for event in reading.events:
@@ -247,6 +265,8 @@ def _tool(reading: Reading) -> None:
 
 def _model(reading: Reading) -> None:
     attributes = reading.attributes
+    if semconv.INPUT_TOKENS in attributes and semconv.OUTPUT_TOKENS in attributes:
+        attributes.pop("llm.token_count.total", None)
     reading.put(semconv.REQUEST_MODEL, attributes.get(semconv.RESPONSE_MODEL))
     if semconv.RESPONSE_ID not in attributes and _OUTPUT in attributes:
         reading.put(semconv.RESPONSE_ID, response_id(attributes[_OUTPUT]))

@@ -11,7 +11,7 @@ from runbundle.signals import own, semconv
 from runbundle.signals.dialects.message_events import read_events
 from runbundle.signals.dialects.table import Dialect, Reading
 from runbundle.signals.kinds import keys_of
-from runbundle.signals.names import STEP
+from runbundle.signals.names import EXECUTE_TOOL, STEP
 from runbundle.signals.reading import json_of
 
 _BEGAN, _ENDED = "gen_ai.event.start_time", "gen_ai.event.end_time"
@@ -40,7 +40,7 @@ def _work(reading: Reading) -> str:
 
 
 def _finish(reading: Reading) -> None:
-    if reading.events:
+    if reading.op == EXECUTE_TOOL and reading.events:
         read_events(reading)
     result = _alone(reading.attributes.get(semconv.RESULT))
     if result is not None:

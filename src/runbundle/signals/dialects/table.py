@@ -5,8 +5,10 @@ GenAI conventions (`semconv`) and our own (`own`). A source that was read is gon
 stays, and redaction withholds it as it does any other that nobody declared.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
+
+import orjson
 
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import Attributes, EventRecord
@@ -20,8 +22,35 @@ class Row(NamedTuple):
 
     target: str
     sources: tuple[str, ...]
+    """If one is the target itself, it is read where it is."""
     read: Read | None = None
     """Without it the value is taken as it is."""
+    keep: bool = False
+    """Whether the sources stay: they are not the dialect's own."""
+
+
+class Rows:
+    """Rows, of which those that have something to do are found at once: a span has few of the keys of a table."""
+
+    __slots__ = ("_numbers", "_rows", "_sources")
+
+    def __init__(self, rows: tuple[Row, ...]) -> None:
+        self._rows = rows
+        of_rows: dict[int, set[int]] = {}
+        self._numbers: dict[str, set[int]] = {}
+        for number in range(len(rows) - 1, -1, -1):
+            fed = (later for later in of_rows if rows[number].target in rows[later].sources)
+            of_rows[number] = {number}.union(*[of_rows[later] for later in fed])
+            for source in rows[number].sources:
+                self._numbers.setdefault(source, set()).update(of_rows[number])
+        self._sources = frozenset(self._numbers)
+
+    def with_sources_in(self, attributes: Attributes) -> Iterable[Row]:
+        """Return the rows that have a source there, or one that a row before them puts there, in their order."""
+        if self._sources.isdisjoint(attributes):
+            return ()
+        found = set[int]().union(*[self._numbers[key] for key in self._sources.intersection(attributes)])
+        return [self._rows[number] for number in sorted(found)]
 
 
 class Reading:
@@ -68,22 +97,62 @@ class Reading:
         value = self.attributes.get(key)
         return value if isinstance(value, str) else ""
 
-    def apply(self, rows: tuple[Row, ...]) -> None:
+    def replace(self, key: str, value: Any) -> None:
+        """Set one of our attributes to a value as JSON text, whatever was there; None and what JSON cannot hold say
+        nothing.
+        """
+        text = json_text(value)
+        if text is not None:
+            self.attributes[key] = text
+
+    def apply(self, rows: Iterable[Row]) -> None:
         """Read the sources of each row. What is there under our name already is believed more."""
         attributes = self.attributes
-        for target, sources, read in rows:
+        for target, sources, read, keep in rows:
             for source in sources:
                 if source not in attributes:
                     continue
-                value = attributes[source]
-                if target not in attributes:
-                    value = value if read is None else read(value)
+                here = source == target
+                if here or target not in attributes:
+                    value = attributes[source]
+                    if read is not None:
+                        value = read(value)
                     if value is None:
                         continue
                     attributes[target] = value
+                    if here:
+                        continue
                     self.moved[source] = target
-                if source != target:
+                if not keep and not here:
                     del attributes[source]
+
+    def gather(self, head: str, target: str, keys: Iterable[str]) -> None:
+        """Put what is left of keys that begin with `head` into one attribute, as JSON, without that beginning.
+
+        For keys that anybody may make up: they are content as their values are. An empty text says nothing, and goes.
+        What JSON cannot hold stays where it is.
+        """
+        attributes = self.attributes
+        if target in attributes:
+            return
+        found: dict[str, Any] = {}
+        for key in keys:
+            value = attributes.pop(key, "")
+            if value != "":
+                found[key] = value
+        if found:
+            text = json_text({key[len(head) :]: value for key, value in found.items()})
+            attributes.update(found if text is None else {target: text})
+
+
+def json_text(value: Any) -> str | None:
+    """Return a value as JSON text, a text as it is; None for None and for what JSON cannot hold."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return None
 
 
 class Dialect(NamedTuple):
@@ -102,4 +171,6 @@ class Dialect(NamedTuple):
     rows_of: Mapping[str, tuple[Row, ...]] = {}
     """Read on spans of one kind of work, after `rows`."""
     finish: Callable[[Reading], None] | None = None
-    """Reads what no row can say, last."""
+    """Reads what no row can say, after them."""
+    gathered: Mapping[str, str] = {}
+    """Beginnings of keys that anybody may make up, and the attribute of content that has what is left of them, last."""

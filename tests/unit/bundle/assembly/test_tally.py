@@ -5,6 +5,7 @@ from typing import Any
 
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span, span_from_entry
+from runbundle.format.run import RULES
 from tests.unit.bundle.assembly.spans import TRACE, entry, span_id
 
 _NONE_LOST: dict[str, Any] = {"torn": 0, "malformed": 0, "collided": 0, "late": 0, "grace_s": None, "begun": True}
@@ -27,9 +28,9 @@ def spans() -> list[Span]:
     ]  # fmt: skip
 
 
-def totals(order: list[Span]) -> RunTotals:
+def totals(order: list[Span], rules: int = RULES) -> RunTotals:
     """Add the spans and finish."""
-    made = RunTotals("r")
+    made = RunTotals("r", rules)
     for span in order:
         made.add(span, parent_here=bool(span.record["parent_span_id"]))
     made.finish()
@@ -45,10 +46,11 @@ def test_the_order_of_spans_does_not_matter() -> None:
     assert len(seen) == 1
 
 
-def test_agents_repeat_the_tokens_of_their_model_calls() -> None:
-    """Theirs count only where no call has any."""
-    assert totals(spans()).usage() == {"input_tokens": 7}
-    assert totals(spans()[:2]).usage() == {"input_tokens": 9}
+def test_by_the_first_rules_all_tokens_but_those_of_agents_are_added() -> None:
+    """Agents repeat those of their calls: theirs count only where no call has any."""
+    assert totals(spans(), rules=1).usage() == {"input_tokens": 7}
+    assert totals(spans()[:2], rules=1).usage() == {"input_tokens": 9}
+    assert [totals(spans(), rules).counts["model_calls"] for rules in (1, RULES)] == [1, 0]
 
 
 def test_completeness_is_what_was_started_against_what_arrived() -> None:

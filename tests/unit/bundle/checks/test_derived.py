@@ -16,7 +16,7 @@ from runbundle.format.canonical import sha256_hex, to_json_bytes, with_self_dige
 from runbundle.format.evidence import Evidence
 from runbundle.format.findings import FINDINGS
 from runbundle.format.layout import EVIDENCE, RUN, TOOL_CALLS
-from runbundle.format.run import RunIndex
+from runbundle.format.run import RULES, RunIndex
 from runbundle.format.tool_calls import ToolCalls
 from runbundle.store import ArtifactStore, MemoryStore
 
@@ -160,7 +160,7 @@ def test_a_bundle_without_rules_and_digest_is_older_than_the_check() -> None:
         report = verify(edited(store, key, RUN, data), key)
         assert (report.verdict, bool(report.notes)) == (expected, expected == "verified")
         assert report.limits
-    later = verify(edited(store, key, RUN, with_self_digest({**index, "rules": 2})), key)
+    later = verify(edited(store, key, RUN, with_self_digest({**index, "rules": RULES + 1})), key)
     assert (later.verdict, [f.code for f in later.findings]) == ("incomplete", ["RB213"])
 
 

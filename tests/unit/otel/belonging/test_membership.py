@@ -13,7 +13,7 @@ from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.belonging.lanes import Control, Lane, fork_moment, short_digest
 from runbundle.otel.belonging.membership import Member, Membership
 from runbundle.otel.belonging.originals import Originals, context_with_originals, originals_in
-from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
+from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label
 from runbundle.otel.belonging.spawning import (
     Origin,
     RunLanes,
@@ -52,8 +52,7 @@ def test_a_span_is_in_the_run_of_its_parent_until_it_ends() -> None:
     assert first.effect_key() is None
     assert table.member_of(tool) is second
     assert table.scope_of(trace.set_span_in_context(tool, Context())) is first.scope
-    context = span_context_of(tool)
-    assert table.leave(context.trace_id, context.span_id, tool.start_time) is second
+    assert table.leave(tool) is second
     assert table.member_of(tool) is None
 
 

@@ -1,0 +1,70 @@
+"""What a run is called that nobody has named: by an id that its spans carry, by its conversation, or by its trace."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple
+
+from runbundle import settings
+from runbundle.format.identity import valid_run_id
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.permitted.values import allowed, opaque
+from runbundle.signals import own, semconv
+
+RUN_ID_KEYS = ("run_id", "run.id", "gen_ai.agent.run_id", "langsmith.trace.id")
+"""Attributes in which frameworks name their runs."""
+Grouping = Literal["trace", "conversation"]
+_DIGITS = 26
+
+
+class RunNames(NamedTuple):
+    """How runs are named that nobody has begun by name.
+
+    Not guaranteed: that a conversation's id is not somebody else's. Who groups by it trusts whoever chooses these ids,
+    as with any id that comes in a request: two who give the same one are in one run.
+    """
+
+    keys: tuple[str, ...] = RUN_ID_KEYS
+    """Attributes that may hold the run's id, the first that does decides."""
+    group_by: Grouping = "trace"
+    digester: Digester | None = None
+    """Makes a name of a conversation id that cannot be one itself."""
+
+    def name_in(self, spans: Iterable[Mapping[str, Any]]) -> str:
+        """Return the id that the attributes of spans give their run, the first span first; "" if they give none.
+
+        A value that is no valid run id, or looks like a credential, gives none.
+        """
+        known = list(spans)
+        if self.group_by == "conversation" and self.digester is not None:
+            for attributes in known:
+                said = attributes.get(semconv.CONVERSATION_ID)
+                if isinstance(said, str) and said:
+                    return _name_of_conversation(said, self.digester)
+        for attributes in known:
+            for key in self.keys:
+                said = attributes.get(key)
+                if isinstance(said, str) and allowed("id", own.RUN_ID, said):
+                    return said
+        return ""
+
+
+def run_names(digester: Digester, keys: Iterable[str] = RUN_ID_KEYS, group_by: Grouping = "trace") -> RunNames:
+    """Return the names by the options of `configure()`, or by the environment where they are left at their defaults.
+
+    Raises `ConfigError` for a variable that says nothing.
+    """
+    keys = tuple(keys)
+    if keys == RUN_ID_KEYS:
+        keys = settings.words("RUNBUNDLE_RUN_ID_KEYS") or keys
+    if group_by == "trace" and settings.variable("RUNBUNDLE_GROUP_BY") == "conversation":
+        group_by = "conversation"
+    return RunNames(keys, group_by, digester)
+
+
+def _name_of_conversation(said: str, digester: Digester) -> str:
+    """Return a conversation's id if it is an opaque id that may name a run; else a name made of its keyed digest.
+
+    Channels make conversation ids of telephone numbers and addresses, which must not become the name of a folder.
+    """
+    if valid_run_id(said) and opaque(own.RUN_ID, said) and opaque(semconv.CONVERSATION_ID, said):
+        return said
+    return f"conversation-{digester('conversation', said.encode('utf-8', 'replace'))[-_DIGITS:]}"

@@ -1,0 +1,47 @@
+"""How a run is called that nobody has named."""
+
+import pytest
+
+from runbundle.errors import ConfigError
+from runbundle.format.identity import valid_run_id
+from runbundle.otel.belonging.run_names import RUN_ID_KEYS, RunNames, run_names
+from runbundle.redaction.markers import Digester
+from runbundle.redaction.permitted.safe_text import has_credential_format
+
+DIGESTER = Digester(b"a key for tests only")
+CONVERSATION = "gen_ai.conversation.id"
+
+
+def test_the_first_span_that_carries_an_id_names_the_run() -> None:
+    """By the first key that it has; numbers, lists and what can be no id are none."""
+    names = RunNames(("a", "b"))
+    assert names.name_in([{"b": "two"}, {"a": "one"}]) == "two"
+    assert names.name_in([{"a": 5, "b": ["x"]}, {"a": "con"}, {"a": "x" * 200}, {"a": ""}]) == ""
+    assert names.name_in([{"a": "sk-proj-0123456789abcdefghij", "b": "two"}]) == "two"
+    assert RunNames(()).name_in([dict.fromkeys(RUN_ID_KEYS, "x")]) == ""
+
+
+def test_a_conversation_names_a_run_before_anything_else_where_that_is_asked_for() -> None:
+    """Itself, or by a digest that is one for one key only."""
+    spans = [{"run_id": "r"}, {CONVERSATION: "conv-7"}, {CONVERSATION: "conv-8"}]
+    assert run_names(DIGESTER).name_in(spans) == "r"
+    grouped = run_names(DIGESTER, group_by="conversation")
+    assert grouped.name_in(spans) == "conv-7"
+    for number in range(300):
+        said = [{CONVERSATION: f"+49 151 {number}"}]
+        name = grouped.name_in(said)
+        assert name == grouped.name_in(said)
+        assert valid_run_id(name)
+        assert not has_credential_format(name)
+        assert name != run_names(Digester(b"another key for tests"), group_by="conversation").name_in(said)
+
+
+def test_the_environment_counts_where_an_option_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option that is given wins; a word that nobody knows is refused."""
+    monkeypatch.setenv("RUNBUNDLE_RUN_ID_KEYS", " job.id ,x,")
+    monkeypatch.setenv("RUNBUNDLE_GROUP_BY", "conversation")
+    assert run_names(DIGESTER)[:2] == (("job.id", "x"), "conversation")
+    assert run_names(DIGESTER, ["mine"])[0] == ("mine",)
+    monkeypatch.setenv("RUNBUNDLE_GROUP_BY", "conversations")
+    with pytest.raises(ConfigError, match="did you mean 'conversation'"):
+        run_names(DIGESTER)
