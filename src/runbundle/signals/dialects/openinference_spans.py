@@ -76,7 +76,7 @@ def work_of(reading: Reading) -> str:
     attributes = reading.attributes
     attributes.pop(semconv.OPERATION, None)
     attributes.setdefault(own.OP, STEP)
-    if any(word in name for word in _INDEXING):
+    if kind == "EMBEDDING" or any(word in name for word in _INDEXING):  # of an embedding's inside, too
         attributes[semconv.OPERATION] = INDEX
     if name:
         attributes.setdefault(own.NAME, name)
@@ -273,7 +273,8 @@ def _model(reading: Reading) -> None:
 
 
 def _retrieval(reading: Reading) -> None:
-    """Read the question: text, or a field of the JSON of what the retriever was called with."""
+    """Read the retriever's name, and the question: text, or a field of the JSON of what it was called with."""
+    reading.put(own.RETRIEVER_NAME, reading.name.removesuffix(".retrieve"))
     asked = reading.attributes.get(_INPUT)
     if not isinstance(asked, str):
         return
