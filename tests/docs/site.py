@@ -24,6 +24,7 @@ NAV: dict[str, list[str]] = {
         "docs/forwarding.md",
         "docs/contracts.md",
         "docs/redaction.md",
+        "docs/frameworks.md",
         "docs/stores.md",
         "docs/run-state.md",
         "docs/guarantees.md",

@@ -81,7 +81,7 @@ def _openai() -> Iterator[Combination]:
     for dialect in ("genai", "openinference", "openllmetry"):
         environment, packages = _instrumented(dialect)
         yield Combination(
-            "openai", dialect, environment, "openai", f"{packages}openai", 8, 0, 10, (99, 56), lacks=_NO_TOOLS
+            "openai", dialect, environment, "openai", f"{packages}openai", 8, 0, 9, (99, 56), lacks=_NO_TOOLS
         )
 
 

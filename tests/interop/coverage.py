@@ -66,6 +66,7 @@ def real(combination: Combination, mode: str, folder: Path, url: str) -> Reading
         raise RuntimeError(f"{combination.name} {mode}: exit code {ran.code}\n{ran.output[-3000:]}")
     reading = read(folder, dumps.keys(dumps.load(combination.golden)))
     reading.leaks |= ran.leaks
+    reading.journals = ran.journals
     return reading
 
 

@@ -1,8 +1,10 @@
 """Read what a store says of the runs of an application, and look for canaries in everything that lies there."""
 
+import contextlib
 import json
+import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,8 @@ class Reading:
     findings: Counter[str] = field(default_factory=Counter[str])
     leaks: Counter[str] = field(default_factory=Counter[str])
     """Canaries, with the files that hold them."""
+    journals: int = 0
+    """How often a journal was searched for them before its run was sealed."""
     sessions: int = 0
     users: int = 0
     results: int = 0
@@ -98,15 +102,19 @@ def leaks(folder: Path) -> Counter[str]:
     Left out are a raw dump and what the framework itself prints.
     """
     found: Counter[str] = Counter()
-    for file in folder.rglob("*"):
+    for file in files_below(folder):
         if file.name.startswith(("dump.json", "output.txt")):
             continue
-        try:
-            text = file.name.encode() + (file.read_bytes() if file.is_file() else b"")
-        except FileNotFoundError:
-            continue  # a journal that was sealed meanwhile
+        text = os.fsencode(file.parent.name + file.name)
+        with contextlib.suppress(FileNotFoundError):  # a journal that was sealed meanwhile
+            text += file.read_bytes()
         found.update(f"{name} in {file.name}" for name, canary in CANARIES.items() if canary.encode() in text)
     return found
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Yield all files below a folder; folders may go while they are walked."""
+    return (Path(place) / name for place, _, names in os.walk(folder) for name in names)
 
 
 def _add(reading: Reading, bundle: Bundle, names: dict[str, str]) -> None:

@@ -14,7 +14,7 @@ from tests.interop import dumps
 from tests.interop.apps.instrumentations import classes
 from tests.interop.apps.shared import CONTRACT
 from tests.interop.environments import ROOT, entry_points, environment
-from tests.interop.reading import KEY, leaks
+from tests.interop.reading import KEY, files_below, leaks
 
 Mode = Literal["dump", "code", "zero"]
 _TIMEOUT_S, _LOOK_S = 120, 0.1
@@ -29,6 +29,8 @@ class Ran:
     output: str
     leaks: Counter[str]
     """Canaries that were in its files while it ran."""
+    journals: int
+    """How often a look at its files met a journal, of a run that was not sealed."""
 
     @property
     def store(self) -> Path:
@@ -65,24 +67,25 @@ def run(application: str, dialect: str, environment_name: str, mode: Mode, folde
     }
     with (folder / "output.txt").open("w+") as output:
         process = subprocess.Popen(command, cwd=folder, env=variables, stdout=output, stderr=subprocess.STDOUT)
-        found = _watched(process, folder)
+        found, journals = _watched(process, folder)
         output.seek(0)
-        return Ran(folder, process.returncode, output.read(), found)
+        return Ran(folder, process.returncode, output.read(), found, journals)
 
 
-def _watched(process: subprocess.Popen[bytes], folder: Path) -> Counter[str]:
-    """Wait for a process; return the canaries that were in its files meanwhile, before any run was sealed too."""
-    found: Counter[str] = Counter()
+def _watched(process: subprocess.Popen[bytes], folder: Path) -> tuple[Counter[str], int]:
+    """Wait for a process; return the canaries that were in its files meanwhile, and how often journals were met."""
+    found, journals = Counter[str](), 0
     until = time.monotonic() + _TIMEOUT_S
     while True:
         try:
             process.wait(_LOOK_S)
         except subprocess.TimeoutExpired:
+            journals += any(file.suffix == ".jsonl" for file in files_below(folder / "store" / ".spool"))
             found |= leaks(folder)
             if time.monotonic() > until:
                 process.kill()
         else:
-            return found
+            return found, journals
 
 
 def dump(application: str, dialect: str, environment_name: str, folder: Path, url: str) -> dumps.Dump:

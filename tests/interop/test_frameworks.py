@@ -75,6 +75,12 @@ def test_every_cell_of_the_table_has_what_the_application_did(
     assert CELLS[cell](combination, runs.reading(combination, mode), spans).wrong == ""
 
 
+def test_canaries_were_looked_for_before_the_seal_too(runs: Runs) -> None:
+    """Journals of open runs were met in code and by zero code, or the search of them would say nothing."""
+    for mode in MODES:
+        assert sum(runs.reading(combination, mode).journals for combination in COMBINATIONS) > 0, mode
+
+
 @pytest.mark.parametrize("combination", _EACH)
 def test_an_upgrade_that_changes_a_dialect_is_seen(runs: Runs, combination: Combination) -> None:
     """A framework emits the keys of its golden dump; after a look at the change, `tests.interop.golden` writes it."""

@@ -187,6 +187,7 @@ def test_the_question_of_a_retrieval_is_text(asked: str, text: str | None) -> No
     read = _read("R.retrieve", "RETRIEVER", input__value=asked)
     assert read.get("gen_ai.retrieval.query.text") == text
     assert ("input.value" in read) == (text is None)
+    assert read["runbundle.retriever.name"] == "R"
 
 
 def test_documents_are_evidence() -> None:
@@ -230,8 +231,9 @@ def test_the_result_of_a_run_is_that_of_its_agent_or_its_root() -> None:
 
 
 def test_indexing_begins_no_run() -> None:
-    """Nor does an embedding."""
-    for name, kind in (("SentenceSplitter.__call__", "CHAIN"), ("M.get_text_embedding", "EMBEDDING")):
+    """Nor does an embedding, nor what is within one."""
+    embeddings = (("M.get_text_embedding", "EMBEDDING"), ("M._get_text_embedding", "EMBEDDING"))
+    for name, kind in (("SentenceSplitter.__call__", "CHAIN"), *embeddings):
         assert not begins_run(name, {"openinference.span.kind": kind})
     assert begins_run("turn", {"openinference.span.kind": "CHAIN"})
 
