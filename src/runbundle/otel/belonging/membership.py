@@ -21,7 +21,7 @@ from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
 from runbundle.otel.belonging.lanes import Control, short_digest
-from runbundle.otel.belonging.member import Decided, Member, base_lane, lane_below, place
+from runbundle.otel.belonging.member import Member, base_lane, lane_below, place
 from runbundle.otel.belonging.open_runs import OpenRuns
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
@@ -40,12 +40,14 @@ _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that ne
 
 
 class Recording(NamedTuple):
-    """The questions to whoever records, where spans wait to be decided. Both are called with the table's lock held."""
+    """What is asked and told of whoever records, where spans wait to be decided. Nothing of it raises."""
 
     holds: Callable[[RunKey], bool]
     """Tells whether a run is recorded here or in the same place already."""
     started: Callable[[ReadableSpan, Member], None]
-    """Takes note that a span of a run has started, which was not known then. Never raises."""
+    """Takes note, with the table's lock held, that a span has started which is now known to be of a run."""
+    ended: Callable[[RunKey, Sequence[Waiting | Log], int], None]
+    """Records what of a run had ended when it was decided, in the order of ends; and says how much more there was."""
 
 
 class Membership:
@@ -92,6 +94,8 @@ class Membership:
             parent = self._live.get((trace_id, above_id))
             if parent is None:
                 beneath = self._undecided.find(trace_id, above_id)
+                if beneath is None:  # it may have become a member between the two looks
+                    parent = self._live.get((trace_id, above_id))
         attributes = copied_attributes(span)
         if originals is not None:
             attributes.update(originals.attributes)
@@ -125,11 +129,9 @@ class Membership:
                     waiting.originals = originals
                 return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
             if unit is not None:
-                ends = self._promote(unit)
-                member = self.enter(span, parent_context, originals)
-                if member is not None:
-                    member.brings = ends
-                return member
+                self._promote(unit)
+                if unit.closed:
+                    return self.enter(span, parent_context, originals)
             scope, joined = self._open.unnamed(here, above, (attributes,), claimed)
             is_run = implicit = not joined
         if parent is not None and parent.scope is not scope:
@@ -181,12 +183,13 @@ class Membership:
     def _end_waiting(self, span: ReadableSpan, trace_id: int, span_id: int) -> Member | None:
         """Hold an ended span of no known run; return its facts if its unit is a run, with this span or already."""
         waiting = self._undecided.find(trace_id, span_id)
-        if waiting is None:
-            return None
-        unit, attributes, brings = waiting.unit, copied_attributes(span), None
+        if waiting is None:  # it may have become a member between the two looks
+            member = self._live.pop((trace_id, span_id), None)
+            return self._left(member, trace_id) if member is not None else None
+        unit, attributes = waiting.unit, copied_attributes(span)
         if not waiting.inherited:
             if begins_run(span.name, attributes):
-                brings = self._promote(unit)
+                self._promote(unit)
             elif len(unit.live) > 1:
                 self._undecided.end(waiting, span_id, span, attributes)
                 if unit.live and not unit.closed:
@@ -199,7 +202,6 @@ class Membership:
             if waiting.taken:
                 return None
             self._live.pop((trace_id, span_id), None)
-            member.brings = brings
             return self._left(member, trace_id)
 
     def hold_log(self, record: Log) -> bool:
@@ -209,7 +211,10 @@ class Membership:
         if waiting is None or waiting.inherited:
             return False
         self._undecided.hold_log(waiting.unit, record)
-        return not waiting.unit.closed
+        if not waiting.unit.closed:
+            return True
+        with self._lock:  # another thread has decided it just now
+            return False
 
     def originals_of(self, span: trace.Span) -> Originals | None:
         """Return where to keep what a live span is given and does not show; None for one that no bundle can have."""
@@ -221,22 +226,22 @@ class Membership:
             known.originals = Originals()
         return known.originals
 
-    def _promote(self, unit: Unit) -> Decided | None:
-        """Make a unit a run: find its name, make members of its spans, and note their starts in their order.
+    def _promote(self, unit: Unit) -> None:
+        """Make a unit a run, unless it was decided meanwhile: find its name, make members of its spans, note their starts.
 
-        Return what has ended already; None if the unit was decided meanwhile. Where in the run a span stands is counted
-        as if all had begun in the task or thread of the first. An effect among them has no number, since its task is
-        not known any more.
+        Where in the run a span stands is counted as if all had begun in the task or thread that has decided. An effect
+        among them has no number, since its task is not known any more.
         """
         with self._lock:
-            if unit.closed or self._recording is None:
-                return None
+            recording = self._recording
+            if unit.closed or recording is None:
+                return
+            if all(one.inherited for one in unit.live.values()):
+                return  # a parent process's: what begins beneath it is of this one
             ends = self._undecided.close(unit)
             ended = {one for one in ends if isinstance(one, Waiting)}
             spans = sorted(ended.union(unit.live.values()), key=lambda one: one.number)
             ours = [one for one in spans if not one.inherited]
-            if not ours:
-                return None
             attributes = [copied_attributes(one.ended or one.span) for one in spans]
             first = ours[0]
             context = span_context_of(first.span)
@@ -257,10 +262,11 @@ class Membership:
                 if not one.taken:
                     self._add(member, one.span, opens=bool(how))
                 if not one.inherited:
-                    self._recording.started(one.span, member)
+                    recording.started(one.span, member)
             if first.member is not None:
                 first.member.started += unit.lost_spans
-            return Decided(ends, unit.lost.total() if unit.lost else 0)
+            self._undecided.remove(unit)
+        recording.ended(scope.key, ends, unit.lost.total() if unit.lost else 0)
 
     def member_of(self, span: trace.Span) -> Member | None:
         """Return the facts about a live span; None for a span that is in no run."""
