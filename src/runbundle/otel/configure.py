@@ -19,7 +19,7 @@ from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.joining import Trust
-from runbundle.otel.belonging.run_names import RUN_ID_KEYS, Grouping, run_names
+from runbundle.otel.belonging.run_names import Grouping, run_names
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
@@ -30,6 +30,7 @@ from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import Durability, Recorder
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
+from runbundle.signals.semconv import RUN_ID_KEYS
 from runbundle.store import ArtifactStore
 from runbundle.store.locations import spool_of, vault_of
 from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault

@@ -22,6 +22,8 @@ PROMPT = "gen_ai.prompt"
 COMPLETION = "gen_ai.completion"
 
 CONVERSATION = "gen_ai.conversation.id"
+RUN_ID_KEYS = ("run_id", "run.id", "gen_ai.agent.run_id", "langsmith.trace.id")
+"""Attributes in which frameworks name their runs, each in its own way."""
 AGENT_NAME = "gen_ai.agent.name"
 FINAL_RESULT = "final_result"
 """Pydantic AI's name for what an agent returned."""

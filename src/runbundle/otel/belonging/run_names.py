@@ -8,9 +8,8 @@ from runbundle.format.identity import valid_run_id
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.permitted.values import allowed, opaque
 from runbundle.signals import own, semconv
+from runbundle.signals.semconv import RUN_ID_KEYS
 
-RUN_ID_KEYS = ("run_id", "run.id", "gen_ai.agent.run_id", "langsmith.trace.id")
-"""Attributes in which frameworks name their runs."""
 Grouping = Literal["trace", "conversation"]
 _DIGITS = 26
 
