@@ -12,7 +12,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
@@ -165,3 +165,19 @@ def test_an_exporter_forgets_by_number_and_counts_what_it_forgets(tmp_path: Path
     sink, indexes = exported(tmp_path / "store", list(memory.get_finished_spans()))
     assert (indexes, sink.outside.by_scope()) == ([], {"http": 5000 - 4096})
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.parametrize("first", ["provider", "handle"])
+def test_what_configure_records_is_not_recorded_again_by_an_exporter(
+    configured: Configured, tmp_path: Path, first: str
+) -> None:
+    """Of the same store and provider, whichever of them ends first."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(BundleSpanExporter(str(tmp_path / "store"))))
+    handle = configured(tracer_provider=provider)
+    with tracer_of(handle).start_as_current_span("request"):
+        tracer_of(handle).start_span("chat m", attributes=CHAT).end()
+    for end in (provider.shutdown, handle.shutdown) if first == "provider" else (handle.shutdown, provider.shutdown):
+        end()
+    (index,) = [json.loads(path.read_bytes()) for path in tmp_path.glob("store/*/run.json")]
+    assert (index["counts"]["spans"], index["completeness"]["state"], index["revision"]) == (2, "complete", 1)

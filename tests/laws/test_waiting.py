@@ -109,6 +109,7 @@ class Played:
             if says:
                 self.works.add(self.roots[here])
 
+        more: list[Any]
         for kind, *more in [*sequence, *[("end", 0)] * 40]:
             if kind == "root":
                 start(Context(), None, says=more[0])

@@ -23,6 +23,7 @@ from runbundle.otel.belonging.run_names import Grouping, run_names
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
+from runbundle.otel.bundle_sink import note_configured
 from runbundle.otel.composition import Redacted, compose, open_store, redacts_all
 from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.handle import Handle, running, shut_down_at_exit
@@ -179,6 +180,7 @@ def configure(
         if set_global and owns_loggers:
             switch.take_over_logging(loggers)
         active.activate(handle)
+        note_configured(handle)
         notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()
         return handle
