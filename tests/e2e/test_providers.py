@@ -191,6 +191,83 @@ def test_a_processor_added_to_the_global_provider_is_behind_the_boundary(configu
     assert "ada@" not in str([dict(span.attributes or {}) for span in exporter.get_finished_spans()])
 
 
+LOGFIRE = """
+from opentelemetry import _logs
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+class ProxyTracer(trace.Tracer):
+    def __init__(self, of): self.of = of
+    def start_span(self, *a, **k): return self.of().start_span(*a, **k)
+    def start_as_current_span(self, *a, **k): return self.of().start_as_current_span(*a, **k)
+
+class ProxyTracerProvider(trace.TracerProvider):
+    provider = trace.NoOpTracerProvider()
+    def set_provider(self, provider): self.provider = provider
+    def get_tracer(self, *a, **k): return ProxyTracer(lambda: self.provider.get_tracer(*a, **k))
+    def add_span_processor(self, p): self.provider.add_span_processor(p)
+    def force_flush(self, timeout_millis=0): return self.provider.force_flush(timeout_millis)
+
+class ProxyLoggerProvider(_logs.LoggerProvider):
+    provider = _logs.NoOpLoggerProvider()
+    def set_provider(self, provider): self.provider = provider
+    def get_logger(self, *a, **k): return self.provider.get_logger(*a, **k)
+    def __getattr__(self, name): return getattr(self.provider, name)
+
+spans, logs = ProxyTracerProvider(), ProxyLoggerProvider()
+
+def logfire():
+    global memory
+    first = isinstance(spans.provider, trace.NoOpTracerProvider)
+    if not first:
+        spans.provider.shutdown()
+        logs.provider.shutdown()
+    memory, provider = InMemorySpanExporter(), TracerProvider()
+    spans.set_provider(provider)
+    provider.add_span_processor(SimpleSpanProcessor(memory))
+    logs.set_provider(LoggerProvider())
+    if first:
+        trace.set_tracer_provider(spans)
+        _logs.set_logger_provider(logs)
+"""
+"""Does with providers what `logfire.configure()` does."""
+
+
+@pytest.mark.parametrize("order", ["logfire ours", "ours logfire", "logfire ours logfire", "ours logfire logfire"])
+def test_logfire_is_recorded_in_either_order(order: str, tmp_path: Path) -> None:
+    """What goes through its own tracers and through the global ones, each span once, and it gets all of that."""
+    steps = {"logfire": "logfire()", "ours": "handle = runbundle.configure(store='s')"}
+    body = """
+with trace.get_tracer("x").start_as_current_span("invoke_agent a"):
+    _logs.get_logger("x").emit(event_name="gen_ai.x")
+framework(kept)
+framework(spans.get_tracer("own"))
+with runbundle.start_run("r"), runbundle.start_tool("t", {"to": "ada@example.org"}):
+    pass
+result = handle.flush()
+print(len(result.sealed), result.written, bool(result), len(memory.get_finished_spans()))
+print("ada@" in str([dict(span.attributes) for span in memory.get_finished_spans()]))
+"""
+    kept = 'kept = trace.get_tracer("kept")\n'
+    said = program(LOGFIRE + kept + "\n".join(steps[step] for step in order.split()) + body, tmp_path)
+    assert said.startswith("4 6 True 5\nFalse\n")
+    assert said.count("RB901: ") == 1
+    assert "Overriding" not in said
+    assert "was set after" not in said
+
+
+def test_a_proxy_is_not_joined_where_nobody_may_see_raw_spans(tmp_path: Path) -> None:
+    """`redact="all"` would have refused it before; now that is said, and it gets nothing."""
+    said = program(
+        LOGFIRE + "handle = runbundle.configure(store='s', redact='all')\nlogfire()\nframework()\n"
+        "print(len(handle.flush().sealed), len(memory.get_finished_spans()))",
+        tmp_path,
+    )
+    assert said.startswith("1 0\n")
+    assert "another TracerProvider was set after" in said
+
+
 def test_a_logger_provider_set_before_is_joined(tmp_path: Path) -> None:
     """Its records are in the run they belong to, and it is not shut down by us."""
     said = program(

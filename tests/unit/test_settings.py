@@ -1,20 +1,24 @@
 """Options are checked where they are given, by one table, from which the page and the docstring are made."""
 
 import inspect
+import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 from click.testing import CliRunner
+from opentelemetry.sdk.trace.export import SpanExportResult
 
 import runbundle
 from runbundle import settings
 from runbundle.cli.main import group
 from runbundle.errors import ConfigError
+from runbundle.keyring.given_key import digest_key_given
 from runbundle.otel.exporters import BundleSpanExporter
+from runbundle.otel.zero_code.by_name import NamedSpanExporter
 from runbundle.store import from_url
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +100,54 @@ def test_what_is_not_valid_is_refused_with_what_is(arguments: dict[str, Any], sa
     with pytest.raises(ConfigError, match=re.escape(said)):
         runbundle.configure(**arguments)
     assert not Path(".runbundle").exists()
+
+
+_ORDER: dict[str, tuple[Any, str, Callable[[runbundle.Handle], Any]]] = {
+    "store": ("by-argument", "by-environment", lambda handle: handle.store.url.rpartition("/")[2]),
+    "contracts": (["a.json"], "e.json", lambda handle: list(handle.redactor.policy.contracts)),
+    "key": (b"a key given by the argument", "a key of the environment", lambda handle: handle.redactor.key_id("")),
+    "spool": ("by-argument", "by-environment", lambda handle: handle.recorder.spool.name),
+}
+"""For each setting that is an argument and a variable: a value of each, and what comes of it."""
+
+
+@pytest.mark.parametrize("name", [one.argument for one in settings.SETTINGS if one.argument and one.variable])
+def test_an_argument_comes_before_the_environment_and_that_before_the_default(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every setting that has both; three ways to give it come to three things."""
+    for file in ("a", "e"):
+        Path(f"{file}.json").write_text(json.dumps([{"name": file}]))
+    argument, variable, outcome = _ORDER[name]
+
+    def comes_to(**arguments: Any) -> Any:
+        with runbundle.configure(**arguments) as handle:
+            return outcome(handle)
+
+    default = comes_to()
+    by_argument = comes_to(**{name: argument})
+    monkeypatch.setenv(settings.ARGUMENTS[name].variable, variable)
+    by_environment = comes_to()
+    assert comes_to(**{name: argument}) == by_argument
+    assert len({str(one) for one in (default, by_argument, by_environment)}) == 3
+
+
+def test_the_environment_comes_before_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whether the file is a configuration file of OpenTelemetry's or one that a variable names."""
+    exporter = NamedSpanExporter(store="by-file", contracts=["none.json"])
+    assert exporter.export([]) is SpanExportResult.FAILURE  # that contract is not there
+    monkeypatch.setenv("RUNBUNDLE_STORE", str(tmp_path / "by-environment"))
+    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", "a key of the environment")
+    exporter = NamedSpanExporter(store="by-file")
+    assert exporter.export([]) is SpanExportResult.SUCCESS
+    exporter.shutdown()
+    assert (tmp_path / "by-environment").exists()
+    assert not Path("by-file").exists()
+    (tmp_path / "key").write_text("a key that stands in a file")
+    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY_FILE", str(tmp_path / "key"))
+    assert digest_key_given(None) == b"a key of the environment"
+    monkeypatch.delenv("RUNBUNDLE_REDACTION_KEY")
+    assert digest_key_given(None) == b"a key that stands in a file"
 
 
 def test_a_secret_is_not_repeated() -> None:

@@ -110,7 +110,11 @@ def _completeness(index: RunIndex, report: ReportBuilder) -> None:
         spans = ", ".join(f"{count} of {scope}" for scope, count in said.unread.items())
         report.notes.append(f"spans that could not be read, and are kept as other work ({spans})")
     if said.spans_expected is None:
-        report.add("RB307", f"{said.spans_seen} spans are here; nobody says how many there were", file=RUN)
+        report.add(
+            "RB307",
+            f"{said.spans_seen} spans are here; nobody saw how many began: an exporter alone is handed those that ended",
+            file=RUN,
+        )
     elif said.spans_expected > said.spans_seen:
         missing = said.spans_expected - said.spans_seen
         report.add("RB301", f"{missing} of {said.spans_expected} spans never arrived", file=RUN)

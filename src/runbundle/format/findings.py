@@ -186,8 +186,11 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "RB307": FindingSpec(
         "the number of spans is not known", "warning", "completeness",
-        "No process said how many spans it started, so a lost span would not be noticed.",
-        "Record with runbundle.configure() instead of the exporter alone.",
+        "No process said how many spans it started, so a lost span would not be noticed. An exporter alone is handed"
+        " only spans that ended, and so records this way: one that OTEL_CONFIG_FILE names, or that an application adds"
+        " to a provider of its own.",
+        "Call runbundle.configure(), or start the program with opentelemetry-instrument and"
+        " OTEL_TRACES_EXPORTER=runbundle: both see each span begin.",
     ),
     "RB308": FindingSpec(
         "the bundle calls itself incomplete", "warning", "completeness",
@@ -316,8 +319,11 @@ FINDINGS: dict[str, FindingSpec] = {
     ),
     "RB905": FindingSpec(
         "raw and redacting exporters are both registered", "error", "pipeline",
-        "OTEL_TRACES_EXPORTER names another exporter besides runbundle. That exporter receives raw spans.",
-        "Set OTEL_TRACES_EXPORTER=runbundle alone, and forward spans with configure(otlp=True).",
+        "OTEL_TRACES_EXPORTER names another exporter besides runbundle. opentelemetry-instrument puts that exporter"
+        " behind the boundary, but here it cannot: it or a part of runbundle is missing. Where the variables are read"
+        " by anything else, that exporter receives raw spans.",
+        "Install what the message names, and start the program with opentelemetry-instrument; or call"
+        " runbundle.configure(), and add exporters to its provider.",
     ),
     "RB906": FindingSpec(
         "no redactor was found", "warning", "pipeline",

@@ -19,7 +19,7 @@ from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.joining import Trust
-from runbundle.otel.belonging.run_names import RUN_ID_KEYS, Grouping, run_names
+from runbundle.otel.belonging.run_names import Grouping, run_names
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
@@ -30,6 +30,7 @@ from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import Durability, Recorder
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
+from runbundle.signals import semconv
 from runbundle.store import ArtifactStore
 from runbundle.store.locations import spool_of, vault_of
 from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault
@@ -65,7 +66,7 @@ def configure(
     resource: Mapping[str, str] | None = None,
     set_global: bool = True,
     trust_baggage: Trust = "signed",
-    run_id_keys: Iterable[str] = RUN_ID_KEYS,
+    run_id_keys: Iterable[str] = semconv.RUN_ID_KEYS,
     group_by: Grouping = "trace",
 ) -> Handle:
     """Start recording runs into bundles; return a handle. Prints nothing.
@@ -108,7 +109,7 @@ def configure(
     everything = redacts_all(redact)
     with _lock:
         handle = running()
-        if handle is not None:
+        if handle is not None and not handle.by_environment:
             if handle.has_arguments(arguments):
                 return handle
             raise ConfigError("runbundle is already configured otherwise", hint="shut the first handle down before")
@@ -129,6 +130,7 @@ def configure(
         theirs = _theirs(tracer_provider)
         if theirs is not None:
             _mind_raw_exporters(theirs, refuse=everything and raw_exporters != "allow")
+        behind = ((), ()) if handle is None else handle.give_way()  # code knows better than the environment
         recorder = Recorder(  # the first that makes a folder: what is refused is refused before
             artifact_store,
             Path(spool) if spool else spool_of(artifact_store),
@@ -161,6 +163,10 @@ def configure(
         if forwarding is not None:
             boundary.add_span_processor(forwarding[0])
             logs.add_log_record_processor(forwarding[1])
+        for processor in behind[0]:
+            boundary.add_span_processor(processor)
+        for processor in behind[1]:
+            logs.add_log_record_processor(processor)
         handle = Handle(
             arguments,
             provider,
@@ -174,9 +180,10 @@ def configure(
             decider=default_decider if decider is None else decider,
         )
         if set_global and theirs is None:
-            switch.take_over_tracing(provider)
+            switch.take_over_tracing(provider, handle.join)
         if set_global and owns_loggers:
-            switch.take_over_logging(loggers)
+            switch.take_over_logging(loggers, handle.join_logs)
+        handle.follow()
         active.activate(handle)
         notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()

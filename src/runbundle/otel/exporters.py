@@ -1,17 +1,21 @@
 """Exporters: wrappers that redact in front of other exporters, and exporters that write bundles."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
-from opentelemetry.sdk._logs import ReadableLogRecord
+from opentelemetry.sdk._logs import LogRecordLimits, LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from runbundle import settings
 from runbundle.format.identity import NO_RUN
 from runbundle.otel import active
+from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.guests import is_guest, masked_span
+from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.bundle_sink import BundleSink, release_sink, shared_sink
@@ -75,6 +79,63 @@ class RedactingSpanExporter(SpanExporter):
         return self._inner.force_flush(timeout_millis)
 
 
+class RedactingLogExporter(LogRecordExporter):
+    """Redacts log records in front of another exporter; the arguments are those of `RedactingSpanExporter`.
+
+    A record that cannot be redacted is withheld. Not guaranteed: raw records wait in the queue in front of it.
+    """
+
+    runbundle_redacts = True
+
+    def __init__(
+        self, inner: LogRecordExporter, redactor: Redactor | None = None, *, redact: Redacted = "agents"
+    ) -> None:
+        self._inner = inner
+        self._all = redacts_all(redact)
+        self._given = redactor or compose().redactor
+        self._follows = redactor is None
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        """Redact the records and pass them on."""
+        redacted: list[ReadableLogRecord] = []
+        redactor = _followed(self._given) if self._follows else self._given
+        boundary = BoundaryLogProcessor(redactor, None, Membership(()), redacts_all=self._all)
+        boundary.add_log_record_processor(_Gathering(redacted))
+        for given in batch:
+            record = copy.copy(given.log_record)  # what is made of it sets the attributes anew
+            limits = given.limits or LogRecordLimits()
+            boundary.on_emit(ReadWriteLogRecord(record, given.resource, given.instrumentation_scope, limits=limits))
+        return self._inner.export(redacted)
+
+    def shutdown(self) -> None:
+        """Shut the inner exporter down."""
+        self._inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush the inner exporter; those that have nothing to flush say nothing."""
+        flush: Any = getattr(self._inner, "force_flush", None)
+        return flush is None or flush(timeout_millis) is not False
+
+
+class _Gathering(LogRecordProcessor):
+    """Gathers records in the form that exporters take."""
+
+    def __init__(self, gathered: list[ReadableLogRecord]) -> None:
+        self._gathered = gathered
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        resource = log_record.resource or Resource.get_empty()
+        self._gathered.append(
+            ReadableLogRecord(log_record.log_record, resource, log_record.instrumentation_scope, log_record.limits)
+        )
+
+    def shutdown(self) -> None:
+        """There is nothing to end."""
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:  # noqa: ARG002 - the SDK's signature
+        return True
+
+
 class RedactingSpanProcessor(SpanProcessor):
     """Redacts spans in front of another processor; the arguments are those of `RedactingSpanExporter`.
 
@@ -127,10 +188,11 @@ class BundleSpanExporter(SpanExporter):
 
     runbundle_redacts = True
     runbundle_writes_bundles = True
+    _sink: BundleSink | None
 
     def __init__(self, store: str | None = None, contracts: str | None = None, **unknown: Any) -> None:
         settings.refuse_unknown(unknown, ("store", "contracts"))
-        self._sink: BundleSink | None = shared_sink(store, contracts)
+        self._sink = shared_sink(store, contracts)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Record the spans of traces that are agent work; the others wait for that, and are forgotten."""
@@ -157,9 +219,11 @@ class BundleLogExporter(LogRecordExporter):
     comes after its run was sealed is added to the bundle as late.
     """
 
+    _sink: BundleSink | None
+
     def __init__(self, store: str | None = None, contracts: str | None = None, **unknown: Any) -> None:
         settings.refuse_unknown(unknown, ("store", "contracts"))
-        self._sink: BundleSink | None = shared_sink(store, contracts)
+        self._sink = shared_sink(store, contracts)
 
     def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
         """Record the log records of traces that are agent work."""

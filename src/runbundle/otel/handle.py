@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from runbundle.contracts.approval import Decider, default_decider
 from runbundle.contracts.declared import DECLARED
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
-from runbundle.otel.boundary.neighbours import raw_processors
+from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import set_fallback_redactor
 from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
@@ -66,8 +66,10 @@ class Handle:
         self.redactor_at_source = DECLARED.twin(boundary.redactor)
         """Redacts values before they are on spans of a provider that somebody else has built."""
         self.tracer = tracer_provider.get_tracer(own.SCOPE)
+        self.by_environment = False
+        """Whether no line of code has called `configure()`; one that does replaces this configuration."""
         self._arguments = arguments
-        self._log_boundary = log_boundary
+        self.log_boundary = log_boundary
         self._forwarders = forwarders
         self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
         self._said_replaced = False
@@ -90,6 +92,66 @@ class Handle:
     def has_arguments(self, arguments: dict[str, Any]) -> bool:
         """Tell whether `configure()` was given these arguments."""
         return self._arguments == arguments
+
+    def give_way(self) -> tuple[tuple[SpanProcessor, ...], tuple[LogRecordProcessor, ...]]:
+        """Shut down for another configuration of this process; return the processors behind the boundary, unharmed."""
+        taken = self.boundary.take_out(), self.log_boundary.take_out()
+        self.shutdown()
+        return taken
+
+    def join(self, provider: Any) -> bool:
+        """Join a proxy that was set after our tracer provider, as `configure()` would have joined it; or return False.
+
+        Its library makes spans there in any case. Spans of the global provider go there from now on, and past its
+        exporters too, so that it is as if it had been set first. An SDK's own provider is not joined: nobody uses one
+        that was refused, and its exporters would be handed raw spans.
+        """
+        if not switch.is_proxy(provider, "add_span_processor", TracerProvider) or self._refuses_raw():
+            return False
+        self.tracer_provider, self.owns_provider = provider, False
+        self.boundary.on_own_provider = False
+        self.boundary.cut_to = value_limit_of(provider)
+        provider.add_span_processor(self.boundary)
+        self._follow_spans()
+        self.tracer = provider.get_tracer("runbundle")
+        switch.take_over_tracing(provider, self.join)
+        notices.say_sampling(provider)
+        self._look_around()
+        return True
+
+    def join_logs(self, provider: Any) -> bool:
+        """Join a proxy that became a logger provider after ours; or return False."""
+        if not switch.is_proxy(provider, "add_log_record_processor", LoggerProvider) or self._refuses_raw():
+            return False
+        self.logger_provider, self.owns_logger_provider = provider, False
+        provider.add_log_record_processor(self.log_boundary)
+        self._follow_logs()
+        switch.take_over_logging(provider, self.join_logs)
+        return True
+
+    def follow(self) -> None:
+        """Stay on the proxies that are joined when their owner leads them to other providers."""
+        if not self.owns_provider:
+            self._follow_spans()
+        if not self.owns_logger_provider:
+            self._follow_logs()
+
+    def _follow_spans(self) -> None:
+        self.boundary.outlives_provider = switch.follow(self.tracer_provider, self._attach)
+
+    def _follow_logs(self) -> None:
+        self.log_boundary.outlives_provider = switch.follow(self.logger_provider, self._attach_logs)
+
+    def _attach(self) -> None:
+        if not self.boundary.is_closed:
+            self.tracer_provider.add_span_processor(self.boundary)
+
+    def _attach_logs(self) -> None:
+        if not self.log_boundary.is_closed:
+            self.logger_provider.add_log_record_processor(self.log_boundary)
+
+    def _refuses_raw(self) -> bool:
+        return self.boundary.redacts_all and self._arguments.get("raw_exporters") != "allow"
 
     def count_unsampled(self) -> None:
         """Count a run whose span the application's sampler left out; the first one is logged."""
@@ -171,7 +233,7 @@ class Handle:
     def end_with_process(self, timeout_s: float = 30.0) -> None:
         """Do as `shutdown()` does at the end of the process; spans that daemon threads still end are journalled."""
         self._note_end()
-        self.boundary.is_exiting = self._log_boundary.is_exiting = True
+        self.boundary.is_exiting = self.log_boundary.is_exiting = True
         self._end(time.monotonic() + timeout_s)
 
     def _note_end(self) -> None:
@@ -182,7 +244,7 @@ class Handle:
         try:
             self.recorder.close(max(0.0, deadline - time.monotonic()))
         finally:
-            self.boundary.is_closed = self._log_boundary.is_closed = True
+            self.boundary.is_closed = self.log_boundary.is_closed = True
             self._stop_exporters(min(deadline, time.monotonic() + EXPORTERS_S))
             self._note_losses()
 
@@ -191,7 +253,7 @@ class Handle:
             forwarder.close(deadline)
         stops: list[Callable[[], Any]] = [
             self.tracer_provider.shutdown if self.owns_provider else self.boundary.shutdown,
-            self.logger_provider.shutdown if self.owns_logger_provider else self._log_boundary.shutdown,
+            self.logger_provider.shutdown if self.owns_logger_provider else self.log_boundary.shutdown,
         ]
         _until(deadline, stops)
 

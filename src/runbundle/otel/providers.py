@@ -1,7 +1,7 @@
 """Builds the providers of `configure()`: they record every span whole, under ids of the operating system."""
 
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordLimits
@@ -81,13 +81,16 @@ def build_tracer_provider(boundary: BoundarySpanProcessor, resource: Mapping[str
 
 
 def build_logger_provider(boundary: BoundaryLogProcessor, resource: Resource) -> LoggerProvider:
-    """Return a logger provider whose processors, also those added later, are all behind the boundary."""
-    limits = LogRecordLimits(
-        max_attributes=MAX_ATTRIBUTES,
-        max_attribute_length=LogRecordLimits.UNSET,
-        max_log_record_attributes=MAX_ATTRIBUTES,
-        max_log_record_attribute_length=LogRecordLimits.UNSET,
-    )
-    return LoggerProvider(
-        resource=resource, shutdown_on_exit=False, multi_log_record_processor=boundary, log_record_limits=limits
-    )
+    """Return a logger provider whose processors, also those added later, are all behind the boundary.
+
+    SDK 1.44 gives no provider limits of its own: there those of the environment cut what is recorded, and it is said.
+    """
+    limits: dict[str, Any] = {}
+    if hasattr(LogRecordLimits, "UNSET"):
+        limits["log_record_limits"] = LogRecordLimits(
+            max_attributes=MAX_ATTRIBUTES,
+            max_attribute_length=LogRecordLimits.UNSET,
+            max_log_record_attributes=MAX_ATTRIBUTES,
+            max_log_record_attribute_length=LogRecordLimits.UNSET,
+        )
+    return LoggerProvider(resource=resource, shutdown_on_exit=False, multi_log_record_processor=boundary, **limits)

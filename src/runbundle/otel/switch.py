@@ -6,6 +6,7 @@ configuration they record nothing and cost next to nothing. A span that began un
 one.
 """
 
+import inspect
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,6 +23,9 @@ from opentelemetry.trace import Link, NoOpTracer, Span, SpanKind, Tracer
 from opentelemetry.util.types import Attributes
 
 _log = logging.getLogger("runbundle")
+
+Later = Callable[[Any], bool]
+"""Is handed a provider that was set after ours; returns whether it was joined."""
 
 
 class SwitchedTracer(NoOpTracer):
@@ -61,6 +65,7 @@ class GlobalTracerProvider(TracerProvider):
     def __init__(self) -> None:
         super().__init__(sampler=ALWAYS_OFF, resource=Resource.get_empty(), shutdown_on_exit=False)
         self.current: TracerProvider | None = None
+        self.later: Later | None = None
 
     @property
     def resource(self) -> Resource:
@@ -130,6 +135,7 @@ class GlobalLoggerProvider(LoggerProvider):
     def __init__(self) -> None:
         super().__init__(resource=Resource.get_empty(), shutdown_on_exit=False)
         self.current: LoggerProvider | None = None
+        self.later: Later | None = None
 
     @property
     def resource(self) -> Resource:
@@ -165,18 +171,27 @@ _tracers: GlobalTracerProvider | None = None
 _loggers: GlobalLoggerProvider | None = None
 
 
-def take_over_tracing(provider: TracerProvider) -> None:
-    """Make `provider` the one behind the global tracer provider, unless somebody else's is global."""
+def take_over_tracing(provider: TracerProvider, later: Later | None = None) -> None:
+    """Make `provider` the one behind the global tracer provider, unless somebody else's is global.
+
+    `later` is handed providers that others set afterwards.
+    """
     global _tracers
     if _tracers is None and is_unset_tracing(trace.get_tracer_provider()):
         _tracers = GlobalTracerProvider()
         trace.set_tracer_provider(_tracers)
-        _listen("opentelemetry.trace", "TracerProvider", lambda: _tracers is not None and _tracers.current is not None)
+        _listen(
+            "opentelemetry.trace",
+            "TracerProvider",
+            "_set_tracer_provider",
+            lambda: _tracers is not None and _tracers.current is not None,
+            lambda: _tracers.later if _tracers is not None else None,
+        )
     if _tracers is not None and trace.get_tracer_provider() is _tracers:
-        _tracers.current = provider
+        _tracers.current, _tracers.later = provider, later
 
 
-def take_over_logging(provider: LoggerProvider) -> None:
+def take_over_logging(provider: LoggerProvider, later: Later | None = None) -> None:
     """Make `provider` the one behind the global logger provider, unless somebody else's is global."""
     global _loggers
     if _loggers is None and is_unset_logging(otel_logs.get_logger_provider()):
@@ -185,10 +200,12 @@ def take_over_logging(provider: LoggerProvider) -> None:
         _listen(
             "opentelemetry._logs._internal",
             "LoggerProvider",
+            "_set_logger_provider",
             lambda: _loggers is not None and _loggers.current is not None,
+            lambda: _loggers.later if _loggers is not None else None,
         )
     if _loggers is not None and otel_logs.get_logger_provider() is _loggers:
-        _loggers.current = provider
+        _loggers.current, _loggers.later = provider, later
 
 
 def is_unset_tracing(provider: Any) -> bool:
@@ -198,15 +215,17 @@ def is_unset_tracing(provider: Any) -> bool:
 
 def is_unset_logging(provider: Any) -> bool:
     """Tell whether a global logger provider is only the API's stand-in (which has no public name), or ours."""
-    return isinstance(provider, GlobalLoggerProvider) or type(provider).__name__ == "ProxyLoggerProvider"
+    kind: Any = provider.__class__
+    stands_in = kind.__name__ == "ProxyLoggerProvider" and kind.__module__.startswith("opentelemetry.")
+    return stands_in or isinstance(provider, GlobalLoggerProvider)
 
 
 def disconnect(provider: TracerProvider, loggers: LoggerProvider) -> None:
     """Stop passing calls to these providers, if the global ones do."""
     if _tracers is not None and _tracers.current is provider:
-        _tracers.current = None
+        _tracers.current = _tracers.later = None
     if _loggers is not None and _loggers.current is loggers:
-        _loggers.current = None
+        _loggers.current = _loggers.later = None
 
 
 def is_led_to(provider: TracerProvider) -> bool:
@@ -229,19 +248,67 @@ def log_refused_provider(kind: str) -> None:
     )
 
 
+# -- proxies --------------------------------------------------------------------------------------------------------
+
+
+def is_proxy(provider: Any, method: str, of: type) -> bool:
+    """Tell whether a provider is somebody's own, as Logfire's is, to whose library spans go in any case.
+
+    `method` adds a processor to it; `of` is the SDK's class, whose providers are no proxies.
+    """
+    return not isinstance(provider, of) and all(
+        callable(getattr(provider, name, None)) for name in (method, "force_flush")
+    )
+
+
+def follow(proxy: Any, attach: Callable[[], None]) -> bool:
+    """Have `attach` called whenever a proxy is led to another provider; return whether it says when it is.
+
+    Logfire's proxy has `set_provider` for it, which is replaced on this one object.
+    """
+    lead: Any = getattr(proxy, "set_provider", None)
+    if not callable(lead):
+        return False
+
+    def lead_and_attach(provider: Any) -> None:
+        lead(provider)
+        attach()
+
+    try:
+        proxy.set_provider = lead_and_attach
+    except AttributeError:  # it has no room for it
+        return False
+    return True
+
+
 class _Refusals(logging.Filter):
     """Overhears the API's warning that a provider was refused, which does not say whose was first."""
 
-    def __init__(self, kind: str, ours: Callable[[], bool]) -> None:
+    def __init__(self, kind: str, setter: str, ours: Callable[[], bool], later: Callable[[], Later | None]) -> None:
         super().__init__()
-        self._kind, self._ours = kind, ours
+        self._kind, self._setter, self._ours, self._later = kind, setter, ours, later
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass."""
+        """Let every record pass, but for that of a provider which is joined."""
         if str(record.msg).startswith(f"Overriding of current {self._kind}") and self._ours():
+            later, provider = self._later(), _argument_of(self._setter)
+            if later is not None and provider is not None and later(provider):
+                return False
             log_refused_provider(self._kind)
         return True
 
 
-def _listen(logger: str, kind: str, ours: Callable[[], bool]) -> None:
-    logging.getLogger(logger).addFilter(_Refusals(kind, ours))
+def _argument_of(setter: str) -> Any:
+    """Return the provider that the API is refusing, which is on the stack and nowhere else; None if it is not found."""
+    frame = inspect.currentframe()
+    for _ in range(24):
+        if frame is None:
+            break
+        if frame.f_code.co_name == setter:
+            return frame.f_locals.get(setter.removeprefix("_set_"))
+        frame = frame.f_back
+    return None
+
+
+def _listen(logger: str, kind: str, setter: str, ours: Callable[[], bool], later: Callable[[], Later | None]) -> None:
+    logging.getLogger(logger).addFilter(_Refusals(kind, setter, ours, later))

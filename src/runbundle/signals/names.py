@@ -56,21 +56,30 @@ def name_from(attributes: Mapping[str, Any]) -> str:
 def full_name(attributes: Mapping[str, Any]) -> str:
     """Return the name that a span should have by its redacted attributes: `execute_tool lookup_order`.
 
-    It consists of the kind of work and the name of its thing; "" if the attributes do not say both. It is one of
-    `derived_names`.
+    It consists of the kind of work and the name of its thing; of an agent's work it is the kind alone where nothing
+    names the thing. "" if the attributes do not say as much. It is one of `derived_names`.
     """
     work, kind = attributes.get(own.OP), attributes.get(semconv.OPERATION)
     parts = [(work, (own.NAME,))] if work in (RUN, STEP) else []
     parts += [(kind, _THINGS[kind])] if isinstance(kind, str) and kind in _THINGS else []
+    named = _first_named(attributes, parts)
+    if named or (parts and _says(parts[0][0])):
+        return named or str(parts[0][0])
     # Those of the table that stand behind the kinds of an agent's work: of servers, databases, queues.
-    parts += [(attributes.get(key), targets) for key, targets in _NAME_PARTS[2:]]
+    named = _first_named(attributes, [(attributes.get(key), targets) for key, targets in _NAME_PARTS[2:]])
+    if named:
+        return named
+    service, method = attributes.get("rpc.service"), attributes.get("rpc.method")
+    head = derived_names(dict(attributes))[0]
+    return f"{head}/{method}" if head == service and _says(service) and _says(method) else ""
+
+
+def _first_named(attributes: Mapping[str, Any], parts: list[tuple[Any, tuple[str, ...]]]) -> str:
     for first, targets in parts:
         thing = next((value for key in targets if _says(value := attributes.get(key))), None)
         if _says(first) and thing is not None:
             return f"{first} {thing}"
-    service, method = attributes.get("rpc.service"), attributes.get("rpc.method")
-    head = derived_names(dict(attributes))[0]
-    return f"{head}/{method}" if head == service and _says(service) and _says(method) else ""
+    return ""
 
 
 def _says(value: object) -> bool:

@@ -60,3 +60,6 @@ EXCEPTION = "exception"
 """Name of the span event that an exception is recorded as."""
 EVALUATION_RESULT = "gen_ai.evaluation.result"
 """Name of the span event that a score is recorded as."""
+
+RUN_ID_KEYS = ("run_id", "run.id", "gen_ai.agent.run_id", "langsmith.trace.id")
+"""Keys under which frameworks write which run of theirs a span is part of."""

@@ -53,14 +53,14 @@ def test_a_span_is_named_by_its_work_first() -> None:
         ({"http.request.method": "GET", "http.route": "/chat"}, "GET /chat"),
         ({"mcp.method.name": "tools/call", "gen_ai.tool.name": "find"}, "tools/call find"),
         ({"rpc.service": "desk.Orders", "rpc.method": "Find"}, "desk.Orders/Find"),
-        ({"gen_ai.operation.name": "chat"}, ""),
-        ({"gen_ai.operation.name": "chat", "gen_ai.agent.name": "support"}, ""),
-        ({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "[REDACTED:content:bytes=<64]"}, ""),
+        ({"gen_ai.operation.name": "chat"}, "chat"),
+        ({"gen_ai.operation.name": "chat", "gen_ai.agent.name": "support"}, "chat"),
+        ({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "[REDACTED:content:bytes=<64]"}, "execute_tool"),
         ({"http.request.method": "GET"}, ""),
         ({}, ""),
     ],
 )
-def test_the_full_name_is_the_kind_of_work_and_its_thing_or_nothing(attributes: dict[str, Any], name: str) -> None:
+def test_the_full_name_is_the_kind_of_work_and_its_thing_if_one_is_named(attributes: dict[str, Any], name: str) -> None:
     """The thing is that of the kind: a model call that names its agent is called by its model."""
     assert full_name(attributes) == name
     assert not name or name in derived_names(attributes)[1]

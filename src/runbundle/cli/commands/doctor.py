@@ -29,12 +29,14 @@ def command(store_url: str, format_: str, app: str | None) -> None:
 
     doctor checks the OTEL_* variables, the store, the digest key, and the spool: its file system, runs that wait in
     it, and losses that processes counted there. With --app it also checks the processors, exporters and sampler of
-    the application's tracer provider.
+    the application's tracer provider. Where the OTEL_* variables name runbundle, it says what
+    opentelemetry-instrument would do.
 
     Exit codes: 0 no findings, or only notes; 1 findings.
     """
     from runbundle.cli.commands.doctor_spool import spool_findings
     from runbundle.otel.inspection.doctor import diagnose_environment, diagnose_key, diagnose_provider, diagnose_secrets
+    from runbundle.otel.inspection.zero_code import describe_zero_code
 
     key, key_findings = diagnose_key(store_url)
     store = _store_findings(store_url)
@@ -49,7 +51,8 @@ def command(store_url: str, format_: str, app: str | None) -> None:
         returned = call_app(app)
         found += diagnose_provider(getattr(returned, "tracer_provider", returned))
     if format_ == "json":
-        print_json({"findings": [finding._asdict() for finding in found], "digest_key": key.partition(": ")[2]})
+        said = {"digest_key": key.partition(": ")[2], "without_code": describe_zero_code()[0]}
+        print_json({"findings": [finding._asdict() for finding in found], **said})
     else:
         for finding in found:
             note = "note: " if finding.severity == "note" else ""
@@ -57,6 +60,9 @@ def command(store_url: str, format_: str, app: str | None) -> None:
             say(f"       {finding.hint}")
         if not key_findings:
             say(key)
+        without_code = describe_zero_code()[0]
+        if without_code:
+            say(without_code)
         looked = "environment, store, spool" + (", tracer provider" if app else "")
         say(f"{len(found) or 'no'} finding{'' if len(found) == 1 else 's'} ({looked})")
         if app is None:

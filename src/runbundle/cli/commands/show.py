@@ -141,7 +141,8 @@ def _print_run(bundle: "Bundle", limit: int | None) -> None:
     # More than expected are those of a process that died before it could say how many there were.
     some = said.spans_expected is not None and said.spans_expected >= said.spans_seen
     expected = f" of {said.spans_expected}" if some else ""
-    say(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans")
+    why = "; nobody saw how many began: runbundle explain RB307" if state == "unknown" else ""
+    say(f"complete  {'yes' if state == 'complete' else state}: {said.spans_seen}{expected} spans{why}")
     if said.unread:
         spans = ", ".join(f"{plural(count, 'span')} of {scope}" for scope, count in said.unread.items())
         say(f"unread    {spans} could not be read")

@@ -9,8 +9,6 @@ from runbundle.redaction.markers import Digester
 from runbundle.redaction.permitted.values import allowed, opaque
 from runbundle.signals import own, semconv
 
-RUN_ID_KEYS = ("run_id", "run.id", "gen_ai.agent.run_id", "langsmith.trace.id")
-"""Attributes in which frameworks name their runs."""
 Grouping = Literal["trace", "conversation"]
 _DIGITS = 26
 
@@ -22,7 +20,7 @@ class RunNames(NamedTuple):
     as with any id that comes in a request: two who give the same one are in one run.
     """
 
-    keys: tuple[str, ...] = RUN_ID_KEYS
+    keys: tuple[str, ...] = semconv.RUN_ID_KEYS
     """Attributes that may hold the run's id, the first that does decides."""
     group_by: Grouping = "trace"
     digester: Digester | None = None
@@ -47,13 +45,13 @@ class RunNames(NamedTuple):
         return ""
 
 
-def run_names(digester: Digester, keys: Iterable[str] = RUN_ID_KEYS, group_by: Grouping = "trace") -> RunNames:
+def run_names(digester: Digester, keys: Iterable[str] = semconv.RUN_ID_KEYS, group_by: Grouping = "trace") -> RunNames:
     """Return the names by the options of `configure()`, or by the environment where they are left at their defaults.
 
     Raises `ConfigError` for a variable that says nothing.
     """
     keys = tuple(keys)
-    if keys == RUN_ID_KEYS:
+    if keys == semconv.RUN_ID_KEYS:
         keys = settings.words("RUNBUNDLE_RUN_ID_KEYS") or keys
     if group_by == "trace" and settings.variable("RUNBUNDLE_GROUP_BY") == "conversation":
         group_by = "conversation"

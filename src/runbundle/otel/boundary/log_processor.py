@@ -40,8 +40,12 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         self._recorder = recorder
         self._membership = membership
         self._redacts_all = redacts_all
+        self.records = True
+        """Whether log records of runs are recorded; else they are only redacted for the processors behind."""
         self.is_closed = False
         """Whether records are ignored; a provider that somebody else has built outlives us."""
+        self.outlives_provider = False
+        """Whether the end of a provider is not ours, as of one that a proxy is led away from."""
         self.is_exiting = False
         """Whether the process is ending; records of daemon threads are still journalled then."""
         self._codec = SpanCodec()
@@ -51,6 +55,12 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         """Add a processor behind the boundary; it gets redacted records only."""
         super().add_log_record_processor(log_record_processor)
         self._downstream += 1
+
+    def take_out(self) -> tuple[LogRecordProcessor, ...]:
+        """Remove all processors behind the boundary, and return them."""
+        with self._lock:
+            taken, self._log_record_processors, self._downstream = self._log_record_processors, (), 0
+        return taken
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Redact the record, record it and hand a copy on; the caller's record is not changed."""
@@ -64,12 +74,12 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
                 if run is None:
                     self._membership.outside.count_log(scope_name(log_record))
             guest = self._downstream > 0 and not self._redacts_all and is_guest_log(log_record)
-            recorded = run is not None and self._recorder is not None
+            recorded = run is not None and self._recorder is not None and self.records
             if not recorded and not self._downstream:
                 return
             if recorded or not guest:
                 redacted = self._redactor.redact_log(raw_log(self._codec, log_record, run.key if run else NO_RUN))
-                if run is not None and self._recorder is not None:
+                if recorded and self._recorder is not None:
                     self._recorder.logged(redacted)
                 if self._downstream and not guest:
                     super().on_emit(self._copy(log_record, redacted))
@@ -78,6 +88,11 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
         except Exception:  # noqa: BLE001 - never raise into the application; the record is withheld, and counted
             if self._recorder is not None:
                 self._recorder.count_dropped("boundary_log", run=run.key if run else NO_RUN)
+
+    def shutdown(self) -> None:
+        """Shut down everything downstream."""
+        if not self.outlives_provider or self.is_closed:
+            super().shutdown()
 
     def _copy(self, given: ReadWriteLogRecord, record: LogRecordDict) -> ReadWriteLogRecord:
         log = given.log_record

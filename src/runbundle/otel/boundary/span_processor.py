@@ -77,6 +77,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Whether spans are ignored; a provider that somebody else has built outlives us."""
         self.is_exiting = False
         """Whether the process is ending; spans of daemon threads are still journalled then."""
+        self.outlives_provider = False
+        """Whether the end of a provider is not ours, as of one that a proxy is led away from."""
         self.on_own_provider = False
         """Whether the provider was built by this library and so cuts no value."""
         self.redacts_all = redacts_all
@@ -91,6 +93,12 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         """Add a processor behind the boundary; it gets redacted spans only."""
         super().add_span_processor(span_processor)
         self._downstream += 1
+
+    def take_out(self) -> tuple[SpanProcessor, ...]:
+        """Remove all processors behind the boundary, and return them."""
+        with self._lock:
+            taken, self._span_processors, self._downstream = self._span_processors, (), 0
+        return taken
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Find the span's run and journal its start."""
@@ -289,6 +297,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def shutdown(self) -> None:
         """Seal the runs that have ended, then shut down everything downstream: no bundle waits for a backend."""
+        if self.outlives_provider and not self.is_closed:
+            return
         try:
             # Closed already, this is a thread for exporters: whoever shuts down may hold the recorder's lock.
             if self.recorder is not None and not self.is_closed:

@@ -14,6 +14,7 @@ from runbundle.otel import notices, switch
 from runbundle.otel.boundary.neighbours import innermost, is_safe, processors_of, raw_processors, writes_bundles
 from runbundle.otel.digest_key import describe_key
 from runbundle.otel.handle import running
+from runbundle.otel.inspection.zero_code import describe_zero_code
 from runbundle.redaction.detectors.environment import is_environment_secret
 from runbundle.redaction.detectors.known_secrets import WHY
 from runbundle.redaction.detectors.known_values import refusal
@@ -50,15 +51,9 @@ def diagnose_environment() -> list[Diagnosis]:
     ]
     found += [_diagnosis("RB902", why) for variable in _GROUPS for why in _not_loaded(variable)]
     traces, logs = _named("OTEL_TRACES_EXPORTER"), _named("OTEL_LOGS_EXPORTER")
-    if "runbundle" in traces and set(traces) - {"runbundle", "none"}:
-        found.append(
-            _diagnosis(
-                "RB905",
-                f"OTEL_TRACES_EXPORTER lists {', '.join(traces)}",
-                hint="Name runbundle alone, and let a Collector or configure(otlp=True) in the program's code forward"
-                " redacted spans; decorators redact their own content for the others already.",
-            )
-        )
+    _, wrong = describe_zero_code()
+    others = "runbundle" in traces and set(traces) - {"runbundle", "none"}
+    found += [_diagnosis("RB905" if others else "RB902", why) for why in wrong]
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         found.append(
             _diagnosis("RB912", "OTEL_SDK_DISABLED switches OpenTelemetry off", hint="Unset OTEL_SDK_DISABLED.")

@@ -4,7 +4,7 @@ A new dialect is a module with a `Dialect`, named here, and a dump of spans that
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -20,7 +20,7 @@ from runbundle.signals.dialects.message_events import ROLES, put_messages
 from runbundle.signals.dialects.openinference import OPENINFERENCE
 from runbundle.signals.dialects.openllmetry import OPENLLMETRY
 from runbundle.signals.dialects.strands import STRANDS
-from runbundle.signals.dialects.table import Dialect, Reading, Rows
+from runbundle.signals.dialects.table import Dialect, Reading, Row, Rows
 from runbundle.signals.dialects.vectorstores import VECTORSTORES
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import LogRecordDict, SpanRecord
@@ -50,11 +50,76 @@ _SIGNS: dict[str, int] = {}
 for _number, _dialect in enumerate(DIALECTS):
     for _sign in _dialect.signs:
         _SIGNS[_sign] = _SIGNS.get(_sign, 0) | 1 << _number
-_ANY_SIGN = frozenset(_SIGNS)
+
+
+class _Table(NamedTuple):
+    """A dialect with its rows made ready."""
+
+    dialect: Dialect
+    rows: Rows
+    """For work that is none of those in `rows_of`."""
+    rows_of: dict[str, Rows]
+
+
 _TABLES = [
-    (1 << number, dialect, Rows(dialect.rows), {op: Rows(rows) for op, rows in dialect.rows_of.items()})
-    for number, dialect in enumerate(DIALECTS)
+    _Table(dialect, Rows(dialect.rows), {op: Rows((*dialect.rows, *rows)) for op, rows in dialect.rows_of.items()})
+    for dialect in DIALECTS
 ]
+
+
+class _Shape:
+    """What follows from the keys of a span alone, in their order: what one line of code emits has one shape, or few."""
+
+    __slots__ = ("_keys", "_rows", "loose", "tables")
+
+    def __init__(self, keys: tuple[str, ...]) -> None:
+        signs = 0
+        for sign in _SIGNS.keys() & keys:
+            signs |= _SIGNS[sign]
+        self.tables = tuple(table for number, table in enumerate(_TABLES) if signs >> number & 1)
+        """In the order in which they are read. What one of them puts there is in our terms, and no sign for others."""
+        self.loose = {
+            head: [key for key in keys if key.startswith(head) and key not in table.dialect.kinds]
+            for table in self.tables
+            for head in table.dialect.gathered
+        }
+        """Keys of which a table has only the beginning, by that."""
+        self._keys = keys
+        self._rows: dict[Rows, tuple[Row, ...]] = {}
+
+    def rows(self, rows: Rows) -> tuple[Row, ...]:
+        """Return those of the rows that have something to do."""
+        chosen = self._rows.get(rows)
+        if chosen is None:
+            chosen = self._rows[rows] = rows.with_sources_in(self._keys)
+        return chosen
+
+
+_NOTHING = _Shape(())
+_SHAPES: dict[tuple[str, ...], _Shape] = {}
+_MOST_SHAPES, _MOST_CHARS = 2048, 4096
+"""How many shapes are remembered, and of how many characters at most."""
+
+
+def _shape_of(attributes: Mapping[str, Any]) -> _Shape:
+    keys = tuple(attributes)
+    shape = _SHAPES.get(keys)
+    return _new_shape(keys) if shape is None else shape
+
+
+def _new_shape(keys: tuple[str, ...]) -> _Shape:
+    if own.RECEIPT in keys or not all(map(_is_text, keys)):
+        return _NOTHING
+    shape = _Shape(keys)
+    if sum(map(len, keys)) <= _MOST_CHARS:
+        if len(_SHAPES) >= _MOST_SHAPES:
+            _SHAPES.clear()
+        _SHAPES[keys] = shape
+    return shape
+
+
+def _is_text(key: object) -> bool:
+    return isinstance(key, str)
 
 
 def canonical(record: SpanRecord) -> SpanRecord:
@@ -63,7 +128,8 @@ def canonical(record: SpanRecord) -> SpanRecord:
     Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
     """
     attributes = record["attributes"]
-    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
+    shape = _shape_of(attributes)
+    if not shape.tables:
         return record
     reading = Reading(
         record["name"],
@@ -74,7 +140,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
         is_root=not record["parent_span_id"] or record["remote_parent"],
     )
     try:
-        _read(reading)
+        _read(reading, shape)
     except Exception:  # noqa: BLE001 - whatever is in it, a span costs itself the reading alone
         return record
     if own.CAPTURE in attributes:
@@ -84,11 +150,12 @@ def canonical(record: SpanRecord) -> SpanRecord:
 
 def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
-    if _ANY_SIGN.isdisjoint(attributes) or own.RECEIPT in attributes:
+    shape = _shape_of(attributes)
+    if not shape.tables:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))
     try:
-        _read(reading)
+        _read(reading, shape)
     except Exception:  # noqa: BLE001 - as above
         return attributes
     return reading.attributes
@@ -117,27 +184,17 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
     return {**record, "attributes": reading.attributes}
 
 
-def _read(reading: Reading) -> None:
-    present = 0
-    for sign in _ANY_SIGN.intersection(reading.attributes):
-        present |= _SIGNS[sign]
+def _read(reading: Reading, shape: _Shape) -> None:
     attributes = reading.attributes
-    for bit, dialect, rows, rows_of in _TABLES:
-        # What an earlier table has put there is in our terms, and no sign.
-        if not present & bit:
-            continue
+    for dialect, rows, rows_of in shape.tables:
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
-        reading.apply(rows.with_sources_in(attributes))
-        if op in rows_of:
-            reading.apply(rows_of[op].with_sources_in(attributes))
+        reading.apply(_shape_of(attributes).rows(rows_of.get(op, rows)))
         if dialect.finish is not None:
             dialect.finish(reading)
         for head, target in dialect.gathered.items():
-            reading.gather(
-                head, target, [key for key in attributes if key.startswith(head) and key not in dialect.kinds]
-            )
+            reading.gather(head, target, shape.loose[head])
     if (
         semconv.TOTAL_TOKENS in attributes
         and semconv.INPUT_TOKENS in attributes

@@ -277,7 +277,7 @@ LANGSMITH = Dialect(
         ),
         STEP: _SUMS,
         INVOKE_AGENT: _SUMS,
-        EXECUTE_TOOL: (Row(semconv.TOOL_NAME, (_NAME,)),),
+        EXECUTE_TOOL: (Row(semconv.TOOL_NAME, (_NAME,), _text),),
         RETRIEVAL: (Row(own.RETRIEVER_NAME, (f"{_METADATA}.ls_retriever_name", _NAME)),),
     },
     finish=_finish,

@@ -5,7 +5,7 @@ GenAI conventions (`semconv`) and our own (`own`). A source that was read is gon
 stays, and redaction withholds it as it does any other that nobody declared.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 class Rows:
     """Rows, of which those that have something to do are found at once: a span has few of the keys of a table."""
 
-    __slots__ = ("_numbers", "_rows", "_sources")
+    __slots__ = ("_numbers", "_rows")
 
     def __init__(self, rows: tuple[Row, ...]) -> None:
         self._rows = rows
@@ -43,14 +43,16 @@ class Rows:
             of_rows[number] = {number}.union(*[of_rows[later] for later in fed])
             for source in rows[number].sources:
                 self._numbers.setdefault(source, set()).update(of_rows[number])
-        self._sources = frozenset(self._numbers)
 
-    def with_sources_in(self, attributes: Attributes) -> Iterable[Row]:
-        """Return the rows that have a source there, or one that a row before them puts there, in their order."""
-        if self._sources.isdisjoint(attributes):
-            return ()
-        found = set[int]().union(*[self._numbers[key] for key in self._sources.intersection(attributes)])
-        return [self._rows[number] for number in sorted(found)]
+    def with_sources_in(self, keys: Collection[str]) -> tuple[Row, ...]:
+        """Return the rows that have a source among the keys, or one that a row before them puts there, in their order.
+
+        Of their sources only those are left that may be there.
+        """
+        found = set[int]().union(*[self._numbers[key] for key in self._numbers.keys() & keys])
+        rows = [self._rows[number] for number in sorted(found)]
+        there = {*keys, *(row.target for row in rows)}
+        return tuple(row._replace(sources=tuple(filter(there.__contains__, row.sources))) for row in rows)
 
 
 class Reading:

@@ -4,9 +4,10 @@ import pytest
 
 from runbundle.errors import ConfigError
 from runbundle.format.identity import valid_run_id
-from runbundle.otel.belonging.run_names import RUN_ID_KEYS, RunNames, run_names
+from runbundle.otel.belonging.run_names import RunNames, run_names
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.permitted.safe_text import has_credential_format
+from runbundle.signals.semconv import RUN_ID_KEYS
 
 DIGESTER = Digester(b"a key for tests only")
 CONVERSATION = "gen_ai.conversation.id"

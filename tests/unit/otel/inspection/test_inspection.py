@@ -5,6 +5,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+from runbundle.otel.inspection import zero_code
 from runbundle.otel.inspection.canaries import CHANNELS, canary, known_secrets
 from runbundle.otel.inspection.doctor import Diagnosis, diagnose_environment, diagnose_key, diagnose_secrets
 from runbundle.otel.inspection.entrances import check_entrances
@@ -22,7 +23,18 @@ def test_each_wrong_variable_is_a_finding(monkeypatch: Any) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
     found = diagnose_environment()
     assert all(isinstance(one, Diagnosis) and one.hint for one in found)
-    assert {one.code for one in found} - before == {"RB920", "RB902", "RB905", "RB903"}
+    assert {one.code for one in found} - before == {"RB920", "RB902", "RB903"}
+
+
+def test_an_exporter_beside_ours_is_a_finding_where_nothing_can_stand_before_it(monkeypatch: Any) -> None:
+    """Without opentelemetry-instrument, or with a part of ours that does not load."""
+    monkeypatch.setenv("OTEL_TRACES_EXPORTER", "runbundle,console")
+    monkeypatch.setattr(zero_code, "find_spec", lambda _: None)
+    (found,) = (one for one in diagnose_environment() if one.code == "RB905")
+    assert "opentelemetry-instrument is not installed" in found.message
+    monkeypatch.setattr(zero_code, "find_spec", lambda _: True)
+    monkeypatch.setattr(zero_code.configurator, "configurators", list)
+    assert "install it again" in next(one.message for one in diagnose_environment() if one.code == "RB905")
 
 
 def test_a_credential_that_cannot_be_known_is_named_and_not_shown(monkeypatch: Any) -> None:

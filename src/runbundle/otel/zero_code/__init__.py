@@ -1,0 +1,1 @@
+"""What needs no line of code: `opentelemetry-instrument`, configuration files, the hook of GenAI instrumentations."""
