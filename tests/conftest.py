@@ -45,6 +45,7 @@ def _clean_process(
         "RUNBUNDLE_STORE",
         "RUNBUNDLE_SPOOL",
         "RUNBUNDLE_CONTRACTS",
+        "RUNBUNDLE_OTLP",
         "RUNBUNDLE_REDACTION_KEY",
         "RUNBUNDLE_REDACTION_KEY_FILE",
         "RUNBUNDLE_STATE",

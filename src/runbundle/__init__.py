@@ -47,7 +47,8 @@ if TYPE_CHECKING:
     from runbundle.otel.agent.starts import start_agent, start_model, start_retriever, start_run, start_step, start_tool
     from runbundle.otel.configure import Handle, configure
     from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
-    from runbundle.recording.results import FlushResult
+    from runbundle.otel.forwarding.option import Otlp
+    from runbundle.recording.results import Delivery, FlushResult
     from runbundle.redaction.detectors.known_secrets import register_secret
 
 
@@ -59,7 +60,7 @@ def _on_one_line(record: logging.LogRecord) -> bool:
 logging.getLogger("runbundle").addFilter(_on_one_line)
 
 _PLACES = {
-    "runbundle.recording.results": ["FlushResult"],
+    "runbundle.recording.results": ["Delivery", "FlushResult"],
     "runbundle.errors": [
         "AlreadyExists", "BundleError", "BundleQuarantined", "ConfigError", "ContractError", "KeyChanged",
         "KeyNotFound", "MalformedBundle", "NotSealed", "PolicyBlocked", "RunbundleError",
@@ -70,6 +71,7 @@ _PLACES = {
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.agent.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
+    "runbundle.otel.forwarding.option": ["Otlp"],
     "runbundle.otel.agent.run_handle": ["RunHandle", "current_run"],
     "runbundle.otel.agent.starts": [
         "start_agent", "start_model", "start_retriever", "start_run", "start_step", "start_tool",
@@ -91,6 +93,7 @@ __all__ = [
     "ContractError",
     "DataHandling",
     "Decision",
+    "Delivery",
     "FieldRule",
     "FlushResult",
     "Handle",
@@ -98,6 +101,7 @@ __all__ = [
     "KeyNotFound",
     "MalformedBundle",
     "NotSealed",
+    "Otlp",
     "PolicyBlocked",
     "RedactingSpanExporter",
     "RedactingSpanProcessor",

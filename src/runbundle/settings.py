@@ -52,7 +52,8 @@ SETTINGS: tuple[Setting, ...] = (
             refused="a file that holds no contract; two different contracts of one tool"),
     Setting("tracer_provider", "", "provider", "None", "The tracer provider to attach to; else the global one, or one"
             " that is built.", refused="an object that takes no span processors"),
-    Setting("otlp", "", "endpoint", "False", "Forward redacted spans and logs by OTLP: True, or an endpoint's URL."),
+    Setting("otlp", "RUNBUNDLE_OTLP", "endpoint", "none", "Forward redacted spans and logs by OTLP: True, a URL, an"
+            " `Otlp`, or a list; in the variable yes, or URLs.", refused="a destination that is named twice"),
     Setting("key", "RUNBUNDLE_REDACTION_KEY", "secret", "one kept for this user",
             "The key of the digests: its bytes, the path of a file, or a callable that returns it.",
             refused="fewer than 16 bytes; a text that repeats itself"),
@@ -100,7 +101,8 @@ SETTINGS: tuple[Setting, ...] = (
 VARIABLES = {setting.variable: setting for setting in SETTINGS if setting.variable}
 ARGUMENTS = {setting.argument: setting for setting in SETTINGS if setting.argument}
 _DOCSTRING_WIDTH = 116
-_TRUE, _FALSE = ("1", "true", "yes"), ("0", "false", "no")
+YES, NO = ("1", "true", "yes"), ("0", "false", "no")
+"""What a variable may say that switches something on or off."""
 
 
 def variable(name: str, environment: Mapping[str, str] | None = None) -> str:
@@ -108,8 +110,8 @@ def variable(name: str, environment: Mapping[str, str] | None = None) -> str:
     setting = VARIABLES[name]
     text = (os.environ if environment is None else environment).get(name, "")
     text = text if setting.kind == "secret" else text.strip()
-    if text and setting.kind == "flag" and text.lower() not in (*_TRUE, *_FALSE):
-        raise _wrong(name, text, (*_TRUE, *_FALSE))
+    if text and setting.kind == "flag" and text.lower() not in (*YES, *NO):
+        raise _wrong(name, text, (*YES, *NO))
     if text and setting.kind == "choice" and text not in setting.choices:
         raise _wrong(name, text, setting.choices)
     return text
@@ -117,7 +119,7 @@ def variable(name: str, environment: Mapping[str, str] | None = None) -> str:
 
 def flag(name: str) -> bool:
     """Return whether a variable switches something on. Raises `ConfigError` for what is neither yes nor no."""
-    return variable(name).lower() in _TRUE
+    return variable(name).lower() in YES
 
 
 def variables(name: str) -> list[str]:
@@ -220,13 +222,27 @@ def _number(setting: Setting, value: Any) -> None:
 
 
 def _endpoint(setting: Setting, value: Any) -> None:
-    if isinstance(value, bool):
+    if value is None or isinstance(value, bool) or hasattr(value, "endpoint"):  # an Otlp has checked itself
         return
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+    if isinstance(value, str) or not isinstance(value, Iterable) or isinstance(value, bytes | Mapping):
+        require_endpoint(setting.argument, value)
+        return
+    for one in cast("Iterable[Any]", value):
+        if not hasattr(one, "endpoint"):
+            require_endpoint(f"an item of {setting.argument}", one)
+
+
+def require_endpoint(name: str, value: Any) -> None:
+    """Raise `ConfigError` for a value that is no URL of a receiver. The error does not repeat a URL."""
+    try:
+        parts = urlsplit(value) if isinstance(value, str) and value.isprintable() and " " not in value else None
+        fits = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that are not closed, a port that is none
+        fits = False
+    if not fits:
         plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9.-]{1,80}(:\d{1,5})?", value)
         hint = f"did you mean 'http://{value}'?" if plain else "as in 'http://localhost:4318', or True"
-        raise ConfigError(f"{setting.argument} is no URL of an endpoint", hint=hint)
+        raise ConfigError(f"{name} is no URL of an endpoint", hint=hint)
 
 
 def _texts(setting: Setting, value: Any) -> None:
@@ -285,7 +301,7 @@ _TAKES: dict[Kind, tuple[str, str]] = {
     "flag": ("yes or no", "anything but True and False; in a variable, anything but 1, true, yes, 0, false, no"),
     "number": ("a number", "less than {least}, infinity, text"),
     "whole": ("a whole number", "less than {least}, fractions, text"),
-    "endpoint": ("a bool or a URL", "a URL that is not http or https, or has no host"),
+    "endpoint": ("a bool, a URL, an `Otlp` or a list", "a URL that is not http or https, or has no host"),
     "path": ("a path", "anything else"),
     "store": ("a path, a URL or a store", "anything else"),
     "paths": ("a list", "one path in place of a list"),

@@ -57,6 +57,8 @@ def page() -> str:
 
 
 def _argument(argument: click.Argument) -> str:
+    if "..." in (argument.metavar or ""):
+        return argument.metavar or ""  # it says all of it
     text = (argument.metavar or argument.name or "").strip("[].").upper()
     text = text if argument.required else f"[{text}]"
     return f"{text}..." if argument.nargs == -1 else text

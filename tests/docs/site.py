@@ -21,6 +21,7 @@ NAV: dict[str, list[str]] = {
     "": ["README.md"],
     "Use": [
         "docs/recording.md",
+        "docs/forwarding.md",
         "docs/contracts.md",
         "docs/redaction.md",
         "docs/frameworks.md",

@@ -20,6 +20,7 @@ PAGES = (
     "README.md",
     "docs/contracts.md",
     "docs/figures.md",
+    "docs/forwarding.md",
     "docs/guarantees.md",
     "docs/recording.md",
     "docs/redaction.md",

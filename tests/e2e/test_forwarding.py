@@ -27,8 +27,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import runbundle
 from runbundle.bundle.reader import Bundle
-from runbundle.otel.forwarding import Forwarder, Pace
-from runbundle.otel.otlp import failure_reason
+from runbundle.otel.forwarding.answers import failure_reason
+from runbundle.otel.forwarding.forwarder import Forwarder, Pace
 from runbundle.signals.own import CAPTURE
 from tests.conftest import Sink
 

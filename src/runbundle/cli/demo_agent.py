@@ -93,7 +93,7 @@ def answer(question: str) -> str:
 
 def record(store: "ArtifactStore") -> "FlushResult":
     """Run the agent once, recorded into `store`, and wait until its bundle is sealed."""
-    with runbundle.configure(store=store, contracts=CONTRACTS) as handle:
+    with runbundle.configure(store=store, contracts=CONTRACTS, otlp=False) as handle:
         with runbundle.start_run("demo", config=CONFIG, session_id="demo-session", user_id="mallory") as run:
             run.set_result({"answer": answer("Where is my parcel?")})
             run.score("helpfulness", 0.9, label="good")

@@ -16,7 +16,7 @@ _COMMANDS = {
     "recover": "Seal runs that a killed process left behind.",
     "gc": "Remove old bundles from a store.",
     "hold": "Put a bundle on legal hold, or end the hold.",
-    "push": "Copy a run from this store to another.",
+    "push": "Copy a run from this store to another, or send runs to a backend by OTLP.",
     "pull": "Copy a run from another store to this one.",
     "sync": "Copy all runs of one store to another.",
     "index": "Complete or rebuild the index of a store.",

@@ -25,8 +25,9 @@ from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import Redacted, compose, open_store, redacts_all
 from runbundle.otel.digest_key import carrier_keys
+from runbundle.otel.forwarding.destination import build
+from runbundle.otel.forwarding.option import Otlp
 from runbundle.otel.handle import Handle, running, shut_down_at_exit
-from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import Durability, Recorder
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
@@ -39,7 +40,7 @@ __all__ = ["Handle", "configure"]
 
 _log = logging.getLogger("runbundle")
 _lock = threading.Lock()
-_SEVERAL = frozenset({"contracts", "safe_keys", "safe_names", "result", "run_id_keys"})
+_SEVERAL = frozenset({"contracts", "otlp", "safe_keys", "safe_names", "result", "run_id_keys"})
 
 
 def configure(
@@ -47,7 +48,7 @@ def configure(
     store: str | Path | ArtifactStore | None = None,
     contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path] | None = None,
     tracer_provider: TracerProvider | None = None,
-    otlp: bool | str = False,
+    otlp: bool | str | Otlp | Iterable[str | Otlp] | None = None,
     key: GivenKey | None = None,
     safe_keys: Iterable[str] = (),
     safe_names: Iterable[str] = (),
@@ -76,7 +77,7 @@ def configure(
     - `store`: Where bundles go: a path, a URL, or a store.
     - `contracts`: Tool contracts, or the files that hold them; in the variable joined by `:`.
     - `tracer_provider`: The tracer provider to attach to; else the global one, or one that is built.
-    - `otlp`: Forward redacted spans and logs by OTLP: True, or an endpoint's URL.
+    - `otlp`: Forward redacted spans and logs by OTLP: True, a URL, an `Otlp`, or a list; in the variable yes, or URLs.
     - `key`: The key of the digests: its bytes, the path of a file, or a callable that returns it.
     - `safe_keys`: Attribute keys of your own whose values may be kept; `*` stands for anything.
     - `safe_names`: Span and event names of your own that may be kept; `*` stands for anything.
@@ -125,7 +126,7 @@ def configure(
         ).redactor
         policy = redactor.policy
         names = run_names(policy.digester, arguments["run_id_keys"], group_by)
-        forwarding = otlp_processors(otlp if isinstance(otlp, str) else None) if otlp else None  # may refuse
+        destinations = build(arguments["otlp"])  # may refuse
         debug = debug_vault(redactor, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
         theirs = _theirs(tracer_provider)
         if theirs is not None:
@@ -160,13 +161,13 @@ def configure(
             provider = theirs
             provider.add_span_processor(boundary)
         loggers, owns_loggers = _loggers(logs, provider)
-        if forwarding is not None:
-            boundary.add_span_processor(forwarding[0])
-            logs.add_log_record_processor(forwarding[1])
         for processor in behind[0]:
             boundary.add_span_processor(processor)
         for processor in behind[1]:
             logs.add_log_record_processor(processor)
+        for destination in destinations:
+            boundary.add_span_processor(destination.span_processor)
+            logs.add_log_record_processor(destination.log_processor)
         handle = Handle(
             arguments,
             provider,
@@ -176,7 +177,7 @@ def configure(
             recorder,
             owns_provider=theirs is None,
             owns_logger_provider=owns_loggers,
-            forwarders=[processor.forwarder for processor in forwarding or ()],
+            destinations=destinations,
             decider=default_decider if decider is None else decider,
         )
         if set_global and theirs is None:
@@ -185,6 +186,8 @@ def configure(
             switch.take_over_logging(loggers, handle.join_logs)
         handle.follow()
         active.activate(handle)
+        for destination in destinations:
+            destination.begin()
         notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()
         return handle

@@ -19,7 +19,8 @@ from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import set_fallback_redactor
-from runbundle.otel.forwarding import EXPORTERS_S, Forwarder
+from runbundle.otel.forwarding.destination import Destination, close_all, flush_all
+from runbundle.otel.forwarding.forwarder import EXPORTERS_S
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.results import FlushResult
 from runbundle.redaction.redactor import Redactor
@@ -53,7 +54,7 @@ class Handle:
         *,
         owns_provider: bool,
         owns_logger_provider: bool = True,
-        forwarders: Sequence[Forwarder] = (),
+        destinations: Sequence[Destination] = (),
         decider: Decider = default_decider,
     ) -> None:
         self.tracer_provider = tracer_provider
@@ -70,7 +71,8 @@ class Handle:
         """Whether no line of code has called `configure()`; one that does replaces this configuration."""
         self._arguments = arguments
         self.log_boundary = log_boundary
-        self._forwarders = forwarders
+        self.destinations = destinations
+        """Where redacted spans and logs are forwarded to."""
         self._raw_at_start = 0 if owns_provider else len(raw_processors(tracer_provider))
         self._said_replaced = False
 
@@ -177,11 +179,11 @@ class Handle:
             result.dropped["live_spans"] = membership.unfollowed
         result.unsampled = membership.outside.unsampled
         self._look_around()
-        for forwarder in self._forwarders:
-            forwarder.flush(deadline)
+        flush_all(self.destinations, deadline)
         providers = (self.tracer_provider, self.logger_provider)
         _until(deadline, [lambda p=p: p.force_flush(_left_ms(deadline)) for p in providers])
         result.refused = self._refused()
+        result.destinations = {destination.name: destination.delivery() for destination in self.destinations}
         self._note_losses()
         return result
 
@@ -199,10 +201,11 @@ class Handle:
 
     def _refused(self) -> dict[str, int]:
         refused: Counter[str] = Counter()
-        for forwarder in self._forwarders:
-            refused.update(forwarder.refused())
-            if forwarder.unsent():
-                refused["unsent"] += forwarder.unsent()
+        for destination in self.destinations:
+            delivery = destination.delivery()
+            refused.update(delivery.refused)
+            if delivery.unsent:
+                refused["unsent"] += delivery.unsent
         return dict(refused)
 
     def _look_around(self) -> None:
@@ -249,8 +252,7 @@ class Handle:
             self._note_losses()
 
     def _stop_exporters(self, deadline: float) -> None:
-        for forwarder in self._forwarders:
-            forwarder.close(deadline)
+        close_all(self.destinations, deadline)
         stops: list[Callable[[], Any]] = [
             self.tracer_provider.shutdown if self.owns_provider else self.boundary.shutdown,
             self.logger_provider.shutdown if self.owns_logger_provider else self.log_boundary.shutdown,

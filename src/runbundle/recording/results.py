@@ -10,6 +10,24 @@ _SEALED_TOLD = 1000
 
 
 @dataclass
+class Delivery:
+    """What became of the spans and logs that one destination of `configure(otlp=...)` was to get, in this process."""
+
+    delivered: int = 0
+    """How many its receiver took."""
+    resent: int = 0
+    """How many of those had waited on disk, also those that an earlier process left there."""
+    refused: dict[str, int] = field(default_factory=dict[str, int])
+    """How many are lost to it, by reason. They are in their bundles."""
+    unsent: int = 0
+    """How many wait in memory."""
+    queued: int = 0
+    """How many wait on disk, those of other processes too."""
+    sees_rejected: bool = True
+    """Whether a partial success is seen. False over gRPC: what the receiver took only in part counts as delivered."""
+
+
+@dataclass
 class FlushResult:
     """What `flush()` found."""
 
@@ -35,11 +53,13 @@ class FlushResult:
     """Key of a bundle to credentials that were found in it when it was sealed, and masked: the redactor has a hole."""
     refused: dict[str, int] = field(default_factory=dict[str, int])
     """Spans and logs that an exporter which we built could not deliver, by reason. They are in their bundles."""
+    destinations: dict[str, Delivery] = field(default_factory=dict[str, Delivery])
+    """The same for each destination of `configure(otlp=...)`, by its host and port."""
 
     def __bool__(self) -> bool:
-        """Whether nothing failed, is pending, was lost, unsampled, refused, masked at the seal, or collides."""
+        """Whether nothing failed, is pending, waits, was lost, unsampled, refused, masked at the seal, or collides."""
         bad = self.failed, self.pending, self.dropped, self.unsampled, self.collided, self.refused, self.masked
-        return not any(bad)
+        return not any(bad) and not any(delivery.queued for delivery in self.destinations.values())
 
 
 class Results:

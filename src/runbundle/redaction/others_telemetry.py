@@ -15,13 +15,14 @@ _FAMILIES = (
     "langgraph.", "langsmith.", "langfuse.", "mlflow.", "crewai.", "agno.", "smolagents.", "haystack.", "litellm.",
     "autogen.", "strands.", "event_loop.", "anthropic.", "openai.", "cohere.", "agent.", "tool.", "tool_",
     "retrieval.", "embedding.", "reranker.", "input.value", "output.value", "input.mime_type", "output.mime_type",
-    "graph.node.", "jsonrpc.",
+    "graph.node.", "jsonrpc.", "gcp.vertex.agent.", "fastmcp.",
 )  # fmt: skip
 _OF_THE_WEB = frozenset(
     {
         "url.full", "url.path", "url.query", "http.url", "http.target", "http.user_agent", "db.statement",
         "db.query.text", "exception.message", "user_agent.original", "code.file.path", "code.filepath", "logfire.msg",
-        "logfire.json_schema",
+        "logfire.json_schema", "logfire.msg_template", "logfire.metrics", "logfire.tags", "logfire.null_args",
+        "logfire.scrubbed", "logfire.exception.fingerprint",
     }
 )  # fmt: skip
 """Content that spans of servers and databases have, too."""

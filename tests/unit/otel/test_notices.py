@@ -16,10 +16,10 @@ from runbundle.otel import notices
 from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
-from runbundle.otel.forwarding import Forwarder, ForwardingLogProcessor, ForwardingSpanProcessor, Pace
+from runbundle.otel.forwarding.destination import build
+from runbundle.otel.forwarding.forwarder import Forwarder, ForwardingLogProcessor, ForwardingSpanProcessor, Pace
 from runbundle.otel.handle import shut_down_at_exit
 from runbundle.otel.ids import SystemIdGenerator
-from runbundle.otel.otlp import otlp_processors
 from runbundle.otel.providers import MAX_ATTRIBUTES, RecordEverything, build_logger_provider, build_tracer_provider
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
@@ -138,4 +138,4 @@ def test_a_protocol_that_there_is_not_is_refused(monkeypatch: Any) -> None:
     """Before anything is sent."""
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "carrier/pigeon")
     with pytest.raises(ConfigError):
-        otlp_processors(None)
+        build(True)

@@ -9,14 +9,20 @@ from runbundle.redaction.others_telemetry import has_agent_key, is_agent_key, ma
 SECRET = "kL9-quite-a-hidden-text"
 
 
-@pytest.mark.parametrize("key", ["gen_ai.prompt", "runbundle.lane", "llm.model_name", "tool_name", "input.value"])
+@pytest.mark.parametrize(
+    "key", ["gen_ai.prompt", "runbundle.lane", "llm.model_name", "tool_name", "input.value", "fastmcp.server.name"]
+)
 def test_a_key_of_an_agent_is_known_by_its_family(key: str) -> None:
     """One such key makes the span an agent's."""
     assert is_agent_key(key)
     assert has_agent_key(["http.route", key])
 
 
-@pytest.mark.parametrize("key", ["http.route", "db.statement", "url.full", "exception.message", "order.id"])
+@pytest.mark.parametrize(
+    "key",
+    ["http.route", "db.statement", "url.full", "exception.message", "order.id", "logfire.msg_template", "enduser.id",
+     "client.address"],
+)  # fmt: skip
 def test_keys_of_servers_and_databases_are_others(key: str) -> None:
     """Though some of them hold content."""
     assert not is_agent_key(key)

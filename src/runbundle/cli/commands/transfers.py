@@ -3,7 +3,7 @@
 import dataclasses
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -28,12 +28,14 @@ class Progress:
     Nothing is printed in the first second.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, shown: Callable[[int], str] | None = None) -> None:
+        """`shown`: how a number is shown; by default as one of bytes."""
+        self._shown = shown
         self._next = time.monotonic() + 1
         self._drawn = False
 
     def __call__(self, key: str, done: int, total: int) -> None:
-        """Report that `done` of `total` bytes of the run `key` are copied."""
+        """Report that `done` of `total` of the run `key` are copied."""
         from runbundle.cli.render import size
 
         now = time.monotonic()
@@ -43,7 +45,8 @@ class Progress:
         self._next = now + (0.2 if terminal else 10)
         self._drawn = terminal
         click.echo(("\r\x1b[K" if terminal else "") + f"{printable(key)}: ", nl=False, err=True)
-        click.echo(f"{size(done)} of {size(total)}", nl=not terminal, err=True)
+        shown = self._shown or size
+        click.echo(f"{shown(done)} of {shown(total)}", nl=not terminal, err=True)
 
     def close(self) -> None:
         """Clear the line on a terminal."""

@@ -74,7 +74,12 @@ def _joined(captured: SinkOutput) -> None:
     theirs, behind, provider = InMemorySpanExporter(), InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(theirs))
     with tempfile.TemporaryDirectory() as folder:
-        options: Any = {"key": secrets.token_bytes(32), "trust_baggage": "never", "contracts": [CONTRACT]}
+        options: Any = {
+            "key": secrets.token_bytes(32),
+            "trust_baggage": "never",
+            "contracts": [CONTRACT],
+            "otlp": False,
+        }
         with configure(store=folder, tracer_provider=provider, **options) as handle:
             plant_own()
             _expected(captured, "exporter on a provider that was joined", OWN_CHANNELS, theirs)

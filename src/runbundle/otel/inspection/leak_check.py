@@ -74,6 +74,7 @@ def check_application(handle: Handle) -> list[SinkReport]:
         sink = f"exporter {number}: {type(exporter).__name__}"
         captured.expect(sink, channels)
         restore.append(_tap(exporter, lambda batch, s=sink, e=encode: captured.add(s, e(batch).SerializeToString())))
+    restore += [destination.without_queue() for destination in handle.destinations]
     recorder, boundary = handle.recorder, handle.boundary
     store, spool, debug = recorder.store, recorder.spool, boundary.debug
     with tempfile.TemporaryDirectory() as folder, own_logs(captured):

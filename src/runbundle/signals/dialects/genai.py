@@ -27,7 +27,6 @@ _EARLIER_NAMES = {
 }
 _NO_CALL_ID = "<not specified>"
 _TOTAL = "gen_ai.usage.total_tokens"
-_CACHE_CREATION = "gen_ai.usage.cache_creation.input_tokens"
 _SHOWS_A_MODEL = (semconv.RESPONSE_ID, semconv.RESPONSE_MODEL, semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS)
 
 
@@ -47,7 +46,9 @@ def _work(reading: Reading) -> str:
 def _before_operations_were_named(reading: Reading) -> str:
     """Set and return the operation of a span up to version 1.26, whose name or model tells it; "" for another span."""
     attributes = reading.attributes
-    if semconv.REQUEST_MODEL not in attributes or ("gen_ai.system" not in attributes and _PROVIDER not in attributes):
+    if semconv.REQUEST_MODEL not in attributes or (
+        "gen_ai.system" not in attributes and semconv.PROVIDER not in attributes
+    ):
         return ""
     work = reading.name.partition(" ")[0]
     if work not in _NAMED:
@@ -79,8 +80,7 @@ def _finish(reading: Reading) -> None:
         add_documents(reading, attributes[semconv.DOCUMENTS])
 
 
-_PROVIDER = semconv.PROVIDER
-_RENAMED = (
+RENAMED = (
     Row(semconv.PROVIDER, ("gen_ai.system",), _lower),
     Row(semconv.INPUT_TOKENS, ("gen_ai.usage.prompt_tokens", "gen_ai.response.prompt_tokens")),
     Row(semconv.OUTPUT_TOKENS, ("gen_ai.usage.completion_tokens", "gen_ai.response.completion_tokens")),
@@ -95,7 +95,7 @@ _RENAMED = (
         ),
     ),
     Row(
-        _CACHE_CREATION,
+        "gen_ai.usage.cache_creation.input_tokens",
         (
             "gen_ai.usage.cache_write.input_tokens",
             "gen_ai.usage.cache_creation_input_tokens",
@@ -127,16 +127,17 @@ _RENAMED = (
     Row(semconv.INPUT_MESSAGES, ("gen_ai.request.messages",)),
     Row(semconv.QUERY_TEXT, ("gen_ai.retrieval.query",)),
 )
+"""Attributes that had other names before, or have them with some; on spans and log records alike."""
 _OF_OTHERS = (
     Row(own.SESSION_ID, ("session.id",)),
     Row(own.USER_ID, ("user.id", "enduser.id", "enduser.pseudo.id")),
 )
 """Of attributes that any span may have: read on spans of agent work alone."""
-_USAGE_BEFORE = frozenset(source for row in _RENAMED for source in row.sources if source.startswith(semconv.USAGE))
+_USAGE_BEFORE = frozenset(source for row in RENAMED for source in row.sources if source.startswith(semconv.USAGE))
 
 GENAI = Dialect(
     name="",
-    signs=frozenset({semconv.OPERATION, *(source for row in _RENAMED for source in row.sources)}),
+    signs=frozenset({semconv.OPERATION, *(source for row in RENAMED for source in row.sources)}),
     kinds={
         **keys_of(
             "number",
@@ -168,8 +169,6 @@ GENAI = Dialect(
         ),
     },
     work=_work,
-    rows=(*_RENAMED, *_OF_OTHERS),
+    rows=(*RENAMED, *_OF_OTHERS),
     finish=_finish,
 )
-RENAMED = _RENAMED
-"""What holds of log records, too."""

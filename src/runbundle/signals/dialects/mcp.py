@@ -87,8 +87,7 @@ MCP = Dialect(
         **keys_of("number", "client.port mcp.tool.result.is_error mcp.tool.result.content_count"),
         **keys_of(
             "content",
-            "fastmcp.component.key fastmcp.delegate.original_name mcp.session.init_options enduser.scope",
-            "client.address mcp.request.argument",
+            "fastmcp.component.key fastmcp.delegate.original_name mcp.session.init_options mcp.request.argument",
         ),
     },
     work=_work,

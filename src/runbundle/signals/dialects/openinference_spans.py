@@ -54,7 +54,7 @@ def work_of(reading: Reading) -> str:
     if kind == "CHAIN" and _is_agent(reading, about):
         work = INVOKE_AGENT
     elif work in _CALLS and (_is_private(reading.name) or (work == CHAT and reading.name.endswith(_NO_CALLS))):
-        return _step(reading, INDEX if work == EMBEDDINGS else "")
+        work = ""
     name = reading.name
     if work == INVOKE_AGENT:
         name = _agent_name(reading, about)
@@ -73,18 +73,13 @@ def work_of(reading: Reading) -> str:
     if work:
         reading.attributes[semconv.OPERATION] = work
         return work
-    return _step(reading, INDEX if any(word in name for word in _INDEXING) else "")
-
-
-def _step(reading: Reading, operation: str) -> str:
-    """Make the span a step, of a kind that begins no run or of any."""
     attributes = reading.attributes
     attributes.pop(semconv.OPERATION, None)
     attributes.setdefault(own.OP, STEP)
-    if operation:
-        attributes[semconv.OPERATION] = operation
-    if reading.name:
-        attributes.setdefault(own.NAME, reading.name)
+    if kind == "EMBEDDING" or any(word in name for word in _INDEXING):  # of an embedding's inside, too
+        attributes[semconv.OPERATION] = INDEX
+    if name:
+        attributes.setdefault(own.NAME, name)
     return STEP
 
 
@@ -278,7 +273,8 @@ def _model(reading: Reading) -> None:
 
 
 def _retrieval(reading: Reading) -> None:
-    """Read the question: text, or a field of the JSON of what the retriever was called with."""
+    """Read the retriever's name, and the question: text, or a field of the JSON of what it was called with."""
+    reading.put(own.RETRIEVER_NAME, reading.name.removesuffix(".retrieve"))
     asked = reading.attributes.get(_INPUT)
     if not isinstance(asked, str):
         return

@@ -13,20 +13,20 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from opentelemetry.context import Context
 from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+from runbundle.otel.forwarding.answers import Kind
 from runbundle.process import forks
 
 _log = logging.getLogger("runbundle")
 
-Kind = Literal["spans", "logs"]
 Send = Callable[[Sequence[Any]], dict[str, int]]
-"""Sends a batch. Returns how many of its items were not delivered, by reason. Does not raise."""
+"""Sends a batch. Returns how many items, of this batch or of others, are lost by it, by reason. Does not raise."""
 
 EXPORTERS_S = 5.0
 """Seconds that the end of a process waits for the delivery of queued items."""
@@ -60,9 +60,14 @@ class Forwarder:
     Items are lost when the queue is full or the end comes too early; `refused()` counts them by reason.
     """
 
-    def __init__(self, kind: Kind, send: Send, stop: Callable[[], None], pace: Pace) -> None:
-        """`stop` ends the exporter; it may be called while `send` runs, and makes it give up."""
-        self._kind, self._send, self._stop, self._pace = kind, send, stop, pace
+    def __init__(
+        self, kind: Kind, send: Send, stop: Callable[[], None], pace: Pace, *, keep: Send | None = None
+    ) -> None:
+        """`stop` ends the exporter; it may be called while `send` runs, and makes it give up.
+
+        `keep` takes, a batch at a time, what is unsent at the end, to be sent by a later process.
+        """
+        self._kind, self._send, self._stop, self._pace, self._keep = kind, send, stop, pace, keep
         self._queue: deque[Any] = deque()
         self._refused: Counter[str] = Counter()
         self._complained_at = 0.0
@@ -73,7 +78,7 @@ class Forwarder:
         self._idle = threading.Condition(threading.RLock())  # re-entrant: a signal's handler may call shutdown()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
-        self._in_flight = 0
+        self._in_flight: list[Any] = []
         self._settled = 0
         self._closed = self._given_up = False
 
@@ -109,13 +114,17 @@ class Forwarder:
     def unsent(self) -> int:
         """Return how many items wait for delivery."""
         with self._idle:  # a batch is taken from the one to the other within it
-            return len(self._queue) + self._in_flight
+            return len(self._queue) + len(self._in_flight)
+
+    def wake(self) -> None:
+        """Have what is queued sent now, and not wait for it."""
+        self._start()
+        self._wake.set()
 
     def flush(self, deadline: float) -> bool:
         """Send the items queued by now; return whether all were dealt with by `deadline` (monotonic clock, seconds)."""
         target = self._settled + self.unsent()
-        self._start()
-        self._wake.set()
+        self.wake()
         if self._thread is None:
             self._send_queued(deadline)
         with self._idle:
@@ -127,17 +136,24 @@ class Forwarder:
         return True
 
     def close(self, deadline: float) -> None:
-        """Take no more items, send the queued ones until `deadline`, and count the rest. May be called again."""
+        """Take no more items, send the queued ones until `deadline`, keep or count the rest. May be called again.
+
+        A batch that is under way at the deadline is kept too: its answer is not known, and it may arrive twice.
+        """
         self._closed = True
         self.flush(deadline)
         with self._idle:
             if self._given_up:
                 return
             self._given_up = True
-            left = self.unsent()
+            left = [*self._in_flight, *self._queue]
             self._queue.clear()
-        if left:
-            self._refuse({"shutdown": left})
+        if left and self._keep is None:
+            self._refuse({"shutdown": len(left)})
+        for first in range(0, len(left) if self._keep else 0, self._pace.batch):
+            lost = self._keep(left[first : first + self._pace.batch]) if self._keep else {}
+            if lost:
+                self._refuse(lost)
         try:
             self._stop()
         except Exception as error:  # noqa: BLE001 - an exporter's fault at the end must not become the agent's
@@ -166,13 +182,13 @@ class Forwarder:
             with self._idle:  # so that what is counted as waiting is never in neither place
                 while self._queue and len(batch) < self._pace.batch:
                     batch.append(self._queue.popleft())
-                self._in_flight = len(batch)
+                self._in_flight = batch
             refused = self._send(batch)
             with self._idle:  # at once, so that whoever finds nothing under way finds it counted
-                self._in_flight = 0
+                self._in_flight = []
                 self._settled += len(batch)
                 if self._given_up:
-                    refused = {}  # all of it is counted already
+                    refused = {}  # all of it is counted or kept already
                 self._refused.update(refused)
             if refused:
                 self._complain(refused)
