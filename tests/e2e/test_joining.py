@@ -140,7 +140,10 @@ def test_an_unknown_trust_is_refused(configured: Configured) -> None:
 
 
 def test_a_trace_joins_the_run_that_is_open_in_it_here(configured: Configured) -> None:
-    """A service that hands on only `traceparent` calls back: its trace is that of one run, as long as it is open."""
+    """A service that hands on only `traceparent` calls back: its trace is that of one run, as long as it is open.
+
+    What comes when several are open, or none, is a run of that trace, and what comes later joins that.
+    """
     handle = configured()
     with runbundle.start_run("r", run_id="r"):
         own = trace.get_current_span().get_span_context()
@@ -154,8 +157,10 @@ def test_a_trace_joins_the_run_that_is_open_in_it_here(configured: Configured) -
     with runbundle.continue_run(elsewhere):
         handled("it has ended")
     bundles = [Bundle.open(handle.store, key) for key in handle.flush().sealed]
-    assert len(bundles) == 5
-    assert {b.key: joined(b) for b in bundles if joined(b)} == {"r": ["trace"]}
+    assert len(bundles) == 4
+    of_trace = f"{own.trace_id:032x}"
+    assert {b.key: joined(b) for b in bundles if joined(b)} == {"r": ["trace"], of_trace: ["trace"]}
+    assert Bundle.open(handle.store, of_trace).index.counts.spans == 4
     assert Bundle.open(handle.store, "r").index.revision == 1
 
 

@@ -112,7 +112,7 @@ def _completeness(index: RunIndex, report: ReportBuilder) -> None:
     if said.spans_expected is None:
         report.add(
             "RB307",
-            f"{said.spans_seen} spans are here; nobody saw how many began: an exporter alone is handed those that ended",
+            f"{said.spans_seen} spans are here; nobody saw how many began: an exporter is handed only those that ended",
             file=RUN,
         )
     elif said.spans_expected > said.spans_seen:

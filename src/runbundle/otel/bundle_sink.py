@@ -10,7 +10,7 @@ What waits is in memory, raw as in the SDK's own queues, bounded in number, byte
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,8 +34,10 @@ from runbundle.otel.belonging.undecided import (
     size_of_log,
 )
 from runbundle.otel.boundary.log_processor import raw_log
+from runbundle.otel.boundary.neighbours import exporters_of, log_exporters_of
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.composition import compose, open_store, set_fallback_redactor
+from runbundle.otel.handle import Handle, running
 from runbundle.process import forks
 from runbundle.recording.recorder import Recorder
 from runbundle.signals import own
@@ -82,6 +84,9 @@ class BundleSink:
         self.users = 0
         self.outside = OutsideCounts()
         """Counts of spans and logs that were forgotten, since nothing in their traces was agent work."""
+        self._url = canonical_url(artifact_store.url)
+        self._past_ns = -1
+        """Spans that have started before are another's; 0 while all are."""
         self._codec = SpanCodec()
         self._traces: OrderedDict[int, _Trace] = OrderedDict()
         self._held, self._bytes, self._look_at = 0, 0, 0.0
@@ -93,8 +98,18 @@ class BundleSink:
         self.outside.reset()
 
     def add_spans(self, spans: Sequence[ReadableSpan]) -> None:
-        """Record ended spans, or hold them until their trace is known to be agent work."""
+        """Record ended spans, or hold them until their trace is known to be agent work.
+
+        Those of a provider that `configure()` has joined for the same store are recorded there.
+        """
         with self._lock:
+            handle = running()
+            if handle is not None and self.is_recorded_by(handle):
+                self._past_ns = 0
+                return
+            if self._past_ns == 0:  # the configuration has just ended: what it saw begin was its own
+                self._past_ns = time.time_ns()
+            spans = [span for span in spans if (time_of(span.start_time) or 0) >= self._past_ns]
             self._forget_old()
             together: dict[int, list[ReadableSpan]] = {}
             for span in spans:
@@ -112,6 +127,9 @@ class BundleSink:
     def add_logs(self, records: Sequence[ReadableLogRecord]) -> None:
         """Record log records, or hold them likewise; those outside any trace belong to no run and are ignored."""
         with self._lock:
+            handle = running()
+            if handle is not None and self._is_beside(handle, log_exporters_of(handle.logger_provider)):
+                return
             for record in records:
                 trace_id = record.log_record.trace_id
                 if not trace_id:
@@ -123,6 +141,18 @@ class BundleSink:
                     self._hold(trace, record, size_of_log(record))
                 else:
                     self._log(record, trace.run)
+
+    def is_recorded_by(self, handle: Handle) -> bool:
+        """Tell whether a configuration records all spans that come here, into the same store."""
+        return self._is_beside(handle, exporters_of(handle.tracer_provider, handle.boundary))
+
+    def stand_back(self) -> None:
+        """Take note that a configuration records the spans that start from now on."""
+        self._past_ns = 0
+
+    def _is_beside(self, handle: Handle, exporters: Iterable[Any]) -> bool:
+        same = canonical_url(handle.store.url) == self._url
+        return same and any(getattr(exporter, "_sink", None) is self for exporter in exporters)
 
     def _decide(self, trace_id: int, spans: list[ReadableSpan]) -> None:
         """Take from spans what they say of their trace; record what was held for that."""
@@ -276,6 +306,15 @@ def release_sink(sink: BundleSink) -> None:
         for key in [key for key, other in _sinks.items() if other is sink]:
             del _sinks[key]
     sink.recorder.close()
+
+
+def note_configured(handle: Handle) -> None:
+    """Have the exporters that a new configuration makes needless write nothing, while it lasts."""
+    with _lock:
+        sinks = list(_sinks.values())
+    for sink in sinks:
+        if sink.is_recorded_by(handle):
+            sink.stand_back()
 
 
 def _after_fork_in_child() -> None:

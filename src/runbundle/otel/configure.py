@@ -23,6 +23,7 @@ from runbundle.otel.belonging.run_names import Grouping, run_names
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
+from runbundle.otel.bundle_sink import note_configured
 from runbundle.otel.composition import Redacted, compose, open_store, redacts_all
 from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.forwarding.destination import build
@@ -186,6 +187,7 @@ def configure(
             switch.take_over_logging(loggers, handle.join_logs)
         handle.follow()
         active.activate(handle)
+        note_configured(handle)
         for destination in destinations:
             destination.begin()
         notices.note_configured(shut_down_at_exit)

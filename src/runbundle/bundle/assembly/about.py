@@ -11,7 +11,7 @@ import orjson
 from pydantic import ValidationError
 
 from runbundle.bundle.assembly.acts import Acts
-from runbundle.bundle.assembly.captures import stated_captures
+from runbundle.bundle.assembly.entries import stated_captures
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span

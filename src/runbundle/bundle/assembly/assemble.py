@@ -10,8 +10,14 @@ from typing import Any, NamedTuple
 from runbundle.bundle.assembly import about
 from runbundle.bundle.assembly.about import Agents, Outcome
 from runbundle.bundle.assembly.acts import Acts
-from runbundle.bundle.assembly.captures import captures_of_span, worst_by_key
-from runbundle.bundle.assembly.entries import complete_call, retrieval, rfc3339, tool_call
+from runbundle.bundle.assembly.entries import (
+    captures_of_span,
+    complete_call,
+    retrieval,
+    rfc3339,
+    tool_call,
+    worst_by_key,
+)
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.assembly.parts import FileMaker, NewFile, make_file
 from runbundle.bundle.assembly.sorting import Sorter

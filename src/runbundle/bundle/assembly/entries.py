@@ -1,15 +1,26 @@
-"""The entries of tool_calls.json and evidence.json, made from single spans."""
+"""The entries of tool_calls.json and evidence.json, made from single spans, and how completely values were captured."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
-from runbundle.bundle.assembly.captures import capture_words, stated_captures
 from runbundle.bundle.assembly.timeline import FAILED, Span
-from runbundle.redaction.captured import DIGESTED, worst
+from runbundle.format.base import CaptureWord
+from runbundle.redaction.captured import DIGESTED, Said, parse_capture, worst
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import json_of, number_of, text_of, whole_of
+
+VALUES = frozenset(
+    {
+        semconv.ARGUMENTS, semconv.RESULT, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES,
+        semconv.SYSTEM_INSTRUCTIONS, semconv.PROMPT, semconv.COMPLETION, semconv.QUERY_TEXT,
+        semconv.DOCUMENTS, semconv.ALL_MESSAGES, semconv.FINAL_RESULT, own.RESULT,
+        own.CONFIG, own.QUERY, own.DOCUMENT_CONTENT,
+    }
+)  # fmt: skip
+"""Keys of the attributes that hold an agent's values. Such a value is `whole` unless the span says otherwise."""
 
 
 def rfc3339(time_ns: int) -> str:
@@ -168,3 +179,35 @@ def _document(attributes: dict[str, Any], position: int) -> dict[str, Any]:
         "score": number_of(attributes, own.DOCUMENT_SCORE),
     }
     return document | {field: value for field, value in said.items() if value is not None}
+
+
+# -- captures ------------------------------------------------------------------------------------------------------------
+
+
+def stated_captures(attributes: Mapping[str, Any]) -> dict[str, Said]:
+    """Return the entries of the attribute `runbundle.capture`, by key; empty if all values are whole."""
+    return (parse_capture(attributes[own.CAPTURE]) or {}) if own.CAPTURE in attributes else {}
+
+
+def capture_words(attributes: Mapping[str, Any]) -> dict[str, CaptureWord]:
+    """Return the capture word of each value among `attributes`, and of absent values for which there is a word."""
+    if VALUES.isdisjoint(attributes) and own.CAPTURE not in attributes:
+        return {}
+    words: dict[str, CaptureWord] = dict.fromkeys(VALUES.intersection(attributes), "whole")
+    if own.CAPTURE in attributes:
+        words.update((key, said.word) for key, said in stated_captures(attributes).items())
+    return words
+
+
+def captures_of_span(span: Span) -> dict[str, list[CaptureWord]]:
+    """Return the capture words of all values of a span and its events, by attribute key."""
+    found: dict[str, list[CaptureWord]] = {key: [word] for key, word in capture_words(span.attributes).items()}
+    for event in span.record["events"]:
+        for key, word in capture_words(event["attributes"]).items():
+            found.setdefault(key, []).append(word)
+    return found
+
+
+def worst_by_key(found: Mapping[str, list[CaptureWord]]) -> dict[str, CaptureWord]:
+    """Return one capture word for each key: the worst."""
+    return {key: words[0] if len(words) == 1 else worst(words) for key, words in found.items()}

@@ -1,8 +1,8 @@
 """The facts about one live span, and the lanes in which the spans beneath it start."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
@@ -13,15 +13,6 @@ from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_diges
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
-
-
-class Decided(NamedTuple):
-    """What had ended when it became known to be of a run, and is to be recorded after the starts of all its spans."""
-
-    ends: Sequence[Any]
-    """Spans, as `undecided.Waiting`, and log records, in the order in which they ended."""
-    lost: int
-    """How many more there were."""
 
 
 @dataclass(eq=False, slots=True)
@@ -65,8 +56,6 @@ class Member:
     originals: Originals | None = None
     begun: Mapping[str, Any] | None = None
     """The attributes it began with; limits may evict them later, and they say what the span is."""
-    brings: Decided | None = None
-    """What had ended before this span made a run of it."""
 
     @property
     def key(self) -> RunKey:

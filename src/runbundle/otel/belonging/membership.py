@@ -7,7 +7,7 @@ a run with all of its unit as soon as a span of it is agent work (see `undecided
 """
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from opentelemetry import context as otel_context
@@ -21,13 +21,13 @@ from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
 from runbundle.otel.belonging.lanes import Control, short_digest
-from runbundle.otel.belonging.member import Decided, Member, base_lane, lane_below, place
+from runbundle.otel.belonging.live_spans import LiveSpans
+from runbundle.otel.belonging.member import Member, base_lane, lane_below, place
 from runbundle.otel.belonging.open_runs import OpenRuns
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
-from runbundle.otel.belonging.spawning import RunLanes
 from runbundle.otel.belonging.undecided import Log, Undecided, Unit, Waiting, scope_name
 from runbundle.process import forks
 from runbundle.process.mutex import Mutex
@@ -40,15 +40,17 @@ _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that ne
 
 
 class Recording(NamedTuple):
-    """The questions to whoever records, where spans wait to be decided. Both are called with the table's lock held."""
+    """What is asked and told of whoever records, where spans wait to be decided. Nothing of it raises."""
 
     holds: Callable[[RunKey], bool]
     """Tells whether a run is recorded here or in the same place already."""
     started: Callable[[ReadableSpan, Member], None]
-    """Takes note that a span of a run has started, which was not known then. Never raises."""
+    """Takes note, with the table's lock held, that a span has started which is now known to be of a run."""
+    ended: Callable[[RunKey, Sequence[Waiting | Log], int], None]
+    """Records what of a run had ended when it was decided, in the order of ends; and says how much more there was."""
 
 
-class Membership:
+class Membership(LiveSpans):
     """The table of live spans and their runs. Thread-safe."""
 
     def __init__(
@@ -63,13 +65,9 @@ class Membership:
         `names` says how runs are named that nobody has named. Without `recording` nothing waits: a span is in a run or
         in none from its start.
         """
+        super().__init__(OpenRuns(names or RunNames(), recording.holds if recording is not None else None))
         self.claims = Claims(keys, trust)
         self._recording = recording
-        self._live: dict[tuple[int, int], Member] = {}
-        self._open = OpenRuns(names or RunNames(), recording.holds if recording is not None else None)
-        self._spawner: tuple[Context, RunLanes, Member | None] | None = None
-        """Where a task was created last: the context, its run, its span."""
-        self._lock = Mutex()
         self.outside = OutsideCounts(self._lock)
         """Counts of spans and logs outside any run, such as those of a thread without the context."""
         self._undecided = Undecided(self.outside, self._lock)
@@ -92,6 +90,8 @@ class Membership:
             parent = self._live.get((trace_id, above_id))
             if parent is None:
                 beneath = self._undecided.find(trace_id, above_id)
+                if beneath is None:  # it may have become a member between the two looks
+                    parent = self._live.get((trace_id, above_id))
         attributes = copied_attributes(span)
         if originals is not None:
             attributes.update(originals.attributes)
@@ -125,11 +125,9 @@ class Membership:
                     waiting.originals = originals
                 return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
             if unit is not None:
-                ends = self._promote(unit)
-                member = self.enter(span, parent_context, originals)
-                if member is not None:
-                    member.brings = ends
-                return member
+                self._promote(unit)
+                if unit.closed:
+                    return self.enter(span, parent_context, originals)
             scope, joined = self._open.unnamed(here, above, (attributes,), claimed)
             is_run = implicit = not joined
         if parent is not None and parent.scope is not scope:
@@ -156,16 +154,6 @@ class Membership:
             self._add(member, span, opens=joined in ("trace", "id"))
         return member
 
-    def _add(self, member: Member, span: ReadableSpan, *, opens: bool) -> None:
-        """Add a live span to the table. `opens`: later spans of its trace from elsewhere join its run."""
-        here = span_context_of(span)
-        member.start_ns, ids = span.start_time or 0, (here.trace_id, here.span_id)
-        member.twin = self._live.get(ids)
-        self._live[ids] = member
-        if opens and not member.is_run and not self._open.has(here.trace_id, member.scope):
-            self._open.add(here.trace_id, member.scope)
-            member.opens = True
-
     # -- what is not known yet --------------------------------------------------------------------------------------
 
     def _added_late(
@@ -181,12 +169,13 @@ class Membership:
     def _end_waiting(self, span: ReadableSpan, trace_id: int, span_id: int) -> Member | None:
         """Hold an ended span of no known run; return its facts if its unit is a run, with this span or already."""
         waiting = self._undecided.find(trace_id, span_id)
-        if waiting is None:
-            return None
-        unit, attributes, brings = waiting.unit, copied_attributes(span), None
+        if waiting is None:  # it may have become a member between the two looks
+            member = self._live.pop((trace_id, span_id), None)
+            return self._left(member, trace_id) if member is not None else None
+        unit, attributes = waiting.unit, copied_attributes(span)
         if not waiting.inherited:
             if begins_run(span.name, attributes):
-                brings = self._promote(unit)
+                self._promote(unit)
             elif len(unit.live) > 1:
                 self._undecided.end(waiting, span_id, span, attributes)
                 if unit.live and not unit.closed:
@@ -199,7 +188,6 @@ class Membership:
             if waiting.taken:
                 return None
             self._live.pop((trace_id, span_id), None)
-            member.brings = brings
             return self._left(member, trace_id)
 
     def hold_log(self, record: Log) -> bool:
@@ -209,7 +197,10 @@ class Membership:
         if waiting is None or waiting.inherited:
             return False
         self._undecided.hold_log(waiting.unit, record)
-        return not waiting.unit.closed
+        if not waiting.unit.closed:
+            return True
+        with self._lock:  # another thread has decided it just now
+            return False
 
     def originals_of(self, span: trace.Span) -> Originals | None:
         """Return where to keep what a live span is given and does not show; None for one that no bundle can have."""
@@ -221,22 +212,22 @@ class Membership:
             known.originals = Originals()
         return known.originals
 
-    def _promote(self, unit: Unit) -> Decided | None:
-        """Make a unit a run: find its name, make members of its spans, and note their starts in their order.
+    def _promote(self, unit: Unit) -> None:
+        """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, note their starts.
 
-        Return what has ended already; None if the unit was decided meanwhile. Where in the run a span stands is counted
-        as if all had begun in the task or thread of the first. An effect among them has no number, since its task is
-        not known any more.
+        Where in the run a span stands is counted as if all had begun in the task or thread that has decided. An effect
+        among them has no number, since its task is not known any more.
         """
         with self._lock:
-            if unit.closed or self._recording is None:
-                return None
+            recording = self._recording
+            if unit.closed or recording is None:
+                return
+            if all(one.inherited for one in unit.live.values()):
+                return  # a parent process's: what begins beneath it is of this one
             ends = self._undecided.close(unit)
             ended = {one for one in ends if isinstance(one, Waiting)}
             spans = sorted(ended.union(unit.live.values()), key=lambda one: one.number)
             ours = [one for one in spans if not one.inherited]
-            if not ours:
-                return None
             attributes = [copied_attributes(one.ended or one.span) for one in spans]
             first = ours[0]
             context = span_context_of(first.span)
@@ -257,51 +248,11 @@ class Membership:
                 if not one.taken:
                     self._add(member, one.span, opens=bool(how))
                 if not one.inherited:
-                    self._recording.started(one.span, member)
+                    recording.started(one.span, member)
             if first.member is not None:
                 first.member.started += unit.lost_spans
-            return Decided(ends, unit.lost.total() if unit.lost else 0)
-
-    def member_of(self, span: trace.Span) -> Member | None:
-        """Return the facts about a live span; None for a span that is in no run."""
-        here = span.get_span_context()
-        return self._live.get((here.trace_id, here.span_id))
-
-    def leave(self, span: ReadableSpan) -> Member | None:
-        """Remove an ended span from the table and return its facts; None if it is in no run, or not known to be."""
-        here = span_context_of(span)
-        trace_id, span_id = here.trace_id, here.span_id
-        member = self._live.pop((trace_id, span_id), None)
-        if member is None:
-            return self._end_waiting(span, trace_id, span_id) if self._recording is not None else None
-        if member.twin is not None:
-            member = self._leave_twin((trace_id, span_id), span.start_time or 0, member)
-        return self._left(member, trace_id)
-
-    def _left(self, member: Member, trace_id: int) -> Member:
-        """Take note that a live span has left the table."""
-        if (member.is_run or member.opens) and not member.inherited:
-            with self._lock:
-                self._open.remove(trace_id, member.scope)
-                if member.is_run:
-                    self._let_go(member.run)
-        return member
-
-    def _leave_twin(self, ids: tuple[int, int], start_ns: int, newest: Member) -> Member:
-        """Take out the one of several spans of the same ids that started at `start_ns`; the others stay."""
-        with self._lock:
-            twins: list[Member] = []
-            member: Member | None = newest
-            while member is not None:
-                twins.append(member)
-                following, member.twin = member.twin, None
-                member = following
-            found = next((twin for twin in twins if twin.start_ns == start_ns), newest)
-            for twin in reversed(twins):
-                if twin is not found:
-                    twin.twin = self._live.get(ids)
-                    self._live[ids] = twin
-        return found
+            self._undecided.remove(unit)
+        recording.ended(scope.key, ends, unit.lost.total() if unit.lost else 0)
 
     def after_fork_in_child(self) -> None:
         """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
@@ -339,53 +290,6 @@ class Membership:
             return parent.scope, "trace", ""
         scope = self._open.of_trace(above.trace_id)
         return scope, "trace" if scope is not None else "", ""
-
-    def _run_of(self, scope: RunScope) -> RunLanes:
-        return scope.lanes.get(self) or scope.lanes.setdefault(self, RunLanes())
-
-    # -- being inside ---------------------------------------------------------------------------------------------
-
-    def _begin(self, scope: RunScope, run: RunLanes, trace_id: int, resumed_from: object) -> None:
-        # A part that goes on from a checkpoint counts afresh, beside what the part before has counted.
-        scope.lane = f"resumed@{short_digest(resumed_from)}" if isinstance(resumed_from, str) else ""
-        run.begins_at(scope.lane or "main")
-        run.held += 1
-        self._open.add(trace_id, scope)
-
-    def hold(self, scope: RunScope) -> object:
-        """Note that the current task or thread works for a run begun elsewhere.
-
-        Pass the result to `release` when it does so no longer.
-        """
-        run = self._run_of(scope)
-        with self._lock:
-            if scope.control:
-                run.begins_at(scope.control)
-            run.held += 1
-            loop = spawning.running_loop()
-            if loop is not None:
-                self._watch(run, loop)
-        return run
-
-    def release(self, held: object) -> None:
-        """Note that the holder that `hold` returned works for its run no longer."""
-        if isinstance(held, RunLanes):
-            with self._lock:
-                self._let_go(held)
-
-    def _let_go(self, run: RunLanes) -> None:
-        run.held -= 1
-        if run.held <= 0:
-            self._spawner = None
-            for factory in run.factories:
-                spawning.unwatch_tasks(run, factory)
-            run.factories.clear()
-
-    def _watch(self, run: RunLanes, loop: spawning.Loop) -> None:
-        if run.origin is not None:
-            factory = spawning.watch_tasks(loop, run, run.origin, self.spawned)
-            if factory is not None:
-                run.factories.append(factory)
 
     def spawned(self, name: str) -> Control | None:
         """Return the lane of a task or thread that is being created now; None if it cannot be known."""

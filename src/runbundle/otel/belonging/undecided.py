@@ -229,27 +229,35 @@ class Undecided:
     # -- deciding: the caller holds the lock ----------------------------------------------------------------------
 
     def close(self, unit: Unit) -> list[Waiting | Log]:
-        """Take a unit out of the table; return what it holds, in the order of ends. `unit.live` are the open spans."""
+        """Decide a unit; return what it holds, in the order of ends. `unit.live` are the open spans.
+
+        It stays in the table until `remove`: who looks for a span meanwhile finds it here, and waits for the lock.
+        """
         unit.closed = True
-        before: Unit | None = None
-        one = self._units.get(unit.trace_id)
-        while one is not None and one is not unit:
-            before, one = one, one.beside
-        if one is not None:
-            if before is not None:
-                before.beside = unit.beside
-            elif unit.beside is not None:
-                self._units[unit.trace_id] = unit.beside
-            else:
-                del self._units[unit.trace_id]
         held, unit.held = unit.held, []
         self._gone += len(unit.live)
         self._held, self._bytes = self._held - len(held), self._bytes - unit.bytes
         return held
 
+    def remove(self, unit: Unit) -> None:
+        """Take a decided unit out of the table."""
+        before: Unit | None = None
+        one = self._units.get(unit.trace_id)
+        while one is not None and one is not unit:
+            before, one = one, one.beside
+        if one is None:
+            return
+        if before is not None:
+            before.beside = unit.beside
+        elif unit.beside is not None:
+            self._units[unit.trace_id] = unit.beside
+        else:
+            del self._units[unit.trace_id]
+
     def _count(self, unit: Unit, last: ReadableSpan | None) -> None:
         """Count what a unit has had as outside any run. `last`: the span that ended last, if it is not held."""
         held = self.close(unit)
+        self.remove(unit)
         if last is not None and not held and unit.lost is None:
             self._outside.count(1, {scope_name(last): 1})
             return

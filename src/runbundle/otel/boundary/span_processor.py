@@ -7,7 +7,7 @@ or later, is behind it. Added to an existing provider, it protects the processor
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.context import Context
@@ -21,7 +21,7 @@ from runbundle.otel.belonging.membership import Membership, Recording
 from runbundle.otel.belonging.originals import Originals, originals_in
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import span_context_of
-from runbundle.otel.belonging.undecided import Waiting
+from runbundle.otel.belonging.undecided import Log, Waiting
 from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.log_processor import raw_log
@@ -69,7 +69,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self.redactor = redactor
         self.recorder = recorder
         self.debug = debug
-        recording = Recording(recorder.holds, self._started) if recorder is not None else None
+        recording = Recording(recorder.holds, self._started, self._record_held) if recorder is not None else None
         self.membership = Membership(carrier_keys, trust_baggage, names, recording)
         self.has_seen_span = False
         """Whether a span has started."""
@@ -111,8 +111,6 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             )
             if member is not None and self.recorder is not None:
                 self._started(span, member)
-                if member.brings is not None:
-                    self._record_held(member)
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start")
         if self._downstream:
@@ -148,8 +146,6 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             return
         try:
             member = self.membership.leave(span)
-            if member is not None and member.brings is not None:
-                self._record_held(member)
             guest = self._downstream > 0 and not self.redacts_all and is_guest(span)
             if member is None and (guest or not self._downstream):
                 if guest:
@@ -169,22 +165,22 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.ends_run)
 
-    def _record_held(self, member: Member) -> None:
-        """Record what had ended before a span made a run of it. What fails costs itself alone."""
-        decided, member.brings = member.brings, None
-        if decided is None or self.recorder is None:
+    def _record_held(self, run: RunKey, ends: Sequence[Waiting | Log], lost: int) -> None:
+        """Record what had ended before it was known to be of a run. What fails costs itself alone."""
+        recorder = self.recorder
+        if recorder is None:
             return
-        if decided.lost:
-            self.recorder.count_dropped("held", decided.lost, run=member.key)
-        for one in decided.ends:
+        if lost:
+            recorder.count_dropped("held", lost, run=run)
+        for one in ends:
             if isinstance(one, Waiting):
                 if one.ended is not None and one.member is not None and not one.inherited:
-                    self._record_ended(self.recorder, one.ended, one.member)
+                    self._record_ended(recorder, one.ended, one.member)
                 continue
             try:
-                self.recorder.logged(self.redactor.redact_log(raw_log(self._codec, one, member.key)))
+                recorder.logged(self.redactor.redact_log(raw_log(self._codec, one, run)))
             except Exception:  # noqa: BLE001 - never raise into the application; it is counted
-                self.recorder.count_dropped("boundary_log", run=member.key)
+                recorder.count_dropped("boundary_log", run=run)
 
     def _record_ended(self, recorder: RecordPort, span: ReadableSpan, member: Member) -> None:
         try:

@@ -4,8 +4,8 @@ Source: the SDK's module `anthropic._tracing`. It follows the GenAI conventions,
 """
 
 from runbundle.signals import semconv
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.dialects.genai import as_list
-from runbundle.signals.dialects.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
 
 _STOPPED = "anthropic.message.stop_reason"

@@ -11,16 +11,16 @@ import orjson
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.adk import ADK
 from runbundle.signals.dialects.anthropic import ANTHROPIC
+from runbundle.signals.dialects.forms.message_events import ROLES, put_messages
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row, Rows
 from runbundle.signals.dialects.genai import GENAI, RENAMED
 from runbundle.signals.dialects.langsmith import LANGSMITH
 from runbundle.signals.dialects.litellm import LITELLM
 from runbundle.signals.dialects.logfire import LOGFIRE
 from runbundle.signals.dialects.mcp import MCP
-from runbundle.signals.dialects.message_events import ROLES, put_messages
 from runbundle.signals.dialects.openinference import OPENINFERENCE
 from runbundle.signals.dialects.openllmetry import OPENLLMETRY
 from runbundle.signals.dialects.strands import STRANDS
-from runbundle.signals.dialects.table import Dialect, Reading, Row, Rows
 from runbundle.signals.dialects.vectorstores import VECTORSTORES
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import LogRecordDict, SpanRecord

@@ -6,9 +6,9 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/ and the spans of the
 from typing import Any
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.documents import add_documents
-from runbundle.signals.dialects.message_events import read_events
-from runbundle.signals.dialects.table import Dialect, Reading, Row
+from runbundle.signals.dialects.forms.documents import add_documents
+from runbundle.signals.dialects.forms.message_events import read_events
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
 

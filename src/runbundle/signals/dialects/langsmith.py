@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.documents import MOST, add_documents, document_of
-from runbundle.signals.dialects.envelopes import answer_of, python_value, result_of, unwrapped
-from runbundle.signals.dialects.flattened import Fields, messages_text
-from runbundle.signals.dialects.table import Dialect, Reading, Row, json_text
+from runbundle.signals.dialects.forms.documents import MOST, add_documents, document_of
+from runbundle.signals.dialects.forms.envelopes import answer_of, python_value, result_of, unwrapped
+from runbundle.signals.dialects.forms.flattened import Fields, messages_text
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row, json_text
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
 from runbundle.signals.reading import json_of

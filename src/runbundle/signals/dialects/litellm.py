@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.table import Dialect, Reading, Row
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, RETRIEVAL, STEP
 

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.message_events import ROLES, put_messages
-from runbundle.signals.dialects.table import Dialect, Reading, Row
+from runbundle.signals.dialects.forms.message_events import ROLES, put_messages
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT
 from runbundle.signals.reading import json_of

@@ -10,7 +10,7 @@ from typing import Any, cast
 import orjson
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.table import Dialect, Reading, Row
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import EXECUTE_TOOL, STEP
 from runbundle.signals.reading import json_of

@@ -7,8 +7,8 @@ instrumentations. Rows stand here; `openinference_spans` has what no row can say
 from typing import Any
 
 from runbundle.signals import own, semconv
+from runbundle.signals.dialects.forms.table import Dialect, Row
 from runbundle.signals.dialects.openinference_spans import EMBEDDINGS, KIND, finish, work_of
-from runbundle.signals.dialects.table import Dialect, Row
 from runbundle.signals.kinds import Kind, keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
 

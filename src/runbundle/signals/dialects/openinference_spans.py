@@ -10,10 +10,10 @@ from typing import Any, cast
 import orjson
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.documents import add_documents
-from runbundle.signals.dialects.envelopes import OPENED_CHARS, arguments_of, response_id, result_of
-from runbundle.signals.dialects.flattened import Fields, messages_text, take_lists
-from runbundle.signals.dialects.table import Reading, Row
+from runbundle.signals.dialects.forms.documents import add_documents
+from runbundle.signals.dialects.forms.envelopes import OPENED_CHARS, arguments_of, response_id, result_of
+from runbundle.signals.dialects.forms.flattened import Fields, messages_text, take_lists
+from runbundle.signals.dialects.forms.table import Reading, Row
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INDEX, INVOKE_AGENT, RETRIEVAL, STEP
 from runbundle.signals.reading import json_of
 

@@ -8,10 +8,10 @@ import re
 from typing import Any, cast
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.documents import MOST, add_documents, document_of
-from runbundle.signals.dialects.envelopes import Opened, answer_of, arguments_of, result_of
-from runbundle.signals.dialects.flattened import Fields, messages_text, take_lists
-from runbundle.signals.dialects.table import Dialect, Reading, Row, json_text
+from runbundle.signals.dialects.forms.documents import MOST, add_documents, document_of
+from runbundle.signals.dialects.forms.envelopes import Opened, answer_of, arguments_of, result_of
+from runbundle.signals.dialects.forms.flattened import Fields, messages_text, take_lists
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row, json_text
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
 from runbundle.signals.reading import json_of

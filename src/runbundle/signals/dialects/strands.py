@@ -8,8 +8,8 @@ from typing import Any, cast
 import orjson
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.message_events import read_events
-from runbundle.signals.dialects.table import Dialect, Reading
+from runbundle.signals.dialects.forms.message_events import read_events
+from runbundle.signals.dialects.forms.table import Dialect, Reading
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import EXECUTE_TOOL, STEP
 from runbundle.signals.reading import json_of

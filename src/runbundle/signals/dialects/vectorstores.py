@@ -5,8 +5,8 @@ https://github.com/traceloop/openllmetry. Documents found are events; Weaviate, 
 """
 
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.documents import MOST, add_document
-from runbundle.signals.dialects.table import Dialect, Reading, Row
+from runbundle.signals.dialects.forms.documents import MOST, add_document
+from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import RETRIEVAL
 from runbundle.signals.reading import number_of

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from runbundle.bundle.assembly.captures import capture_words, captures_of_span, stated_captures, worst_by_key
+from runbundle.bundle.assembly.entries import capture_words, captures_of_span, stated_captures, worst_by_key
 from runbundle.bundle.assembly.timeline import span_from_entry
 from tests.unit.bundle.assembly.spans import entry
 

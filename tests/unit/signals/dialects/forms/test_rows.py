@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from runbundle.signals.dialects.table import Reading, Row, Rows
+from runbundle.signals.dialects.forms.table import Reading, Row, Rows
 
 
 def _text(value: Any) -> str | None:

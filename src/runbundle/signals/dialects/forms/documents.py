@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from runbundle.signals import own
-from runbundle.signals.dialects.envelopes import unwrapped
-from runbundle.signals.dialects.table import Reading
+from runbundle.signals.dialects.forms.envelopes import unwrapped
+from runbundle.signals.dialects.forms.table import Reading
 from runbundle.signals.reading import json_of, number_of, text_of
 
 MOST = 1000

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from runbundle.signals.dialects.flattened import messages_text, take_lists
+from runbundle.signals.dialects.forms.flattened import messages_text, take_lists
 
 CALL = {"type": "tool_call", "id": "c1", "name": "find", "arguments": {"city": "Paris"}}
 OURS = {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from runbundle.signals.dialects.envelopes import Opened, arguments_of, python_value, response_id, result_of
+from runbundle.signals.dialects.forms.envelopes import Opened, arguments_of, python_value, response_id, result_of
 
 PLAIN = {"city": "Paris"}
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import orjson
 
 from runbundle.signals import semconv
-from runbundle.signals.dialects.table import Reading
+from runbundle.signals.dialects.forms.table import Reading
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT
 from runbundle.signals.reading import json_of, text_of
 from runbundle.signals.records import Attributes, EventRecord
