@@ -160,7 +160,7 @@ COMBINATIONS = (
     ),
     Combination(
         "llama_index", "openinference", "own", "llama-index-core", "openinference-instrumentation-llama-index",
-        6, 10, 11, (99, 63), agents=("FunctionAgent",) * 5, lookups=5, documents=2, outside=7, varies=3,
+        6, 10, 11, (99, 63), agents=("FunctionAgent",) * 5, lookups=5, documents=2, outside=7, varies=8,
         lacks={"usage": "not of streamed calls: 9 of 11 calls"}, note="calls each agent by its class",
     ),
 )  # fmt: skip

@@ -61,5 +61,10 @@ def evidence_of(folder: Path) -> SaidEvidence:
     return SaidEvidence(
         [retrieval.query.digest if retrieval.query else None for retrieval in retrievals],
         [len(retrieval.documents) for retrieval in retrievals],
-        {field: [getattr(document, field) for document in documents] for field in ("id", "score", "digest")},
+        {
+            # Without an id of its own a document is called by its rank.
+            "id": [document.id if document.id != str(document.rank) else None for document in documents],
+            "score": [document.score for document in documents],
+            "digest": [document.digest for document in documents],
+        },
     )

@@ -33,10 +33,8 @@ def test_the_bundles_of_a_dump_say_what_the_application_did(
 
 
 def test_every_combination_has_a_dump_of_the_versions_that_are_pinned() -> None:
-    """And no dump is of none."""
+    """Others are of frameworks that have no application here."""
     assert [combination.name for combination in COMBINATIONS if not combination.golden.exists()] == []
-    known = {file for combination in COMBINATIONS for file in combination.goldens}
-    assert set(dumps.FOLDER.iterdir()) == known
 
 
 def test_a_pinned_file_holds_versions_and_nothing_of_where_they_are_from() -> None:
