@@ -181,7 +181,7 @@ def _document(attributes: dict[str, Any], position: int) -> dict[str, Any]:
     return document | {field: value for field, value in said.items() if value is not None}
 
 
-# -- captures -----------------------------------------------------------------------------------------------------------
+# -- captures --------------------------------------------------------------------------------------------------------
 
 
 def stated_captures(attributes: Mapping[str, Any]) -> dict[str, Said]:
