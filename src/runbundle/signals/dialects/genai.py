@@ -26,7 +26,8 @@ _EARLIER_NAMES = {
     "embedding": "embeddings",
 }
 _NO_CALL_ID = "<not specified>"
-_TOTAL = "gen_ai.usage.total_tokens"
+_NO_ERROR_TYPE = "_OTHER"
+"""The conventions' word for an error of which nothing is known; other dialects say nothing then."""
 _SHOWS_A_MODEL = (semconv.RESPONSE_ID, semconv.RESPONSE_MODEL, semconv.INPUT_TOKENS, semconv.OUTPUT_TOKENS)
 
 
@@ -70,8 +71,8 @@ def as_list(value: Any) -> list[Any] | None:
 
 def _finish(reading: Reading) -> None:
     attributes = reading.attributes
-    if _TOTAL in attributes and semconv.INPUT_TOKENS in attributes and semconv.OUTPUT_TOKENS in attributes:
-        del attributes[_TOTAL]
+    if attributes.get(semconv.ERROR_TYPE) == _NO_ERROR_TYPE:
+        del attributes[semconv.ERROR_TYPE]
     if attributes.get(semconv.CALL_ID) == _NO_CALL_ID:
         del attributes[semconv.CALL_ID]
     if reading.events:

@@ -280,3 +280,9 @@ def test_odd_values_are_kept_as_they_are() -> None:
             assert is_agent_work("x", said)
             assert any(found is value or found in (value, [value]) for found in said.values()) or value is None
             begins_run("x", {**CHAT, key: value})
+
+
+def test_an_error_of_which_nothing_is_known_has_no_type() -> None:
+    """The conventions call it `_OTHER`; what other dialects leave out is left out of the same call here too."""
+    assert read("x", {**TOOL, "error.type": "_OTHER"}) == TOOL
+    assert read("x", {**TOOL, "error.type": "ValueError"})["error.type"] == "ValueError"
