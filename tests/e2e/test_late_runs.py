@@ -353,3 +353,41 @@ def test_the_environment_says_it_for_both_ways_in(
     provider.shutdown()
     assert set(handle.flush().sealed) == {"conv-7"}
     assert [path.parent.name for path in (tmp_path / "other").glob("*/run.json")] == ["conv-7"]
+
+
+LIST = {"mcp.method.name": "tools/list"}
+
+
+def asked(tracer: trace.Tracer, trace_id: int, span_id: int, attributes: dict[str, str]) -> None:
+    """Serve a request of another process: a local root."""
+    tracer.start_span("served", context=from_elsewhere(trace_id, span_id), attributes=attributes).end()
+
+
+def test_what_a_server_of_tools_is_asked_first_is_of_the_run(configured: Configured) -> None:
+    """It begins none, but what is done later in its trace does; requests of other kinds do not wait for that."""
+    handle = configured()
+    tracer = tracer_of(handle)
+    asked(tracer, 7, 1, LIST)
+    asked(tracer, 8, 1, {"http.request.method": "GET"})
+    asked(tracer, 7, 2, LIST)
+    asked(tracer, 7, 3, TOOL)
+    bundle = sealed(handle)
+    assert (bundle.key, names(bundle)) == (format(7, "032x"), ["step", "step", "tool"])
+    assert handle.flush().outside == 1
+
+
+def test_a_server_that_is_only_asked_what_it_has_keeps_little(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest are counted beyond a number of traces, and all after some time."""
+    monkeypatch.setattr(undecided, "QUIET", 3)
+    handle = configured()
+    tracer = tracer_of(handle)
+    for trace_id in range(1, 6):
+        asked(tracer, trace_id, 1, LIST)
+    assert handle.flush().outside == 2
+    monkeypatch.setattr(undecided, "HELD_S", 0.0)
+    monkeypatch.setattr(undecided, "LOOK_EVERY_S", 0.0)
+    asked(tracer, 9, 1, {})
+    result = handle.flush()
+    assert (result.sealed, result.outside) == ([], 6)

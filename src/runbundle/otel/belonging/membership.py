@@ -33,7 +33,7 @@ from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
 from runbundle.signals import own
-from runbundle.signals.operations import Operation, begins_run
+from runbundle.signals.operations import Operation, begins_run, is_agent_work
 
 _EFFECTS: frozenset[Operation] = frozenset({"tool", "model", "retrieval"})
 _LIVE_LIMIT = 100_000  # spans open at once in a process; an application that never ends its spans meets it
@@ -123,6 +123,8 @@ class Membership(LiveSpans):
                     return None
                 if originals is not None:
                     waiting.originals = originals
+                if remote:
+                    waiting.unit.is_remote = True
                 return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
             if unit is not None:
                 self._promote(unit)
@@ -176,10 +178,13 @@ class Membership(LiveSpans):
         if not waiting.inherited:
             if begins_run(span.name, attributes):
                 self._promote(unit)
-            elif len(unit.live) > 1:
-                self._undecided.end(waiting, span_id, span, attributes)
-                if unit.live and not unit.closed:
-                    return None
+            else:
+                if unit.is_remote and not unit.is_agents:
+                    unit.is_agents = is_agent_work(span.name, attributes)
+                if len(unit.live) > 1:
+                    self._undecided.end(waiting, span_id, span, attributes)
+                    if unit.live and not unit.closed:
+                        return None
         with self._lock:
             member = waiting.member
             if member is None:
@@ -222,7 +227,7 @@ class Membership(LiveSpans):
             recording = self._recording
             if unit.closed or recording is None:
                 return
-            if all(one.inherited for one in unit.live.values()):
+            if all(one.inherited for one in unit.live.values()) and (unit.live or not unit.held):
                 return  # a parent process's: what begins beneath it is of this one
             ends = self._undecided.close(unit)
             ended = {one for one in ends if isinstance(one, Waiting)}

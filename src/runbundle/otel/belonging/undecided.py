@@ -3,7 +3,9 @@
 Most instrumentations say what a span is only when it ends. So what is outside any run is kept until that can be known:
 all that a process sees of one trace is one unit, which is decided at once. It becomes a run as soon as one of its spans
 begins one, at a start or at an end. It is none when no span of it is open any more; then its spans are counted by
-scope, and nothing of them is left. A child that outlives its local root stays in the unit and keeps it undecided.
+scope, and nothing of them is left. A child that outlives its local root stays in the unit and keeps it undecided. So
+does, until it is too old, work for an agent of another process that begins no run by itself: a server of tools is asked
+what it has before it is asked to do anything.
 
 What has ended waits in memory, as the SDK made it, and nowhere else: a process that dies before the first sign of an
 agent's work loses it. It is bounded in number, bytes and age, for the whole process. Beyond a bound what the oldest
@@ -30,6 +32,8 @@ HELD_BYTES = 64 * 2**20
 """Bytes that they may take, by an estimate from the lengths of their texts: a few spans may hold whole documents."""
 HELD_S = 600.0
 """Seconds for which a unit's ended spans wait at most. A request is over by then."""
+QUIET = 1024
+"""Units without an open span that wait for more of their trace; of one more the oldest is counted as no run."""
 _LIVE = 100_000
 """Open spans that are followed."""
 LOOK_EVERY_S = 30.0
@@ -71,6 +75,10 @@ class Unit:
     bytes = 0
     closed = False
     """Whether it was decided. Whoever adds a span looks afterwards."""
+    is_remote = False
+    """Whether its trace has begun in another process."""
+    is_agents = False
+    """Whether something of it was an agent's work, though it began no run."""
 
     def __init__(self, trace_id: int, claimed: str) -> None:
         self.trace_id, self.claimed = trace_id, claimed
@@ -95,6 +103,8 @@ class Undecided:
         self._numbers = count()
         self._gone = 0
         self._held, self._bytes = 0, 0
+        self._quiet: dict[Unit, None] = {}
+        """Units that wait for more of their trace, or did once, in the order in which they became quiet."""
         self._looked_at = time.monotonic()
 
     def find(self, trace_id: int, span_id: int) -> Waiting | None:
@@ -170,10 +180,26 @@ class Undecided:
         unit = waiting.unit
         if waiting.ended is None and not waiting.inherited and len(unit.live) > 1:
             self.end(waiting, span_id, span, attributes)  # another thread has added one just now
+        elif unit.is_remote and unit.is_agents and waiting.ended is None and not (waiting.inherited or unit.closed):
+            self.end(waiting, span_id, span, attributes)
+            self._wait_for_more(unit)
+            return
         last = span if unit.live.pop(span_id, None) is not None and not waiting.inherited else None
         if not unit.live and not unit.closed:
             self._gone += last is not None
             self._count(unit, last)
+
+    def _wait_for_more(self, unit: Unit) -> None:
+        self._quiet.pop(unit, None)
+        self._quiet[unit] = None
+        if len(self._quiet) > QUIET:
+            self._give_up(next(iter(self._quiet)))
+
+    def _give_up(self, unit: Unit) -> None:
+        """Count a unit that has waited for more, unless there is more or it was decided. The caller holds the lock."""
+        self._quiet.pop(unit, None)
+        if not unit.live and not unit.closed:
+            self._count(unit, None)
 
     def hold_log(self, unit: Unit, record: Log) -> None:
         """Hold a log record."""
@@ -209,7 +235,10 @@ class Undecided:
         """Drop what is held for too long."""
         self._looked_at = now
         for unit in self._every():
-            if now - unit.since > HELD_S and unit.held:
+            if now - unit.since > HELD_S and unit in self._quiet:
+                with self._lock:
+                    self._give_up(unit)
+            elif now - unit.since > HELD_S and unit.held:
                 self._drop(unit)
 
     def _too_many(self, number: int) -> bool:
@@ -258,6 +287,7 @@ class Undecided:
         """Count what a unit has had as outside any run. `last`: the span that ended last, if it is not held."""
         held = self.close(unit)
         self.remove(unit)
+        self._quiet.pop(unit, None)
         if last is not None and not held and unit.lost is None:
             self._outside.count(1, {scope_name(last): 1})
             return
@@ -275,6 +305,10 @@ class Undecided:
     def after_fork_in_child(self, lock: Mutex) -> None:
         """Leave what has ended to the parent process, whose it is. Open spans stay, to know where one stands."""
         self._lock = lock
+        for unit in self._quiet:
+            if not unit.live:
+                self.remove(unit)
+        self._quiet.clear()
         for unit in self._every():
             unit.held, unit.bytes = [], 0
             unit.lost, unit.lost_spans = None, 0
