@@ -37,7 +37,7 @@ def environment(name: str) -> Path:
     folder = place() / f"{name}-{digest}"
     if (folder / ".ready").exists():
         return folder
-    place().mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     with (place() / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if (folder / ".ready").exists():
