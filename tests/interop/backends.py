@@ -31,7 +31,7 @@ PROJECT = "runbundle-interop"
 DUMPS = ("openai_agents.*", "langgraph.*", "pydantic_ai.*", "anthropic.openllmetry.*")
 CANARY = "zebra-"
 """With which everything begins that an application of the dumps keeps to itself."""
-_STARTS_S, _INGESTS_S = 180, 60
+_STARTS_S, _INGESTS_S = 180, 120
 _PAGE = 500
 _COMMAND = (sys.executable, "-c", "from runbundle.cli.main import main; main()")
 
@@ -158,19 +158,19 @@ def _wait(ready: Callable[[], bool], seconds: float, server: "subprocess.Popen[b
 def forward(folder: Path, destinations: list[Any]) -> dict[str, int]:
     """Replay the dumps with forwarding to the destinations, then push the bundles; return the numbers of spans."""
     sent = 0
-    store = str(folder / "runs")
     paths = sorted({path for pattern in DUMPS for path in FOLDER.glob(pattern)})
     resource = {"service.name": PROJECT, "openinference.project.name": PROJECT}
-    with runbundle.configure(
-        store=store, otlp=destinations, set_global=False, resource=resource, safe_keys=["openinference.project.name"]
-    ) as handle:
-        for number, path in enumerate(paths, 1):
-            dump = _renumbered(load(path), number)
-            sent += len(dump["spans"])
+    for number, path in enumerate(paths, 1):
+        dump = _renumbered(load(path), number)
+        sent += len(dump["spans"])
+        with runbundle.configure(
+            store=str(folder / "runs"), otlp=destinations, set_global=False, resource=resource,
+            safe_keys=["openinference.project.name"],
+        ) as handle:  # fmt: skip
             replay(dump, handle)
-        result = handle.flush()
+            result = handle.flush(timeout_s=_INGESTS_S)
         if not result:
-            raise SystemExit(f"not everything was sealed and forwarded: {result}")
+            raise SystemExit(f"{path.name}: not everything was sealed and forwarded: {result}")
     return {"dumps": len(paths), "spans": sent}
 
 
@@ -191,7 +191,9 @@ def main() -> int:
         folder = Path(made)
         urls = {one.name: servers.enter_context(running(one, folder / one.name)) for one in BACKENDS}
         headers = {one.name: one.begin(urls[one.name]) for one in BACKENDS}
-        destinations = [runbundle.Otlp(urls[one.name], headers=headers[one.name], timeout_s=60) for one in BACKENDS]
+        destinations = [
+            runbundle.Otlp(urls[one.name], headers=headers[one.name], timeout_s=_INGESTS_S) for one in BACKENDS
+        ]
         counted = forward(folder, destinations)
         for one in BACKENDS:
             have = _asked(one, urls[one.name], headers[one.name], counted["spans"])
