@@ -133,9 +133,12 @@ def words(name: str) -> tuple[str, ...]:
 
 
 def check(arguments: Mapping[str, Any]) -> None:
-    """Check arguments of `configure()`, each by its setting. Raises `ConfigError` that says what is nearest to it."""
+    """Check arguments of `configure()`, each by its setting. Raises `ConfigError` that says what is nearest to it.
+
+    None is left to the variable of a setting that has one.
+    """
     for name, value in arguments.items():
-        if name in ARGUMENTS:
+        if name in ARGUMENTS and not (value is None and ARGUMENTS[name].variable):
             _CHECKS[ARGUMENTS[name].kind](ARGUMENTS[name], value)
 
 

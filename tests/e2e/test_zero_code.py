@@ -84,7 +84,7 @@ def test_whichever_configurator_is_found_first_a_run_is_complete_and_nobody_sees
     chosen = {"OTEL_PYTHON_CONFIGURATOR": first} if first else {}
     done = instrumented(AGENT, tmp_path, "runbundle,console", "runbundle,console", **chosen)
     (bundle,) = bundles(tmp_path / "s")
-    assert (bundle.index.completeness.state, bundle.index.counts.spans, bundle.index.counts.logs) == ("complete", 2, 1)
+    assert (bundle.index.completeness.state, bundle.index.counts.spans, bundle.index.counts.logs) == ("complete", 3, 1)
     assert verify(bundle.store, bundle.key).findings == []
     assert "raw-4711" not in done.stdout + done.stderr
     assert [name in done.stdout for name in ("/guest", "execute_tool t", "gen_ai.choice")] == [True, True, True]
@@ -96,7 +96,7 @@ def test_log_records_are_recorded_only_where_they_are_asked_for(first: str, tmp_
     """Others get them redacted all the same."""
     done = instrumented(AGENT, tmp_path, logs="console", OTEL_PYTHON_CONFIGURATOR=first)
     (bundle,) = bundles(tmp_path / "s")
-    assert (bundle.index.counts.spans, bundle.index.counts.logs) == (2, 0)
+    assert (bundle.index.counts.spans, bundle.index.counts.logs) == (3, 0)
     assert "gen_ai.choice" in done.stdout
     assert "raw-4711" not in done.stdout
 
@@ -148,7 +148,7 @@ def test_code_that_configures_knows_better_than_the_environment(tmp_path: Path) 
         done = instrumented(body, tmp_path, "runbundle,console", OTEL_PYTHON_CONFIGURATOR=first)
         assert "execute_tool t" in done.stdout
         assert "raw-4711" not in done.stdout
-    assert [bundle.index.counts.spans for bundle in bundles(tmp_path / "code")] == [2, 2]
+    assert [bundle.index.counts.spans for bundle in bundles(tmp_path / "code")] == [3, 3]
     assert bundles(tmp_path / "s") == []
 
 
@@ -192,7 +192,7 @@ def test_a_configuration_file_names_both_exporters(tmp_path: Path, sink: Sink) -
     assert (bundle.index.completeness.state, bundle.index.counts.logs) == ("unknown", 1)
     (finding,) = verify(bundle.store, bundle.key).findings
     assert finding.code == "RB307"
-    assert "an exporter alone" in finding.message
+    assert "an exporter is handed only" in finding.message
     assert {path for path, _ in sink.bodies} == {"/v1/traces", "/v1/logs"}
     sent = b"".join(body for _, body in sink.bodies)
     assert b"raw-4711" not in sent

@@ -32,7 +32,6 @@ from runbundle.otel.handle import Handle, running, shut_down_at_exit
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import Durability, Recorder
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
-from runbundle.signals import semconv
 from runbundle.store import ArtifactStore
 from runbundle.store.locations import spool_of, vault_of
 from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault
@@ -68,8 +67,8 @@ def configure(
     resource: Mapping[str, str] | None = None,
     set_global: bool = True,
     trust_baggage: Trust = "signed",
-    run_id_keys: Iterable[str] = semconv.RUN_ID_KEYS,
-    group_by: Grouping = "trace",
+    run_id_keys: Iterable[str] | None = None,
+    group_by: Grouping | None = None,
 ) -> Handle:
     """Start recording runs into bundles; return a handle. Prints nothing.
 

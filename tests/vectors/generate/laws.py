@@ -109,10 +109,17 @@ _REDACTION: list[_Law] = [
     ),
     (
         "free-name",
-        "Of a span's name the first word may stay, and the rest goes.",
+        "A span with a free name is called by its kind of work, and the name leaves a digest.",
         "none",
         [_span({"gen_ai.operation.name": "chat"}, name=f"chat {PROSE}")],
-        {"never": ["parcel"], "kept": ["chat [REDACTED:name:"]},
+        {"never": ["parcel"], "kept": ["runbundle.name.digest"]},
+    ),
+    (
+        "free-name-of-a-request",
+        "Of a free name of other work the first word may stay, and the rest goes.",
+        "none",
+        [_span({"http.request.method": "GET"}, name=f"GET {PROSE}")],
+        {"never": ["parcel"], "kept": ["GET [REDACTED:name:"]},
     ),
     (
         "no-contract",

@@ -65,7 +65,9 @@ class Membership(LiveSpans):
         `names` says how runs are named that nobody has named. Without `recording` nothing waits: a span is in a run or
         in none from its start.
         """
-        super().__init__(OpenRuns(names or RunNames(), recording.holds if recording is not None else None))
+        self.names = names or RunNames()
+        """How runs are named that nobody has begun by name."""
+        super().__init__(OpenRuns(self.names, recording.holds if recording is not None else None))
         self.claims = Claims(keys, trust)
         self._recording = recording
         self.outside = OutsideCounts(self._lock)

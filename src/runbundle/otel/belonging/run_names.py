@@ -45,17 +45,15 @@ class RunNames(NamedTuple):
         return ""
 
 
-def run_names(digester: Digester, keys: Iterable[str] = semconv.RUN_ID_KEYS, group_by: Grouping = "trace") -> RunNames:
-    """Return the names by the options of `configure()`, or by the environment where they are left at their defaults.
+def run_names(digester: Digester, keys: Iterable[str] | None = None, group_by: Grouping | None = None) -> RunNames:
+    """Return the names by the options of `configure()`, or by the environment where one is not given.
 
     Raises `ConfigError` for a variable that says nothing.
     """
-    keys = tuple(keys)
-    if keys == semconv.RUN_ID_KEYS:
-        keys = settings.words("RUNBUNDLE_RUN_ID_KEYS") or keys
-    if group_by == "trace" and settings.variable("RUNBUNDLE_GROUP_BY") == "conversation":
-        group_by = "conversation"
-    return RunNames(keys, group_by, digester)
+    if keys is None:
+        keys = settings.words("RUNBUNDLE_RUN_ID_KEYS") or semconv.RUN_ID_KEYS
+    said = group_by or settings.variable("RUNBUNDLE_GROUP_BY")
+    return RunNames(tuple(keys), "conversation" if said == "conversation" else "trace", digester)
 
 
 def _name_of_conversation(said: str, digester: Digester) -> str:

@@ -32,6 +32,7 @@ from runbundle.recording.port import RecordPort
 from runbundle.redaction.markers import marker
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals import own
+from runbundle.signals.names import RUN
 from runbundle.signals.records import SpanRecord
 from runbundle.vault.debug_mode import DebugVault
 
@@ -248,7 +249,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 if self.debug is not None:
                     attributes[own.REDACTION_MODE] = "debug"
                 attributes[own.REDACTION_KEY_ID] = self.redactor.key_id(record["tenant_id"])
-                if member.implicit:
+                if not member.implicit:
+                    attributes[own.OP] = RUN  # whatever it says by now: nothing else says that the run is this span
+                else:
                     attributes[own.IMPLICIT] = True
                     if member.claimed:
                         attributes[own.CLAIMED_RUN_ID] = self._claim(member.claimed)
