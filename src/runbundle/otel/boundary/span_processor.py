@@ -249,12 +249,12 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 if self.debug is not None:
                     attributes[own.REDACTION_MODE] = "debug"
                 attributes[own.REDACTION_KEY_ID] = self.redactor.key_id(record["tenant_id"])
-                if not member.implicit:
-                    attributes[own.OP] = RUN  # whatever it says by now: nothing else says that the run is this span
-                else:
+                if member.implicit:
                     attributes[own.IMPLICIT] = True
                     if member.claimed:
                         attributes[own.CLAIMED_RUN_ID] = self._claim(member.claimed)
+                elif member.is_run:
+                    attributes[own.OP] = RUN  # whatever it says by now: nothing else says that the run is this span
                 if member.implicit or member.opens:
                     attributes[own.VERSIONS] = versions_text()
         return record
