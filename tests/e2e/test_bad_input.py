@@ -7,9 +7,10 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from opentelemetry import trace
 
 import runbundle
 from runbundle.bundle.reader import Bundle
@@ -316,3 +317,14 @@ def test_nothing_is_logged_on_a_good_day(configured: Configured, caplog: pytest.
     handle.shutdown()
     assert [r for r in caplog.records if r.name.startswith("runbundle")] == []
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("said", ["step", None, ""])
+def test_a_runs_own_span_stays_the_run_whatever_it_says_later(configured: Configured, said: str | None) -> None:
+    """Nothing else in the bundle says which span is the run."""
+    handle = configured()
+    with runbundle.start_run("r"):
+        trace.get_current_span().set_attribute("runbundle.op", cast("Any", said))
+    bundle = sealed(handle)
+    assert (bundle.index.status, bundle.index.completeness.state) == ("ok", "complete")
+    assert verify(bundle.store, bundle.key).verdict == "verified"
