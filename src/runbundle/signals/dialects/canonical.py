@@ -11,6 +11,7 @@ import orjson
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.adk import ADK
 from runbundle.signals.dialects.anthropic import ANTHROPIC
+from runbundle.signals.dialects.forms.flattened import Lists
 from runbundle.signals.dialects.forms.message_events import ROLES, put_messages
 from runbundle.signals.dialects.forms.table import Dialect, Reading, Row, Rows
 from runbundle.signals.dialects.genai import GENAI, RENAMED
@@ -59,6 +60,8 @@ class _Table(NamedTuple):
     rows: Rows
     """For work that is none of those in `rows_of`."""
     rows_of: dict[str, Rows]
+    lists: Lists | None = None
+    """Those that the keys of a span make, if the dialect has any."""
 
 
 _TABLES = [
@@ -76,7 +79,11 @@ class _Shape:
         signs = 0
         for sign in _SIGNS.keys() & keys:
             signs |= _SIGNS[sign]
-        self.tables = tuple(table for number, table in enumerate(_TABLES) if signs >> number & 1)
+        self.tables = tuple(
+            table._replace(lists=Lists(keys, table.dialect.lists)) if table.dialect.lists else table
+            for number, table in enumerate(_TABLES)
+            if signs >> number & 1
+        )
         """In the order in which they are read. What one of them puts there is in our terms, and no sign for others."""
         self.loose = {
             head: [key for key in keys if key.startswith(head) and key not in table.dialect.kinds]
@@ -186,12 +193,14 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
 
 def _read(reading: Reading, shape: _Shape) -> None:
     attributes = reading.attributes
-    for dialect, rows, rows_of in shape.tables:
+    for dialect, rows, rows_of, lists in shape.tables:
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
         reading.apply(_shape_of(attributes).rows(rows_of.get(op, rows)))
         if dialect.finish is not None:
+            if lists is not None:
+                reading.lists = lists
             dialect.finish(reading)
         for head, target in dialect.gathered.items():
             reading.gather(head, target, shape.loose[head])

@@ -8,7 +8,7 @@ from typing import Any
 
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.table import Dialect, Row
-from runbundle.signals.dialects.openinference_spans import EMBEDDINGS, KIND, finish, work_of
+from runbundle.signals.dialects.openinference_spans import EMBEDDINGS, HEADS, KIND, finish, work_of
 from runbundle.signals.kinds import Kind, keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
 
@@ -123,4 +123,5 @@ OPENINFERENCE = Dialect(
         ),
     },
     finish=finish,
+    lists=HEADS,
 )

@@ -12,7 +12,7 @@ import orjson
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.documents import add_documents
 from runbundle.signals.dialects.forms.envelopes import OPENED_CHARS, arguments_of, response_id, result_of
-from runbundle.signals.dialects.forms.flattened import Fields, messages_text, take_lists
+from runbundle.signals.dialects.forms.flattened import Fields, messages_text
 from runbundle.signals.dialects.forms.table import Reading, Row
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INDEX, INVOKE_AGENT, RETRIEVAL, STEP
 from runbundle.signals.reading import json_of
@@ -169,7 +169,7 @@ _MESSAGES = {
 """The heads of lists of messages: our attribute, and the role of those that have none."""
 _DOCUMENTS = ("retrieval.documents", "reranker.output_documents", "output.documents")
 _SCORES = tuple(f"{whose}{what}" for whose in ("", "trace.", "session.") for what in ("evaluations", "annotations"))
-_HEADS = frozenset(
+HEADS = frozenset(
     (
         *_MESSAGES, *_DOCUMENTS, *_SCORES, "llm.tools", "reranker.input_documents", "input.documents", "input.images",
         "output.images", "embedding.embeddings", "smolagents.managed_agents",
@@ -225,7 +225,7 @@ def finish(reading: Reading) -> None:
     of_work = _OF_WORK.get(reading.op)
     if of_work is not None:
         of_work(reading)
-    said = take_lists(attributes, _HEADS)
+    said = reading.lists.take(attributes)
     if said:
         _lists(reading, said)
     if reading.op == RETRIEVAL and _OUTPUT in attributes:

@@ -1,6 +1,6 @@
 """Lists that were flattened to a key for each leaf, as `llm.input_messages.0.message.tool_calls.1.tool_call.id`.
 
-Two steps, for any dialect: `take_lists` takes the lists under their heads, and `messages_text` writes a list of
+Two steps, for any dialect: `Lists` takes the lists under their heads, and `messages_text` writes a list of
 messages as the GenAI conventions have them. Both are linear in what is there; nothing is allocated for a number.
 """
 
@@ -25,15 +25,15 @@ _THOUGHTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
 
 
 class _Inner(dict[int, Fields]):
-    """Items of a list within an item, while they are gathered; a value may be a dict of its own."""
+    """Items of a list within an item, while they are gathered."""
 
 
 class _Place(NamedTuple):
     """Where the value of one key belongs."""
 
     head: str
-    item: tuple[str, int]
-    """The head and the number of the item."""
+    item: int
+    """The number of the item."""
     field: str
     """Of the item; of an item of the list `inner`, if there is one."""
     inner: str
@@ -41,53 +41,79 @@ class _Place(NamedTuple):
     """Of the item in `inner`."""
 
 
-def take_lists(attributes: Attributes, heads: Collection[str]) -> dict[str, list[Fields]]:
-    """Remove all keys `<head>.<number>.<words>` and return the items of each list by its head, in order of numbers.
+class Lists:
+    """The lists that the keys of a span make under some heads: found out once for each set of keys."""
 
-    Heads without an item are not among those that are returned. A key `<head>.<number>` alone is the field "" of its
-    item. Gaps close: items 3 and 7 are a list of two. Of `message.tool_calls.1.tool_call.function.name` becomes
-    `{"tool_calls": [{"name": ...}]}`, and of `tool_calls.1.name` the same.
-    """
+    __slots__ = ("_form", "_heads", "_keys", "_there")
+
+    def __init__(self, keys: Iterable[str], heads: Collection[str]) -> None:
+        self._heads = heads
+        placed = [(key, place) for key in keys if (place := _place_of(key)) is not None and place[0] in heads]
+        self._keys = tuple(key for key, _ in placed)
+        self._there = frozenset(self._keys)
+        self._form = _form(placed)
+
+    def take(self, attributes: Attributes) -> dict[str, list[Fields]]:
+        """Remove all keys `<head>.<number>.<words>` and return the items of each list by its head, in order of numbers.
+
+        Heads without an item are not among those that are returned. A key `<head>.<number>` alone is the field "" of
+        its item. Gaps close: items 3 and 7 are a list of two. Of `message.tool_calls.1.tool_call.function.name` becomes
+        `{"tool_calls": [{"name": ...}]}`, and of `tool_calls.1.name` the same.
+        """
+        if not self._keys:
+            return {}
+        if not self._there <= attributes.keys():  # some were read already
+            return Lists(filter(attributes.__contains__, self._keys), self._heads).take(attributes)
+        found = {
+            head: [
+                {
+                    field: attributes[key]
+                    if key.__class__ is str
+                    else [{word: attributes[one] for word, one in within} for within in key]
+                    for field, key in item
+                }
+                for item in items
+            ]
+            for head, items in self._form
+        }
+        for key in self._keys:
+            del attributes[key]
+        return found
+
+
+def _form(placed: Iterable[tuple[str, _Place]]) -> list[tuple[str, list[Any]]]:
+    """Return the items of each list, each as pairs of a field and the key that has its value, or of items again."""
     found: dict[str, dict[int, Fields]] = {}
-    taken: list[str] = []
-    last: tuple[str, int] | None = None
-    outer: Fields = {}
-    for key, value in attributes.items():
-        place = _PLACES.get(key, _NEW)
-        if place is _NEW:
-            place = _placed(key)
-        if place is None or place[0] not in heads:
-            continue
-        taken.append(key)
-        _, item, field, inner, number = place
-        if item != last:  # the keys of one item mostly stand together
-            last = item
-            outer = found.setdefault(item[0], {}).setdefault(item[1], {})
+    for key, (head, item, field, inner, number) in placed:
+        outer = found.setdefault(head, {}).setdefault(item, {})
         if not inner:
-            outer[field if outer.get(field).__class__ is not _Inner else f"{field}."] = value
+            outer[field if outer.get(field).__class__ is not _Inner else f"{field}."] = key
             continue
-        below = outer.get(inner)
-        if below is None:
-            below = outer[inner] = _Inner()
+        below = outer.setdefault(inner, _Inner())
         if below.__class__ is not _Inner:  # the same word has a value of its own, too
-            outer[f"{inner}.{number}.{field}"] = value
+            outer[f"{inner}.{number}.{field}"] = key
             continue
-        within = below.get(number)
-        if within is None:
-            within = below[number] = {}
-        within[field] = value
-    for key in taken:
-        del attributes[key]
-    return {head: _in_order(items) for head, items in found.items()}
+        below.setdefault(number, {})[field] = key
+    return [(head, [_pairs(items[number]) for number in sorted(items)]) for head, items in found.items()]
 
 
-_NEW = _Place("", ("", 0), "", "", 0)
+def _pairs(item: Fields) -> list[tuple[str, Any]]:
+    return [
+        (field, [list(key[number].items()) for number in sorted(key)] if key.__class__ is _Inner else key)
+        for field, key in item.items()
+    ]
+
+
+_NEW = _Place("", 0, "", "", 0)
 _PLACES: dict[str, _Place | None] = {}
 """By key, of keys that were seen: for most keys of most spans a look at it is all."""
 _MOST_PLACES = 8192
 
 
-def _placed(key: str) -> _Place | None:
+def _place_of(key: str) -> _Place | None:
+    place = _PLACES.get(key, _NEW)
+    if place is not _NEW:
+        return place
     if len(key) > _MAX_KEY:
         return None
     if len(_PLACES) >= _MOST_PLACES:
@@ -106,8 +132,7 @@ def _place(key: str) -> _Place | None:
     below = next((n for n, word in enumerate(rest) if _is_number(word)), 0)
     inner = ".".join(_said(rest[:below])) if below else ""
     field = ".".join(_said(rest[below + 1 :] if inner else rest))
-    head = ".".join(words[:at])
-    return _Place(head, (head, int(words[at])), field, inner, int(rest[below]) if inner else 0)
+    return _Place(".".join(words[:at]), int(words[at]), field, inner, int(rest[below]) if inner else 0)
 
 
 def _is_number(word: str) -> bool:
@@ -117,15 +142,6 @@ def _is_number(word: str) -> bool:
 def _said(words: list[str]) -> Iterable[str]:
     """Return the words that say something; the last always does."""
     return [word for n, word in enumerate(words) if word not in _FILLING or (n and n == len(words) - 1)]
-
-
-def _in_order(items: Mapping[int, Fields]) -> list[Fields]:
-    ordered = [items[number] for number in sorted(items)]
-    for item in ordered:
-        for field, value in item.items():
-            if value.__class__ is _Inner:
-                item[field] = [value[number] for number in sorted(value)]
-    return ordered
 
 
 # -- messages ----------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from runbundle.signals.dialects.forms.flattened import Lists
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import Attributes, EventRecord
 
@@ -55,10 +56,13 @@ class Rows:
         return tuple(row._replace(sources=tuple(filter(there.__contains__, row.sources))) for row in rows)
 
 
+_NO_LISTS = Lists((), ())
+
+
 class Reading:
     """One span while it is read: its attributes, which change, and what else a table may ask."""
 
-    __slots__ = ("added", "attributes", "end_ns", "events", "is_root", "moved", "name", "op", "scope")
+    __slots__ = ("added", "attributes", "end_ns", "events", "is_root", "lists", "moved", "name", "op", "scope")
 
     def __init__(
         self,
@@ -81,6 +85,8 @@ class Reading:
         """Whether nothing in its process stands above the span, as far as it is known yet."""
         self.op = ""
         """The dialect's word for the kind of work, as its table has it among `rows_of`."""
+        self.lists = _NO_LISTS
+        """The dialect's lists that were flattened, to be taken."""
         self.added: list[EventRecord] = []
         self.moved: dict[str, str] = {}
         """Where sources went, by key: what was said of how a value was captured goes with it."""
@@ -174,5 +180,7 @@ class Dialect(NamedTuple):
     """Read on spans of one kind of work, after `rows`."""
     finish: Callable[[Reading], None] | None = None
     """Reads what no row can say, after them."""
+    lists: frozenset[str] = frozenset()
+    """Heads of lists that were flattened, which `finish` takes as `reading.lists`."""
     gathered: Mapping[str, str] = {}
     """Beginnings of keys that anybody may make up, and the attribute of content that has what is left of them, last."""

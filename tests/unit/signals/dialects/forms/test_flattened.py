@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from runbundle.signals.dialects.forms.flattened import messages_text, take_lists
+from runbundle.signals.dialects.forms.flattened import Lists, messages_text
 
 CALL = {"type": "tool_call", "id": "c1", "name": "find", "arguments": {"city": "Paris"}}
 OURS = {
@@ -37,7 +37,7 @@ ALONE = {
 
 def _messages(attributes: dict[str, Any], **more: Any) -> Any:
     attributes = dict(attributes)
-    text = messages_text(take_lists(attributes, {"llm.in"}).get("llm.in", []), **more)
+    text = messages_text(Lists(attributes, {"llm.in"}).take(attributes).get("llm.in", []), **more)
     assert not attributes, "every key of the list was taken"
     return None if text is None else orjson.loads(text)
 
@@ -107,7 +107,7 @@ def test_other_keys_stay() -> None:
         "llm.in": 1,
     }
     attributes = dict(others)
-    assert take_lists(attributes, {"llm.in"}) == {}
+    assert Lists(attributes, {"llm.in"}).take(attributes) == {}
     assert attributes == others
 
 
