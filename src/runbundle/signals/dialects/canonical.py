@@ -68,6 +68,8 @@ _TABLES = [
     _Table(dialect, Rows(dialect.rows), {op: Rows((*dialect.rows, *rows)) for op, rows in dialect.rows_of.items()})
     for dialect in DIALECTS
 ]
+_OURS = frozenset(row.target for each in DIALECTS for rows in (each.rows, *each.rows_of.values()) for row in rows)
+"""What a row may read that was not among a span's keys: the reading has put it there."""
 
 
 class _Shape:
@@ -98,7 +100,7 @@ class _Shape:
         """Return those of the rows that have something to do."""
         chosen = self._rows.get(rows)
         if chosen is None:
-            chosen = self._rows[rows] = rows.with_sources_in(self._keys)
+            chosen = self._rows[rows] = rows.with_sources_in(_OURS.union(self._keys))
         return chosen
 
 
@@ -197,7 +199,7 @@ def _read(reading: Reading, shape: _Shape) -> None:
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
-        reading.apply(_shape_of(attributes).rows(rows_of.get(op, rows)))
+        reading.apply(shape.rows(rows_of.get(op, rows)))
         if dialect.finish is not None:
             if lists is not None:
                 reading.lists = lists

@@ -32,8 +32,8 @@ class _Place(NamedTuple):
     """Where the value of one key belongs."""
 
     head: str
-    item: int
-    """The number of the item."""
+    item: tuple[str, int]
+    """The head and the number of the item."""
     field: str
     """Of the item; of an item of the list `inner`, if there is one."""
     inner: str
@@ -48,7 +48,13 @@ class Lists:
 
     def __init__(self, keys: Iterable[str], heads: Collection[str]) -> None:
         self._heads = heads
-        placed = [(key, place) for key in keys if (place := _place_of(key)) is not None and place[0] in heads]
+        placed: list[tuple[str, _Place]] = []
+        for key in keys:
+            place = _PLACES.get(key, _NEW)
+            if place is _NEW:
+                place = _placed(key)
+            if place is not None and place[0] in heads:
+                placed.append((key, place))
         self._keys = tuple(key for key, _ in placed)
         self._there = frozenset(self._keys)
         self._form = _form(placed)
@@ -84,12 +90,18 @@ class Lists:
 def _form(placed: Iterable[tuple[str, _Place]]) -> list[tuple[str, list[Any]]]:
     """Return the items of each list, each as pairs of a field and the key that has its value, or of items again."""
     found: dict[str, dict[int, Fields]] = {}
-    for key, (head, item, field, inner, number) in placed:
-        outer = found.setdefault(head, {}).setdefault(item, {})
+    last: tuple[str, int] | None = None
+    outer: Fields = {}
+    for key, (_, item, field, inner, number) in placed:
+        if item != last:  # the keys of one item mostly stand together
+            last = item
+            outer = found.setdefault(item[0], {}).setdefault(item[1], {})
         if not inner:
             outer[field if outer.get(field).__class__ is not _Inner else f"{field}."] = key
             continue
-        below = outer.setdefault(inner, _Inner())
+        below = outer.get(inner)
+        if below is None:
+            below = outer[inner] = _Inner()
         if below.__class__ is not _Inner:  # the same word has a value of its own, too
             outer[f"{inner}.{number}.{field}"] = key
             continue
@@ -98,22 +110,20 @@ def _form(placed: Iterable[tuple[str, _Place]]) -> list[tuple[str, list[Any]]]:
 
 
 def _pairs(item: Fields) -> list[tuple[str, Any]]:
-    return [
-        (field, [list(key[number].items()) for number in sorted(key)] if key.__class__ is _Inner else key)
-        for field, key in item.items()
-    ]
+    pairs = list(item.items())
+    for at, (field, key) in enumerate(pairs):
+        if key.__class__ is _Inner:
+            pairs[at] = field, [list(key[number].items()) for number in sorted(key)]
+    return pairs
 
 
-_NEW = _Place("", 0, "", "", 0)
+_NEW = _Place("", ("", 0), "", "", 0)
 _PLACES: dict[str, _Place | None] = {}
 """By key, of keys that were seen: for most keys of most spans a look at it is all."""
 _MOST_PLACES = 8192
 
 
-def _place_of(key: str) -> _Place | None:
-    place = _PLACES.get(key, _NEW)
-    if place is not _NEW:
-        return place
+def _placed(key: str) -> _Place | None:
     if len(key) > _MAX_KEY:
         return None
     if len(_PLACES) >= _MOST_PLACES:
@@ -132,7 +142,8 @@ def _place(key: str) -> _Place | None:
     below = next((n for n, word in enumerate(rest) if _is_number(word)), 0)
     inner = ".".join(_said(rest[:below])) if below else ""
     field = ".".join(_said(rest[below + 1 :] if inner else rest))
-    return _Place(".".join(words[:at]), int(words[at]), field, inner, int(rest[below]) if inner else 0)
+    head = ".".join(words[:at])
+    return _Place(head, (head, int(words[at])), field, inner, int(rest[below]) if inner else 0)
 
 
 def _is_number(word: str) -> bool:
