@@ -180,27 +180,29 @@ def messages_text(items: Sequence[Fields], *, role: str = "", finish: Sequence[A
 def _message(item: Fields, role: str) -> Fields:
     if item.keys() == _PLAIN and item["content"] != "":
         return {"role": item["role"] or role, "parts": [{"type": "text", "content": item["content"]}]}
-    calls, contents = _listed(item, _CALLS), _listed(item, _CONTENTS)
     call_id = item.get("tool_call_id")
     spoken_by = item.get("role") or ("tool" if call_id is not None else role)
-    parts = [_call(said) if "name" in said and "text" not in said else _content(said) for said in contents]
+    parts: list[Fields] = []
+    for said in _listed(item, _CONTENTS) if _CONTENTS in item else ():
+        parts.append(_call(said) if "name" in said and "text" not in said else _content(said))
     text = item.get("content", item.get("text"))
     if call_id is not None:
         response = text if text is not None else "".join(str(part.get("content", "")) for part in parts)
         parts = [{"type": "tool_call_response", "id": call_id, "response": response}]
     elif text is not None and text != "" and not any("content" in part for part in parts):
         parts.insert(0, {"type": "text", "content": text})
-    # Some say their calls in both places.
-    known = {str(part["id"]) for part in parts if part["type"] == "tool_call" and "id" in part} if calls else ()
-    parts += [_call(call) for call in calls if "id" not in call or str(call["id"]) not in known]
-    alone = {word: item[key] for key, word in _ONE_CALL.items() if key in item}
-    if alone:
-        parts.append(_call(alone))
-    message: Fields = {"role": spoken_by} if spoken_by else {}
-    message["parts"] = parts
-    for field, value in item.items():
-        if field not in _READ and not (field in _LISTS and value.__class__ is list) and value is not None:
-            message[field] = value
+    if _CALLS in item:  # some say their calls in both places
+        known = {str(part["id"]) for part in parts if part["type"] == "tool_call" and "id" in part}
+        for call in _listed(item, _CALLS):
+            if "id" not in call or str(call["id"]) not in known:
+                parts.append(_call(call))
+    if not _ONE_CALL.keys().isdisjoint(item):
+        parts.append(_call({word: item[key] for key, word in _ONE_CALL.items() if key in item}))
+    message: Fields = {"role": spoken_by, "parts": parts} if spoken_by else {"parts": parts}
+    if not item.keys() <= _READ:
+        for field, value in item.items():
+            if field not in _READ and not (field in _LISTS and value.__class__ is list) and value is not None:
+                message[field] = value
     return message
 
 
@@ -221,12 +223,10 @@ def _listed(item: Fields, field: str) -> list[Fields]:
 
 
 def _call(said: Fields) -> Fields:
-    part: Fields = {"type": "tool_call"}
-    for field, value in said.items():
-        if field == "arguments":
-            part[field] = _json(value)
-        elif field != "type":
-            part[field] = value
+    part = {"type": "", **said}
+    part["type"] = "tool_call"
+    if "arguments" in part:
+        part["arguments"] = _json(part["arguments"])
     return part
 
 
