@@ -88,11 +88,11 @@ class _Shape:
         )
         """In the order in which they are read. What one of them puts there is in our terms, and no sign for others."""
         self.loose = {
-            head: [key for key in keys if key.startswith(head) and key not in table.dialect.kinds]
+            head: [(key, key[len(head) :]) for key in keys if key.startswith(head) and key not in table.dialect.kinds]
             for table in self.tables
             for head in table.dialect.gathered
         }
-        """Keys of which a table has only the beginning, by that."""
+        """Keys of which a table has only the beginning, by that: each with what follows."""
         self._keys = keys
         self._rows: dict[Rows, tuple[Row, ...]] = {}
 
@@ -143,10 +143,10 @@ def canonical(record: SpanRecord) -> SpanRecord:
     reading = Reading(
         record["name"],
         attributes.copy(),
-        scope=record["scope"]["name"],
-        events=record["events"],
-        end_ns=record["end_ns"],
-        is_root=not record["parent_span_id"] or record["remote_parent"],
+        record["scope"]["name"],
+        record["events"],
+        record["end_ns"],
+        not record["parent_span_id"] or record["remote_parent"],
     )
     try:
         _read(reading, shape)

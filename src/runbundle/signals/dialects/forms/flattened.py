@@ -4,7 +4,7 @@ Two steps, for any dialect: `Lists` takes the lists under their heads, and `mess
 messages as the GenAI conventions have them. Both are linear in what is there; nothing is allocated for a number.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -182,9 +182,8 @@ def _message(item: Fields, role: str) -> Fields:
         return {"role": item["role"] or role, "parts": [{"type": "text", "content": item["content"]}]}
     call_id = item.get("tool_call_id")
     spoken_by = item.get("role") or ("tool" if call_id is not None else role)
-    parts: list[Fields] = []
-    for said in _listed(item, _CONTENTS) if _CONTENTS in item else ():
-        parts.append(_call(said) if "name" in said and "text" not in said else _content(said))
+    contents = _listed(item, _CONTENTS) if _CONTENTS in item else ()
+    parts = [_call(said) if "name" in said and "text" not in said else _content(said) for said in contents]
     text = item.get("content", item.get("text"))
     if call_id is not None:
         response = text if text is not None else "".join(str(part.get("content", "")) for part in parts)

@@ -56,19 +56,18 @@ class Rows:
         return tuple(row._replace(sources=tuple(filter(there.__contains__, row.sources))) for row in rows)
 
 
-_NO_LISTS = Lists((), ())
-
-
 class Reading:
     """One span while it is read: its attributes, which change, and what else a table may ask."""
 
-    __slots__ = ("added", "attributes", "end_ns", "events", "is_root", "lists", "moved", "name", "op", "scope")
+    op = ""
+    """The dialect's word for the kind of work, as its table has it among `rows_of`."""
+    lists = Lists((), ())
+    """The dialect's lists that were flattened, to be taken."""
 
     def __init__(
         self,
         name: str,
         attributes: Attributes,
-        *,
         scope: str = "",
         events: list[EventRecord] | None = None,
         end_ns: int = 0,
@@ -83,10 +82,6 @@ class Reading:
         self.end_ns = end_ns
         self.is_root = is_root
         """Whether nothing in its process stands above the span, as far as it is known yet."""
-        self.op = ""
-        """The dialect's word for the kind of work, as its table has it among `rows_of`."""
-        self.lists = _NO_LISTS
-        """The dialect's lists that were flattened, to be taken."""
         self.added: list[EventRecord] = []
         self.moved: dict[str, str] = {}
         """Where sources went, by key: what was said of how a value was captured goes with it."""
@@ -134,9 +129,10 @@ class Reading:
                 if not keep and not here:
                     del attributes[source]
 
-    def gather(self, head: str, target: str, keys: Iterable[str]) -> None:
+    def gather(self, head: str, target: str, keys: Iterable[tuple[str, str]]) -> None:
         """Put what is left of keys that begin with `head` into one attribute, as JSON, without that beginning.
 
+        `keys` are given with what each is without it.
         For keys that anybody may make up: they are content as their values are. An empty text says nothing, and goes.
         What JSON cannot hold stays where it is.
         """
@@ -144,13 +140,16 @@ class Reading:
         if target in attributes:
             return
         found: dict[str, Any] = {}
-        for key in keys:
+        for key, word in keys:
             value = attributes.pop(key, "")
             if value != "":
-                found[key] = value
+                found[word] = value
         if found:
-            text = json_text({key[len(head) :]: value for key, value in found.items()})
-            attributes.update(found if text is None else {target: text})
+            text = json_text(found)
+            if text is None:
+                attributes.update((head + word, value) for word, value in found.items())
+            else:
+                attributes[target] = text
 
 
 def json_text(value: Any) -> str | None:
