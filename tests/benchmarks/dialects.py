@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.trace import SpanKind
 
 import runbundle
+from runbundle.otel.belonging.span_identity import operation_and_label
 from runbundle.otel.boundary.guests import is_guest
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.canonical import canonical
@@ -143,7 +144,8 @@ def questions() -> None:
     head("questions: us a span")
     for name, attributes, scope in (("of our own", OURS, own.SCOPE), ("of a web service", WEB, "web")):
         span = ended(name, attributes, scope)
-        show(f"begins_run, {name}", cost_of(lambda a=attributes, n=name: begins_run(n, a)))
+        show(f"begins_run, {name}", cost_of(partial(begins_run, name, attributes, scope)))
+        show(f"operation_and_label, {name}", cost_of(partial(operation_and_label, attributes, scope)))
         show(f"is_guest, {name}", cost_of(lambda span=span: is_guest(span)))
 
 

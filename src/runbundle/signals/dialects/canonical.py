@@ -157,14 +157,17 @@ def canonical(record: SpanRecord) -> SpanRecord:
     return {**record, "attributes": reading.attributes, "events": [*reading.events, *reading.added]}
 
 
-def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
+def canonical_attributes(name: object, attributes: Mapping[str, Any], *, whole: bool = True) -> Mapping[str, Any]:
+    """Return attributes in our terms, as far as a span that has only begun says; the given ones stay.
+
+    Without `whole` they say the kind of work as they do with it, and of the rest as much as costs little.
+    """
     shape = _shape_of(attributes)
     if not shape.tables:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))
     try:
-        _read(reading, shape)
+        _read(reading, shape, whole=whole)
     except Exception:  # noqa: BLE001 - as above
         return attributes
     return reading.attributes
@@ -193,13 +196,15 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
     return {**record, "attributes": reading.attributes}
 
 
-def _read(reading: Reading, shape: _Shape) -> None:
+def _read(reading: Reading, shape: _Shape, *, whole: bool = True) -> None:
     attributes = reading.attributes
     for dialect, rows, rows_of, lists in shape.tables:
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
         reading.apply(shape.rows(rows_of.get(op, rows)))
+        if not whole:
+            continue
         if dialect.finish is not None:
             if lists is not None:
                 reading.lists = lists

@@ -234,7 +234,7 @@ def _content(said: Fields) -> Fields:
     text = said.get("text")
     if text is None:
         return {"type": kind if isinstance(kind, str) else "other", **{k: v for k, v in said.items() if k != "type"}}
-    part: Fields = {"type": "reasoning" if kind in _THOUGHTS else "text", "content": text}
+    part: Fields = {"type": "reasoning" if isinstance(kind, str) and kind in _THOUGHTS else "text", "content": text}
     part.update((field, value) for field, value in said.items() if field not in ("type", "text"))
     return part
 
