@@ -110,12 +110,6 @@ _MOST_SHAPES, _MOST_CHARS = 2048, 4096
 """How many shapes are remembered, and of how many characters at most."""
 
 
-def _shape_of(attributes: Mapping[str, Any]) -> _Shape:
-    keys = tuple(attributes)
-    shape = _SHAPES.get(keys)
-    return _new_shape(keys) if shape is None else shape
-
-
 def _new_shape(keys: tuple[str, ...]) -> _Shape:
     if own.RECEIPT in keys or not all(map(_is_text, keys)):
         return _NOTHING
@@ -137,7 +131,8 @@ def canonical(record: SpanRecord) -> SpanRecord:
     Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
     """
     attributes = record["attributes"]
-    shape = _shape_of(attributes)
+    keys = tuple(attributes)
+    shape = _SHAPES.get(keys) or _new_shape(keys)
     if not shape.tables:
         return record
     reading = Reading(
@@ -162,7 +157,8 @@ def canonical_attributes(name: object, attributes: Mapping[str, Any], *, whole: 
 
     Without `whole` they say the kind of work as they do with it, and of the rest as much as costs little.
     """
-    shape = _shape_of(attributes)
+    keys = tuple(attributes)
+    shape = _SHAPES.get(keys) or _new_shape(keys)
     if not shape.tables:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))

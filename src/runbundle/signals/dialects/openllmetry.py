@@ -102,7 +102,7 @@ _OFTEN_EMPTY = ("traceloop.entity.path", "traceloop.workflow.name")
 
 def _read_lists(reading: Reading) -> None:
     attributes = reading.attributes
-    if _STARTS_OF_LISTS.isdisjoint(attributes):
+    if not reading.lists or _STARTS_OF_LISTS.isdisjoint(attributes):
         return
     lists = reading.lists.take(attributes)
     asked, said = lists.get(_PROMPT, []), lists.get(_COMPLETION, [])

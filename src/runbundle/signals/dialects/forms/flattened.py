@@ -59,6 +59,10 @@ class Lists:
         self._there = frozenset(self._keys)
         self._form = _form(placed)
 
+    def __len__(self) -> int:
+        """Return how many keys the lists have."""
+        return len(self._keys)
+
     def take(self, attributes: Attributes) -> dict[str, list[Fields]]:
         """Remove all keys `<head>.<number>.<words>` and return the items of each list by its head, in order of numbers.
 
