@@ -21,6 +21,7 @@ _FILLING = frozenset(
 )
 """Words of keys that only say of what kind the item is."""
 _CALLS, _CONTENTS = "tool_calls", "contents"
+_OF_TEXT = frozenset({"type", "text"})
 _THOUGHTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
 
 
@@ -239,7 +240,8 @@ def _content(said: Fields) -> Fields:
     if text is None:
         return {"type": kind if isinstance(kind, str) else "other", **{k: v for k, v in said.items() if k != "type"}}
     part: Fields = {"type": "reasoning" if isinstance(kind, str) and kind in _THOUGHTS else "text", "content": text}
-    part.update((field, value) for field, value in said.items() if field not in ("type", "text"))
+    if not said.keys() <= _OF_TEXT:
+        part.update((field, value) for field, value in said.items() if field not in _OF_TEXT)
     return part
 
 
