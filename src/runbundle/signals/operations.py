@@ -38,18 +38,21 @@ _BEGINS_NONE = ("create_agent", "embeddings", INDEX)
 
 def is_agent_work(name: object, attributes: Mapping[str, Any]) -> bool:
     """Tell whether a span is of an agent's work in any dialect, so that its content is not for everybody."""
-    said = canonical_attributes(name, attributes)
+    if semconv.OPERATION in attributes or own.OP in attributes:
+        return True  # a table may change which of them it is
+    said = canonical_attributes(name, attributes, whole=False)
     if semconv.OPERATION in said or own.OP in said:
         return True
     return isinstance(name, str) and name.startswith(INVOKE_AGENT)
 
 
-def begins_run(name: object, attributes: Mapping[str, Any]) -> bool:
+def begins_run(name: object, attributes: Mapping[str, Any], scope: str = "") -> bool:
     """Tell whether a span shows that what it is part of is an agent's run, in any dialect.
 
-    `attributes` are those with which it began, or all that it ended with.
+    `attributes` are those with which it began, or all that it ended with. `scope`: the name of its instrumentation
+    scope, if it is known.
     """
-    said = canonical_attributes(name, attributes)
+    said = attributes if scope == own.SCOPE else canonical_attributes(name, attributes, whole=False)
     if semconv.OPERATION in said or own.OP in said:
         if semconv.MCP_METHOD in said and own.OP in said:
             return False  # a client that connects and asks what there is

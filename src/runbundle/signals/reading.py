@@ -45,8 +45,13 @@ def number_of(attributes: Mapping[str, Any], key: str) -> float | None:
     return value
 
 
+_BEGINNINGS = frozenset('{["-0123456789tfn \t\n\r')
+
+
 def json_of(text: object) -> Any:
     """Return the value of JSON text; None for what is none."""
+    if isinstance(text, str) and text[:1] not in _BEGINNINGS:
+        return None  # most text is none: to let the parser say so costs more than all else that is asked of it
     try:
         return orjson.loads(cast("str", text))
     except (orjson.JSONDecodeError, TypeError):

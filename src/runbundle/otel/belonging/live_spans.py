@@ -23,7 +23,6 @@ class LiveSpans:
         self._spawner: tuple[Context, RunLanes, Member | None] | None = None
         """Where a task was created last: the context, its run, its span."""
         self._lock = Mutex()
-        self._lock = Mutex()
 
     def member_of(self, span: trace.Span) -> Member | None:
         """Return the facts about a live span; None for a span that is in no run."""

@@ -111,7 +111,7 @@ class Membership(LiveSpans):
             if not isinstance(scope, RunScope) or (scope.tenant_id, scope.run_id) != (tenant_id, run_id):
                 scope = RunScope(run_id, tenant_id=tenant_id)
         if scope is None:
-            begins = begins_run(span.name, attributes)
+            begins = begins_run(span.name, attributes, scope_name(span))
             if not begins and self._recording is None:
                 self.outside.count_span(scope_name(span))
                 return None
@@ -149,7 +149,7 @@ class Membership(LiveSpans):
             if run.held and (loop := spawning.running_loop()) is not None:
                 self._watch(run, loop)
             control = run.control()
-            named = operation_and_label(attributes)
+            named = operation_and_label(attributes, scope_name(span))
             member = place(scope, run, span, named[1], parent, control, is_run=is_run, joined=joined)
             if control is not None and named[0] in _EFFECTS and control.path:
                 member.effect = control.next_ordinal()

@@ -23,12 +23,14 @@ def copied_attributes(span: ReadableSpan) -> dict[str, Any]:
     return dict(attributes) if attributes else {}
 
 
-def operation_and_label(attributes: Mapping[str, Any]) -> tuple[Operation, str]:
+def operation_and_label(attributes: Mapping[str, Any], scope: str = "") -> tuple[Operation, str]:
     """Return a span's operation and its label, which is the operation with the name: such as `tool:find_order`.
 
-    The attributes may be of any dialect. A name that may not be kept is left out of the label.
+    The attributes may be of any dialect; those of our own `scope` are in our terms. A name that may not be kept is left
+    out of the label.
     """
-    attributes = canonical_attributes("", attributes)
+    if scope != own.SCOPE:
+        attributes = canonical_attributes("", attributes)
     op = operation(attributes)
     for key in (own.NAME, semconv.TOOL_NAME, semconv.AGENT_NAME):
         name = attributes.get(key)

@@ -16,6 +16,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from runbundle.format.identity import NO_RUN
+from runbundle.otel.belonging.span_identity import copied_attributes
 from runbundle.otel.boundary.span_records import SpanCodec, bounded_list
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.others_telemetry import has_agent_key, mask_attributes, mask_text, mask_value
@@ -25,7 +26,7 @@ from runbundle.signals.records import LATEST_NS
 
 def is_guest(span: ReadableSpan) -> bool:
     """Tell whether a span is none of an agent's: not agent work in any dialect, and without an agent's content."""
-    attributes = span.attributes or {}
+    attributes = copied_attributes(span)
     if is_agent_work(span.name, attributes) or has_agent_key(attributes):
         return False
     return not any(

@@ -11,6 +11,7 @@ import orjson
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.adk import ADK
 from runbundle.signals.dialects.anthropic import ANTHROPIC
+from runbundle.signals.dialects.forms.flattened import Lists
 from runbundle.signals.dialects.forms.message_events import ROLES, put_messages
 from runbundle.signals.dialects.forms.table import Dialect, Reading, Row, Rows
 from runbundle.signals.dialects.genai import GENAI, RENAMED
@@ -59,12 +60,16 @@ class _Table(NamedTuple):
     rows: Rows
     """For work that is none of those in `rows_of`."""
     rows_of: dict[str, Rows]
+    lists: Lists | None = None
+    """Those that the keys of a span make, if the dialect has any."""
 
 
 _TABLES = [
     _Table(dialect, Rows(dialect.rows), {op: Rows((*dialect.rows, *rows)) for op, rows in dialect.rows_of.items()})
     for dialect in DIALECTS
 ]
+_OURS = frozenset(row.target for each in DIALECTS for rows in (each.rows, *each.rows_of.values()) for row in rows)
+"""What a row may read that was not among a span's keys: the reading has put it there."""
 
 
 class _Shape:
@@ -76,14 +81,18 @@ class _Shape:
         signs = 0
         for sign in _SIGNS.keys() & keys:
             signs |= _SIGNS[sign]
-        self.tables = tuple(table for number, table in enumerate(_TABLES) if signs >> number & 1)
+        self.tables = tuple(
+            table._replace(lists=Lists(keys, table.dialect.lists)) if table.dialect.lists else table
+            for number, table in enumerate(_TABLES)
+            if signs >> number & 1
+        )
         """In the order in which they are read. What one of them puts there is in our terms, and no sign for others."""
         self.loose = {
-            head: [key for key in keys if key.startswith(head) and key not in table.dialect.kinds]
+            head: [(key, key[len(head) :]) for key in keys if key.startswith(head) and key not in table.dialect.kinds]
             for table in self.tables
             for head in table.dialect.gathered
         }
-        """Keys of which a table has only the beginning, by that."""
+        """Keys of which a table has only the beginning, by that: each with what follows."""
         self._keys = keys
         self._rows: dict[Rows, tuple[Row, ...]] = {}
 
@@ -91,7 +100,7 @@ class _Shape:
         """Return those of the rows that have something to do."""
         chosen = self._rows.get(rows)
         if chosen is None:
-            chosen = self._rows[rows] = rows.with_sources_in(self._keys)
+            chosen = self._rows[rows] = rows.with_sources_in(_OURS.union(self._keys))
         return chosen
 
 
@@ -99,12 +108,6 @@ _NOTHING = _Shape(())
 _SHAPES: dict[tuple[str, ...], _Shape] = {}
 _MOST_SHAPES, _MOST_CHARS = 2048, 4096
 """How many shapes are remembered, and of how many characters at most."""
-
-
-def _shape_of(attributes: Mapping[str, Any]) -> _Shape:
-    keys = tuple(attributes)
-    shape = _SHAPES.get(keys)
-    return _new_shape(keys) if shape is None else shape
 
 
 def _new_shape(keys: tuple[str, ...]) -> _Shape:
@@ -128,16 +131,17 @@ def canonical(record: SpanRecord) -> SpanRecord:
     Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
     """
     attributes = record["attributes"]
-    shape = _shape_of(attributes)
+    keys = tuple(attributes)
+    shape = _SHAPES.get(keys) or _new_shape(keys)
     if not shape.tables:
         return record
     reading = Reading(
         record["name"],
         attributes.copy(),
-        scope=record["scope"]["name"],
-        events=record["events"],
-        end_ns=record["end_ns"],
-        is_root=not record["parent_span_id"] or record["remote_parent"],
+        record["scope"]["name"],
+        record["events"],
+        record["end_ns"],
+        not record["parent_span_id"] or record["remote_parent"],
     )
     try:
         _read(reading, shape)
@@ -148,14 +152,18 @@ def canonical(record: SpanRecord) -> SpanRecord:
     return {**record, "attributes": reading.attributes, "events": [*reading.events, *reading.added]}
 
 
-def canonical_attributes(name: object, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return attributes in our terms, as far as a span that has only begun says; the given ones stay."""
-    shape = _shape_of(attributes)
+def canonical_attributes(name: object, attributes: Mapping[str, Any], *, whole: bool = True) -> Mapping[str, Any]:
+    """Return attributes in our terms, as far as a span that has only begun says; the given ones stay.
+
+    Without `whole` they say the kind of work as they do with it, and of the rest as much as costs little.
+    """
+    keys = tuple(attributes)
+    shape = _SHAPES.get(keys) or _new_shape(keys)
     if not shape.tables:
         return attributes
     reading = Reading(name if isinstance(name, str) else "", dict(attributes))
     try:
-        _read(reading, shape)
+        _read(reading, shape, whole=whole)
     except Exception:  # noqa: BLE001 - as above
         return attributes
     return reading.attributes
@@ -184,14 +192,18 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
     return {**record, "attributes": reading.attributes}
 
 
-def _read(reading: Reading, shape: _Shape) -> None:
+def _read(reading: Reading, shape: _Shape, *, whole: bool = True) -> None:
     attributes = reading.attributes
-    for dialect, rows, rows_of in shape.tables:
+    for dialect, rows, rows_of, lists in shape.tables:
         if dialect.name:
             reading.put(own.DIALECT, dialect.name)
         reading.op = op = dialect.work(reading)
-        reading.apply(_shape_of(attributes).rows(rows_of.get(op, rows)))
+        reading.apply(shape.rows(rows_of.get(op, rows)))
+        if not whole:
+            continue
         if dialect.finish is not None:
+            if lists is not None:
+                reading.lists = lists
             dialect.finish(reading)
         for head, target in dialect.gathered.items():
             reading.gather(head, target, shape.loose[head])

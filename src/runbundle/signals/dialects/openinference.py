@@ -1,14 +1,16 @@
 """OpenInference, the conventions of Arize: `openinference.span.kind`, `input.value`, `llm.*`.
 
 Source: https://github.com/Arize-ai/openinference/blob/main/spec/semantic_conventions.md and the spans of its
-instrumentations. Rows stand here; `openinference_spans` has what no row can say.
+instrumentations. Rows stand here; `openinference_work` has the kind of work, and `openinference_spans` what else no row
+can say.
 """
 
 from typing import Any
 
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.table import Dialect, Row
-from runbundle.signals.dialects.openinference_spans import EMBEDDINGS, KIND, finish, work_of
+from runbundle.signals.dialects.openinference_spans import HEADS, finish
+from runbundle.signals.dialects.openinference_work import EMBEDDINGS, KIND, work_of
 from runbundle.signals.kinds import Kind, keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
 
@@ -123,4 +125,5 @@ OPENINFERENCE = Dialect(
         ),
     },
     finish=finish,
+    lists=HEADS,
 )

@@ -1,7 +1,7 @@
-"""Of spans of OpenInference what no row can say: the kind of work, names, envelopes, lists, parameters, documents.
+"""Of spans of OpenInference what no row can say besides their kind of work: envelopes, lists, parameters, documents.
 
-Where a span has names of the GenAI conventions too, the kind of work, arguments and results are believed as they stand
-in OpenInference: its own translation takes a tool's schema for arguments. All else is believed as it is translated.
+Where a span has names of the GenAI conventions too, arguments and results are believed as they stand in OpenInference:
+its own translation takes a tool's schema for arguments. All else is believed as it is translated.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,129 +12,14 @@ import orjson
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.documents import add_documents
 from runbundle.signals.dialects.forms.envelopes import OPENED_CHARS, arguments_of, response_id, result_of
-from runbundle.signals.dialects.forms.flattened import Fields, messages_text, take_lists
+from runbundle.signals.dialects.forms.flattened import Fields, messages_text
 from runbundle.signals.dialects.forms.table import Reading, Row
-from runbundle.signals.names import CHAT, EXECUTE_TOOL, INDEX, INVOKE_AGENT, RETRIEVAL, STEP
+from runbundle.signals.dialects.openinference_work import EMBEDDINGS, INPUT, OUTPUT, instrumentation, mapping_of
+from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
 from runbundle.signals.reading import json_of
 
-KIND, _INPUT, _OUTPUT = "openinference.span.kind", "input.value", "output.value"
-_SCOPE = "openinference.instrumentation."
-EMBEDDINGS = "embeddings"
-
-# -- which kind of work ------------------------------------------------------------------------------------------------
-
-_WORK = {
-    "AGENT": INVOKE_AGENT, "TOOL": EXECUTE_TOOL, "LLM": CHAT, "EMBEDDING": EMBEDDINGS, "RETRIEVER": RETRIEVAL,
-    "RERANKER": RETRIEVAL,
-}  # fmt: skip
-"""By kind of span. Any other kind, CHAIN first of all, is a step."""
-_METHODS = (
-    ".run", ".arun", ".run_async", "._execute_core", ".execute", ".kickoff", ".kickoff_async", ".__call__", ".acall",
-    ".call", ".forward", ".aforward",
-)  # fmt: skip
-"""What instrumentations write behind the name of an agent or a tool."""
-_NO_CALLS = ("predict", "predict_and_call", "PromptBuilder.run", "PromptBuilder.run_async")
-"""Ends of names of spans of kind LLM that hold the call, or make its prompt. A method that begins with `_` is within
-the span of the public one, or before it."""
-_AGENTS = ("Agent.run", "Agent.arun", "Agent.run_async")
-"""Ends of names of CHAIN spans that are agents, of LlamaIndex and Haystack."""
-_INDEXING = ("Splitter.", "NodeParser.", "IngestionPipeline.", "DocumentWriter.", "DocumentCleaner.")
-"""In names of steps that prepare what is searched later, of LlamaIndex and Haystack."""
-_WITHOUT_AGENT = frozenset({"openai_agents"})
-"""Instrumentations that call a workflow an AGENT: without a name it is none."""
 _KEYWORDS = frozenset({"llama_index", "smolagents", "dspy"})
 """Instrumentations that write a call's keyword arguments under `kwargs`."""
-
-
-def work_of(reading: Reading) -> str:
-    """Set what kind of work a span is and, of agents, steps and tools, its name; return the kind."""
-    kind = reading.text(KIND).upper()
-    about = _metadata(reading) if "metadata" in reading.attributes else _NOTHING
-    work = _WORK.get(kind, "")
-    if kind == "CHAIN" and _is_agent(reading, about):
-        work = INVOKE_AGENT
-    elif work in _CALLS and (_is_private(reading.name) or (work == CHAT and reading.name.endswith(_NO_CALLS))):
-        work = ""
-    name = reading.name
-    if work == INVOKE_AGENT:
-        name = _agent_name(reading, about)
-        if name:
-            reading.put(semconv.AGENT_NAME, name)
-        elif semconv.AGENT_NAME not in reading.attributes:
-            work, name = "", reading.name
-    elif work == EXECUTE_TOOL:
-        if "tool.name" not in reading.attributes and semconv.TOOL_NAME not in reading.attributes:
-            if name.startswith("handoff"):
-                work = ""
-            elif name:
-                reading.put(semconv.TOOL_NAME, _without_method(name))
-        if about:
-            reading.put(semconv.AGENT_NAME, _text(about.get("lc_agent_name")))
-    if work:
-        reading.attributes[semconv.OPERATION] = work
-        return work
-    attributes = reading.attributes
-    attributes.pop(semconv.OPERATION, None)
-    attributes.setdefault(own.OP, STEP)
-    if kind == "EMBEDDING" or any(word in name for word in _INDEXING):  # of an embedding's inside, too
-        attributes[semconv.OPERATION] = INDEX
-    if name:
-        attributes.setdefault(own.NAME, name)
-    return STEP
-
-
-_NOTHING: Mapping[str, Any] = {}
-
-
-_CALLS = frozenset({CHAT, RETRIEVAL, EMBEDDINGS})
-
-
-def _is_private(name: str) -> bool:
-    method = name.rpartition(".")[2]
-    return method[:1] == "_" and method[:2] != "__"
-
-
-def _is_agent(reading: Reading, about: Mapping[str, Any]) -> bool:
-    name = reading.name
-    if about.get("ls_integration") == "langchain_create_agent":
-        return name == about.get("lc_agent_name") or "langgraph_node" not in about
-    return name.endswith(_AGENTS) or (name.endswith(".kickoff") and "crew_key" in reading.attributes)
-
-
-def _agent_name(reading: Reading, about: Mapping[str, Any]) -> str:
-    """Return the name of an agent; "" if there is none but the span's own where that is a workflow's."""
-    instrumentation = _instrumentation(reading)
-    for key in ("agent.name", "graph.node.name", "graph.node.id"):
-        name = reading.text(key)
-        if name and not (key == "graph.node.id" and instrumentation == "agno"):
-            return name
-    name = _text(about.get("lc_agent_name"))
-    if name:
-        return name
-    if instrumentation in _WITHOUT_AGENT or (not instrumentation and not _says_more(reading)):
-        return ""
-    return _without_method(reading.name)
-
-
-def _text(said: Any) -> str | None:
-    return said if isinstance(said, str) and said else None
-
-
-def _says_more(reading: Reading) -> bool:
-    """Tell whether there is more than a kind: a workflow has nothing else."""
-    return _INPUT in reading.attributes or _OUTPUT in reading.attributes
-
-
-def _without_method(name: str) -> str:
-    for method in _METHODS:
-        if name.endswith(method) and len(name) > len(method):
-            return name[: -len(method)]
-    return name
-
-
-def _instrumentation(reading: Reading) -> str:
-    return reading.scope.removeprefix(_SCOPE) if reading.scope.startswith(_SCOPE) else ""
-
 
 # -- lists -------------------------------------------------------------------------------------------------------------
 
@@ -169,7 +54,7 @@ _MESSAGES = {
 """The heads of lists of messages: our attribute, and the role of those that have none."""
 _DOCUMENTS = ("retrieval.documents", "reranker.output_documents", "output.documents")
 _SCORES = tuple(f"{whose}{what}" for whose in ("", "trace.", "session.") for what in ("evaluations", "annotations"))
-_HEADS = frozenset(
+HEADS = frozenset(
     (
         *_MESSAGES, *_DOCUMENTS, *_SCORES, "llm.tools", "reranker.input_documents", "input.documents", "input.images",
         "output.images", "embedding.embeddings", "smolagents.managed_agents",
@@ -225,12 +110,12 @@ def finish(reading: Reading) -> None:
     of_work = _OF_WORK.get(reading.op)
     if of_work is not None:
         of_work(reading)
-    said = take_lists(attributes, _HEADS)
+    said = reading.lists.take(attributes)
     if said:
         _lists(reading, said)
-    if reading.op == RETRIEVAL and _OUTPUT in attributes:
+    if reading.op == RETRIEVAL and OUTPUT in attributes:
         _documents_of_output(reading)
-    if (reading.op == INVOKE_AGENT or (reading.op == STEP and reading.is_root)) and _OUTPUT in attributes:
+    if (reading.op == INVOKE_AGENT or (reading.op == STEP and reading.is_root)) and OUTPUT in attributes:
         reading.apply(_RESULT_OF_RUN)
     if reading.events and semconv.ERROR_TYPE not in attributes:
         for event in reading.events:
@@ -239,25 +124,25 @@ def finish(reading: Reading) -> None:
                 reading.put(semconv.ERROR_TYPE, kind if isinstance(kind, str) else None)
 
 
-_RESULT_OF_RUN = (Row(semconv.FINAL_RESULT, (_OUTPUT,)),)
+_RESULT_OF_RUN = (Row(semconv.FINAL_RESULT, (OUTPUT,)),)
 
 
 def _tool(reading: Reading) -> None:
     """Read arguments and result out of their envelopes, and what these say of the call."""
     attributes = reading.attributes
     schema, translated = attributes.get("tool.parameters"), attributes.get(semconv.ARGUMENTS)
-    if translated is not None and (_INPUT in attributes or translated == schema):
+    if translated is not None and (INPUT in attributes or translated == schema):
         del attributes[semconv.ARGUMENTS]
-    if _INPUT in attributes:
-        keywords = _instrumentation(reading) in _KEYWORDS
-        opened = arguments_of(attributes.pop(_INPUT), keywords=keywords)
+    if INPUT in attributes:
+        keywords = instrumentation(reading) in _KEYWORDS
+        opened = arguments_of(attributes.pop(INPUT), keywords=keywords)
         attributes[semconv.ARGUMENTS] = opened.value
-        reading.moved[_INPUT] = semconv.ARGUMENTS
+        reading.moved[INPUT] = semconv.ARGUMENTS
         reading.put(semconv.CALL_ID, opened.call_id)
-    if _OUTPUT in attributes:
-        opened = result_of(attributes.pop(_OUTPUT))
+    if OUTPUT in attributes:
+        opened = result_of(attributes.pop(OUTPUT))
         attributes[semconv.RESULT] = opened.value
-        reading.moved[_OUTPUT] = semconv.RESULT
+        reading.moved[OUTPUT] = semconv.RESULT
         reading.put(semconv.CALL_ID, opened.call_id)
         if opened.failed:
             reading.put(semconv.ERROR_TYPE, "tool_error")
@@ -268,14 +153,14 @@ def _model(reading: Reading) -> None:
     if semconv.INPUT_TOKENS in attributes and semconv.OUTPUT_TOKENS in attributes:
         attributes.pop("llm.token_count.total", None)
     reading.put(semconv.REQUEST_MODEL, attributes.get(semconv.RESPONSE_MODEL))
-    if semconv.RESPONSE_ID not in attributes and _OUTPUT in attributes:
-        reading.put(semconv.RESPONSE_ID, response_id(attributes[_OUTPUT]))
+    if semconv.RESPONSE_ID not in attributes and OUTPUT in attributes:
+        reading.put(semconv.RESPONSE_ID, response_id(attributes[OUTPUT]))
 
 
 def _retrieval(reading: Reading) -> None:
     """Read the retriever's name, and the question: text, or a field of the JSON of what it was called with."""
     reading.put(own.RETRIEVER_NAME, reading.name.removesuffix(".retrieve"))
-    asked = reading.attributes.get(_INPUT)
+    asked = reading.attributes.get(INPUT)
     if not isinstance(asked, str):
         return
     said = json_of(asked) if asked[:1] == "{" and len(asked) <= OPENED_CHARS else None
@@ -286,8 +171,8 @@ def _retrieval(reading: Reading) -> None:
         asked = next((text for word in _QUERIES if isinstance(text := fields.get(word), str)), None)
     if asked is not None:
         reading.put(semconv.QUERY_TEXT, asked)
-        reading.moved[_INPUT] = semconv.QUERY_TEXT
-        del reading.attributes[_INPUT]
+        reading.moved[INPUT] = semconv.QUERY_TEXT
+        del reading.attributes[INPUT]
 
 
 _QUERIES = ("query", "query_str", "query_text", "question", "input", "text")
@@ -295,7 +180,7 @@ _QUERIES = ("query", "query_str", "query_text", "question", "input", "text")
 
 def _documents_of_output(reading: Reading) -> None:
     """Add the documents of LangChain's output, or their ids: only there it has them."""
-    text = reading.attributes[_OUTPUT]
+    text = reading.attributes[OUTPUT]
     found = [event["attributes"] for event in reading.added if event["name"] == own.EVIDENCE]
     if any(not str(event.get(own.DOCUMENT_ID, "")).isdigit() for event in found) or '"documents"' not in str(text)[:64]:
         return
@@ -328,7 +213,6 @@ _OF_WORK: dict[str, Callable[[Reading], None]] = {
 
 # -- JSON within an attribute ------------------------------------------------------------------------------------------
 
-_JSON_CHARS = 65_536
 _NUMBERS = {
     "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p",
@@ -356,17 +240,12 @@ _LISTS = {
     "stop_sequences": "gen_ai.request.stop_sequences",
     "encoding_format": "gen_ai.request.encoding_formats",
 }
-_ABOUT = (
-    (own.SESSION_ID, ("session_id", "thread_id")),
-    (own.USER_ID, ("user_id",)),
-)
-"""Our attributes, and the words of metadata that say them, the most believable first."""
 
 
 def _parameters(reading: Reading) -> None:
     """Read the parameters of a model's request. The whole stays where it is, as content: there may be keys in it."""
     for key in ("llm.invocation_parameters", "embedding.invocation_parameters"):
-        for word, value in _mapping(reading.attributes.get(key)).items():
+        for word, value in mapping_of(reading.attributes.get(key)).items():
             if word in _NUMBERS:
                 reading.put(_NUMBERS[word], value if isinstance(value, int | float) else None)
             elif word in _TEXTS:
@@ -374,21 +253,3 @@ def _parameters(reading: Reading) -> None:
             elif word in _LISTS:
                 listed: Any = [value] if isinstance(value, str) else value
                 reading.put(_LISTS[word], listed if isinstance(listed, list) and listed else None)
-
-
-def _metadata(reading: Reading) -> Mapping[str, Any]:
-    """Read for whom the work is done, and return all that metadata says. It stays where it is, as content."""
-    about = _mapping(reading.attributes.get("metadata"))
-    for target, words in _ABOUT if about else ():
-        if target.replace("runbundle.", "") in reading.attributes:
-            continue  # the attribute itself is believed more
-        found = next((value for word in words if isinstance(value := about.get(word), str | int) and value != ""), None)
-        reading.put(target, None if found is None else str(found))
-    return about
-
-
-def _mapping(said: Any) -> Mapping[str, Any]:
-    if not isinstance(said, str) or len(said) > _JSON_CHARS:
-        return {}
-    found = json_of(said)
-    return cast("dict[str, Any]", found) if isinstance(found, dict) else {}

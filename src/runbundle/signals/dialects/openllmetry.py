@@ -10,7 +10,7 @@ from typing import Any, cast
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.documents import MOST, add_documents, document_of
 from runbundle.signals.dialects.forms.envelopes import Opened, answer_of, arguments_of, result_of
-from runbundle.signals.dialects.forms.flattened import Fields, messages_text, take_lists
+from runbundle.signals.dialects.forms.flattened import Fields, messages_text
 from runbundle.signals.dialects.forms.table import Dialect, Reading, Row, json_text
 from runbundle.signals.kinds import keys_of
 from runbundle.signals.names import CHAT, EXECUTE_TOOL, INVOKE_AGENT, RETRIEVAL, STEP
@@ -102,9 +102,9 @@ _OFTEN_EMPTY = ("traceloop.entity.path", "traceloop.workflow.name")
 
 def _read_lists(reading: Reading) -> None:
     attributes = reading.attributes
-    if _STARTS_OF_LISTS.isdisjoint(attributes):
+    if not reading.lists or _STARTS_OF_LISTS.isdisjoint(attributes):
         return
-    lists = take_lists(attributes, _LISTS)
+    lists = reading.lists.take(attributes)
     asked, said = lists.get(_PROMPT, []), lists.get(_COMPLETION, [])
     for item in asked:
         if "user" in item and "content" not in item:  # of a completion that has no roles
@@ -359,5 +359,6 @@ OPENLLMETRY = Dialect(
         ),
     },
     finish=_finish,
+    lists=_LISTS,
     gathered={f"{_PROPERTIES}.": _PROPERTIES},
 )  # fmt: skip

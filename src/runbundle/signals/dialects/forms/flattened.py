@@ -1,10 +1,10 @@
 """Lists that were flattened to a key for each leaf, as `llm.input_messages.0.message.tool_calls.1.tool_call.id`.
 
-Two steps, for any dialect: `take_lists` takes the lists under their heads, and `messages_text` writes a list of
+Two steps, for any dialect: `Lists` takes the lists under their heads, and `messages_text` writes a list of
 messages as the GenAI conventions have them. Both are linear in what is there; nothing is allocated for a number.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import orjson
@@ -21,11 +21,12 @@ _FILLING = frozenset(
 )
 """Words of keys that only say of what kind the item is."""
 _CALLS, _CONTENTS = "tool_calls", "contents"
+_OF_TEXT = frozenset({"type", "text"})
 _THOUGHTS = frozenset({"thinking", "reasoning", "redacted_thinking"})
 
 
 class _Inner(dict[int, Fields]):
-    """Items of a list within an item, while they are gathered; a value may be a dict of its own."""
+    """Items of a list within an item, while they are gathered."""
 
 
 class _Place(NamedTuple):
@@ -41,44 +42,84 @@ class _Place(NamedTuple):
     """Of the item in `inner`."""
 
 
-def take_lists(attributes: Attributes, heads: Collection[str]) -> dict[str, list[Fields]]:
-    """Remove all keys `<head>.<number>.<words>` and return the items of each list by its head, in order of numbers.
+class Lists:
+    """The lists that the keys of a span make under some heads: found out once for each set of keys."""
 
-    Heads without an item are not among those that are returned. A key `<head>.<number>` alone is the field "" of its
-    item. Gaps close: items 3 and 7 are a list of two. Of `message.tool_calls.1.tool_call.function.name` becomes
-    `{"tool_calls": [{"name": ...}]}`, and of `tool_calls.1.name` the same.
-    """
+    __slots__ = ("_form", "_heads", "_keys", "_there")
+
+    def __init__(self, keys: Iterable[str], heads: Collection[str]) -> None:
+        self._heads = heads
+        placed: list[tuple[str, _Place]] = []
+        for key in keys:
+            place = _PLACES.get(key, _NEW)
+            if place is _NEW:
+                place = _placed(key)
+            if place is not None and place[0] in heads:
+                placed.append((key, place))
+        self._keys = tuple(key for key, _ in placed)
+        self._there = frozenset(self._keys)
+        self._form = _form(placed)
+
+    def __len__(self) -> int:
+        """Return how many keys the lists have."""
+        return len(self._keys)
+
+    def take(self, attributes: Attributes) -> dict[str, list[Fields]]:
+        """Remove all keys `<head>.<number>.<words>` and return the items of each list by its head, in order of numbers.
+
+        Heads without an item are not among those that are returned. A key `<head>.<number>` alone is the field "" of
+        its item. Gaps close: items 3 and 7 are a list of two. Of `message.tool_calls.1.tool_call.function.name` becomes
+        `{"tool_calls": [{"name": ...}]}`, and of `tool_calls.1.name` the same.
+        """
+        if not self._keys:
+            return {}
+        if not self._there <= attributes.keys():  # some were read already
+            return Lists(filter(attributes.__contains__, self._keys), self._heads).take(attributes)
+        found = {
+            head: [
+                {
+                    field: attributes[key]
+                    if key.__class__ is str
+                    else [{word: attributes[one] for word, one in within} for within in key]
+                    for field, key in item
+                }
+                for item in items
+            ]
+            for head, items in self._form
+        }
+        for key in self._keys:
+            del attributes[key]
+        return found
+
+
+def _form(placed: Iterable[tuple[str, _Place]]) -> list[tuple[str, list[Any]]]:
+    """Return the items of each list, each as pairs of a field and the key that has its value, or of items again."""
     found: dict[str, dict[int, Fields]] = {}
-    taken: list[str] = []
     last: tuple[str, int] | None = None
     outer: Fields = {}
-    for key, value in attributes.items():
-        place = _PLACES.get(key, _NEW)
-        if place is _NEW:
-            place = _placed(key)
-        if place is None or place[0] not in heads:
-            continue
-        taken.append(key)
-        _, item, field, inner, number = place
+    for key, (_, item, field, inner, number) in placed:
         if item != last:  # the keys of one item mostly stand together
             last = item
             outer = found.setdefault(item[0], {}).setdefault(item[1], {})
         if not inner:
-            outer[field if outer.get(field).__class__ is not _Inner else f"{field}."] = value
+            outer[field if outer.get(field).__class__ is not _Inner else f"{field}."] = key
             continue
         below = outer.get(inner)
         if below is None:
             below = outer[inner] = _Inner()
         if below.__class__ is not _Inner:  # the same word has a value of its own, too
-            outer[f"{inner}.{number}.{field}"] = value
+            outer[f"{inner}.{number}.{field}"] = key
             continue
-        within = below.get(number)
-        if within is None:
-            within = below[number] = {}
-        within[field] = value
-    for key in taken:
-        del attributes[key]
-    return {head: _in_order(items) for head, items in found.items()}
+        below.setdefault(number, {})[field] = key
+    return [(head, [_pairs(items[number]) for number in sorted(items)]) for head, items in found.items()]
+
+
+def _pairs(item: Fields) -> list[tuple[str, Any]]:
+    pairs = list(item.items())
+    for at, (field, key) in enumerate(pairs):
+        if key.__class__ is _Inner:
+            pairs[at] = field, [list(key[number].items()) for number in sorted(key)]
+    return pairs
 
 
 _NEW = _Place("", ("", 0), "", "", 0)
@@ -119,15 +160,6 @@ def _said(words: list[str]) -> Iterable[str]:
     return [word for n, word in enumerate(words) if word not in _FILLING or (n and n == len(words) - 1)]
 
 
-def _in_order(items: Mapping[int, Fields]) -> list[Fields]:
-    ordered = [items[number] for number in sorted(items)]
-    for item in ordered:
-        for field, value in item.items():
-            if value.__class__ is _Inner:
-                item[field] = [value[number] for number in sorted(value)]
-    return ordered
-
-
 # -- messages ----------------------------------------------------------------------------------------------------------
 
 
@@ -153,9 +185,9 @@ def messages_text(items: Sequence[Fields], *, role: str = "", finish: Sequence[A
 def _message(item: Fields, role: str) -> Fields:
     if item.keys() == _PLAIN and item["content"] != "":
         return {"role": item["role"] or role, "parts": [{"type": "text", "content": item["content"]}]}
-    calls, contents = _listed(item, _CALLS), _listed(item, _CONTENTS)
     call_id = item.get("tool_call_id")
     spoken_by = item.get("role") or ("tool" if call_id is not None else role)
+    contents = _listed(item, _CONTENTS) if _CONTENTS in item else ()
     parts = [_call(said) if "name" in said and "text" not in said else _content(said) for said in contents]
     text = item.get("content", item.get("text"))
     if call_id is not None:
@@ -163,17 +195,18 @@ def _message(item: Fields, role: str) -> Fields:
         parts = [{"type": "tool_call_response", "id": call_id, "response": response}]
     elif text is not None and text != "" and not any("content" in part for part in parts):
         parts.insert(0, {"type": "text", "content": text})
-    # Some say their calls in both places.
-    known = {str(part["id"]) for part in parts if part["type"] == "tool_call" and "id" in part} if calls else ()
-    parts += [_call(call) for call in calls if "id" not in call or str(call["id"]) not in known]
-    alone = {word: item[key] for key, word in _ONE_CALL.items() if key in item}
-    if alone:
-        parts.append(_call(alone))
-    message: Fields = {"role": spoken_by} if spoken_by else {}
-    message["parts"] = parts
-    for field, value in item.items():
-        if field not in _READ and not (field in _LISTS and value.__class__ is list) and value is not None:
-            message[field] = value
+    if _CALLS in item:  # some say their calls in both places
+        known = {str(part["id"]) for part in parts if part["type"] == "tool_call" and "id" in part}
+        for call in _listed(item, _CALLS):
+            if "id" not in call or str(call["id"]) not in known:
+                parts.append(_call(call))
+    if not _ONE_CALL.keys().isdisjoint(item):
+        parts.append(_call({word: item[key] for key, word in _ONE_CALL.items() if key in item}))
+    message: Fields = {"role": spoken_by, "parts": parts} if spoken_by else {"parts": parts}
+    if not item.keys() <= _READ:
+        for field, value in item.items():
+            if field not in _READ and not (field in _LISTS and value.__class__ is list) and value is not None:
+                message[field] = value
     return message
 
 
@@ -194,12 +227,10 @@ def _listed(item: Fields, field: str) -> list[Fields]:
 
 
 def _call(said: Fields) -> Fields:
-    part: Fields = {"type": "tool_call"}
-    for field, value in said.items():
-        if field == "arguments":
-            part[field] = _json(value)
-        elif field != "type":
-            part[field] = value
+    part = {"type": "", **said}
+    part["type"] = "tool_call"
+    if "arguments" in part:
+        part["arguments"] = _json(part["arguments"])
     return part
 
 
@@ -208,8 +239,9 @@ def _content(said: Fields) -> Fields:
     text = said.get("text")
     if text is None:
         return {"type": kind if isinstance(kind, str) else "other", **{k: v for k, v in said.items() if k != "type"}}
-    part: Fields = {"type": "reasoning" if kind in _THOUGHTS else "text", "content": text}
-    part.update((field, value) for field, value in said.items() if field not in ("type", "text"))
+    part: Fields = {"type": "reasoning" if isinstance(kind, str) and kind in _THOUGHTS else "text", "content": text}
+    if not said.keys() <= _OF_TEXT:
+        part.update((field, value) for field, value in said.items() if field not in _OF_TEXT)
     return part
 
 

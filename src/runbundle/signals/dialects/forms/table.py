@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from runbundle.signals.dialects.forms.flattened import Lists
 from runbundle.signals.kinds import Kind
 from runbundle.signals.records import Attributes, EventRecord
 
@@ -58,13 +59,15 @@ class Rows:
 class Reading:
     """One span while it is read: its attributes, which change, and what else a table may ask."""
 
-    __slots__ = ("added", "attributes", "end_ns", "events", "is_root", "moved", "name", "op", "scope")
+    op = ""
+    """The dialect's word for the kind of work, as its table has it among `rows_of`."""
+    lists = Lists((), ())
+    """The dialect's lists that were flattened, to be taken."""
 
     def __init__(
         self,
         name: str,
         attributes: Attributes,
-        *,
         scope: str = "",
         events: list[EventRecord] | None = None,
         end_ns: int = 0,
@@ -79,8 +82,6 @@ class Reading:
         self.end_ns = end_ns
         self.is_root = is_root
         """Whether nothing in its process stands above the span, as far as it is known yet."""
-        self.op = ""
-        """The dialect's word for the kind of work, as its table has it among `rows_of`."""
         self.added: list[EventRecord] = []
         self.moved: dict[str, str] = {}
         """Where sources went, by key: what was said of how a value was captured goes with it."""
@@ -128,9 +129,10 @@ class Reading:
                 if not keep and not here:
                     del attributes[source]
 
-    def gather(self, head: str, target: str, keys: Iterable[str]) -> None:
+    def gather(self, head: str, target: str, keys: Iterable[tuple[str, str]]) -> None:
         """Put what is left of keys that begin with `head` into one attribute, as JSON, without that beginning.
 
+        `keys` are given with what each is without it.
         For keys that anybody may make up: they are content as their values are. An empty text says nothing, and goes.
         What JSON cannot hold stays where it is.
         """
@@ -138,13 +140,16 @@ class Reading:
         if target in attributes:
             return
         found: dict[str, Any] = {}
-        for key in keys:
+        for key, word in keys:
             value = attributes.pop(key, "")
             if value != "":
-                found[key] = value
+                found[word] = value
         if found:
-            text = json_text({key[len(head) :]: value for key, value in found.items()})
-            attributes.update(found if text is None else {target: text})
+            text = json_text(found)
+            if text is None:
+                attributes.update((head + word, value) for word, value in found.items())
+            else:
+                attributes[target] = text
 
 
 def json_text(value: Any) -> str | None:
@@ -174,5 +179,7 @@ class Dialect(NamedTuple):
     """Read on spans of one kind of work, after `rows`."""
     finish: Callable[[Reading], None] | None = None
     """Reads what no row can say, after them."""
+    lists: frozenset[str] = frozenset()
+    """Heads of lists that were flattened, which `finish` takes as `reading.lists`."""
     gathered: Mapping[str, str] = {}
     """Beginnings of keys that anybody may make up, and the attribute of content that has what is left of them, last."""

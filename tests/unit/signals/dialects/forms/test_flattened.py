@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from runbundle.signals.dialects.forms.flattened import messages_text, take_lists
+from runbundle.signals.dialects.forms.flattened import Lists, messages_text
 
 CALL = {"type": "tool_call", "id": "c1", "name": "find", "arguments": {"city": "Paris"}}
 OURS = {
@@ -37,7 +37,7 @@ ALONE = {
 
 def _messages(attributes: dict[str, Any], **more: Any) -> Any:
     attributes = dict(attributes)
-    text = messages_text(take_lists(attributes, {"llm.in"}).get("llm.in", []), **more)
+    text = messages_text(Lists(attributes, {"llm.in"}).take(attributes).get("llm.in", []), **more)
     assert not attributes, "every key of the list was taken"
     return None if text is None else orjson.loads(text)
 
@@ -88,6 +88,21 @@ def test_arguments_that_are_no_json_stay_text() -> None:
         assert _messages(attributes)[0]["parts"][0]["arguments"] == text
 
 
+def test_a_kind_of_part_that_is_no_text_is_that_of_text() -> None:
+    """The rest of the message is read."""
+    attributes = {"llm.in.0.contents.0.message_content.type": ["a"], "llm.in.0.contents.0.message_content.text": "y"}
+    assert _messages(attributes) == [{"parts": [{"type": "text", "content": "y"}]}]
+
+
+def test_a_list_that_was_read_in_part_is_read_without_that() -> None:
+    """A row of the table may have taken one of its keys."""
+    attributes = dict(OURS)
+    lists = Lists(attributes, {"llm.in"})
+    del attributes["llm.in.0.message.role"]
+    assert lists.take(attributes)["llm.in"][0].keys() == {"tool_calls"}
+    assert not attributes
+
+
 def test_a_role_is_given_only_to_a_message_without_one() -> None:
     """An output without a role is an assistant's."""
     attributes = {"llm.in.0.message.content": "a", "llm.in.1.message.role": "model", "llm.in.1.message.content": "b"}
@@ -107,7 +122,7 @@ def test_other_keys_stay() -> None:
         "llm.in": 1,
     }
     attributes = dict(others)
-    assert take_lists(attributes, {"llm.in"}) == {}
+    assert Lists(attributes, {"llm.in"}).take(attributes) == {}
     assert attributes == others
 
 
