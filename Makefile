@@ -13,7 +13,7 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check unit coverage check-pythons frameworks bench docs collector clean
+.PHONY: demo test check unit coverage check-pythons frameworks interop bench docs collector clean
 
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -64,6 +64,10 @@ check-pythons:
 # The table of docs/frameworks.md, made again by real frameworks; their environments, of 1 GB, are kept in the user's cache.
 frameworks: $(READY)
 	$(BIN)/python -m tests.interop.coverage --write
+
+# Real backends, asked for what was forwarded to them: Phoenix and MLflow, 2 GB in the user's cache.
+interop: $(READY)
+	$(BIN)/python -m tests.interop.backends
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline

@@ -229,7 +229,7 @@ def _push(folder: Path, url: str, headers: dict[str, str]) -> bool:
         [*_COMMAND, "ls", "--format", "json", "--store", store, "--limit", "1000"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    runs = [run["run_id"] for run in json.loads(listed.stdout)["runs"]]
+    runs = [run["run_id"] for run in json.loads(listed.stdout)]
     said = [word for name, value in headers.items() for word in ("--header", f"{name}={value}")]
     done = subprocess.run(
         [*_COMMAND, "push", *runs, "--store", store, "--otlp", url, *said],
