@@ -58,6 +58,7 @@ class Receiver(BaseHTTPRequestHandler):
     received = b""
 
     def do_POST(self) -> None:
+        """Take one request of spans."""
         body = self.rfile.read(int(self.headers["content-length"]))
         Receiver.received += gzip.decompress(body) if self.headers["content-encoding"] == "gzip" else body
         self.send_response(200)

@@ -1,4 +1,4 @@
-"""A LangGraph agent without a line of ours. Its spans, redacted, also go to the exporter `console`, which stands for yours:
+"""A LangGraph agent without a line of ours. Redacted, its spans also go to `console`, which stands for your exporter.
 
 opentelemetry-instrument --traces_exporter runbundle,console --logs_exporter runbundle --metrics_exporter none \
     python examples/09_zero_code.py
@@ -22,7 +22,11 @@ def lookup_order(order_id: str) -> str:
 def answer(request: httpx.Request) -> httpx.Response:
     """Play the model: call the tool, then say what came of it."""
     last = json.loads(request.content)["messages"][-1]
-    call = {"id": "call-1", "type": "function", "function": {"name": "lookup_order", "arguments": '{"order_id": "A-1"}'}}
+    call = {
+        "id": "call-1",
+        "type": "function",
+        "function": {"name": "lookup_order", "arguments": '{"order_id": "A-1"}'},
+    }
     said = {"content": f"Your parcel: {last['content']}"} if last["role"] == "tool" else {"tool_calls": [call]}
     choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", **said}}
     usage = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
