@@ -59,10 +59,10 @@ def seen(text: str, content: str) -> str:
 
 
 @pytest.mark.parametrize(("way", "spans", "ours", "theirs", "guest"), [
-    ("configure", 3, REDACTED, REDACTED, MASKED),
-    ("configure all", 3, REDACTED, REDACTED, REDACTED),
-    ("configure theirs", 3, REDACTED, RAW, RAW),
-    ("configure theirs wrapped", 3, REDACTED, REDACTED, MASKED),
+    ("configure", 4, REDACTED, REDACTED, MASKED),
+    ("configure all", 4, REDACTED, REDACTED, REDACTED),
+    ("configure theirs", 4, REDACTED, RAW, RAW),
+    ("configure theirs wrapped", 4, REDACTED, REDACTED, MASKED),
     ("theirs wrapped", 0, REDACTED, REDACTED, MASKED),
     ("environment", 4, REDACTED, RAW, RAW),
 ])  # fmt: skip
