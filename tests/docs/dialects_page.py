@@ -35,6 +35,10 @@ _SAYS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("what came of the run", (own.RESULT, semconv.FINAL_RESULT, semconv.ALL_MESSAGES)),
     ("which table read it", (own.DIALECT,)),
 )  # fmt: skip
+_KINDS = """\
+The word behind an attribute is how redaction takes it. A `name`, an `id` or a `number` is kept if it looks like one;
+`content` and `messages` become keyed digests; `arguments` and `result` go by the tool's contract; `user` goes by the
+policy; a `free_id` is kept if it looks like an id, else digested."""
 _SHOWN = 8
 
 
@@ -73,7 +77,7 @@ def _rows(dialect: Dialect) -> Iterator[str]:
 def made() -> str:
     """Return what stands between the two marks."""
     of_table = modules()
-    lines = ["## Our terms", "", "| what is said | attributes, and how redaction takes each |", "|---|---|"]
+    lines = ["## Our terms", "", _KINDS, "", "| what is said | attributes, and how redaction takes each |", "|---|---|"]
     for says, keys in _SAYS:
         kinds = [f"`{key}` ({SPAN_KEYS[key]})" for key in keys]
         lines.append(f"| {says} | {', '.join(kinds)} |")
@@ -84,7 +88,10 @@ def made() -> str:
         name = f"`{dialect.name}`" if dialect.name else ""
         lines.append(f"| [{table}](../src/runbundle/signals/dialects/{table}.py) | {_signs(dialect)} | {name} |")
     lines += ["", "## Rows", ""]
-    lines += ["Each row is an attribute of ours and the dialect's attributes that say it, the most believable first."]
+    lines += [
+        "Each row is an attribute of ours and the dialect's attributes that say it, the most believable first. The last"
+    ]
+    lines += ["column has the table's word for the kind of work."]
     for dialect in DIALECTS:
         rows = list(_rows(dialect))
         if rows:

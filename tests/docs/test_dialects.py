@@ -1,4 +1,4 @@
-"""The steps by which docs/dialects.md has one add a dialect are possible: their Python is right, and the table reads."""
+"""The steps by which docs/dialects.md adds a dialect are possible: their Python is right, and the table reads."""
 
 import ast
 import importlib
