@@ -1,7 +1,7 @@
 """Two agents of the OpenAI Agents SDK, instrumented by OpenInference: a handoff from one to the other, and a tool.
 
-Needs `pip install openai-agents openinference-instrumentation-openai-agents`. The model's answers are in this file, so
-that it runs offline.
+Needs `pip install openai-agents httpx openinference-instrumentation-openai-agents`. The model's answers are in this
+file, so that it runs offline.
 """
 
 import json
