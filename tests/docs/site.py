@@ -31,7 +31,14 @@ NAV: dict[str, list[str]] = {
         "docs/figures.md",
     ],
     "Guides": ["docs/guides/*.md", "examples/README.md"],
-    "Reference": ["docs/commands.md", "docs/settings.md", "docs/findings.md", "docs/api.md", "docs/format-v1.md"],
+    "Reference": [
+        "docs/dialects.md",
+        "docs/commands.md",
+        "docs/settings.md",
+        "docs/findings.md",
+        "docs/api.md",
+        "docs/format-v1.md",
+    ],
     "Inside": ["ARCHITECTURE.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"],
     "Decisions": ["docs/decisions/*.md"],
 }

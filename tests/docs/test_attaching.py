@@ -1,4 +1,7 @@
-"""The README's table of ways to attach is what happens: what the bundle has, and what an exporter of the team sees."""
+"""The table of ways to attach, in docs/guides/existing-stack.md, is what happens.
+
+What the bundle has, and what an exporter of the team sees.
+"""
 
 import json
 import os

@@ -7,10 +7,11 @@ from types import ModuleType
 import pytest
 
 from runbundle import settings
-from tests.docs import commands_page, findings_page, format_page, settings_page
+from runbundle.signals.dialects.canonical import DIALECTS
+from tests.docs import commands_page, dialects_page, findings_page, format_page, settings_page
 
 ROOT = Path(__file__).parents[2]
-PAGES = [commands_page, findings_page, format_page, settings_page]
+PAGES = [commands_page, dialects_page, findings_page, format_page, settings_page]
 
 
 @pytest.mark.parametrize("made", PAGES, ids=[module.PAGE.name for module in PAGES])
@@ -46,3 +47,8 @@ def test_every_command_has_its_place_and_an_example() -> None:
     for name, command in commands.items():
         assert command.help, name
         assert name in commands_page.example(command), name
+
+
+def test_every_table_of_a_dialect_is_read_and_has_its_place() -> None:
+    """A table that nothing names would read nothing; each is in one module of its name."""
+    assert sorted(dialects_page.modules()) == sorted(map(id, DIALECTS))

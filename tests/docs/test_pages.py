@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
     "docs/contracts.md",
+    "docs/dialects.md",
     "docs/figures.md",
     "docs/forwarding.md",
     "docs/guarantees.md",

@@ -27,7 +27,7 @@ SPAN_KEYS: dict[str, Kind] = {
         # What the conventions called them before, and most instrumentations still do.
         "http.method http.host http.server_name net.peer.name net.host.name net.transport net.protocol.name",
         "net.protocol.version db.name db.operation db.sql.table messaging.destination messaging.operation",
-        "code.function code.namespace",
+        "code.function code.namespace asgi.event.type",
     ),
     **_table(
         "id",
