@@ -287,15 +287,18 @@ class Membership(LiveSpans):
     def _arrived(
         self, context: Context | None, above: SpanContext | None, parent: Member | None, beneath: Waiting | None = None
     ) -> tuple[RunScope | None, str, str]:
-        """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none."""
+        """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none.
+
+        Anybody can send the ids of a trace and of a span, so they lead into no run of a tenant. A token does.
+        """
         scope, claimed = self.claims.judge(context)
         if scope is not None:
             return scope, scope.joined, ""
         if claimed or above is None or beneath is not None:
             return None, "", claimed
-        if parent is not None:
-            return parent.scope, "trace", ""
-        scope = self._open.of_trace(above.trace_id)
+        scope = parent.scope if parent is not None else self._open.of_trace(above.trace_id)
+        if scope is not None and scope.tenant_id:
+            scope = None
         return scope, "trace" if scope is not None else "", ""
 
     def spawned(self, name: str) -> Control | None:
