@@ -10,6 +10,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 import runbundle
 from runbundle.bundle.reader import Bundle
+from tests.conftest import sealed
 
 Configured = Callable[..., runbundle.Handle]
 CHAT = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m"}
@@ -56,3 +57,40 @@ def test_a_trace_from_elsewhere_leads_into_no_tenants_run(configured: Configured
     counts = Bundle.open(handle.store, "acme/r").index.counts
     assert (counts.spans, counts.logs) == (1, 0)
     assert keys == (["acme/r"] if "log" in claims else ["acme/r", f"{0xA:032x}"])
+
+
+# -- a local root that ends early --------------------------------------------------------------------------------------
+
+
+def test_a_run_whose_first_span_has_ended_is_open_as_long_as_another_of_its_spans(configured: Configured) -> None:
+    """Then nothing of it is left, and nobody joins it by its trace."""
+    handle = configured()
+    tracer, table = tracer_of(handle), handle.boundary.membership
+    for begins_at_end in (False, True):
+        root = tracer.start_span("POST /a", Context())
+        task = tracer.start_span("background task", beneath(root))
+        root.end()
+        chat = tracer.start_span("chat m", beneath(task), attributes=None if begins_at_end else CHAT)
+        chat.set_attributes(CHAT)
+        chat.end()
+        trace_id = root.get_span_context().trace_id
+        scope = table.scope_of(from_elsewhere(trace_id))
+        assert scope is not None
+        assert scope.run_id == f"{trace_id:032x}"
+        run = scope.lanes[table]
+        assert run.held == 1
+        task.end()
+        assert table.scope_of(from_elsewhere(trace_id)) is None
+        assert run.held == 0
+        completeness = sealed(handle).index.completeness
+        assert (completeness.state, completeness.spans_expected, completeness.spans_seen) == ("complete", 3, 3)
+
+
+def test_a_run_whose_spans_have_all_ended_is_not_open(configured: Configured) -> None:
+    """As work for an agent of another process, which waits when nothing of it is open any more."""
+    handle = configured()
+    tracer, table = tracer_of(handle), handle.boundary.membership
+    tracer.start_span("served", from_elsewhere(0xA), attributes={"mcp.method.name": "tools/list"}).end()
+    tracer.start_span("chat m", from_elsewhere(0xA, 2), attributes=CHAT).end()
+    assert table.scope_of(from_elsewhere(0xA)) is None
+    assert sealed(handle).index.counts.spans == 2

@@ -129,9 +129,12 @@ class Membership(LiveSpans):
                     waiting.unit.is_remote = True
                 return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
             if unit is not None:
-                self._promote(unit)
+                heirless = self._promote(unit)
                 if unit.closed:
-                    return self.enter(span, parent_context, originals)
+                    member = self.enter(span, parent_context, originals)
+                    if heirless is not None:
+                        self._hand_on(heirless, trace_id, member)
+                    return member
             scope, joined = self._open.unnamed(here, above, (attributes,), claimed)
             is_run = implicit = not joined
         if parent is not None and parent.scope is not scope:
@@ -179,7 +182,9 @@ class Membership(LiveSpans):
         unit, attributes = waiting.unit, copied_attributes(span)
         if not waiting.inherited:
             if begins_run(span.name, attributes):
-                self._promote(unit)
+                heirless = self._promote(unit)
+                if heirless is not None:
+                    self._hand_on(heirless, trace_id, None)
             else:
                 if unit.is_remote and not unit.is_agents:
                     unit.is_agents = is_agent_work(span.name, attributes)
@@ -219,18 +224,19 @@ class Membership(LiveSpans):
             known.originals = Originals()
         return known.originals
 
-    def _promote(self, unit: Unit) -> None:
+    def _promote(self, unit: Unit) -> RunScope | None:
         """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, note their starts.
 
         Where in the run a span stands is counted as if all had begun in the task or thread that has decided. An effect
-        among them has no number, since its task is not known any more.
+        among them has no number, since its task is not known any more. Returns the run if it is open and no live span
+        of it closes it: `_hand_on` must be told of one.
         """
         with self._lock:
             recording = self._recording
             if unit.closed or recording is None:
-                return
+                return None
             if all(one.inherited for one in unit.live.values()) and (unit.live or not unit.held):
-                return  # a parent process's: what begins beneath it is of this one
+                return None  # a parent process's: what begins beneath it is of this one
             ends = self._undecided.close(unit)
             ended = {one for one in ends if isinstance(one, Waiting)}
             spans = sorted(ended.union(unit.live.values()), key=lambda one: one.number)
@@ -242,7 +248,11 @@ class Membership(LiveSpans):
             run = self._run_of(scope)
             if not joined:
                 self._begin(scope, run, context.trace_id, None)
+            elif first in ended:
+                run.held += 1
+                self._open.add(context.trace_id, scope)
             control = run.origin.control if run.origin is not None else None
+            gone: set[Member] = set()
             for one, said in zip(spans, attributes, strict=True):
                 above = one.parent.member if one.parent is not None else None
                 begins = one is first and not joined
@@ -252,14 +262,34 @@ class Membership(LiveSpans):
                 member.implicit, member.claimed = begins, unit.claimed if begins else ""
                 member.begun, member.originals, member.inherited = said, one.originals, one.inherited
                 one.member, one.taken = member, one in ended
-                if not one.taken:
-                    self._add(member, one.span, opens=bool(how))
+                if one.taken:
+                    gone.add(member)
+                else:
+                    if member.root in gone:  # which counts nothing any more
+                        member.root.started -= 1
+                        member.root = None
+                    self._add(member, one.span, opens=bool(how) and not one.inherited)
                 if not one.inherited:
                     recording.started(one.span, member)
             if first.member is not None:
                 first.member.started += unit.lost_spans
             self._undecided.remove(unit)
+            heirless = scope if first in ended else None
+            heir = next((one.member for one in ours if not one.taken), None)
+            if heirless is not None and heir is not None:
+                self._hand_on(heirless, context.trace_id, heir)
+                heirless = None
         recording.ended(scope.key, ends, unit.lost.total() if unit.lost else 0)
+        return heirless
+
+    def _hand_on(self, scope: RunScope, trace_id: int, heir: Member | None) -> None:
+        """Let a run that is open without a live span to close it be closed by `heir`, or now if there is none."""
+        with self._lock:
+            if heir is not None and heir.scope is scope and not (heir.is_run or heir.opens):
+                heir.opens = heir.holds = True
+                return
+            self._open.remove(trace_id, scope)
+            self._let_go(self._run_of(scope))
 
     def after_fork_in_child(self) -> None:
         """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
