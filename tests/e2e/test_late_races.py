@@ -1,6 +1,9 @@
 """Runs that are found late, where other requests, other threads and early ends meet them."""
 
+import threading
+import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from opentelemetry import context as otel_context
@@ -10,6 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 import runbundle
 from runbundle.bundle.reader import Bundle
+from runbundle.otel.belonging import undecided
 from tests.conftest import sealed
 
 Configured = Callable[..., runbundle.Handle]
@@ -94,3 +98,99 @@ def test_a_run_whose_spans_have_all_ended_is_not_open(configured: Configured) ->
     tracer.start_span("chat m", from_elsewhere(0xA, 2), attributes=CHAT).end()
     assert table.scope_of(from_elsewhere(0xA)) is None
     assert sealed(handle).index.counts.spans == 2
+
+
+# -- threads that meet at one unit -------------------------------------------------------------------------------------
+
+
+class Seen(undecided.Waiting):
+    """A waiting span at which another thread comes by when somebody first looks whether it is inherited."""
+
+    comes: Callable[[], object] | None = None
+
+    @property
+    def inherited(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride] - as a hook only
+        """Return True once, so that the next one is looked at, too."""
+        comes, self.comes = self.comes, None
+        return comes is not None and comes() is None
+
+
+def unit_of(handle: runbundle.Handle, span: trace.Span) -> undecided.Unit:
+    """Return the unit of a waiting span."""
+    here = span.get_span_context()
+    waiting = handle.boundary.membership._undecided.find(here.trace_id, here.span_id)  # pyright: ignore[reportPrivateUsage]
+    assert waiting is not None
+    return waiting.unit
+
+
+def test_a_span_that_starts_while_its_unit_is_decided_costs_none(configured: Configured) -> None:
+    """Both are of the run."""
+    handle = configured()
+    tracer = tracer_of(handle)
+    root = tracer.start_span("POST", Context())
+    waiting = unit_of(handle, root).live[root.get_span_context().span_id]
+    others = [tracer.start_span("open", beneath(root))]
+    waiting.__class__ = Seen
+    assert isinstance(waiting, Seen)
+    waiting.comes = lambda: others.append(tracer.start_span("another thread's", beneath(root)))
+    tracer.start_span("chat m", beneath(root), attributes=CHAT).end()
+    for span in (*others, root):
+        span.end()
+    assert len(others) == 2
+    result = handle.flush()
+    completeness = Bundle.open(handle.store, result.sealed[0]).index.completeness
+    assert (completeness.spans_seen, completeness.spans_expected, result.dropped) == (4, 4, {})
+
+
+class Meeting(dict[int, Any]):
+    """The open spans of a unit; just before one is taken out, another thread comes by."""
+
+    def __init__(self, spans: dict[int, Any], comes: Callable[[], object]) -> None:
+        super().__init__(spans)
+        self._comes = [comes]
+
+    def pop(self, *args: Any) -> Any:
+        """Return the span."""
+        if self._comes:
+            self._comes.pop()()
+        return super().pop(*args)
+
+
+def test_a_span_that_starts_while_the_last_one_ends_loses_none(configured: Configured) -> None:
+    """The one that has ended waits with it."""
+    handle = configured()
+    tracer = tracer_of(handle)
+    first, others = tracer.start_span("A", from_elsewhere(0xA)), list[trace.Span]()
+    unit = unit_of(handle, first)
+    unit.live = Meeting(unit.live, lambda: others.append(tracer.start_span("B", from_elsewhere(0xA))))
+    first.end()
+    tracer.start_span("chat m", beneath(others[0]), attributes=CHAT).end()
+    others[0].end()
+    completeness = sealed(handle).index.completeness
+    assert (completeness.spans_seen, completeness.spans_expected) == (3, 3)
+
+
+def test_a_span_that_ends_while_its_unit_is_decided_is_recorded(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also just after what the unit holds was taken, and before its open spans are looked at."""
+    handle = configured()
+    tracer, table = tracer_of(handle), handle.boundary.membership._undecided  # pyright: ignore[reportPrivateUsage]
+    root = tracer.start_span("POST", Context())
+    ending = tracer.start_span("ends", beneath(root))
+    unit, close = unit_of(handle, root), table.close
+    thread = threading.Thread(target=ending.end)
+
+    def closes(one: undecided.Unit) -> Any:
+        taken = close(one)
+        thread.start()
+        while ending.get_span_context().span_id in unit.live:
+            time.sleep(0.001)
+        return taken
+
+    monkeypatch.setattr(table, "close", closes)
+    tracer.start_span("chat m", beneath(root), attributes=CHAT).end()
+    thread.join()
+    root.end()
+    completeness = sealed(handle).index.completeness
+    assert (completeness.spans_seen, completeness.spans_expected, completeness.state) == (3, 3, "complete")

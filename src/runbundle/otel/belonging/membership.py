@@ -208,11 +208,11 @@ class Membership(LiveSpans):
         waiting = self._undecided.find(log.trace_id or 0, log.span_id or 0)
         if waiting is None or waiting.inherited:
             return False
-        self._undecided.hold_log(waiting.unit, record)
-        if not waiting.unit.closed:
+        with self._lock:
+            if waiting.unit.closed:  # another thread has decided it just now
+                return False
+            self._undecided.hold_log(waiting.unit, record)
             return True
-        with self._lock:  # another thread has decided it just now
-            return False
 
     def originals_of(self, span: trace.Span) -> Originals | None:
         """Return where to keep what a live span is given and does not show; None for one that no bundle can have."""
@@ -235,11 +235,11 @@ class Membership(LiveSpans):
             recording = self._recording
             if unit.closed or recording is None:
                 return None
-            if all(one.inherited for one in unit.live.values()) and (unit.live or not unit.held):
+            if all(one.inherited for one in unit.live.copy().values()) and (unit.live or not unit.held):
                 return None  # a parent process's: what begins beneath it is of this one
-            ends = self._undecided.close(unit)
+            ends, live = self._undecided.close(unit)
             ended = {one for one in ends if isinstance(one, Waiting)}
-            spans = sorted(ended.union(unit.live.values()), key=lambda one: one.number)
+            spans = sorted(ended.union(live), key=lambda one: one.number)
             ours = [one for one in spans if not one.inherited]
             attributes = [copied_attributes(one.ended or one.span) for one in spans]
             first = ours[0]
@@ -297,7 +297,7 @@ class Membership(LiveSpans):
         self.claims.after_fork_in_child()
         self.outside.reset(self._lock)
         self._undecided.after_fork_in_child(self._lock)
-        for member in self._live.values():
+        for member in list(self._live.values()):
             member.inherited = True
 
     # -- which run ------------------------------------------------------------------------------------------------
