@@ -212,8 +212,7 @@ class Undecided:
         self._held += 1
         self._bytes += size
         if self._held > HELD or self._bytes > HELD_BYTES:
-            with self._lock:
-                self._make_room()
+            self._make_room()
 
     def _make_room(self) -> None:
         """Drop what the oldest units hold until there is room. The caller holds the lock."""
@@ -273,7 +272,7 @@ class Undecided:
         # First the open ones: one that ends meanwhile is held before it is not open any more, so it is in either. Both
         # are copied at once, since who adds to them or takes from them has no lock.
         live = list(unit.live.copy().values())
-        held = unit.held.copy()
+        held, unit.held = unit.held.copy(), []
         self._gone += len(live)
         self._held, self._bytes = self._held - len(held), self._bytes - unit.bytes
         return held, live
