@@ -194,3 +194,35 @@ def test_a_span_that_ends_while_its_unit_is_decided_is_recorded(
     root.end()
     completeness = sealed(handle).index.completeness
     assert (completeness.spans_seen, completeness.spans_expected, completeness.state) == (3, 3, "complete")
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_span_that_begins_a_run_may_name_it_beneath_a_request(configured: Configured) -> None:
+    """At its start as at its end; what is above it comes first, as everywhere."""
+    handle = configured(group_by="conversation")
+    tracer = tracer_of(handle)
+    for at_start in (True, False):
+        for key, above in (("gen_ai.conversation.id", None), ("run_id", None), ("run_id", "above")):
+            said = {**CHAT, key: f"{key}-{at_start}"}
+            root = tracer.start_span("POST", Context(), attributes={key: f"{above}-{at_start}"} if above else None)
+            chat = tracer.start_span("chat m", beneath(root), attributes=said if at_start else None)
+            chat.set_attributes(said)
+            chat.end()
+            root.end()
+    names = ("gen_ai.conversation.id", "run_id", "above")
+    assert sorted(handle.flush().sealed) == sorted(f"{name}-{start}" for name in names for start in (True, False))
+
+
+def test_a_run_that_joins_by_name_beneath_a_request_is_the_one_of_its_unit(configured: Configured) -> None:
+    """Not a second one."""
+    handle = configured()
+    tracer = tracer_of(handle)
+    for _ in range(2):
+        root = tracer.start_span("POST", from_elsewhere(0xA))
+        tracer.start_span("SELECT", beneath(root)).end()
+        tracer.start_span("chat m", beneath(root), attributes={**CHAT, "run_id": "job-1"}).end()
+        root.end()
+    assert set(handle.flush().sealed) == {"job-1"}
+    assert Bundle.open(handle.store, "job-1").index.counts.spans == 6

@@ -7,8 +7,8 @@ a run with all of its unit as soon as a span of it is agent work (see `undecided
 """
 
 import weakref
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -129,7 +129,7 @@ class Membership(LiveSpans):
                     waiting.unit.is_remote = True
                 return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
             if unit is not None:
-                heirless = self._promote(unit)
+                heirless = self._promote(unit, attributes)
                 if unit.closed:
                     member = self.enter(span, parent_context, originals)
                     if heirless is not None:
@@ -224,12 +224,13 @@ class Membership(LiveSpans):
             known.originals = Originals()
         return known.originals
 
-    def _promote(self, unit: Unit) -> RunScope | None:
+    def _promote(self, unit: Unit, starting: Mapping[str, Any] | None = None) -> RunScope | None:
         """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, note their starts.
 
         Where in the run a span stands is counted as if all had begun in the task or thread that has decided. An effect
         among them has no number, since its task is not known any more. Returns the run if it is open and no live span
-        of it closes it: `_hand_on` must be told of one.
+        of it closes it: `_hand_on` must be told of one. `starting`: the attributes of a span that begins the run and is
+        not in the unit.
         """
         with self._lock:
             recording = self._recording
@@ -244,7 +245,8 @@ class Membership(LiveSpans):
             attributes = [copied_attributes(one.ended or one.span) for one in spans]
             first = ours[0]
             context = span_context_of(first.span)
-            scope, joined = self._open.unnamed(context, first.span.parent, attributes, unit.claimed)
+            said_last = attributes if starting is None else [*attributes, starting]
+            scope, joined = self._open.unnamed(context, first.span.parent, said_last, unit.claimed)
             run = self._run_of(scope)
             if not joined:
                 self._begin(scope, run, context.trace_id, None)
