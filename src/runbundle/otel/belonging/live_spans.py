@@ -45,7 +45,7 @@ class LiveSpans:
         if (member.is_run or member.opens) and not member.inherited:
             with self._lock:
                 self._open.remove(trace_id, member.scope)
-                if member.is_run:
+                if member.is_run or member.holds:
                     self._let_go(member.run)
         return member
 

@@ -42,6 +42,8 @@ class Member:
     """The local root above it; None for a local root."""
     opens: bool = False
     """Whether later spans of its trace from elsewhere join its run while it is open, as beneath the run's own span."""
+    holds: bool = False
+    """Whether its run began with a span that had ended by then; this one closes it instead."""
     implicit: bool = False
     inherited: bool = False
     """Whether a parent process began it."""

@@ -7,8 +7,8 @@ a run with all of its unit as soon as a span of it is agent work (see `undecided
 """
 
 import weakref
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
@@ -129,9 +129,12 @@ class Membership(LiveSpans):
                     waiting.unit.is_remote = True
                 return self._added_late(waiting, span, parent_context, originals) if waiting.unit.closed else None
             if unit is not None:
-                self._promote(unit)
+                heirless = self._promote(unit, attributes)
                 if unit.closed:
-                    return self.enter(span, parent_context, originals)
+                    member = self.enter(span, parent_context, originals)
+                    if heirless is not None:
+                        self._hand_on(heirless, trace_id, member)
+                    return member
             scope, joined = self._open.unnamed(here, above, (attributes,), claimed)
             is_run = implicit = not joined
         if parent is not None and parent.scope is not scope:
@@ -179,7 +182,9 @@ class Membership(LiveSpans):
         unit, attributes = waiting.unit, copied_attributes(span)
         if not waiting.inherited:
             if begins_run(span.name, attributes):
-                self._promote(unit)
+                heirless = self._promote(unit)
+                if heirless is not None:
+                    self._hand_on(heirless, trace_id, None)
             else:
                 if unit.is_remote and not unit.is_agents:
                     unit.is_agents = is_agent_work(span.name, attributes)
@@ -203,11 +208,11 @@ class Membership(LiveSpans):
         waiting = self._undecided.find(log.trace_id or 0, log.span_id or 0)
         if waiting is None or waiting.inherited:
             return False
-        self._undecided.hold_log(waiting.unit, record)
-        if not waiting.unit.closed:
+        with self._lock:
+            if waiting.unit.closed:  # another thread has decided it just now
+                return False
+            self._undecided.hold_log(waiting.unit, record)
             return True
-        with self._lock:  # another thread has decided it just now
-            return False
 
     def originals_of(self, span: trace.Span) -> Originals | None:
         """Return where to keep what a live span is given and does not show; None for one that no bundle can have."""
@@ -219,30 +224,37 @@ class Membership(LiveSpans):
             known.originals = Originals()
         return known.originals
 
-    def _promote(self, unit: Unit) -> None:
+    def _promote(self, unit: Unit, starting: Mapping[str, Any] | None = None) -> RunScope | None:
         """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, note their starts.
 
         Where in the run a span stands is counted as if all had begun in the task or thread that has decided. An effect
-        among them has no number, since its task is not known any more.
+        among them has no number, since its task is not known any more. Returns the run if it is open and no live span
+        of it closes it: `_hand_on` must be told of one. `starting`: the attributes of a span that begins the run and is
+        not in the unit.
         """
         with self._lock:
             recording = self._recording
             if unit.closed or recording is None:
-                return
-            if all(one.inherited for one in unit.live.values()) and (unit.live or not unit.held):
-                return  # a parent process's: what begins beneath it is of this one
-            ends = self._undecided.close(unit)
+                return None
+            if all(one.inherited for one in unit.live.copy().values()) and (unit.live or not unit.held):
+                return None  # a parent process's: what begins beneath it is of this one
+            ends, live = self._undecided.close(unit)
             ended = {one for one in ends if isinstance(one, Waiting)}
-            spans = sorted(ended.union(unit.live.values()), key=lambda one: one.number)
+            spans = sorted(ended.union(live), key=lambda one: one.number)
             ours = [one for one in spans if not one.inherited]
             attributes = [copied_attributes(one.ended or one.span) for one in spans]
             first = ours[0]
             context = span_context_of(first.span)
-            scope, joined = self._open.unnamed(context, first.span.parent, attributes, unit.claimed)
+            said_last = attributes if starting is None else [*attributes, starting]
+            scope, joined = self._open.unnamed(context, first.span.parent, said_last, unit.claimed)
             run = self._run_of(scope)
             if not joined:
                 self._begin(scope, run, context.trace_id, None)
+            elif first in ended:
+                run.held += 1
+                self._open.add(context.trace_id, scope)
             control = run.origin.control if run.origin is not None else None
+            gone: set[Member] = set()
             for one, said in zip(spans, attributes, strict=True):
                 above = one.parent.member if one.parent is not None else None
                 begins = one is first and not joined
@@ -252,14 +264,34 @@ class Membership(LiveSpans):
                 member.implicit, member.claimed = begins, unit.claimed if begins else ""
                 member.begun, member.originals, member.inherited = said, one.originals, one.inherited
                 one.member, one.taken = member, one in ended
-                if not one.taken:
-                    self._add(member, one.span, opens=bool(how))
+                if one.taken:
+                    gone.add(member)
+                else:
+                    if member.root in gone:  # which counts nothing any more
+                        member.root.started -= 1
+                        member.root = None
+                    self._add(member, one.span, opens=bool(how) and not one.inherited)
                 if not one.inherited:
                     recording.started(one.span, member)
             if first.member is not None:
                 first.member.started += unit.lost_spans
             self._undecided.remove(unit)
+            heirless = scope if first in ended else None
+            heir = next((one.member for one in ours if not one.taken), None)
+            if heirless is not None and heir is not None:
+                self._hand_on(heirless, context.trace_id, heir)
+                heirless = None
         recording.ended(scope.key, ends, unit.lost.total() if unit.lost else 0)
+        return heirless
+
+    def _hand_on(self, scope: RunScope, trace_id: int, heir: Member | None) -> None:
+        """Let a run that is open without a live span to close it be closed by `heir`, or now if there is none."""
+        with self._lock:
+            if heir is not None and heir.scope is scope and not (heir.is_run or heir.opens):
+                heir.opens = heir.holds = True
+                return
+            self._open.remove(trace_id, scope)
+            self._let_go(self._run_of(scope))
 
     def after_fork_in_child(self) -> None:
         """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
@@ -267,7 +299,7 @@ class Membership(LiveSpans):
         self.claims.after_fork_in_child()
         self.outside.reset(self._lock)
         self._undecided.after_fork_in_child(self._lock)
-        for member in self._live.values():
+        for member in list(self._live.values()):
             member.inherited = True
 
     # -- which run ------------------------------------------------------------------------------------------------
@@ -287,15 +319,18 @@ class Membership(LiveSpans):
     def _arrived(
         self, context: Context | None, above: SpanContext | None, parent: Member | None, beneath: Waiting | None = None
     ) -> tuple[RunScope | None, str, str]:
-        """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none."""
+        """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none.
+
+        Anybody can send the ids of a trace and of a span, so they lead into no run of a tenant. A token does.
+        """
         scope, claimed = self.claims.judge(context)
         if scope is not None:
             return scope, scope.joined, ""
         if claimed or above is None or beneath is not None:
             return None, "", claimed
-        if parent is not None:
-            return parent.scope, "trace", ""
-        scope = self._open.of_trace(above.trace_id)
+        scope = parent.scope if parent is not None else self._open.of_trace(above.trace_id)
+        if scope is not None and scope.tenant_id:
+            scope = None
         return scope, "trace" if scope is not None else "", ""
 
     def spawned(self, name: str) -> Control | None:

@@ -24,23 +24,28 @@ class RunNames(NamedTuple):
     """Attributes that may hold the run's id, the first that does decides."""
     group_by: Grouping = "trace"
     digester: Digester | None = None
-    """Makes a name of a conversation id that cannot be one itself."""
+    """Makes a name of an id that cannot be one itself, as it may be a person's number."""
 
     def name_in(self, spans: Iterable[Mapping[str, Any]]) -> str:
         """Return the id that the attributes of spans give their run, the first span first; "" if they give none.
 
-        A value that is no valid run id, or looks like a credential, gives none.
+        A value that is no valid run id, or looks like a credential, gives none. A digest stands for one that may be a
+        person's number.
         """
         known = list(spans)
         if self.group_by == "conversation" and self.digester is not None:
             for attributes in known:
                 said = attributes.get(semconv.CONVERSATION_ID)
                 if isinstance(said, str) and said:
-                    return _name_of_conversation(said, self.digester)
+                    return _name_for("conversation", semconv.CONVERSATION_ID, said, self.digester)
         for attributes in known:
             for key in self.keys:
                 said = attributes.get(key)
-                if isinstance(said, str) and allowed("id", own.RUN_ID, said):
+                if not isinstance(said, str) or not allowed("id", own.RUN_ID, said):
+                    continue
+                if self.digester is not None:
+                    return _name_for("run", own.RUN_ID, said, self.digester)
+                if opaque(own.RUN_ID, said):
                     return said
         return ""
 
@@ -56,11 +61,11 @@ def run_names(digester: Digester, keys: Iterable[str] | None = None, group_by: G
     return RunNames(tuple(keys), "conversation" if said == "conversation" else "trace", digester)
 
 
-def _name_of_conversation(said: str, digester: Digester) -> str:
-    """Return a conversation's id if it is an opaque id that may name a run; else a name made of its keyed digest.
+def _name_for(kind: str, key: str, said: str, digester: Digester) -> str:
+    """Return an id if it is an opaque one that may name a run; else a name made of its keyed digest.
 
-    Channels make conversation ids of telephone numbers and addresses, which must not become the name of a folder.
+    Channels make ids of telephone numbers and addresses, which must not become the name of a folder.
     """
-    if valid_run_id(said) and opaque(own.RUN_ID, said) and opaque(semconv.CONVERSATION_ID, said):
+    if valid_run_id(said) and opaque(own.RUN_ID, said) and opaque(key, said):
         return said
-    return f"conversation-{digester('conversation', said.encode('utf-8', 'replace'))[-_DIGITS:]}"
+    return f"{kind}-{digester(kind, said.encode('utf-8', 'replace'))[-_DIGITS:]}"

@@ -172,7 +172,8 @@ class Undecided:
         self._bytes += size
         unit.live.pop(span_id, None)
         if self._held > HELD or self._bytes > HELD_BYTES:
-            self._make_room()
+            with self._lock:
+                self._make_room()
         self._gone += 1
 
     def end_last(self, waiting: Waiting, span_id: int, span: ReadableSpan, attributes: Mapping[str, Any]) -> None:
@@ -185,7 +186,9 @@ class Undecided:
             self._wait_for_more(unit)
             return
         last = span if unit.live.pop(span_id, None) is not None and not waiting.inherited else None
-        if not unit.live and not unit.closed:
+        if unit.live and last is not None and waiting.ended is None:
+            self.end(waiting, span_id, span, attributes)  # between the look and the step
+        elif not unit.live and not unit.closed:
             self._gone += last is not None
             self._count(unit, last)
 
@@ -202,7 +205,7 @@ class Undecided:
             self._count(unit, None)
 
     def hold_log(self, unit: Unit, record: Log) -> None:
-        """Hold a log record."""
+        """Hold a log record. The caller holds the lock."""
         size = size_of_log(record)
         unit.held.append(record)
         unit.bytes += size
@@ -212,7 +215,7 @@ class Undecided:
             self._make_room()
 
     def _make_room(self) -> None:
-        """Drop what the oldest units hold until there is room."""
+        """Drop what the oldest units hold until there is room. The caller holds the lock."""
         units = self._every()
         self._held, self._bytes = sum(len(unit.held) for unit in units), sum(unit.bytes for unit in units)
         if self._held <= HELD and self._bytes <= HELD_BYTES:
@@ -223,9 +226,10 @@ class Undecided:
             self._drop(unit)
 
     def _drop(self, unit: Unit) -> None:
-        """Drop what a unit holds, and remember how much it was."""
-        held, size = unit.held, unit.bytes
-        unit.held, unit.bytes, unit.since = [], 0, time.monotonic()
+        """Drop what a unit holds, and remember how much it was. The caller holds the lock."""
+        held, size = unit.held.copy(), unit.bytes
+        del unit.held[: len(held)]  # the list stays: another thread may be about to add to it
+        unit.bytes, unit.since = 0, time.monotonic()
         self._held, self._bytes = self._held - len(held), self._bytes - size
         unit.lost_spans += sum(isinstance(one, Waiting) for one in held)
         unit.lost = unit.lost or Counter()
@@ -235,11 +239,13 @@ class Undecided:
         """Drop what is held for too long."""
         self._looked_at = now
         for unit in self._every():
-            if now - unit.since > HELD_S and unit in self._quiet:
-                with self._lock:
+            if now - unit.since <= HELD_S:
+                continue
+            with self._lock:
+                if unit in self._quiet:
                     self._give_up(unit)
-            elif now - unit.since > HELD_S and unit.held:
-                self._drop(unit)
+                elif unit.held and not unit.closed:
+                    self._drop(unit)
 
     def _too_many(self, number: int) -> bool:
         live = sum(len(unit.live) for unit in self._every())
@@ -257,16 +263,19 @@ class Undecided:
 
     # -- deciding: the caller holds the lock ----------------------------------------------------------------------
 
-    def close(self, unit: Unit) -> list[Waiting | Log]:
-        """Decide a unit; return what it holds, in the order of ends. `unit.live` are the open spans.
+    def close(self, unit: Unit) -> tuple[list[Waiting | Log], list[Waiting]]:
+        """Decide a unit; return what it holds, in the order of ends, and its open spans.
 
         It stays in the table until `remove`: who looks for a span meanwhile finds it here, and waits for the lock.
         """
         unit.closed = True
-        held, unit.held = unit.held, []
-        self._gone += len(unit.live)
+        # First the open ones: one that ends meanwhile is held before it is not open any more, so it is in either. Both
+        # are copied at once, since who adds to them or takes from them has no lock.
+        live = list(unit.live.copy().values())
+        held, unit.held = unit.held.copy(), []
+        self._gone += len(live)
         self._held, self._bytes = self._held - len(held), self._bytes - unit.bytes
-        return held
+        return held, live
 
     def remove(self, unit: Unit) -> None:
         """Take a decided unit out of the table."""
@@ -285,7 +294,7 @@ class Undecided:
 
     def _count(self, unit: Unit, last: ReadableSpan | None) -> None:
         """Count what a unit has had as outside any run. `last`: the span that ended last, if it is not held."""
-        held = self.close(unit)
+        held, _ = self.close(unit)
         self.remove(unit)
         self._quiet.pop(unit, None)
         if last is not None and not held and unit.lost is None:
@@ -312,7 +321,7 @@ class Undecided:
         for unit in self._every():
             unit.held, unit.bytes = [], 0
             unit.lost, unit.lost_spans = None, 0
-            for waiting in unit.live.values():
+            for waiting in unit.live.copy().values():
                 waiting.inherited = True
         self._held, self._bytes = 0, 0
 

@@ -37,6 +37,18 @@ def test_a_conversation_names_a_run_before_anything_else_where_that_is_asked_for
         assert name != run_names(Digester(b"another key for tests"), group_by="conversation").name_in(said)
 
 
+def test_an_id_that_may_be_a_persons_number_names_no_folder() -> None:
+    """A digest stands for it, the same for the same one; without a key there is none."""
+    names = run_names(DIGESTER, ["a"])
+    for said in ("4915112345678", "chat-4111111111111111"):
+        name = names.name_in([{"a": said}])
+        assert valid_run_id(name)
+        assert said[5:] not in name
+        assert name == names.name_in([{"a": said}])
+        assert name != names.name_in([{"a": said + "0"}])
+        assert RunNames(("a",)).name_in([{"a": said}]) == ""
+
+
 def test_the_environment_counts_where_an_option_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """An option that is given wins; a word that nobody knows is refused."""
     monkeypatch.setenv("RUNBUNDLE_RUN_ID_KEYS", " job.id ,x,")
