@@ -33,6 +33,7 @@ from runbundle.otel.belonging.undecided import (
     ROOM,
     scope_name,
 )
+from runbundle.otel.boundary.limits import state_cuts
 from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.neighbours import exporters_of, log_exporters_of
 from runbundle.otel.boundary.span_records import SpanCodec
@@ -260,8 +261,7 @@ class BundleSink:
         return RunKey(tenant_of(tenant), run_id)
 
     def _span(self, span: ReadableSpan, run: RunKey, trace: SeenTrace) -> None:
-        parent = span.parent
-        is_root = is_local_root(span)
+        parent, is_root = span.parent, is_local_root(span)
         is_run = (span.attributes or {}).get(own.OP) == "run"
         # A run of several local roots has no one end: it is sealed when it is quiet.
         ends = is_run or (is_root and (not trace.unnamed or (parent is None and trace.of_trace)))
@@ -271,6 +271,7 @@ class BundleSink:
             is_root = is_root or (unnamed and parent is not None and self._run_of(trace, parent.span_id) != run)
         try:
             raw = self._codec.to_record(span, run)
+            state_cuts(span, raw)
             attributes = raw["attributes"]
             attributes[own.RUN_ID] = run.run_id
             if is_run or is_root:
