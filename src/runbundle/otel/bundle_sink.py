@@ -4,14 +4,16 @@ An exporter gets a span when it has ended, children before their parents, and lo
 all spans of a trace that come here are one unit, as where their starts are seen (see `belonging/undecided`): they wait
 until one of them begins a run, whichever ends first, and a local root that has ended decides nothing.
 
+A trace may have several runs, of several tenants. Then a span is of the run that it names, or of its parent's: it waits
+for its parent. One that no span above it places is in no run that anybody named (see `_settle`).
+
 What waits is in memory, raw as in the SDK's own queues, bounded in number, bytes and age; a process that dies loses it.
 """
 
 import threading
 import time
-from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord
@@ -19,7 +21,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import RunKey, tenant_of
-from runbundle.otel.belonging.claims import run_of_trace
+from runbundle.otel.belonging.claims import has_several_runs, run_of_span, run_of_trace
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.run_names import run_names
 from runbundle.otel.belonging.span_identity import copied_attributes, span_context_of
@@ -30,13 +32,23 @@ from runbundle.otel.belonging.undecided import (
     LOOK_EVERY_S,
     ROOM,
     scope_name,
-    size_of,
-    size_of_log,
 )
+from runbundle.otel.boundary.limits import state_cuts
 from runbundle.otel.boundary.log_processor import raw_log
 from runbundle.otel.boundary.neighbours import exporters_of, log_exporters_of
 from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.otel.composition import compose, open_store, set_fallback_redactor
+from runbundle.otel.exported import (
+    One,
+    SeenTrace,
+    above,
+    ended_ns,
+    id_of,
+    is_local_root,
+    run_named,
+    size_of_one,
+    tenant_named,
+)
 from runbundle.otel.handle import Handle, running
 from runbundle.process import forks
 from runbundle.recording.recorder import Recorder
@@ -46,25 +58,7 @@ from runbundle.store.locations import spool_of
 from runbundle.store.url import canonical_url
 
 _TRACES = 4096
-_One = ReadableSpan | ReadableLogRecord
-
-
-@dataclass
-class _Trace:
-    run: RunKey | None = None
-    """The run that it is; None if nothing in it was agent work yet."""
-    unnamed: bool = False
-    """Whether nobody has begun that run by name."""
-    of_trace: bool = True
-    """Whether it is named by this trace alone."""
-    joined: str = ""
-    """How its local roots join a run that has begun already; "" if the next one begins it."""
-    held: list[_One] = field(default_factory=list[_One])
-    size: int = 0
-    since: float = 0.0
-    """When the first of them came, by the monotonic clock."""
-    lost: Counter[tuple[bool, str]] = field(default_factory=Counter[tuple[bool, str]])
-    """What was held and let go since too much was: whether it was a span, and its scope."""
+_PLACES = 16_384
 
 
 class BundleSink:
@@ -72,7 +66,7 @@ class BundleSink:
 
     At most 8,192 spans and logs of 64 MiB are held, for ten minutes. Beyond that those of the oldest trace are dropped;
     they are counted as `held` if that trace becomes a run, else in `outside` as all that is none. The last 4,096 traces
-    are remembered. A span that cannot be recorded is counted too.
+    are remembered, and the runs of the last 16,384 spans. A span that cannot be recorded is counted too.
     """
 
     def __init__(self, store: str | None, contracts: str | None) -> None:
@@ -88,7 +82,9 @@ class BundleSink:
         self._past_ns = -1
         """Spans that have started before are another's; 0 while all are."""
         self._codec = SpanCodec()
-        self._traces: OrderedDict[int, _Trace] = OrderedDict()
+        self._traces: OrderedDict[int, SeenTrace] = OrderedDict()
+        self._places: dict[tuple[int, int], RunKey] = {}
+        """The runs of spans, by the ids of their traces and their own."""
         self._held, self._bytes, self._look_at = 0, 0, 0.0
         self.reset()
 
@@ -117,12 +113,7 @@ class BundleSink:
             for trace_id, of_trace in together.items():
                 self._decide(trace_id, of_trace)
             for span in sorted(spans, key=lambda s: time_of(s.end_time) or 0):
-                trace = self._trace(span_context_of(span).trace_id)
-                run = _said(span) or trace.run
-                if run is not None:
-                    self._span(span, run, trace)
-                else:
-                    self._hold(trace, span, size_of(span))
+                self._place(self._trace(span_context_of(span).trace_id), span)
 
     def add_logs(self, records: Sequence[ReadableLogRecord]) -> None:
         """Record log records, or hold them likewise; those outside any trace belong to no run and are ignored."""
@@ -137,10 +128,15 @@ class BundleSink:
                 trace = self._trace(trace_id)
                 if trace.run is None:
                     trace.run = run_of_trace(trace_id)
-                if trace.run is None:
-                    self._hold(trace, record, size_of_log(record))
-                else:
-                    self._log(record, trace.run)
+                trace.several = trace.several or has_several_runs(trace_id)
+                self._place(trace, record)
+
+    def close(self) -> None:
+        """Record what waits for a span that never came, and seal the runs."""
+        with self._lock:
+            for trace in self._traces.values():
+                self._settle(trace, list(trace.below))
+        self.recorder.close()
 
     def is_recorded_by(self, handle: Handle) -> bool:
         """Tell whether a configuration records all spans that come here, into the same store."""
@@ -155,68 +151,138 @@ class BundleSink:
         return same and any(getattr(exporter, "_sink", None) is self for exporter in exporters)
 
     def _decide(self, trace_id: int, spans: list[ReadableSpan]) -> None:
-        """Take from spans what they say of their trace; record what was held for that."""
+        """Take from spans what they say of their trace; place what was held for that."""
         trace = self._trace(trace_id)
-        if trace.run is not None:
-            return
-        run = run_of_trace(trace_id) or next(filter(None, map(_said, spans)), None)
+        said = [run for run in map(run_named, spans) if run is not None]
+        begun = run_of_trace(trace_id)
+        for tenant in filter(None, map(tenant_named, spans)):
+            if len(trace.tenants) < 2:
+                trace.tenants.add(tenant)
+        run = trace.run or begun or next(iter(said), None)
+        unnamed = run is None
         if run is None:
             if not any(begins_run(span.name, copied_attributes(span)) for span in spans):
                 return
             run = self._unnamed(trace, trace_id, spans)
+        trace.name = trace.name or hex_id(trace_id, 32)
+        trace.several = (
+            trace.several
+            or has_several_runs(trace_id)
+            or len(trace.tenants | ({run.tenant_id} - {""})) > 1
+            # Which runs are within others is known of those that began here.
+            or (begun is None and any(other != run for other in said))
+        )
+        if trace.run is not None:
+            return
         trace.run = run
+        if unnamed and not trace.several and self.recorder.holds(run):
+            trace.joined.add(run)
         if trace.lost:
             self.recorder.count_dropped("held", trace.lost.total(), run=run)
-        held, trace.held = trace.held, []
-        self._held, self._bytes, trace.size = self._held - len(held), self._bytes - trace.size, 0
-        for one in held:
+        for one in self._taken(trace):
+            self._place(trace, one)
+
+    # -- where spans belong ----------------------------------------------------------------------------------------
+
+    def _place(self, trace: SeenTrace, one: One) -> None:
+        """Record a span or a log in its run, with what waited for that; or hold it until its run is known."""
+        span_id, run = above(one), run_named(one)
+        if run is None:
+            known = self._run_of(trace, span_id)
+            run = trace.run if known is None and not trace.several else known
+            tenant = tenant_named(one)
+            if tenant and trace.several and run is not None and run.tenant_id != tenant:
+                run = RunKey(tenant, trace.name)
+        if run is not None:
+            self._record(trace, [(one, run), *self._beneath(trace, one, run)])
+        elif not trace.several:
+            self._hold(trace, one)
+        else:
+            self._hold(trace, one, span_id)
+            if is_local_root(one):
+                self._settle(trace, [span_id])
+
+    def _run_of(self, trace: SeenTrace, span_id: int) -> RunKey | None:
+        return self._places.get((trace.trace_id, span_id)) or run_of_span(trace.trace_id, span_id)
+
+    def _beneath(self, trace: SeenTrace, one: One, run: RunKey | None) -> list[tuple[One, RunKey | None]]:
+        found = trace.beneath(one, run)
+        for each, _ in found:
+            self._let_out(trace, each)
+        return found
+
+    def _settle(self, trace: SeenTrace, above: list[int]) -> None:
+        """Record what waits for spans that do not say whose it is.
+
+        What names a tenant is in a run of that tenant, called by the trace, and so is all beneath it. The rest is a run
+        of no tenant if it has agent work, and else it is outside any run: it may be anybody's.
+        """
+        found: list[tuple[One, RunKey | None]] = []
+        ids = {id_of(one) for ones in trace.below.values() for one in ones if isinstance(one, ReadableSpan)}
+        for span_id in sorted(above, key=ids.__contains__):  # what stands above all others first
+            for one in trace.below.pop(span_id, ()):
+                self._let_out(trace, one)
+                tenant = tenant_named(one)
+                run = RunKey(tenant, trace.name) if tenant else None
+                found += [(one, run), *self._beneath(trace, one, run)]
+        rest = [one for one, run in found if run is None]
+        if any(isinstance(one, ReadableSpan) and begins_run(one.name, copied_attributes(one)) for one in rest):
+            nobodys = RunKey("", hex_id(trace.trace_id, 32))
+            found = [(one, run or nobodys) for one, run in found]
+        else:
+            for one in rest:
+                self.outside.count(isinstance(one, ReadableSpan), {scope_name(one): 1})
+        self._record(trace, found)
+
+    def _record(self, trace: SeenTrace, found: list[tuple[One, RunKey | None]]) -> None:
+        for one, run in found:
+            if isinstance(one, ReadableSpan) and run is not None:
+                if len(self._places) >= _PLACES:
+                    self._places.pop(next(iter(self._places)))
+                self._places[trace.trace_id, id_of(one)] = run
+        found.reverse()  # children before parents, and the run's own span last
+        for one, run in sorted(found, key=ended_ns) if len(found) > 1 else found:
+            if run is None:
+                continue
             if isinstance(one, ReadableSpan):
-                self._span(one, _said(one) or run, trace)
+                self._span(one, run, trace)
             else:
                 self._log(one, run)
 
-    def _unnamed(self, trace: _Trace, trace_id: int, spans: list[ReadableSpan]) -> RunKey:
-        """Return the run of a trace that nobody has named, and note whether it has begun already."""
+    def _unnamed(self, trace: SeenTrace, trace_id: int, spans: list[ReadableSpan]) -> RunKey:
+        """Return the run of a trace that nobody has named, and note that nobody has."""
         known = [*spans, *(one for one in trace.held if isinstance(one, ReadableSpan))]
         known.sort(key=lambda span: time_of(span.start_time) or 0)
         attributes = [copied_attributes(span) for span in known]
         of_trace = hex_id(trace_id, 32)
         run_id = self._names.name_in(attributes) or of_trace
         tenant = next((said[own.TENANT_ID] for said in attributes if own.TENANT_ID in said), None)
-        run = RunKey(tenant_of(tenant), run_id)
-        trace.unnamed, trace.of_trace = True, run_id == of_trace
-        if self.recorder.holds(run):
-            trace.joined = "trace" if trace.of_trace else "id"
-        return run
+        trace.unnamed, trace.of_trace, trace.name = True, run_id == of_trace, run_id
+        return RunKey(tenant_of(tenant), run_id)
 
-    def _span(self, span: ReadableSpan, run: RunKey, trace: _Trace) -> None:
-        above = span.parent
-        is_local_root = above is None or above.is_remote
+    def _span(self, span: ReadableSpan, run: RunKey, trace: SeenTrace) -> None:
+        parent, is_root = span.parent, is_local_root(span)
         is_run = (span.attributes or {}).get(own.OP) == "run"
         # A run of several local roots has no one end: it is sealed when it is quiet.
-        ends = is_run or (is_local_root and (not trace.unnamed or (above is None and trace.of_trace)))
+        ends = is_run or (is_root and (not trace.unnamed or (parent is None and trace.of_trace)))
+        unnamed = trace.unnamed
+        if trace.several:
+            ends, unnamed = is_run, not is_run and run.run_id in (trace.name, hex_id(trace.trace_id, 32))
+            is_root = is_root or (unnamed and parent is not None and self._run_of(trace, parent.span_id) != run)
         try:
             raw = self._codec.to_record(span, run)
+            state_cuts(span, raw)
             attributes = raw["attributes"]
             attributes[own.RUN_ID] = run.run_id
-            if is_run or is_local_root:
+            if is_run or is_root:
                 attributes[own.REDACTION_POLICY] = self.redactor.policy.sha256
                 attributes[own.REDACTION_KEY_ID] = self.redactor.key_id(run.tenant_id)
-            if is_local_root and trace.unnamed and not ends:
-                self._join(attributes, trace)
+            if is_root and unnamed and not ends:
+                trace.join(attributes, run)
             self.recorder.ended(self.redactor.redact_span(raw), is_root=ends)
         except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
             self.recorder.count_dropped("boundary_end", run=run)
             self.recorder.ended_unrecorded(run, is_root=ends)
-
-    @staticmethod
-    def _join(attributes: dict[str, Any], trace: _Trace) -> None:
-        """Say of a local root whose run may have others that the run begins with it, or how it joins."""
-        if trace.joined:
-            attributes[own.JOINED] = trace.joined
-        else:
-            attributes[own.IMPLICIT] = True
-            trace.joined = "trace" if trace.of_trace else "id"
 
     def _log(self, record: ReadableLogRecord, run: RunKey) -> None:
         try:
@@ -226,33 +292,45 @@ class BundleSink:
 
     # -- what waits -----------------------------------------------------------------------------------------------
 
-    def _trace(self, trace_id: int) -> _Trace:
+    def _trace(self, trace_id: int) -> SeenTrace:
         trace = self._traces.get(trace_id)
         if trace is None:
-            trace = self._traces[trace_id] = _Trace()
+            trace = self._traces[trace_id] = SeenTrace(trace_id)
             if len(self._traces) > _TRACES:
                 self._forget(self._traces.popitem(last=False)[1])
         elif trace.run is not None:
             self._traces.move_to_end(trace_id)
         return trace
 
-    def _hold(self, trace: _Trace, one: _One, size: int) -> None:
-        if not trace.held:
+    def _hold(self, trace: SeenTrace, one: One, above: int | None = None) -> None:
+        """Hold what waits for its trace to be a run; or for the run of the span `above`."""
+        if not trace.size:
             trace.since = time.monotonic()
-        trace.held.append(one)
+        (trace.held if above is None else trace.below.setdefault(above, [])).append(one)
+        size = size_of_one(one)
         trace.size += size
         self._held, self._bytes = self._held + 1, self._bytes + size
         if self._held > HELD or self._bytes > HELD_BYTES:
-            waiting = (other for other in self._traces.values() if other.held)
+            waiting = (other for other in list(self._traces.values()) if other.size)
             # More than is needed: else each span that comes now would look for the oldest.
             while self._held > ROOM * HELD or self._bytes > ROOM * HELD_BYTES:
                 self._let_go(next(waiting))
 
-    def _let_go(self, trace: _Trace) -> None:
-        trace.lost.update((isinstance(one, ReadableSpan), scope_name(one)) for one in trace.held)
-        self._held, self._bytes = self._held - len(trace.held), self._bytes - trace.size
-        trace.held.clear()
-        trace.size = 0
+    def _let_out(self, trace: SeenTrace, one: One) -> None:
+        size = size_of_one(one)
+        trace.size -= size
+        self._held, self._bytes = self._held - 1, self._bytes - size
+
+    def _taken(self, trace: SeenTrace) -> list[One]:
+        held, trace.held = trace.held, []
+        for one in held:
+            self._let_out(trace, one)
+        return held
+
+    def _let_go(self, trace: SeenTrace) -> None:
+        """Drop what a trace holds. In one of several runs it is recorded, since it need not wait."""
+        self._settle(trace, list(trace.below))
+        trace.lost.update((isinstance(one, ReadableSpan), scope_name(one)) for one in self._taken(trace))
 
     def _forget_old(self) -> None:
         """Forget traces in which nothing was agent work for so long. A run's trace is known by number alone."""
@@ -262,24 +340,19 @@ class BundleSink:
         self._look_at, before = now + LOOK_EVERY_S, now - HELD_S
         for trace_id, trace in list(self._traces.items()):
             if trace.run is not None:
+                if trace.below and trace.since <= before:
+                    self._settle(trace, list(trace.below))
                 continue
             if trace.since > before:
                 break
             self._forget(self._traces.pop(trace_id))
 
-    def _forget(self, trace: _Trace) -> None:
+    def _forget(self, trace: SeenTrace) -> None:
         self._let_go(trace)
         if trace.run is not None:
             return
         for (is_span, scope), number in trace.lost.items():
             self.outside.count(number if is_span else 0, {scope: number})
-
-
-def _said(span: ReadableSpan) -> RunKey | None:
-    """Return the run that a span itself names."""
-    attributes: Mapping[str, Any] = span.attributes or {}
-    run_id = attributes.get(own.RUN_ID)
-    return RunKey(tenant_of(attributes.get(own.TENANT_ID)), run_id) if isinstance(run_id, str) else None
 
 
 _lock = threading.Lock()
@@ -305,7 +378,7 @@ def release_sink(sink: BundleSink) -> None:
             return
         for key in [key for key, other in _sinks.items() if other is sink]:
             del _sinks[key]
-    sink.recorder.close()
+    sink.close()
 
 
 def note_configured(handle: Handle) -> None:

@@ -1,7 +1,8 @@
 """Judges which run the baggage of a request claims to belong to, and whether that is believed."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from opentelemetry import baggage
 from opentelemetry import context as otel_context
@@ -115,17 +116,44 @@ class Claims:
             return self._known.setdefault(text, known)
 
 
-_by_trace: dict[int, RunKey] = {}
+_by_trace: dict[int, tuple[RunKey, bool]] = {}
+"""The first run of a trace, and whether it has others that may not be taken for it."""
+_by_span: dict[tuple[int, int], RunKey] = {}
+"""The run that a span is itself, by the ids of its trace and of the span."""
 _TRACES = 2048  # remembered
+_SPANS = 8192  # likewise
 
 
 def remember_trace(trace_id: int, scope: RunScope) -> None:
-    """Remember the run of a trace, for exporters without a boundary: they see the run's own span last."""
-    if len(_by_trace) >= _TRACES:
-        _by_trace.pop(next(iter(_by_trace)), None)
-    _by_trace.setdefault(trace_id, scope.key)
+    """Remember a run of a trace, for exporters without a boundary: they see the run's own span last."""
+    run, root = scope.key, scope.root
+    first, several = _by_trace.get(trace_id, (run, False))
+    if first != run and not several:
+        attributes: Any = getattr(root, "attributes", None) or {}
+        # A run within another, of the same tenant, leaves no doubt whose the spans above are.
+        several = first.tenant_id != run.tenant_id or own.PARENT_RUN_ID not in attributes
+    _put(_by_trace, trace_id, (first, several), _TRACES)
+    if root is not None:
+        _put(_by_span, (trace_id, root.get_span_context().span_id), run, _SPANS)
+
+
+def _put(table: dict[Any, Any], key: object, value: object, most: int) -> None:
+    if len(table) >= most and key not in table:
+        with suppress(RuntimeError, StopIteration):  # another thread has changed the table meanwhile
+            table.pop(next(iter(table)), None)
+    table[key] = value
 
 
 def run_of_trace(trace_id: int) -> RunKey | None:
     """Return the run that began first in a trace, if it is remembered (the last 2,048 traces are)."""
-    return _by_trace.get(trace_id)
+    return _by_trace.get(trace_id, (None, False))[0]
+
+
+def has_several_runs(trace_id: int) -> bool:
+    """Tell whether runs have begun in a trace that are not one within the other, or not of one tenant."""
+    return _by_trace.get(trace_id, (None, False))[1]
+
+
+def run_of_span(trace_id: int, span_id: int) -> RunKey | None:
+    """Return the run that a span is, whether it has ended or not, if it is remembered (the last 8,192 are)."""
+    return _by_span.get((trace_id, span_id))

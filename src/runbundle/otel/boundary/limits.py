@@ -14,10 +14,12 @@ from opentelemetry.trace import Link
 
 from runbundle.errors import ConfigError
 from runbundle.otel.boundary.span_records import bounded_list
-from runbundle.redaction.captured import Said, with_said
+from runbundle.redaction.captured import CONTENT_KINDS, Said, with_said
 from runbundle.redaction.markers import MARKER, marker
 from runbundle.signals import own, semconv
+from runbundle.signals.dialects.forms.cuts import CUT, TEXT
 from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.records import SpanRecord
 
 _SHORT_KINDS = frozenset({"name", "id", "number"})
 _GENERAL = "OTEL_ATTRIBUTE_"
@@ -176,8 +178,35 @@ def state_cut(attributes: dict[str, Any], chars: int | None, *, but: Container[s
     for key in cut:
         if SPAN_KEYS.get(key) not in _SHORT_KINDS:
             attributes[key] = marker("oversize")
-    # A key that nobody declared may be a secret itself.
-    state_cut_keys(attributes, [key for key in cut if key in SPAN_KEYS])
+    known = [key for key in cut if key in SPAN_KEYS]
+    if len(known) < len(cut):
+        attributes[CUT] = TEXT  # a key that nobody declared may be a secret itself
+    if own.CAPTURE in cut:  # what it said of the others is lost
+        known += [key for key in attributes if SPAN_KEYS.get(key) in CONTENT_KINDS and key not in but]
+    state_cut_keys(attributes, known)
+
+
+def state_cuts(span: ReadableSpan, raw: SpanRecord) -> None:
+    """State in the raw record of a span which of its values its provider has cut.
+
+    The limit is that of the span's own attributes; where these do not say it, that of the environment.
+    """
+    # A private name: the public one shows them without their limit.
+    attributes: Any = getattr(span, "_attributes", None)
+    limit = char_limit_of(attributes)
+    if limit is None and not hasattr(attributes, "max_value_len"):
+        limit = _of_environment()
+    state_cut(raw["attributes"], limit)
+    for part, of_part in zip((*span.events, *span.links), (*raw["events"], *raw["links"]), strict=False):
+        state_cut(of_part["attributes"], char_limit_of(part.attributes))
+
+
+def _of_environment() -> int | None:
+    try:
+        limits = span_limits_of_environment()
+    except ConfigError:
+        return None
+    return None if limits is None else limits.chars
 
 
 def state_cut_keys(attributes: dict[str, Any], keys: Iterable[str]) -> None:

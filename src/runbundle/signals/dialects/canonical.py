@@ -11,6 +11,7 @@ import orjson
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.adk import ADK
 from runbundle.signals.dialects.anthropic import ANTHROPIC
+from runbundle.signals.dialects.forms.cuts import CUT, OF_DOCUMENTS, PAYLOADS, with_cuts, without_cut
 from runbundle.signals.dialects.forms.flattened import Lists
 from runbundle.signals.dialects.forms.message_events import ROLES, put_messages
 from runbundle.signals.dialects.forms.table import Dialect, Reading, Row, Rows
@@ -44,6 +45,20 @@ since others may have written their names."""
 
 KINDS: dict[str, Kind] = {key: kind for dialect in DIALECTS for key, kind in dialect.kinds.items()}
 """What is held by keys that only these tables declare."""
+STATED: frozenset[str] = (
+    PAYLOADS
+    | OF_DOCUMENTS
+    | KINDS.keys()
+    | {
+        target
+        for dialect in DIALECTS
+        for target in (
+            *(row.target for rows in (dialect.rows, *dialect.rows_of.values()) for row in rows),
+            *dialect.gathered.values(),
+        )
+    }
+)
+"""Keys of which a span says that what is there was read from a cut value."""
 _RENAMED = frozenset(source for row in RENAMED for source in row.sources)
 _EVENT_NAME = "event.name"
 """Where the name of an event was before log records had a field for it."""
@@ -130,7 +145,11 @@ def canonical(record: SpanRecord) -> SpanRecord:
 
     Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
     """
-    attributes = record["attributes"]
+    attributes, events = record["attributes"], record["events"]
+    is_cut = CUT in attributes or own.CAPTURE in attributes
+    if is_cut or (events and any(CUT in event["attributes"] or own.CAPTURE in event["attributes"] for event in events)):
+        is_cut, record = True, without_cut(record)
+        attributes = record["attributes"]
     keys = tuple(attributes)
     shape = _SHAPES.get(keys) or _new_shape(keys)
     if not shape.tables:
@@ -149,7 +168,10 @@ def canonical(record: SpanRecord) -> SpanRecord:
         return record
     if own.CAPTURE in attributes:
         _move_captures(reading)
-    return {**record, "attributes": reading.attributes, "events": [*reading.events, *reading.added]}
+    events = [*reading.events, *reading.added]
+    if is_cut:
+        events = with_cuts(reading.attributes, attributes, events, STATED)
+    return {**record, "attributes": reading.attributes, "events": events}
 
 
 def canonical_attributes(name: object, attributes: Mapping[str, Any], *, whole: bool = True) -> Mapping[str, Any]:
@@ -175,6 +197,9 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
     Total, as `canonical`. The message that a record is has a place among the attributes, besides the body.
     """
     attributes = record["attributes"]
+    if CUT in attributes:
+        attributes = {key: value for key, value in attributes.items() if key != CUT}
+        record = {**record, "attributes": attributes}
     name = record["event_name"] or attributes.get(_EVENT_NAME, "")
     is_message = isinstance(name, str) and name in ROLES
     if not (is_message or not _RENAMED.isdisjoint(attributes)) or own.RECEIPT in attributes:
