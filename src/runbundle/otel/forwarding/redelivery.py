@@ -159,10 +159,10 @@ class Redelivery:
                         return sender.retry_after_s
                     if self._closed and result.refused:
                         return 0.0  # it was cut short by the end
-                    self._removed(batch)
-                    with self._idle:
+                    with self._idle:  # before it is gone: who sees that nothing waits sees what became of it
                         self.delivered += batch.items - sum(result.refused.values())
                     self._lose(result.refused)
+                    self._removed(batch)
         return 0.0
 
     def _waiting(self) -> list[Batch]:
@@ -175,7 +175,7 @@ class Redelivery:
         if not self.queue.holds(batch):
             return False
         self._stuck.add(batch.name)
-        text = f"OTLP: a batch that waited for {self._name} cannot be removed from {self.queue.folder}; it is passed over"
+        text = f"OTLP: a batch for {self._name} cannot be removed from {self.queue.folder}; it is passed over"
         self._complaints.complain("stuck", text, level=logging.WARNING)
         return True
 
