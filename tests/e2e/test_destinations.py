@@ -16,6 +16,7 @@ import pytest
 import runbundle
 from runbundle.errors import ConfigError
 from runbundle.otel.forwarding import disk_queue, redelivery
+from runbundle.otel.forwarding.sender import Way, senders
 from runbundle.otel.inspection.canaries import CONTRACT, RESOURCE, found_in, plant_logs, plant_spans
 from runbundle.otel.inspection.leak_check import check_application
 from tests.conftest import all_bytes
@@ -177,6 +178,20 @@ def test_headers_of_the_environment_do_not_go_to_a_destination_of_a_list(
     one_run()
     assert handle.flush()
     assert receivers[0].requests[-1][2]["x-vendor"] == TOKEN
+
+
+@pytest.mark.parametrize("protocol", ["http/protobuf", "grpc"])
+@pytest.mark.parametrize("signal", ["", "TRACES_"])
+def test_malformed_headers_of_the_environment_are_said_and_never_quoted(
+    protocol: Any, signal: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The SDK's own warning has the key in it."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv(f"OTEL_EXPORTER_OTLP_{signal}HEADERS", f"bad header {TOKEN}")
+    for sender in senders(Way("http://127.0.0.1:9", protocol)).values():
+        sender.stop()
+    assert TOKEN not in caplog.text
+    assert "headers of the environment are malformed" in caplog.text
 
 
 # -- an outage --------------------------------------------------------------------------------------------------------

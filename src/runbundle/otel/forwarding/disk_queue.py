@@ -44,9 +44,9 @@ class Batch(NamedTuple):
     name: str
     kind: Kind
     items: int
-    """How many spans or log records it holds."""
+    """How many spans or log records it holds, as its name says; of none is believed that it holds more than bytes."""
     size: int
-    """Of the file, in bytes."""
+    """Of the file, in bytes, as its name says."""
 
 
 class DiskQueue:
@@ -90,13 +90,19 @@ class DiskQueue:
         return any(True for _ in self._files())
 
     def body(self, batch: Batch) -> bytes | None:
-        """Return the request of a batch; None if it was torn, or is gone."""
+        """Return the request of a batch; None if it was torn, is gone, or is larger than all that may wait."""
+        if batch.size > self._limit_bytes:
+            return None
         try:
             data = read_at(self.folder / batch.name, batch.size, depth=1)
         except OSError:
             return None
         body = data[_HEAD_BYTES:]
         return body if data[:_HEAD_BYTES] == _HEAD % zlib.crc32(body) else None
+
+    def holds(self, batch: Batch) -> bool:
+        """Tell whether a batch is there, whatever its name now stands for."""
+        return os.path.lexists(self.folder / batch.name)
 
     def remove(self, batch: Batch) -> bool:
         """Remove a batch; return whether it was still there. Another process may have dropped it, as the oldest."""
@@ -119,7 +125,9 @@ class DiskQueue:
             yield bool(free)
 
     def _trim(self) -> dict[str, int]:
-        waiting = self.waiting()
+        # One that says to be larger than all may be is none of ours: no other goes for it, and it is lost when its
+        # turn comes.
+        waiting = [batch for batch in self.waiting() if batch.size <= self._limit_bytes]
         size, lost = sum(batch.size for batch in waiting), Counter[str]()
         for number, batch in enumerate(waiting):
             if size <= self._limit_bytes and len(waiting) - number <= MOST_BATCHES:
@@ -138,4 +146,6 @@ class DiskQueue:
             found = _NAME.fullmatch(name)
             if found:
                 kind = cast("Kind", found[3])
-                yield bool(found[1]), int(found[2]), Batch(name, kind, int(found[4]), int(found[5]))
+                items, size = int(found[4]), int(found[5])
+                items = min(items, size, self._limit_bytes)
+                yield bool(found[1]), int(found[2]), Batch(name, kind, items, size)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runbundle.otel.forwarding.answers import Kind
-from runbundle.otel.forwarding.disk_queue import TORN, DiskQueue
+from runbundle.otel.forwarding.disk_queue import TORN, Batch, DiskQueue
 from runbundle.otel.forwarding.sender import Sender
 from runbundle.process.complaints import Complaints
 
@@ -40,6 +40,7 @@ class Redelivery:
         self._thread: threading.Thread | None = None
         self._refused: Counter[str] = Counter()
         self._passes = 0
+        self._stuck: set[str] = set()
         self._closed = False
         self.delivered = 0
         """Records that were delivered from the disk by this process."""
@@ -123,7 +124,7 @@ class Redelivery:
                 asked_s = 0.0
             with self._idle:
                 self._passes += 1
-                if not self.queue.waiting():
+                if not self._waiting():
                     self.is_down = False
                     self._thread = None  # the next batch that is kept begins another
                 self._idle.notify_all()
@@ -136,19 +137,20 @@ class Redelivery:
     def _pass(self) -> float:
         """Send what waits, oldest first, until one is not taken. Return how long its receiver wants to be left alone.
 
-        Another process that is sending already goes on alone.
+        Another process that is sending already goes on alone. A batch that cannot be removed is dealt with once by this
+        process: it would be sent on and on.
         """
         with self.queue.sole_sender() as sole:
             if not sole:
                 return 0.0
             self._lose({TORN: self.queue.sweep()})
-            while waiting := self.queue.waiting():
+            while waiting := self._waiting():
                 for batch in waiting:
                     if self._closed:
                         return 0.0
                     body = self.queue.body(batch)
                     if body is None:
-                        if self.queue.remove(batch):  # else it was dropped meanwhile, and counted
+                        if self._removed(batch):  # else it was dropped meanwhile, and counted
                             self._lose({TORN: batch.items})
                         continue
                     sender = self._senders[batch.kind]
@@ -157,12 +159,25 @@ class Redelivery:
                         return sender.retry_after_s
                     if self._closed and result.refused:
                         return 0.0  # it was cut short by the end
-                    if not self.queue.remove(batch) and (self.queue.folder / batch.name).exists():
-                        return 0.0  # it cannot be removed: sent on and on it would be
-                    with self._idle:
+                    with self._idle:  # before it is gone: who sees that nothing waits sees what became of it
                         self.delivered += batch.items - sum(result.refused.values())
                     self._lose(result.refused)
+                    self._removed(batch)
         return 0.0
+
+    def _waiting(self) -> list[Batch]:
+        return [batch for batch in self.queue.waiting() if batch.name not in self._stuck]
+
+    def _removed(self, batch: Batch) -> bool:
+        """Remove a batch that was dealt with, or pass over it from now on; return whether it was still there."""
+        if self.queue.remove(batch):
+            return True
+        if not self.queue.holds(batch):
+            return False
+        self._stuck.add(batch.name)
+        text = f"OTLP: a batch for {self._name} cannot be removed from {self.queue.folder}; it is passed over"
+        self._complaints.complain("stuck", text, level=logging.WARNING)
+        return True
 
     def _lose(self, counts: Mapping[str, int]) -> None:
         lost = {reason: count for reason, count in counts.items() if count}

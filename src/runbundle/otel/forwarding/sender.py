@@ -120,7 +120,7 @@ def senders(way: Way, *, whole: bool = False) -> dict[Kind, Sender]:
     prepare = _limited(limits[0]), _limited_logs(limits[1])
     sessions: tuple[Any, Any] = (None, None)
     if way.protocol == "grpc":
-        exporters = _grpc(way)
+        exporters = _quietly(lambda: _grpc(way))
     else:
         own = frozenset(way.headers) if way.own_headers else None
         if not names_credentials():
@@ -130,7 +130,7 @@ def senders(way: Way, *, whole: bool = False) -> dict[Kind, Sender]:
                 "credentials of OTEL_PYTHON_EXPORTER_OTLP_HTTP_CREDENTIAL_PROVIDER are for one destination",
                 hint="unset it and give headers, or name one URL alone in otlp=",
             )
-        exporters = _http(way, sessions)
+        exporters = _quietly(lambda: _http(way, sessions))
     _hush_exporters()
     word = "grpc" if way.protocol == "grpc" else "http"
     made = zip(KINDS, exporters, sessions, prepare, strict=True)
@@ -189,6 +189,22 @@ def _limited_logs(limits: Limits | None) -> Callable[[Any], Any]:
 # -- nothing of a response in a log ---------------------------------------------------------------------------------
 
 _on_this_thread = threading.local()
+_HEADERS_PARSER = "opentelemetry.util.re"
+"""The logger of what reads headers of the environment, which quotes one that is malformed, with its key."""
+_log = logging.getLogger("runbundle")
+
+
+def _quietly(build: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
+    """Return the exporters that `build` makes. Of headers that are malformed we say so, and nobody quotes them."""
+    logging.getLogger(_HEADERS_PARSER).addFilter(_hush)
+    _on_this_thread.builds, _on_this_thread.malformed = True, False
+    try:
+        made = build()
+    finally:
+        _on_this_thread.builds = False
+    if _on_this_thread.malformed:
+        _log.warning("OTLP: headers of the environment are malformed and are not sent; write name=value,name=value")
+    return made
 
 
 @contextmanager
@@ -212,7 +228,9 @@ class _Hush(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Let pass what is not about our sending."""
-        del record
+        if record.name == _HEADERS_PARSER and getattr(_on_this_thread, "builds", False):
+            _on_this_thread.malformed = True
+            return False
         return not getattr(_on_this_thread, "sends", False)
 
 

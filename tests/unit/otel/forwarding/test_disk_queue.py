@@ -102,3 +102,13 @@ def test_a_folder_that_goes_away_costs_what_is_put_there(queue: DiskQueue) -> No
     assert (queue.waiting(), queue.sweep(), queue.holds_anything()) == ([], 0, False)
     with queue.sole_sender() as sole:
         assert not sole
+
+
+def test_a_name_that_says_too_much_is_not_believed(queue: DiskQueue) -> None:
+    """No batch goes for one of a size that none can have, which is not read; and none holds more records than bytes."""
+    queue.put("spans", 1, b"ours")
+    (queue.folder / f"{10**18:020d}-deadbeef.logs.7.999999999999").write_bytes(b"")
+    (queue.folder / f"{10**19:020d}-deadbeef.logs.999999999.50").write_bytes(b"x" * 50)
+    assert queue.put("spans", 2, b"ours") == {}
+    assert [batch.items for batch in queue.waiting()] == [7, 1, 2, 50]
+    assert queue.body(queue.waiting()[0]) is None

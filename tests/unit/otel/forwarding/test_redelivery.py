@@ -127,3 +127,42 @@ def test_what_an_earlier_process_left_is_begun_with(fake: Fake, tmp_path: Path) 
     third = made(fake, tmp_path)
     third.begin()
     assert not third.is_down
+
+
+def test_a_batch_that_cannot_be_removed_is_dealt_with_once(
+    fake: Fake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Readable or not: nothing spins, what is behind it is sent, and new batches no longer go to the disk."""
+    again = made(fake, tmp_path)
+    unreadable = again.queue.folder / f"{1:020d}-deadbeef.spans.3.90"
+    unreadable.mkdir()  # as a file in a folder that may only be read
+    looks: list[str] = []
+    body, remove = again.queue.body, again.queue.remove
+    again.queue.body = lambda batch: (looks.append(batch.name), body(batch))[1]  # type: ignore[method-assign]
+    again.queue.remove = lambda batch: b"stays" not in (body(batch) or b"") and remove(batch)  # type: ignore[method-assign]
+    again.close()
+    for batch in (b"stays", b"behind"):
+        again.keep("spans", [batch])
+    again.reset()
+    again.begin()
+    wait_until(lambda: not again.is_down)
+    time.sleep(0.1)
+    assert len(looks) == len(set(looks)) == 3
+    assert [body for _, body in fake.tried] == [b"stays", b"behind"]
+    assert (again.delivered, again.refused()) == (2, {"queue_on_disk_torn": 3})
+    assert caplog.text.count("cannot be removed") == 1
+    assert unreadable.is_dir()
+
+
+def test_a_batch_that_says_to_be_huge_is_not_read(fake: Fake, tmp_path: Path) -> None:
+    """It is lost and holds nothing up; nor is it believed to hold any number of records."""
+    again = made(fake, tmp_path)
+    with (again.queue.folder / f"{1:020d}-deadbeef.spans.999999999.999999999999").open("wb") as file:
+        file.truncate(999_999_999_999)
+    again.close()
+    again.keep("spans", [b"behind"])
+    again.reset()
+    again.begin()
+    wait_until(lambda: not again.is_down)
+    assert [body for _, body in fake.tried] == [b"behind"]
+    assert (again.delivered, again.refused()) == (1, {"queue_on_disk_torn": 100_000})
