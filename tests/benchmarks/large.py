@@ -19,7 +19,7 @@ from typing import Any
 import runbundle
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
-from runbundle.journal.lines import start_line
+from runbundle.journal.lines import line_of, start_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording.publish import publish
@@ -40,11 +40,11 @@ def write_journal(directory: Path, spans: int) -> None:
         ids = {"run_id": RUN, "trace_id": trace, "span_id": f"{number:016x}", "parent_span_id": parent}
         writer.append(start_line(trace, ids["span_id"], parent, start_ns, "/run#0/step#0"))
         record: Any = model | ids | {"start_ns": start_ns, "end_ns": start_ns + 50_000}
-        writer.append_record("span", record)
+        writer.write(line_of("span", record))
     root |= {"run_id": RUN, "trace_id": trace, "span_id": "f" * 16, "start_ns": START_NS}
     root |= {"end_ns": START_NS + spans * 1000 + 60_000}
     root["attributes"] |= {"runbundle.spans.started": spans, "runbundle.run.id": RUN}
-    writer.append_record("span", root)
+    writer.write(line_of("span", root))
     writer.close()
 
 

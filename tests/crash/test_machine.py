@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
-from runbundle.journal.lines import start_line
+from runbundle.journal.lines import line_of, start_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording.publish import BegunElsewhere, StillWritten, publish
@@ -93,7 +93,7 @@ class Machine(RuleBasedStateMachine):
             "end_ns": self._now(), "status_code": 0, "status_message": "", "attributes": attributes, "events": [],
             "links": [], "scope": SCOPE, "resource": RESOURCE, "dropped": {},
         }  # fmt: skip
-        writer.append_record("span", record)
+        writer.write(line_of("span", record))
         self.ended.add(span)
 
     @rule(data=st.data(), outside=st.booleans())
@@ -106,7 +106,7 @@ class Machine(RuleBasedStateMachine):
             "severity_text": "", "event_name": "", "body": None, "attributes": {}, "scope": SCOPE,
             "resource": RESOURCE, "dropped": 0,
         }  # fmt: skip
-        data.draw(st.sampled_from(self.writers)).append_record("log", record)
+        data.draw(st.sampled_from(self.writers)).write(line_of("log", record))
         self.logs.add(str(now))
 
     @rule(data=st.data(), part=st.integers(0, 60))

@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import RunKey, tenant_of
+from runbundle.journal.lines import line_of
 from runbundle.otel.belonging.claims import has_several_runs, run_of_span, run_of_trace
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.run_names import run_names
@@ -279,14 +280,14 @@ class BundleSink:
                 attributes[own.REDACTION_KEY_ID] = self.redactor.key_id(run.tenant_id)
             if is_root and unnamed and not ends:
                 trace.join(attributes, run)
-            self.recorder.ended(self.redactor.redact_span(raw), is_root=ends)
+            self.recorder.ended(line_of("span", self.redactor.redact_span(raw)), is_root=ends)
         except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
             self.recorder.count_dropped("boundary_end", run=run)
             self.recorder.ended_unrecorded(run, is_root=ends)
 
     def _log(self, record: ReadableLogRecord, run: RunKey) -> None:
         try:
-            self.recorder.logged(self.redactor.redact_log(raw_log(self._codec, record, run)))
+            self.recorder.logged(line_of("log", self.redactor.redact_log(raw_log(self._codec, record, run))))
         except Exception:  # noqa: BLE001 - as above
             self.recorder.count_dropped("boundary_log", run=run)
 
@@ -307,8 +308,7 @@ class BundleSink:
         if not trace.size:
             trace.since = time.monotonic()
         (trace.held if above is None else trace.below.setdefault(above, [])).append(one)
-        size = size_of_one(one)
-        trace.size += size
+        trace.size += (size := size_of_one(one))
         self._held, self._bytes = self._held + 1, self._bytes + size
         if self._held > HELD or self._bytes > HELD_BYTES:
             waiting = (other for other in list(self._traces.values()) if other.size)

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import NO_RUN, RunKey
-from runbundle.journal.lines import start_line
+from runbundle.journal.lines import RecordLine, start_line
 from runbundle.journal.mapped import FileCut
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of, records_lost, written_bytes
@@ -30,9 +30,7 @@ from runbundle.recording.results import FlushResult
 from runbundle.recording.sealer import Sealer
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES, SpoolFull, SpoolLimit
 from runbundle.recording.syncing import Unsynced, bring_to_disk, sync_in_turns
-from runbundle.signals import own
-from runbundle.signals.reading import count_of
-from runbundle.signals.records import LogRecordDict, SpanRecord, run_of
+from runbundle.signals.records import SpanRecord
 from runbundle.store import ArtifactStore
 
 Durability = Literal["os", "fsync-batch", "fsync"]
@@ -141,16 +139,16 @@ class Recorder:
                 # The span itself may still come through; what a lost start costs is only evidence of a crash.
                 self._complain(f"the start of a span was not journalled: {error.strerror or error}")
 
-    def ended(self, record: SpanRecord, *, is_root: bool) -> None:
+    def ended(self, record: RecordLine, *, is_root: bool) -> None:
         """Record an ended span. `is_root` says that the run ends with it."""
-        key = run_of(record)
+        key = record.run
         if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
             run = self._run(key)
-            run.trace_id = record["trace_id"]
-            self._append(run, "span", record)
+            run.trace_id = record.trace_id
+            self._append(run, record)
             self._ended(run, is_root=is_root)
 
     def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
@@ -168,15 +166,15 @@ class Recorder:
         if run.open == 0:
             self._settle(run)
 
-    def logged(self, record: LogRecordDict) -> None:
+    def logged(self, record: RecordLine) -> None:
         """Record a log record that belongs to a run."""
-        key = run_of(record)
+        key = record.run
         if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
             run = self._run(key)
-            self._append(run, "log", record)
+            self._append(run, record)
             if run.open == 0:
                 self._settle(run)
 
@@ -212,26 +210,27 @@ class Recorder:
                 self._runs[run].dropped += count
         self._sealer.wake()
 
-    def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
+    def _append(self, run: _Run, record: RecordLine) -> None:
         try:
             if self._limit.written_bytes >= self._limit.limit_bytes:
                 self._limit.make_room(self._lock.step_aside)
             writer = run.writer or self._open(run)
             before = writer.size_bytes
             try:
-                writer.append_record(kind, record)
+                writer.write(record)
             except FileCut:
                 before = (writer := self._renewed(run)).size_bytes
-                writer.append_record(kind, record)
+                writer.write(record)
             run.records += 1
             self._written += 1
             self._limit.written_bytes += writer.size_bytes - before
-        except (OSError, TypeError, ValueError) as error:
-            # With a local root goes what it was to state; the next one states both.
-            run.dropped += 1 + count_of(record["attributes"], own.SPANS_DROPPED)
+        except OSError as error:
+            run.dropped += (
+                1 + record.states_lost
+            )  # with a local root goes what it was to state; the next one states both
             reason = "spool_limit" if isinstance(error, SpoolFull) else "journal"
             self.losses.count(reason, 1, run.key)
-            self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
+            self._complain(f"a record was not journalled: {error.strerror or error}")
 
     def _run(self, key: RunKey) -> _Run:
         return self._runs.get(key) or self._runs.setdefault(key, _Run(key))

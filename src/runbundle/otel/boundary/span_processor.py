@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, Synchrono
 
 from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
+from runbundle.journal.lines import line_of
 from runbundle.otel.belonging.joining import Trust
 from runbundle.otel.belonging.member import Member
 from runbundle.otel.belonging.membership import Membership, Recording
@@ -157,7 +158,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             unrecorded = member
             record = self._redacted(span, member)
             if member is not None and self.recorder is not None:
-                self.recorder.ended(record, is_root=member.ends_run)
+                self.recorder.ended(line_of("span", record), is_root=member.ends_run)
                 unrecorded = None
             if self._downstream:
                 super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
@@ -179,13 +180,13 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                     self._record_ended(recorder, one.ended, one.member)
                 continue
             try:
-                recorder.logged(self.redactor.redact_log(raw_log(self._codec, one, run)))
+                recorder.logged(line_of("log", self.redactor.redact_log(raw_log(self._codec, one, run))))
             except Exception:  # noqa: BLE001 - never raise into the application; it is counted
                 recorder.count_dropped("boundary_log", run=run)
 
     def _record_ended(self, recorder: RecordPort, span: ReadableSpan, member: Member) -> None:
         try:
-            recorder.ended(self._redacted(span, member), is_root=member.ends_run)
+            recorder.ended(line_of("span", self._redacted(span, member)), is_root=member.ends_run)
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", member.key)
             recorder.ended_unrecorded(member.key, is_root=member.ends_run)
