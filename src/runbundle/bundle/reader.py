@@ -10,8 +10,9 @@ from pydantic import BaseModel, ValidationError
 from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, OddEntry, TooDeep, TooLarge, UnsupportedVersion
 from runbundle.format.evidence import Evidence
 from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS
-from runbundle.format.run import RUN_SCHEMA, ConfigSnapshot, RunIndex
+from runbundle.format.run import ConfigSnapshot, RunIndex
 from runbundle.format.tool_calls import ToolCalls
+from runbundle.format.words import RUN_SCHEMA
 from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.redaction.markers import is_digest
 from runbundle.signals.keys import SPAN_KEYS
 

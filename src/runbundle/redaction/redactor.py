@@ -1,10 +1,12 @@
 """The redactor: one raw record in, one redacted record with its receipt out."""
 
+from __future__ import annotations
+
 import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from runbundle.format.contract import ToolContract
 from runbundle.redaction.attributes import redact_attributes
 from runbundle.redaction.contents import content_marker, error_text
 from runbundle.redaction.markers import is_marker, marker
@@ -20,6 +22,9 @@ from runbundle.signals import own, semconv
 from runbundle.signals.dialects.canonical import canonical, canonical_log
 from runbundle.signals.names import derived_names, full_name
 from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import ToolContract
 
 _TENANTS = 128
 _EVENT_NAMES = own.EVENTS | {semconv.EXCEPTION}

@@ -24,11 +24,11 @@ from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span, event_line, is_log, run_lines, span_lines, without_content
 from runbundle.bundle.listings import entry_bytes, parsed_entry, write_listing
-from runbundle.format.base import CaptureWord
 from runbundle.format.canonical import to_json_bytes, with_self_digest
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
-from runbundle.format.run import RULES, Counts, RunIndex
+from runbundle.format.run import Counts, RunIndex
+from runbundle.format.words import RULES, CaptureWord
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own
 from runbundle.signals.reading import json_of

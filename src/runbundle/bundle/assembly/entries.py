@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 from runbundle.bundle.assembly.timeline import FAILED, Span
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.redaction.captured import DIGESTED, Said, parse_capture, worst
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.assembly.timeline import Span, parent_missing
-from runbundle.format.base import CaptureWord
-from runbundle.format.run import RULES
+from runbundle.format.words import RULES, CaptureWord
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import LARGEST, count_of, text_of, whole_of

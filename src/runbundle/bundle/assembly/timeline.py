@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.format.base import CaptureWord
 from runbundle.format.identity import well_formed
+from runbundle.format.words import CaptureWord
 from runbundle.redaction.receipt import Receipt, read_receipt
 from runbundle.signals import own, semconv
 from runbundle.signals.names import name_from

@@ -28,7 +28,8 @@ from runbundle.format.canonical import SELF
 from runbundle.format.events import Event
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, RUN, name_of
-from runbundle.format.run import RULES, FileEntry
+from runbundle.format.run import FileEntry
+from runbundle.format.words import RULES
 from runbundle.redaction.permitted.safe_text import has_credential
 
 Add = Callable[..., None]

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.otel.agent.json_kinds import json_stand_in, type_of
 from runbundle.otel.agent.json_walk import JsonWalk
 from runbundle.redaction.captured import DIGESTED, Said, worst

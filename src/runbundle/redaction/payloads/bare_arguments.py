@@ -4,16 +4,20 @@ The name is in the model's call, which came before in the same run, or in the co
 stays bare. Contracts name fields, and equal calls should have equal digests whoever instrumented them.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from runbundle.format.contract import ToolContract
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.signals import semconv
 from runbundle.signals.reading import json_of
 from runbundle.signals.records import Attributes
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import ToolContract
 
 CALLS = 256
 """Calls with one argument that are remembered of one run; one more, and the oldest is forgotten."""

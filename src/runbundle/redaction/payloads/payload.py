@@ -1,11 +1,13 @@
 """A tool's payload (arguments, result, error text), redacted under the tool's contract."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.format.contract import Action, Target, ToolContract
+from runbundle.format.words import Action, Target
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
 from runbundle.redaction.payloads.selectors import (
     CompiledRule,
@@ -21,6 +23,9 @@ from runbundle.redaction.payloads.taint import TaintTable, remember
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.labelled import escape, labels_of_list, labels_of_map, mask_labelled
 from runbundle.redaction.receipt import Receipt, withhold
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import ToolContract
 
 MAX_DEPTH = 64
 """Deeper levels are masked whole. Schemas of real tools nest less; the limit bounds recursion."""
@@ -61,6 +66,13 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
         any(rule.target == target for rule in contract.data.rules),
         rule_name(contract.name, None),
         contract.data.undeclared == contract.data.undeclared_scalars == "mask",
+    )
+
+
+def no_payload_rules(tool: str, target: Target) -> PayloadRules:
+    """Return the rules of a contract that has none: nothing is kept."""
+    return PayloadRules(
+        tool, target, compile_rules(()), "mask", "mask", frozenset(), False, rule_name(tool, None), True
     )
 
 

@@ -4,11 +4,16 @@ A rule holds for the node it names and for everything below, until another rule 
 name the same node, the one with more literal steps wins, then the one with more `*`, then the stricter.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from runbundle.format.contract import STRICTNESS, Action, FieldRule
+from runbundle.format.words import STRICTNESS, Action
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import FieldRule
 
 
 class CompiledRule(NamedTuple):
