@@ -35,7 +35,7 @@ class RecordPort(Protocol):
         """
         ...
 
-    def ended(self, record: RecordLine, *, is_root: bool) -> None:
+    def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Keep the redacted record of a span that has ended. `is_root`: the run ends with it, and may be sealed."""
         ...
 
@@ -43,7 +43,7 @@ class RecordPort(Protocol):
         """Take note that a span has ended of which no record could be made. The run is sealed without it."""
         ...
 
-    def logged(self, record: RecordLine) -> None:
+    def logged(self, line: RecordLine) -> None:
         """Keep the redacted record of a log record that belongs to a run."""
         ...
 

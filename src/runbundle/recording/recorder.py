@@ -139,16 +139,16 @@ class Recorder:
                 # The span itself may still come through; what a lost start costs is only evidence of a crash.
                 self._complain(f"the start of a span was not journalled: {error.strerror or error}")
 
-    def ended(self, record: RecordLine, *, is_root: bool) -> None:
+    def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Record an ended span. `is_root` says that the run ends with it."""
-        key = record.run
+        key = line.run
         if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
             run = self._run(key)
-            run.trace_id = record.trace_id
-            self._append(run, record)
+            run.trace_id = line.trace_id
+            self._append(run, line)
             self._ended(run, is_root=is_root)
 
     def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
@@ -166,15 +166,15 @@ class Recorder:
         if run.open == 0:
             self._settle(run)
 
-    def logged(self, record: RecordLine) -> None:
+    def logged(self, line: RecordLine) -> None:
         """Record a log record that belongs to a run."""
-        key = record.run
+        key = line.run
         if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
             run = self._run(key)
-            self._append(run, record)
+            self._append(run, line)
             if run.open == 0:
                 self._settle(run)
 
@@ -210,24 +210,22 @@ class Recorder:
                 self._runs[run].dropped += count
         self._sealer.wake()
 
-    def _append(self, run: _Run, record: RecordLine) -> None:
+    def _append(self, run: _Run, line: RecordLine) -> None:
         try:
             if self._limit.written_bytes >= self._limit.limit_bytes:
                 self._limit.make_room(self._lock.step_aside)
             writer = run.writer or self._open(run)
             before = writer.size_bytes
             try:
-                writer.write(record)
+                writer.write(line)
             except FileCut:
                 before = (writer := self._renewed(run)).size_bytes
-                writer.write(record)
+                writer.write(line)
             run.records += 1
             self._written += 1
             self._limit.written_bytes += writer.size_bytes - before
         except OSError as error:
-            run.dropped += (
-                1 + record.states_lost
-            )  # with a local root goes what it was to state; the next one states both
+            run.dropped += 1 + line.states_lost  # with a local root goes what it was to state; the next one states both
             reason = "spool_limit" if isinstance(error, SpoolFull) else "journal"
             self.losses.count(reason, 1, run.key)
             self._complain(f"a record was not journalled: {error.strerror or error}")

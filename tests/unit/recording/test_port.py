@@ -30,17 +30,17 @@ class Kept:
         """Keep whose span has started."""
         self.begun.append(key)
 
-    def ended(self, record: RecordLine, *, is_root: bool) -> None:
+    def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Keep a span."""
-        self.spans.append((parse_line(record.line) or {}, is_root))
+        self.spans.append((parse_line(line.line) or {}, is_root))
 
     def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
         """Keep that there was one."""
         self.dropped.append("span")
 
-    def logged(self, record: RecordLine) -> None:
+    def logged(self, line: RecordLine) -> None:
         """Keep a log record."""
-        self.logs.append(parse_line(record.line) or {})
+        self.logs.append(parse_line(line.line) or {})
 
     def holds(self, key: RunKey) -> bool:
         """Tell whether a span of it has started."""
