@@ -53,6 +53,15 @@ def test_an_id_that_may_be_a_persons_number_names_no_folder() -> None:
         assert RunNames(("a",)).name_in([{"a": said}]) == ""
 
 
+def test_a_uuid_is_nobodys_number() -> None:
+    """Digits stand in a row in many; one that is almost all digits may be a number that was filled up."""
+    names = run_names(DIGESTER, ["a"])
+    for said in ("d0621baad2ed214869875c8af40fce71", "a3f0c9d2-0000-4000-8000-1234567890AB"):
+        assert names.name_in([{"a": said}]) == said
+    for said in ("00000000-0000-4000-8000-491701234567", "0000000000000000000abc491701234567"):
+        assert names.name_in([{"a": said}]).startswith("run-")
+
+
 def test_a_known_secret_names_no_folder() -> None:
     """It is judged as any other id is, though a run that is begun by name may be called that."""
     KNOWN.register("zebra-crossing-9")
