@@ -23,6 +23,7 @@ from runbundle.signals.names import derived_names, full_name
 from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
 
 _TENANTS = 128
+_CLAIMS = own.NOT_OF_OTHERS | {own.CAPTURE}
 _EVENT_NAMES = own.EVENTS | {semconv.EXCEPTION}
 
 
@@ -79,11 +80,12 @@ class Redactor:
         scope = record["scope"]["name"]
         receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id, scope)
         if scope != own.SCOPE:  # our own spans have our names from the beginning
-            if new:
+            claims = new and _claims(record)
+            if claims:
                 record = _unclaimed(record, receipt, first_event)
             if new or is_unread(record["attributes"]):  # by who had us redact some of a live span
                 record = canonical(record)
-            if new:
+            if claims:
                 record = _with_captures_of_others(record, receipt, first_event)
         raw = record["attributes"]
         tool = raw.get(semconv.TOOL_NAME)
@@ -215,12 +217,22 @@ class Redactor:
         return {**link, "trace_state": kept_trace_state(link["trace_state"]), "attributes": attributes}
 
 
+def _claims(record: SpanRecord) -> bool:
+    """Tell whether a record says in our words what of others' is not believed. Plain loops: it is asked of each."""
+    if not record["attributes"].keys().isdisjoint(_CLAIMS):
+        return True
+    for event in record["events"]:
+        if not event["attributes"].keys().isdisjoint(_CLAIMS):
+            return True
+    for link in record["links"]:  # noqa: SIM110 - as above
+        if not link["attributes"].keys().isdisjoint(_CLAIMS):
+            return True
+    return False
+
+
 def _unclaimed(record: SpanRecord, receipt: Receipt, first_event: int) -> SpanRecord:
-    """Return a record of others without what only we may say; the same object if it has none of it."""
+    """Return a record of others without what only we may say."""
     events, links = record["events"], record["links"]
-    of_parts = (part["attributes"].keys() for part in (record, *events, *links))
-    if all(map(own.NOT_OF_OTHERS.isdisjoint, of_parts)):
-        return record
     return {
         **record,
         "attributes": unclaimed(record["attributes"], receipt, "attributes"),
@@ -236,10 +248,8 @@ def _unclaimed(record: SpanRecord, receipt: Receipt, first_event: int) -> SpanRe
 
 
 def _with_captures_of_others(record: SpanRecord, receipt: Receipt, first_event: int) -> SpanRecord:
-    """Return a record of others with what they may say of captures; the same object if they say nothing more."""
+    """Return a record of others with what they may say of captures."""
     events = record["events"]
-    if not any(own.CAPTURE in part["attributes"] for part in (record, *events)):
-        return record
     parts = [("attributes", record["attributes"])]
     parts += [(f"events[{i}].attributes", event["attributes"]) for i, event in enumerate(events, first_event)]
     first, *others = [with_capture_of_others(attributes) for _, attributes in parts]
