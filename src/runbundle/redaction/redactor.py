@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from runbundle.redaction.attributes import redact_attributes
+from runbundle.redaction.captured import with_capture_of_others
 from runbundle.redaction.contents import content_marker, error_text
 from runbundle.redaction.markers import is_marker, marker
 from runbundle.redaction.origins import hidden_name, redacted_resource, redacted_scope
@@ -16,10 +17,10 @@ from runbundle.redaction.payloads.taint import TaintTable, TaintTables
 from runbundle.redaction.permitted.values import is_name, kept_trace_state, standard_event
 from runbundle.redaction.plan import Tenant, Work, compile_policy
 from runbundle.redaction.policy import Policy
-from runbundle.redaction.receipt import Receipt, count_markers, receipt_of
+from runbundle.redaction.receipt import Receipt, count_markers, receipt_of, unclaimed
 from runbundle.redaction.views import write_views
 from runbundle.signals import own, semconv
-from runbundle.signals.dialects.canonical import canonical, canonical_log
+from runbundle.signals.dialects.canonical import canonical, canonical_log, is_unread
 from runbundle.signals.names import derived_names, full_name
 from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from runbundle.format.contract import ToolContract
 
 _TENANTS = 128
+_CLAIMS = own.NOT_OF_OTHERS | {own.CAPTURE}
 _EVENT_NAMES = own.EVENTS | {semconv.EXCEPTION}
 
 
@@ -77,14 +79,22 @@ class Redactor:
             return skeleton(record, self._failed("span", record))
 
     def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
-        if record["scope"]["name"] != own.SCOPE:  # our own spans have our names from the beginning
-            record = canonical(record)
-        raw, plan = record["attributes"], self._plan
-        tool = raw.get(semconv.TOOL_NAME)
-        tool = tool if isinstance(tool, str) and is_name(tool, semconv.TOOL_NAME) else ""
+        plan = self._plan
         tenant_id = record.get("tenant_id", "")
         tenant = self._tenant(tenant_id)
-        receipt, new = receipt_of(raw.get(own.RECEIPT), tenant.digest.key_id)
+        scope = record["scope"]["name"]
+        receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id, scope)
+        if scope != own.SCOPE:  # our own spans have our names from the beginning
+            claims = new and _claims(record)
+            if claims:
+                record = _unclaimed(record, receipt, first_event)
+            if new or is_unread(record["attributes"]):  # by who had us redact some of a live span
+                record = canonical(record)
+            if claims:
+                record = _with_captures_of_others(record, receipt, first_event)
+        raw = record["attributes"]
+        tool = raw.get(semconv.TOOL_NAME)
+        tool = tool if isinstance(tool, str) and is_name(tool, semconv.TOOL_NAME) else ""
         if new:
             count_markers(raw, tenant.digest.key_id, receipt)
             for event in record["events"]:
@@ -121,12 +131,14 @@ class Redactor:
         Total and idempotent as `redact_span`. The input is not modified.
         """
         try:
-            if record["scope"]["name"] != own.SCOPE:
-                record = canonical_log(record)
-            name, body, plan = record["event_name"], record["body"], self._plan
+            plan, scope = self._plan, record["scope"]["name"]
             tenant_id = record.get("tenant_id", "")
             tenant = self._tenant(tenant_id)
-            receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id)
+            receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id, scope)
+            if new and scope != own.SCOPE:
+                record = {**record, "attributes": unclaimed(record["attributes"], receipt, "attributes")}
+                record = canonical_log(record)
+            name, body = record["event_name"], record["body"]
             if new:
                 count_markers(record["attributes"], tenant.digest.key_id, receipt)
             work = Work(plan, receipt, "", self._taint.table(tenant_id, record["run_id"]), tenant, [])
@@ -208,6 +220,49 @@ class Redactor:
     def _link(self, link: LinkRecord, work: Work, path: str) -> LinkRecord:
         attributes = redact_attributes(link["attributes"], work._replace(tool=""), f"{path}.attributes")
         return {**link, "trace_state": kept_trace_state(link["trace_state"]), "attributes": attributes}
+
+
+def _claims(record: SpanRecord) -> bool:
+    """Tell whether a record says in our words what of others' is not believed. Plain loops: it is asked of each."""
+    if not record["attributes"].keys().isdisjoint(_CLAIMS):
+        return True
+    for event in record["events"]:
+        if not event["attributes"].keys().isdisjoint(_CLAIMS):
+            return True
+    for link in record["links"]:  # noqa: SIM110 - as above
+        if not link["attributes"].keys().isdisjoint(_CLAIMS):
+            return True
+    return False
+
+
+def _unclaimed(record: SpanRecord, receipt: Receipt, first_event: int) -> SpanRecord:
+    """Return a record of others without what only we may say."""
+    events, links = record["events"], record["links"]
+    return {
+        **record,
+        "attributes": unclaimed(record["attributes"], receipt, "attributes"),
+        "events": [
+            {**event, "attributes": unclaimed(event["attributes"], receipt, f"events[{i}].attributes")}
+            for i, event in enumerate(events, first_event)
+        ],
+        "links": [
+            {**link, "attributes": unclaimed(link["attributes"], receipt, f"links[{i}].attributes")}
+            for i, link in enumerate(links)
+        ],
+    }
+
+
+def _with_captures_of_others(record: SpanRecord, receipt: Receipt, first_event: int) -> SpanRecord:
+    """Return a record of others with what they may say of captures."""
+    events = record["events"]
+    parts = [("attributes", record["attributes"])]
+    parts += [(f"events[{i}].attributes", event["attributes"]) for i, event in enumerate(events, first_event)]
+    first, *others = [with_capture_of_others(attributes) for _, attributes in parts]
+    for (path, before), after in zip(parts, (first, *others), strict=True):
+        if after is not before:
+            receipt.add(f"{path}.{own.CAPTURE}", "malformed", "drop")
+    of_events: list[EventRecord] = [{**event, "attributes": after} for event, after in zip(events, others, strict=True)]
+    return {**record, "attributes": first, "events": of_events}
 
 
 def skeleton(record: SpanRecord, receipt: str) -> SpanRecord:

@@ -60,9 +60,20 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
 _MAY_BE_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
 
 
+_RANDOM = re.compile(
+    r"(?=(?:[^a-f]*[a-f]){4})(?:[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE
+)
+"""A UUID: one in eight has nine digits in a row by chance. With fewer letters it may be a number that was filled up."""
+
+
 def opaque(key: str, value: Any) -> bool:
     """Tell whether a value may be kept as an id under `key` and names no person by a number."""
-    return allowed("id", key, value) and not _MAY_BE_A_PERSON.search(str(value))
+    return allowed("id", key, value) and not may_be_a_person(str(value))
+
+
+def may_be_a_person(text: str) -> bool:
+    """Tell whether a text has a number in it that may be a person's, or a card's."""
+    return _MAY_BE_A_PERSON.search(text) is not None and _RANDOM.fullmatch(text) is None
 
 
 def own_value(key: str, value: str) -> bool:
