@@ -332,13 +332,15 @@ class Recorder:
         with self._lock:
             for run in self._runs.values():
                 self._close(run)
-            begun = {run.key: run.records for run in self._runs.values() if run.begun}
+            # Of those that did not begin here some may be sealed already, and what is left of them is late.
+            left = {run.key: run.records for run in self._runs.values()}
+            begun = sum(run.begun for run in self._runs.values())
             self._runs.clear()
         self._stop.set()
         self._sealer.close(max(0.0, deadline - time.monotonic()))
+        self._sealer.abandoned(left)
         if begun:
-            self._sealer.abandoned(begun)
-            _log.warning("%d runs had not ended; what is open in them is marked interrupted", len(begun))
+            _log.warning("%d runs had not ended; what is open in them is marked interrupted", begun)
         self.losses.write(now=True)
         return result
 
