@@ -226,3 +226,26 @@ def test_a_run_that_joins_by_name_beneath_a_request_is_the_one_of_its_unit(confi
         root.end()
     assert set(handle.flush().sealed) == {"job-1"}
     assert Bundle.open(handle.store, "job-1").index.counts.spans == 6
+
+
+def test_a_span_that_is_lost_at_its_start_is_a_loss_of_its_run(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that is known already, or found later."""
+    handle = configured()
+    tracer, table = tracer_of(handle), handle.boundary.membership
+    enter = table.enter
+
+    def fails(span: Any, *args: Any) -> Any:
+        if span.name == "fails":
+            raise RuntimeError
+        return enter(span, *args)
+
+    monkeypatch.setattr(table, "enter", fails)
+    for before in (True, False):
+        root = tracer.start_span("POST", Context())
+        order = ["chat m", "fails"] if before else ["fails", "chat m"]
+        for name in order:
+            tracer.start_span(name, beneath(root), attributes=CHAT if name != "fails" else None).end()
+        root.end()
+        assert sealed(handle).index.completeness.state == "lossy"

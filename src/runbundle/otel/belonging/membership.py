@@ -16,7 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
-from runbundle.format.identity import RunKey, tenant_of, valid_run_id
+from runbundle.format.identity import NO_RUN, RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
@@ -303,6 +303,16 @@ class Membership(LiveSpans):
             member.inherited = True
 
     # -- which run ------------------------------------------------------------------------------------------------
+
+    def lost_start(self, context: Context | None, scope: str) -> RunKey | None:
+        """Return the run of a span that could not be followed from its start, `NO_RUN` if it is in none.
+
+        None if that is not known yet: then what waits tells the run, should it become one. `scope`: the span's.
+        """
+        run = self.scope_of(context)
+        here = trace.get_current_span(context).get_span_context()
+        waiting = self._undecided.find(here.trace_id, here.span_id) if run is None else None
+        return self._undecided.lose(waiting, scope) if waiting is not None else run.key if run is not None else NO_RUN
 
     def scope_of(self, context: Context | None) -> RunScope | None:
         """Return the run that a span started in this context would belong to; None if in none."""

@@ -21,6 +21,7 @@ from typing import Any, cast
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
+from runbundle.format.identity import RunKey
 from runbundle.otel.belonging.member import Member
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
@@ -234,6 +235,14 @@ class Undecided:
         unit.lost_spans += sum(isinstance(one, Waiting) for one in held)
         unit.lost = unit.lost or Counter()
         unit.lost.update(map(_scope_of, held))
+
+    def lose(self, beneath: Waiting, scope: str) -> RunKey | None:
+        """Count a span as lost that has begun beneath one that waits; return the run if it is known meanwhile."""
+        with self._lock:
+            unit = beneath.unit
+            unit.lost_spans += 1
+            unit.lost = (unit.lost or Counter()) + Counter({scope: 1})
+            return beneath.member.key if beneath.member is not None else None
 
     def _forget_old(self, now: float) -> None:
         """Drop what is held for too long."""

@@ -5,6 +5,7 @@ boundary is given to `TracerProvider(active_span_processor=...)`, so that every 
 or later, is behind it. Added to an existing provider, it protects the processors that are added to itself.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -22,7 +23,7 @@ from runbundle.otel.belonging.membership import Membership, Recording
 from runbundle.otel.belonging.originals import Originals, originals_in
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import span_context_of
-from runbundle.otel.belonging.undecided import Log, Waiting
+from runbundle.otel.belonging.undecided import Log, Waiting, scope_name
 from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.log_processor import raw_log
@@ -114,7 +115,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and self.recorder is not None:
                 self._started(span, member)
         except Exception:  # noqa: BLE001 - never raise into the application
-            self._failed("start")
+            self._lost_start(span, parent_context)
         if self._downstream:
             self._guarded_start(span, parent_context)
 
@@ -289,6 +290,13 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             super().on_start(span, parent_context)
         except Exception:  # noqa: BLE001 - a downstream processor's fault is not the application's
             self._failed("downstream start")
+
+    def _lost_start(self, span: Span, parent_context: Context | None) -> None:
+        run: RunKey | None = NO_RUN
+        with contextlib.suppress(Exception):  # what has failed may fail again
+            run = self.membership.lost_start(parent_context, scope_name(span))
+        if run is not None:
+            self._failed("start", run)
 
     def _failed(self, where: str, run: RunKey = NO_RUN) -> None:
         if self.recorder is not None:
