@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.redaction.permitted.values import is_name
@@ -71,7 +73,8 @@ class JournalReader:
                 if version:
                     self.sdk_versions.add(version)
             elif again and is_entry(entry):
-                yield redact_again(entry)
+                # As JSON gives it, like all others: what a redactor makes may hold tuples, or numbers that JSON has not.
+                yield orjson.loads(orjson.dumps(redact_again(entry)))
             else:
                 yield entry
 

@@ -151,7 +151,7 @@ def _spread(gathered: GatheredRun, tally: RunTotals, acts: Acts, agents: Agents,
     table = gathered.table
     for row, found_span in gathered.spans():
         record = found_span.record
-        parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
+        parent_here = record["parent_span_id"] != "" and table.parent(row) >= 0
         above = _Above(table.agent_above(row), gathered.began(row), parent_here)
         try:
             made = _derived(found_span, above)

@@ -3,8 +3,9 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, BinaryIO, NamedTuple, cast
 
 from runbundle.format.layout import media_type_of
 from runbundle.store.base import Body
@@ -52,27 +53,41 @@ FileMaker = Callable[[str, Iterable[bytes], Path], NewFile]
 def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
     """Make a file from `pieces`. Above 1 MiB it is an unnamed file in the folder `scratch`. Raises `OSError`."""
     digest, size = hashlib.sha256(), 0
-    file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(scratch))  # noqa: SIM115 - Part.close() closes it
-    try:
-        for piece in pieces:
-            digest.update(piece)
-            size += len(piece)
-            file.write(piece)
-    except BaseException:
-        file.close()
-        raise
-    if size > MEMORY_BYTES:
-        return NewFile(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
-    file.seek(0)
-    body = file.read()
-    file.close()
+    held: list[bytes] = []
+    with ExitStack() as opened:
+        file: IO[bytes] | None = None
+        for block in in_blocks(pieces):
+            digest.update(block)
+            size += len(block)
+            held.append(block)
+            if size > MEMORY_BYTES:
+                if file is None:
+                    file = opened.enter_context(tempfile.TemporaryFile(dir=scratch))
+                file.writelines(held)
+                held = []
+        opened.pop_all()  # it is open from now on
+    body = b"".join(held) if file is None else cast("BinaryIO", file)
     return NewFile(name, body, size, digest.hexdigest())
+
+
+def in_blocks(pieces: Iterable[bytes], least_bytes: int = 65_536) -> Iterator[bytes]:
+    """Yield the pieces joined, at least `least_bytes` each time but the last: what costs a call costs few of them."""
+    held: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= least_bytes:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)
 
 
 def digest_only(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:  # noqa: ARG001 - a `Maker`
     """Return name, size and digest of a file that consists of `pieces`, with an empty body."""
     digest, size = hashlib.sha256(), 0
-    for piece in pieces:
-        digest.update(piece)
-        size += len(piece)
+    for block in in_blocks(pieces):
+        digest.update(block)
+        size += len(block)
     return NewFile(name, b"", size, digest.hexdigest())
