@@ -73,7 +73,7 @@ class JournalReader:
                 if version:
                     self.sdk_versions.add(version)
             elif again and is_entry(entry):
-                # As JSON gives it, like all others: what a redactor makes may hold tuples, or numbers that JSON has not.
+                # As JSON gives it, like all others: what a redactor makes may hold tuples, or floats that are none.
                 yield orjson.loads(orjson.dumps(redact_again(entry)))
             else:
                 yield entry

@@ -126,7 +126,14 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     if word not in DIGESTED:
         digest = size = None
     chunked = {"chunked": True} if said is not None and said.chunked else {}
-    return {"view": view, "digest": digest, "bytes": size, "capture": word, **chunked, "redactions": _notes(span.receipt, kind)}
+    return {
+        "view": view,
+        "digest": digest,
+        "bytes": size,
+        "capture": word,
+        **chunked,
+        "redactions": _notes(span.receipt, kind),
+    }
 
 
 @lru_cache(maxsize=256)  # most spans of a run share a few receipts

@@ -5,11 +5,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, BinaryIO, NamedTuple, cast
+from typing import IO, BinaryIO, NamedTuple, TypeVar, cast
 
 from runbundle.format.layout import media_type_of
 from runbundle.store.base import Body
 
+T = TypeVar("T")
+_BATCH_BYTES = 65_536
 MEMORY_BYTES = 1_048_576
 """Size above which a file is kept on disk instead of in memory."""
 
@@ -56,7 +58,7 @@ def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
     held: list[bytes] = []
     with ExitStack() as opened:
         file: IO[bytes] | None = None
-        for block in in_blocks(pieces):
+        for block in map(b"".join, batches(pieces, len)):
             digest.update(block)
             size += len(block)
             held.append(block)
@@ -70,24 +72,31 @@ def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
     return NewFile(name, body, size, digest.hexdigest())
 
 
-def in_blocks(pieces: Iterable[bytes], least_bytes: int = 65_536) -> Iterator[bytes]:
-    """Yield the pieces joined, at least `least_bytes` each time but the last: what costs a call costs few of them."""
-    held: list[bytes] = []
-    size = 0
-    for piece in pieces:
-        held.append(piece)
-        size += len(piece)
-        if size >= least_bytes:
-            yield b"".join(held)
-            held, size = [], 0
+def batches(items: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield items in batches of 64 KiB or a little more: what costs a call then costs few of them.
+
+    An item of that size is a batch of its own.
+    """
+    held: list[T] = []
+    held_bytes = 0
+    for item in items:
+        size = size_of(item)
+        if held and size >= _BATCH_BYTES:
+            yield held
+            held, held_bytes = [], 0
+        held.append(item)
+        held_bytes += size
+        if held_bytes >= _BATCH_BYTES:
+            yield held
+            held, held_bytes = [], 0
     if held:
-        yield b"".join(held)
+        yield held
 
 
 def digest_only(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:  # noqa: ARG001 - a `Maker`
     """Return name, size and digest of a file that consists of `pieces`, with an empty body."""
     digest, size = hashlib.sha256(), 0
-    for block in in_blocks(pieces):
+    for block in map(b"".join, batches(pieces, len)):
         digest.update(block)
         size += len(block)
     return NewFile(name, b"", size, digest.hexdigest())
