@@ -96,7 +96,10 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """
     with file_at(path) as file:
         while line := file.readline(MAX_LINE_BYTES):
-            whole = line.endswith(b"\n") or len(line) < MAX_LINE_BYTES
+            if line.endswith(b"\n"):  # nearly all
+                yield line
+                continue
+            whole = len(line) < MAX_LINE_BYTES
             while not whole and not line.endswith(b"\n"):  # skip the rest of it
                 line = file.readline(MAX_LINE_BYTES) or b"\n"
             line = line.rstrip(b"\0") if whole else b"too long\n"

@@ -250,10 +250,12 @@ def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterat
 
 
 def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
-    for seq, line in enumerate(gathered.timeline()):
-        tally.counts["events"] += 1
-        tally.counts["logs"] += is_log(line)
-        yield event_line(line, seq)
+    events = logs = 0
+    for line in gathered.timeline():
+        logs += is_log(line)
+        yield event_line(line, events)
+        events += 1
+    tally.counts["events"], tally.counts["logs"] = events, logs
 
 
 def _attributes_of_run(tally: RunTotals) -> dict[str, Any]:

@@ -5,6 +5,7 @@ it is there, except that an interrupted span is replaced when its end arrives.
 """
 
 from array import array
+from binascii import unhexlify
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ _SEALED_END, _END, _BEGINNING, _START = "0123"
 _ENDS, _NEW_END = b"01", ord("1")
 _KIND, _PARENT, _BODY = 48, slice(89, 105), 105
 _NONE = " " * 16
+_NO_PARENT, _ZEROS = _NONE.encode(), bytes(8)
 _PARSED_BYTES = 4_194_304
 """Bytes of lines that are kept parsed, too, which takes three to four times as much. A run of up to about 3,000 spans
 is then parsed once."""
@@ -71,11 +73,13 @@ class SpanTable:
         """Add a span. `ids`: the ids of trace and span in hex, greater than those of the span before. `parent`: the
         parent's id, or 16 spaces. `agent`: the agent that the span names, or an empty text.
         """
-        pair = bytes.fromhex(ids.decode())
-        if len(self) % 16 == 0:
+        pair = unhexlify(ids)
+        if len(self._agent_of) % 16 == 0:
             self._every_16th.append(pair)
         self._ids += pair
-        self._parents += bytes.fromhex(parent.decode()) if parent != _NONE.encode() else bytes(8)
+        self._parents += unhexlify(parent) if parent != _NO_PARENT else _ZEROS
+        if self._parent_rows:
+            self._parent_rows = array("i")
         number = self._agent_numbers.get(agent)
         if number is None:
             number = self._agent_numbers[agent] = len(self._agents)
@@ -95,7 +99,7 @@ class SpanTable:
 
     def parent(self, row: int) -> int:
         """Return the row of a span's parent, or -1 if the run does not have it."""
-        if len(self._parent_rows) != len(self):
+        if not self._parent_rows:
             self._parent_rows = array("i", [-2]) * len(self)
         found = self._parent_rows[row]
         if found == -2:

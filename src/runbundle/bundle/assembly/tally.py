@@ -74,7 +74,8 @@ class RunTotals:
         """Add one span. `parent_here`: whether its parent is part of the run."""
         attributes, record = span.attributes, span.record
         self.counts["spans"] += 1
-        self.counts["errors"] += span.status == "error"
+        if span.status == "error":
+            self.counts["errors"] += 1
         if span.op in _COUNTED_OPS and (self.rules < 2 or span.op == "retrieval"):
             self.counts[_COUNTED_OPS[span.op]] += 1
         self.trace_ids.add(record["trace_id"])
@@ -87,11 +88,17 @@ class RunTotals:
             self._open.append((record["start_ns"], record["span_id"]))
         for of_rule, count in span.receipt.totals().items():
             self.redactions[of_rule] += count
-        self._about(span, attributes)
+        if own.CONTRACT_SHA256 in attributes:
+            self._contract(attributes)
+        if span.op == "model":
+            self._model(attributes)
+        if url := record["scope"].get("schema_url"):
+            self.schema_urls.add(url)
         if self.rules < 2:
             self._usages(span, attributes)
         else:
-            self._firsts(span, attributes)
+            if not _SAID.keys().isdisjoint(attributes):
+                self._firsts(span, attributes)
             if span.op == "other":
                 self._unreadable(span, attributes)
             if span.op in _WORK and span.status in ("ok", "unset"):
@@ -108,20 +115,17 @@ class RunTotals:
             for word in of_key:
                 self._captured[word] += 1
 
-    def _about(self, span: Span, attributes: dict[str, Any]) -> None:
-        sha256 = text_of(attributes, own.CONTRACT_SHA256)
-        tool = text_of(attributes, semconv.TOOL_NAME) if sha256 is not None else None
+    def _contract(self, attributes: dict[str, Any]) -> None:
+        sha256, tool = text_of(attributes, own.CONTRACT_SHA256), text_of(attributes, semconv.TOOL_NAME)
         if sha256 is not None and tool is not None:
             said = {"version": text_of(attributes, own.CONTRACT_VERSION) or "", "sha256": sha256}
             self.contracts[tool] = max(said, self.contracts.get(tool, said), key=lambda c: sorted(c.items()))
-        if span.op == "model":
-            for key in (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL):
-                model = text_of(attributes, key)
-                if model is not None:
-                    self.models.add(model)
-        url = span.record["scope"].get("schema_url")
-        if url:
-            self.schema_urls.add(url)
+
+    def _model(self, attributes: dict[str, Any]) -> None:
+        for key in (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL):
+            model = text_of(attributes, key)
+            if model is not None:
+                self.models.add(model)
 
     def _usages(self, span: Span, attributes: dict[str, Any]) -> None:
         for key in attributes:
@@ -132,8 +136,6 @@ class RunTotals:
                     into[key.removeprefix(semconv.USAGE).replace(".", "_")] += value
 
     def _firsts(self, span: Span, attributes: dict[str, Any]) -> None:
-        if _SAID.keys().isdisjoint(attributes):
-            return
         for key, op in _SAID.items():
             if key in attributes and op in ("", span.op):
                 value, known = text_of(attributes, key), self._first_said.get(key)
@@ -168,8 +170,7 @@ class RunTotals:
         for key, reason in _LOST.items():
             if key in attributes:
                 self._dropped[reason] += count_of(attributes, key)
-        record = span.record
-        for kind, count in span.dropped.items() if record["dropped"] or record["events"] or record["links"] else ():
+        for kind, count in span.dropped.items():
             self._dropped[f"sdk_limit_{kind}"] += count
         if not parent_here and parent_missing(span, parent_here=False):
             self._dropped["parents"] += 1
@@ -185,7 +186,7 @@ class RunTotals:
                 )
 
     def _root(self, span: Span, *, parent_here: bool) -> None:
-        if span.claims_run:
+        if span.op == "run" and span.claims_run:
             if own.RESUMED_FROM not in span.attributes:
                 self._begun_as[_attempt(span)] += 1
             self.begun = span if self.begun is None else min(self.begun, span, key=lambda s: s.order)

@@ -49,6 +49,8 @@ class Span(NamedTuple):
     """A span of the run, ended or interrupted."""
 
     record: dict[str, Any]
+    attributes: dict[str, Any]
+    """The redacted attributes of the span, as the record has them."""
     op: Operation
     receipt: Receipt
     ended: bool
@@ -59,11 +61,6 @@ class Span(NamedTuple):
     def order(self) -> tuple[int, str, str]:
         """Sort key of spans in listings: start, trace, span."""
         return self.record["start_ns"], self.record["trace_id"], self.record["span_id"]
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The redacted attributes of the span."""
-        return self.record["attributes"]
 
     @property
     def claims_run(self) -> bool:
@@ -78,9 +75,9 @@ class Span(NamedTuple):
     @property
     def dropped(self) -> dict[str, int]:
         """Numbers of attributes, events and links of the span that the SDK's limits discarded."""
-        found = dict(self.record["dropped"])
         if not (self.record["events"] or self.record["links"]):
-            return found
+            return self.record["dropped"]
+        found = dict(self.record["dropped"])
         for kind in ("events", "links"):
             items = self.record[kind]
             lost = sum(item.get("dropped", 0) for item in items) if items else 0
@@ -122,7 +119,7 @@ def span_from_entry(entry: dict[str, Any], *, ended: bool) -> Span:
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = status_of_entry(entry) if ended else "interrupted"
     receipt = (read_receipt(attributes[own.RECEIPT]) or UNFIT) if own.RECEIPT in attributes else Receipt()
-    return Span(entry, op, receipt, ended, status)
+    return Span(entry, attributes, op, receipt, ended, status)
 
 
 def status_of_entry(entry: dict[str, Any]) -> str:
@@ -153,13 +150,15 @@ def without_content(span: Span) -> Span:
         **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
-    return Span(record, span.op, read_receipt(attributes[own.RECEIPT]) or UNFIT, span.ended, span.status)
+    receipt = read_receipt(attributes[own.RECEIPT]) or UNFIT
+    return Span(record, attributes, span.op, receipt, span.ended, span.status)
 
 
 def with_new_receipt(span: Span) -> Span:
     """Return a span whose receipt says only that it had another, which could not be read."""
-    record = {**span.record, "attributes": {**span.attributes, own.RECEIPT: _NO_RECEIPT}}
-    return Span(record, span.op, read_receipt(_NO_RECEIPT) or UNFIT, span.ended, span.status)
+    attributes = {**span.attributes, own.RECEIPT: _NO_RECEIPT}
+    record = {**span.record, "attributes": attributes}
+    return Span(record, attributes, span.op, read_receipt(_NO_RECEIPT) or UNFIT, span.ended, span.status)
 
 
 def span_lines(
