@@ -13,6 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby, islice
 from pathlib import Path
@@ -113,13 +114,13 @@ class Acts:
         if key:
             digest = blake2b(f"{kind}\0{key}".encode("utf-8", "replace"), digest_size=16).hexdigest()
             number = len(self._rows)
-            self._keys.add(digest.encode() + _place(span) + b"%010d%020d" % (number, _digest(mark)))
+            self._keys.add(digest.encode() + _place(span) + b"%010d%020d" % (number, _digest_of_name(mark)))
         self._rows.append(row)
-        self._names.append(_digest(tool))
+        self._names.append(_digest_of_name(tool))
         self._ids.append(_digest(said))
         self._requests.append(_digest(request))
         self._given.append(_given(attributes, kind))
-        self._scopes.append(_digest(scope))
+        self._scopes.append(_digest_of_name(scope))
 
     def link(self, parent_of: Callable[[int], int]) -> None:
         """Find the spans of each call. Call it once, after the last `add`. `parent_of`: the row of a row's parent."""
@@ -285,14 +286,16 @@ class Acts:
 
 def usage_of(attributes: dict[str, Any]) -> dict[str, int]:
     """Return the numbers of tokens that a span says, by kind, each once; a total only if it says no part of it."""
+    said = [key for key in attributes if key.startswith(semconv.USAGE)]
+    if not said:
+        return {}
     found: dict[str, int] = {}
     second: dict[str, int] = {}
-    for key in attributes:
-        if key.startswith(semconv.USAGE):
-            value = whole_of(attributes, key)
-            if value is not None and value >= 0:
-                kind = key.removeprefix(semconv.USAGE).replace(".", "_")
-                (second if kind in _SAME_COUNT else found)[_SAME_COUNT.get(kind, kind)] = value
+    for key in said:
+        value = whole_of(attributes, key)
+        if value is not None and value >= 0:
+            kind = key.removeprefix(semconv.USAGE).replace(".", "_")
+            (second if kind in _SAME_COUNT else found)[_SAME_COUNT.get(kind, kind)] = value
     found = {**second, **found}
     if "total_tokens" in found and not found.keys().isdisjoint(("input_tokens", "output_tokens")):
         del found["total_tokens"]
@@ -331,3 +334,6 @@ def _place(span: Span) -> bytes:
 
 def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()) if text else 0
+
+
+_digest_of_name = lru_cache(maxsize=256)(_digest)  # of a tool or a scope, which nearly all calls of a run share

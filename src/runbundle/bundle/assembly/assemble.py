@@ -151,7 +151,7 @@ def _spread(gathered: GatheredRun, tally: RunTotals, acts: Acts, agents: Agents,
     table = gathered.table
     for row, found_span in gathered.spans():
         record = found_span.record
-        parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
+        parent_here = record["parent_span_id"] != "" and table.parent(row) >= 0
         above = _Above(table.agent_above(row), gathered.began(row), parent_here)
         try:
             made = _derived(found_span, above)
@@ -250,10 +250,12 @@ def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterat
 
 
 def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
-    for seq, line in enumerate(gathered.timeline()):
-        tally.counts["events"] += 1
-        tally.counts["logs"] += is_log(line)
-        yield event_line(line, seq)
+    events = logs = 0
+    for line in gathered.timeline():
+        logs += is_log(line)
+        yield event_line(line, events)
+        events += 1
+    tally.counts["events"], tally.counts["logs"] = events, logs
 
 
 def _attributes_of_run(tally: RunTotals) -> dict[str, Any]:
