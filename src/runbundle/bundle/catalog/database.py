@@ -44,7 +44,7 @@ def connect(path: Path | None, *, busy_s: float = 10.0, any_thread: bool = False
 
 
 def _make(path: Path) -> None:
-    """Have a regular file there. One that is there is not opened: to close it would take this process's locks from it."""
+    """Have a regular file there. One that is there is not opened: closing it would take this process's locks away."""
     try:
         os.close(create(path, os.O_RDWR | os.O_EXCL))
     except FileExistsError:

@@ -76,8 +76,7 @@ class NewBundle(NamedTuple):
     """A bundle that was just sealed."""
 
     key: str
-    index: bytes
-    """The bytes of its run.json."""
+    run_json: bytes
     files: Mapping[str, Body] | None = None
     """Its other files, by path; if given and small, the names of tools and agents are added to its row."""
 
@@ -95,7 +94,7 @@ def add_all_to_index(store: ArtifactStore, bundles: Iterable[NewBundle]) -> None
     rows: list[Row] = []
     for bundle in bundles:
         with _a_convenience():
-            said = orjson.loads(bundle.index)
+            said = orjson.loads(bundle.run_json)
             row = row_of(bundle.key, said, stamp=stamp_of(store, bundle.key))
             names = names_in_files(bundle.files, said) if bundle.files else None
             rows.append(with_names(row, *names) if names is not None else row)

@@ -1,4 +1,4 @@
-"""Seals write into an index by a connection that stays open: whatever becomes of the file, the rows go to the right one."""
+"""Seals write into an index by a connection that stays open: whatever happens to the file, rows go to the right one."""
 
 import os
 import shutil
