@@ -92,7 +92,8 @@ _NO_UNNAMED = (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOSYS)
 def create_unnamed(dir_fd: int) -> int | None:
     """Open a new file without a name for writing, 0600, which can be linked into that folder; return its descriptor.
 
-    It is gone with its descriptor, however the process ends. None where the file system or the machine has none.
+    It is gone with its descriptor, however the process ends. None where the file system or the machine has none. Raises
+    `OSError`, which is `FileNotFoundError` if the folder has been removed.
     """
     try:
         fd = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, FILE, dir_fd=dir_fd)
@@ -101,6 +102,8 @@ def create_unnamed(dir_fd: int) -> int | None:
     except OSError as error:
         if error.errno in _NO_UNNAMED:
             return None
+        if error.errno == errno.EPERM and not os.fstat(dir_fd).st_nlink:  # how ext4 says it
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)) from error
         raise
     try:
         if os.fstat(fd).st_mode & 0o777 != FILE:

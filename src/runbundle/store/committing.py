@@ -33,19 +33,19 @@ class Refused(NamedTuple):
 def commit_together(root: Path, bundles: Sequence[Mapping[str, Body]]) -> list[Refused | None]:
     """Store bundles; return why each was refused, or None for those that are on the disk now. `root` must be there.
 
-    Holds an open file for each bundle. Raises `OSError` only if the root cannot be opened.
+    Holds an open file and its folder for each bundle. Raises `OSError` only if the root cannot be opened.
     """
     outcomes: list[Refused | None] = [None] * len(bundles)
     with contextlib.ExitStack() as held:
         fd = open_folder(root, [])
         held.callback(os.close, fd)
         device = os.fstat(fd).st_dev
-        marks = dict[int, Written]()
+        marks = dict[int, tuple[Placing, Written]]()
         for number, files in enumerate(bundles):
             outcomes[number] = _write(root, files, device, held, marks, number)
         _sync(fd, marks, outcomes)
-        for number, mark in marks.items():
-            outcomes[number] = outcomes[number] or _place(root, mark)
+        for number, (placing, mark) in marks.items():
+            outcomes[number] = outcomes[number] or _place(placing, mark)
         _sync(fd, marks, outcomes)
     return outcomes
 
@@ -55,13 +55,13 @@ def _write(
     files: Mapping[str, Body],
     device: int,
     held: contextlib.ExitStack,
-    marks: dict[int, Written],
+    marks: dict[int, tuple[Placing, Written]],
     number: int,
 ) -> Refused | None:
-    """Write the files of a bundle; of the last, which stays open in `held`, only the bytes."""
+    """Write the files of a bundle; of the last, which stays open in `held` with its folder, only the bytes."""
     *others, last = files
     key = last
-    placing = Placing(root, sync=False)
+    placing = held.enter_context(contextlib.closing(Placing(root, sync=False)))
     try:
         if placing.device(last) != device:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
@@ -69,29 +69,27 @@ def _write(
             with placing.written(key, files[key]) as file:
                 placing.place(file)
         key = last
-        marks[number] = held.enter_context(placing.written(last, files[last]))
+        marks[number] = placing, held.enter_context(placing.written(last, files[last]))
     except OSError as error:
-        return Refused(key, error)
-    finally:
         placing.close()
+        return Refused(key, error)
     return None
 
 
-def _place(root: Path, mark: Written) -> Refused | None:
+def _place(placing: Placing, mark: Written) -> Refused | None:
     try:
-        with contextlib.closing(Placing(root, sync=False)) as placing:
-            placing.place(mark)
+        placing.place(mark)
     except OSError as error:
         return Refused(mark.key, error)
     return None
 
 
-def _sync(fd: int, marks: Mapping[int, Written], outcomes: list[Refused | None]) -> None:
+def _sync(fd: int, marks: Mapping[int, tuple[Placing, Written]], outcomes: list[Refused | None]) -> None:
     """Sync the file system; if that fails, it fails for all that have not failed yet."""
     if all(outcomes[number] for number in marks):
         return
     try:
         disk.sync_file_system(fd)
     except OSError as error:
-        for number, mark in marks.items():
+        for number, (_, mark) in marks.items():
             outcomes[number] = outcomes[number] or Refused(mark.key, error)

@@ -145,7 +145,7 @@ def file_at(path: Path, *, depth: int = 2) -> BinaryIO:
 
 def descriptor_at(path: Path, *, depth: int = 2) -> int:
     """Open the file at `path` as `file_at` does, and return its descriptor."""
-    return open_below(Path(*path.parts[:-depth]), "/".join(path.parts[-depth:]))
+    return open_below(path.parents[depth - 1], "/".join(path.parts[-depth:]))
 
 
 def read_at(path: Path, most_bytes: int, *, depth: int = 2) -> bytes:

@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from runbundle.format.layout import media_type_of
 from runbundle.store.base import Body
@@ -52,21 +52,26 @@ FileMaker = Callable[[str, Iterable[bytes], Path], NewFile]
 def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
     """Make a file from `pieces`. Above 1 MiB it is an unnamed file in the folder `scratch`. Raises `OSError`."""
     digest, size = hashlib.sha256(), 0
-    file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(scratch))  # noqa: SIM115 - Part.close() closes it
+    held: list[bytes] = []
+    file: IO[bytes] | None = None
     try:
         for piece in pieces:
             digest.update(piece)
             size += len(piece)
-            file.write(piece)
+            if file is not None:
+                file.write(piece)
+                continue
+            held.append(piece)
+            if size > MEMORY_BYTES:
+                file = tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115 - NewFile.close() closes it
+                file.writelines(held)
+                held.clear()
     except BaseException:
-        file.close()
+        if file is not None:
+            file.close()
         raise
-    if size > MEMORY_BYTES:
-        return NewFile(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
-    file.seek(0)
-    body = file.read()
-    file.close()
-    return NewFile(name, body, size, digest.hexdigest())
+    body = b"".join(held) if file is None else file
+    return NewFile(name, body, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
 
 
 def digest_only(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:  # noqa: ARG001 - a `Maker`
