@@ -94,13 +94,14 @@ def derived_names(attributes: dict[str, Any]) -> tuple[str, set[str]]:
     """
     head, names = "", set[str]()
     for key, targets in _NAME_PARTS:
-        first = attributes.get(key)
+        if key not in attributes:
+            continue
+        first = attributes[key]
         if isinstance(first, str):
             head = head or first
             names.add(first)
             for target in targets:
-                value = attributes.get(target)
-                if isinstance(value, str):
+                if target in attributes and isinstance(value := attributes[target], str):
                     names.add(f"{first} {value}")
     method = attributes.get("rpc.method")
     if isinstance(method, str) and head:

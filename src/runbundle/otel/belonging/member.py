@@ -7,7 +7,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from runbundle.format.identity import RunKey
+from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
 from runbundle.otel.belonging.originals import Originals
@@ -32,6 +32,8 @@ class Member:
     inside: Lane
     control: Control | None = None
     """The task or thread in which it started; None if that is not known."""
+    key: RunKey = NO_RUN
+    """The tenant and id of its run."""
     effect: int = -1
     """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
     joined: str = ""
@@ -58,11 +60,6 @@ class Member:
     originals: Originals | None = None
     begun: Mapping[str, Any] | None = None
     """The attributes it began with; limits may evict them later, and they say what the span is."""
-
-    @property
-    def key(self) -> RunKey:
-        """The tenant and id of its run."""
-        return self.scope.key
 
     @property
     def ends_run(self) -> bool:
@@ -133,6 +130,7 @@ def place(
     path = lane.path  # first: in a forked process it starts the counts afresh
     ordinal = lane.next_ordinal()
     inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
-    member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
+    key = parent.key if parent is not None else scope.key
+    member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, key, root=root)
     member.joined = joined
     return member

@@ -51,7 +51,10 @@ def with_named_argument(raw: Attributes, tool: str, by_contract: str, table: Tai
 
 def remember_calls(messages: object, table: TaintTable) -> None:
     """Remember the calls with one argument that a model asked for in its output messages."""
-    if not isinstance(messages, str) or len(messages) > _OPENED_CHARS or '"tool_call"' not in messages:
+    # The underscore alone takes 0.1 µs for 2 KB of text without one, the word 7.
+    if not isinstance(messages, str) or "_" not in messages or len(messages) > _OPENED_CHARS:
+        return
+    if '"tool_call"' not in messages:
         return
     found = json_of(messages)
     for message in cast("list[Any]", found) if isinstance(found, list) else ():
