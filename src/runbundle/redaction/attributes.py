@@ -22,7 +22,7 @@ from runbundle.redaction.receipt import withhold
 from runbundle.signals import own
 from runbundle.signals.records import Attributes
 
-_LONG_NUMBER = 10_000_000
+LONG_NUMBER = 10_000_000
 """A number below it is no known secret."""
 _HIDDEN_KEYS = 2048
 """Remembered of each tenant."""
@@ -73,7 +73,7 @@ def _content(kept: Attributes, key: str, value: Any, work: Work, path: str) -> N
 def _number(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     if value.__class__ not in (int, float, bool):
         kept[key] = content_marker(key, value, work, path)
-    elif (value >= _LONG_NUMBER or value <= -_LONG_NUMBER) and is_known_number(value):
+    elif (value >= LONG_NUMBER or value <= -LONG_NUMBER) and is_known_number(value):
         kept[key] = withhold(work.receipt, f"{path}.{key}", "detector:known-secret", "credential")
     else:
         kept[key] = value
@@ -140,7 +140,7 @@ _HANDLERS: dict[Handling, Callable[[Attributes, str, Any, Work, str], None]] = {
 
 def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     """Replace a key that nobody declared, and its value: either may be the secret."""
-    if work.plan.safe_key is not None and work.plan.safe_key(key) and _may_be_kept(key, value):
+    if work.plan.safe_key is not None and work.plan.safe_key(key) and may_be_kept(key, value):
         kept[key] = value
         return
     if key.startswith(own.HIDDEN) and is_marker(value) and len(key) == 31:
@@ -165,5 +165,5 @@ def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -
     kept[hidden] = marker("undeclared", digest=digest, size=size)
 
 
-def _may_be_kept(key: str, value: Any) -> bool:
+def may_be_kept(key: str, value: Any) -> bool:
     return is_marker(value) or (allowed("name", key, value) and not is_credential(key, value))

@@ -33,21 +33,23 @@ class Redactor:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self.plan = compile_policy(policy)
+        """What is applied at present: `use_contracts` makes another."""
         self._nobody = Tenant(policy.digester)
         self._tenants: dict[str, Tenant] = {}
-        self._plan = compile_policy(policy)
         self._taint = TaintTables()
 
     def use_contracts(self, contracts: Mapping[str, ToolContract]) -> None:
         """Use other contracts from now on. A record that is being redacted is finished under the old ones."""
         policy = replace(self.policy, contracts=contracts)
-        self.policy, self._plan = policy, compile_policy(policy)
+        self.policy, self.plan = policy, compile_policy(policy)
 
     def key_id(self, tenant_id: str = "") -> str:
         """Return the id of the key of a tenant's digests."""
-        return self._tenant(tenant_id).digest.key_id
+        return self.tenant(tenant_id).digest.key_id
 
-    def _tenant(self, tenant_id: str) -> Tenant:
+    def tenant(self, tenant_id: str) -> Tenant:
+        """Return the digester and the caches of a tenant; of nobody for ""."""
         if not tenant_id:
             return self._nobody
         known = self._tenants.get(tenant_id)
@@ -56,6 +58,10 @@ class Redactor:
                 self._tenants.clear()  # what was worked out is worked out again
             known = self._tenants[tenant_id] = Tenant(self.policy.digester.for_tenant(tenant_id))
         return known
+
+    def taint_table(self, tenant_id: str, run_id: str) -> TaintTable:
+        """Return the values that were withheld in a run so far."""
+        return self._taint.table(tenant_id, run_id)
 
     # -- spans ---------------------------------------------------------------------------------------------------
 
@@ -74,17 +80,17 @@ class Redactor:
     def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
         if record["scope"]["name"] != own.SCOPE:  # our own spans have our names from the beginning
             record = canonical(record)
-        raw, plan = record["attributes"], self._plan
+        raw, plan = record["attributes"], self.plan
         tool = raw.get(semconv.TOOL_NAME)
         tool = tool if isinstance(tool, str) and is_name(tool, semconv.TOOL_NAME) else ""
         tenant_id = record.get("tenant_id", "")
-        tenant = self._tenant(tenant_id)
+        tenant = self.tenant(tenant_id)
         receipt, new = receipt_of(raw.get(own.RECEIPT), tenant.digest.key_id)
         if new:
             count_markers(raw, tenant.digest.key_id, receipt)
             for event in record["events"]:
                 count_markers(event["attributes"], tenant.digest.key_id, receipt)
-        taint = self._taint.table(tenant_id, record["run_id"])
+        taint = self.taint_table(tenant_id, record["run_id"])
         if new and own.DIALECT in raw:
             raw = with_named_argument(raw, tool, plan.sole_arguments.get(tool, ""), taint)
             remember_calls(raw.get(semconv.OUTPUT_MESSAGES), taint)
@@ -118,17 +124,17 @@ class Redactor:
         try:
             if record["scope"]["name"] != own.SCOPE:
                 record = canonical_log(record)
-            name, body, plan = record["event_name"], record["body"], self._plan
+            name, body, plan = record["event_name"], record["body"], self.plan
             tenant_id = record.get("tenant_id", "")
-            tenant = self._tenant(tenant_id)
+            tenant = self.tenant(tenant_id)
             receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id)
             if new:
                 count_markers(record["attributes"], tenant.digest.key_id, receipt)
-            work = Work(plan, receipt, "", self._taint.table(tenant_id, record["run_id"]), tenant, [])
+            work = Work(plan, receipt, "", self.taint_table(tenant_id, record["run_id"]), tenant, [])
             attributes = redact_attributes(record["attributes"], work, "attributes")
             redacted: LogRecordDict = {
                 **record,
-                "event_name": name if not name or self._event_name(name) else hidden_name(name, tenant),
+                "event_name": name if not name or self.may_name_event(name) else hidden_name(name, tenant),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
                 "body": None if body is None else content_marker("body", body, work, ""),
                 "attributes": attributes,
@@ -157,11 +163,12 @@ class Redactor:
         receipt.add(kind, "failed", "drop")
         return receipt.to_text()
 
-    def _event_name(self, name: str) -> bool:
+    def may_name_event(self, name: str) -> bool:
+        """Tell whether an event may keep its name: it is known, standard or declared safe."""
         return name in _EVENT_NAMES or self._declared(name) or standard_event(name)
 
     def _declared(self, name: str) -> bool:
-        plan = self._plan
+        plan = self.plan
         return name in plan.safe_names or (plan.safe_name is not None and plan.safe_name(name))
 
     def span_name(self, name: str, attributes: Attributes, work: Work) -> str:
@@ -188,12 +195,12 @@ class Redactor:
     def shown_name(self, name: str, attributes: Attributes, tenant_id: str) -> str:
         """Return the name that `span_name` gives, for a span that is not redacted here; nothing is noted."""
         return self.span_name(
-            name, attributes, Work(self._plan, Receipt(), "", TaintTable(), self._tenant(tenant_id), [])
+            name, attributes, Work(self.plan, Receipt(), "", TaintTable(), self.tenant(tenant_id), [])
         )
 
     def _event(self, event: EventRecord, work: Work, path: str) -> EventRecord:
         name = event["name"]
-        if not self._event_name(name):
+        if not self.may_name_event(name):
             if not is_marker(name):
                 work.receipt.add(f"{path}.name", "undeclared", "mask")
             name = hidden_name(name, work.tenant)

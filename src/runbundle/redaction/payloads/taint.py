@@ -28,7 +28,7 @@ MIN_CHARS, MAX_CHARS = 8, 512
 MIN_DIGITS = 6
 _SMALLEST = 10 ** (MIN_DIGITS - 1)
 _NAME_CHARS = 128
-_OPENED = 4096
+OPENED = 4096
 _LEFT = 4096
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _NAME = re.compile(r"[A-Z][^\W\d_A-Z]+(?:[ '-]+[A-Z][^\W\d_]*\.?){1,3}")
@@ -132,10 +132,10 @@ def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> N
     known = table.classes
     pending: list[Any] = [value]
     seen, opened = set[str](), set[int]()
-    if key and _is_name_key(key):
+    if key and is_name_key(key):
         _remember_name(table, value, data_class)
     personal = data_class in ("personal", "special")
-    while pending and len(seen) < VALUES and len(opened) < _OPENED:
+    while pending and len(seen) < VALUES and len(opened) < OPENED:
         item = pending.pop()
         if item.__class__ is str:
             if item in seen or not MIN_DIGITS <= len(item) <= MAX_CHARS:
@@ -158,13 +158,13 @@ def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> N
             fields = cast("Mapping[Any, Any]", item)
             pending += fields.values()
             for name, inner in fields.items():
-                if name.__class__ is str and _is_name_key(name):
+                if name.__class__ is str and is_name_key(name):
                     _remember_name(table, inner, data_class)
     table.forgotten += len(pending)
 
 
 @lru_cache(maxsize=4096)
-def _is_name_key(key: str) -> bool:
+def is_name_key(key: str) -> bool:
     return len(key) <= 64 and _NAME_KEY.search(key) is not None
 
 
