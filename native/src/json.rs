@@ -21,6 +21,24 @@ pub enum Json<'a> {
     Map(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
+impl Json<'_> {
+    /// Returns the value with texts of its own.
+    pub fn owned(self) -> Json<'static> {
+        match self {
+            Json::Null => Json::Null,
+            Json::Bool(flag) => Json::Bool(flag),
+            Json::Int(text) => Json::Int(text.into_owned().into()),
+            Json::Float(number) => Json::Float(number),
+            Json::Text(text) => Json::Text(text.into_owned().into()),
+            Json::Made(text) => Json::Made(text),
+            Json::List(items) => Json::List(items.into_iter().map(Json::owned).collect()),
+            Json::Map(fields) => {
+                Json::Map(fields.into_iter().map(|(key, item)| (key.into_owned().into(), item.owned())).collect())
+            }
+        }
+    }
+}
+
 /// Why a text has no value here.
 #[derive(Debug, PartialEq)]
 pub enum Odd {

@@ -3,11 +3,11 @@
 //! A table is locked only to look into it or to add to it, never while Python runs: a lock that is held there waits for
 //! the interpreter, and so for a thread that waits for the lock.
 
-use std::hash::Hash;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::HashMap;
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -34,10 +34,10 @@ impl From<PyErr> for Stop {
 static GENERATION: AtomicU64 = AtomicU64::new(0);
 
 pub fn forget() {
-    GENERATION.fetch_add(1, Ordering::SeqCst);
+    GENERATION.fetch_add(1, SeqCst);
 }
 
-/// A question with yes and no for answers.
+/// A question about a text with yes and no for answers.
 #[derive(Clone, Copy)]
 pub enum Ask {
     Name,
@@ -45,52 +45,27 @@ pub enum Ask {
     Kept,
     InKey,
     Credential,
-    SafeKey,
     NameKey,
-    Lane,
-    // Those about a key and a value, with a NUL between them.
-    Run,
-    Own,
-    Opaque,
-    User,
-    MayBeKept,
 }
 
 /// The names of the questions, in their order.
-const ASKS: [&str; 13] = [
-    "name",
-    "id",
-    "kept",
-    "in_key",
-    "credential",
-    "safe_key",
-    "name_key",
-    "lane",
-    "run",
-    "own",
-    "opaque",
-    "user",
-    "may_be_kept",
-];
+const ASKS: [&str; 6] = ["name", "id", "kept", "in_key", "credential", "name_key"];
 const MOST: usize = 8192;
-const MOST_BYTES: usize = 256;
-const MOST_LONG: usize = 256;
-const MOST_LONG_BYTES: usize = 16_384;
+const MOST_CHARS: usize = 256;
+const MOST_PIECE: usize = 8192;
+const MOST_BYTES: usize = 8 << 20;
 
-/// A table that is emptied when it is full.
-pub struct Table<K, V>(HashMap<K, V>, usize);
-
-impl<K: Hash + Eq, V: Clone> Table<K, V> {
-    fn new(most: usize) -> Self {
-        Table(HashMap::new(), most)
-    }
-
-    /// Returns what there was if it was full, to be let go of when the lock is open: it may hold objects of Python.
-    fn put(&mut self, key: K, value: V) -> Option<HashMap<K, V>> {
-        let old = (self.0.len() >= self.1).then(|| std::mem::take(&mut self.0));
-        self.0.insert(key, value);
-        old
-    }
+/// A part of a line that Python made.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Piece {
+    pub json: Vec<u8>,
+    /// What goes with it: for a name the attribute with its digest, for a hidden key whether it may be a credential's.
+    pub more: Vec<u8>,
+    /// Place, rule and action of each note.
+    pub notes: Vec<(String, String, String)>,
+    /// An object whose identity is part of the question, held so that its id cannot be used again.
+    _held: Py<PyAny>,
 }
 
 pub struct Tenant {
@@ -98,58 +73,13 @@ pub struct Tenant {
     pub key_id: String,
 }
 
-/// The name that a span or an event may have; an empty action says that nothing is noted.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub struct Named {
-    pub name: String,
-    pub action: String,
-    pub digest: String,
-}
-
-/// A configuration without its secrets, and the notes of what was done.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub struct Configured {
-    pub text: String,
-    pub notes: Vec<(String, String, String)>,
-}
-
-pub struct Hidden {
-    pub key: String,
-    pub may_be_credential: bool,
-}
-
-/// A scope and what is written of it.
-pub type Scope = (Py<PyAny>, Vec<u8>);
-
-pub struct Tables {
+#[derive(Default)]
+struct Tables {
     generation: u64,
-    asked: Vec<Table<Box<str>, bool>>,
-    pub tenants: Table<Box<str>, Arc<Tenant>>,
-    pub names: Table<Box<str>, Arc<Named>>,
-    pub events: Table<Box<str>, Arc<Named>>,
-    pub hidden: Table<Box<str>, Arc<Hidden>>,
-    pub configured: Table<Box<str>, Arc<Configured>>,
-    pub long: Table<Box<str>, bool>,
-    /// By identity, with the object itself so that its id cannot be used again.
-    pub scopes: Table<(Box<str>, usize), Arc<Scope>>,
-}
-
-impl Tables {
-    fn new() -> Self {
-        Tables {
-            generation: GENERATION.load(Ordering::SeqCst),
-            asked: ASKS.iter().map(|_| Table::new(MOST)).collect(),
-            tenants: Table::new(128),
-            names: Table::new(MOST),
-            events: Table::new(MOST),
-            hidden: Table::new(MOST),
-            configured: Table::new(64),
-            long: Table::new(MOST_LONG),
-            scopes: Table::new(64),
-        }
-    }
+    asked: [HashMap<Box<str>, bool>; ASKS.len()],
+    pieces: HashMap<Vec<u8>, Arc<Piece>>,
+    bytes: usize,
+    tenants: HashMap<Box<str>, Arc<Tenant>>,
 }
 
 pub struct Judge {
@@ -161,84 +91,91 @@ pub struct Judge {
 impl Judge {
     pub fn new(given: &Bound<'_, PyDict>) -> PyResult<Self> {
         let asks = ASKS.iter().map(|name| Ok(given.as_any().get_item(name)?.unbind())).collect::<PyResult<_>>()?;
-        Ok(Judge { asks, others: given.clone().unbind(), tables: Mutex::new(Tables::new()) })
+        Ok(Judge { asks, others: given.clone().unbind(), tables: Mutex::default() })
     }
 
-    /// Forgets what rests on what was known earlier.
-    pub fn refresh(&self) {
-        if self.tables().generation != GENERATION.load(Ordering::SeqCst) {
-            let old = std::mem::replace(&mut *self.tables(), Tables::new());
-            drop(old); // after the lock: it lets go of objects of Python
-        }
+    /// Returns the tables, which are as new where something was learned; what they held is let go of by the caller
+    /// without the lock.
+    fn tables(&self) -> (MutexGuard<'_, Tables>, Option<Tables>) {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let generation = GENERATION.load(SeqCst);
+        let is_old = tables.generation != generation;
+        let old = is_old.then(|| std::mem::replace(&mut *tables, Tables { generation, ..Tables::default() }));
+        (tables, old)
     }
 
-    fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns what a table has, or makes it and adds it. A key of "" is never added.
-    pub fn known<K: Hash + Eq + Clone, V: Clone>(
-        &self,
-        table: fn(&mut Tables) -> &mut Table<K, V>,
-        key: &K,
-        make: impl FnOnce() -> Answer<V>,
-    ) -> Answer<V> {
-        let generation = {
-            let mut tables = self.tables();
-            if let Some(found) = table(&mut tables).0.get(key) {
-                return Ok(found.clone());
-            }
-            tables.generation
-        };
-        let made = make()?;
-        let mut tables = self.tables();
-        let is_same = tables.generation == generation && GENERATION.load(Ordering::SeqCst) == generation;
-        let old = is_same.then(|| table(&mut tables).put(key.clone(), made.clone()));
+    fn look<T>(&self, into: impl FnOnce(&Tables) -> Option<T>) -> (u64, Option<T>) {
+        let (tables, old) = self.tables();
+        let found = (tables.generation, into(&tables));
         drop(tables);
         drop(old);
-        Ok(made)
+        found
+    }
+
+    /// Adds an answer, unless something was learned since it was asked for.
+    fn keep<T>(&self, generation: u64, add: impl FnOnce(&mut Tables) -> T) {
+        let (mut tables, old) = self.tables();
+        let replaced = (tables.generation == generation).then(|| add(&mut tables));
+        drop(tables);
+        drop((old, replaced));
     }
 
     pub fn ask(&self, py: Python<'_>, question: Ask, text: &str) -> Answer<bool> {
         let place = question as usize;
-        if text.len() > MOST_BYTES {
-            // Of long texts only our own repeat, as the versions of a process do.
-            return match question {
-                Ask::Own if text.len() <= MOST_LONG_BYTES => {
-                    self.known(|tables| &mut tables.long, &text.into(), || self.answer(py, place, text))
-                }
-                _ => self.answer(py, place, text),
-            };
+        let (generation, known) = self.look(|tables| tables.asked[place].get(text).copied());
+        if let Some(answer) = known {
+            return Ok(answer);
         }
-        let generation = {
-            let tables = self.tables();
-            if let Some(answer) = tables.asked[place].0.get(text) {
-                return Ok(*answer);
-            }
-            tables.generation
-        };
-        let answer = self.answer(py, place, text)?;
-        let mut tables = self.tables();
-        if tables.generation == generation && GENERATION.load(Ordering::SeqCst) == generation {
-            tables.asked[place].put(text.into(), answer);
+        let answer = self.asks[place].bind(py).call1((text,))?.extract()?;
+        if text.len() <= MOST_CHARS {
+            self.keep(generation, |tables| {
+                let full = tables.asked[place].len() >= MOST;
+                let old = full.then(|| std::mem::take(&mut tables.asked[place]));
+                tables.asked[place].insert(text.into(), answer);
+                old
+            });
         }
         Ok(answer)
     }
 
-    fn answer(&self, py: Python<'_>, place: usize, text: &str) -> Answer<bool> {
-        Ok(self.asks[place].bind(py).call1((text,))?.extract()?)
-    }
-
-    /// Asks about a key and a value.
-    pub fn ask_pair(&self, py: Python<'_>, question: Ask, key: &str, value: &str) -> Answer<bool> {
-        if key.contains('\0') {
-            return Err(Stop::NotMine);
+    /// Returns the answer of the function `name` to a question that `key` stands for.
+    pub fn piece<'py>(
+        &self, py: Python<'py>, name: &str, key: &[&[u8]], arguments: impl PyCallArgs<'py>,
+    ) -> Answer<Arc<Piece>> {
+        let key = [&[name.as_bytes()], key].concat().join(&b'\0');
+        let (generation, known) = self.look(|tables| tables.pieces.get(&key).cloned());
+        if let Some(piece) = known {
+            return Ok(piece);
         }
-        self.ask(py, question, &format!("{key}\0{value}"))
+        let piece: Arc<Piece> = Arc::new(self.call(py, name, arguments)?.extract()?);
+        let bytes = 2 * key.len() + piece.json.len() + 256;
+        if bytes <= MOST_PIECE {
+            self.keep(generation, |tables| {
+                let full = tables.bytes + bytes > MOST_BYTES;
+                let old = full.then(|| (std::mem::take(&mut tables.bytes), std::mem::take(&mut tables.pieces)));
+                tables.bytes += bytes;
+                (old, tables.pieces.insert(key, piece.clone()))
+            });
+        }
+        Ok(piece)
     }
 
-    /// Returns a function that is asked for more than yes and no.
-    pub fn other<'py>(&self, py: Python<'py>, name: &str) -> Answer<Bound<'py, PyAny>> {
-        self.others.bind(py).get_item(name)?.ok_or(Stop::NotMine)
+    pub fn tenant(&self, py: Python<'_>, tenant_id: &str) -> Answer<Arc<Tenant>> {
+        let (generation, known) = self.look(|tables| tables.tenants.get(tenant_id).cloned());
+        if let Some(tenant) = known {
+            return Ok(tenant);
+        }
+        let (key, key_id): (Vec<u8>, String) = self.call(py, "tenant", (tenant_id,))?.extract()?;
+        let tenant = Arc::new(Tenant { digester: Digester::new(&key, &key_id), key_id });
+        self.keep(generation, |tables| {
+            let old = (tables.tenants.len() >= 128).then(|| std::mem::take(&mut tables.tenants));
+            (old, tables.tenants.insert(tenant_id.into(), tenant.clone()))
+        });
+        Ok(tenant)
+    }
+
+    /// Calls a function whose answers are not remembered.
+    pub fn call<'py>(&self, py: Python<'py>, name: &str, arguments: impl PyCallArgs<'py>) -> Answer<Bound<'py, PyAny>> {
+        Ok(self.others.bind(py).as_any().get_item(name)?.call1(arguments)?)
     }
 }

@@ -7,7 +7,6 @@ mod digest;
 mod json;
 mod judge;
 mod messages;
-mod mirrors;
 mod notes;
 mod plan;
 mod rules;
@@ -24,14 +23,13 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
 use crate::judge::{Judge, Stop};
-use crate::mirrors::Mirrors;
+use crate::taint::Mirrors;
 
 /// One policy's core. It never changes: other contracts make another.
 #[pyclass(frozen, name = "Core")]
 struct PyCore {
     /// In a box of its own: its searchers are aligned to 32 bytes, and Python's memory is not.
     core: Box<work::Core>,
-    mirrors: Mirrors,
 }
 
 #[pymethods]
@@ -42,16 +40,17 @@ impl PyCore {
         let core = work::Core {
             plan,
             judge: Judge::new(judge)?,
+            mirrors: Mirrors::default(),
             marker: Finder::new("[REDACTED:"),
             role: Finder::new("\"role\""),
             tool_call: Finder::new("\"tool_call\""),
         };
-        Ok(PyCore { core: Box::new(core), mirrors: Mirrors::new() })
+        Ok(PyCore { core: Box::new(core) })
     }
 
     /// Returns the line of a span whose record is in our terms, or None: then Python has to make it.
     fn span_line<'py>(&self, record: &Bound<'py, PyDict>, resource: i64) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let made = catch_unwind(AssertUnwindSafe(|| span::line(&self.core, &self.mirrors, record, resource)));
+        let made = catch_unwind(AssertUnwindSafe(|| span::line(&self.core, record, resource)));
         match made {
             Ok(Ok(line)) => Ok(Some(PyBytes::new(record.py(), &line))),
             Ok(Err(Stop::Raised(error))) => Err(error),

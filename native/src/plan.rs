@@ -5,12 +5,10 @@ use pyo3::prelude::*;
 
 use crate::rules::Rules;
 
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq)]
 pub enum Handling {
     Name,
     Id,
-    /// The id of a run or a tenant: judged with its key.
-    Run,
     Number,
     Content,
     Messages,
@@ -18,27 +16,21 @@ pub enum Handling {
     Result,
     Outcome,
     Config,
-    Own,
-    /// The place of an effect: its lane is judged without its number.
     Effect,
-    Flag,
     Error,
-    Stack,
-    User,
-    FreeId,
+    /// Python is asked for the attribute.
+    Asked,
+    /// Python makes the whole line.
     Python,
 }
 
 impl<'py> FromPyObject<'_, 'py> for Handling {
     type Error = PyErr;
 
-    /// A word that is not known here is left to Python.
     fn extract(given: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        let word: String = given.extract()?;
-        Ok(match word.as_str() {
+        Ok(match given.extract::<String>()?.as_str() {
             "name" => Handling::Name,
             "id" => Handling::Id,
-            "run" => Handling::Run,
             "number" => Handling::Number,
             "content" => Handling::Content,
             "messages" => Handling::Messages,
@@ -46,13 +38,9 @@ impl<'py> FromPyObject<'_, 'py> for Handling {
             "result" => Handling::Result,
             "outcome" => Handling::Outcome,
             "config" => Handling::Config,
-            "own" => Handling::Own,
             "effect" => Handling::Effect,
-            "flag" => Handling::Flag,
             "error" => Handling::Error,
-            "stack" => Handling::Stack,
-            "user" => Handling::User,
-            "free_id" => Handling::FreeId,
+            "asked" => Handling::Asked,
             _ => Handling::Python,
         })
     }
@@ -62,10 +50,10 @@ impl<'py> FromPyObject<'_, 'py> for Handling {
 #[pyo3(from_item_all)]
 pub struct Key {
     pub handling: Handling,
-    /// The most characters of a name under it.
+    /// The most characters of a name or an id under it.
     pub chars: usize,
-    /// Its place among the keys that a span's name may follow from.
-    pub in_name: Option<usize>,
+    /// Whether a span's name may follow from it.
+    pub in_name: bool,
 }
 
 /// A payload: how it is called, and the keys that it has.
@@ -85,10 +73,9 @@ pub struct Plan {
     pub inputs: HashMap<String, Rules>,
     pub outputs: HashMap<String, Rules>,
     pub errors: HashMap<String, Rules>,
-    pub result: Rules,
+    pub outcome: Rules,
     /// By tool: the attributes that name its contract.
     pub stamps: HashMap<String, Vec<(String, String)>>,
-    pub user_id: String,
     pub has_safe_keys: bool,
     pub arguments: Payload,
     pub results: Payload,
@@ -97,12 +84,10 @@ pub struct Plan {
     pub output_messages: String,
     pub dialect: String,
     pub messages: String,
-    pub name_digest: String,
     pub receipt: String,
     pub hidden: String,
-    pub name_keys: Vec<String>,
     pub blanks: usize,
-    /// The texts of which no part is a value that tells anything.
+    /// Texts of which no part is a value that tells anything.
     pub own_words: Vec<String>,
     pub label_names: Vec<String>,
     pub label_values: Vec<String>,
@@ -111,9 +96,7 @@ pub struct Plan {
     pub roles: Vec<String>,
     pub role_types: HashMap<String, String>,
     pub max_payload_bytes: usize,
-    pub max_opened_bytes: usize,
     pub max_described: usize,
-    pub long_number: i64,
     pub table_values: usize,
     pub table_opened: usize,
 }

@@ -4,6 +4,7 @@
 //! A search here may find too much, which sends a span to Python, and never too little.
 
 use std::borrow::Cow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use pyo3::intern;
@@ -15,6 +16,7 @@ use crate::judge::{Answer, Ask, Stop};
 use crate::plan::Plan;
 use crate::work::Core;
 
+const RUNS: usize = 256; // as many as Python has tables
 const MIN_CHARS: usize = 8;
 const MAX_CHARS: usize = 512;
 const MIN_DIGITS: usize = 6;
@@ -52,7 +54,7 @@ fn dict_of<'py>(py: Python<'py>, table: &Py<PyAny>, part: Part) -> Answer<Bound<
 }
 
 impl Taint {
-    pub fn new(table: Py<PyAny>) -> Self {
+    fn new(table: Py<PyAny>) -> Self {
         let have = std::array::from_fn(|_| HashSet::new());
         Taint {
             table,
@@ -65,12 +67,8 @@ impl Taint {
         }
     }
 
-    pub fn is_of(&self, table: &Bound<'_, PyAny>) -> bool {
-        self.table.bind(table.py()).is(table)
-    }
-
     /// Reads the table again if it has grown.
-    pub fn follow(&mut self, py: Python<'_>) -> Answer<()> {
+    fn follow(&mut self, py: Python<'_>) -> Answer<()> {
         for part in PARTS {
             let dict = dict_of(py, &self.table, part)?;
             if dict.len() != self.have[part as usize].len() {
@@ -96,23 +94,6 @@ impl Taint {
         let lower = folded(text);
         if let Some(start) = lower.as_bytes().first_chunk::<8>() {
             self.starts.entry(*start).or_default().push(lower.as_bytes().into());
-        }
-    }
-
-    /// Takes back what was added for a span that goes to Python.
-    pub fn undo(&mut self) {
-        for (part, text, _) in std::mem::take(&mut self.added) {
-            self.have[part as usize].remove(&text);
-            let lower = folded(&text);
-            if part == Part::Text
-                && let Some(start) = lower.as_bytes().first_chunk::<8>()
-                && let Some(texts) = self.starts.get_mut(start)
-            {
-                texts.pop();
-                if texts.is_empty() {
-                    self.starts.remove(start);
-                }
-            }
         }
     }
 
@@ -158,12 +139,7 @@ impl Taint {
 
     /// Adds the parts of a value that was withheld under `key`.
     pub fn remember(
-        &mut self,
-        core: &Core,
-        py: Python<'_>,
-        value: &Json<'_>,
-        data_class: &str,
-        key: &str,
+        &mut self, core: &Core, py: Python<'_>, value: &Json<'_>, data_class: &str, key: &str,
     ) -> Answer<()> {
         let plan = &core.plan;
         if !key.is_empty() && core.judge.ask(py, Ask::NameKey, key)? {
@@ -228,16 +204,7 @@ impl Taint {
             self.remember_words(plan, text, data_class)?;
         }
         let is_word = chars < 16 && text.chars().all(|c| is_plain(c) && !c.is_ascii_digit());
-        let mut kinds: Vec<char> = Vec::with_capacity(4);
-        for c in text.chars() {
-            if !kinds.contains(&c) {
-                kinds.push(c);
-                if kinds.len() == 4 {
-                    break;
-                }
-            }
-        }
-        let is_telling = kinds.len() == 4 && !is_word && !plan.own_words.iter().any(|words| words.contains(text));
+        let is_telling = has_kinds(text, 4) && !is_word && !plan.own_words.iter().any(|words| words.contains(text));
         if chars >= MIN_CHARS && is_telling {
             self.add(plan, Part::Text, text, data_class);
         }
@@ -245,18 +212,11 @@ impl Taint {
     }
 
     fn remember_name(&mut self, plan: &Plan, value: &Json<'_>, data_class: &str) -> Answer<()> {
-        match value {
+        let items = if let Json::List(items) = value { items } else { std::slice::from_ref(value) };
+        items.iter().take(plan.table_values).try_for_each(|item| match item {
             Json::Text(text) => self.remember_words(plan, text, data_class),
-            Json::List(items) => {
-                for item in items.iter().take(plan.table_values) {
-                    if let Json::Text(text) = item {
-                        self.remember_words(plan, text, data_class)?;
-                    }
-                }
-                Ok(())
-            }
             _ => Ok(()),
-        }
+        })
     }
 
     fn remember_words(&mut self, plan: &Plan, text: &str, data_class: &str) -> Answer<()> {
@@ -274,8 +234,7 @@ impl Taint {
     }
 
     fn add_number(&mut self, plan: &Plan, digits: &str, data_class: &str) {
-        let kinds = (b'0'..=b'9').filter(|digit| digits.as_bytes().contains(digit)).count();
-        if kinds > 2 {
+        if has_kinds(digits, 3) {
             self.add(plan, Part::Number, digits, data_class);
         }
     }
@@ -329,6 +288,17 @@ impl Taint {
     }
 }
 
+/// Tells whether a text has at least so many different characters.
+fn has_kinds(text: &str, least: usize) -> bool {
+    let mut kinds = Vec::with_capacity(least);
+    text.chars().any(|c| {
+        if !kinds.contains(&c) {
+            kinds.push(c);
+        }
+        kinds.len() >= least
+    })
+}
+
 fn folded(text: &str) -> Cow<'_, str> {
     if text.is_ascii() {
         return if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -346,8 +316,7 @@ fn is_plain(c: char) -> bool {
     match c {
         _ if c.is_ascii() => c.is_ascii_alphanumeric(),
         '×' | '÷' | 'İ' | 'ı' => false,
-        'À'..='ž' | 'А'..='я' | 'Ё' | 'ё' | '\u{4E00}'..='\u{9FA5}' | 'ぁ'..='ゖ' | 'ァ'..='ヺ' => true,
-        _ => false,
+        _ => ('À'..='ž').contains(&c),
     }
 }
 
@@ -356,9 +325,7 @@ fn is_gap(c: char) -> bool {
     match c {
         _ if c.is_ascii() => !c.is_ascii_alphanumeric(),
         'ª' | '²' | '³' | 'µ' | '¹' | 'º' | '¼' | '½' | '¾' => false,
-        '\u{A0}'..='\u{BF}' | '×' | '÷' | '\u{2010}'..='\u{2027}' | '\u{2030}'..='\u{205E}' | '€' => true,
-        '\u{2190}'..='\u{23FF}' | '、' | '。' | '「' | '」' | '\u{1F300}'..='\u{1F64F}' => true,
-        _ => false,
+        _ => matches!(c, '\u{A0}'..='\u{BF}' | '\u{2010}'..='\u{2027}' | '€'),
     }
 }
 
@@ -387,4 +354,47 @@ fn is_full_name(text: &str) -> bool {
         }
     }
     false
+}
+
+/// By tenant and run: when it was last put back, and the copy of its table.
+#[derive(Default)]
+struct Runs {
+    times: u64,
+    copies: HashMap<(String, String), (u64, Taint)>,
+}
+
+/// The copies of the tables of runs. One is taken out while a span is worked on, so that nobody else has it; one that is
+/// not put back is made anew.
+#[derive(Default)]
+pub struct Mirrors(Mutex<Runs>);
+
+impl Mirrors {
+    fn runs(&self) -> MutexGuard<'_, Runs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn take(&self, tenant_id: &str, run_id: &str, table: &Bound<'_, PyAny>) -> Answer<Taint> {
+        let taken = self.runs().copies.remove(&(tenant_id.to_owned(), run_id.to_owned()));
+        let known = taken.map(|(_, taint)| taint).filter(|taint| taint.table.bind(table.py()).is(table));
+        let mut taint = known.unwrap_or_else(|| Taint::new(table.clone().unbind()));
+        taint.follow(table.py())?;
+        Ok(taint)
+    }
+
+    /// Puts a copy back; the run that was silent longest is forgotten where there are too many.
+    pub fn put(&self, tenant_id: &str, run_id: &str, taint: Taint) {
+        if run_id.is_empty() {
+            return; // each of its spans has a table of its own
+        }
+        let mut runs = self.runs();
+        runs.times += 1;
+        let now = runs.times;
+        let mut old = runs.copies.insert((tenant_id.to_owned(), run_id.to_owned()), (now, taint));
+        if runs.copies.len() > RUNS {
+            let silent = runs.copies.iter().min_by_key(|run| run.1.0).map(|run| run.0.clone());
+            old = silent.and_then(|key| runs.copies.remove(&key));
+        }
+        drop(runs);
+        drop(old); // after the lock: it holds an object of Python
+    }
 }

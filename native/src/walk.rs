@@ -1,11 +1,12 @@
 //! A payload redacted under a contract, as `payloads/payload.py` walks it. What would be kept and holds anything that a
 //! detector or a label objects to is left to Python as a whole.
 
-use crate::json::{Json, put_sorted};
+use crate::json::Json;
 use crate::judge::{Answer, Ask, Stop};
 use crate::notes::marker;
 use crate::rules::{Action, Rule, Rules};
-use crate::work::Work;
+use crate::span::{SMALL, SMALL_DIGITS};
+use crate::work::{Work, bytes_of};
 use pyo3::prelude::*;
 use std::borrow::Cow;
 
@@ -35,11 +36,7 @@ fn is_one_of(key: &str, words: &[String]) -> bool {
 
 impl<'r> Walk<'_, '_, '_, 'r> {
     fn value<'a>(
-        &mut self,
-        value: Json<'a>,
-        state: &[usize],
-        inherited: Option<&'r Rule>,
-        depth: usize,
+        &mut self, value: Json<'a>, state: &[usize], inherited: Option<&'r Rule>, depth: usize,
     ) -> Answer<Option<Json<'a>>> {
         let rules = self.rules;
         let rule = rules.best(state).or(inherited);
@@ -61,11 +58,7 @@ impl<'r> Walk<'_, '_, '_, 'r> {
     }
 
     fn list<'a>(
-        &mut self,
-        items: Vec<Json<'a>>,
-        state: &[usize],
-        rule: Option<&'r Rule>,
-        depth: usize,
+        &mut self, items: Vec<Json<'a>>, state: &[usize], rule: Option<&'r Rule>, depth: usize,
     ) -> Answer<Json<'a>> {
         let labels = self.labels_of_list(&items);
         let mut kept = Vec::with_capacity(items.len());
@@ -86,11 +79,7 @@ impl<'r> Walk<'_, '_, '_, 'r> {
     }
 
     fn map<'a>(
-        &mut self,
-        fields: Vec<(Cow<'a, str>, Json<'a>)>,
-        state: &[usize],
-        rule: Option<&'r Rule>,
-        depth: usize,
+        &mut self, fields: Vec<(Cow<'a, str>, Json<'a>)>, state: &[usize], rule: Option<&'r Rule>, depth: usize,
     ) -> Answer<Json<'a>> {
         let rules = self.rules;
         let kept_below = rule.is_some_and(|rule| rule.keeps);
@@ -98,7 +87,7 @@ impl<'r> Walk<'_, '_, '_, 'r> {
         let mut hidden = 0;
         let mut kept = Vec::with_capacity(fields.len());
         for (key, item) in fields {
-            self.work.core.unmarked(&key)?;
+            self.work.unmarked(&key)?;
             let mut name = key.clone();
             if !(rules.names(state, &key) || rules.known_keys.contains(key.as_ref())) {
                 if kept_below {
@@ -157,7 +146,7 @@ impl<'r> Walk<'_, '_, '_, 'r> {
 
     fn apply<'a>(&mut self, value: Json<'a>, rule: Option<&'r Rule>, action: Action) -> Answer<Option<Json<'a>>> {
         if let Json::Text(text) = &value {
-            self.work.core.unmarked(text)?;
+            self.work.unmarked(text)?;
             if text.starts_with("h1:") || text.starts_with("h2:") {
                 return Err(Stop::NotMine); // may be a digest
             }
@@ -176,12 +165,7 @@ impl<'r> Walk<'_, '_, '_, 'r> {
             Action::Hash => {
                 let selector = rule.map_or("*", |rule| &rule.selector);
                 let domain = format!("tool|{}|{selector}|{data_class}", self.rules.tool);
-                let mut data = Vec::new();
-                match &value {
-                    Json::Text(text) => data.extend_from_slice(text.as_bytes()),
-                    other => put_sorted(&mut data, other),
-                }
-                return Ok(Some(made(self.work.digester().text(&domain, &data))));
+                return Ok(Some(made(self.work.digester().text(&domain, &bytes_of(&value)))));
             }
             _ => (),
         }
@@ -205,16 +189,14 @@ impl<'r> Walk<'_, '_, '_, 'r> {
     fn keep<'a>(&mut self, value: Json<'a>, note: &str, limit: Option<usize>) -> Answer<Json<'a>> {
         Ok(match value {
             Json::Text(text) => Json::Text(self.keep_text(text, note, limit)?),
-            Json::Int(text) => {
-                self.unknown_int(&text)?;
-                Json::Int(text)
-            }
-            Json::Float(number) => {
-                if number.abs() >= self.work.core.plan.long_number as f64 {
+            Json::Int(text) if text.len() > SMALL_DIGITS => {
+                let Ok(number) = text.parse::<i128>().map_err(|_| Stop::NotMine)?.into_pyobject(self.work.py);
+                if self.work.core.judge.call(self.work.py, "known_number", (number,))?.extract()? {
                     return Err(Stop::NotMine);
                 }
-                value
+                Json::Int(text)
             }
+            Json::Float(number) if number.abs() >= SMALL => return Err(Stop::NotMine),
             Json::List(items) => {
                 let labels = self.labels_of_list(&items);
                 self.unlabelled(&labels)?;
@@ -233,7 +215,7 @@ impl<'r> Walk<'_, '_, '_, 'r> {
                 }
                 let mut kept = Vec::with_capacity(fields.len());
                 for (key, item) in fields {
-                    self.work.core.unmarked(&key)?;
+                    self.work.unmarked(&key)?;
                     self.refused_if(Ask::Credential, &key)?;
                     if !self.rules.known_keys.contains(key.as_ref()) {
                         self.refused_if(Ask::InKey, &key)?;
@@ -248,17 +230,8 @@ impl<'r> Walk<'_, '_, '_, 'r> {
         })
     }
 
-    fn unknown_int(&self, text: &str) -> Answer<()> {
-        let number: i128 = text.parse().map_err(|_| Stop::NotMine)?;
-        if number.unsigned_abs() < self.work.core.plan.long_number as u128 {
-            return Ok(());
-        }
-        let Ok(number) = number.into_pyobject(self.work.py);
-        self.work.core.unknown_number(self.work.py, &number)
-    }
-
     fn keep_text<'a>(&mut self, text: Cow<'a, str>, note: &str, limit: Option<usize>) -> Answer<Cow<'a, str>> {
-        self.work.core.unmarked(&text)?;
+        self.work.unmarked(&text)?;
         // What may be JSON in text is opened, and searched for labels.
         let inner = text.trim_start_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
         if inner.starts_with(['{', '[', '"']) || !self.work.core.judge.ask(self.work.py, Ask::Kept, &text)? {

@@ -1,8 +1,8 @@
 """The native core, from the package `runbundle-native`: whether it is there, and how it is told what a redactor does.
 
-It redacts and encodes ended spans as Python does, to the byte, or leaves them to Python. It decides nothing: it is given
-the plan as plain data, and functions of this package that judge what may be kept. It remembers what they answered until
-a secret is learned; other contracts make another core. Nothing fails where it is missing.
+It redacts and encodes ended spans as Python does, to the byte, or leaves them to Python. It decides nothing: it has the
+plan as plain data, and functions of this package that judge what may be kept. It remembers what they answered until a
+secret is learned; other contracts make another core. Nothing fails where it is missing.
 """
 
 import importlib
@@ -13,15 +13,14 @@ from typing import Any, Protocol
 import orjson
 
 from runbundle import settings
-from runbundle.redaction.attributes import LONG_NUMBER, may_be_kept
+from runbundle.redaction.attributes import hidden_key_of, redact_attributes
 from runbundle.redaction.contents import MAX_DESCRIBED_BYTES
-from runbundle.redaction.detectors.credential_words import credential_key, is_credential
+from runbundle.redaction.detectors.credential_words import credential_key
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import CLASSES, ROLES, Digester
 from runbundle.redaction.messages import ID_KEYS, PAYLOADS, TYPES
-from runbundle.redaction.origins import hidden_name, redacted_scope
+from runbundle.redaction.origins import redacted_scope
 from runbundle.redaction.payloads.bare_arguments import remember_calls
-from runbundle.redaction.payloads.configuration import redact_configuration
 from runbundle.redaction.payloads.payload import PayloadRules
 from runbundle.redaction.payloads.selectors import Node
 from runbundle.redaction.payloads.taint import OPENED, VALUES, TaintTable, is_name_key
@@ -29,14 +28,13 @@ from runbundle.redaction.permitted import labelled
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER
 from runbundle.redaction.permitted.safe_text import safe_identifier, safe_name
-from runbundle.redaction.permitted.values import allowed, kept_trace_state, opaque, own_value
+from runbundle.redaction.permitted.values import kept_trace_state
 from runbundle.redaction.plan import Handling, Work
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.redactor import Redactor
-from runbundle.redaction.traces_and_roles import reduce_stacktrace
-from runbundle.redaction.views import MAX_OPENED_BYTES, MAX_PAYLOAD_BYTES
+from runbundle.redaction.views import MAX_PAYLOAD_BYTES
 from runbundle.signals import own, semconv
-from runbundle.signals.keys import NAMES_RUNS, Kind
+from runbundle.signals.keys import NAMES_RUNS
 from runbundle.signals.names import NAME_KEYS
 
 VERSION = "0.1.0"
@@ -84,6 +82,8 @@ _LEFT_TO_PYTHON = frozenset(
     }
 )  # fmt: skip
 """Keys that were written by a redactor, or that say what a boundary had to change: such records are few."""
+_KNOWN = frozenset({"name", "id", "number", "content", "messages", "arguments", "result", "outcome", "config", "error"})
+"""The kinds that the native core knows; of an attribute that is handled otherwise it asks Python."""
 
 
 def _plan(redactor: Redactor) -> dict[str, Any]:
@@ -96,9 +96,8 @@ def _plan(redactor: Redactor) -> dict[str, Any]:
         "inputs": by_target["input"],
         "outputs": by_target["output"],
         "errors": by_target["error"],
-        "result": _rules(plan.result),
+        "outcome": _rules(plan.result),
         "stamps": {tool: list(stamp.items()) for tool, stamp in plan.stamps.items()},
-        "user_id": plan.user_id,
         "has_safe_keys": plan.safe_key is not None,
         "arguments": _payload("arguments", semconv.ARGUMENTS),
         "results": _payload("result", semconv.RESULT),
@@ -106,10 +105,8 @@ def _plan(redactor: Redactor) -> dict[str, Any]:
         "output_messages": semconv.OUTPUT_MESSAGES,
         "dialect": own.DIALECT,
         "messages": own.MESSAGES,
-        "name_digest": own.NAME_DIGEST,
         "receipt": own.RECEIPT,
         "hidden": own.HIDDEN,
-        "name_keys": list(NAME_KEYS),
         "blanks": BLANKS,
         "own_words": [CLASSES, ROLES],
         "label_names": sorted(labelled.NAMES),
@@ -119,26 +116,23 @@ def _plan(redactor: Redactor) -> dict[str, Any]:
         "roles": ROLES.split("|"),
         "role_types": TYPES,
         "max_payload_bytes": MAX_PAYLOAD_BYTES,
-        "max_opened_bytes": MAX_OPENED_BYTES,
         "max_described": MAX_DESCRIBED_BYTES,
-        "long_number": LONG_NUMBER,
         "table_values": VALUES,
         "table_opened": OPENED,
     }
 
 
 def _key(key: str, handling: Handling) -> dict[str, Any]:
-    """Return how a key is handled, the most characters of its names, and its place among `NAME_KEYS`."""
-    place = NAME_KEYS.index(key) if key in NAME_KEYS else None
-    chars = _ID_CHARS if handling == "id" else LONGER.get(key, CHARS)
-    word: str = handling
-    if key in _LEFT_TO_PYTHON or (place is not None and handling != "name"):
+    """Return how a key is handled, the most characters of its names, and whether a span's name may follow from it."""
+    word: str = handling if handling in _KNOWN else "asked"
+    if key in _LEFT_TO_PYTHON or (key in NAME_KEYS and handling != "name"):
         word = "python"
     elif key in NAMES_RUNS or key == own.CLAIMED_RUN_ID:
-        word = "run"
+        word = "asked"  # judged by more than its shape
     elif key == own.EFFECT:
         word = "effect"
-    return {"handling": word, "chars": chars, "in_name": place}
+    chars = _ID_CHARS if handling == "id" else LONGER.get(key, CHARS)
+    return {"handling": word, "chars": chars, "in_name": key in NAME_KEYS}
 
 
 def _payload(kind: str, key: str) -> dict[str, str]:
@@ -184,21 +178,39 @@ def _node(node: Node, place: dict[int, int]) -> dict[str, Any]:
 def _functions(redactor: Redactor) -> dict[str, Callable[..., Any]]:
     plan = redactor.plan
 
-    def span_name(tenant_id: str, name: str, attributes: dict[str, Any]) -> dict[str, str]:
-        tenant, receipt = redactor.tenant(tenant_id), Receipt()
-        shown = redactor.span_name(name, attributes, Work(plan, receipt, "", TaintTable(), tenant, []))
-        digest = ""
+    def work_of(tenant_id: str, receipt: Receipt) -> Work:
+        return Work(plan, receipt, "", TaintTable(), redactor.tenant(tenant_id), [])
+
+    def attribute(tenant_id: str, key: str, value: Any) -> dict[str, Any]:
+        receipt = Receipt()
+        work = work_of(tenant_id, receipt)
+        kept = redact_attributes({key: value}, work, "attributes")
+        if work.views:
+            raise ValueError("a payload depends on more than itself")
+        return _piece(orjson.dumps(kept)[1:-1], receipt)
+
+    def span_name(tenant_id: str, name: str, named: bytes) -> dict[str, Any]:
+        receipt, parts = Receipt(), named.decode().split("\0")
+        work = work_of(tenant_id, receipt)
+        shown = redactor.span_name(name, dict(zip(parts[::2], parts[1::2], strict=False)), work)
+        more = b""
         if shown != name and "[REDACTED:" not in shown:
-            digest = tenant.digest("name", name.encode("utf-8", "replace"))
-        return {"name": shown, "action": "".join(action for _, _, action in receipt.each()), "digest": digest}
+            digest = work.tenant.digest("name", name.encode("utf-8", "replace"))
+            more = orjson.dumps({own.NAME_DIGEST: digest})[1:-1]
+        return _piece(orjson.dumps(shown), receipt, more)
 
-    def event_name(tenant_id: str, name: str) -> dict[str, str]:
-        may = redactor.may_name_event(name)
-        shown = name if may else hidden_name(name, redactor.tenant(tenant_id))
-        return {"name": shown, "action": "" if shown == name else "mask", "digest": ""}
+    def event_name(tenant_id: str, name: str) -> dict[str, Any]:
+        receipt = Receipt()
+        shown = redactor.event_name(name, "name", work_of(tenant_id, receipt))
+        return _piece(orjson.dumps(shown), receipt)
 
-    def scope(tenant_id: str, given: Any) -> bytes:
-        return orjson.dumps(redacted_scope(given, redactor.tenant(tenant_id), plan))
+    def hidden_key(tenant_id: str, key: str) -> dict[str, Any]:
+        hidden = hidden_key_of(key, redactor.tenant(tenant_id))
+        return _piece(hidden.encode(), Receipt(), credential_key(key).encode())
+
+    def scope(tenant_id: str, given: Any) -> dict[str, Any]:
+        redacted = redacted_scope(given, redactor.tenant(tenant_id), plan)
+        return _piece(orjson.dumps(redacted), Receipt(), held=given)
 
     def tenant(tenant_id: str) -> tuple[bytes, str]:
         digest = redactor.tenant(tenant_id).digest
@@ -210,41 +222,37 @@ def _functions(redactor: Redactor) -> dict[str, Callable[..., Any]]:
         "id": safe_identifier,
         "kept": _is_kept,
         "in_key": credential_in_key,
-        "credential": lambda key: credential_key(key) != "",
-        "safe_key": plan.safe_key or (lambda key: False),
+        "credential": _may_be_of_credential,
         "name_key": is_name_key,
-        "lane": lambda lane: own_value(own.EFFECT, f"{lane}:0"),
-        # Of a key and a text, with a NUL between them.
-        "run": _of_pair("id"),
-        "own": _of_pair("own"),
-        "user": _of_pair("id"),
-        "opaque": lambda pair: opaque(*pair.split("\0", 1)),
-        "may_be_kept": lambda pair: may_be_kept(*pair.split("\0", 1)),
-        # Asked for more.
+        # Asked for a part of a line.
+        "attribute": attribute,
         "span_name": span_name,
         "event_name": event_name,
+        "hidden_key": hidden_key,
         "scope": scope,
+        "trace_state": _trace_state,
+        # Asked each time.
         "tenant": tenant,
         "table": redactor.taint_table,
         "remember_calls": remember_calls,
-        "trace_state": kept_trace_state,
-        "stack": reduce_stacktrace,
-        "configuration": _configuration,
         "known_number": is_known_number,
-        "is_credential": is_credential,
     }
+
+
+def _piece(json: bytes, receipt: Receipt, more: bytes = b"", held: Any = None) -> dict[str, Any]:
+    return {"json": json, "more": more, "notes": receipt.each(), "_held": held}
+
+
+def _may_be_of_credential(key: str) -> bool:
+    return credential_key(key) != ""
 
 
 def _is_kept(text: str) -> bool:
     return redact_text(text, Receipt(), "") == text
 
 
-def _of_pair(kind: Kind) -> Callable[[str], bool]:
-    return lambda pair: allowed(kind, *pair.split("\0", 1))
-
-
-def _configuration(text: str) -> dict[str, Any]:
-    """Return a configuration without its secrets, and the notes; raises for what is no JSON."""
-    receipt = Receipt()
-    made = redact_configuration(orjson.loads(text), receipt)
-    return {"text": orjson.dumps(made, option=orjson.OPT_SORT_KEYS).decode(), "notes": receipt.each()}
+def _trace_state(text: str) -> dict[str, Any]:
+    receipt, kept = Receipt(), kept_trace_state(text)
+    if kept != text:
+        receipt.add("trace_state", "undeclared", "drop")
+    return _piece(orjson.dumps(kept), receipt)

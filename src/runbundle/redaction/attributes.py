@@ -17,12 +17,12 @@ from runbundle.redaction.markers import SMALL, canonical, coarse_size, is_digest
 from runbundle.redaction.messages import messages_text, parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.redaction.permitted.values import allowed, is_flag, opaque
-from runbundle.redaction.plan import Handling, Work
+from runbundle.redaction.plan import Handling, Tenant, Work
 from runbundle.redaction.receipt import withhold
 from runbundle.signals import own
 from runbundle.signals.records import Attributes
 
-LONG_NUMBER = 10_000_000
+_LONG_NUMBER = 10_000_000
 """A number below it is no known secret."""
 _HIDDEN_KEYS = 2048
 """Remembered of each tenant."""
@@ -73,7 +73,7 @@ def _content(kept: Attributes, key: str, value: Any, work: Work, path: str) -> N
 def _number(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     if value.__class__ not in (int, float, bool):
         kept[key] = content_marker(key, value, work, path)
-    elif (value >= LONG_NUMBER or value <= -LONG_NUMBER) and is_known_number(value):
+    elif (value >= _LONG_NUMBER or value <= -_LONG_NUMBER) and is_known_number(value):
         kept[key] = withhold(work.receipt, f"{path}.{key}", "detector:known-secret", "credential")
     else:
         kept[key] = value
@@ -140,19 +140,14 @@ _HANDLERS: dict[Handling, Callable[[Attributes, str, Any, Work, str], None]] = {
 
 def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -> None:
     """Replace a key that nobody declared, and its value: either may be the secret."""
-    if work.plan.safe_key is not None and work.plan.safe_key(key) and may_be_kept(key, value):
+    if work.plan.safe_key is not None and work.plan.safe_key(key) and _may_be_kept(key, value):
         kept[key] = value
         return
     if key.startswith(own.HIDDEN) and is_marker(value) and len(key) == 31:
         kept[key] = value
         return
     tenant = work.tenant
-    hidden = tenant.hidden_keys.get(key)
-    if hidden is None:
-        digest = tenant.digest("key", key.encode("utf-8", "replace"))
-        if len(tenant.hidden_keys) >= _HIDDEN_KEYS:
-            tenant.hidden_keys.clear()
-        hidden = tenant.hidden_keys[key] = own.HIDDEN + digest[12:24]
+    hidden = hidden_key_of(key, tenant)
     if is_marker(value) and credential_key(key) != "strong":
         kept[hidden] = value  # it says what became of the value: a digest of it would be one of nothing
         return
@@ -165,5 +160,16 @@ def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -
     kept[hidden] = marker("undeclared", digest=digest, size=size)
 
 
-def may_be_kept(key: str, value: Any) -> bool:
+def hidden_key_of(key: str, tenant: Tenant) -> str:
+    """Return the key that stands in the place of one that nobody declared."""
+    hidden = tenant.hidden_keys.get(key)
+    if hidden is None:
+        digest = tenant.digest("key", key.encode("utf-8", "replace"))
+        if len(tenant.hidden_keys) >= _HIDDEN_KEYS:
+            tenant.hidden_keys.clear()
+        hidden = tenant.hidden_keys[key] = own.HIDDEN + digest[12:24]
+    return hidden
+
+
+def _may_be_kept(key: str, value: Any) -> bool:
     return is_marker(value) or (allowed("name", key, value) and not is_credential(key, value))

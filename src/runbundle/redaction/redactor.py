@@ -134,7 +134,7 @@ class Redactor:
             attributes = redact_attributes(record["attributes"], work, "attributes")
             redacted: LogRecordDict = {
                 **record,
-                "event_name": name if not name or self.may_name_event(name) else hidden_name(name, tenant),
+                "event_name": name if not name or self._may_name_event(name) else hidden_name(name, tenant),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
                 "body": None if body is None else content_marker("body", body, work, ""),
                 "attributes": attributes,
@@ -163,8 +163,15 @@ class Redactor:
         receipt.add(kind, "failed", "drop")
         return receipt.to_text()
 
-    def may_name_event(self, name: str) -> bool:
-        """Tell whether an event may keep its name: it is known, standard or declared safe."""
+    def event_name(self, name: str, path: str, work: Work) -> str:
+        """Return the name of a span event if it is known, standard or declared safe, else a marker."""
+        if self._may_name_event(name):
+            return name
+        if not is_marker(name):
+            work.receipt.add(path, "undeclared", "mask")
+        return hidden_name(name, work.tenant)
+
+    def _may_name_event(self, name: str) -> bool:
         return name in _EVENT_NAMES or self._declared(name) or standard_event(name)
 
     def _declared(self, name: str) -> bool:
@@ -199,11 +206,7 @@ class Redactor:
         )
 
     def _event(self, event: EventRecord, work: Work, path: str) -> EventRecord:
-        name = event["name"]
-        if not self.may_name_event(name):
-            if not is_marker(name):
-                work.receipt.add(f"{path}.name", "undeclared", "mask")
-            name = hidden_name(name, work.tenant)
+        name = self.event_name(event["name"], f"{path}.name", work)
         attributes = redact_attributes(event["attributes"], work, f"{path}.attributes")
         return {"name": name, "time_ns": event["time_ns"], "attributes": attributes, "dropped": event["dropped"]}
 

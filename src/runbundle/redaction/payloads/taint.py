@@ -165,6 +165,7 @@ def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> N
 
 @lru_cache(maxsize=4096)
 def is_name_key(key: str) -> bool:
+    """Tell whether what is under a key is a person's name."""
     return len(key) <= 64 and _NAME_KEY.search(key) is not None
 
 
