@@ -5,8 +5,8 @@ different each time, with withheld values between, and decorated tools. The span
 and each stage is done again with what it got: nothing else runs beside it, and the sealer has nothing to do. Printed is
 CPU time of this thread in microseconds a span, the least of some rounds.
 
-`python -m tests.benchmarks.span_stages contract redact 40` does one stage of a workload 40 times and prints nothing, for a
-tool that counts instructions: `valgrind --tool=callgrind`, and twice, as the difference has no start of Python in it.
+`python -m tests.benchmarks.span_stages contract redact 40` does one stage of a workload 40 times and prints nothing, for
+a tool that counts instructions: `valgrind --tool=callgrind`, and twice, as the difference has no start of Python in it.
 """
 
 import json

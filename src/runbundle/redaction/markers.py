@@ -76,6 +76,10 @@ class Digester:
         """Return a key for another `purpose`, such as `carrier`: 32 bytes, the same for all tenants of a root."""
         return hmac.digest(self._root, f"runbundle/{purpose}/v1".encode(), "sha256")
 
+    def key(self) -> bytes:
+        """Return the key itself, for a core that makes the same digests elsewhere in this process."""
+        return self._key
+
     def key_texts(self) -> tuple[str, ...]:
         """Return the texts that its keys would be written as, to be registered as known secrets."""
         keys = (self._root, self._key, self.subkey("carrier"))

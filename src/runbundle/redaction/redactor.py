@@ -40,21 +40,23 @@ class Redactor:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self.plan = compile_policy(policy)
+        """What is applied at present: `use_contracts` makes another."""
         self._nobody = Tenant(policy.digester)
         self._tenants: dict[str, Tenant] = {}
-        self._plan = compile_policy(policy)
         self._taint = TaintTables()
 
     def use_contracts(self, contracts: Mapping[str, ToolContract]) -> None:
         """Use other contracts from now on. A record that is being redacted is finished under the old ones."""
         policy = replace(self.policy, contracts=contracts)
-        self.policy, self._plan = policy, compile_policy(policy)
+        self.policy, self.plan = policy, compile_policy(policy)
 
     def key_id(self, tenant_id: str = "") -> str:
         """Return the id of the key of a tenant's digests."""
-        return self._tenant(tenant_id).digest.key_id
+        return self.tenant(tenant_id).digest.key_id
 
-    def _tenant(self, tenant_id: str) -> Tenant:
+    def tenant(self, tenant_id: str) -> Tenant:
+        """Return the digester and the caches of a tenant; of nobody for ""."""
         if not tenant_id:
             return self._nobody
         known = self._tenants.get(tenant_id)
@@ -63,6 +65,10 @@ class Redactor:
                 self._tenants.clear()  # what was worked out is worked out again
             known = self._tenants[tenant_id] = Tenant(self.policy.digester.for_tenant(tenant_id))
         return known
+
+    def taint_table(self, tenant_id: str, run_id: str) -> TaintTable:
+        """Return the values that were withheld in a run so far."""
+        return self._taint.table(tenant_id, run_id)
 
     # -- spans ---------------------------------------------------------------------------------------------------
 
@@ -79,18 +85,18 @@ class Redactor:
             return skeleton(record, self._failed("span", record))
 
     def _span(self, record: SpanRecord, first_event: int) -> SpanRecord:
-        plan = self._plan
+        plan = self.plan
         tenant_id = record.get("tenant_id", "")
-        tenant = self._tenant(tenant_id)
+        tenant = self.tenant(tenant_id)
         scope = record["scope"]["name"]
         receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id, scope)
         if scope != own.SCOPE:  # our own spans have our names from the beginning
-            claims = new and _claims(record)
-            if claims:
+            claimed = new and claims(record)
+            if claimed:
                 record = _unclaimed(record, receipt, first_event)
             if new or is_unread(record["attributes"]):  # by who had us redact some of a live span
                 record = canonical(record)
-            if claims:
+            if claimed:
                 record = _with_captures_of_others(record, receipt, first_event)
         raw = record["attributes"]
         tool = raw.get(semconv.TOOL_NAME)
@@ -99,7 +105,7 @@ class Redactor:
             count_markers(raw, tenant.digest.key_id, receipt)
             for event in record["events"]:
                 count_markers(event["attributes"], tenant.digest.key_id, receipt)
-        taint = self._taint.table(tenant_id, record["run_id"])
+        taint = self.taint_table(tenant_id, record["run_id"])
         if new and own.DIALECT in raw:
             raw = with_named_argument(raw, tool, plan.sole_arguments.get(tool, ""), taint)
             remember_calls(raw.get(semconv.OUTPUT_MESSAGES), taint)
@@ -131,9 +137,9 @@ class Redactor:
         Total and idempotent as `redact_span`. The input is not modified.
         """
         try:
-            plan, scope = self._plan, record["scope"]["name"]
+            plan, scope = self.plan, record["scope"]["name"]
             tenant_id = record.get("tenant_id", "")
-            tenant = self._tenant(tenant_id)
+            tenant = self.tenant(tenant_id)
             receipt, new = receipt_of(record["attributes"].get(own.RECEIPT), tenant.digest.key_id, scope)
             if new and scope != own.SCOPE:
                 record = {**record, "attributes": unclaimed(record["attributes"], receipt, "attributes")}
@@ -141,11 +147,11 @@ class Redactor:
             name, body = record["event_name"], record["body"]
             if new:
                 count_markers(record["attributes"], tenant.digest.key_id, receipt)
-            work = Work(plan, receipt, "", self._taint.table(tenant_id, record["run_id"]), tenant, [])
+            work = Work(plan, receipt, "", self.taint_table(tenant_id, record["run_id"]), tenant, [])
             attributes = redact_attributes(record["attributes"], work, "attributes")
             redacted: LogRecordDict = {
                 **record,
-                "event_name": name if not name or self._event_name(name) else hidden_name(name, tenant),
+                "event_name": name if not name or self._may_name_event(name) else hidden_name(name, tenant),
                 "severity_text": record["severity_text"] if is_name(record["severity_text"]) else "",
                 "body": None if body is None else content_marker("body", body, work, ""),
                 "attributes": attributes,
@@ -174,11 +180,19 @@ class Redactor:
         receipt.add(kind, "failed", "drop")
         return receipt.to_text()
 
-    def _event_name(self, name: str) -> bool:
+    def event_name(self, name: str, path: str, work: Work) -> str:
+        """Return the name of a span event if it is known, standard or declared safe, else a marker."""
+        if self._may_name_event(name):
+            return name
+        if not is_marker(name):
+            work.receipt.add(path, "undeclared", "mask")
+        return hidden_name(name, work.tenant)
+
+    def _may_name_event(self, name: str) -> bool:
         return name in _EVENT_NAMES or self._declared(name) or standard_event(name)
 
     def _declared(self, name: str) -> bool:
-        plan = self._plan
+        plan = self.plan
         return name in plan.safe_names or (plan.safe_name is not None and plan.safe_name(name))
 
     def span_name(self, name: str, attributes: Attributes, work: Work) -> str:
@@ -205,15 +219,11 @@ class Redactor:
     def shown_name(self, name: str, attributes: Attributes, tenant_id: str) -> str:
         """Return the name that `span_name` gives, for a span that is not redacted here; nothing is noted."""
         return self.span_name(
-            name, attributes, Work(self._plan, Receipt(), "", TaintTable(), self._tenant(tenant_id), [])
+            name, attributes, Work(self.plan, Receipt(), "", TaintTable(), self.tenant(tenant_id), [])
         )
 
     def _event(self, event: EventRecord, work: Work, path: str) -> EventRecord:
-        name = event["name"]
-        if not self._event_name(name):
-            if not is_marker(name):
-                work.receipt.add(f"{path}.name", "undeclared", "mask")
-            name = hidden_name(name, work.tenant)
+        name = self.event_name(event["name"], f"{path}.name", work)
         attributes = redact_attributes(event["attributes"], work, f"{path}.attributes")
         return {"name": name, "time_ns": event["time_ns"], "attributes": attributes, "dropped": event["dropped"]}
 
@@ -222,7 +232,7 @@ class Redactor:
         return {**link, "trace_state": kept_trace_state(link["trace_state"]), "attributes": attributes}
 
 
-def _claims(record: SpanRecord) -> bool:
+def claims(record: SpanRecord) -> bool:
     """Tell whether a record says in our words what of others' is not believed. Plain loops: it is asked of each."""
     if not record["attributes"].keys().isdisjoint(_CLAIMS):
         return True

@@ -26,6 +26,8 @@ _NAME_PARTS = (
     (semconv.MCP_METHOD, (semconv.TOOL_NAME,)),
     ("rpc.service", ()),
 )  # fmt: skip
+NAME_KEYS = tuple(dict.fromkeys([key for first, targets in _NAME_PARTS for key in (first, *targets)] + ["rpc.method"]))
+"""Attributes from which a span's name may follow; no others are read here for it."""
 _MODELS = (semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
 _THINGS: dict[str, tuple[str, ...]] = {
     EXECUTE_TOOL: (semconv.TOOL_NAME,),

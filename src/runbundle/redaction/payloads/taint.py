@@ -32,7 +32,7 @@ MIN_CHARS, MAX_CHARS = 8, 512
 MIN_DIGITS = 6
 _SMALLEST = 10 ** (MIN_DIGITS - 1)
 _NAME_CHARS = 128
-_OPENED = 4096
+OPENED = 4096
 _LEFT = 4096
 _BEGINNING = 8
 """Characters of a value that are in the automaton; the whole value would make it ten times as large."""
@@ -229,10 +229,10 @@ def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> N
     known = table.classes
     pending: list[Any] = [value]
     seen, opened = set[str](), set[int]()
-    if key and _is_name_key(key):
+    if key and is_name_key(key):
         _remember_name(table, value, data_class)
     personal = data_class in ("personal", "special")
-    while pending and len(seen) < VALUES and len(opened) < _OPENED:
+    while pending and len(seen) < VALUES and len(opened) < OPENED:
         item = pending.pop()
         kind = item.__class__
         if kind is str:
@@ -256,13 +256,14 @@ def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> N
             fields = cast("Mapping[Any, Any]", item)
             pending += fields.values()
             for name, inner in fields.items():
-                if name.__class__ is str and _is_name_key(name):
+                if name.__class__ is str and is_name_key(name):
                     _remember_name(table, inner, data_class)
     table.forgotten += len(pending)
 
 
 @lru_cache(maxsize=4096)
-def _is_name_key(key: str) -> bool:
+def is_name_key(key: str) -> bool:
+    """Tell whether what is under a key is a person's name."""
     return len(key) <= 64 and _NAME_KEY.search(key) is not None
 
 

@@ -17,11 +17,11 @@ from runbundle.redaction.markers import is_marker
 from runbundle.redaction.permitted.kept_text import rule_matching_whole
 from runbundle.redaction.receipt import Receipt, withhold
 
-_NAMES = frozenset({
+NAMES = frozenset({
     "name", "key", "header", "field", "k", "n", "param", "parameter", "attribute", "variable", "var", "property",
     "option", "setting", "label", "env",
 })  # fmt: skip
-_VALUES = frozenset({
+VALUES = frozenset({
     "value", "values", "v", "val", "data", "content", "text", "default", "string_value", "stringvalue", "secret",
     "raw", "current",
 })  # fmt: skip
@@ -55,12 +55,12 @@ def labels_of_map(value: Mapping[Any, Any]) -> Labels:
         if credential_key(key):
             found = {} if found is None else found
             found[key] = key
-        if item.__class__ is str and len(item) <= 64 and key.lower() in _NAMES and credential_key(item):
+        if item.__class__ is str and len(item) <= 64 and key.lower() in NAMES and credential_key(item):
             named = item
     if named and len(value) <= _MOST_FIELDS:
         found = {} if found is None else found
         for key in value:
-            if key.__class__ is str and key.lower() in _VALUES:
+            if key.__class__ is str and key.lower() in VALUES:
                 found.setdefault(key, named)
     return _NONE if found is None else found
 

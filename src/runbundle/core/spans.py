@@ -1,0 +1,54 @@
+"""Lines of ended spans: made by the native core if it is there and takes the span, else by the redactor in Python."""
+
+from runbundle.core.native import NativeCore, core_of
+from runbundle.journal.lines import record_line
+from runbundle.redaction.plan import Plan
+from runbundle.redaction.redactor import Redactor, claims
+from runbundle.signals import own
+from runbundle.signals.dialects.canonical import canonical
+from runbundle.signals.records import SpanRecord
+
+
+class SpanLines:
+    """Redacts ended spans and writes them as lines of a journal. Thread-safe, but for its counts, which may lag.
+
+    The lines are those of `record_line("span", redactor.redact_span(record), resource)`, whichever core made them; so
+    are the values that the redactor remembers of a run.
+    """
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+        self._plan: Plan | None = None
+        self._core: NativeCore | None = None
+        self.by_native = 0
+        """Spans that the native core took."""
+        self.by_python = 0
+        """Spans that Python took: all of them where there is no native core."""
+
+    def line(self, record: SpanRecord, resource: int) -> bytes:
+        """Return the line of a raw record, with the number of its resource. Total, as the redactor is."""
+        if self._plan is not self._redactor.plan:
+            self._renew()
+        core = self._core
+        if core is not None:
+            try:
+                if record["scope"]["name"] == own.SCOPE:
+                    line = core.span_line(record, resource)
+                else:  # one that says what only we may say is taken apart first: by Python
+                    line = None if claims(record) else core.span_line(canonical(record), resource)
+            except Exception:  # noqa: BLE001 - whatever went wrong there, Python makes the line
+                line = None
+            if line is not None:
+                self.by_native += 1
+                return line
+        self.by_python += 1
+        return record_line("span", self._redactor.redact_span(record), resource)
+
+    def _renew(self) -> None:
+        """Make a core for the plan that holds from now on."""
+        plan = self._redactor.plan
+        try:
+            self._core = core_of(self._redactor)
+        except Exception:  # noqa: BLE001 - a plan that it does not take
+            self._core = None
+        self._plan = plan
