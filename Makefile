@@ -72,6 +72,7 @@ interop: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline
 	$(BIN)/python -m tests.benchmarks.caller
+	$(BIN)/python -m tests.benchmarks.run_cost
 	$(BIN)/python -m tests.benchmarks.native_spans
 	$(BIN)/python -m tests.benchmarks.outage
 	$(BIN)/python -m tests.benchmarks.dialects

@@ -5,8 +5,8 @@ different each time, with withheld values between, and decorated tools. The span
 and each stage is done again with what it got: nothing else runs beside it, and the sealer has nothing to do. Printed is
 CPU time of this thread in microseconds a span, the least of some rounds.
 
-`python -m tests.benchmarks.span_stages contract redact 40` does one stage of a workload 40 times and prints nothing, for
-a tool that counts instructions: `valgrind --tool=callgrind`, and twice, as the difference has no start of Python in it.
+`python -m tests.benchmarks.span_stages contract redact 40` does one stage of a workload 40 times and prints nothing,
+for a tool that counts instructions, `valgrind --tool=callgrind`; twice, as the difference has no start of Python in it.
 """
 
 import json
@@ -23,6 +23,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
+from runbundle.journal.lines import line_of
 from runbundle.journal.writer import JournalWriter
 from runbundle.redaction.redactor import Redactor
 from tests.benchmarks import pipeline
@@ -159,12 +160,13 @@ def stages(name: str) -> Iterator[dict[str, Stage]]:
             for kind in ("chat", "execute_tool")
         }
         redacted = [boundary.redactor.redact_span(one) for one in raw]
+        lines = [line_of("span", one) for one in redacted]
         journals = Path(folder) / "journals"
 
         def append(_: object) -> None:
             writer = JournalWriter.open_in(journals / str(time.monotonic_ns()), "w")
-            for one in redacted:
-                writer.append_record("span", one)
+            for one in lines:
+                writer.write(one)
             writer.close()
 
         def redact(records: list[Any]) -> Stage:

@@ -1,12 +1,13 @@
 """Lines of ended spans: made by the native core if it is there and takes the span, else by the redactor in Python."""
 
 from runbundle.core.native import NativeCore, core_of
-from runbundle.journal.lines import record_line
+from runbundle.journal.lines import RecordLine, line_of, numbered, record_line
 from runbundle.redaction.plan import Plan
 from runbundle.redaction.redactor import Redactor, claims
 from runbundle.signals import own
 from runbundle.signals.dialects.canonical import canonical
-from runbundle.signals.records import SpanRecord
+from runbundle.signals.reading import count_of
+from runbundle.signals.records import SpanRecord, run_of
 
 
 class SpanLines:
@@ -24,6 +25,16 @@ class SpanLines:
         """Spans that the native core took."""
         self.by_python = 0
         """Spans that Python took: all of them where there is no native core."""
+
+    def of(self, record: SpanRecord) -> RecordLine:
+        """Return a raw record as what a recorder takes. Total, as the redactor is."""
+        try:
+            resource = numbered(self._redactor.redacted_resource(record))
+        except Exception:  # noqa: BLE001 - then the redactor makes what may be said of the span
+            self.by_python += 1
+            return line_of("span", self._redactor.redact_span(record))
+        lost = count_of(record["attributes"], own.SPANS_DROPPED)
+        return RecordLine(run_of(record), record["trace_id"], resource, self.line(record, resource.number), lost)
 
     def line(self, record: SpanRecord, resource: int) -> bytes:
         """Return the line of a raw record, with the number of its resource. Total, as the redactor is."""

@@ -20,7 +20,8 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
 from runbundle.codec.coerce import hex_id, time_of
-from runbundle.format.identity import RunKey, tenant_of
+from runbundle.core.spans import SpanLines
+from runbundle.format.identity import RunKey
 from runbundle.journal.lines import line_of
 from runbundle.otel.belonging.claims import has_several_runs, run_of_span, run_of_trace
 from runbundle.otel.belonging.outside_runs import OutsideCounts
@@ -73,6 +74,7 @@ class BundleSink:
     def __init__(self, store: str | None, contracts: str | None) -> None:
         artifact_store = open_store(store)
         self.redactor = compose(artifact_store, contracts).redactor
+        self._lines = SpanLines(self.redactor)
         self._names = run_names(self.redactor.policy.digester)
         self.recorder = Recorder(artifact_store, spool_of(artifact_store))
         set_fallback_redactor(self.redactor)
@@ -164,7 +166,7 @@ class BundleSink:
         if run is None:
             if not any(begins_run(span.name, copied_attributes(span)) for span in spans):
                 return
-            run = self._unnamed(trace, trace_id, spans)
+            run = trace.named_by_nobody(spans, self._names)
         trace.name = trace.name or hex_id(trace_id, 32)
         trace.several = (
             trace.several
@@ -250,17 +252,6 @@ class BundleSink:
             else:
                 self._log(one, run)
 
-    def _unnamed(self, trace: SeenTrace, trace_id: int, spans: list[ReadableSpan]) -> RunKey:
-        """Return the run of a trace that nobody has named, and note that nobody has."""
-        known = [*spans, *(one for one in trace.held if isinstance(one, ReadableSpan))]
-        known.sort(key=lambda span: time_of(span.start_time) or 0)
-        attributes = [copied_attributes(span) for span in known]
-        of_trace = hex_id(trace_id, 32)
-        run_id = self._names.name_in(attributes) or of_trace
-        tenant = next((said[own.TENANT_ID] for said in attributes if own.TENANT_ID in said), None)
-        trace.unnamed, trace.of_trace, trace.name = True, run_id == of_trace, run_id
-        return RunKey(tenant_of(tenant), run_id)
-
     def _span(self, span: ReadableSpan, run: RunKey, trace: SeenTrace) -> None:
         parent, is_root = span.parent, is_local_root(span)
         is_run = (span.attributes or {}).get(own.OP) == "run"
@@ -280,7 +271,7 @@ class BundleSink:
                 attributes[own.REDACTION_KEY_ID] = self.redactor.key_id(run.tenant_id)
             if is_root and unnamed and not ends:
                 trace.join(attributes, run)
-            self.recorder.ended(line_of("span", self.redactor.redact_span(raw)), is_root=ends)
+            self.recorder.ended(self._lines.of(raw), is_root=ends)
         except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
             self.recorder.count_dropped("boundary_end", run=run)
             self.recorder.ended_unrecorded(run, is_root=ends)

@@ -1,16 +1,17 @@
 """What an exporter has seen of one trace, and what each of its spans and logs says of whose it is."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
-from runbundle.codec.coerce import time_of
+from runbundle.codec.coerce import hex_id, time_of
 from runbundle.format.identity import RunKey, tenant_of
-from runbundle.otel.belonging.span_identity import span_context_of
+from runbundle.otel.belonging.run_names import RunNames
+from runbundle.otel.belonging.span_identity import copied_attributes, span_context_of
 from runbundle.otel.belonging.undecided import size_of, size_of_log
 from runbundle.signals import own
 
@@ -45,6 +46,17 @@ class SeenTrace:
     """When the first of them came, by the monotonic clock."""
     lost: Counter[tuple[bool, str]] = field(default_factory=Counter[tuple[bool, str]])
     """What was held and let go since too much was: whether it was a span, and its scope."""
+
+    def named_by_nobody(self, spans: Sequence[ReadableSpan], names: RunNames) -> RunKey:
+        """Return the run of a trace that nobody has named, and note that nobody has."""
+        known = [*spans, *(one for one in self.held if isinstance(one, ReadableSpan))]
+        known.sort(key=lambda span: time_of(span.start_time) or 0)
+        attributes = [copied_attributes(span) for span in known]
+        of_trace = hex_id(self.trace_id, 32)
+        run_id = names.name_in(attributes) or of_trace
+        tenant = next((said[own.TENANT_ID] for said in attributes if own.TENANT_ID in said), None)
+        self.unnamed, self.of_trace, self.name = True, run_id == of_trace, run_id
+        return RunKey(tenant_of(tenant), run_id)
 
     def beneath(self, one: One, run: RunKey | None) -> list[tuple[One, RunKey | None]]:
         """Take out what waits beneath a span of a run, or of none, and return it with its runs, parents first.

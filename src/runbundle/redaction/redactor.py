@@ -22,7 +22,7 @@ from runbundle.redaction.views import write_views
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.canonical import canonical, canonical_log, is_unread
 from runbundle.signals.names import derived_names, full_name
-from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, SpanRecord
+from runbundle.signals.records import Attributes, EventRecord, LinkRecord, LogRecordDict, ResourceRecord, SpanRecord
 
 if TYPE_CHECKING:
     from runbundle.format.contract import ToolContract
@@ -69,6 +69,10 @@ class Redactor:
     def taint_table(self, tenant_id: str, run_id: str) -> TaintTable:
         """Return the values that were withheld in a run so far."""
         return self._taint.table(tenant_id, run_id)
+
+    def redacted_resource(self, record: SpanRecord) -> ResourceRecord:
+        """Return the redacted resource of a record; the same object for the same resource of a tenant."""
+        return redacted_resource(record["resource"], self.tenant(record.get("tenant_id", "")), self.plan)
 
     # -- spans ---------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from runbundle.recording.sealer import Sealer
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body
 from runbundle.testing import Fault, FaultyStore
+from tests.support.record_lines import bare_line
 from tests.support.records import record
 
 SCOPE: Any = {"name": "x", "version": "", "schema_url": "", "attributes": {}}
@@ -36,7 +37,7 @@ def journal(
     made = JournalWriter.open_in(folder_of(spool, run), writer)
     span = record({"runbundle.op": "run", "runbundle.name": "work", **attributes}, "work")
     span |= {"run_id": run.run_id, "tenant_id": run.tenant_id, "trace_id": "a" * 32, "span_id": span_id}
-    made.append_record("span", span | {"events": [], "links": [], "scope": SCOPE})
+    made.write(bare_line("span", span | {"events": [], "links": [], "scope": SCOPE}))
     return made
 
 

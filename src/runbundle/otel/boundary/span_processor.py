@@ -15,6 +15,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from runbundle.codec.coerce import hex_id, time_of
+from runbundle.core.spans import SpanLines
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
 from runbundle.journal.lines import line_of
 from runbundle.otel.belonging.joining import Trust
@@ -69,7 +70,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         `names` says how runs are named that nobody has named. Without a recorder nothing waits to be decided.
         """
         super().__init__()
-        self.redactor = redactor
+        self.use_redactor(redactor)
         self.recorder = recorder
         self.debug = debug
         recording = Recording(recorder.holds, self._started, self._record_held) if recorder is not None else None
@@ -91,6 +92,12 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._codec = SpanCodec()
         self._downstream = 0
         self._complaints = Complaints()
+
+    def use_redactor(self, redactor: Redactor) -> None:
+        """Redact by another redactor from now on."""
+        self.redactor = redactor
+        self.lines = SpanLines(redactor)
+        """Makes lines of spans that nobody but the bundle gets."""
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Add a processor behind the boundary; it gets redacted spans only."""
@@ -157,12 +164,16 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and member.inherited:
                 member = None  # begun before a fork: it is the parent process's to end and to record
             unrecorded = member
-            record = self._redacted(span, member)
+            raw = self._raw_end(span, member)
+            if not self._downstream:
+                if member is not None and self.recorder is not None:
+                    self.recorder.ended(self.lines.of(raw), is_root=member.ends_run)
+                return
+            record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
                 self.recorder.ended(line_of("span", record), is_root=member.ends_run)
                 unrecorded = None
-            if self._downstream:
-                super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
+            super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", unrecorded.key if unrecorded else NO_RUN)
             if unrecorded is not None and self.recorder is not None:
@@ -187,18 +198,19 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
 
     def _record_ended(self, recorder: RecordPort, span: ReadableSpan, member: Member) -> None:
         try:
-            recorder.ended(line_of("span", self._redacted(span, member)), is_root=member.ends_run)
+            recorder.ended(self.lines.of(self._raw_end(span, member)), is_root=member.ends_run)
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", member.key)
             recorder.ended_unrecorded(member.key, is_root=member.ends_run)
 
-    def _redacted(self, span: ReadableSpan, member: Member | None) -> SpanRecord:
+    def _raw_end(self, span: ReadableSpan, member: Member | None) -> SpanRecord:
+        """Return the raw record of an ended span, with what is known of it here."""
         raw = self._raw(span, member)
         if self.debug is not None and member is not None:
             self._keep_content(self.debug, member.key, raw)
         if not self.on_own_provider:
             self._state_cuts(span, raw, member.originals if member else None)
-        return self.redactor.redact_span(raw)
+        return raw
 
     def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
         """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""

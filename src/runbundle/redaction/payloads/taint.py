@@ -64,24 +64,29 @@ class _Automaton(NamedTuple):
 
 
 class _Needles:
-    """Values as lower-case JSON writes them, and the quick answer that none of them is in such a text."""
+    """Values as lower-case JSON writes them, and the quick answer that none of them is in such a text.
 
-    __slots__ = ("_all", "_automaton")
+    They are taken from the table's own dictionaries whenever these have grown, whoever has added to them: the native
+    core does, too.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_all", "_automaton", "_like", "_seen", "_sources")
+
+    def __init__(self, *sources: dict[str, str], like: Mapping[int, str]) -> None:
+        """`like`: letters of the values, and those for which a search takes them."""
+        self._sources, self._like = sources, like
+        self._seen = [0] * len(sources)
         self._all: list[str] = []
         self._automaton = _Automaton(None, [], 0)
 
-    def add(self, value: str) -> None:
-        """Add a value. One with lone surrogates is in no text that JSON can hold."""
-        with contextlib.suppress(TypeError):
-            self._all.append(orjson.dumps(value.lower()).decode()[1:-1])
-
     def any_in(self, text: str) -> bool:
         """Tell whether any of the values is in a text."""
+        for number, source in enumerate(self._sources):
+            if len(source) != self._seen[number]:
+                self._take(number, list(source.copy()))  # other threads may add to it
         automaton = self._automaton
         if len(self._all) - automaton.values > max(_SINGLY, automaton.values // 8):
-            automaton = self._automaton = _automaton(self._all.copy())  # other threads may add to it
+            automaton = self._automaton = _automaton(self._all.copy())
         for needle in self._all[automaton.values :]:
             if needle in text:
                 return True
@@ -89,6 +94,12 @@ class _Needles:
             return False
         hits = cast("list[tuple[int, int, int]]", automaton.search.find_matches_as_indexes(text, overlapping=True))
         return any(text.startswith(needle, at) for index, at, _ in hits for needle in automaton.begun[index])
+
+    def _take(self, number: int, values: list[str]) -> None:
+        for value in values[self._seen[number] :]:
+            with contextlib.suppress(TypeError):  # one with lone surrogates is in no text that JSON can hold
+                self._all.append(orjson.dumps(value.translate(self._like).lower()).decode()[1:-1])
+        self._seen[number] = len(values)
 
 
 def _automaton(values: list[str]) -> _Automaton:
@@ -117,7 +128,7 @@ class TaintTable:
         """The arguments of calls that a model asked for, by tool and only value (see `bare_arguments`)."""
         self._longest_first: list[tuple[str, str]] = []
         self._words: tuple[int, re.Pattern[str]] | None = None
-        self._texts, self._whole = _Needles(), _Needles()
+        self._texts, self._whole = _Needles(self.classes, like={}), _Needles(self.numbers, self.words, like=_LIKE_ASCII)
         """The same values, to tell quickly where they are not: the texts; and the numbers and words."""
 
     def __len__(self) -> int:
@@ -130,10 +141,6 @@ class TaintTable:
         if len(self) >= VALUES:
             self.forgotten += 1
             return
-        if into is self.classes:
-            self._texts.add(text)
-        else:
-            self._whole.add(text.translate(_LIKE_ASCII))
         into[text] = data_class
 
     def may_be_in(self, view: Any) -> bool:
