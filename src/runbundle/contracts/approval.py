@@ -5,21 +5,17 @@
 fails in any way, the call is denied.
 """
 
-from __future__ import annotations
-
 import inspect
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 from weakref import WeakSet
 
 from runbundle.errors import PolicyBlocked
+from runbundle.format.contract import ToolContract
 from runbundle.redaction.permitted.safe_text import safe_name
-
-if TYPE_CHECKING:
-    from runbundle.format.contract import ToolContract
 
 _log = logging.getLogger("runbundle")
 

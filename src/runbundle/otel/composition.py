@@ -3,17 +3,16 @@
 It is one place, because an entrance that built its own would know fewer secrets than the others and leak them.
 """
 
-from __future__ import annotations
-
 import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from runbundle import settings
 from runbundle.contracts.declared import DECLARED
 from runbundle.contracts.files import by_name
+from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel.digest_key import digest_key
 from runbundle.process import forks
@@ -25,10 +24,7 @@ from runbundle.redaction.redactor import Redactor
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.locations import DEFAULT_STORE
 
-if TYPE_CHECKING:
-    from runbundle.format.contract import FieldRule, ToolContract
-
-Contracts = Iterable["ToolContract | Mapping[str, Any] | str | Path"] | str | None
+Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
 """Contracts, mappings or paths of files; a single text is a list of paths, as in the environment."""
 
 

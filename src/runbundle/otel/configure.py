@@ -1,12 +1,10 @@
 """`configure()`: attach to a tracer provider or build one, and start recording."""
 
-from __future__ import annotations
-
 import logging
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import Any, Literal, cast
 
 from opentelemetry import _logs as otel_logs
 from opentelemetry import trace
@@ -17,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from runbundle import settings
 from runbundle.contracts.approval import Decider, default_decider
 from runbundle.errors import ConfigError
+from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.joining import Trust
@@ -36,9 +35,6 @@ from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
 from runbundle.store import ArtifactStore
 from runbundle.store.locations import spool_of, vault_of
 from runbundle.vault.debug_mode import DEFAULT_TTL_S, debug_vault
-
-if TYPE_CHECKING:
-    from runbundle.format.contract import FieldRule, ToolContract
 
 __all__ = ["Handle", "configure"]
 
