@@ -124,8 +124,8 @@ def test_a_method_that_records_raises_nothing_but_what_ends_a_process() -> None:
 def test_arguments_are_those_that_the_signature_binds_however_they_are_given() -> None:
     """By place or by name, too many or too few, and in the order of the parameters."""
     functions: list[Any] = [
-        lambda: 0, lambda a: 0, lambda a, b: 0, lambda a, b=1: 0, lambda a, *b: 0, lambda a, **k: 0, lambda a, /, b=2: 0,
-        lambda a, *, b: 0,
+        lambda: 0, lambda a: 0, lambda a, b: 0, lambda a, b=1: 0, lambda a, *b: 0, lambda a, **k: 0,
+        lambda a, /, b=2: 0, lambda a, *, b: 0,
     ]  # fmt: skip
     for function, count, names in itertools.product(functions, range(4), itertools.permutations("abx", 2)):
         for some in range(3):
