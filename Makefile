@@ -72,6 +72,7 @@ interop: $(READY)
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline
 	$(BIN)/python -m tests.benchmarks.caller
+	$(BIN)/python -m tests.benchmarks.stages
 	$(BIN)/python -m tests.benchmarks.outage
 	$(BIN)/python -m tests.benchmarks.dialects
 	$(BIN)/python -m tests.benchmarks.large
