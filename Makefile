@@ -74,6 +74,7 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.caller
 	$(BIN)/python -m tests.benchmarks.run_cost
 	$(BIN)/python -m tests.benchmarks.native_spans
+	$(BIN)/python -m tests.benchmarks.span_stages
 	$(BIN)/python -m tests.benchmarks.outage
 	$(BIN)/python -m tests.benchmarks.dialects
 	$(BIN)/python -m tests.benchmarks.large

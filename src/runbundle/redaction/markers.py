@@ -28,7 +28,7 @@ DIGEST = r"(?:h2:[0-9a-f]{8}:[a-z2-7]{26}|h1:[0-9a-f]{8}:[A-Z2-7]{26})"
 
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
-_SHIFTS = range(120, -1, -10)
+_LOW = (1 << 70) - 1
 _PIECE = 2047
 """The most bytes that hashlib hashes without letting go of the interpreter lock. Beside a busy thread it costs 18 µs to
 get it back (12 µs a prompt of 2 KB instead of 30)."""
@@ -98,9 +98,16 @@ class Digester:
             for start in range(0, len(data), step):
                 keyed.update(data[start : start + step])
         mac = keyed.digest()
-        # Base32 by pairs of characters: 1.5 µs where base64.b32encode, which is written in Python, takes 7.
+        # Base32 by pairs of characters, each written out: 1.3 µs, where a loop takes 1.9 and base64.b32encode, which is
+        # written in Python, 7.
         number = int.from_bytes(mac[:16], "big") << 2
-        return self._prefix + "".join([_PAIRS[(number >> shift) & 1023] for shift in _SHIFTS])
+        high, low, pair = number >> 70, number & _LOW, _PAIRS
+        return (
+            f"{self._prefix}{pair[high >> 50]}{pair[high >> 40 & 1023]}{pair[high >> 30 & 1023]}"
+            f"{pair[high >> 20 & 1023]}{pair[high >> 10 & 1023]}{pair[high & 1023]}"
+            f"{pair[low >> 60]}{pair[low >> 50 & 1023]}{pair[low >> 40 & 1023]}{pair[low >> 30 & 1023]}"
+            f"{pair[low >> 20 & 1023]}{pair[low >> 10 & 1023]}{pair[low & 1023]}"
+        )
 
 
 def texts_of_key(key: bytes) -> tuple[str, ...]:

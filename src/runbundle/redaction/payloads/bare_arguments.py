@@ -38,7 +38,7 @@ def with_named_argument(raw: Attributes, tool: str, by_contract: str, table: Tai
     `by_contract` is the name that the contract has, or "".
     """
     value = raw.get(semconv.ARGUMENTS)
-    if value is None or is_marker(value):
+    if value is None or is_marker(value) or not (by_contract or table.asked):
         return raw
     bare = json_of(value) if isinstance(value, str) else value
     if isinstance(bare, dict | list):

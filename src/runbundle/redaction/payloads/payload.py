@@ -207,15 +207,9 @@ def _apply(value: Any, walk: _Walk, rule: CompiledRule | None, action: Action, p
 
 def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, depth: int) -> Any:
     """Keep a value as JSON, subject to the floor and the limit of characters; whatever JSON cannot hold is masked."""
-    if isinstance(value, _NUMBERS) and is_known_number(value):
-        return withhold(walk.receipt, path, "detector:known-secret", "credential")
-    if value is None or isinstance(value, int):
-        return value if value is None or -(2**63) <= value < 2**64 else str(value)
-    if isinstance(value, float):
-        return value if value - value == 0 else str(value)  # NaN and infinities are not JSON
     if isinstance(value, str):
         return _keep_text(value, walk, note, limit, path)
-    if depth <= MAX_DEPTH and isinstance(value, Mapping):
+    if depth <= MAX_DEPTH and (value.__class__ is dict or isinstance(value, Mapping)):
         kept: dict[str, Any] = {}
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = key if key.__class__ is str else str(key)
@@ -231,6 +225,12 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
             item if _stays(item, limit) else _keep(item, walk, note, limit, f"{path}/{index}", depth + 1)
             for index, item in enumerate(cast("list[Any]", value))
         ]
+    if isinstance(value, _NUMBERS) and is_known_number(value):
+        return withhold(walk.receipt, path, "detector:known-secret", "credential")
+    if value is None or isinstance(value, int):
+        return value if value is None or -(2**63) <= value < 2**64 else str(value)
+    if isinstance(value, float):
+        return value if value - value == 0 else str(value)  # NaN and infinities are not JSON
     return withhold(walk.receipt, path, "unserialisable", "unserialisable")
 
 

@@ -38,7 +38,8 @@ _BEGINNING = 8
 """Characters of a value that are in the automaton; the whole value would make it ten times as large."""
 _SINGLY = 16
 """Values that are searched for one by one (0.3 µs each) before a new automaton is built (1 µs for each value in it)."""
-_CONTAINERS = (Mapping, list, tuple)
+_LISTS = (list, tuple)
+_CONTAINERS = (Mapping, *_LISTS)
 _LIKE_ASCII = {0x17F: "s", 0x131: "i"}
 """Lower-case letters that a pattern which ignores case takes for these: the long `s`, and the `i` without a dot."""
 _WORD = re.compile(r"[^\W\d_]{4,}")
@@ -233,25 +234,23 @@ forks.in_child(forks.Stage.LEAVES, _after_fork_in_child)
 
 def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> None:
     """Add the parts of a value that was withheld under `key` to the table: long texts, long numbers, words of names."""
-    known = table.classes
-    pending: list[Any] = [value]
-    seen, opened = set[str](), set[int]()
     if key and is_name_key(key):
         _remember_name(table, value, data_class)
-    personal = data_class in ("personal", "special")
-    while pending and len(seen) < VALUES and len(opened) < OPENED:
+    if value.__class__ is str:
+        if MIN_DIGITS <= len(value) <= MAX_CHARS:
+            _remember_text(table, value, data_class)
+        return
+    pending: list[Any] = [value]
+    seen, opened = set[str](), set[int]()
+    while pending and len(opened) < OPENED:
         item = pending.pop()
         kind = item.__class__
         if kind is str:
-            if not MIN_DIGITS <= len(item) <= MAX_CHARS or item in seen:
-                continue
-            seen.add(item)
-            if item.isdecimal():
-                _add_number(table, item, data_class)
-            elif personal and _NAME.fullmatch(item):
-                _remember_name(table, item, data_class)
-            if len(item) >= MIN_CHARS and item not in known and _telling(item):
-                table.add(known, item, data_class)
+            if MIN_DIGITS <= len(item) <= MAX_CHARS and item not in seen:
+                seen.add(item)
+                _remember_text(table, item, data_class)
+                if len(seen) >= VALUES:
+                    break
         elif kind is int or kind is float:
             if item >= _SMALLEST or item <= -_SMALLEST:
                 _add_number(table, str(abs(item)), data_class)
@@ -274,8 +273,17 @@ def is_name_key(key: str) -> bool:
     return len(key) <= 64 and _NAME_KEY.search(key) is not None
 
 
+def _remember_text(table: TaintTable, text: str, data_class: str) -> None:
+    if text.isdecimal():
+        _add_number(table, text, data_class)
+    elif data_class in ("personal", "special") and _NAME.fullmatch(text):
+        _remember_name(table, text, data_class)
+    if len(text) >= MIN_CHARS and text not in table.classes and _telling(text):
+        table.add(table.classes, text, data_class)
+
+
 def _remember_name(table: TaintTable, value: Any, data_class: str) -> None:
-    texts = cast("list[Any]", value)[:VALUES] if isinstance(value, list | tuple) else [value]
+    texts = cast("list[Any]", value)[:VALUES] if isinstance(value, _LISTS) else [value]
     for text in texts:
         if text.__class__ is str and len(text) <= _NAME_CHARS and not any(map(str.isdigit, text)):
             for word in _WORD.findall(text):

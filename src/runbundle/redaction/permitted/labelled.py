@@ -112,7 +112,7 @@ def mask_labelled(value: Any, receipt: Receipt, path: str, label: str = "", dept
         labels = labels_of_map(fields)
         made: dict[Any, Any] | None = None
         for key, item in fields.items():
-            named = label or labels.get(key, "")
+            named = label or (labels.get(key, "") if labels else "")
             if not named and _is_plain(item):
                 continue
             inner = mask_labelled(item, receipt, f"{path}/{escape(key)}", named, depth + 1, opened)
@@ -127,7 +127,7 @@ def mask_labelled(value: Any, receipt: Receipt, path: str, label: str = "", dept
         labels = labels_of_list(items)
         changed: list[Any] | None = None
         for index, item in enumerate(items):
-            named = label or labels.get(index, "")
+            named = label or (labels.get(index, "") if labels else "")
             if not named and _is_plain(item):
                 continue
             inner = mask_labelled(item, receipt, f"{path}/{index}", named, depth + 1, opened)
