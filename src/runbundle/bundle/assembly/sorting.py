@@ -80,9 +80,10 @@ def _merged(pieces: list[Iterator[list[bytes]]]) -> Iterator[bytes]:
     Nothing that is still to be read sorts before the least of the last lines of the blocks that were read. All lines up
     to that one are sorted at once, which takes no comparison in Python, as a merge line by line does.
     """
+    none: list[bytes] = []
     held: list[tuple[Iterator[list[bytes]], list[bytes]]] = []
     for piece in pieces:
-        block = next(piece, [])
+        block = next(piece, none)
         if block:
             held.append((piece, block))
     while held:
@@ -92,7 +93,7 @@ def _merged(pieces: list[Iterator[list[bytes]]]) -> Iterator[bytes]:
         for piece, block in held:
             place = bisect_right(block, bound)
             now += block[:place]
-            rest = block[place:] or next(piece, [])
+            rest = block[place:] or next(piece, none)
             if rest:
                 later.append((piece, rest))
         now.sort()
