@@ -1,6 +1,6 @@
 """The stages from a run's journal to its bundle and of `verify`, in microseconds of CPU a span, one after the other.
 
-python -m tests.benchmarks.seal_stages [SPANS ...]
+python -m tests.benchmarks.assembly [SPANS ...]
 
 By default a run of 31 spans, of which 200 are measured, and one of 100,000. One thread does all, so that nothing waits
 for the interpreter's lock. The least of the repetitions is printed: what a machine that does other work adds is more.
