@@ -196,6 +196,89 @@ def test_a_span_that_ends_while_its_unit_is_decided_is_recorded(
     assert (completeness.spans_seen, completeness.spans_expected, completeness.state) == (3, 3, "complete")
 
 
+def in_a_thread(does: Callable[[], object]) -> bool:
+    """Do something in another thread; tell whether it came to its end within ten seconds."""
+    thread = threading.Thread(target=does, daemon=True)
+    thread.start()
+    thread.join(10)
+    return not thread.is_alive()
+
+
+def test_nobody_waits_while_another_thread_records_what_a_unit_held(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For none of its starts but the first, and for none of its ends; not in other requests, nor beneath it."""
+    handle = configured()
+    tracer, recorder = tracer_of(handle), handle.recorder
+    root = tracer.start_span("POST", Context())
+    for _ in range(20):
+        tracer.start_span("SELECT", beneath(root)).end()
+    done: dict[str, list[bool]] = {"started": [], "ended": []}
+
+    def comes_by() -> None:
+        for above in (Context(), beneath(root)):
+            tracer.start_span("another thread's", above).end()
+
+    def passes_on(name: str) -> Callable[..., None]:
+        given = getattr(recorder, name)
+
+        def passed(*args: Any, **named: Any) -> None:
+            given(*args, **named)
+            if threading.current_thread() is threading.main_thread():
+                done[name].append(not (name == "ended" or done[name]) or in_a_thread(comes_by))
+
+        return passed
+
+    for name in done:
+        monkeypatch.setattr(recorder, name, passes_on(name))
+    tracer.start_span("chat m", beneath(root), attributes=CHAT).end()
+    root.end()
+    assert [len(done["started"]), len(done["ended"])] == [22, 22]
+    assert all(done["started"] + done["ended"])
+    monkeypatch.undo()
+    completeness = sealed(handle).index.completeness
+    assert (completeness.state, completeness.spans_seen) == (
+        "complete",
+        22 + 21 + 21,
+    )  # not beneath a root that is over
+
+
+@pytest.mark.parametrize("at", ["started", "ended"])
+def test_a_span_that_ends_while_its_unit_is_recorded_comes_after_what_had_ended(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The root too, with which the run ends: it is sealed when all is there."""
+    handle = configured(grace_s=0.0)
+    tracer, recorder = tracer_of(handle), handle.recorder
+    root = tracer.start_span("POST", Context())
+    task = tracer.start_span("task", beneath(root))
+    held = [tracer.start_span("SELECT", beneath(root)) for _ in range(3)]
+    for span in held:
+        span.end()
+    given, ended = getattr(recorder, at), recorder.ended
+    order: list[str] = []
+    meanwhile = [task.end, root.end]
+
+    def passed(*args: Any, **named: Any) -> None:
+        given(*args, **named)
+        if meanwhile and (at == "ended" or not named["is_run"]):
+            assert in_a_thread(meanwhile.pop(0))
+
+    def noted(record: Any, *, is_root: bool) -> None:
+        order.append(record["span_id"])
+        (passed if at == "ended" else ended)(record, is_root=is_root)
+
+    monkeypatch.setattr(recorder, at, passed)
+    monkeypatch.setattr(recorder, "ended", noted)
+    chat = tracer.start_span("chat m", beneath(root), attributes=CHAT)
+    chat.end()
+    assert order == [f"{span.get_span_context().span_id:016x}" for span in (*held, task, root, chat)]
+    monkeypatch.undo()
+    result = handle.flush()
+    completeness = Bundle.open(handle.store, result.sealed[0]).index.completeness
+    assert (result.dropped, completeness.state, completeness.spans_seen) == ({}, "complete", 6)
+
+
 # -- names -------------------------------------------------------------------------------------------------------------
 
 

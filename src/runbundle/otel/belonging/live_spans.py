@@ -38,16 +38,25 @@ class LiveSpans:
             return self._end_waiting(span, trace_id, span_id)
         if member.twin is not None:
             member = self._leave_twin((trace_id, span_id), span.start_time or 0, member)
-        return self._left(member, trace_id)
+        return self._left(member, span, trace_id)
 
-    def _left(self, member: Member, trace_id: int) -> Member:
-        """Take note that a live span has left the table."""
+    def _left(self, member: Member, span: ReadableSpan, trace_id: int) -> Member | None:
+        """Take note that a live span has left the table; None if another thread records its end."""
         if (member.is_run or member.opens) and not member.inherited:
             with self._lock:
                 self._open.remove(trace_id, member.scope)
                 if member.is_run or member.holds:
                     self._let_go(member.run)
-        return member
+        return member if member.backlog is None or not member.backlog.add(span, member) else None
+
+    def _hand_on(self, scope: RunScope, trace_id: int, heir: Member | None) -> None:
+        """Let a run that is open without a live span to close it be closed by `heir`, or now if there is none."""
+        with self._lock:
+            if heir is not None and heir.scope is scope and not (heir.is_run or heir.opens):
+                heir.opens = heir.holds = True
+                return
+            self._open.remove(trace_id, scope)
+            self._let_go(self._run_of(scope))
 
     def _leave_twin(self, ids: tuple[int, int], start_ns: int, newest: Member) -> Member:
         """Take out the one of several spans of the same ids that started at `start_ns`; the others stay."""

@@ -22,13 +22,13 @@ from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
 from runbundle.otel.belonging.lanes import Control, short_digest
 from runbundle.otel.belonging.live_spans import LiveSpans
-from runbundle.otel.belonging.member import Member, base_lane, lane_below, place
+from runbundle.otel.belonging.member import Backlog, Member, base_lane, lane_below, place
 from runbundle.otel.belonging.open_runs import OpenRuns
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
-from runbundle.otel.belonging.undecided import Log, Undecided, Unit, Waiting, scope_name
+from runbundle.otel.belonging.undecided import Log, Undecided, Unit, Waiting, described, ends_of, scope_name
 from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
@@ -45,8 +45,8 @@ class Recording(NamedTuple):
     holds: Callable[[RunKey], bool]
     """Tells whether a run is recorded here or in the same place already."""
     started: Callable[[ReadableSpan, Member], None]
-    """Takes note, with the table's lock held, that a span has started which is now known to be of a run."""
-    ended: Callable[[RunKey, Sequence[Waiting | Log], int], None]
+    """Takes note that a span has started which is now known to be of a run."""
+    ended: Callable[[RunKey, Sequence[tuple[ReadableSpan, Member] | Log], int], None]
     """Records what of a run had ended when it was decided, in the order of ends; and says how much more there was."""
 
 
@@ -178,7 +178,7 @@ class Membership(LiveSpans):
         waiting = self._undecided.find(trace_id, span_id)
         if waiting is None:  # it may have become a member between the two looks
             member = self._live.pop((trace_id, span_id), None)
-            return self._left(member, trace_id) if member is not None else None
+            return self._left(member, span, trace_id) if member is not None else None
         unit, attributes = waiting.unit, copied_attributes(span)
         if not waiting.inherited:
             if begins_run(span.name, attributes):
@@ -200,7 +200,7 @@ class Membership(LiveSpans):
             if waiting.taken:
                 return None
             self._live.pop((trace_id, span_id), None)
-            return self._left(member, trace_id)
+            return self._left(member, span, trace_id)
 
     def hold_log(self, record: Log) -> bool:
         """Hold a log record of a span that waits; False if it is of none."""
@@ -225,16 +225,22 @@ class Membership(LiveSpans):
         return known.originals
 
     def _promote(self, unit: Unit, starting: Mapping[str, Any] | None = None) -> RunScope | None:
-        """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, note their starts.
+        """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, record what it held.
 
         Where in the run a span stands is counted as if all had begun in the task or thread that has decided. An effect
         among them has no number, since its task is not known any more. Returns the run if it is open and no live span
         of it closes it: `_hand_on` must be told of one. `starting`: the attributes of a span that begins the run and is
         not in the unit.
+
+        It is recorded without the lock, so that only who has decided waits. Just the first start is recorded with it:
+        from then on the run is open, whoever else comes by.
         """
+        recording = self._recording
+        if unit.closed or recording is None:
+            return None
+        known = {one: described(one) for one in unit.held.copy() if isinstance(one, Waiting)}
         with self._lock:
-            recording = self._recording
-            if unit.closed or recording is None:
+            if unit.closed:
                 return None
             if all(one.inherited for one in unit.live.copy().values()) and (unit.live or not unit.held):
                 return None  # a parent process's: what begins beneath it is of this one
@@ -242,7 +248,8 @@ class Membership(LiveSpans):
             ended = {one for one in ends if isinstance(one, Waiting)}
             spans = sorted(ended.union(live), key=lambda one: one.number)
             ours = [one for one in spans if not one.inherited]
-            attributes = [copied_attributes(one.ended or one.span) for one in spans]
+            said = [known.get(one) or described(one) for one in spans]
+            attributes = [each for each, _ in said]
             first = ours[0]
             context = span_context_of(first.span)
             said_last = attributes if starting is None else [*attributes, starting]
@@ -255,24 +262,27 @@ class Membership(LiveSpans):
                 self._open.add(context.trace_id, scope)
             control = run.origin.control if run.origin is not None else None
             gone: set[Member] = set()
-            for one, said in zip(spans, attributes, strict=True):
+            starts, backlog = list[tuple[ReadableSpan, Member]](), Backlog(self._lock)
+            for one, (begun, label) in zip(spans, said, strict=True):
                 above = one.parent.member if one.parent is not None else None
                 begins = one is first and not joined
                 how = "" if above is not None or begins else joined or "trace"
-                label = operation_and_label({**said, **(one.originals.attributes if one.originals else {})})[1]
                 member = place(scope, run, one.span, label, above, control, is_run=begins, joined=how)
                 member.implicit, member.claimed = begins, unit.claimed if begins else ""
-                member.begun, member.originals, member.inherited = said, one.originals, one.inherited
+                member.begun, member.originals, member.inherited = begun, one.originals, one.inherited
                 one.member, one.taken = member, one in ended
+                if one is first:
+                    recording.started(one.span, member)
+                elif not one.inherited:
+                    starts.append((one.span, member))
                 if one.taken:
                     gone.add(member)
                 else:
                     if member.root in gone:  # which counts nothing any more
                         member.root.started -= 1
                         member.root = None
+                    member.backlog = None if one.inherited else backlog
                     self._add(member, one.span, opens=bool(how) and not one.inherited)
-                if not one.inherited:
-                    recording.started(one.span, member)
             if first.member is not None:
                 first.member.started += unit.lost_spans
             self._undecided.remove(unit)
@@ -281,17 +291,16 @@ class Membership(LiveSpans):
             if heirless is not None and heir is not None:
                 self._hand_on(heirless, context.trace_id, heir)
                 heirless = None
-        recording.ended(scope.key, ends, unit.lost.total() if unit.lost else 0)
+        try:
+            for span, member in starts:
+                recording.started(span, member)
+            recording.ended(scope.key, list(ends_of(ends)), unit.lost.total() if unit.lost else 0)
+            while late := backlog.take():
+                recording.ended(scope.key, late, 0)
+        finally:  # a signal handler may raise
+            if late := backlog.take(is_last=True):
+                recording.ended(scope.key, late, 0)
         return heirless
-
-    def _hand_on(self, scope: RunScope, trace_id: int, heir: Member | None) -> None:
-        """Let a run that is open without a live span to close it be closed by `heir`, or now if there is none."""
-        with self._lock:
-            if heir is not None and heir.scope is scope and not (heir.is_run or heir.opens):
-                heir.opens = heir.holds = True
-                return
-            self._open.remove(trace_id, scope)
-            self._let_go(self._run_of(scope))
 
     def after_fork_in_child(self) -> None:
         """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
@@ -300,7 +309,7 @@ class Membership(LiveSpans):
         self.outside.reset(self._lock)
         self._undecided.after_fork_in_child(self._lock)
         for member in list(self._live.values()):
-            member.inherited = True
+            member.inherited, member.backlog = True, None
 
     # -- which run ------------------------------------------------------------------------------------------------
 

@@ -8,13 +8,13 @@ does, until it is too old, work for an agent of another process that begins no r
 what it has before it is asked to do anything.
 
 What has ended waits in memory, as the SDK made it, and nowhere else: a process that dies before the first sign of an
-agent's work loses it. It is bounded in number, bytes and age, for the whole process. Beyond a bound what the oldest
+agent's work loses it, and one that dies while it is journalled after that sign loses the rest. It is bounded in number, bytes and age, for the whole process. Beyond a bound what the oldest
 unit holds is dropped. It is counted, and if that unit becomes a run after all, the run says how much it has lost.
 """
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from runbundle.otel.belonging.member import Member
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
+from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label
 from runbundle.process.mutex import Mutex
 
 HELD = 8192
@@ -324,6 +325,21 @@ class Undecided:
             for waiting in unit.live.copy().values():
                 waiting.inherited = True
         self._held, self._bytes = 0, 0
+
+
+def described(one: Waiting) -> tuple[Mapping[str, Any], str]:
+    """Return the attributes of a span that waits, and its label."""
+    said = copied_attributes(one.ended or one.span)
+    return said, operation_and_label({**said, **(one.originals.attributes if one.originals else {})})[1]
+
+
+def ends_of(held: Sequence[Waiting | Log]) -> Iterator[tuple[ReadableSpan, Member] | Log]:
+    """Return what a unit of this process held, now that it is a run."""
+    for one in held:
+        if not isinstance(one, Waiting):
+            yield one
+        elif one.ended is not None and one.member is not None and not one.inherited:
+            yield one.ended, one.member
 
 
 def scope_name(one: ReadableSpan | Log) -> str:

@@ -21,7 +21,7 @@ from runbundle.otel.belonging.membership import Membership, Recording
 from runbundle.otel.belonging.originals import Originals, originals_in
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import span_context_of
-from runbundle.otel.belonging.undecided import Log, Waiting
+from runbundle.otel.belonging.undecided import Log
 from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.log_processor import raw_log
@@ -166,7 +166,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.ends_run)
 
-    def _record_held(self, run: RunKey, ends: Sequence[Waiting | Log], lost: int) -> None:
+    def _record_held(self, run: RunKey, ends: Sequence[tuple[ReadableSpan, Member] | Log], lost: int) -> None:
         """Record what had ended before it was known to be of a run. What fails costs itself alone."""
         recorder = self.recorder
         if recorder is None:
@@ -174,9 +174,8 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         if lost:
             recorder.count_dropped("held", lost, run=run)
         for one in ends:
-            if isinstance(one, Waiting):
-                if one.ended is not None and one.member is not None and not one.inherited:
-                    self._record_ended(recorder, one.ended, one.member)
+            if isinstance(one, tuple):
+                self._record_ended(recorder, *one)
                 continue
             try:
                 recorder.logged(self.redactor.redact_log(raw_log(self._codec, one, run)))
