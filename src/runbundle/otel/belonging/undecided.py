@@ -8,8 +8,9 @@ does, until it is too old, work for an agent of another process that begins no r
 what it has before it is asked to do anything.
 
 What has ended waits in memory, as the SDK made it, and nowhere else: a process that dies before the first sign of an
-agent's work loses it, and one that dies while it is journalled after that sign loses the rest. It is bounded in number, bytes and age, for the whole process. Beyond a bound what the oldest
-unit holds is dropped. It is counted, and if that unit becomes a run after all, the run says how much it has lost.
+agent's work loses it, and one that dies while it is journalled after that sign loses the rest. It is bounded in number,
+bytes and age, for the whole process. Beyond a bound what the oldest unit holds is dropped. It is counted, and if that
+unit becomes a run after all, the run says how much it has lost.
 """
 
 import time
