@@ -217,6 +217,8 @@ class Sealer:
             else:
                 self._nothing_there(key, due.records, due.trace_id)
         except StillWritten as error:
+            if due.part and key in self._writing():
+                return None  # this process goes on with it, and comes again when it has no more
             if overdue:  # nothing of it can be read: all its journals are held
                 self._fail(key, error.message)
                 return None
