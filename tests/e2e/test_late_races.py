@@ -279,6 +279,38 @@ def test_a_span_that_ends_while_its_unit_is_recorded_comes_after_what_had_ended(
     assert (result.dropped, completeness.state, completeness.spans_seen) == ({}, "complete", 6)
 
 
+# -- spans that are lost -----------------------------------------------------------------------------------------------
+
+
+def test_a_span_that_is_lost_at_its_start_is_a_loss_of_its_run(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that is known already, or found later."""
+    handle = configured()
+    tracer, table = tracer_of(handle), handle.boundary.membership
+    enter = table.enter
+
+    def fails(span: Any, *args: Any) -> Any:
+        if span.name == "fails":
+            raise RuntimeError
+        return enter(span, *args)
+
+    monkeypatch.setattr(table, "enter", fails)
+    for before in (True, False):
+        root = tracer.start_span("POST", Context())
+        order = ["chat m", "fails"] if before else ["fails", "chat m"]
+        for name in order:
+            tracer.start_span(name, beneath(root), attributes=CHAT if name != "fails" else None).end()
+        root.end()
+        completeness = sealed(handle).index.completeness
+        assert (completeness.state, sum(completeness.dropped.values())) == ("lossy", 1)
+    root = tracer.start_span("POST", Context())
+    tracer.start_span("fails", beneath(root)).end()
+    root.end()
+    result = handle.flush()
+    assert (result.outside, result.dropped) == (2, {"boundary_start": 2})  # of no run it is no loss of one
+
+
 # -- names -------------------------------------------------------------------------------------------------------------
 
 

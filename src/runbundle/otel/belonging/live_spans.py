@@ -1,5 +1,6 @@
 """The table of live spans of known runs, and what happens as runs begin, are worked for, and end in this process."""
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
@@ -88,9 +89,29 @@ class LiveSpans:
         """End a span of no known run; return its facts if its run is known by now."""
         raise NotImplementedError
 
+    def scope_of(self, context: Context | None) -> RunScope | None:
+        """Return the run that a span started in this context would belong to; None if in none."""
+        raise NotImplementedError
+
     def spawned(self, name: str) -> Control | None:
         """Return the lane of a task or thread that is being created now; None if it cannot be known."""
-        raise NotImplementedError
+        context = otel_context.get_current()
+        known = self._spawner
+        if known is not None and known[0] is context:  # the same for all branches of a fan-out
+            control = known[1].control()
+            return control.spawn(name, known[2]) if control is not None else None
+        here = trace.get_current_span(context).get_span_context()
+        under = self._live.get((here.trace_id, here.span_id))
+        scope = self.scope_of(context)
+        run = scope.lanes.get(self) if scope is not None else None
+        control = run.control() if run is not None else None
+        if control is None:
+            return None
+        if under is None and control.under is not None and control.under.span_id == here.span_id:
+            under = control.under
+        if run is not None and run.held:
+            self._spawner = context, run, under
+        return control.spawn(name, under)
 
     def _run_of(self, scope: RunScope) -> RunLanes:
         return scope.lanes.get(self) or scope.lanes.setdefault(self, RunLanes())

@@ -16,11 +16,11 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
-from runbundle.format.identity import RunKey, tenant_of, valid_run_id
+from runbundle.format.identity import NO_RUN, RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
-from runbundle.otel.belonging.lanes import Control, short_digest
+from runbundle.otel.belonging.lanes import short_digest
 from runbundle.otel.belonging.live_spans import LiveSpans
 from runbundle.otel.belonging.member import Backlog, Member, base_lane, lane_below, place
 from runbundle.otel.belonging.open_runs import OpenRuns
@@ -46,8 +46,8 @@ class Recording(NamedTuple):
     """Tells whether a run is recorded here or in the same place already."""
     started: Callable[[ReadableSpan, Member], None]
     """Takes note that a span has started which is now known to be of a run."""
-    ended: Callable[[RunKey, Sequence[tuple[ReadableSpan, Member] | Log], int], None]
-    """Records what of a run had ended when it was decided, in the order of ends; and says how much more there was."""
+    ended: Callable[[RunKey, Sequence[tuple[ReadableSpan, Member] | Log], Mapping[str, int]], None]
+    """Records what of a run had ended when it was decided, in the order of ends; and counts what was lost of it."""
 
 
 class Membership(LiveSpans):
@@ -173,6 +173,23 @@ class Membership(LiveSpans):
             waiting.unit.live.pop(span_context_of(span).span_id, None)
         return self.enter(span, parent_context, originals)
 
+    def lost(self, span: Span, parent_context: Context | None) -> RunKey | None:
+        """Take note that a span was lost at its start; return its run, NO_RUN if it has none.
+
+        None if it would wait: its unit has it as lost, and says so as a run or counts it as outside any.
+        """
+        scope = self.scope_of(parent_context)
+        if scope is not None:
+            return scope.key
+        with self._lock:
+            above, trace_id = span.parent, span_context_of(span).trace_id
+            beneath = self._undecided.find(trace_id, above.span_id) if above is not None else None
+            unit = beneath.unit if beneath is not None else self._undecided.unit_of(trace_id)
+            if unit is None or unit.closed:
+                return NO_RUN
+            unit.lose(scope_name(span))
+            return None
+
     def _end_waiting(self, span: ReadableSpan, trace_id: int, span_id: int) -> Member | None:
         """Hold an ended span of no known run; return its facts if its unit is a run, with this span or already."""
         waiting = self._undecided.find(trace_id, span_id)
@@ -294,12 +311,12 @@ class Membership(LiveSpans):
         try:
             for span, member in starts:
                 recording.started(span, member)
-            recording.ended(scope.key, list(ends_of(ends)), unit.lost.total() if unit.lost else 0)
+            recording.ended(scope.key, list(ends_of(ends)), unit.losses())
             while late := backlog.take():
-                recording.ended(scope.key, late, 0)
+                recording.ended(scope.key, late, {})
         finally:  # a signal handler may raise
             if late := backlog.take(is_last=True):
-                recording.ended(scope.key, late, 0)
+                recording.ended(scope.key, late, {})
         return heirless
 
     def after_fork_in_child(self) -> None:
@@ -341,26 +358,6 @@ class Membership(LiveSpans):
         if scope is not None and scope.tenant_id:
             scope = None
         return scope, "trace" if scope is not None else "", ""
-
-    def spawned(self, name: str) -> Control | None:
-        """Return the lane of a task or thread that is being created now; None if it cannot be known."""
-        context = otel_context.get_current()
-        known = self._spawner
-        if known is not None and known[0] is context:  # the same for all branches of a fan-out
-            control = known[1].control()
-            return control.spawn(name, known[2]) if control is not None else None
-        here = trace.get_current_span(context).get_span_context()
-        under = self._live.get((here.trace_id, here.span_id))
-        scope = self.scope_of(context)
-        run = scope.lanes.get(self) if scope is not None else None
-        control = run.control() if run is not None else None
-        if control is None:
-            return None
-        if under is None and control.under is not None and control.under.span_id == here.span_id:
-            under = control.under
-        if run is not None and run.held:
-            self._spawner = context, run, under
-        return control.spawn(name, under)
 
     def sender(self, context: Context | None = None) -> Sender | None:
         """Return the token content for a process that is to work for the current run; None outside a run."""

@@ -72,8 +72,10 @@ class Unit:
     beside: "Unit | None" = None
     """Another unit of the trace, of which at most one claims nothing."""
     lost: Counter[str] | None = None
-    """Dropped beyond the bounds, by scope."""
+    """Dropped beyond the bounds, or lost at their starts, by scope."""
     lost_spans = 0
+    lost_starts = 0
+    """How many of them were lost at their starts."""
     bytes = 0
     closed = False
     """Whether it was decided. Whoever adds a span looks afterwards."""
@@ -90,6 +92,18 @@ class Unit:
         """What has ended, in the order of ends."""
         self.since = time.monotonic()
         """When it began, or something of it was dropped: what it holds is no older."""
+
+    def lose(self, scope: str) -> None:
+        """Count a span that was lost at its start. The caller holds the lock."""
+        self.lost = self.lost or Counter()
+        self.lost[scope] += 1
+        self.lost_spans += 1
+        self.lost_starts += 1
+
+    def losses(self) -> dict[str, int]:
+        """Return how much of it was lost, by reason."""
+        held = (self.lost.total() if self.lost else 0) - self.lost_starts
+        return {reason: lost for reason, lost in (("held", held), ("boundary_start", self.lost_starts)) if lost}
 
 
 class Undecided:
@@ -322,7 +336,7 @@ class Undecided:
         self._quiet.clear()
         for unit in self._every():
             unit.held, unit.bytes = [], 0
-            unit.lost, unit.lost_spans = None, 0
+            unit.lost, unit.lost_spans, unit.lost_starts = None, 0, 0
             for waiting in unit.live.copy().values():
                 waiting.inherited = True
         self._held, self._bytes = 0, 0

@@ -5,6 +5,7 @@ boundary is given to `TracerProvider(active_span_processor=...)`, so that every 
 or later, is behind it. Added to an existing provider, it protects the processors that are added to itself.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -113,7 +114,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and self.recorder is not None:
                 self._started(span, member)
         except Exception:  # noqa: BLE001 - never raise into the application
-            self._failed("start")
+            self._lost(span, parent_context)
         if self._downstream:
             self._guarded_start(span, parent_context)
 
@@ -135,7 +136,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 record=self._begun(span, member) if member.is_run else None,
             )
         except Exception:  # noqa: BLE001 - never raise into the application
-            self._failed("start")
+            self._failed("start", member.key)
+
+    def _lost(self, span: Span, parent_context: Context | None) -> None:
+        """Count a span that was lost at its start, as a loss of its run if that is known, or will be."""
+        run: RunKey | None = NO_RUN
+        with contextlib.suppress(Exception):  # what failed once may fail again
+            run = self.membership.lost(span, parent_context)
+        self._failed("start", run)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Redact the span, record it and hand it on; spans that are none of an agent's with masked secrets only.
@@ -166,13 +174,15 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.ends_run)
 
-    def _record_held(self, run: RunKey, ends: Sequence[tuple[ReadableSpan, Member] | Log], lost: int) -> None:
+    def _record_held(
+        self, run: RunKey, ends: Sequence[tuple[ReadableSpan, Member] | Log], lost: Mapping[str, int]
+    ) -> None:
         """Record what had ended before it was known to be of a run. What fails costs itself alone."""
         recorder = self.recorder
         if recorder is None:
             return
-        if lost:
-            recorder.count_dropped("held", lost, run=run)
+        for reason, count in lost.items():
+            recorder.count_dropped(reason, count, run=run)
         for one in ends:
             if isinstance(one, tuple):
                 self._record_ended(recorder, *one)
@@ -288,8 +298,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         except Exception:  # noqa: BLE001 - a downstream processor's fault is not the application's
             self._failed("downstream start")
 
-    def _failed(self, where: str, run: RunKey = NO_RUN) -> None:
-        if self.recorder is not None:
+    def _failed(self, where: str, run: RunKey | None = NO_RUN) -> None:
+        """Count a span that was not processed, and complain. `run`: None if somebody else counts it."""
+        if self.recorder is not None and run is not None:
             self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}", run=run)
         self._complaints.complain("boundary", f"a span was not processed ({where}); it is counted and withheld")
 
