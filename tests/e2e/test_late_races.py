@@ -36,6 +36,12 @@ def beneath(span: trace.Span) -> Context:
     return trace.set_span_in_context(span, Context())
 
 
+def ids(span: trace.Span) -> tuple[int, int]:
+    """Return the ids of the trace and of the span."""
+    here = span.get_span_context()
+    return here.trace_id, here.span_id
+
+
 # -- who joins by a trace ----------------------------------------------------------------------------------------------
 
 
@@ -61,6 +67,29 @@ def test_a_trace_from_elsewhere_leads_into_no_tenants_run(configured: Configured
     counts = Bundle.open(handle.store, "acme/r").index.counts
     assert (counts.spans, counts.logs) == (1, 0)
     assert keys == (["acme/r"] if "log" in claims else ["acme/r", f"{0xA:032x}"])
+
+
+def test_a_child_of_a_span_that_has_ended_is_in_the_tenants_run_of_that_span(configured: Configured) -> None:
+    """As long as that run is open. One beneath a span of no run, or of another process, is in none."""
+    handle = configured()
+    tracer = tracer_of(handle)
+    job = tracer.start_span("job", Context())
+    tracer.start_span("step of no run", beneath(job)).end()
+    parents: list[trace.Span] = [tracer.start_span("step of no run", beneath(job))]
+    parents[0].end()
+    for tenant in ("north", "south"):
+        with trace.use_span(job), runbundle.start_run("agent", tenant_id=tenant, run_id="r"):
+            parents.append(tracer.start_span("step"))
+            parents[-1].end()
+            for parent in parents:
+                tracer.start_span("late", beneath(parent)).end()
+            tracer.start_span("late", from_elsewhere(*ids(parents[-1]))).end()
+    for parent in parents:
+        tracer.start_span("too late", beneath(parent)).end()
+    job.end()
+    handle.flush()
+    counts = [Bundle.open(handle.store, f"{tenant}/r").index.counts.spans for tenant in ("north", "south")]
+    assert counts == [3, 3]
 
 
 # -- a local root that ends early --------------------------------------------------------------------------------------

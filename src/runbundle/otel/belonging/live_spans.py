@@ -43,6 +43,8 @@ class LiveSpans:
 
     def _left(self, member: Member, span: ReadableSpan, trace_id: int) -> Member | None:
         """Take note that a live span has left the table; None if another thread records its end."""
+        if member.scope.tenant_id:
+            member.scope.leave(member.span_id)
         if (member.is_run or member.opens) and not member.inherited:
             with self._lock:
                 self._open.remove(trace_id, member.scope)

@@ -347,16 +347,19 @@ class Membership(LiveSpans):
     ) -> tuple[RunScope | None, str, str]:
         """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none.
 
-        Anybody can send the ids of a trace and of a span, so they lead into no run of a tenant. A token does.
+        Anybody can send the ids of a trace and of a span, so they lead into no run of a tenant. A token does, and so
+        does a span of this process that has ended.
         """
         scope, claimed = self.claims.judge(context)
         if scope is not None:
             return scope, scope.joined, ""
         if claimed or above is None or beneath is not None:
             return None, "", claimed
-        scope = parent.scope if parent is not None else self._open.of_trace(above.trace_id)
-        if scope is not None and scope.tenant_id:
-            scope = None
+        scope = self._open.left_by(above) if not above.is_remote else None
+        if scope is None:
+            scope = parent.scope if parent is not None else self._open.of_trace(above.trace_id)
+            if scope is not None and scope.tenant_id:
+                scope = None
         return scope, "trace" if scope is not None else "", ""
 
     def sender(self, context: Context | None = None) -> Sender | None:
