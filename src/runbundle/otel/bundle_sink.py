@@ -4,8 +4,10 @@ An exporter gets a span when it has ended, children before their parents, and lo
 all spans of a trace that come here are one unit, as where their starts are seen (see `belonging/undecided`): they wait
 until one of them begins a run, whichever ends first, and a local root that has ended decides nothing.
 
-A trace may have several runs, of several tenants. Then a span is of the run that it names, or of its parent's: it waits
-for its parent. One that no span above it places is in no run that anybody named (see `_settle`).
+A trace may have several runs, of several tenants. Then a span is of the run that it names, of its parent's, or of what
+is right beneath it: it waits for its parent (see `exported`). One that none of these places is in no run that anybody
+named (see `_settle`). Where tenants are named, so it is before a second one has come. Only what had to be let go before
+its parent came, since too much waited or for too long, is then in the only run of its trace.
 
 What waits is in memory, raw as in the SDK's own queues, bounded in number, bytes and age; a process that dies loses it.
 """
@@ -88,6 +90,8 @@ class BundleSink:
         self._traces: OrderedDict[int, SeenTrace] = OrderedDict()
         self._places: dict[tuple[int, int], RunKey] = {}
         """The runs of spans, by the ids of their traces and their own."""
+        self._has_tenants = False
+        """Whether a span has named a tenant."""
         self._held, self._bytes, self._look_at = 0, 0, 0.0
         self.reset()
 
@@ -114,7 +118,7 @@ class BundleSink:
             for span in spans:
                 together.setdefault(span_context_of(span).trace_id, []).append(span)
             for trace_id, of_trace in together.items():
-                self._decide(trace_id, of_trace)
+                self._decide(self._trace(trace_id), of_trace)
             for span in sorted(spans, key=lambda s: time_of(s.end_time) or 0):
                 self._place(self._trace(span_context_of(span).trace_id), span)
 
@@ -138,7 +142,7 @@ class BundleSink:
         """Record what waits for a span that never came, and seal the runs."""
         with self._lock:
             for trace in self._traces.values():
-                self._settle(trace, list(trace.below))
+                self._give_up(trace)
         self.recorder.close()
 
     def is_recorded_by(self, handle: Handle) -> bool:
@@ -153,28 +157,24 @@ class BundleSink:
         same = canonical_url(handle.store.url) == self._url
         return same and any(getattr(exporter, "_sink", None) is self for exporter in exporters)
 
-    def _decide(self, trace_id: int, spans: list[ReadableSpan]) -> None:
-        """Take from spans what they say of their trace; place what was held for that."""
-        trace = self._trace(trace_id)
+    def _decide(self, trace: SeenTrace, spans: list[ReadableSpan], *, at_once: bool = False) -> None:
+        """Take from spans what they say of their trace; place what was held for that.
+
+        `at_once`: nobody will say any more whose a run is.
+        """
         said = [run for run in map(run_named, spans) if run is not None]
-        begun = run_of_trace(trace_id)
+        begun = run_of_trace(trace.trace_id)
         for tenant in filter(None, map(tenant_named, spans)):
+            self._has_tenants = True
             if len(trace.tenants) < 2:
                 trace.tenants.add(tenant)
         run = trace.run or begun or next(iter(said), None)
         unnamed = run is None
         if run is None:
-            if not any(begins_run(span.name, copied_attributes(span)) for span in spans):
+            if not trace.decided_by(spans, tenants=self._has_tenants and not at_once):
                 return
-            run = trace.named_by_nobody(spans, self._names)
-        trace.name = trace.name or hex_id(trace_id, 32)
-        trace.several = (
-            trace.several
-            or has_several_runs(trace_id)
-            or len(trace.tenants | ({run.tenant_id} - {""})) > 1
-            # Which runs are within others is known of those that began here.
-            or (begun is None and any(other != run for other in said))
-        )
+            run = trace.begin(spans, self._names)
+        trace.note(run, said, began_here=begun is not None)
         if trace.run is not None:
             return
         trace.run = run
@@ -191,14 +191,13 @@ class BundleSink:
         """Record a span or a log in its run, with what waited for that; or hold it until its run is known."""
         span_id, run = above(one), run_named(one)
         if run is None:
-            known = self._run_of(trace, span_id)
-            run = trace.run if known is None and not trace.several else known
+            run = self._run_of(trace, span_id) or trace.run_of(one, tenants=self._has_tenants)
             tenant = tenant_named(one)
             if tenant and trace.several and run is not None and run.tenant_id != tenant:
                 run = RunKey(tenant, trace.name)
         if run is not None:
             self._record(trace, [(one, run), *self._beneath(trace, one, run)])
-        elif not trace.several:
+        elif trace.run is None and not trace.several:
             self._hold(trace, one)
         else:
             self._hold(trace, one, span_id)
@@ -214,11 +213,12 @@ class BundleSink:
             self._let_out(trace, each)
         return found
 
-    def _settle(self, trace: SeenTrace, above: list[int]) -> None:
+    def _settle(self, trace: SeenTrace, above: list[int], run_of_rest: RunKey | None = None) -> None:
         """Record what waits for spans that do not say whose it is.
 
-        What names a tenant is in a run of that tenant, called by the trace, and so is all beneath it. The rest is a run
-        of no tenant if it has agent work, and else it is outside any run: it may be anybody's.
+        What names a tenant is in a run of that tenant, called by the trace, and so is all beneath it. The rest, if no
+        run is given for it, is a run of no tenant if it has agent work, and else it is outside any run: it may be
+        anybody's.
         """
         found: list[tuple[One, RunKey | None]] = []
         ids = {id_of(one) for ones in trace.below.values() for one in ones if isinstance(one, ReadableSpan)}
@@ -226,7 +226,7 @@ class BundleSink:
             for one in trace.below.pop(span_id, ()):
                 self._let_out(trace, one)
                 tenant = tenant_named(one)
-                run = RunKey(tenant, trace.name) if tenant else None
+                run = RunKey(tenant, trace.name) if tenant else run_of_rest
                 found += [(one, run), *self._beneath(trace, one, run)]
         rest = [one for one, run in found if run is None]
         if any(isinstance(one, ReadableSpan) and begins_run(one.name, copied_attributes(one)) for one in rest):
@@ -243,6 +243,9 @@ class BundleSink:
                 if len(self._places) >= _PLACES:
                     self._places.pop(next(iter(self._places)))
                 self._places[trace.trace_id, id_of(one)] = run
+                trace.above.pop(id_of(one), None)
+                if (trace.trace_id, above(one)) not in self._places:
+                    trace.is_above(one, run)
         found.reverse()  # children before parents, and the run's own span last
         for one, run in sorted(found, key=ended_ns) if len(found) > 1 else found:
             if run is None:
@@ -258,7 +261,7 @@ class BundleSink:
         # A run of several local roots has no one end: it is sealed when it is quiet.
         ends = is_run or (is_root and (not trace.unnamed or (parent is None and trace.of_trace)))
         unnamed = trace.unnamed
-        if trace.several:
+        if trace.several or run != trace.run:
             ends, unnamed = is_run, not is_run and run.run_id in (trace.name, hex_id(trace.trace_id, 32))
             is_root = is_root or (unnamed and parent is not None and self._run_of(trace, parent.span_id) != run)
         try:
@@ -319,9 +322,15 @@ class BundleSink:
         return held
 
     def _let_go(self, trace: SeenTrace) -> None:
-        """Drop what a trace holds. In one of several runs it is recorded, since it need not wait."""
-        self._settle(trace, list(trace.below))
+        """Drop what a trace holds, but for what need not wait."""
+        self._give_up(trace)
         trace.lost.update((isinstance(one, ReadableSpan), scope_name(one)) for one in self._taken(trace))
+
+    def _give_up(self, trace: SeenTrace) -> None:
+        """Record what waits only to know whose it is: if there is one run in its trace, in that."""
+        if trace.begins and trace.run is None:
+            self._decide(trace, [], at_once=True)
+        self._settle(trace, list(trace.below), None if trace.several else trace.run)
 
     def _forget_old(self) -> None:
         """Forget traces in which nothing was agent work for so long. A run's trace is known by number alone."""
@@ -332,7 +341,7 @@ class BundleSink:
         for trace_id, trace in list(self._traces.items()):
             if trace.run is not None:
                 if trace.below and trace.since <= before:
-                    self._settle(trace, list(trace.below))
+                    self._give_up(trace)
                 continue
             if trace.since > before:
                 break

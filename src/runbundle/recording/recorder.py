@@ -325,9 +325,13 @@ class Recorder:
     def close(self, timeout_s: float = 30.0) -> FlushResult:
         """Flush, seal the runs that have not ended as cut off, stop the threads, close the files.
 
+        What is late, or of a run that began elsewhere, is not waited for any more: it is sealed as far as it has come.
         What is waited for takes `timeout_s` in all.
         """
         deadline = time.monotonic() + timeout_s
+        with self._lock:
+            for run in [run for run in self._runs.values() if not (run.begun or run.ended)]:
+                self._settle(run)
         result = self.flush(timeout_s)
         with self._lock:
             for run in self._runs.values():

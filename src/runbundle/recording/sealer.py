@@ -251,11 +251,11 @@ class Sealer:
             else:
                 self._nothing_there(key, due.records, due.trace_id)
         except StillWritten as error:
+            if due.part and key in self._writing():
+                return None  # this process goes on with it, and comes again when it has no more
             if overdue and key not in self._writing():  # nothing of it can be read: all its journals are held
                 self._fail(key, error.message)
                 return None
-            if overdue and due.part:
-                return None  # this process has opened its journal again, and says when it is settled
             # Overdue, a record has come late, so that this process has opened the journal again just now.
             return replace(due, at=now + _LOOK_EVERY_S if overdue else min(due.last, now + _LOOK_EVERY_S), settled=True)
         except BegunElsewhere:

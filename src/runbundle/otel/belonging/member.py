@@ -13,6 +13,31 @@ from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_diges
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
+from runbundle.process.mutex import Mutex
+
+
+class Backlog:
+    """The ends of spans whose unit is a run now, as long as another thread records what had ended before them."""
+
+    def __init__(self, lock: Mutex) -> None:
+        self._lock = lock
+        self._ends: list[tuple[ReadableSpan, Member]] = []
+        self._is_over = False
+        """Whether that thread has recorded all."""
+
+    def add(self, span: ReadableSpan, member: "Member") -> bool:
+        """Add the end of a span for that thread to record; False if it is not at work any more."""
+        with self._lock:
+            if not self._is_over:
+                self._ends.append((span, member))
+            return not self._is_over
+
+    def take(self, *, is_last: bool = False) -> "list[tuple[ReadableSpan, Member]]":
+        """Take out what has ended meanwhile, in that order. If that is nothing, or `is_last`, no more can be added."""
+        with self._lock:
+            ends, self._ends = self._ends, []
+            self._is_over = is_last or not ends
+            return ends
 
 
 @dataclass(eq=False, slots=True)
@@ -58,6 +83,8 @@ class Member:
     twin: "Member | None" = None
     """Another live span of the same trace and span id; `start_ns` tells them apart."""
     originals: Originals | None = None
+    backlog: Backlog | None = None
+    """Where its end goes if that must come after others; None for a span that has never waited."""
     begun: Mapping[str, Any] | None = None
     """The attributes it began with; limits may evict them later, and they say what the span is."""
 

@@ -24,7 +24,7 @@ from runbundle.otel.belonging.membership import Membership, Recording
 from runbundle.otel.belonging.originals import Originals, originals_in
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import span_context_of
-from runbundle.otel.belonging.undecided import Log, Waiting, scope_name
+from runbundle.otel.belonging.undecided import Log
 from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.log_processor import raw_log
@@ -122,7 +122,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and self.recorder is not None:
                 self._started(span, member)
         except Exception:  # noqa: BLE001 - never raise into the application
-            self._lost_start(span, parent_context)
+            self._lost(span, parent_context)
         if self._downstream:
             self._guarded_start(span, parent_context)
 
@@ -144,7 +144,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 record=self._begun(span, member) if member.is_run else None,
             )
         except Exception:  # noqa: BLE001 - never raise into the application
-            self._failed("start")
+            self._failed("start", member.key)
+
+    def _lost(self, span: Span, parent_context: Context | None) -> None:
+        """Count a span that was lost at its start, as a loss of its run if that is known, or will be."""
+        run: RunKey | None = NO_RUN
+        with contextlib.suppress(Exception):  # what failed once may fail again
+            run = self.membership.lost(span, parent_context)
+        self._failed("start", run)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Redact the span, record it and hand it on; spans that are none of an agent's with masked secrets only.
@@ -179,17 +186,18 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.ends_run)
 
-    def _record_held(self, run: RunKey, ends: Sequence[Waiting | Log], lost: int) -> None:
+    def _record_held(
+        self, run: RunKey, ends: Sequence[tuple[ReadableSpan, Member] | Log], lost: Mapping[str, int]
+    ) -> None:
         """Record what had ended before it was known to be of a run. What fails costs itself alone."""
         recorder = self.recorder
         if recorder is None:
             return
-        if lost:
-            recorder.count_dropped("held", lost, run=run)
+        for reason, count in lost.items():
+            recorder.count_dropped(reason, count, run=run)
         for one in ends:
-            if isinstance(one, Waiting):
-                if one.ended is not None and one.member is not None and not one.inherited:
-                    self._record_ended(recorder, one.ended, one.member)
+            if isinstance(one, tuple):
+                self._record_ended(recorder, *one)
                 continue
             try:
                 recorder.logged(line_of("log", self.redactor.redact_log(raw_log(self._codec, one, run))))
@@ -303,15 +311,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         except Exception:  # noqa: BLE001 - a downstream processor's fault is not the application's
             self._failed("downstream start")
 
-    def _lost_start(self, span: Span, parent_context: Context | None) -> None:
-        run: RunKey | None = NO_RUN
-        with contextlib.suppress(Exception):  # what has failed may fail again
-            run = self.membership.lost_start(parent_context, scope_name(span))
-        if run is not None:
-            self._failed("start", run)
-
-    def _failed(self, where: str, run: RunKey = NO_RUN) -> None:
-        if self.recorder is not None:
+    def _failed(self, where: str, run: RunKey | None = NO_RUN) -> None:
+        """Count a span that was not processed, and complain. `run`: None if somebody else counts it."""
+        if self.recorder is not None and run is not None:
             self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}", run=run)
         self._complaints.complain("boundary", f"a span was not processed ({where}); it is counted and withheld")
 
