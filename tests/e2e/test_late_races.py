@@ -13,6 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 import runbundle
 from runbundle.bundle.reader import Bundle
+from runbundle.journal.lines import parse_line
 from runbundle.otel.belonging import undecided
 from tests.conftest import sealed
 
@@ -294,7 +295,7 @@ def test_a_span_that_ends_while_its_unit_is_recorded_comes_after_what_had_ended(
             assert in_a_thread(meanwhile.pop(0))
 
     def noted(record: Any, *, is_root: bool) -> None:
-        order.append(record["span_id"])
+        order.append((parse_line(record.line) or {})["span_id"])
         (passed if at == "ended" else ended)(record, is_root=is_root)
 
     monkeypatch.setattr(recorder, at, passed)
