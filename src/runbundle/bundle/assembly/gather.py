@@ -38,7 +38,7 @@ _KIND, _PARENT, _BODY = 48, slice(89, 105), 105
 _NONE = " " * 16
 _NO_PARENT, _ZEROS = _NONE.encode(), bytes(8)
 _PARSED_BYTES = 2_097_152
-"""Bytes of lines that are kept parsed, too, which takes up to ten times as much. A run of 1,400 spans is parsed once."""
+"""Bytes of lines that are kept parsed, too, which takes up to ten times as much: enough for a run of 1,400 spans."""
 _OPEN_BYTES = 4_194_304
 """Bytes of the starts of spans whose end did not come yet, before they are sorted in with all others."""
 _STATED, _NAMES_AGENT = f'"{own.STATUS}"'.encode(), f'"{semconv.AGENT_NAME}"'.encode()
