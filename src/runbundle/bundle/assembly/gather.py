@@ -37,9 +37,8 @@ _ENDS, _NEW_END = b"01", ord("1")
 _KIND, _PARENT, _BODY = 48, slice(89, 105), 105
 _NONE = " " * 16
 _NO_PARENT, _ZEROS = _NONE.encode(), bytes(8)
-_PARSED_BYTES = 4_194_304
-"""Bytes of lines that are kept parsed, too, which takes three to four times as much. A run of up to about 3,000 spans
-is then parsed once."""
+_PARSED_BYTES = 2_097_152
+"""Bytes of lines that are kept parsed, too, which takes up to ten times as much: enough for a run of 1,400 spans."""
 _OPEN_BYTES = 4_194_304
 """Bytes of the starts of spans whose end did not come yet, before they are sorted in with all others."""
 _STATED, _NAMES_AGENT = f'"{own.STATUS}"'.encode(), f'"{semconv.AGENT_NAME}"'.encode()
