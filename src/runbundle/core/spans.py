@@ -19,8 +19,7 @@ class SpanLines:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
-        self._plan: Plan | None = None
-        self._core: NativeCore | None = None
+        self._made: tuple[Plan | None, NativeCore | None] = None, None  # one value: no thread sees half of a change
         self.by_native = 0
         """Spans that the native core took."""
         self.by_python = 0
@@ -38,9 +37,9 @@ class SpanLines:
 
     def line(self, record: SpanRecord, resource: int) -> bytes:
         """Return the line of a raw record, with the number of its resource. Total, as the redactor is."""
-        if self._plan is not self._redactor.plan:
-            self._renew()
-        core = self._core
+        plan, core = self._made
+        if plan is not self._redactor.plan:
+            core = self._renewed()
         if core is not None:
             try:
                 if record["scope"]["name"] == own.SCOPE:
@@ -55,11 +54,14 @@ class SpanLines:
         self.by_python += 1
         return record_line("span", self._redactor.redact_span(record), resource)
 
-    def _renew(self) -> None:
-        """Make a core for the plan that holds from now on."""
+    def _renewed(self) -> NativeCore | None:
+        """Make a core for the plan that holds from now on. None if it changes meanwhile: the next span tries again."""
         plan = self._redactor.plan
         try:
-            self._core = core_of(self._redactor)
+            core = core_of(self._redactor)
         except Exception:  # noqa: BLE001 - a plan that it does not take
-            self._core = None
-        self._plan = plan
+            core = None
+        if self._redactor.plan is not plan:
+            return None
+        self._made = plan, core
+        return core

@@ -64,6 +64,19 @@ class Wanted(NamedTuple):
     """As for `publish`."""
 
 
+class _Source(NamedTuple):
+    """The journals of a run, and how its bundle is made of them."""
+
+    store: ArtifactStore
+    spool: Path
+    run: RunKey
+    every: list[Path]
+    live: set[Path]
+    parts: bool
+    grace_s: float | None
+    own: str
+
+
 class _Ready(NamedTuple):
     """A run that is locked, assembled and searched."""
 
@@ -123,9 +136,10 @@ def _publish_alone(
             return None
         if live and not parts and not store.exists(f"{run.path}/run.json"):
             raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
+        source = _Source(store, spool, run, every, live, parts, grace_s, own)
         for attempt in range(1, _ATTEMPTS + 1):
             with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
-                published = _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s, own=own)
+                published = _publish(source)
                 _remove(directory, free)
                 return published
     return None
@@ -177,7 +191,7 @@ def _made_ready(
             live = set(every) - set(free)
             if not free or (live and wanted.wait):
                 return None
-            made = _assembled(store, spool, wanted.run, every, live, parts=True, grace_s=wanted.grace_s, own=own)
+            made = _assembled(_Source(store, spool, wanted.run, every, live, True, wanted.grace_s, own))
             if made is None:
                 return None
             bundle, over = made
@@ -207,55 +221,34 @@ def _seal_ready(store: ArtifactStore, ready: Sequence[_Ready]) -> dict[RunKey, P
     return done
 
 
-def _publish(
-    store: ArtifactStore,
-    spool: Path,
-    run: RunKey,
-    every: list[Path],
-    live: set[Path],
-    *,
-    parts: bool,
-    grace_s: float | None,
-    own: str,
-    hits: Counter[str] | None = None,
-) -> Published | None:
+def _publish(source: _Source, hits: Counter[str] | None = None) -> Published | None:
     """Seal, or seal again. `hits`: mask credentials in the records, and count them there; None: there are none yet."""
-    made = _assembled(store, spool, run, every, live, parts=parts, grace_s=grace_s, own=own, hits=hits)
+    made = _assembled(source, hits)
     if made is None:
         return None  # their writers died before the first whole line
     bundle, over = made
     with contextlib.closing(bundle):
         found = search_bundle(bundle)
         if found and hits is None:  # once more, of masked records
-            return _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s, own=own, hits=Counter[str]())
+            return _publish(source, Counter[str]())
         # A known secret that is left is a word or an id of the format: anybody can make one that equals it.
         left = [hit for hit in found if hit.rule != "known-secret"]
         if left:
-            raise quarantine(spool, run, left)
+            raise quarantine(source.spool, source.run, left)
         state_masked(bundle, hits or Counter(), over.index.redaction.masked if over else None)
-        sealed = seal(store, bundle, over)
-        add_to_index(store, sealed.key, sealed.run_json, {file.name: file.body for file in bundle.files})
+        sealed = seal(source.store, bundle, over)
+        add_to_index(source.store, sealed.key, sealed.run_json, {file.name: file.body for file in bundle.files})
         return Published(sealed.key, bundle.collided, hits.total() if hits else 0)
 
 
-def _assembled(
-    store: ArtifactStore,
-    spool: Path,
-    run: RunKey,
-    every: list[Path],
-    live: set[Path],
-    *,
-    parts: bool,
-    grace_s: float | None,
-    own: str,
-    hits: Counter[str] | None = None,
-) -> tuple[Assembled, Bundle | None] | None:
+def _assembled(source: _Source, hits: Counter[str] | None = None) -> tuple[Assembled, Bundle | None] | None:
     """Gather and assemble; return the bundle, which the caller closes, and the one sealed before; None for no records.
 
     Raises `BegunElsewhere`, and `RunbundleError` if nothing in the journals is a record.
     """
-    with contextlib.closing(GatheredRun(run, spool)) as gathered:
-        journals = JournalReader(every, live=live, own=own)
+    store, spool = source.store, source.spool
+    with contextlib.closing(GatheredRun(source.run, spool)) as gathered:
+        journals = JournalReader(source.every, live=source.live, own=source.own)
         gathered.add(journals if hits is None else masked_entries(journals, hits))
         if not gathered.anything:
             if gathered.malformed:
@@ -273,9 +266,9 @@ def _assembled(
             gathered.malformed += over.index.completeness.dropped.get("malformed_records", 0)
             if over.index.versions.otel_sdk:
                 sdk_versions.add(over.index.versions.otel_sdk)
-        elif not parts and not gathered.begins:
+        elif not source.parts and not gathered.begins:
             raise BegunElsewhere("it was begun elsewhere; its beginning is not in this spool")
-        return assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=grace_s), over
+        return assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=source.grace_s), over
 
 
 def _sealed(store: ArtifactStore, run: RunKey) -> Bundle | None:

@@ -87,6 +87,26 @@ def test_a_plan_that_the_native_core_does_not_take_is_pythons(monkeypatch: pytes
     assert SpanLines(redactor()).line(asked(), 3) == record_line("span", redactor().redact_span(asked()), 3)
 
 
+def test_a_core_is_not_used_whose_contracts_changed_while_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another thread declares a stricter contract just then: the span is redacted under it, by Python."""
+    given, made = redactor(), list[mock.Mock]()
+
+    def core_of(_: Redactor) -> mock.Mock:
+        if not made:
+            given.use_contracts({})
+        made.append(mock.Mock(**{"span_line.return_value": b"a line of a core"}))
+        return made[-1]
+
+    monkeypatch.setattr(spans, "core_of", core_of)
+    lines, strict = SpanLines(given), Redactor(Policy(digester=Digester(b"k")))
+    assert lines.line(told("what is kept no more"), 0) == record_line(
+        "span", strict.redact_span(told("what is kept no more")), 0
+    )
+    made[0].span_line.assert_not_called()
+    assert lines.line(told("x"), 0) == b"a line of a core"
+    assert len(made) == 2
+
+
 @pytest.mark.parametrize(("said", "is_there"), [("0", False), ("no", False), ("1", True), ("", True)])
 def test_a_variable_switches_it_off(monkeypatch: pytest.MonkeyPatch, said: str, is_there: bool) -> None:
     """`RUNBUNDLE_NATIVE=0`; by default it is used where it is installed."""
