@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from runbundle.codec.coerce import span_record, text_of_scope
 from runbundle.format.identity import RunKey
 from runbundle.otel.belonging.span_identity import span_context_of
+from runbundle.signals import own
 from runbundle.signals.records import ResourceRecord, ScopeRecord, SpanRecord
 
 _COPY_THEMSELVES = frozenset({BoundedAttributes, MappingProxyType, dict})
@@ -86,7 +87,12 @@ class SpanCodec:
             "resource": self.resource_record(span.resource),
             "dropped": dropped,
         }
-        return span_record(raw, ended=ended)
+        record = span_record(raw, ended=ended)
+        if own.DIALECT in record["attributes"] and record["scope"]["name"] == own.SCOPE:
+            del record["attributes"][
+                own.DIALECT
+            ]  # nobody translates our own spans: it would make of a run's span another
+        return record
 
     def resource_record(self, resource: Resource) -> ResourceRecord:
         """Return the record of a resource; the same object for the same resource."""
