@@ -9,7 +9,7 @@ import pytest
 
 from runbundle.core import native
 from runbundle.core.spans import SpanLines
-from runbundle.journal.lines import record_line
+from runbundle.journal.lines import RecordLine, record_line
 from runbundle.redaction.redactor import Redactor
 from tests.interop import dumps
 from tests.interop.coverage import replayed
@@ -41,17 +41,24 @@ def test_it_takes_nearly_all_spans_of_agents_and_writes_what_python_writes(
 
 def _recorded(file: Path, folder: Path) -> tuple[Any, list[Any]]:
     """Return the policy under which the spans of a dump were redacted, and their raw records."""
-    found: list[Any] = []
+    found: dict[int, Any] = {}
     policies: list[Any] = []
-    real = Redactor.redact_span
+    of, redact = SpanLines.of, Redactor.redact_span
 
-    def seen(redactor: Redactor, record: Any, **more: Any) -> Any:
+    def seen(redactor: Redactor, record: Any) -> None:
         if record["end_ns"] and "runbundle.redaction" not in record["attributes"]:
-            found.append({**copy.deepcopy(record), "scope": record["scope"]})
+            found.setdefault(id(record), (record, {**copy.deepcopy(record), "scope": record["scope"]}))
             policies.append(redactor.policy)
-        return real(redactor, record, **more)
+
+    def line(lines: SpanLines, record: Any) -> RecordLine:
+        seen(lines._redactor, record)
+        return of(lines, record)
+
+    def redacted(redactor: Redactor, record: Any, **more: Any) -> Any:
+        seen(redactor, record)
+        return redact(redactor, record, **more)
 
     folder.mkdir()
-    with mock.patch.object(Redactor, "redact_span", seen):
+    with mock.patch.object(SpanLines, "of", line), mock.patch.object(Redactor, "redact_span", redacted):
         replayed(dumps.load(file), "code", folder)
-    return policies[0], found
+    return policies[0], [record for _, record in found.values()]
