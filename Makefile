@@ -56,8 +56,8 @@ coverage: $(READY)
 	$(BIN)/python -m coverage run -m pytest --half=fast
 	$(BIN)/python -m coverage report
 
-# The unit tests on each Python from 3.11 that is found, and on the lowest versions that pyproject.toml allows. Some
-# minutes for each, and 800 MB below .cache/pythons.
+# The unit tests on each Python from 3.11 that is found, without the native core and with it, and on the lowest versions
+# that pyproject.toml allows. Some minutes for each, and 800 MB below .cache/pythons.
 check-pythons:
 	$(PYTHON) -m tests.pythons
 

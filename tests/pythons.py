@@ -1,7 +1,8 @@
 """Run the unit tests on every Python of this machine, and on the lowest versions: `python -m tests.pythons`.
 
 Each gets an environment of its own below `.cache/pythons`, which `uv`, from the package index, fills and a second run
-uses again. Every Python has the versions of constraints.txt. The oldest has two environments more, of the lowest
+uses again. Every Python has the versions of constraints.txt, and runs the tests twice: without the native core, and
+with the wheel of it, which is the same for all, if cargo or a wheel made earlier is there. The oldest has two environments more, of the lowest
 versions that pyproject.toml allows: `lowest`, where what an extra or a test tool needs may lift a version of the
 package's own dependencies, runs the unit tests too; `lowest-core`, of the package alone, runs the demo.
 Prints a line for each, and fails if one of them did.
@@ -47,18 +48,37 @@ def tool() -> Path:
     return uv
 
 
-def passes(uv: Path, name: str, python: Path, requirement: str, *options: str) -> bool:
-    """Fill an environment, run the unit tests or the demo there, and print how it went."""
+def native_wheel() -> Path | None:
+    """Return the wheel of the native core, which is built unless it was; None without cargo."""
+    done = subprocess.run(
+        [ROOT / "native" / "build.sh", sys.executable, "-m", "pip"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def passes(uv: Path, name: str, python: Path, requirement: str, *options: str, native: Path | None = None) -> bool:
+    """Fill an environment, run the unit tests or the demo there, and print how it went.
+
+    With `native` the tests run again with that wheel in place, and have to use it.
+    """
     inside = CACHE / name / "bin" / "python"
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         demo = ["-W", "error", "-m", "runbundle", "demo"]
         use = ["-m", "pytest", "-p", "no:cacheprovider", "tests/unit"] if "dev" in requirement else demo
-        for command in (
+        commands: list[list[str | Path]] = [
             [uv, "venv", "--quiet", "--allow-existing", "--python", python, CACHE / name],
             [uv, "pip", "install", "--quiet", "--python", inside, *options, "--editable", requirement],
+            [uv, "pip", "uninstall", "--quiet", "--python", inside, "runbundle-native"],
             [inside, *use],
-        ):
+        ]
+        if native is not None:
+            commands += [
+                [uv, "pip", "install", "--quiet", "--python", inside, "--no-deps", "--reinstall", native],
+                [inside, "-c", "from runbundle.core.native import module; assert module() is not None"],
+                [inside, *use],
+            ]
+        for command in commands:
             environment = {**os.environ, "RUNBUNDLE_STORE": scratch}
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
@@ -76,10 +96,15 @@ def main() -> int:
     pythons = found(uv)
     print("found:", ", ".join(f"{version} ({path})" for version, path in pythons.items()), flush=True)
     oldest, lowest = next(iter(pythons.values())), ("--resolution", "lowest-direct")
+    native = native_wheel()
+    print("native core:", native.name if native is not None else "not tried, no cargo", flush=True)
     went = [
         passes(uv, "lowest-core", oldest, ".", *lowest),
         passes(uv, "lowest", oldest, ".[all,dev]", *lowest),
-        *[passes(uv, name, path, ".[all,dev]", "--constraint", "constraints.txt") for name, path in pythons.items()],
+        *[
+            passes(uv, name, path, ".[all,dev]", "--constraint", "constraints.txt", native=native)
+            for name, path in pythons.items()
+        ],
     ]
     return 0 if all(went) else 1
 

@@ -6,7 +6,7 @@ bundles of both have one digest, since a bundle follows from its lines.
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -37,7 +37,7 @@ class _Remembered(TaintTables):
 
 
 @contextmanager
-def both_cores() -> Iterator[list[str]]:
+def both_cores() -> Generator[list[str]]:
     """Compare while this is entered; yields the differences that were found."""
     different: list[str] = []
     line_of, turn = SpanLines.line, threading.RLock()
