@@ -2,9 +2,9 @@
 
 Each gets an environment of its own below `.cache/pythons`, which `uv`, from the package index, fills and a second run
 uses again. Every Python has the versions of constraints.txt, and runs the tests twice: without the native core, and
-with the wheel of it, which is the same for all, if cargo or a wheel made earlier is there. The oldest has two environments more, of the lowest
-versions that pyproject.toml allows: `lowest`, where what an extra or a test tool needs may lift a version of the
-package's own dependencies, runs the unit tests too; `lowest-core`, of the package alone, runs the demo.
+with its wheel, which is the same for all, if cargo or a wheel made earlier is there. The oldest has two environments
+more, of the lowest versions that pyproject.toml allows: `lowest`, where what an extra or a test tool needs may lift a
+version of the package's own dependencies, runs the unit tests too; `lowest-core`, of the package alone, runs the demo.
 Prints a line for each, and fails if one of them did.
 """
 
