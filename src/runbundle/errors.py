@@ -24,7 +24,9 @@
     │   ├── UnsupportedVersion            the bundle was written by a later major version of the format
     │   ├── NotSealed                     run.json is absent: the run is still being written, or was cut off
     │   ├── WriteConflict                 another bundle is sealed under this run id
-    │   └── BundleQuarantined             a credential was found before publishing; nothing was published
+    │   ├── BundleQuarantined             a credential was found before publishing; nothing was published
+    │   ├── NotVerified                   a bundle that is to be compared does not verify
+    │   └── NotComparable                 what would be said of a difference of two runs would not be true
     └── PolicyBlocked                     a policy refused a tool call; the only error that an agent should see
 
 No decorator, span processor or exporter raises any of these but `PolicyBlocked`: inside an application failures are
@@ -193,6 +195,18 @@ class BundleQuarantined(BundleError):
 
     code = "quarantined"
     finding = "RB407"
+
+
+class NotVerified(BundleError):
+    """A bundle that is to be compared does not verify."""
+
+    code = "not-verified"
+
+
+class NotComparable(BundleError):
+    """Two runs cannot be compared: something of one is missing, or what is known of them cannot be set side by side."""
+
+    code = "not-comparable"
 
 
 class PolicyBlocked(RunbundleError):

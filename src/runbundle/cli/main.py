@@ -13,6 +13,7 @@ _COMMANDS = {
     "ls": "List the runs of a store.",
     "show": "Show a run: its spans, tool calls and what is missing, or one span.",
     "tools": "Show the tool calls of a run.",
+    "diff": "Compare two runs: why they differ, and in what.",
     "recover": "Seal runs that a killed process left behind.",
     "gc": "Remove old bundles from a store.",
     "hold": "Put a bundle on legal hold, or end the hold.",

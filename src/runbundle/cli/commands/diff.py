@@ -1,0 +1,84 @@
+"""`runbundle diff`: compare two runs and print why they differ, and in what."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.printing import github, say
+
+if TYPE_CHECKING:
+    from runbundle.format.diff_report import DiffReport
+    from runbundle.store import ArtifactStore
+
+
+@click.command("diff", epilog="Example: runbundle diff 3f2a @last")
+@click.argument("a")
+@click.argument("b")
+@store_option
+@click.option("--store-b", metavar="URL", help="The store of B, if it is another one.")
+@format_option("markdown", "github")
+@click.option("--full", is_flag=True, help="List every difference, not only the first 200.")
+@click.option("--side-by-side", is_flag=True, help="Print values beside each other; so it is from 140 columns on.")
+@click.option("--incomplete", is_flag=True, help="Compare runs of which something is known to be missing, too.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 if the runs differ.")
+@reports_errors
+def command(
+    a: str,
+    b: str,
+    store_url: str,
+    store_b: str | None,
+    format_: str,
+    full: bool,
+    side_by_side: bool,
+    incomplete: bool,
+    exit_zero: bool,
+) -> None:
+    """Compare two runs, such as a baseline A and a candidate B.
+
+    The first line names the cause: the first difference that nothing earlier explains. Then come the steps that differ;
+    what is equal is left out. Times, ids of spans and ids of calls are no differences. Values that no contract lets
+    through are compared by their keyed digests, so both runs must have been recorded with one key.
+
+    Exit codes: 0 the same; 1 different; 2 usage, or no such run; 3 not comparable; 4 a bundle does not verify.
+    """
+    from runbundle.errors import NotComparable, NotVerified
+
+    try:
+        report = _report(open_store(store_url), a, open_store(store_b or store_url), b, full, incomplete)
+    except (NotComparable, NotVerified) as error:
+        if format_ == "json":
+            print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        else:
+            say(f"not comparable: {error.message}" if isinstance(error, NotComparable) else error.message, err=True)
+            if error.hint:
+                say(f"hint: {error.hint}", err=True)
+        raise click.exceptions.Exit(3 if isinstance(error, NotComparable) else 4) from None
+    if format_ == "json":
+        print_json(report.model_dump(mode="json", by_alias=True, exclude_none=True))
+    elif format_ == "markdown":
+        from runbundle.cli.diff_text import markdown
+
+        click.echo(markdown(report), nl=False)
+    elif format_ == "github":
+        if report.cause is not None:
+            click.echo(
+                github("error", f"{report.cause.code} {report.a.run_id} and {report.b.run_id}", report.cause.sentence)
+            )
+    else:
+        from runbundle.cli.diff_text import print_report
+
+        print_report(report, (store_url, store_b or store_url), side_by_side=side_by_side)
+    raise click.exceptions.Exit(0 if report.outcome == "same" or exit_zero else 1)
+
+
+def _report(
+    store_a: "ArtifactStore", a: str, store_b: "ArtifactStore", b: str, full: bool, incomplete: bool
+) -> "DiffReport":
+    from runbundle.bundle.catalog.locate import resolve
+    from runbundle.compare.report import MOST_CHANGES, diff
+    from runbundle.compare.subjects import subject
+
+    one = subject(*resolve(store_a, a), incomplete=incomplete)
+    other = subject(*resolve(store_b, b), incomplete=incomplete)
+    return diff(one, other, most_changes=10**9 if full else MOST_CHANGES)

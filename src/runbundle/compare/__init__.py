@@ -1,0 +1,1 @@
+"""Comparing runs: what differs between two, and why."""

@@ -1,0 +1,138 @@
+"""Pairing the steps of two runs: the tree of one is laid over the tree of the other, from the runs downwards.
+
+Steps beneath a pair are paired by what they are and what they were given, and what lies beneath them; so a step that
+was inserted or left out moves no other. What is left is paired, if it was given the same, though it stands elsewhere
+(moved), and else, between the same neighbours, if it is of the same name (changed). Steps that ran side by side, in
+both runs, have no order: to find them in another one is no difference.
+"""
+
+from array import array
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from runbundle.compare.align import Alignment, aligned
+from runbundle.compare.steps import NOT_HERE, Steps
+
+
+class Pairing:
+    """The steps of A and B that belong together. 4 bytes a step of each."""
+
+    def __init__(self, length_a: int, length_b: int) -> None:
+        self.of_a = array("i", [NOT_HERE]) * length_a
+        """For each row of A that of B, or -1."""
+        self.of_b = array("i", [NOT_HERE]) * length_b
+        """For each row of B that of A, or -1."""
+        self.moved: set[int] = set()
+        """Rows of A whose step stands elsewhere in B."""
+        self.is_fewest = True
+        """Whether the pairs leave the fewest differences; if not, there were too many to look for that."""
+
+    def pair(self, row_a: int, row_b: int) -> None:
+        """Pair two steps."""
+        self.of_a[row_a], self.of_b[row_b] = row_b, row_a
+
+
+class _Tree(NamedTuple):
+    steps: Steps
+    beneath: dict[int, list[int]]
+    """Rows of the steps directly beneath a row, in the order in which they began; beneath -1 those of no step."""
+    together: bytearray
+    """Of each row, whether it ran beside another that stands beneath the same step."""
+    key: "array[int]"
+    """What a step is and was given, and the same of all beneath it, in any order."""
+    name: "array[int]"
+    """What a step is."""
+
+
+def paired(a: Steps, b: Steps) -> Pairing:
+    """Pair the steps of two runs, which were read with the same `Numbers`."""
+    left, right = _tree(a), _tree(b)
+    found = Pairing(len(a), len(b))
+    pending = [(NOT_HERE, NOT_HERE)]
+    while pending:
+        above_a, above_b = pending.pop()
+        rows_a, rows_b = left.beneath.get(above_a, []), right.beneath.get(above_b, [])
+        for row_a, row_b in _beneath(left, right, rows_a, rows_b, found):
+            found.pair(row_a, row_b)
+            pending.append((row_a, row_b))
+    return found
+
+
+def _tree(steps: Steps) -> _Tree:
+    beneath: dict[int, list[int]] = defaultdict(list)
+    for row, above in enumerate(steps.parent):
+        beneath[above].append(row)
+    together = bytearray(len(steps))
+    for rows in beneath.values():
+        _mark_together(steps, rows, together)
+    name = array("q", map(hash, zip(steps.op, steps.name, strict=True)))
+    key = array("q", [0]) * len(steps)
+    for row in _from_below(beneath):
+        key[row] = hash((name[row], steps.given[row], *sorted(key[one] for one in beneath.get(row, ()))))
+    return _Tree(steps, beneath, together, key, name)
+
+
+def _mark_together(steps: Steps, rows: Sequence[int], together: bytearray) -> None:
+    last, last_ns = NOT_HERE, -1
+    for row in rows:
+        start_ns = steps.start_ns[row]
+        if last >= 0 and start_ns < last_ns:
+            together[last] = together[row] = 1
+        end_ns = start_ns + steps.duration_ns[row]
+        if end_ns > last_ns:
+            last, last_ns = row, end_ns
+
+
+def _from_below(beneath: dict[int, list[int]]) -> list[int]:
+    """Return each row behind all that lie beneath it."""
+    order: list[int] = []
+    pending = list(beneath.get(NOT_HERE, ()))
+    while pending:
+        row = pending.pop()
+        order.append(row)
+        pending += beneath.get(row, ())
+    order.reverse()
+    return order
+
+
+def _beneath(
+    left: _Tree, right: _Tree, rows_a: Sequence[int], rows_b: Sequence[int], found: Pairing
+) -> list[tuple[int, int]]:
+    """Return pairs of the steps beneath two steps that are paired."""
+    alignment = aligned([left.key[row] for row in rows_a], [right.key[row] for row in rows_b])
+    found.is_fewest &= alignment.is_fewest
+    of_a, of_b = alignment.of_a, alignment.of_b
+    in_order = [(place, other) for place, other in enumerate(of_a) if other >= 0]
+    if len(in_order) < min(len(rows_a), len(rows_b)):
+        for place, other in _elsewhere(left, right, rows_a, rows_b, alignment):
+            alignment.pair(place, other)
+            if not (left.together[rows_a[place]] and right.together[rows_b[other]]):
+                found.moved.add(rows_a[place])
+        # Between neighbours that stayed: what is of one name there is one step, which was given something else.
+        begun_a = begun_b = 0
+        for place_a, place_b in [*in_order, (len(rows_a), len(rows_b))]:
+            gap_a = [place for place in range(begun_a, place_a) if of_a[place] < 0]
+            gap_b = [place for place in range(begun_b, place_b) if of_b[place] < 0]
+            if gap_a and gap_b:
+                by_name = aligned([left.name[rows_a[p]] for p in gap_a], [right.name[rows_b[p]] for p in gap_b])
+                for number, other in enumerate(by_name.of_a):
+                    if other >= 0:
+                        alignment.pair(gap_a[number], gap_b[other])
+            begun_a, begun_b = place_a + 1, place_b + 1
+    return [(rows_a[place], rows_b[other]) for place, other in enumerate(of_a) if other >= 0]
+
+
+def _elsewhere(
+    left: _Tree, right: _Tree, rows_a: Sequence[int], rows_b: Sequence[int], alignment: Alignment
+) -> list[tuple[int, int]]:
+    """Return pairs of places whose steps were given the same, and stand elsewhere."""
+    others: dict[int, deque[int]] = defaultdict(deque)
+    for place, row in enumerate(rows_b):
+        if alignment.of_b[place] < 0:
+            others[right.key[row]].append(place)
+    found: list[tuple[int, int]] = []
+    for place, row in enumerate(rows_a):
+        if alignment.of_a[place] < 0 and others.get(left.key[row]):
+            found.append((place, others[left.key[row]].popleft()))
+    return found
