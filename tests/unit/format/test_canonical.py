@@ -36,3 +36,9 @@ def test_a_digest_of_itself_leaves_itself_out() -> None:
     fields = json.loads(with_self_digest({"a": 1}))
     assert fields == {"a": 1, SELF: sha256_hex(to_json_bytes({"a": 1}, indent=True))}
     assert self_digest(fields) == fields[SELF] != self_digest(fields | {"a": 2})
+
+
+def test_floats_have_the_form_that_sealed_bundles_have() -> None:
+    """The form is orjson's, and was another before 3.11.7: a bundle with such a number would not verify any more."""
+    written = to_json_bytes([1e16, 1e-7, 1.5e300, 0.1, -0.0, 5e-324, 1.2345678901234568e17])
+    assert written == b"[1e+16,1e-7,1.5e+300,0.1,-0.0,5e-324,1.2345678901234568e+17]\n"
