@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from runbundle.compare.catalogue import CAUSES
 from runbundle.format.findings import FINDINGS, FindingSpec
 from runbundle.format.rules import RULES
 
@@ -14,6 +15,7 @@ GROUPS = {
     "redaction": "Content that should not be there. Found by `verify`, by the search before a bundle is published, and"
     " by `doctor`.",
     "references": "One file of a bundle names what another does not have. Found by `verify`.",
+    "comparison": "Why two runs differ, most upstream first. Said by `diff`; they are no findings.",
     "pipeline": "The set-up of a program or a machine. Found by `doctor`, and said in the log by the program itself.",
     "contract": "Mistakes in tool contracts. Found by `runbundle contracts lint`.",
     "receipt": "Rules that a receipt names: why a value was withheld. Shown by `runbundle show RUN --span ID`; they are"
@@ -39,7 +41,7 @@ def page() -> str:
     """Return the page."""
     parts = [_INTRODUCTION]
     for group, about in GROUPS.items():
-        found = {code: spec for code, spec in {**FINDINGS, **RULES}.items() if spec.dimension == group}
+        found = {code: spec for code, spec in {**FINDINGS, **CAUSES, **RULES}.items() if spec.dimension == group}
         parts += [f"## {group.capitalize()}\n\n{about}\n", *(entry(code, spec) for code, spec in found.items())]
     return "\n".join(parts)
 

@@ -9,7 +9,7 @@ import click
 
 from runbundle.cli.printing import json_text, say
 from runbundle.cli.render import duration, plural, width
-from runbundle.format.diff_report import DiffReport, Patch, StepDiff, ValueDiff
+from runbundle.compare.diff_report import DiffReport, Patch, StepDiff, ValueDiff
 from runbundle.process.printable import printable
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": "↕"}

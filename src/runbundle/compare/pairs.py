@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from runbundle.compare.align import Alignment, aligned
-from runbundle.compare.steps import NOT_HERE, Steps
+from runbundle.compare.steps import NOT_HERE, OPS, Steps
+
+_MODEL = OPS.index("model")
 
 
 class Pairing:
@@ -55,7 +57,8 @@ def paired(a: Steps, b: Steps) -> Pairing:
         rows_a, rows_b = left.beneath.get(above_a, []), right.beneath.get(above_b, [])
         for row_a, row_b in _beneath(left, right, rows_a, rows_b, found):
             found.pair(row_a, row_b)
-            pending.append((row_a, row_b))
+            if row_a in left.beneath and row_b in right.beneath:
+                pending.append((row_a, row_b))
     return found
 
 
@@ -69,7 +72,9 @@ def _tree(steps: Steps) -> _Tree:
     name = array("q", map(hash, zip(steps.op, steps.name, strict=True)))
     key = array("q", [0]) * len(steps)
     for row in _from_below(beneath):
-        key[row] = hash((name[row], steps.given[row], *sorted(key[one] for one in beneath.get(row, ()))))
+        rows = beneath.get(row)
+        said = name[row], steps.given[row]
+        key[row] = hash((*said, *sorted(key[one] for one in rows))) if rows else hash(said)
     return _Tree(steps, beneath, together, key, name)
 
 
@@ -120,7 +125,26 @@ def _beneath(
                     if other >= 0:
                         alignment.pair(gap_a[number], gap_b[other])
             begun_a, begun_b = place_a + 1, place_b + 1
+        _pair_unordered(left, right, rows_a, rows_b, alignment)
     return [(rows_a[place], rows_b[other]) for place, other in enumerate(of_a) if other >= 0]
+
+
+def _pair_unordered(
+    left: _Tree, right: _Tree, rows_a: Sequence[int], rows_b: Sequence[int], alignment: Alignment
+) -> None:
+    """Pair what is left and has no place of its own: steps that ran side by side, and model calls.
+
+    The prompt of a model call repeats what went before it, so it differs wherever something earlier does.
+    """
+    others: dict[tuple[int, bool], deque[int]] = defaultdict(deque)
+    for place, row in enumerate(rows_b):
+        if alignment.of_b[place] < 0:
+            others[right.name[row], bool(right.together[row])].append(place)
+    for place, row in enumerate(rows_a):
+        beside = bool(left.together[row])
+        is_alone = alignment.of_a[place] < 0 and (beside or left.steps.op[row] == _MODEL)
+        if is_alone and (same := others.get((left.name[row], beside))):
+            alignment.pair(place, same.popleft())
 
 
 def _elsewhere(

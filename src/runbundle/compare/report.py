@@ -8,10 +8,7 @@ from runbundle.bundle.listings import each_retrieval
 from runbundle.bundle.reader import Bundle
 from runbundle.compare.causes import RECORD, Cause, causes
 from runbundle.compare.changes import Change, Compared, compared
-from runbundle.compare.steps import OPS, Steps
-from runbundle.compare.subjects import require_one_key
-from runbundle.compare.values import patch
-from runbundle.format.diff_report import (
+from runbundle.compare.diff_report import (
     DiffCause,
     DiffReport,
     DiffSubject,
@@ -21,6 +18,9 @@ from runbundle.format.diff_report import (
     Total,
     ValueDiff,
 )
+from runbundle.compare.steps import OPS, Steps
+from runbundle.compare.subjects import require_one_key
+from runbundle.compare.values import patch
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import json_of

@@ -5,8 +5,9 @@ and what lies beneath them stands beneath the step around them. Of a step it is 
 given and what it gave, each as a digest, and how it ended: about 70 bytes.
 """
 
+import re
 from array import array
-from typing import Any, cast
+from typing import Any
 
 import orjson
 
@@ -15,7 +16,7 @@ from runbundle.errors import MalformedBundle
 from runbundle.format.layout import EVENTS
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
-from runbundle.signals.reading import json_of, text_of
+from runbundle.signals.reading import text_of
 
 OPS = ("run", "agent", "step", "model", "tool", "retrieval")
 """The kinds of work that are steps."""
@@ -24,6 +25,8 @@ _ENDED = b'"type":"span.ended"}\n'
 _EVIDENCE, _DECISION = b'"name":"runbundle.evidence"', b'"type":"policy.decision"}\n'
 _ASKED = (semconv.INPUT_MESSAGES, semconv.SYSTEM_INSTRUCTIONS, semconv.PROMPT)
 _ANSWERED = (semconv.OUTPUT_MESSAGES, semconv.COMPLETION)
+_NEUTRAL = re.compile(r'"([a-z_.]+)":\{(?:"more":\d+,)?"neutral":"(h\d:[0-9a-zA-Z:]+)"')
+"""In the attribute `runbundle.messages`, the key of messages and the digest of them all (see `redaction/messages`)."""
 _MOST_BETWEEN = 64
 """Spans of other work between two steps. It bounds the search where parents form a circle."""
 NOT_HERE = -1
@@ -106,7 +109,7 @@ def steps_of(bundle: Bundle, numbers: Numbers) -> Steps:
         column[:] = array(column.typecode, [column[row] for row in order])
     row_of = dict(zip(steps.span_id, range(len(steps)), strict=True))
     steps.parent = array("i", (_row_above(parent_id, row_of, above) for parent_id in steps.parent_id))
-    _open_circles(steps.parent)
+    open_circles(steps.parent)
     return steps
 
 
@@ -120,7 +123,7 @@ def _row_above(parent_id: int, row_of: dict[int, int], above: dict[int, int]) ->
     return NOT_HERE
 
 
-def _open_circles(parent: "array[int]") -> None:
+def open_circles(parent: "array[int]") -> None:
     """Let the steps that stand in a circle begin at its first one. Only a bundle that somebody made up has such."""
     known = bytearray(len(parent))
     for row in range(len(parent)):
@@ -216,7 +219,7 @@ def _content(op: str, said: dict[str, Any]) -> tuple[str, str, str, str]:
         return text_of(said, own.RETRIEVER_NAME) or "", "", query, _first(said, (semconv.DOCUMENTS,))
     if op == "model":
         name, model = text_of(said, semconv.OPERATION) or "model", text_of(said, semconv.REQUEST_MODEL) or ""
-        return name, model, _messages(said, _ASKED), _messages(said, _ANSWERED)
+        return name, model, *_messages(said)
     return text_of(said, semconv.AGENT_NAME) or text_of(said, own.NAME) or "", "", "", ""
 
 
@@ -229,18 +232,17 @@ def _first(said: dict[str, Any], keys: tuple[str, ...]) -> str:
     return next((_identity(said[key]) for key in keys if key in said), "")
 
 
-def _messages(said: dict[str, Any], keys: tuple[str, ...]) -> str:
-    """Return what identifies messages: a digest in which ids of calls are numbered, where there is one."""
-    described = json_of(said.get(own.MESSAGES))
-    parts: list[str] = []
-    for key in keys:
-        about = cast("dict[str, Any]", described).get(key) if isinstance(described, dict) else None
-        neutral = cast("dict[str, Any]", about).get("neutral") if isinstance(about, dict) else None
-        if isinstance(neutral, str):
-            parts.append(neutral)
-        elif key in said:
-            parts.append(_identity(said[key]))
-    return "\n".join(parts)
+def _messages(said: dict[str, Any]) -> tuple[str, str]:
+    """Return what identifies a model's messages and its answer: digests in which ids of calls are numbered.
+
+    Where there is no such digest it is the value. They are searched for, which takes a third of a parse.
+    """
+    described = said.get(own.MESSAGES)
+    neutral = dict(_NEUTRAL.findall(described)) if isinstance(described, str) else {}
+    asked, answered = (
+        [neutral.get(key) or _identity(said[key]) for key in keys if key in said] for keys in (_ASKED, _ANSWERED)
+    )
+    return "\n".join(asked), "\n".join(answered)
 
 
 def _identity(value: Any) -> str:

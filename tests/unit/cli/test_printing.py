@@ -180,6 +180,9 @@ def commands(folder: Path) -> list[list[str]]:
     text = TEXT.replace("\x00", "")
     named = [[command, run] for command in ("show", "tools", "verify") for run in ("sound", folder.name, text)]
     found = [[*one, "--format", form] for one in named for form in ("human", "json")]
+    for form in ("human", "json", "markdown", "github"):
+        for a, b in (("sound", folder.name), (text, "sound")):
+            found.append(["diff", a, b, "--format", form, "--incomplete"])
     span = next(json.loads(line)["span_id"] for line in (folder / "events.jsonl").read_text().splitlines())
     found += [["verify", run, "--format", form] for run in ("sound", folder.name) for form in ("github", "junit")]
     found += [["show", folder.name, "--span", span], ["show", "sound", "--span", text], ["show", folder.name, "--all"]]

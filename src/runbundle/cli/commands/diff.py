@@ -8,7 +8,7 @@ from runbundle.cli.options import format_option, open_store, print_json, reports
 from runbundle.cli.printing import github, say
 
 if TYPE_CHECKING:
-    from runbundle.format.diff_report import DiffReport
+    from runbundle.compare.diff_report import DiffReport
     from runbundle.store import ArtifactStore
 
 
