@@ -1,0 +1,133 @@
+"""Rounds: each runs all subjects once, in processes of their own, in the same order; and what follows from their figures.
+
+A machine is not the same twice, so what counts is the ratio of two figures of one round; of several rounds, its median.
+"""
+
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.benchmarks.subjects import QUEUE, Subject
+from tests.interop.environments import ROOT, environment
+
+ENVIRONMENT = "benchmarks/peers"
+_TIMEOUT_S = 900
+
+Figures = dict[str, float]
+"""What one process measured."""
+Round = dict[str, Figures]
+"""Of each subject, by its key."""
+
+
+class Bench(NamedTuple):
+    """Where benchmarks run."""
+
+    folder: Path
+    """For all that they write. Nothing is removed before the end: where files were removed, ext4 is slow at making others."""
+    receiver: str
+    """The URL of what takes everything."""
+    python: Path
+    """In the peers' environment, which holds runbundle's dependencies too."""
+
+
+class Failed(Exception):
+    """A benchmark's process failed."""
+
+
+@contextlib.contextmanager
+def bench() -> Iterator[Bench]:
+    """Make the environment if it is not there, serve a receiver, and leave nothing behind."""
+    python = environment(ENVIRONMENT) / "bin" / "python"
+    with tempfile.TemporaryDirectory(prefix="runbundle-bench-") as folder:
+        command = [sys.executable, "-m", "tests.benchmarks.receiver"]
+        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiver:
+            assert receiver.stdout is not None
+            yield Bench(Path(folder), f"http://127.0.0.1:{int(receiver.stdout.readline())}", python)
+            receiver.communicate("")  # it ends with its input
+
+
+def variables_of(folder: Path, source: Path, more: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a benchmark's process: nothing of this user, and the code of `source`."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PYTHONPATH": os.pathsep.join(map(str, (source / "src", ROOT))),
+        "PYTHONHASHSEED": "0",
+        "RUNBUNDLE_KEYS": str(folder / "keys"),
+        "RUNBUNDLE_CACHE": str(folder / "cache"),
+        "OTEL_BSP_MAX_QUEUE_SIZE": str(QUEUE),
+        "NO_PROXY": "127.0.0.1",
+        **more,
+    }
+
+
+def run(bench: Bench, module: str, *arguments: object, source: Path = ROOT, **variables: str) -> Figures:
+    """Run a module of the benchmarks in a process of its own; return what it printed last. Raise `Failed`."""
+    command = [str(bench.python), "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
+    folder = tempfile.mkdtemp(dir=bench.folder)
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env=variables_of(bench.folder, source, variables), capture_output=True, text=True,
+            timeout=_TIMEOUT_S, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"{' '.join(command[2:])}: took more than {_TIMEOUT_S} s") from error
+    if done.returncode or not done.stdout.strip():
+        raise Failed(f"{' '.join(command[2:])}\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def emitted(bench: Bench, subject: Subject, runs: int, *more: object, source: Path = ROOT) -> Figures:
+    """Run one subject."""
+    place = tempfile.mkdtemp(dir=bench.folder)
+    given = (subject.key, "--runs", runs, "--folder", place, "--receiver", bench.receiver, *more)
+    return run(bench, "emit", *given, source=source, **subject.variables)
+
+
+def alternate(
+    bench: Bench, subjects: Sequence[Subject], rounds: int, runs: int, say: Callable[[str], None] = lambda _: None
+) -> Iterator[Round]:
+    """Yield rounds. One goes before and is not counted, which fills the caches of compiled rules."""
+    for number in range(rounds + 1):
+        found: Round = {}
+        for subject in subjects:
+            say(f"round {number} of {rounds}: {subject.title}" if number else f"warming up: {subject.title}")
+            found[subject.key] = emitted(bench, subject, runs if number else 1)
+        if number:
+            yield found
+
+
+def ratios(rounds: Iterable[Round], of: str, over: str, figure: str) -> list[float]:
+    """Return, round by round, one subject's figure over another's. A round without one of them gives none."""
+    return [each[of][figure] / each[over][figure] for each in rounds if of in each and over in each]
+
+
+def ratio(rounds: Iterable[Round], of: str, over: str, figure: str) -> float:
+    """Return the median of the rounds' ratios; not a number if there is none."""
+    found = ratios(rounds, of, over, figure)
+    return statistics.median(found) if found else float("nan")
+
+
+def median(rounds: Iterable[Round], of: str, figure: str) -> float:
+    """Return the median of a subject's figure; not a number if there is none."""
+    found = [each[of][figure] for each in rounds if of in each]
+    return statistics.median(found) if found else float("nan")
+
+
+def progress(text: str) -> None:
+    """Show what is being done, in place on a terminal, as lines elsewhere; nothing with an empty text."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{text[:79]}")
+    elif text:
+        sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
