@@ -13,7 +13,7 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check unit coverage check-pythons frameworks interop bench docs collector clean
+.PHONY: demo test check unit coverage check-pythons frameworks interop bench bench-compare docs collector clean
 
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -69,9 +69,10 @@ frameworks: $(READY)
 interop: $(READY)
 	$(BIN)/python -m tests.interop.backends
 
+# The first compares with Langfuse and Logfire, in an environment of 110 MB in the user's cache; with --write its figures go
+# into benchmarks/results, the README and docs/figures.md.
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks.pipeline
-	$(BIN)/python -m tests.benchmarks.caller
+	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/python -m tests.benchmarks.outage
 	$(BIN)/python -m tests.benchmarks.dialects
 	$(BIN)/python -m tests.benchmarks.large
@@ -79,6 +80,10 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.detection
 	$(BIN)/python -m tests.benchmarks.listing 100000
 	$(BIN)/python -m tests.benchmarks.runstate
+
+# This checkout beside another commit, in turns: make bench-compare BASE=main. Without BASE it says what it takes.
+bench-compare: $(READY)
+	@$(BIN)/python -m tests.benchmarks.compare $(or $(BASE),--help)
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -1,4 +1,4 @@
-"""Rounds: each runs all subjects once, in processes of their own, in the same order; and what follows from their figures.
+"""Rounds: each runs all subjects once, in processes of their own, in the same order; and what follows from them.
 
 A machine is not the same twice, so what counts is the ratio of two figures of one round; of several rounds, its median.
 """
@@ -12,13 +12,15 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tests.benchmarks.subjects import QUEUE, Subject
 from tests.interop.environments import ROOT, environment
 
 ENVIRONMENT = "benchmarks/peers"
 _TIMEOUT_S = 900
+_LOST = "Failed to export"
+"""What exporters log of spans that they could not send; such spans cost too little."""
 
 Figures = dict[str, float]
 """What one process measured."""
@@ -30,7 +32,7 @@ class Bench(NamedTuple):
     """Where benchmarks run."""
 
     folder: Path
-    """For all that they write. Nothing is removed before the end: where files were removed, ext4 is slow at making others."""
+    """For all that they write. Nothing is removed before the end: ext4 is slow at making files after removing others."""
     receiver: str
     """The URL of what takes everything."""
     python: Path
@@ -65,6 +67,7 @@ def variables_of(folder: Path, source: Path, more: dict[str, str]) -> dict[str, 
         "RUNBUNDLE_CACHE": str(folder / "cache"),
         "OTEL_BSP_MAX_QUEUE_SIZE": str(QUEUE),
         "NO_PROXY": "127.0.0.1",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",  # Logfire's would be loaded by others that use pydantic
         **more,
     }
 
@@ -80,7 +83,7 @@ def run(bench: Bench, module: str, *arguments: object, source: Path = ROOT, **va
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
         raise Failed(f"{' '.join(command[2:])}: took more than {_TIMEOUT_S} s") from error
-    if done.returncode or not done.stdout.strip():
+    if done.returncode or not done.stdout.strip() or _LOST in done.stderr:
         raise Failed(f"{' '.join(command[2:])}\n{done.stderr[-2000:]}")
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -129,5 +132,3 @@ def progress(text: str) -> None:
     elif text:
         sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
-
-

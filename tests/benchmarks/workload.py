@@ -24,8 +24,10 @@ def spans_of(steps: int) -> int:
 
 def _words(size: int) -> str:
     chosen: list[str] = []
-    while sum(map(len, chosen)) + len(chosen) < size:
+    length = 0
+    while length < size:
         chosen.append(_random.choice(_WORDS))
+        length += len(chosen[-1]) + 1
     return " ".join(chosen)
 
 

@@ -1,0 +1,144 @@
+"""What a run of the benchmarks found, as a file of the repository, and the tables that are made from it.
+
+`benchmarks/results/peers.json` holds every round's figures as they were measured; medians and ratios are worked out
+when they are shown. The file names no machine and no path.
+"""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks import workload as work
+from tests.benchmarks.rounds import Round, median, ratio
+from tests.benchmarks.subjects import FLOOR, PEER, SUBJECTS, VARIANTS
+from tests.interop.environments import ROOT, pins
+
+PEERS = ROOT / "benchmarks" / "results" / "peers.json"
+_SHOWN = ("langfuse", "logfire", "opentelemetry-sdk")
+Row = tuple[str, ...]
+_TITLES = {subject.key: subject.title for subject in SUBJECTS}
+
+
+def machine() -> dict[str, Any]:
+    """Return what is said of this machine, and of the code."""
+    return {
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "commit": git("rev-parse", "--short=12", "HEAD"),
+        "changed": bool(git("status", "--porcelain", "--", "src")),
+    }
+
+
+def git(*words: str) -> str:
+    """Return what git prints, or nothing where there is no git."""
+    try:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what was compared."""
+    pinned = pins("benchmarks/peers")
+    return {name: pinned[name] for name in _SHOWN}
+
+
+def read(path: Path = PEERS) -> dict[str, Any]:
+    """Return a file of results."""
+    return json.loads(path.read_text())
+
+
+def write(found: Mapping[str, Any], path: Path = PEERS) -> None:
+    """Write a file of results."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(_rounded(found), indent=1) + "\n")
+
+
+def _rounded(value: Any) -> Any:
+    """Keep four digits of a number: more are noise."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def subject_rows(rounds: Sequence[Round]) -> Iterator[Row]:
+    """Yield a row for each subject that was measured.
+
+    Its title; the process's CPU and the caller's in microseconds a span, and each over the floor's; the process's over
+    Langfuse's.
+    """
+    for key, title in _TITLES.items():
+        if any(key in each for each in rounds):
+            yield (
+                title,
+                f"{median(rounds, key, 'total_us'):.0f}",
+                times(ratio(rounds, key, FLOOR, "total_us")),
+                f"{median(rounds, key, 'caller_us'):.0f}",
+                times(ratio(rounds, key, FLOOR, "caller_us")),
+                times(ratio(rounds, key, PEER, "total_us")),
+            )
+
+
+def times(value: float) -> str:
+    """Return a ratio with as many digits as it deserves; a dash if it is none."""
+    return "-" if value != value else f"{value:.1f}" if value >= 1.95 else f"{value:.2f}"
+
+
+def measure_rows(measures: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
+    """Yield a row for each measure that was taken: what it is, and its value for each variant."""
+    found = [measures[variant.key] for variant in VARIANTS if variant.key in measures]
+    for name, about, form in _MEASURES:
+        if all(name in each for each in found):
+            yield about, *(form.format(**each[name]) for each in found)
+
+
+_MEASURES = (
+    ("fixed", "a run beside its spans, CPU", "{us:.0f} µs"),
+    ("tail", "a decorated tool's call, 200 runs/s: median, p99", "{p50_us:.0f}, {p99_us:.0f} µs"),
+    ("threads", "8 threads x 8 tasks over one thread, spans/s", "{many_over_one:.2f}"),
+    ("start", "import, configure(), first run over the SDK's", "{time_ratio:.1f} x time"),
+    ("start", "the same, memory", "{memory_ratio:.1f} x"),
+    ("memory", "memory after a tenth of the runs, and after all", "{early_mb:.0f}, {late_mb:.0f} MB"),
+)
+"""Key, name in the table, and how its figures are written."""
+
+
+def measured_variants(measures: Mapping[str, Any]) -> list[str]:
+    """Return the titles of the variants that have measures."""
+    return [variant.title for variant in VARIANTS if variant.key in measures]
+
+
+def printed(found: Mapping[str, Any]) -> str:
+    """Return the tables as a terminal shows them, in at most 80 columns."""
+    lines = [f"{'':<36}{'process':>16}{'caller':>16}{'over':>10}"]
+    lines += [f"{'CPU of a span':<36}{'us':>8}{'x floor':>8}{'us':>8}{'x floor':>8}{'Langfuse':>10}"]
+    lines += ["{:<36}{:>8}{:>8}{:>8}{:>8}{:>10}".format(*row) for row in subject_rows(found["rounds"])]
+    titles = measured_variants(found["measures"])
+    if titles:
+        width = 30 // len(titles)
+        lines += ["", f"{'':<50}" + "".join(f"{title[-width + 1 :]:>{width}}" for title in titles)]
+        lines += [f"{row[0]:<50}" + "".join(f"{each:>{width}}" for each in row[1:]) for row in
+                  measure_rows(found["measures"])]  # fmt: skip
+    return "\n".join(lines)
+
+
+def said_of(found: Mapping[str, Any]) -> str:
+    """Return the sentences that say what was measured, where and when."""
+    on, of = found["machine"], found["versions"]
+    rounds, changed = len(found["rounds"]), " with changes" if on["changed"] else ""
+    return (
+        f"Measured on {on['date']} at commit {on['commit']}{changed}: {on['cpus']} CPUs, {on['system']}, "
+        f"Python {on['python']}, OpenTelemetry SDK {of['opentelemetry-sdk']}, Langfuse {of['langfuse']}, "
+        f"Logfire {of['logfire']}. The medians of {rounds} rounds of {found['runs']} runs, each of "
+        f"{work.spans_of(work.STEPS)} spans."
+    )
