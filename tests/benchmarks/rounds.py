@@ -32,7 +32,7 @@ class Bench(NamedTuple):
     """Where benchmarks run."""
 
     folder: Path
-    """For all that they write. Nothing is removed before the end: ext4 is slow at making files after removing others."""
+    """For all that they write; removed at the end alone, for ext4 is slow at making files after removing others."""
     receiver: str
     """The URL of what takes everything."""
     python: Path

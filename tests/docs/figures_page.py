@@ -1,4 +1,4 @@
-"""Writes measured figures from benchmarks/results into docs/figures.md and README.md: python -m tests.docs.figures_page.
+"""Writes measured figures from benchmarks/results into two pages: python -m tests.docs.figures_page.
 
 `python -m tests.benchmarks.peers --write` writes the file of results, and calls this too. What stands around the tables
 is written by hand, and has no figures of its own.
