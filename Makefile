@@ -13,7 +13,8 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check unit coverage check-pythons frameworks interop bench bench-compare docs collector clean
+.PHONY: demo test check unit coverage check-pythons frameworks interop bench bench-compare docs collector native \
+        native-if-cargo clean
 
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -35,7 +36,7 @@ demo: $(CORE)
 # another test has left behind may see. Each ends with its slowest ten and with what it left out, and why.
 PYTEST = $(BIN)/python -m tests.clean_tree $(BIN)/python -m pytest --durations=10
 
-test: check
+test: check native-if-cargo
 	@echo "fast half: units, golden bundles, documentation, leaks, end to end"
 	@$(PYTEST) --half=fast
 	@echo "slow half: killed processes, object stores, the Collector, frameworks"
@@ -73,6 +74,9 @@ interop: $(READY)
 # into benchmarks/results, the README and docs/figures.md.
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.peers
+	$(BIN)/python -m tests.benchmarks.run_cost
+	$(BIN)/python -m tests.benchmarks.native_spans
+	$(BIN)/python -m tests.benchmarks.span_stages
 	$(BIN)/python -m tests.benchmarks.outage
 	$(BIN)/python -m tests.benchmarks.dialects
 	$(BIN)/python -m tests.benchmarks.large
@@ -91,6 +95,15 @@ docs: $(READY)
 
 collector:
 	collector/build.sh
+
+# The native core, built by cargo and installed into $(VENV): about two minutes for each content of native/.
+native: $(READY)
+	@echo "building the native core, unless that was done for these sources"
+	@wheel="$$(native/build.sh $(PIP))" && $(PIP) install --quiet --disable-pip-version-check --no-deps --force-reinstall "$$wheel"
+
+native-if-cargo: $(READY)
+	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory native; else \
+	  echo "no cargo: the native core is not built, and its tests are left out"; fi
 
 clean:
 	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis .coverage

@@ -21,6 +21,7 @@ from runbundle.otel.composition import set_fallback_redactor
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
 from tests.support import databases
+from tests.support.both_cores import both_cores
 
 KEY = b"a key for tests only"
 
@@ -58,6 +59,14 @@ def _clean_process(
     set_fallback_redactor(None)
     DECLARED.clear()
     KNOWN.clear()
+
+
+@pytest.fixture(autouse=True)
+def _cores_are_equal() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """Make each line of a span by both cores, and fail if any differs."""
+    with both_cores() as different:
+        yield
+    assert not different, different[0]
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 def _on_one_line(record: logging.LogRecord) -> bool:
     """Let a log message through, with what it quotes made visible: ids, claims and errors come from outside."""
-    return import_module("runbundle.format.printable").on_one_line(record)
+    return import_module("runbundle.process.printable").on_one_line(record)
 
 
 logging.getLogger("runbundle").addFilter(_on_one_line)

@@ -95,6 +95,8 @@ SETTINGS: tuple[Setting, ...] = (
             "What makes one run of spans that nobody began a run for.", ("trace", "conversation")),
     Setting("", "RUNBUNDLE_STATE", "path", ".state in the store", "The folder of the run state."),
     Setting("", "RUNBUNDLE_CACHE", "path", "~/.cache/runbundle", "The index of local stores, and compiled rules."),
+    Setting("", "RUNBUNDLE_NATIVE", "flag", "1", "Whether the native core is used, if `runbundle-native` is installed."
+            " Without it Python does the same, slower."),
 )  # fmt: skip
 """Every setting: those of `configure()` in the order of its signature, each with the variables that belong to it."""
 

@@ -8,6 +8,7 @@ bundle's. Memory is the peak of the resident set.
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from typing import Any
 import runbundle
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
-from runbundle.journal.lines import start_line
+from runbundle.journal.lines import line_of, start_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording.publish import publish
@@ -30,44 +31,68 @@ START_NS = 1_800_000_000_000_000_000
 
 
 def write_journal(directory: Path, spans: int) -> None:
-    """Write what a run of `spans` spans leaves: tools under steps, all redacted by the real redactor, once."""
-    model, root = _recorded()
+    """Write what a run of `spans` spans leaves: steps, with model calls and tool calls in turn below each.
+
+    All are redacted by the real redactor, once; the digests in the place of payloads differ from span to span.
+    """
+    step, model, tool, root = _recorded()
     writer = JournalWriter(directory / "w.jsonl")
     trace = "ab" * 16
     for number in range(1, spans):
-        parent = "f" * 16 if number % 20 == 1 else f"{number - (number - 2) % 20 - 1:016x}"
+        first = number % 20 == 1
+        parent = "f" * 16 if first else f"{number - (number - 2) % 20 - 1:016x}"
         start_ns = START_NS + number * 1000
         ids = {"run_id": RUN, "trace_id": trace, "span_id": f"{number:016x}", "parent_span_id": parent}
         writer.append(start_line(trace, ids["span_id"], parent, start_ns, "/run#0/step#0"))
-        record: Any = model | ids | {"start_ns": start_ns, "end_ns": start_ns + 50_000}
-        writer.append_record("span", record)
+        kind = step if first else (model, tool)[number % 2]
+        record: Any = kind | ids | {"start_ns": start_ns, "end_ns": start_ns + 50_000}
+        record["attributes"] = {key: _varied(value, number) for key, value in kind["attributes"].items()}
+        writer.write(line_of("span", record))
     root |= {"run_id": RUN, "trace_id": trace, "span_id": "f" * 16, "start_ns": START_NS}
     root |= {"end_ns": START_NS + spans * 1000 + 60_000}
     root["attributes"] |= {"runbundle.spans.started": spans, "runbundle.run.id": RUN}
-    writer.append_record("span", root)
+    writer.write(line_of("span", root))
     writer.close()
 
 
-def _recorded() -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a tool span and a run span, as the boundary redacts them."""
+_DIGEST = re.compile(r"(?<=h2:[0-9a-f]{8}:)[a-z2-7]{10}")
+
+
+def _varied(value: Any, number: int) -> Any:
+    if not isinstance(value, str) or "h2:" not in value:
+        return value
+    letters = f"{number:010d}".translate(str.maketrans("0123456789", "abcdefghij"))
+    return _DIGEST.sub(letters, value)
+
+
+def _recorded() -> list[dict[str, Any]]:
+    """Return spans as the boundary redacts them: of a step, a model call, a tool call and a run."""
     from runbundle.journal.reader import JournalReader
 
     with tempfile.TemporaryDirectory() as folder:
         handle = runbundle.configure(store=folder, key=b"a key for benchmarks", grace_s=60)
-        with runbundle.start_run("r", run_id="model"):
-            with runbundle.start_tool("lookup", {"word": "bundle", "page": 3}) as tool:
-                tool.set_result({"found": ["a", "b"], "note": "x" * 200})
+        with runbundle.start_run("r", run_id="model") as run:
+            with runbundle.start_step("plan"):
+                pass
+            model = runbundle.start_model("m", [{"role": "user", "content": "b" * 2000}])
+            with model:
+                model.set_output([{"role": "assistant", "content": "c" * 2000}])
+                run.usage(input_tokens=500, output_tokens=200)
+            tool = runbundle.start_tool("lookup", {"word": "bundle", "page": 3})
+            with tool:
+                tool.set_output({"found": ["a", "b"], "note": "x" * 200})
             files = journal_files(Path(folder) / ".spool" / "model")
-            [tool_span] = [e for e in JournalReader(files, live=files) if e["k"] == "span"]
+            recorded = [e for e in JournalReader(files, live=files) if e["k"] == "span"]
         handle.shutdown()
     resource_of: Any = {"attributes": {"telemetry.sdk.version": "1.45.2"}, "schema_url": ""}
-    tool_span |= {"resource": resource_of}
-    tool_span["attributes"] = {k: v for k, v in tool_span["attributes"].items() if k != "runbundle.run.id"}
-    root = tool_span | {"parent_span_id": "", "name": "run r", "events": []}
+    for span in recorded:
+        span |= {"resource": resource_of}
+        span["attributes"] = {k: v for k, v in span["attributes"].items() if k != "runbundle.run.id"}
+    root = recorded[-1] | {"parent_span_id": "", "name": "run r", "events": []}
     root["attributes"] = {"runbundle.op": "run", "runbundle.name": "r", "runbundle.redaction": '{"n":[]}'}
-    for record in (tool_span, root):
-        record.pop("k")
-    return tool_span, root
+    for record in (*recorded, root):
+        del record["k"]
+    return [*recorded, root]
 
 
 def measured(step: str, store: Path) -> dict[str, float]:
@@ -82,7 +107,8 @@ def step(name: str, store: Path) -> None:
     """Do one step and print its figures."""
     begun = time.perf_counter()
     if name == "seal":
-        assert publish(LocalStore(store), store / ".spool", RunKey("", RUN)) == (RUN, {})
+        published = publish(LocalStore(store), store / ".spool", RunKey("", RUN), own="w")
+        assert published is not None, RUN
     elif name == "verify":
         report = verify(LocalStore(store), RUN)
         assert report.verdict == "verified", report

@@ -8,7 +8,7 @@ from tempfile import mkdtemp
 import pytest
 
 from runbundle import ConfigError, StoreUnavailable
-from runbundle.store import ArtifactStore, LocalStore, MemoryStore, from_url
+from runbundle.store import ArtifactStore, LocalStore, MemoryStore, from_url, placing
 from runbundle.testing import StoreTests
 
 
@@ -29,6 +29,16 @@ class TestLocalStore(StoreTests):
         """Read the file."""
         assert isinstance(store, LocalStore)
         return (store.root / key).read_bytes() if (store.root / key).exists() else None
+
+
+class TestLocalStoreWithNames(TestLocalStore):
+    """Local disk, as it is where a file cannot be without a name while it is written."""
+
+    def make_store(self) -> LocalStore:
+        """Return a store in a new folder."""
+        store = super().make_store()
+        placing._NAMED_ONLY.add(store.root)
+        return store
 
 
 class TestMemoryStore(StoreTests):
@@ -71,6 +81,7 @@ def test_sweeping_removes_only_what_is_old(tmp_path: Path) -> None:
     store = LocalStore(tmp_path)
     store.put("run/a", b"")
     old, new = tmp_path / ".tmp" / "old", tmp_path / ".tmp" / "new"
+    (tmp_path / ".tmp").mkdir(exist_ok=True)
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0, 0))

@@ -33,6 +33,7 @@ from runbundle.bundle.verify import verify
 from runbundle.journal import mapped
 from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.otel.agent.scopes import SpanScope
+from runbundle.process import disk
 from runbundle.recording.recovery import recover
 from runbundle.redaction.detectors.detector import default_detector, format_detector
 from runbundle.store import ArtifactStore, LocalStore
@@ -48,6 +49,7 @@ _write, _kill = os.write, os.kill
 WATCHED: tuple[tuple[Any, str], ...] = (
     (os, "open"), (os, "posix_fallocate"), (os, "ftruncate"), (os, "fsync"), (os, "write"), (os, "link"),
     (os, "replace"), (os, "rename"), (os, "unlink"), (os, "mkdir"), (os, "rmdir"), (fcntl, "flock"), (mmap, "mmap"),
+    (disk, "sync_file_system"),
 )  # fmt: skip
 """The system calls between which a process is killed, or which fail."""
 

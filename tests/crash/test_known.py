@@ -198,11 +198,11 @@ def test_a_log_record_during_a_try_does_not_undo_the_run(tmp_path: Path) -> None
 def test_a_loss_counts_once(tmp_path: Path) -> None:
     """Two local roots are open when one record is lost: the bundle says that one record was lost."""
 
-    def lose(writer: JournalWriter, kind: str, record: Any) -> None:
-        JournalWriter.append_record = real  # type: ignore[method-assign]
+    def lose(writer: JournalWriter, record: Any) -> None:
+        JournalWriter.write = real  # type: ignore[method-assign]
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    real = JournalWriter.append_record
+    real = JournalWriter.write
 
     def work(teller: Teller) -> None:
         begin(tmp_path)
@@ -211,7 +211,7 @@ def test_a_loss_counts_once(tmp_path: Path) -> None:
         with runbundle.continue_run(headers):
             first, second = (runbundle.start_step(name).start() for name in ("first", "second"))
             with first.attached(), runbundle.start_tool("t", {}):
-                JournalWriter.append_record = lose  # type: ignore[method-assign, assignment]
+                JournalWriter.write = lose  # type: ignore[method-assign, assignment]
         first.finish()
         second.finish()
         teller.flush()

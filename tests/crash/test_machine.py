@@ -21,6 +21,7 @@ from runbundle.recording.publish import BegunElsewhere, StillWritten, publish
 from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
 from tests.crash.harness import look, never_failed, true
+from tests.support.record_lines import bare_line
 
 TRACE = "a" * 32
 ROOT = "0" * 15 + "1"
@@ -93,7 +94,7 @@ class Machine(RuleBasedStateMachine):
             "end_ns": self._now(), "status_code": 0, "status_message": "", "attributes": attributes, "events": [],
             "links": [], "scope": SCOPE, "resource": RESOURCE, "dropped": {},
         }  # fmt: skip
-        writer.append_record("span", record)
+        writer.write(bare_line("span", record))
         self.ended.add(span)
 
     @rule(data=st.data(), outside=st.booleans())
@@ -106,7 +107,7 @@ class Machine(RuleBasedStateMachine):
             "severity_text": "", "event_name": "", "body": None, "attributes": {}, "scope": SCOPE,
             "resource": RESOURCE, "dropped": 0,
         }  # fmt: skip
-        data.draw(st.sampled_from(self.writers)).append_record("log", record)
+        data.draw(st.sampled_from(self.writers)).write(bare_line("log", record))
         self.logs.add(str(now))
 
     @rule(data=st.data(), part=st.integers(0, 60))

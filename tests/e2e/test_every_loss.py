@@ -53,11 +53,11 @@ def journal_refused(handle: runbundle.Handle, store: Path) -> None:
             pass
         run = next(iter(handle.recorder._runs.values()))  # pyright: ignore[reportPrivateUsage]
         assert run.writer is not None
-        real = run.writer.append_record
-        run.writer.append_record = _raise  # type: ignore[method-assign]
+        real = run.writer.write
+        run.writer.write = _raise  # type: ignore[method-assign]
         with runbundle.start_step("b"):
             pass
-        run.writer.append_record = real  # type: ignore[method-assign]
+        run.writer.write = real  # type: ignore[method-assign]
 
 
 def _raise(*_: Any) -> None:

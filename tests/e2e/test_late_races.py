@@ -13,6 +13,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
 
 import runbundle
 from runbundle.bundle.reader import Bundle
+from runbundle.journal.lines import parse_line
 from runbundle.otel.belonging import undecided
 from tests.conftest import sealed
 
@@ -34,6 +35,12 @@ def from_elsewhere(trace_id: int, span_id: int = 0xB) -> Context:
 def beneath(span: trace.Span) -> Context:
     """Return a context in which a span is the current one, and nothing else is known."""
     return trace.set_span_in_context(span, Context())
+
+
+def ids(span: trace.Span) -> tuple[int, int]:
+    """Return the ids of the trace and of the span."""
+    here = span.get_span_context()
+    return here.trace_id, here.span_id
 
 
 # -- who joins by a trace ----------------------------------------------------------------------------------------------
@@ -61,6 +68,29 @@ def test_a_trace_from_elsewhere_leads_into_no_tenants_run(configured: Configured
     counts = Bundle.open(handle.store, "acme/r").index.counts
     assert (counts.spans, counts.logs) == (1, 0)
     assert keys == (["acme/r"] if "log" in claims else ["acme/r", f"{0xA:032x}"])
+
+
+def test_a_child_of_a_span_that_has_ended_is_in_the_tenants_run_of_that_span(configured: Configured) -> None:
+    """As long as that run is open. One beneath a span of no run, or of another process, is in none."""
+    handle = configured()
+    tracer = tracer_of(handle)
+    job = tracer.start_span("job", Context())
+    tracer.start_span("step of no run", beneath(job)).end()
+    parents: list[trace.Span] = [tracer.start_span("step of no run", beneath(job))]
+    parents[0].end()
+    for tenant in ("north", "south"):
+        with trace.use_span(job), runbundle.start_run("agent", tenant_id=tenant, run_id="r"):
+            parents.append(tracer.start_span("step"))
+            parents[-1].end()
+            for parent in parents:
+                tracer.start_span("late", beneath(parent)).end()
+            tracer.start_span("late", from_elsewhere(*ids(parents[-1]))).end()
+    for parent in parents:
+        tracer.start_span("too late", beneath(parent)).end()
+    job.end()
+    handle.flush()
+    counts = [Bundle.open(handle.store, f"{tenant}/r").index.counts.spans for tenant in ("north", "south")]
+    assert counts == [3, 3]
 
 
 # -- a local root that ends early --------------------------------------------------------------------------------------
@@ -194,6 +224,121 @@ def test_a_span_that_ends_while_its_unit_is_decided_is_recorded(
     root.end()
     completeness = sealed(handle).index.completeness
     assert (completeness.spans_seen, completeness.spans_expected, completeness.state) == (3, 3, "complete")
+
+
+def in_a_thread(does: Callable[[], object]) -> bool:
+    """Do something in another thread; tell whether it came to its end within ten seconds."""
+    thread = threading.Thread(target=does, daemon=True)
+    thread.start()
+    thread.join(10)
+    return not thread.is_alive()
+
+
+def test_nobody_waits_while_another_thread_records_what_a_unit_held(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For none of its starts but the first, and for none of its ends; not in other requests, nor beneath it."""
+    handle = configured()
+    tracer, recorder = tracer_of(handle), handle.recorder
+    root = tracer.start_span("POST", Context())
+    for _ in range(20):
+        tracer.start_span("SELECT", beneath(root)).end()
+    done: dict[str, list[bool]] = {"started": [], "ended": []}
+
+    def comes_by() -> None:
+        for above in (Context(), beneath(root)):
+            tracer.start_span("another thread's", above).end()
+
+    def passes_on(name: str) -> Callable[..., None]:
+        given = getattr(recorder, name)
+
+        def passed(*args: Any, **named: Any) -> None:
+            given(*args, **named)
+            if threading.current_thread() is threading.main_thread():
+                done[name].append(not (name == "ended" or done[name]) or in_a_thread(comes_by))
+
+        return passed
+
+    for name in done:
+        monkeypatch.setattr(recorder, name, passes_on(name))
+    tracer.start_span("chat m", beneath(root), attributes=CHAT).end()
+    root.end()
+    assert [len(done["started"]), len(done["ended"])] == [22, 22]
+    assert all(done["started"] + done["ended"])
+    monkeypatch.undo()
+    completeness = sealed(handle).index.completeness
+    assert (completeness.state, completeness.spans_seen) == (
+        "complete",
+        22 + 21 + 21,
+    )  # not beneath a root that is over
+
+
+@pytest.mark.parametrize("at", ["started", "ended"])
+def test_a_span_that_ends_while_its_unit_is_recorded_comes_after_what_had_ended(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    """The root too, with which the run ends: it is sealed when all is there."""
+    handle = configured(grace_s=0.0)
+    tracer, recorder = tracer_of(handle), handle.recorder
+    root = tracer.start_span("POST", Context())
+    task = tracer.start_span("task", beneath(root))
+    held = [tracer.start_span("SELECT", beneath(root)) for _ in range(3)]
+    for span in held:
+        span.end()
+    given, ended = getattr(recorder, at), recorder.ended
+    order: list[str] = []
+    meanwhile = [task.end, root.end]
+
+    def passed(*args: Any, **named: Any) -> None:
+        given(*args, **named)
+        if meanwhile and (at == "ended" or not named["is_run"]):
+            assert in_a_thread(meanwhile.pop(0))
+
+    def noted(record: Any, *, is_root: bool) -> None:
+        order.append((parse_line(record.line) or {})["span_id"])
+        (passed if at == "ended" else ended)(record, is_root=is_root)
+
+    monkeypatch.setattr(recorder, at, passed)
+    monkeypatch.setattr(recorder, "ended", noted)
+    chat = tracer.start_span("chat m", beneath(root), attributes=CHAT)
+    chat.end()
+    assert order == [f"{span.get_span_context().span_id:016x}" for span in (*held, task, root, chat)]
+    monkeypatch.undo()
+    result = handle.flush()
+    completeness = Bundle.open(handle.store, result.sealed[0]).index.completeness
+    assert (result.dropped, completeness.state, completeness.spans_seen) == ({}, "complete", 6)
+
+
+# -- spans that are lost -----------------------------------------------------------------------------------------------
+
+
+def test_a_span_that_is_lost_at_its_start_is_a_loss_of_its_run(
+    configured: Configured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of one that is known already, or found later."""
+    handle = configured()
+    tracer, table = tracer_of(handle), handle.boundary.membership
+    enter = table.enter
+
+    def fails(span: Any, *args: Any) -> Any:
+        if span.name == "fails":
+            raise RuntimeError
+        return enter(span, *args)
+
+    monkeypatch.setattr(table, "enter", fails)
+    for before in (True, False):
+        root = tracer.start_span("POST", Context())
+        order = ["chat m", "fails"] if before else ["fails", "chat m"]
+        for name in order:
+            tracer.start_span(name, beneath(root), attributes=CHAT if name != "fails" else None).end()
+        root.end()
+        completeness = sealed(handle).index.completeness
+        assert (completeness.state, sum(completeness.dropped.values())) == ("lossy", 1)
+    root = tracer.start_span("POST", Context())
+    tracer.start_span("fails", beneath(root)).end()
+    root.end()
+    result = handle.flush()
+    assert (result.outside, result.dropped) == (2, {"boundary_start": 2})  # of no run it is no loss of one
 
 
 # -- names -------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.format.identity import RunKey
+from runbundle.journal.lines import line_of
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording import publish, sealer, sweep
 from runbundle.recording.losses import read_losses
@@ -303,7 +304,7 @@ def _leave_part(handle: runbundle.Handle, run_id: str) -> None:
         "scope": {"name": "", "version": "", "attributes": {}, "schema_url": ""},
         "resource": {"attributes": {}, "schema_url": ""},
     }  # fmt: skip
-    handle.recorder.ended(record, is_root=False)
+    handle.recorder.ended(line_of("span", record), is_root=False)
 
 
 @pytest.mark.parametrize("code", ["EMFILE", "ENFILE", "ENOLCK", "EAGAIN", "ESTALE"])

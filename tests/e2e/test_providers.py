@@ -22,6 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRat
 
 import runbundle
 from runbundle.bundle.reader import Bundle
+from runbundle.journal.lines import line_of
 from runbundle.otel.inspection.doctor import diagnose_provider
 from runbundle.signals.records import SpanRecord
 from tests.conftest import sealed
@@ -481,6 +482,8 @@ def test_a_value_that_a_foreign_provider_cut_is_not_taken_for_whole(
     given: list[SpanRecord] = []
     redact = handle.boundary.redactor.redact_span
     monkeypatch.setattr(handle.boundary.redactor, "redact_span", lambda raw: (given.append(raw), redact(raw))[1])
+    by_python = handle.boundary.redactor.redact_span
+    monkeypatch.setattr(handle.boundary.lines, "of", lambda raw: line_of("span", by_python(raw)))
     tracer = handle.tracer_provider.get_tracer("framework")
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "post"}
     asked = {"gen_ai.operation.name": "invoke_agent", "gen_ai.input.messages": "x" * 100}

@@ -285,3 +285,24 @@ def test_resuming_without_the_id_of_the_run_begins_a_new_one(configured: Configu
     bundle = sealed(handle)
     assert (bundle.index.resumed_from, bundle.index.completeness.roots) == (None, 1)
     assert verify(bundle.store, bundle.key).verdict == "verified"
+
+
+@pytest.mark.parametrize("grace_s", [0.0, 0.1])
+def test_what_is_late_and_still_open_at_a_shutdown_leaves_nothing_in_the_spool(
+    configured: Configured, caplog: pytest.LogCaptureFixture, grace_s: float
+) -> None:
+    """What has ended beside it is in the bundle; that this process is writing it again is no failure meanwhile."""
+    handle = configured(grace_s=grace_s)
+    with runbundle.start_run("agent", run_id="r"):
+        late = handle.tracer.start_span("late")
+    assert handle.flush().sealed == ["r"]
+    beneath = trace.set_span_in_context(late)
+    handle.tracer.start_span("has ended", beneath).end()
+    handle.tracer.start_span("is open", beneath)
+    assert handle.flush().failed == {}
+    spool = handle.recorder.spool
+    handle.shutdown()
+    assert list(spooled_runs(spool)) == []
+    found = Bundle.open(handle.store, "r").index
+    assert (found.counts.spans, len(found.completeness.open_spans), found.completeness.late) == (4, 2, 1)
+    assert "not sealed" not in caplog.text

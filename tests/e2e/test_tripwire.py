@@ -12,6 +12,7 @@ from pydantic import SecretStr
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.journal.lines import line_of
 from runbundle.otel import active
 from runbundle.recording.results import FlushResult
 from runbundle.recording.tripwire import search
@@ -36,6 +37,7 @@ def run_with_a_hole(
         return redacted
 
     monkeypatch.setattr(handle.boundary.redactor, "redact_span", leaky)
+    monkeypatch.setattr(handle.boundary.lines, "of", lambda raw: line_of("span", leaky(raw)))  # whichever core there is
     with runbundle.start_run("r", run_id="holed"):
         pass
     return handle.flush()

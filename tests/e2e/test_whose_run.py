@@ -9,12 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey, tenant_of, valid_run_id
+from runbundle.otel.exporters import BundleSpanExporter
+from runbundle.store.local import LocalStore
 from tests.conftest import sealed
 
 Configured = Callable[..., runbundle.Handle]
@@ -219,3 +223,26 @@ def test_ids_of_sessions_and_requests_are_free_text(configured: Configured, give
         assert value is not None
         assert (value == given) == kept, value
     assert first.user_id not in (None, given)
+
+
+@pytest.mark.parametrize("entrance", ["configure", "exporter"])
+def test_a_runs_own_span_cannot_say_that_it_was_translated(
+    configured: Configured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, entrance: str
+) -> None:
+    """It would be no run's span for who derives the bundle again."""
+    store = LocalStore(tmp_path / "store")
+    if entrance == "configure":
+        handle = configured()
+        with runbundle.start_run("agent"):
+            trace.get_current_span().set_attribute("runbundle.dialect", "openinference")
+        handle.flush()
+    else:
+        monkeypatch.setenv("RUNBUNDLE_STORE", str(store.root))
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(BundleSpanExporter()))
+        said = {"runbundle.op": "run", "runbundle.run.id": "r", "runbundle.dialect": "openinference"}
+        provider.get_tracer("runbundle").start_span("run agent", attributes=said).end()
+        provider.shutdown()
+    (key,) = store.list_dirs()
+    assert "runbundle.dialect" not in (store.root / key / "events.jsonl").read_text()
+    assert not [finding.code for finding in verify(store, key).findings if finding.code.startswith("RB2")]

@@ -2,14 +2,18 @@
 
 from pathlib import Path
 
+import pytest
+
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.format.canonical import sha256_hex
 from runbundle.store import LocalStore
 from tests.conftest import all_bytes
-from tests.golden.make_bundle import make
+from tests.golden.make_bundle import RUNS, make
 
-V1, RULES_1 = (LocalStore(Path(__file__).parent / name) for name in ("v1", "v1-rules-1"))
+V1, RULES_1, RULES_2 = (LocalStore(Path(__file__).parent / name) for name in ("v1", "v1-rules-1", "v1-rules-2"))
+CALLS = f"{1:032x}"
+"""Key of the run `calls`: it is named by its trace."""
 V1_SHA256 = "77548a0b3daa02fb4fedb4b9a82b4ac80082babaeb832e51462628055e42a73f"
 
 
@@ -30,6 +34,30 @@ def test_what_the_first_rules_made_is_made_by_them_still() -> None:
     assert (report.findings, report.notes) == ([], [])
 
 
+RULES_2_SHA256 = {
+    "golden-v1": "358b1fff1cfdc0fa46abf4fca899d2ba7ccdda5dba203aeddb60154a04902ec3",
+    CALLS: "f1e4fa01de24b1b0b8dc39d252752074974f62fea19d129baf0433d4a6c24627",
+}
+
+
+@pytest.mark.parametrize("key", RULES_2_SHA256)
+def test_what_the_second_rules_made_is_made_by_them_still(key: str) -> None:
+    """The demo's run, and one of which two libraries tell."""
+    assert sha256_hex(RULES_2.get(f"{key}/run.json")) == RULES_2_SHA256[key]
+    assert Bundle.open(RULES_2, key).index.rules == 2
+    report = verify(RULES_2, key)
+    assert (report.findings, report.notes) == ([], [])
+
+
+def test_by_the_second_rules_one_act_counts_once() -> None:
+    """Three model calls of five spans, three tool calls of six; its agent says whose the run was and how it ended."""
+    bundle = Bundle.open(RULES_2, CALLS)
+    index = bundle.index
+    assert (index.counts.spans, index.counts.model_calls, index.counts.tool_calls) == (14, 3, 3)
+    assert (index.usage, index.status, index.name, index.session_id) == ({"input_tokens": 21}, "error", "desk", "c")
+    assert [(call.tool, len(call.also or ())) for call in bundle.tool_calls().calls] == [("find_order", 1)] * 3
+
+
 def test_v1_is_read_whole() -> None:
     """Index, events, one span, tool calls, evidence and configuration."""
     bundle = Bundle.open(V1, "golden-v1")
@@ -44,8 +72,8 @@ def test_v1_is_read_whole() -> None:
     assert bundle.config().config["api_key"] == "[REDACTED:credential]"
 
 
-def test_the_same_run_is_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("run", RUNS)
+def test_the_same_run_is_the_same_bytes(run: str, tmp_path: Path) -> None:
     """With fixed ids, clock and key two recordings are equal to the last byte, wherever they were made."""
-    for name in ("a", "b"):
-        make(tmp_path / name)
-    assert all_bytes(tmp_path / "a" / "golden-v1") == all_bytes(tmp_path / "b" / "golden-v1")
+    keys = [make(tmp_path / name, run) for name in ("a", "b")]
+    assert all_bytes(tmp_path / "a" / keys[0]) == all_bytes(tmp_path / "b" / keys[1])

@@ -11,12 +11,12 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle.format.identity import NO_RUN, RunKey
+from runbundle.journal.lines import RecordLine, parse_line
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.recording.results import FlushResult
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
-from runbundle.signals.records import LogRecordDict, SpanRecord
 
 REDACTOR = Redactor(Policy())
 WORK = {"gen_ai.operation.name": "chat"}
@@ -33,15 +33,16 @@ class Kept:
         """Keep a start."""
         self.told.append(("start", key, span_id))
 
-    def ended(self, record: SpanRecord, *, is_root: bool) -> None:
+    def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Keep an end, and how many spans a local root says were started."""
-        self.told.append(("end", RunKey(record["tenant_id"], record["run_id"]), record["span_id"]))
+        record = parse_line(line.line) or {}
+        self.told.append(("end", line.run, record["span_id"]))
         if "runbundle.spans.started" in record["attributes"]:
             self.started_as[record["span_id"]] = record["attributes"]["runbundle.spans.started"]
 
-    def logged(self, record: LogRecordDict) -> None:
+    def logged(self, line: RecordLine) -> None:
         """Keep a log record."""
-        self.told.append(("log", RunKey(record["tenant_id"], record["run_id"]), record["span_id"]))
+        self.told.append(("log", line.run, (parse_line(line.line) or {})["span_id"]))
 
     def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
         """Nothing of this fails."""

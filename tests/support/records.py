@@ -5,6 +5,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from runbundle.contracts.files import by_name
+from runbundle.signals import own
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import SpanRecord
 
@@ -45,3 +46,10 @@ def record(attributes: dict[str, Any], name: str = "x") -> SpanRecord:
         "scope": {"name": name, "version": name, "schema_url": name, "attributes": attributes},
         "resource": {"attributes": attributes, "schema_url": name}, "dropped": {},
     }  # fmt: skip
+
+
+def record_of_ours(attributes: dict[str, Any]) -> SpanRecord:
+    """Return a raw record of a span of our own with these attributes: what it says in our words is believed."""
+    made = record(attributes)
+    made["scope"]["name"] = own.SCOPE
+    return made

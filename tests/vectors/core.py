@@ -15,9 +15,12 @@ from unittest import mock
 from runbundle.bundle.assembly.assemble import assemble as assembled
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.codec.coerce import log_record, span_record, text_of_scope
+from runbundle.core import native
+from runbundle.core.spans import SpanLines
 from runbundle.format.contract import FieldRule, parse_contract
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import RUN
+from runbundle.journal.lines import parse_line, record_line
 from runbundle.journal.reader import JournalReader
 from runbundle.redaction.detectors import detector as detection
 from runbundle.redaction.detectors.context_rules import GENERIC_RULES
@@ -83,10 +86,15 @@ def _know(_: Redactor, values: Sequence[Any]) -> None:
 
 
 def _redact(redactor: Redactor, given: Record) -> tuple[Record, str]:
+    return _apart(redactor.redact_span(_recorded(given)))
+
+
+def _recorded(given: Record) -> Any:
+    """Return the record of declared types, as the edge makes it."""
     raw = _with_origin(given)
     raw["events"] = [dict(event) for event in given["events"]]
     raw["links"] = [_numbered(link) for link in given["links"]]
-    return _apart(redactor.redact_span(span_record(_numbered(raw), now_ns=_present)))
+    return span_record(_numbered(raw), now_ns=_present)
 
 
 def _redact_log(redactor: Redactor, given: Record) -> tuple[Record, str]:
@@ -132,7 +140,48 @@ def _assemble(run: Mapping[str, Any], lines: Sequence[bytes]) -> dict[str, bytes
 
 
 PYTHON = Core("python", _begin, _know, _redact, _redact_log, _assemble)
-CORES = (PYTHON,)
+
+
+# -- the native core, which leaves to the one in Python what it does not take ------------------------------------------
+
+
+class _Both(NamedTuple):
+    """Two redactors of one policy: one asked in Python, the other through the native core."""
+
+    python: Redactor
+    lines: SpanLines
+
+
+def _begin_both(policy: Mapping[str, Any]) -> _Both:
+    python = _begin(policy)
+    return _Both(python, SpanLines(Redactor(python.policy)))
+
+
+def _know_both(_: _Both, values: Sequence[Any]) -> None:
+    KNOWN.register(*values)
+
+
+def _redact_both(both: _Both, given: Record) -> tuple[Record, str]:
+    """Return what Python says if the line has the same bytes, else what the line says."""
+    record, receipt = _redact(both.python, given)
+    line = both.lines.line(_recorded(given), 7)
+    whole: Any = {**record, "attributes": {**record["attributes"], RECEIPT: receipt}}
+    if line == record_line("span", whole, 7):
+        return record, receipt
+    said = parse_line(line) or {}
+    return _apart({**{name: said.get(name) for name in record}, "resource": record["resource"]})
+
+
+NATIVE = Core(
+    "native",
+    _begin_both,
+    _know_both,
+    _redact_both,
+    lambda both, given: _redact_log(both.python, given),
+    _assemble,
+)
+"""As far as it goes: log records and assembly are Python's."""
+CORES = (PYTHON, NATIVE) if native.module() is not None else (PYTHON,)
 
 
 # -- the rules that every installation has -----------------------------------------------------------------------------

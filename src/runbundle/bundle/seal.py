@@ -7,12 +7,13 @@ the revision was made. No sealed file is edited, so a reader always sees one who
 
 import contextlib
 import hashlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from runbundle.bundle.assembly.assemble import Assembled
 from runbundle.bundle.assembly.parts import NewFile
 from runbundle.bundle.reader import Bundle
-from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, WriteConflict
+from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, StoreError, WriteConflict
 from runbundle.format.canonical import sha256_hex
 from runbundle.format.layout import REVISIONS, RUN, SEALED, earlier_run_path, file_at, name_of
 from runbundle.store import ArtifactStore
@@ -61,6 +62,24 @@ def seal(store: ArtifactStore, bundle: Assembled, over: Bundle | None = None) ->
         raise _conflict(bundle) from None
     _tidy_revision(store, over.key, number + 1, set(paths.values()))
     return Sealed(over.key, revised)
+
+
+def seal_all(store: ArtifactStore, bundles: Sequence[Assembled]) -> list[Sealed | StoreError]:
+    """Write the first revisions of several bundles to a store, at once if it can; return what became of each.
+
+    An `AlreadyExists` says that something lies in the place of a bundle, as after a seal that was cut off: seal that
+    bundle by itself. After any other error too none of its own run.json is known to be there.
+    """
+    indexes = [bundle.index() for bundle in bundles]
+    outcomes = store.commit(
+        [
+            {**{f"{bundle.key}/{file.name}": file.body for file in bundle.files}, f"{bundle.key}/{RUN}": index}
+            for bundle, index in zip(bundles, indexes, strict=True)
+        ]
+    )
+    return [
+        outcome or Sealed(bundle.key, index) for bundle, index, outcome in zip(bundles, indexes, outcomes, strict=True)
+    ]
 
 
 def _first(store: ArtifactStore, bundle: Assembled) -> Sealed:

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel
 
-from runbundle.bundle.checks.events import EventChecks, holds_credential
+from runbundle.bundle.assembly.parts import batches
+from runbundle.bundle.checks.events import EventChecks, holds_credential, suspicious
 from runbundle.bundle.checks.integrity import (
     check_own_digest,
     check_revisions,
@@ -219,19 +220,25 @@ def _stream_events(store: ArtifactStore, key: str, path: str, checks: EventCheck
     """Check the events, line by line; return whether all of them are well-formed."""
     whole = True
     with store.open(f"{key}/{path}") as file:
-        for number, line in event_lines(file):
-            try:
-                event = parse_object_line(line, path, number)
-            except BundleError as error:
-                code = error.finding if isinstance(error, MalformedBundle) else ""
-                checks.malformed(number, error.message, line, code=code or "RB102")
-                whole = False
-            else:
-                if not checks.event(number, event, line):
+        for lines in batches(event_lines(file), _size):
+            suspect = suspicious(line for _, line in lines)
+            for number, line in lines:
+                try:
+                    event = parse_object_line(line, path, number)
+                except BundleError as error:
+                    code = error.finding if isinstance(error, MalformedBundle) else ""
+                    checks.malformed(number, error.message, line, code=code or "RB102")
                     whole = False
-                elif again is not None:
-                    again.event(number, event, line)
+                else:
+                    if not checks.event(number, event, line, suspect=suspect):
+                        whole = False
+                    elif again is not None:
+                        again.event(event, line)
     return whole
+
+
+def _size(line: tuple[int, bytes]) -> int:
+    return len(line[1])
 
 
 def _parsed(store: ArtifactStore, key: str, path: str, model: Any, report: ReportBuilder) -> Any:

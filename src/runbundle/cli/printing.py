@@ -5,7 +5,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 import click
 
-from runbundle.format.printable import printable, printable_json
+from runbundle.process.printable import printable, printable_json
 
 
 def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) -> None:

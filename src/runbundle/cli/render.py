@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import click
 
-from runbundle.format.printable import printable
+from runbundle.process.printable import printable
 
 _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abandoned": "yellow",
            "waiting": "cyan", "failed": "red", "verified": "green",

@@ -105,7 +105,12 @@ def time_of(value: object) -> int | None:
 
 
 def hex_id(value: object, digits: int) -> str:
-    """Return an id as `digits` lower-case hex digits, all zeros if it cannot be an id. Total."""
+    """Return an id as 16 or 32 lower-case hex digits, all zeros if it cannot be an id. Total."""
+    if type(value) is int:  # of every span three times
+        if digits == 16 and 0 <= value <= _SPAN_MAX:
+            return f"{value:016x}"
+        if digits == 32 and 0 <= value <= _TRACE_MAX:
+            return f"{value:032x}"
     return _hex(value, 16**digits - 1, digits, [], "")
 
 

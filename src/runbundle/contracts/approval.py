@@ -123,7 +123,7 @@ def _fault(call: ToolCall, reason: str) -> Decision:
     return Decision("denied", call.rule, reason)
 
 
-_refusals: "WeakSet[PolicyBlocked]" = WeakSet()
+_refusals: WeakSet[PolicyBlocked] = WeakSet()
 
 
 def refusal(call: ToolCall, decision: Decision) -> PolicyBlocked | None:

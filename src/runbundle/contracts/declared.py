@@ -1,15 +1,20 @@
 """Contracts that tools declare in code: every redactor of the process uses them, those made later too."""
 
+from __future__ import annotations
+
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runbundle.errors import ContractError
-from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract
+from runbundle.format.words import STRICTNESS
 from runbundle.process import forks
 from runbundle.redaction.redactor import Redactor
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import FieldRule, ToolContract
 
 
 class _Declaration(NamedTuple):
@@ -98,5 +103,5 @@ def _tightened(contract: ToolContract, rules: Iterable[FieldRule]) -> ToolContra
             places[at] = rule
     data = contract.data.model_copy(update={"rules": tuple(places.values())})
     # Not by model_copy(), which would take the digest along.
-    fields: dict[str, Any] = {name: getattr(contract, name) for name in ToolContract.model_fields}
-    return ToolContract.model_construct(None, **{**fields, "data": data})
+    fields: dict[str, Any] = {name: getattr(contract, name) for name in type(contract).model_fields}
+    return type(contract).model_construct(None, **{**fields, "data": data})

@@ -16,16 +16,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from runbundle.contracts.schema_walk import as_list, as_object, schema_places, selector_of
 from runbundle.errors import ConfigError, ContractError
-from runbundle.format.contract import (
-    DEFAULT_ACTION,
-    STRICTNESS,
-    DataClass,
-    DataHandling,
-    FieldRule,
-    Target,
-    ToolContract,
-    parse_contract,
-)
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract, parse_contract
+from runbundle.format.words import DEFAULT_ACTION, STRICTNESS, DataClass, Target
 from runbundle.redaction.payloads.selectors import compile_rules, deciding_rule
 
 _Mode = Literal["validation", "serialization"]

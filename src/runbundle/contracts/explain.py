@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.contracts.schema_walk import selector_of
-from runbundle.format.contract import Action, Target, ToolContract
+from runbundle.format.contract import ToolContract
+from runbundle.format.words import Action, Target
 from runbundle.redaction.markers import is_digest, is_marker, marker
 from runbundle.redaction.payloads.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, mask_if_kept
 from runbundle.redaction.payloads.selectors import (

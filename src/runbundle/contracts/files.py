@@ -1,13 +1,17 @@
 """Contracts read from files, and indexed by tool name for a redactor."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
 from runbundle.errors import ContractError
-from runbundle.format.contract import ToolContract, parse_contract
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import ToolContract
 
 
 def load_contracts(path: str | Path) -> tuple[ToolContract, ...]:
@@ -26,6 +30,8 @@ def load_contracts(path: str | Path) -> tuple[ToolContract, ...]:
     data = _parse(path, text)
     if isinstance(data, Mapping):
         data = cast("Mapping[str, Any]", data).get("contracts", data)
+    from runbundle.format.contract import parse_contract
+
     items = cast("list[Any]", data) if isinstance(data, list) else [data]
     return tuple(parse_contract(item, where=f"{path}[{index}]") for index, item in enumerate(items))
 
@@ -44,7 +50,12 @@ def by_name(contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path]) 
 
 
 def _each(contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path]) -> Iterator[ToolContract]:
-    for item in contracts:
+    given = list(contracts)
+    if not given:
+        return  # who gives none needs no models
+    from runbundle.format.contract import ToolContract, parse_contract
+
+    for item in given:
         if isinstance(item, ToolContract):
             yield item
         elif isinstance(item, str | Path):

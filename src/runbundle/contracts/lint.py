@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from runbundle.contracts.schema_walk import Place, has_parts, schema_places, selector_of
-from runbundle.format.contract import FieldRule, Target, ToolContract
+from runbundle.format.contract import FieldRule, ToolContract
+from runbundle.format.words import Target
 from runbundle.redaction.detectors.credential_words import credential_key
 from runbundle.redaction.payloads.selectors import (
     CompiledRule,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from runbundle.contracts.schema_walk import MAX_STEPS, has_parts, schema_places, selector_of
-from runbundle.format.contract import Target
+from runbundle.format.words import Target
 from runbundle.redaction.detectors.credential_words import credential_key, holds_below
 from runbundle.redaction.permitted.safe_text import safe_name
 

@@ -6,7 +6,7 @@ date without further checks.
 
 import re
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -33,13 +33,6 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 """A floating-point number; NaN and infinities are refused."""
 
 Sha256 = str
-CaptureWord = Literal["whole", "cut", "not_consumed", "abandoned", "oversize", "unserialisable"]
-"""How completely a value was captured before redaction; a value takes the worst word of its leaves.
-
-`whole`: all of it. `cut`: only a first part. `not_consumed`: a stream that the agent handed on unread. `abandoned`: a
-stream that nobody read to its end. `oversize`: too large to keep, but its digest is of the whole. `unserialisable`: no
-JSON value.
-"""
 
 
 class Record(BaseModel):

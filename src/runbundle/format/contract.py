@@ -13,24 +13,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from runbundle.errors import ContractError
-
-Action = Literal["keep", "truncate", "hash", "mask", "drop"]
-DataClass = Literal["public", "internal", "content", "personal", "special", "financial", "credential"]
-Target = Literal["input", "output", "error"]
-
-STRICTNESS: dict[Action, int] = {"keep": 0, "truncate": 1, "hash": 2, "mask": 3, "drop": 4}
-"""How strict each action is; a higher number reveals less. `hash` reveals equality, `mask` only that a value
-existed."""
-
-DEFAULT_ACTION: dict[DataClass, Action] = {
-    "public": "keep",
-    "internal": "keep",
-    "content": "drop",
-    "personal": "hash",
-    "special": "drop",
-    "financial": "mask",
-    "credential": "drop",
-}
+from runbundle.format.words import DEFAULT_ACTION, Action, DataClass, Target
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.format.base import CaptureWord, Count, ErrorSummary, Nanoseconds, Record, Whole
+from runbundle.format.base import Count, ErrorSummary, Nanoseconds, Record, Whole
+from runbundle.format.words import CaptureWord
 
 EventType = Literal[
     "run.started", "run.ended", "span.started", "span.ended", "span.event", "log", "policy.decision", "score"

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from runbundle.format.base import CaptureWord, Count, Finite, Record, Whole
+from runbundle.format.base import Count, Finite, Record, Whole
+from runbundle.format.words import CaptureWord
 
 
 class Query(Record):

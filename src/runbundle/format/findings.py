@@ -368,6 +368,14 @@ FINDINGS: dict[str, FindingSpec] = {
         "Spans are exported or redacted, but no part of the set-up writes bundles.",
         "Call runbundle.configure() in the program, or set OTEL_TRACES_EXPORTER=runbundle.",
     ),
+    "RB913": FindingSpec(
+        "spans of a library could not be read", "warning", "pipeline",
+        "Bundles have spans of unknown work with attributes that no table of dialects declares. Their place, times and"
+        " status are kept, their attributes are withheld. If a library describes an agent's work in this way, its calls"
+        " are in no count, and no contract is applied to them.",
+        "If the library does an agent's work, look for an instrumentation of it that docs/dialects.md lists, or report"
+        " its name and version. Otherwise nothing need be done; safe_keys keeps attributes of your own.",
+    ),
     "RB920": FindingSpec(
         "an environment variable is not known", "warning", "pipeline",
         "The environment has a variable that begins with RUNBUNDLE_ and that runbundle does not read. It is usually"

@@ -125,12 +125,15 @@ RULES: dict[str, FindingSpec] = {
     ),
     "foreign:receipt": _receipt(
         "a record already had a receipt",
-        "A record arrived with a receipt that was made under another key. Its notes are kept unchanged.",
+        "A record arrived with a receipt that was made under another key. On spans of our own scope its notes are kept"
+        " unchanged. On others it counts for nothing, since anybody may write such a text: the record is read and"
+        " redacted as a new one.",
         "Set the same RUNBUNDLE_REDACTION_KEY in all processes that redact for one store.",
     ),
     "malformed": _receipt(
         "what only the recorder writes has another form",
-        "A key of our own, such as runbundle.capture, had a value that no recorder writes there. It is dropped.",
+        "A key of our own, such as runbundle.capture, had a value that no recorder writes there, or a span of another"
+        " scope said what only we may say, such as runbundle.tool.arguments.digest. It is dropped.",
         "Set no attributes of your own under keys that begin with runbundle.",
     ),
     "failed": _receipt(

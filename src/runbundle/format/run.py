@@ -4,24 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.format.base import (
-    CaptureWord,
-    ContractRef,
-    Count,
-    ErrorSummary,
-    Finite,
-    Moment,
-    Nanoseconds,
-    Record,
-    Sha256,
-)
-
-RUN_SCHEMA = "runbundle/run/v1"
-CONFIG_SCHEMA = "runbundle/config/v1"
-RULES = 2
-"""Version of the rules by which run.json, tool_calls.json and evidence.json follow from events.jsonl. It is raised
-whenever the same events would give another result. 1: each span is a call of its own, all tokens are added up, and only
-the run's own span says how it ended, whose it was and what came of it. 2: as today."""
+from runbundle.format.base import ContractRef, Count, ErrorSummary, Finite, Moment, Nanoseconds, Record, Sha256
+from runbundle.format.words import CONFIG_SCHEMA, RUN_SCHEMA, CaptureWord
 
 RunStatus = Literal["ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting"]
 

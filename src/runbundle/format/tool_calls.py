@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from runbundle.format.base import CaptureWord, ContractRef, Count, ErrorSummary, Moment, Nanoseconds, Record, Whole
+from runbundle.format.base import ContractRef, Count, ErrorSummary, Moment, Nanoseconds, Record, Whole
+from runbundle.format.words import CaptureWord
 
 
 class Redaction(Record):

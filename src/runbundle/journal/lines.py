@@ -5,12 +5,60 @@ journal writes a resource once, on a line of its own, and records refer to it by
 object in eight hex digits: it tells a whole line from one that a dying machine wrote in part, wherever the gap is.
 """
 
-from typing import Any, cast
+from itertools import count
+from typing import Any, Literal, NamedTuple, cast
 from zlib import crc32
 
 import orjson
 
-from runbundle.signals.records import LogRecordDict, ResourceRecord, SpanRecord
+from runbundle.format.identity import RunKey
+from runbundle.signals import own
+from runbundle.signals.reading import count_of
+from runbundle.signals.records import LogRecordDict, ResourceRecord, SpanRecord, run_of
+
+_MOST_RESOURCES = 256
+"""Whose numbers are remembered: a process has a handful, an exporter may see those of many."""
+
+
+class NumberedResource(NamedTuple):
+    """A redacted resource and the number by which the lines of this process refer to it."""
+
+    number: int
+    record: ResourceRecord
+
+
+class RecordLine(NamedTuple):
+    """A redacted span or log record as a line of a journal, with what a recorder must know of it."""
+
+    run: RunKey
+    trace_id: str
+    resource: NumberedResource
+    line: bytes
+    states_lost: int = 0
+    """Number of lost records that it states. If it is lost too, somebody else must state them."""
+
+
+def line_of(kind: Literal["span", "log"], record: SpanRecord | LogRecordDict) -> RecordLine:
+    """Return a redacted record as the line of a journal."""
+    resource = numbered(record["resource"])
+    line = record_line(kind, record, resource.number)
+    lost = count_of(record["attributes"], own.SPANS_DROPPED)
+    return RecordLine(run_of(record), record["trace_id"], resource, line, lost)
+
+
+_numbers: dict[int, NumberedResource] = {}
+_next_number = count()
+
+
+def numbered(resource: ResourceRecord) -> NumberedResource:
+    """Return a resource with its number in this process, a new one if it has none: the same object has the same."""
+    known = _numbers.get(id(resource))
+    if known is None:
+        if len(_numbers) >= _MOST_RESOURCES:
+            _numbers.clear()  # they get others then
+        # The entry holds the resource, so that its id is not another's.
+        known = _numbers[id(resource)] = NumberedResource(next(_next_number), resource)
+    return known
 
 
 def start_line(
@@ -56,10 +104,10 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
     try:
         if int(line[:8], 16) != crc32(body):
             return None
-        value = orjson.loads(body)
+        value: Any = orjson.loads(body)
     except ValueError:
         return None
-    return cast("dict[str, Any]", value) if isinstance(value, dict) and "k" in value else None
+    return value if value.__class__ is dict and "k" in value else None
 
 
 def _line(value: dict[str, Any]) -> bytes:

@@ -75,11 +75,11 @@ def is_held(path: Path) -> bool:
 
 
 @contextlib.contextmanager
-def sole_sealer(directory: Path) -> Generator[bool]:
+def sole_sealer(directory: Path, *, wait: bool = True) -> Generator[bool]:
     """Return a context that holds the lock of a run's folder, so that one process at a time seals the run.
 
     Waits for the lock. Yields False if the folder is missing, because another process has sealed the run, or if it is a
-    link.
+    link. Without `wait` it yields False also if another holds the lock: whoever holds several must not wait for more.
     """
     try:
         with folder_below(directory.parent, [directory.name]) as held:
@@ -89,7 +89,11 @@ def sole_sealer(directory: Path) -> Generator[bool]:
         return
     _hold(fd)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
         yield is_still_at(directory, fd)
     finally:
         _let_go(fd)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.redaction.permitted.values import is_name
@@ -71,7 +73,8 @@ class JournalReader:
                 if version:
                     self.sdk_versions.add(version)
             elif again and is_entry(entry):
-                yield redact_again(entry)
+                # As JSON gives it, like all others: what a redactor makes may hold tuples, or floats that are none.
+                yield orjson.loads(orjson.dumps(redact_again(entry)))
             else:
                 yield entry
 
@@ -93,7 +96,10 @@ def lines_of(path: Path) -> Iterator[bytes]:
     """
     with file_at(path) as file:
         while line := file.readline(MAX_LINE_BYTES):
-            whole = line.endswith(b"\n") or len(line) < MAX_LINE_BYTES
+            if line.endswith(b"\n"):  # nearly all
+                yield line
+                continue
+            whole = len(line) < MAX_LINE_BYTES
             while not whole and not line.endswith(b"\n"):  # skip the rest of it
                 line = file.readline(MAX_LINE_BYTES) or b"\n"
             line = line.rstrip(b"\0") if whole else b"too long\n"

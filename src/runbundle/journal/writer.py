@@ -9,12 +9,11 @@ import contextlib
 import fcntl
 from pathlib import Path
 
-from runbundle.journal.lines import parse_line, record_line, resource_line
+from runbundle.journal.lines import RecordLine, parse_line, resource_line
 from runbundle.journal.locks import is_still_at
 from runbundle.journal.mapped import MappedFile
 from runbundle.journal.reader import lines_of
 from runbundle.process.disk import make_folder
-from runbundle.signals.records import LogRecordDict, ResourceRecord, SpanRecord
 from runbundle.store.regular import refuse_link
 
 _MAX_NAMES = 1000  # tried for one journal, if assemblers hold all before
@@ -26,7 +25,7 @@ class JournalWriter:
     def __init__(self, path: Path, *, sync_each: bool = False, mapped: bool = True) -> None:
         """Open or create `path` and lock it.
 
-        With `sync_each` every line is on the disk before `append_record` returns. Without `mapped`, lines are written
+        With `sync_each` every line is on the disk before `write` returns. Without `mapped`, lines are written
         and not stored through a mapping, for file systems on which readers do not see stores. Raises `BlockingIOError`
         if another writer holds the file, or an assembler has just removed it; `NotRegular` for a link; another
         `OSError` if it cannot be written.
@@ -46,7 +45,7 @@ class JournalWriter:
         except OSError:
             self._file.abandon()
             raise
-        self._resources: dict[int, tuple[ResourceRecord, int]] = {}
+        self._resources: set[int] = set()
         self.records = 0
         """The number of spans and logs appended."""
         self.append = self._file.append
@@ -74,19 +73,16 @@ class JournalWriter:
         """The number of bytes in the journal."""
         return self._file.size_bytes
 
-    def append_record(self, kind: str, record: SpanRecord | LogRecordDict) -> None:
-        """Append a redacted record: a `span` or a `log`. Its resource is written once, and referred to by number.
+    def write(self, record: RecordLine) -> None:
+        """Append a redacted record. Its resource is written once, and referred to by number.
 
         Raises `OSError` if the disk is full or another process has cut the file.
         """
-        resource = record["resource"]
-        known = self._resources.get(id(resource))
-        if known is None:
-            # The reference keeps the id from being reused; a process has a handful of resources.
-            known = (resource, len(self._resources))
-            self.append(resource_line(known[1], resource))
-            self._resources[id(resource)] = known  # after the append: a line that the disk refused is tried again
-        self.append(record_line(kind, record, known[1]))
+        resource = record.resource
+        if resource.number not in self._resources:
+            self.append(resource_line(*resource))
+            self._resources.add(resource.number)  # after the append: a line that the disk refused is tried again
+        self.append(record.line)
         self.records += 1
 
     def records_lost(self) -> int | None:

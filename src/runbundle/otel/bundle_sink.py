@@ -4,8 +4,10 @@ An exporter gets a span when it has ended, children before their parents, and lo
 all spans of a trace that come here are one unit, as where their starts are seen (see `belonging/undecided`): they wait
 until one of them begins a run, whichever ends first, and a local root that has ended decides nothing.
 
-A trace may have several runs, of several tenants. Then a span is of the run that it names, or of its parent's: it waits
-for its parent. One that no span above it places is in no run that anybody named (see `_settle`).
+A trace may have several runs, of several tenants. Then a span is of the run that it names, of its parent's, or of what
+is right beneath it: it waits for its parent (see `exported`). One that none of these places is in no run that anybody
+named (see `_settle`). Where tenants are named, so it is before a second one has come. Only what had to be let go before
+its parent came, since too much waited or for too long, is then in the only run of its trace.
 
 What waits is in memory, raw as in the SDK's own queues, bounded in number, bytes and age; a process that dies loses it.
 """
@@ -20,7 +22,9 @@ from opentelemetry.sdk._logs import ReadableLogRecord
 from opentelemetry.sdk.trace import ReadableSpan
 
 from runbundle.codec.coerce import hex_id, time_of
-from runbundle.format.identity import RunKey, tenant_of
+from runbundle.core.spans import SpanLines
+from runbundle.format.identity import RunKey
+from runbundle.journal.lines import line_of
 from runbundle.otel.belonging.claims import has_several_runs, run_of_span, run_of_trace
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.run_names import run_names
@@ -72,6 +76,7 @@ class BundleSink:
     def __init__(self, store: str | None, contracts: str | None) -> None:
         artifact_store = open_store(store)
         self.redactor = compose(artifact_store, contracts).redactor
+        self._lines = SpanLines(self.redactor)
         self._names = run_names(self.redactor.policy.digester)
         self.recorder = Recorder(artifact_store, spool_of(artifact_store))
         set_fallback_redactor(self.redactor)
@@ -85,6 +90,8 @@ class BundleSink:
         self._traces: OrderedDict[int, SeenTrace] = OrderedDict()
         self._places: dict[tuple[int, int], RunKey] = {}
         """The runs of spans, by the ids of their traces and their own."""
+        self._has_tenants = False
+        """Whether a span has named a tenant."""
         self._held, self._bytes, self._look_at = 0, 0, 0.0
         self.reset()
 
@@ -111,7 +118,7 @@ class BundleSink:
             for span in spans:
                 together.setdefault(span_context_of(span).trace_id, []).append(span)
             for trace_id, of_trace in together.items():
-                self._decide(trace_id, of_trace)
+                self._decide(self._trace(trace_id), of_trace)
             for span in sorted(spans, key=lambda s: time_of(s.end_time) or 0):
                 self._place(self._trace(span_context_of(span).trace_id), span)
 
@@ -135,7 +142,7 @@ class BundleSink:
         """Record what waits for a span that never came, and seal the runs."""
         with self._lock:
             for trace in self._traces.values():
-                self._settle(trace, list(trace.below))
+                self._give_up(trace)
         self.recorder.close()
 
     def is_recorded_by(self, handle: Handle) -> bool:
@@ -150,28 +157,24 @@ class BundleSink:
         same = canonical_url(handle.store.url) == self._url
         return same and any(getattr(exporter, "_sink", None) is self for exporter in exporters)
 
-    def _decide(self, trace_id: int, spans: list[ReadableSpan]) -> None:
-        """Take from spans what they say of their trace; place what was held for that."""
-        trace = self._trace(trace_id)
+    def _decide(self, trace: SeenTrace, spans: list[ReadableSpan], *, at_once: bool = False) -> None:
+        """Take from spans what they say of their trace; place what was held for that.
+
+        `at_once`: nobody will say any more whose a run is.
+        """
         said = [run for run in map(run_named, spans) if run is not None]
-        begun = run_of_trace(trace_id)
+        begun = run_of_trace(trace.trace_id)
         for tenant in filter(None, map(tenant_named, spans)):
+            self._has_tenants = True
             if len(trace.tenants) < 2:
                 trace.tenants.add(tenant)
         run = trace.run or begun or next(iter(said), None)
         unnamed = run is None
         if run is None:
-            if not any(begins_run(span.name, copied_attributes(span)) for span in spans):
+            if not trace.decided_by(spans, tenants=self._has_tenants and not at_once):
                 return
-            run = self._unnamed(trace, trace_id, spans)
-        trace.name = trace.name or hex_id(trace_id, 32)
-        trace.several = (
-            trace.several
-            or has_several_runs(trace_id)
-            or len(trace.tenants | ({run.tenant_id} - {""})) > 1
-            # Which runs are within others is known of those that began here.
-            or (begun is None and any(other != run for other in said))
-        )
+            run = trace.begin(spans, self._names)
+        trace.note(run, said, began_here=begun is not None)
         if trace.run is not None:
             return
         trace.run = run
@@ -188,14 +191,13 @@ class BundleSink:
         """Record a span or a log in its run, with what waited for that; or hold it until its run is known."""
         span_id, run = above(one), run_named(one)
         if run is None:
-            known = self._run_of(trace, span_id)
-            run = trace.run if known is None and not trace.several else known
+            run = self._run_of(trace, span_id) or trace.run_of(one, tenants=self._has_tenants)
             tenant = tenant_named(one)
             if tenant and trace.several and run is not None and run.tenant_id != tenant:
                 run = RunKey(tenant, trace.name)
         if run is not None:
             self._record(trace, [(one, run), *self._beneath(trace, one, run)])
-        elif not trace.several:
+        elif trace.run is None and not trace.several:
             self._hold(trace, one)
         else:
             self._hold(trace, one, span_id)
@@ -211,11 +213,12 @@ class BundleSink:
             self._let_out(trace, each)
         return found
 
-    def _settle(self, trace: SeenTrace, above: list[int]) -> None:
+    def _settle(self, trace: SeenTrace, above: list[int], run_of_rest: RunKey | None = None) -> None:
         """Record what waits for spans that do not say whose it is.
 
-        What names a tenant is in a run of that tenant, called by the trace, and so is all beneath it. The rest is a run
-        of no tenant if it has agent work, and else it is outside any run: it may be anybody's.
+        What names a tenant is in a run of that tenant, called by the trace, and so is all beneath it. The rest, if no
+        run is given for it, is a run of no tenant if it has agent work, and else it is outside any run: it may be
+        anybody's.
         """
         found: list[tuple[One, RunKey | None]] = []
         ids = {id_of(one) for ones in trace.below.values() for one in ones if isinstance(one, ReadableSpan)}
@@ -223,7 +226,7 @@ class BundleSink:
             for one in trace.below.pop(span_id, ()):
                 self._let_out(trace, one)
                 tenant = tenant_named(one)
-                run = RunKey(tenant, trace.name) if tenant else None
+                run = RunKey(tenant, trace.name) if tenant else run_of_rest
                 found += [(one, run), *self._beneath(trace, one, run)]
         rest = [one for one, run in found if run is None]
         if any(isinstance(one, ReadableSpan) and begins_run(one.name, copied_attributes(one)) for one in rest):
@@ -240,6 +243,9 @@ class BundleSink:
                 if len(self._places) >= _PLACES:
                     self._places.pop(next(iter(self._places)))
                 self._places[trace.trace_id, id_of(one)] = run
+                trace.above.pop(id_of(one), None)
+                if (trace.trace_id, above(one)) not in self._places:
+                    trace.is_above(one, run)
         found.reverse()  # children before parents, and the run's own span last
         for one, run in sorted(found, key=ended_ns) if len(found) > 1 else found:
             if run is None:
@@ -249,24 +255,13 @@ class BundleSink:
             else:
                 self._log(one, run)
 
-    def _unnamed(self, trace: SeenTrace, trace_id: int, spans: list[ReadableSpan]) -> RunKey:
-        """Return the run of a trace that nobody has named, and note that nobody has."""
-        known = [*spans, *(one for one in trace.held if isinstance(one, ReadableSpan))]
-        known.sort(key=lambda span: time_of(span.start_time) or 0)
-        attributes = [copied_attributes(span) for span in known]
-        of_trace = hex_id(trace_id, 32)
-        run_id = self._names.name_in(attributes) or of_trace
-        tenant = next((said[own.TENANT_ID] for said in attributes if own.TENANT_ID in said), None)
-        trace.unnamed, trace.of_trace, trace.name = True, run_id == of_trace, run_id
-        return RunKey(tenant_of(tenant), run_id)
-
     def _span(self, span: ReadableSpan, run: RunKey, trace: SeenTrace) -> None:
         parent, is_root = span.parent, is_local_root(span)
         is_run = (span.attributes or {}).get(own.OP) == "run"
         # A run of several local roots has no one end: it is sealed when it is quiet.
         ends = is_run or (is_root and (not trace.unnamed or (parent is None and trace.of_trace)))
         unnamed = trace.unnamed
-        if trace.several:
+        if trace.several or run != trace.run:
             ends, unnamed = is_run, not is_run and run.run_id in (trace.name, hex_id(trace.trace_id, 32))
             is_root = is_root or (unnamed and parent is not None and self._run_of(trace, parent.span_id) != run)
         try:
@@ -279,14 +274,14 @@ class BundleSink:
                 attributes[own.REDACTION_KEY_ID] = self.redactor.key_id(run.tenant_id)
             if is_root and unnamed and not ends:
                 trace.join(attributes, run)
-            self.recorder.ended(self.redactor.redact_span(raw), is_root=ends)
+            self.recorder.ended(self._lines.of(raw), is_root=ends)
         except Exception:  # noqa: BLE001 - a span of which no record can be made costs itself alone
             self.recorder.count_dropped("boundary_end", run=run)
             self.recorder.ended_unrecorded(run, is_root=ends)
 
     def _log(self, record: ReadableLogRecord, run: RunKey) -> None:
         try:
-            self.recorder.logged(self.redactor.redact_log(raw_log(self._codec, record, run)))
+            self.recorder.logged(line_of("log", self.redactor.redact_log(raw_log(self._codec, record, run))))
         except Exception:  # noqa: BLE001 - as above
             self.recorder.count_dropped("boundary_log", run=run)
 
@@ -307,8 +302,7 @@ class BundleSink:
         if not trace.size:
             trace.since = time.monotonic()
         (trace.held if above is None else trace.below.setdefault(above, [])).append(one)
-        size = size_of_one(one)
-        trace.size += size
+        trace.size += (size := size_of_one(one))
         self._held, self._bytes = self._held + 1, self._bytes + size
         if self._held > HELD or self._bytes > HELD_BYTES:
             waiting = (other for other in list(self._traces.values()) if other.size)
@@ -328,9 +322,15 @@ class BundleSink:
         return held
 
     def _let_go(self, trace: SeenTrace) -> None:
-        """Drop what a trace holds. In one of several runs it is recorded, since it need not wait."""
-        self._settle(trace, list(trace.below))
+        """Drop what a trace holds, but for what need not wait."""
+        self._give_up(trace)
         trace.lost.update((isinstance(one, ReadableSpan), scope_name(one)) for one in self._taken(trace))
+
+    def _give_up(self, trace: SeenTrace) -> None:
+        """Record what waits only to know whose it is: if there is one run in its trace, in that."""
+        if trace.begins and trace.run is None:
+            self._decide(trace, [], at_once=True)
+        self._settle(trace, list(trace.below), None if trace.several else trace.run)
 
     def _forget_old(self) -> None:
         """Forget traces in which nothing was agent work for so long. A run's trace is known by number alone."""
@@ -341,7 +341,7 @@ class BundleSink:
         for trace_id, trace in list(self._traces.items()):
             if trace.run is not None:
                 if trace.below and trace.since <= before:
-                    self._settle(trace, list(trace.below))
+                    self._give_up(trace)
                 continue
             if trace.since > before:
                 break

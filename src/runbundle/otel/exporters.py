@@ -158,8 +158,8 @@ class RedactingSpanProcessor(SpanProcessor):
 
     def on_end(self, span: ReadableSpan) -> None:
         """Pass the redacted span on; one that cannot be redacted is withheld."""
-        if self._follows:
-            self._boundary.redactor = _followed(self._given)
+        if self._follows and (followed := _followed(self._given)) is not self._boundary.redactor:
+            self._boundary.use_redactor(followed)
         self._boundary.on_end(span)
 
     def shutdown(self) -> None:

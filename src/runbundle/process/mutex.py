@@ -25,7 +25,7 @@ class Mutex(type(threading.RLock())):  # pyright: ignore[reportUntypedBaseClass,
     def __enter__(self) -> bool:
         had = self._is_owned()
         try:
-            if self.acquire(blocking=False):
+            if self.acquire(False):  # said by name it takes 0.13 µs more, three times a span
                 return True
             for _ in range(_PATIENCE):
                 time.sleep(0)  # let others run, the holder among them

@@ -8,8 +8,9 @@ the port a record is journalled before the call returns, and nobody redacts it a
 from typing import Protocol
 
 from runbundle.format.identity import NO_RUN, RunKey
+from runbundle.journal.lines import RecordLine
 from runbundle.recording.results import FlushResult
-from runbundle.signals.records import LogRecordDict, SpanRecord
+from runbundle.signals.records import SpanRecord
 
 
 class RecordPort(Protocol):
@@ -34,7 +35,7 @@ class RecordPort(Protocol):
         """
         ...
 
-    def ended(self, record: SpanRecord, *, is_root: bool) -> None:
+    def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Keep the redacted record of a span that has ended. `is_root`: the run ends with it, and may be sealed."""
         ...
 
@@ -42,7 +43,7 @@ class RecordPort(Protocol):
         """Take note that a span has ended of which no record could be made. The run is sealed without it."""
         ...
 
-    def logged(self, record: LogRecordDict) -> None:
+    def logged(self, line: RecordLine) -> None:
         """Keep the redacted record of a log record that belongs to a run."""
         ...
 

@@ -2,16 +2,18 @@
 
 import contextlib
 import errno
-from collections import Counter
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from runbundle.bundle.assembly.assemble import assemble
+from runbundle.bundle.assembly.assemble import Assembled, assemble
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.assembly.reread import entries_of_bundle
-from runbundle.bundle.catalog.index import add_to_index
+from runbundle.bundle.catalog.index import NewBundle, add_all_to_index, add_to_index
 from runbundle.bundle.reader import Bundle
-from runbundle.bundle.seal import seal
+from runbundle.bundle.seal import Sealed, seal, seal_all
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
 from runbundle.format.identity import RunKey
 from runbundle.journal.locks import free_files, sole_sealer
@@ -22,6 +24,11 @@ from runbundle.recording.tripwire import quarantine, search_bundle, state_masked
 from runbundle.store import ArtifactStore
 
 _ATTEMPTS = 5  # of a seal that others on other machines are faster with
+MOST_TOGETHER = 32
+"""Runs that are published at once. Each holds open its folder, its journals, and a file while it is written."""
+_BATCH_S = 0.1  # for which the first of a batch waits for the others to be assembled
+_BATCH_BYTES = 16_777_216
+_SHORT_BYTES = 1_048_576  # of journals; a longer run would keep the others waiting, and gains nothing
 
 
 class StillWritten(RunbundleError):
@@ -45,6 +52,38 @@ class Published(NamedTuple):
     """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
     masked: int = 0
     """Credentials that the tripwire found in its values and masked."""
+
+
+class Wanted(NamedTuple):
+    """A run to be published together with others."""
+
+    run: RunKey
+    wait: bool
+    """Whether to leave it if a process still holds a journal of it."""
+    grace_s: float | None
+    """As for `publish`."""
+
+
+class _Source(NamedTuple):
+    """The journals of a run, and how its bundle is made of them."""
+
+    store: ArtifactStore
+    spool: Path
+    run: RunKey
+    every: list[Path]
+    live: set[Path]
+    parts: bool
+    grace_s: float | None
+    own: str
+
+
+class _Ready(NamedTuple):
+    """A run that is locked, assembled and searched."""
+
+    run: RunKey
+    bundle: Assembled
+    directory: Path
+    free: list[Path]
 
 
 def publish(
@@ -87,8 +126,9 @@ def _publish_alone(
     grace_s: float | None,
     own: str,
 ) -> Published | None:
-    with sole_sealer(directory) as alone, free_files(journal_files(directory) if alone else []) as free:
-        every = journal_files(directory) if alone else []
+    with contextlib.ExitStack() as held:
+        every = journal_files(directory) if held.enter_context(sole_sealer(directory)) else []
+        free = held.enter_context(free_files(every))
         live = set(every) - set(free)
         if live and (wait or not free):
             raise StillWritten(f"a process is still writing {run.path}")
@@ -96,36 +136,126 @@ def _publish_alone(
             return None
         if live and not parts and not store.exists(f"{run.path}/run.json"):
             raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
+        source = _Source(store, spool, run, every, live, parts, grace_s, own)
         for attempt in range(1, _ATTEMPTS + 1):
             with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
-                published = _publish(store, spool, run, every, live, parts=parts, grace_s=grace_s, own=own)
+                published = _publish(source)
                 _remove(directory, free)
                 return published
     return None
 
 
-def _publish(
-    store: ArtifactStore,
-    spool: Path,
-    run: RunKey,
-    every: list[Path],
-    live: set[Path],
-    *,
-    parts: bool,
-    grace_s: float | None,
-    own: str,
-    hits: Counter[str] | None = None,
-) -> Published | None:
+def publish_together(
+    store: ArtifactStore, spool: Path, wanted: Sequence[Wanted], *, own: str
+) -> dict[RunKey, Published | StoreUnavailable]:
+    """Seal several short runs of which no bundle is sealed yet; return where those are that are in the store now.
+
+    Up to `MOST_TOGETHER` are gathered, assembled and searched, then all are written, with one sync for all where the
+    store can do that, then noted in the index, and only then the journals of each are removed. None waits for the
+    others for more than about 0.1 s and the writing. `own` as for `publish`.
+
+    A run that is not in the answer is to be published by itself: it is long, somebody else is at work on it or has
+    sealed it, a credential was found in it, or something is wrong with it, which `publish` then says. A
+    `StoreUnavailable` in the answer stands for a run that would get the same again. Never raises.
+    """
+    done: dict[RunKey, Published | StoreUnavailable] = {}
+    left = deque(wanted)
+    while left:
+        with contextlib.ExitStack() as held:
+            ready: list[_Ready] = []
+            room_bytes, until = _BATCH_BYTES, time.monotonic() + _BATCH_S
+            while left and room_bytes > 0 and len(ready) < MOST_TOGETHER and time.monotonic() < until:
+                one = _made_ready(store, spool, left.popleft(), own, held)
+                if one is not None:
+                    ready.append(one)
+                    room_bytes -= sum(file.size for file in one.bundle.files)
+            with contextlib.suppress(Exception):  # what a store raises that it must not, publish() will say
+                done |= _seal_ready(store, ready)
+    return done
+
+
+def _made_ready(
+    store: ArtifactStore, spool: Path, wanted: Wanted, own: str, held: contextlib.ExitStack
+) -> _Ready | None:
+    """Lock, gather, assemble and search a run; `held` takes its locks and files. None: it is to be published alone."""
+    directory = folder_of(spool, wanted.run)
+    with contextlib.ExitStack() as mine:
+        try:
+            # Not waited for: two processes that held one run each and waited for the other's would wait for ever.
+            if not mine.enter_context(sole_sealer(directory, wait=False)):
+                return None
+            every = journal_files(directory)
+            if sum(path.stat().st_size for path in every) > _SHORT_BYTES:
+                return None
+            free = mine.enter_context(free_files(every))
+            live = set(every) - set(free)
+            if not free or (live and wanted.wait):
+                return None
+            made = _assembled(_Source(store, spool, wanted.run, every, live, True, wanted.grace_s, own))
+            if made is None:
+                return None
+            bundle, over = made
+            mine.callback(bundle.close)
+            if over is not None or search_bundle(bundle):
+                return None
+        except Exception:  # noqa: BLE001 - whatever it is, it costs the others nothing
+            return None
+        held.enter_context(mine.pop_all())
+        return _Ready(wanted.run, bundle, directory, free)
+
+
+def _seal_ready(store: ArtifactStore, ready: Sequence[_Ready]) -> dict[RunKey, Published | StoreUnavailable]:
+    outcomes = seal_all(store, [one.bundle for one in ready])
+    sealed = [(one, it) for one, it in zip(ready, outcomes, strict=True) if isinstance(it, Sealed)]
+    add_all_to_index(
+        store,
+        [NewBundle(it.key, it.run_json, {file.name: file.body for file in one.bundle.files}) for one, it in sealed],
+    )
+    done: dict[RunKey, Published | StoreUnavailable] = {
+        one.run: it for one, it in zip(ready, outcomes, strict=True) if isinstance(it, StoreUnavailable)
+    }
+    for one, it in sealed:
+        with contextlib.suppress(OSError):  # publish() tries again, and says why not
+            _remove(one.directory, one.free)
+            done[one.run] = Published(it.key, one.bundle.collided)
+    return done
+
+
+def _publish(source: _Source, hits: Counter[str] | None = None) -> Published | None:
     """Seal, or seal again. `hits`: mask credentials in the records, and count them there; None: there are none yet."""
-    with contextlib.closing(GatheredRun(run, spool)) as gathered:
-        journals = JournalReader(every, live=live, own=own)
+    made = _assembled(source, hits)
+    if made is None:
+        return None  # their writers died before the first whole line
+    bundle, over = made
+    with contextlib.closing(bundle):
+        found = search_bundle(bundle)
+        if found and hits is None:  # once more, of masked records
+            return _publish(source, Counter[str]())
+        # A known secret that is left is a word or an id of the format: anybody can make one that equals it.
+        left = [hit for hit in found if hit.rule != "known-secret"]
+        if left:
+            raise quarantine(source.spool, source.run, left)
+        state_masked(bundle, hits or Counter(), over.index.redaction.masked if over else None)
+        sealed = seal(source.store, bundle, over)
+        add_to_index(source.store, sealed.key, sealed.run_json, {file.name: file.body for file in bundle.files})
+        return Published(sealed.key, bundle.collided, hits.total() if hits else 0)
+
+
+def _assembled(source: _Source, hits: Counter[str] | None = None) -> tuple[Assembled, Bundle | None] | None:
+    """Gather and assemble; return the bundle, which the caller closes, and the one sealed before; None for no records.
+
+    Raises `BegunElsewhere`, and `RunbundleError` if nothing in the journals is a record.
+    """
+    store, spool = source.store, source.spool
+    with contextlib.closing(GatheredRun(source.run, spool)) as gathered:
+        journals = JournalReader(source.every, live=source.live, own=source.own)
         gathered.add(journals if hits is None else masked_entries(journals, hits))
         if not gathered.anything:
             if gathered.malformed:
                 raise RunbundleError(
                     f"its journals hold {gathered.malformed} lines that no recorder writes, and no others"
                 )
-            return None  # their writers died before the first whole line
+            return None
         over = _sealed(store, gathered.key)
         torn, sdk_versions = journals.torn, set(journals.sdk_versions)
         if over is not None:
@@ -136,23 +266,9 @@ def _publish(
             gathered.malformed += over.index.completeness.dropped.get("malformed_records", 0)
             if over.index.versions.otel_sdk:
                 sdk_versions.add(over.index.versions.otel_sdk)
-        elif not parts and not gathered.begins:
+        elif not source.parts and not gathered.begins:
             raise BegunElsewhere("it was begun elsewhere; its beginning is not in this spool")
-        bundle = assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=grace_s)
-        with contextlib.closing(bundle):
-            found = search_bundle(bundle)
-            if found and hits is None:  # once more, of masked records
-                return _publish(
-                    store, spool, run, every, live, parts=parts, grace_s=grace_s, own=own, hits=Counter[str]()
-                )
-            # A known secret that is left is a word or an id of the format: anybody can make one that equals it.
-            left = [hit for hit in found if hit.rule != "known-secret"]
-            if left:
-                raise quarantine(spool, run, left)
-            state_masked(bundle, hits or Counter(), over.index.redaction.masked if over else None)
-            sealed = seal(store, bundle, over)
-            add_to_index(store, sealed.key, sealed.run_json, {file.name: file.body for file in bundle.files})
-            return Published(sealed.key, bundle.collided, hits.total() if hits else 0)
+        return assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=source.grace_s), over
 
 
 def _sealed(store: ArtifactStore, run: RunKey) -> Bundle | None:

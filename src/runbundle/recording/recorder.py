@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import NO_RUN, RunKey
-from runbundle.journal.lines import start_line
+from runbundle.journal.lines import RecordLine, start_line
 from runbundle.journal.mapped import FileCut
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of, records_lost, written_bytes
@@ -30,9 +30,7 @@ from runbundle.recording.results import FlushResult
 from runbundle.recording.sealer import Sealer
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES, SpoolFull, SpoolLimit
 from runbundle.recording.syncing import Unsynced, bring_to_disk, sync_in_turns
-from runbundle.signals import own
-from runbundle.signals.reading import count_of
-from runbundle.signals.records import LogRecordDict, SpanRecord, run_of
+from runbundle.signals.records import SpanRecord
 from runbundle.store import ArtifactStore
 
 Durability = Literal["os", "fsync-batch", "fsync"]
@@ -141,16 +139,16 @@ class Recorder:
                 # The span itself may still come through; what a lost start costs is only evidence of a crash.
                 self._complain(f"the start of a span was not journalled: {error.strerror or error}")
 
-    def ended(self, record: SpanRecord, *, is_root: bool) -> None:
+    def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Record an ended span. `is_root` says that the run ends with it."""
-        key = run_of(record)
+        key = line.run
         if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
             run = self._run(key)
-            run.trace_id = record["trace_id"]
-            self._append(run, "span", record)
+            run.trace_id = line.trace_id
+            self._append(run, line)
             self._ended(run, is_root=is_root)
 
     def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
@@ -168,15 +166,15 @@ class Recorder:
         if run.open == 0:
             self._settle(run)
 
-    def logged(self, record: LogRecordDict) -> None:
+    def logged(self, line: RecordLine) -> None:
         """Record a log record that belongs to a run."""
-        key = run_of(record)
+        key = line.run
         if not key.valid:
             self.count_dropped("bad_run_id")
             return
         with self._lock:
             run = self._run(key)
-            self._append(run, "log", record)
+            self._append(run, line)
             if run.open == 0:
                 self._settle(run)
 
@@ -212,26 +210,25 @@ class Recorder:
                 self._runs[run].dropped += count
         self._sealer.wake()
 
-    def _append(self, run: _Run, kind: str, record: SpanRecord | LogRecordDict) -> None:
+    def _append(self, run: _Run, line: RecordLine) -> None:
         try:
             if self._limit.written_bytes >= self._limit.limit_bytes:
                 self._limit.make_room(self._lock.step_aside)
             writer = run.writer or self._open(run)
             before = writer.size_bytes
             try:
-                writer.append_record(kind, record)
+                writer.write(line)
             except FileCut:
                 before = (writer := self._renewed(run)).size_bytes
-                writer.append_record(kind, record)
+                writer.write(line)
             run.records += 1
             self._written += 1
             self._limit.written_bytes += writer.size_bytes - before
-        except (OSError, TypeError, ValueError) as error:
-            # With a local root goes what it was to state; the next one states both.
-            run.dropped += 1 + count_of(record["attributes"], own.SPANS_DROPPED)
+        except OSError as error:
+            run.dropped += 1 + line.states_lost  # with a local root goes what it was to state; the next one states both
             reason = "spool_limit" if isinstance(error, SpoolFull) else "journal"
             self.losses.count(reason, 1, run.key)
-            self._complain(f"a record was not journalled: {getattr(error, 'strerror', '') or error}")
+            self._complain(f"a record was not journalled: {error.strerror or error}")
 
     def _run(self, key: RunKey) -> _Run:
         return self._runs.get(key) or self._runs.setdefault(key, _Run(key))
@@ -328,20 +325,26 @@ class Recorder:
     def close(self, timeout_s: float = 30.0) -> FlushResult:
         """Flush, seal the runs that have not ended as cut off, stop the threads, close the files.
 
+        What is late, or of a run that began elsewhere, is not waited for any more: it is sealed as far as it has come.
         What is waited for takes `timeout_s` in all.
         """
         deadline = time.monotonic() + timeout_s
+        with self._lock:
+            for run in [run for run in self._runs.values() if not (run.begun or run.ended)]:
+                self._settle(run)
         result = self.flush(timeout_s)
         with self._lock:
             for run in self._runs.values():
                 self._close(run)
-            begun = {run.key: run.records for run in self._runs.values() if run.begun}
+            # Of those that did not begin here some may be sealed already, and what is left of them is late.
+            left = {run.key: run.records for run in self._runs.values()}
+            begun = sum(run.begun for run in self._runs.values())
             self._runs.clear()
         self._stop.set()
         self._sealer.close(max(0.0, deadline - time.monotonic()))
+        self._sealer.abandoned(left)
         if begun:
-            self._sealer.abandoned(begun)
-            _log.warning("%d runs had not ended; what is open in them is marked interrupted", len(begun))
+            _log.warning("%d runs had not ended; what is open in them is marked interrupted", begun)
         self.losses.write(now=True)
         return result
 

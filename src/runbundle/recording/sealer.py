@@ -19,7 +19,15 @@ from runbundle.journal.spool import folder_of
 from runbundle.process.complaints import Complaints
 from runbundle.recording.due import Due, DueRuns
 from runbundle.recording.losses import Losses
-from runbundle.recording.publish import BegunElsewhere, Published, StillWritten, publish
+from runbundle.recording.publish import (
+    MOST_TOGETHER,
+    BegunElsewhere,
+    Published,
+    StillWritten,
+    Wanted,
+    publish,
+    publish_together,
+)
 from runbundle.recording.recovery import Outcome, recover
 from runbundle.recording.results import FlushResult, Results
 from runbundle.recording.sweep import Found, Sweep
@@ -156,9 +164,12 @@ class Sealer:
     def _take(self, *, alone: bool = False) -> Callable[[], None] | None:
         """Return what to do now; `alone`: only what is this process's own."""
         now = time.monotonic()
-        if (found := self._due.take(now)) is not None:
-            self._in_hand.add(found[0])
-            return partial(self._do, *found)
+        found: list[tuple[RunKey, Due]] = []
+        while len(found) < MOST_TOGETHER and (one := self._due.take(now)) is not None:
+            found.append(one)
+        if found:
+            self._in_hand.update(key for key, _ in found)
+            return partial(self._do_all, found)
         if alone or self._closed:
             return None
         if self._orphans:
@@ -172,10 +183,29 @@ class Sealer:
         first = min(self._due.first_at(), looks_at, self._losses.write_at)
         return max(0.001, first - time.monotonic()) if first < float("inf") else None
 
-    def _do(self, key: RunKey, due: Due) -> None:
+    def _do_all(self, found: list[tuple[RunKey, Due]]) -> None:
+        """Seal what is due just now, as far as that can be done at once, and the rest one after another."""
+        done: dict[RunKey, Published | StoreUnavailable] = {}
+        with contextlib.ExitStack() as each:  # goes through all, whatever is raised
+            for key, due in reversed(found):
+                each.callback(self._do, key, due, done)
+            if len(found) > 1:
+                done |= self._together(found)
+
+    def _together(self, found: list[tuple[RunKey, Due]]) -> dict[RunKey, Published | StoreUnavailable]:
+        now = time.monotonic()
+        wanted: list[Wanted] = []
+        for key, due in found:
+            if due.settled and not due.part:
+                overdue = now >= due.last
+                due.records += self._let_go(key) if overdue else 0
+                wanted.append(Wanted(key, wait=not overdue, grace_s=self._grace_s if overdue else None))
+        return publish_together(self.store, self.spool, wanted, own=self.own)
+
+    def _do(self, key: RunKey, due: Due, done: dict[RunKey, Published | StoreUnavailable]) -> None:
         again = None
         try:
-            again = self._seal(key, due)
+            again = self._seal(key, due, done.get(key))
         finally:
             with self._condition:
                 if again is not None:
@@ -193,14 +223,18 @@ class Sealer:
         with contextlib.suppress(OSError):
             self._orphans.extend(self._sweep.look(ours))
 
-    def _seal(self, key: RunKey, due: Due) -> Due | None:
-        """Seal a run; return when to try again, if it is to be."""
+    def _seal(self, key: RunKey, due: Due, done: Published | StoreUnavailable | None) -> Due | None:
+        """Seal a run, unless that is `done`; return when to try again, if it is to be."""
         now = time.monotonic()
         overdue = now >= due.last
-        if not due.settled or (overdue and not due.part):  # spans may have begun since its last one here ended
+        if done is None and (
+            not due.settled or (overdue and not due.part)
+        ):  # spans may have begun since its last one here ended
             due.records += self._let_go(key)
         try:
-            published = publish(
+            if isinstance(done, StoreUnavailable):
+                raise done
+            published = done or publish(
                 self.store,
                 self.spool,
                 key,
@@ -217,10 +251,13 @@ class Sealer:
             else:
                 self._nothing_there(key, due.records, due.trace_id)
         except StillWritten as error:
-            if overdue:  # nothing of it can be read: all its journals are held
+            if due.part and key in self._writing():
+                return None  # this process goes on with it, and comes again when it has no more
+            if overdue and key not in self._writing():  # nothing of it can be read: all its journals are held
                 self._fail(key, error.message)
                 return None
-            return replace(due, at=min(due.last, now + _LOOK_EVERY_S), settled=True)
+            # Overdue, a record has come late, so that this process has opened the journal again just now.
+            return replace(due, at=now + _LOOK_EVERY_S if overdue else min(due.last, now + _LOOK_EVERY_S), settled=True)
         except BegunElsewhere:
             # Whoever began it takes it along, unless it is being sealed just now: then it is late.
             if due.tries < _TRIES_OF_A_PART:

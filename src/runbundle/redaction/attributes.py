@@ -17,7 +17,7 @@ from runbundle.redaction.markers import SMALL, canonical, coarse_size, is_digest
 from runbundle.redaction.messages import messages_text, parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.redaction.permitted.values import allowed, is_flag, opaque
-from runbundle.redaction.plan import Handling, Work
+from runbundle.redaction.plan import Handling, Tenant, Work
 from runbundle.redaction.receipt import withhold
 from runbundle.signals import own
 from runbundle.signals.records import Attributes
@@ -147,12 +147,7 @@ def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -
         kept[key] = value
         return
     tenant = work.tenant
-    hidden = tenant.hidden_keys.get(key)
-    if hidden is None:
-        digest = tenant.digest("key", key.encode("utf-8", "replace"))
-        if len(tenant.hidden_keys) >= _HIDDEN_KEYS:
-            tenant.hidden_keys.clear()
-        hidden = tenant.hidden_keys[key] = own.HIDDEN + digest[12:24]
+    hidden = hidden_key_of(key, tenant)
     if is_marker(value) and credential_key(key) != "strong":
         kept[hidden] = value  # it says what became of the value: a digest of it would be one of nothing
         return
@@ -163,6 +158,17 @@ def _undeclared(kept: Attributes, key: str, value: Any, work: Work, path: str) -
     data = canonical(value)
     digest, size = ("", None) if data is None else (tenant.digest("attribute", data), len(data))
     kept[hidden] = marker("undeclared", digest=digest, size=size)
+
+
+def hidden_key_of(key: str, tenant: Tenant) -> str:
+    """Return the key that stands in the place of one that nobody declared."""
+    hidden = tenant.hidden_keys.get(key)
+    if hidden is None:
+        digest = tenant.digest("key", key.encode("utf-8", "replace"))
+        if len(tenant.hidden_keys) >= _HIDDEN_KEYS:
+            tenant.hidden_keys.clear()
+        hidden = tenant.hidden_keys[key] = own.HIDDEN + digest[12:24]
+    return hidden
 
 
 def _may_be_kept(key: str, value: Any) -> bool:

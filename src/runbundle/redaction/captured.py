@@ -11,9 +11,11 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.redaction.markers import is_digest
+from runbundle.signals import own
 from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.records import Attributes
 
 WORDS: tuple[CaptureWord, ...] = ("whole", "oversize", "abandoned", "cut", "not_consumed", "unserialisable")
 """The words, from best to worst."""
@@ -96,6 +98,23 @@ def capture_text(said: Mapping[str, Said]) -> str:
         whole = {"sha256": sha256, "bytes": size} if sha256 else {"digest": digest, "bytes": size} if digest else {}
         body[key] = {"word": word, **whole, **({"chunked": True} if chunked else {})}
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def with_capture_of_others(attributes: Attributes) -> Attributes:
+    """Return attributes that others wrote with what they may say of captures; the same object if they say nothing.
+
+    That is which values were cut, and how messages were captured: a completion hook has us capture those for spans of
+    others. A text that has not the attribute's shape stays, and is dropped as it is from any span.
+    """
+    known = parse_capture(attributes[own.CAPTURE]) if own.CAPTURE in attributes else None
+    if known is None:
+        return attributes
+    kept = {key: said for key, said in known.items() if said == Said("cut") or SPAN_KEYS[key] == "messages"}
+    if len(kept) == len(known):
+        return attributes
+    if kept:
+        return {**attributes, own.CAPTURE: capture_text(kept)}
+    return {key: value for key, value in attributes.items() if key != own.CAPTURE}
 
 
 def with_said(text: object, said: Mapping[str, Said]) -> str:

@@ -18,14 +18,14 @@ MAX_MESSAGES = 64
 """Messages that get a digest of their own, from the first on; `more` counts the others."""
 
 _ROLES = frozenset(ROLES.split("|"))
-_TYPES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
-_ID_KEYS = frozenset(
+TYPES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
+ID_KEYS = frozenset(
     {
         "id", "call_id", "tool_call_id", "tool_use_id", "response_id", "message_id", "item_id", "previous_response_id",
         "callId", "toolCallId", "toolUseId", "responseId",
     }
 )  # fmt: skip
-_PAYLOADS = frozenset({"arguments", "args", "input", "response", "result", "output"})
+PAYLOADS = frozenset({"arguments", "args", "input", "response", "result", "output"})
 """Within a call, what a tool was given or gave: an `id` in there names a thing of the application, not a call."""
 _MAX_DEPTH = 64
 _MAX_TEXT = 65_536
@@ -97,7 +97,7 @@ def _role(message: Any) -> str:
     if role.__class__ is str and role in _ROLES:
         return role
     kind = message.get("type")
-    return _TYPES.get(kind, "") if kind.__class__ is str else ""
+    return TYPES.get(kind, "") if kind.__class__ is str else ""
 
 
 def _may_name(message: Any) -> bool:
@@ -107,7 +107,7 @@ def _may_name(message: Any) -> bool:
     for item in message.values():
         if item.__class__ is dict or item.__class__ is list:
             return True
-    return not _ID_KEYS.isdisjoint(message)
+    return not ID_KEYS.isdisjoint(message)
 
 
 def _ids(messages: list[Any]) -> dict[str, int]:
@@ -120,12 +120,12 @@ def _ids(messages: list[Any]) -> dict[str, int]:
             raise _TooDeep
         if isinstance(item, dict):
             fields = cast("dict[str, Any]", item)
-            is_call = "name" in fields or not _ID_KEYS.isdisjoint(fields)
+            is_call = "name" in fields or not ID_KEYS.isdisjoint(fields)
             names = sorted(fields)
             for name in names:
-                if name in _ID_KEYS and isinstance(fields[name], str):
+                if name in ID_KEYS and isinstance(fields[name], str):
                     found.setdefault(fields[name], len(found) + 1)
-            pending += [(fields[name], depth + 1) for name in reversed(names) if not (is_call and name in _PAYLOADS)]
+            pending += [(fields[name], depth + 1) for name in reversed(names) if not (is_call and name in PAYLOADS)]
         elif isinstance(item, list):
             pending += [(inner, depth + 1) for inner in reversed(cast("list[Any]", item))]
     return found

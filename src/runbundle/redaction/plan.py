@@ -5,14 +5,16 @@ The redactor runs a plan and decides nothing else. Another core may run the same
 that every core must give.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from __future__ import annotations
 
-from runbundle.format.contract import DataHandling, Target, ToolContract
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from runbundle.format.words import Target
 from runbundle.redaction.captured import Said
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads.bare_arguments import sole_argument
-from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules
+from runbundle.redaction.payloads.payload import PayloadRules, compile_payload_rules, no_payload_rules
 from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.redaction.permitted.globs import key_matcher, name_matcher
 from runbundle.redaction.permitted.values import is_name
@@ -21,6 +23,9 @@ from runbundle.redaction.receipt import Receipt
 from runbundle.signals import own, semconv
 from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS, Kind
 from runbundle.signals.records import Attributes, ResourceRecord, ScopeRecord
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import ToolContract
 
 Handling = Kind | Literal["error", "outcome"]
 """The way an attribute is handled: by the kind of its key, as an error's text, or as a run's result under rules."""
@@ -65,11 +70,19 @@ def compile_policy(policy: Policy) -> Plan:
             for name, contract in policy.contracts.items()
             for target in ("input", "output", "error")
         },
-        result=compile_payload_rules(ToolContract(name="result", data=DataHandling(rules=policy.result)), "input"),
+        result=_result_rules(policy),
         stamps={name: _stamp(contract) for name, contract in policy.contracts.items()},
         user_id=policy.user_id,
         sole_arguments={name: sole_argument(contract) for name, contract in policy.contracts.items()},
     )
+
+
+def _result_rules(policy: Policy) -> PayloadRules:
+    if not policy.result:
+        return no_payload_rules("result", "input")
+    from runbundle.format.contract import DataHandling, ToolContract  # here: who records needs no models
+
+    return compile_payload_rules(ToolContract(name="result", data=DataHandling(rules=policy.result)), "input")
 
 
 def _stamp(contract: ToolContract) -> Attributes:

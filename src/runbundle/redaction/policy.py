@@ -1,16 +1,20 @@
 """A policy: contracts, additional safe keys and names, and the key of the digests."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.redaction.markers import Digester
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import FieldRule, ToolContract
 
 RULES_VERSION = "5"
 """Changes whenever the built-in tables decide differently, so that the policy digest of a bundle changes too."""
@@ -23,7 +27,7 @@ KeyOrigin = Literal["explicit", "keyring", "process"]
 class Policy:
     """Everything besides the record itself that decides about the record."""
 
-    contracts: Mapping[str, ToolContract] = field(default_factory=dict[str, ToolContract])
+    contracts: Mapping[str, ToolContract] = field(default_factory=dict[str, "ToolContract"])
     """By tool name."""
     digester: Digester = field(default_factory=Digester)
     """Keyed digests of records without a tenant; those of other tenants are derived from it. By default its root is

@@ -14,6 +14,7 @@ import orjson
 
 from runbundle.redaction.markers import MARKER, marker
 from runbundle.signals import own
+from runbundle.signals.records import Attributes
 
 NOTES_LIMIT = 100
 """Notes that are kept one by one. Further ones are only counted, by rule and action."""
@@ -172,18 +173,37 @@ def read_receipt(text: object) -> Receipt | None:
     return _known(text) if isinstance(text, str) and len(text) <= _SHARED_CHARS else parse_receipt(text)
 
 
-def receipt_of(text: object, key_id: str) -> tuple[Receipt, bool]:
+def receipt_of(text: object, key_id: str, scope: str = own.SCOPE) -> tuple[Receipt, bool]:
     """Return the receipt that a record came with, or a new one, and whether this redactor is the record's first.
 
-    A receipt that was made under another key is kept and counted as foreign. A receipt does not prove who made it.
+    A receipt that was made under another key is counted as foreign. On a span of our own `scope` its notes are kept: it
+    is from another process of ours. On any other the record counts as new, since anybody may have written the receipt.
+    Not guaranteed: that who names our key is one of us; its name is no secret.
     """
     receipt = parse_receipt(text)
     if receipt is None:
         return Receipt(key_id), True
-    if receipt.by != key_id:
-        receipt.count_more("foreign:receipt", "found", 1)
-        receipt.by = key_id
-    return receipt, False
+    if receipt.by == key_id:
+        return receipt, False
+    new = scope != own.SCOPE
+    if new:
+        receipt = Receipt(key_id)
+    receipt.count_more("foreign:receipt", "found", 1)
+    receipt.by = key_id
+    return receipt, new
+
+
+def unclaimed(attributes: Attributes, receipt: Receipt, path: str) -> Attributes:
+    """Return attributes that others wrote without what only we may say; the same object if there is none of it.
+
+    A receipt of the right form is not noted: it is counted already, or is on what has none.
+    """
+    if attributes.keys().isdisjoint(own.NOT_OF_OTHERS):
+        return attributes
+    for key in attributes:
+        if key in own.NOT_OF_OTHERS and not (key == own.RECEIPT and parse_receipt(attributes[key])):
+            receipt.add(f"{path}.{key}", "malformed", "drop")
+    return {key: value for key, value in attributes.items() if key not in own.NOT_OF_OTHERS}
 
 
 def count_markers(attributes: Mapping[str, Any], key_id: str, receipt: Receipt) -> None:

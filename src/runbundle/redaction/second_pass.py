@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast, get_args
 
-from runbundle.format.contract import DataHandling, FieldRule, Target, ToolContract
+from runbundle.format.words import Target
 from runbundle.redaction.detectors.credential_words import credential_key, is_credential
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.permitted.values import allowed, is_name
@@ -158,7 +158,14 @@ class _Writers(Digester):
 @lru_cache(maxsize=512)
 def _redactor(safe_keys: frozenset[str], safe_names: frozenset[str], tool: str, key_id: str | None) -> Redactor:
     """Return a redactor under the policy that lets through the most, for entries of a writer with such a key."""
-    rules = {target: tuple(_keep(target, selector) for selector in ("", "/**")) for target in _TARGETS}
+    from runbundle.format.contract import DataHandling, FieldRule, ToolContract  # here: a process needs it seldom
+
+    rules = {
+        target: tuple(
+            FieldRule(target=target, selector=selector, data_class="public", action="keep") for selector in ("", "/**")
+        )
+        for target in _TARGETS
+    }
     keep = tuple(rule for of_target in rules.values() for rule in of_target)
     contracts = {tool: ToolContract(name=tool, data=DataHandling(rules=keep))} if tool else {}
     return Redactor(
@@ -171,7 +178,3 @@ def _redactor(safe_keys: frozenset[str], safe_names: frozenset[str], tool: str, 
             result=rules["input"],
         )
     )
-
-
-def _keep(target: Target, selector: str) -> FieldRule:
-    return FieldRule(target=target, selector=selector, data_class="public", action="keep")

@@ -31,8 +31,8 @@ SPAN_KEYS: dict[str, Kind] = {
     ),
     **_table(
         "id",
-        "gen_ai.response.id gen_ai.conversation.id gen_ai.agent.id gen_ai.agent.call.id gen_ai.tool.call.id",
-        "mcp.session.id jsonrpc.request.id session.id gen_ai.request.previous_response.id",
+        "gen_ai.response.id gen_ai.agent.id gen_ai.agent.call.id gen_ai.tool.call.id",
+        "mcp.session.id jsonrpc.request.id gen_ai.request.previous_response.id",
     ),
     **_table(
         "number",
@@ -72,6 +72,9 @@ SPAN_KEYS: dict[str, Kind] = {
     "runbundle.request.id": "free_id",
     "runbundle.session.id": "free_id",
     "runbundle.case.id": "free_id",
+    # Chosen by applications as those are.
+    "gen_ai.conversation.id": "free_id",
+    "session.id": "free_id",
     # Our own: names.
     **_table(
         "name",

@@ -26,6 +26,8 @@ _NAME_PARTS = (
     (semconv.MCP_METHOD, (semconv.TOOL_NAME,)),
     ("rpc.service", ()),
 )  # fmt: skip
+NAME_KEYS = tuple(dict.fromkeys([key for first, targets in _NAME_PARTS for key in (first, *targets)] + ["rpc.method"]))
+"""Attributes from which a span's name may follow; no others are read here for it."""
 _MODELS = (semconv.REQUEST_MODEL, semconv.RESPONSE_MODEL)
 _THINGS: dict[str, tuple[str, ...]] = {
     EXECUTE_TOOL: (semconv.TOOL_NAME,),
@@ -94,13 +96,14 @@ def derived_names(attributes: dict[str, Any]) -> tuple[str, set[str]]:
     """
     head, names = "", set[str]()
     for key, targets in _NAME_PARTS:
-        first = attributes.get(key)
+        if key not in attributes:
+            continue
+        first = attributes[key]
         if isinstance(first, str):
             head = head or first
             names.add(first)
             for target in targets:
-                value = attributes.get(target)
-                if isinstance(value, str):
+                if target in attributes and isinstance(value := attributes[target], str):
                     names.add(f"{first} {value}")
     method = attributes.get("rpc.method")
     if isinstance(method, str) and head:

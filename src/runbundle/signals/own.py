@@ -118,6 +118,17 @@ PAYLOAD_DIGEST = {"arguments": ARGUMENTS_DIGEST, "result": RESULT_DIGEST}
 PAYLOAD_BYTES = {"arguments": ARGUMENTS_BYTES, "result": RESULT_BYTES}
 """The attribute with a payload's size, by which payload it is."""
 
+# -- what nobody else may say -----------------------------------------------------------------------------------------
+
+NOT_OF_OTHERS = frozenset(
+    {
+        RECEIPT, CONTRACT_VERSION, CONTRACT_SHA256, SIDE_EFFECTS, *PAYLOAD_DIGEST.values(), *PAYLOAD_BYTES.values(),
+        NAME_DIGEST, MESSAGES, DIALECT, STATUS, ATTEMPT, RUN_ATTEMPT, REPEAT,
+    }
+)  # fmt: skip
+"""What only our redactor, our tables and our own spans say: on a record of another scope that no redactor of ours has
+seen it is dropped before the record is read."""
+
 # -- decisions of policy: on the event `DECISION` --------------------------------------------------------------------
 
 POLICY_DECISION = "runbundle.policy.decision"

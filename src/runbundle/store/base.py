@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from runbundle.errors import ConfigError, KeyNotFound, StoreUnavailable
+from runbundle.errors import ConfigError, KeyNotFound, StoreError, StoreUnavailable
 
 Body = bytes | BinaryIO
 """Bytes to store, or a seekable file, which is read from its beginning and stays open."""
@@ -84,6 +84,30 @@ class ArtifactStore(ABC):
         """
         for key, data in files.items():
             self.put(key, data)
+
+    def commit(self, bundles: Sequence[Mapping[str, Body]]) -> list[StoreError | None]:
+        """Store several bundles. Of each, the last file is its mark, whose presence says that the others are there.
+
+        Return for each bundle None, or the error because of which it has no mark of ours: the error of one is none of
+        the others. A mark is never durable before the files of its bundle are; what durable means is as for `put`. When
+        the call returns, all bundles without an error are. Files of a bundle with an error may be stored, or not. A
+        backend may store several bundles at once. Raises only `ConfigError` for an invalid key, before anything is
+        stored.
+        """
+        for files in bundles:
+            for key in files:
+                check_key(key)
+        outcomes: list[StoreError | None] = []
+        for files in bundles:
+            *others, mark = files
+            try:
+                self.put_all({key: files[key] for key in others})
+                self.put(mark, files[mark])
+            except StoreError as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(None)
+        return outcomes
 
     @abstractmethod
     def get(self, key: str) -> bytes:

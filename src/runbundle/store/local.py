@@ -3,16 +3,17 @@
 import contextlib
 import errno
 import fcntl
+import itertools
 import os
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
-from uuid import uuid4
 
-from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, OddEntry, RunbundleError, StoreUnavailable
-from runbundle.process.disk import make_folder, sync_folder, write_synced
-from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, chunks_of, is_key
+from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, OddEntry, StoreError, StoreUnavailable
+from runbundle.process.disk import can_sync_file_systems, make_folder, sync_folder
+from runbundle.store.base import ArtifactStore, Body, check_key, check_prefix, check_range, is_key
+from runbundle.store.placing import TMP, Placing
 from runbundle.store.regular import (
     NotRegular,
     entries_of,
@@ -30,17 +31,16 @@ _HINTS = {
     errno.EEXIST: "a part of the path is a file; name another place with --store or RUNBUNDLE_STORE",
 }
 _SWEPT_AFTER_S = 86_400
-_ATTEMPTS = 100  # of a put whose folder is removed by a delete, again and again
-_TMP = ".tmp"
+_TOGETHER = 4  # bundles from which on one sync of the file system costs less than one for each file
 
 
 class LocalStore(ArtifactStore):
     """Stores each key as a file below a root folder. Folders are 0700 and files 0600, whatever the umask.
 
-    A file is written elsewhere, synced, and linked into place. Linking fails if the name is taken, so a put is
-    create-only even between processes. When `put` returns, the bytes and their name survive a power failure: the file
-    and its folder were synced, and each new folder was synced into the one above it. Not guaranteed: that folders above
-    the root survive, or that a `delete` does.
+    A file is written without its name, synced, and linked into place (see `placing`). Linking fails if the name is
+    taken, so a put is create-only even between processes. When `put` returns, the bytes and their name survive a power
+    failure: the file and its folder were synced, and each new folder was synced into the one above it. Not guaranteed:
+    that folders above the root survive, or that a `delete` does.
 
     On disk, a key cannot also be a folder of other keys. Names that begin with a dot are not part of the store. Below
     the root no method follows a link or opens anything but a regular file (see `regular`); anything else under a key
@@ -81,51 +81,54 @@ class LocalStore(ArtifactStore):
         """Store several files, each synced. Their folder is synced once for all of them."""
         self._put(files, overwrite=False)
 
+    def commit(self, bundles: Sequence[Mapping[str, Body]]) -> list[StoreError | None]:
+        """Store several bundles. From four on two syncs of the whole file system are for all (see `committing`).
+
+        If the machine loses power before it returns, a file of a bundle without its last file may be cut short.
+        """
+        from runbundle.store.committing import commit_together
+
+        written_here = type(self).put is LocalStore.put and type(self).put_all is LocalStore.put_all
+        if len(bundles) < _TOGETHER or not written_here or not can_sync_file_systems():
+            return super().commit(bundles)
+        for key in itertools.chain(*bundles):
+            check_key(key)
+        try:
+            _make_root(self.root)
+            found = commit_together(self.root, bundles)
+        except OSError as error:
+            return [_unavailable(error, f"cannot write {self.root}")] * len(bundles)
+        outcomes: list[StoreError | None] = []
+        for files, refused in zip(bundles, found, strict=True):
+            if refused is not None and refused.error.errno == errno.EXDEV:
+                outcomes += super().commit([files])
+            else:
+                outcomes.append(self._refusal(refused.key, refused.error) if refused else None)
+        return outcomes
+
     def _put(self, files: Mapping[str, Body], *, overwrite: bool) -> None:
         for key in files:
             check_key(key)
-        scratch = uuid4().hex
         key = ""
         try:
             _make_root(self.root)
-            with folder_below(self.root, [_TMP], make=True) as tmp:
+            with contextlib.closing(Placing(self.root)) as placing:
                 for key, data in files.items():
-                    try:
-                        write_synced(scratch, chunks_of(data), dir_fd=tmp)
-                        self._place(tmp, scratch, key, overwrite=overwrite)
-                    finally:
-                        with contextlib.suppress(FileNotFoundError):
-                            os.unlink(scratch, dir_fd=tmp)
-            for folder in {key.rpartition("/")[0] for key in files}:
-                with (
-                    contextlib.suppress(FileNotFoundError),  # deleted already, with its folder
-                    folder_below(self.root, folder.split("/") if folder else []) as fd,
-                ):
-                    os.fsync(fd)
-        except FileExistsError:
-            raise AlreadyExists(f"{key} exists already") from None
+                    with placing.written(key, data, named=overwrite) as file:
+                        (placing.replace if overwrite else placing.place)(file)
+                placing.sync_folders()
         except OSError as error:
-            raise _unavailable(error, f"cannot write {self.root / key}") from error
+            raise self._refusal(key, error) from (None if isinstance(error, FileExistsError) else error)
 
-    def _place(self, tmp: int, scratch: str, key: str, *, overwrite: bool) -> None:
-        *folders, name = key.split("/")
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                with folder_below(self.root, folders, make=True) as fd:
-                    if overwrite:
-                        os.replace(scratch, name, src_dir_fd=tmp, dst_dir_fd=fd)
-                    else:
-                        os.link(scratch, name, src_dir_fd=tmp, dst_dir_fd=fd, follow_symlinks=False)
-            except FileNotFoundError:  # a delete has just removed the folder, which was empty
-                if attempt == _ATTEMPTS:
-                    raise
-            else:
-                return
+    def _refusal(self, key: str, error: OSError) -> StoreError:
+        if isinstance(error, FileExistsError):
+            return AlreadyExists(f"{key} exists already")
+        return _unavailable(error, f"cannot write {self.root / key}")
 
     def sweep(self) -> int:
         """Remove scratch files of puts that began more than a day ago, and return how many there were."""
         swept = 0
-        with contextlib.suppress(OSError), folder_below(self.root, [_TMP]) as tmp:
+        with contextlib.suppress(OSError), folder_below(self.root, [TMP]) as tmp:
             for name, kind in entries_of(tmp):
                 with contextlib.suppress(OSError):
                     if not kind and os.stat(name, dir_fd=tmp).st_mtime < time.time() - _SWEPT_AFTER_S:
@@ -240,5 +243,5 @@ def _make_root(root: Path) -> None:
             sync_folder(root.parent)
 
 
-def _unavailable(error: OSError, what: str) -> RunbundleError:
+def _unavailable(error: OSError, what: str) -> StoreUnavailable:
     return StoreUnavailable(f"{what}: {error.strerror or error}", hint=_HINTS.get(error.errno or 0, ""))

@@ -51,18 +51,31 @@ def folder_below(root: Path, parts: Sequence[str], *, make: bool = False) -> Gen
     With `make`, missing folders are made, 0700, and synced. Raises `FileNotFoundError`, `NotADirectoryError` if a part
     is a file, and `NotRegular` if a part is a link.
     """
-    fd = os.open(root, _FOLDER)
+    fd = open_folder(root, parts, make=make)
     try:
-        for part in parts:
-            inner = _step(fd, part, make=make)
-            os.close(fd)
-            fd = inner
         yield fd
     finally:
         os.close(fd)
 
 
-def _step(fd: int, name: str, *, make: bool) -> int:
+def open_folder(root: Path, parts: Sequence[str], *, make: bool = False, sync: bool = True) -> int:
+    """Open the folder `parts` below `root` as `folder_below` does; return its descriptor, which the caller closes.
+
+    Without `sync` the folders that are made are not synced.
+    """
+    fd = os.open(root, _FOLDER)
+    try:
+        for part in parts:
+            inner = _step(fd, part, make=make, sync=sync)
+            os.close(fd)
+            fd = inner
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _step(fd: int, name: str, *, make: bool, sync: bool) -> int:
     try:
         return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
     except FileNotFoundError:
@@ -72,7 +85,7 @@ def _step(fd: int, name: str, *, make: bool) -> int:
         if error.errno in (errno.ENOTDIR, errno.ELOOP) and kind_at(fd, name) == "a link":
             raise NotRegular("a link") from None
         raise
-    make_folder_in(fd, name)
+    make_folder_in(fd, name, sync=sync)
     return os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=fd)
 
 
@@ -132,7 +145,7 @@ def file_at(path: Path, *, depth: int = 2) -> BinaryIO:
 
 def descriptor_at(path: Path, *, depth: int = 2) -> int:
     """Open the file at `path` as `file_at` does, and return its descriptor."""
-    return open_below(Path(*path.parts[:-depth]), "/".join(path.parts[-depth:]))
+    return open_below(path.parents[depth - 1], "/".join(path.parts[-depth:]))
 
 
 def read_at(path: Path, most_bytes: int, *, depth: int = 2) -> bytes:

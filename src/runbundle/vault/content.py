@@ -4,12 +4,13 @@ Prompts, outputs and payloads are kept as they were. Four things are masked here
 vendors' formats, fields that a contract calls a credential, and values under a key that names one.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import orjson
 
-from runbundle.format.contract import DataHandling, FieldRule, ToolContract
 from runbundle.redaction.detectors.credential_words import is_credential
 from runbundle.redaction.detectors.detector import format_detector
 from runbundle.redaction.markers import marker
@@ -20,6 +21,9 @@ from runbundle.redaction.receipt import Receipt
 from runbundle.signals import semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import SpanRecord
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import ToolContract
 
 _TARGETS = {"arguments": "input", "result": "output"}
 _DEPTH = 64
@@ -69,6 +73,8 @@ class DebugContent:
 
 def _credentials_only(contract: ToolContract) -> ToolContract:
     """Return the contract that keeps everything but what this one calls a credential."""
+    from runbundle.format.contract import DataHandling, FieldRule, ToolContract
+
     rules = [rule for rule in contract.data.rules if rule.data_class == "credential"]
     whole = [FieldRule(selector="", target=target, action="keep") for target in ("input", "output")]
     return ToolContract(name=contract.name, data=DataHandling(rules=(*whole, *rules)))

@@ -21,7 +21,7 @@ import runbundle
 from runbundle.cli.demo_agent import record
 from runbundle.cli.main import _COMMANDS
 from runbundle.cli.printing import github, json_text, xml_attribute, xml_text
-from runbundle.format.printable import printable, printable_json
+from runbundle.process.printable import printable, printable_json
 from runbundle.store import LocalStore
 from tests.conftest import sealed
 

@@ -19,6 +19,7 @@ from runbundle.recording import probe as ground
 from runbundle.recording.losses import Losses
 from runbundle.recording.probe import Ground, probe
 from runbundle.recording.waiting import unsealed_runs
+from tests.support.record_lines import bare_line
 
 _TRACE, _SPAN = "a" * 32, "b" * 16
 _RESOURCE: Any = {"attributes": {}, "schema_url": ""}
@@ -38,7 +39,7 @@ def _begin(spool: Path, key: RunKey, *, is_run: bool = True, writer: str = "w") 
 
 
 def _end(journal: JournalWriter, op: str = "run") -> None:
-    journal.append_record("span", _span(op))
+    journal.write(bare_line("span", _span(op)))
     journal.close()
 
 

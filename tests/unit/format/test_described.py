@@ -8,12 +8,11 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from runbundle.format.base import ContractRef, ErrorSummary, Record
-from runbundle.format.contract import DEFAULT_ACTION, DataHandling, FieldRule, ToolContract
+from runbundle.format.contract import DataHandling, FieldRule, ToolContract
 from runbundle.format.evaluation import Criterion, Gate, Score, Scorecard, Subject
 from runbundle.format.events import Event, LinkRef, ScopeRef
 from runbundle.format.evidence import Document, Evidence, Query, Retrieval
 from runbundle.format.findings import FINDINGS, FindingSpec
-from runbundle.format.printable import on_one_line
 from runbundle.format.rules import RULES, rule_spec
 from runbundle.format.run import (
     ChildRun,
@@ -34,6 +33,8 @@ from runbundle.format.run import (
 from runbundle.format.schemas import SCHEMAS, json_schema
 from runbundle.format.tool_calls import CallEntry, PayloadEntry, PolicyOutcome, Redaction, ToolCalls
 from runbundle.format.verify_report import Finding, VerifyReport
+from runbundle.format.words import DEFAULT_ACTION
+from runbundle.process.printable import on_one_line
 
 _RECORDS: tuple[type[Record], ...] = (
     ContractRef, ErrorSummary, Criterion, Gate, Score, Scorecard, Subject, Event, LinkRef, ScopeRef, Document, Evidence,

@@ -10,6 +10,7 @@ from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of, records_lost, run_folders, spooled_runs, written_bytes
 from runbundle.journal.writer import JournalWriter
+from tests.support.record_lines import bare_line
 
 KEYS = [RunKey("", "r"), RunKey("acme", "r"), RunKey("acme", "s")]
 RECORD: Any = {"name": "n", "resource": {"attributes": {}, "schema_url": ""}, "attributes": {}}
@@ -19,7 +20,7 @@ def journal(spool: Path, key: RunKey, writer_id: str = "w", records: int = 1) ->
     """An open journal with records."""
     writer = JournalWriter.open_in(folder_of(spool, key), writer_id)
     for _ in range(records):
-        writer.append_record("span", RECORD)
+        writer.write(bare_line("span", RECORD))
     return writer
 
 

@@ -13,6 +13,7 @@ from runbundle.journal.mapped import FileCut, MappedFile
 from runbundle.journal.reader import JournalReader
 from runbundle.journal.writer import JournalWriter
 from runbundle.signals.records import ResourceRecord
+from tests.support.record_lines import bare_line
 
 _RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}
 
@@ -72,7 +73,7 @@ def test_a_journal_knows_how_many_of_its_records_somebody_cut_off(tmp_path: Path
     writer = JournalWriter(path)
     ends = [0]
     for number in range(4):
-        writer.append_record("span", _span(number))
+        writer.write(bare_line("span", _span(number)))
         ends.append(writer.size_bytes)
     assert writer.records_lost() is None
     os.truncate(path, ends[keep] + 20)
@@ -89,7 +90,7 @@ def test_a_removed_or_replaced_journal_has_lost_all(tmp_path: Path) -> None:
         (tmp_path / "other").write_bytes(b"")
         path = tmp_path / f"{number}.jsonl"
         writer = JournalWriter(path)
-        writer.append_record("log", _span(1))
+        writer.write(bare_line("log", _span(1)))
         act(path)  # type: ignore[operator]
         assert writer.records_lost() == 1
         assert not writer.is_in_place()
@@ -100,7 +101,7 @@ def test_a_file_that_was_emptied_and_grew_again_has_lost_all(tmp_path: Path) -> 
     """As a copy that truncates leaves it, if the file is extended behind the cut."""
     path = tmp_path / "w.jsonl"
     writer = JournalWriter(path)
-    writer.append_record("span", _span(1))
+    writer.write(bare_line("span", _span(1)))
     os.truncate(path, 0)
     os.truncate(path, 1_000_000)
     assert writer.records_lost() == 1

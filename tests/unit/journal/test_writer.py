@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from runbundle.journal.lines import parse_line
+from runbundle.journal.lines import numbered, parse_line
 from runbundle.journal.reader import JournalReader, lines_of
 from runbundle.journal.writer import JournalWriter
 from runbundle.store.regular import NotRegular
+from tests.support.record_lines import bare_line
 
 
 def record(number: int, resource: Any) -> Any:
@@ -22,12 +23,14 @@ def test_a_resource_is_written_once_and_named_by_each_record(tmp_path: Path) -> 
     one, two = ({"attributes": {}, "schema_url": ""} for _ in range(2))
     writer = JournalWriter(tmp_path / "run" / "w.jsonl")
     for number, resource in enumerate((one, two, one, two)):
-        writer.append_record("span", record(number, resource))
+        writer.write(bare_line("span", record(number, resource)))
     assert writer.records == 4
     writer.close()
     entries = [parse_line(line) for line in lines_of(writer.path)]
+    a, b = numbered(one).number, numbered(two).number
+    assert a != b
     assert [(e["k"], e["resource"]) for e in entries if e] == [
-        ("resource", 0), ("span", 0), ("resource", 1), ("span", 1), ("span", 0), ("span", 1)
+        ("resource", a), ("span", a), ("resource", b), ("span", b), ("span", a), ("span", b)
     ]  # fmt: skip
     assert writer.path.stat().st_size == writer.size_bytes
 
@@ -50,7 +53,7 @@ def test_what_a_killed_writer_left_spoils_no_line_of_ours(tmp_path: Path) -> Non
     path.parent.mkdir()
     path.write_bytes(b"00000000 {half")
     writer = JournalWriter(path)
-    writer.append_record("span", record(1, {"attributes": {}, "schema_url": ""}))
+    writer.write(bare_line("span", record(1, {"attributes": {}, "schema_url": ""})))
     writer.close()
     reader = JournalReader([path])
     assert [entry["name"] for entry in reader] == ["s1"]

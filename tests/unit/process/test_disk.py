@@ -191,6 +191,21 @@ def test_a_replaced_file_is_old_or_new(tmp_path: Path, monkeypatch: pytest.Monke
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a": b"new"}
 
 
+@pytest.mark.parametrize("make", ["create_unnamed", "link_unnamed"])
+def test_a_folder_that_was_removed_is_not_found(tmp_path: Path, make: str) -> None:
+    """Whatever the file system says: whoever asks makes the folder again."""
+    (tmp_path / "gone").mkdir()
+    folder, beside = os.open(tmp_path / "gone", os.O_RDONLY), os.open(tmp_path, os.O_RDONLY)
+    file = disk.create_unnamed(beside)
+    if file is None:
+        pytest.skip("this system has no unnamed files")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError):
+        disk.create_unnamed(folder) if make == "create_unnamed" else disk.link_unnamed(file, "a", folder)
+    for fd in (folder, beside, file):
+        os.close(fd)
+
+
 def test_nobody_else_makes_or_syncs_files_by_hand() -> None:
     """`O_CREAT` stands here alone, and `fsync` with those who keep a descriptor of their own open."""
     source = Path(runbundle.__file__).parent
@@ -200,4 +215,4 @@ def test_nobody_else_makes_or_syncs_files_by_hand() -> None:
             if re.search(rf"os\.{word}\b", path.read_text()):
                 places.add(path.relative_to(source).as_posix())
     assert found["O_CREAT"] == {"process/disk.py"}
-    assert found["fsync"] == {"process/disk.py", "journal/mapped.py", "store/local.py", "recording/syncing.py"}
+    assert found["fsync"] == {"process/disk.py", "journal/mapped.py", "store/placing.py", "recording/syncing.py"}

@@ -7,6 +7,7 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle.format.identity import NO_RUN, RunKey
+from runbundle.journal.lines import RecordLine, parse_line
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.recording.port import RecordPort
@@ -14,7 +15,6 @@ from runbundle.recording.recorder import Recorder
 from runbundle.recording.results import FlushResult
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
-from runbundle.signals.records import LogRecordDict, SpanRecord
 
 
 class Kept:
@@ -22,25 +22,25 @@ class Kept:
 
     def __init__(self) -> None:
         self.begun: list[RunKey] = []
-        self.spans: list[tuple[SpanRecord, bool]] = []
-        self.logs: list[LogRecordDict] = []
+        self.spans: list[tuple[dict[str, Any], bool]] = []
+        self.logs: list[dict[str, Any]] = []
         self.dropped: list[str] = []
 
     def started(self, key: RunKey, *rest: Any, **named: Any) -> None:
         """Keep whose span has started."""
         self.begun.append(key)
 
-    def ended(self, record: SpanRecord, *, is_root: bool) -> None:
+    def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Keep a span."""
-        self.spans.append((record, is_root))
+        self.spans.append((parse_line(line.line) or {}, is_root))
 
     def ended_unrecorded(self, key: RunKey, *, is_root: bool) -> None:
         """Keep that there was one."""
         self.dropped.append("span")
 
-    def logged(self, record: LogRecordDict) -> None:
+    def logged(self, line: RecordLine) -> None:
         """Keep a log record."""
-        self.logs.append(record)
+        self.logs.append(parse_line(line.line) or {})
 
     def holds(self, key: RunKey) -> bool:
         """Tell whether a span of it has started."""

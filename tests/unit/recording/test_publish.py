@@ -9,6 +9,7 @@ from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording.publish import Published, publish
 from runbundle.store import MemoryStore
+from tests.support.record_lines import bare_line
 from tests.support.records import record
 
 RUN = RunKey("acme", "r")
@@ -22,7 +23,7 @@ def journal(spool: Path, *names: str, writer: str = "w", span_id: str = "b" * 16
     for name in names:
         span = record({"runbundle.op": "run", "runbundle.name": name, **attributes}, name)
         span |= {"run_id": RUN.run_id, "tenant_id": RUN.tenant_id, "trace_id": "a" * 32, "span_id": span_id}
-        made.append_record("span", span | {"events": [], "links": [], "scope": SCOPE})
+        made.write(bare_line("span", span | {"events": [], "links": [], "scope": SCOPE}))
     made.close()
 
 

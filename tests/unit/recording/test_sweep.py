@@ -14,6 +14,7 @@ from runbundle.journal.writer import JournalWriter
 from runbundle.recording import sweep as sweeping
 from runbundle.recording.sweep import PARTS_KEPT_S, SWEEP_EVERY_S, Found, Sweep
 from runbundle.store import MemoryStore
+from tests.support.record_lines import bare_line
 
 QUIET_S = 5.0
 ONE, TWO = RunKey("", "one"), RunKey("acme", "two")
@@ -23,7 +24,7 @@ RECORD: Any = {"name": "n", "resource": {"attributes": {}, "schema_url": ""}, "a
 def journal(spool: Path, key: RunKey, age_s: float = 60.0, *, writer: str = "w") -> Path:
     """Leave a journal of a dead writer, last written to so long ago."""
     made = JournalWriter.open_in(folder_of(spool, key), writer)
-    made.append_record("span", RECORD)
+    made.write(bare_line("span", RECORD))
     made.close()
     at = time.time_ns() - int(age_s * 1e9)
     os.utime(made.path, ns=(at, at))

@@ -14,6 +14,7 @@ from runbundle.journal.spool import folder_of
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording.losses import Losses
 from runbundle.recording.waiting import Contents, contents, quarantined_runs, touched_ns, unsealed_named, unsealed_runs
+from tests.support.record_lines import bare_line
 
 TRACE = "a" * 32
 RESOURCE: Any = {"attributes": {}, "schema_url": ""}
@@ -126,14 +127,14 @@ def test_the_contents_of_a_run_are_its_ends_its_logs_and_what_is_open(tmp_path: 
     """Over all of its journals; a span that ended is not open, and a damaged line is counted and costs no other."""
     key = RunKey("", "r")
     journal = begun(tmp_path, key, "run:work", "tool:find", "")
-    journal.append_record("span", record(1))
-    journal.append_record("log", record(0))
+    journal.write(bare_line("span", record(1)))
+    journal.write(bare_line("log", record(0)))
     journal.append(b"damaged\n")
-    journal.append_record("span", record(9))
+    journal.write(bare_line("span", record(9)))
     journal.close()
     other = JournalWriter.open_in(folder_of(tmp_path, key), "x")
-    other.append_record("log", record(0))
-    other.append_record("span", record(9))
+    other.write(bare_line("log", record(0)))
+    other.write(bare_line("span", record(9)))
     other.close()
     [run] = unsealed_named(tmp_path, "r")
     assert contents(run) == Contents(spans=2, logs=2, open=["run:work", f"{2:016x}"], torn=1)

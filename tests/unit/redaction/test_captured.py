@@ -14,7 +14,7 @@ from runbundle.redaction.messages import describe_messages
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.keys import SPAN_KEYS
-from tests.support.records import keys, record, values
+from tests.support.records import keys, record_of_ours, values
 
 CONTRACT = parse_contract({"name": "t", "data": {"rules": [{"selector": "/a", "action": "keep"}]}})
 REDACTOR = Redactor(Policy(contracts={"t": CONTRACT}, digester=Digester(b"k")))
@@ -24,7 +24,7 @@ ARGUMENTS, MESSAGES = "gen_ai.tool.call.arguments", "gen_ai.input.messages"
 
 def redacted(attributes: dict[str, Any]) -> dict[str, Any]:
     """Return the attributes of a redacted span, which come back unchanged when redacted again."""
-    once = REDACTOR.redact_span(record(attributes))
+    once = REDACTOR.redact_span(record_of_ours(attributes))
     assert REDACTOR.redact_span(once) == once
     return once["attributes"]
 

@@ -13,6 +13,7 @@ from tests.vectors.form import Made, Vector, encoded
 from tests.vectors.generate.credentials import FORMATS, WRAPPED, made
 from tests.vectors.generate.draw import Draw
 from tests.vectors.generate.laws_of_runs import ASSEMBLY
+from tests.vectors.generate.spans import OUR_SCOPE
 
 _DRAW = Draw("laws")
 TOKEN = made(_DRAW, FORMATS["github-token"])
@@ -38,6 +39,10 @@ def _tool(tool: str, arguments: Any = None, result: Any = None, **more: Any) -> 
 
 def _said(**more: Any) -> dict[str, Any]:
     return {"span": {"attributes": {key.replace("__", "."): value for key, value in more.items()}}}
+
+
+def _ours(span: dict[str, Any]) -> dict[str, Any]:
+    return {"span": {**span["span"], "scope": OUR_SCOPE}}
 
 
 def _span(attributes: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -139,7 +144,11 @@ _REDACTION: list[_Law] = [
         "contract-spoken",
         "What a span says of its contract is replaced by what the contract says.",
         "contracts",
-        [_tool("lookup", {}, **{"runbundle.tool.side_effects": "none", "runbundle.contract.sha256": "0" * 64})],
+        [
+            _ours(
+                _tool("lookup", {}, **{"runbundle.tool.side_effects": "none", "runbundle.contract.sha256": "0" * 64})
+            ),
+        ],
         {"kept": ['"runbundle.tool.side_effects":"read"'], "never": []},
     ),
     (
@@ -463,11 +472,13 @@ _REDACTION: list[_Law] = [
         "The plain digest of a value that was too large becomes a keyed one.",
         "none",
         [
-            _said(
-                gen_ai__prompt="[REDACTED:oversize:bytes=300000]",
-                runbundle__capture=json.dumps(
-                    {"gen_ai.prompt": {"word": "oversize", "sha256": SHA256, "bytes": 300000}}
-                ),
+            _ours(
+                _said(
+                    gen_ai__prompt="[REDACTED:oversize:bytes=300000]",
+                    runbundle__capture=json.dumps(
+                        {"gen_ai.prompt": {"word": "oversize", "sha256": SHA256, "bytes": 300000}}
+                    ),
+                )
             )
         ],
         {"never": [SHA256], "kept": ["oversize"]},
@@ -481,10 +492,74 @@ _REDACTION: list[_Law] = [
     ),
     (
         "foreign-receipt",
-        "A receipt of another key is kept, and counted as foreign.",
+        "A receipt of another key is kept on a span of our scope, and counted as foreign.",
+        "none",
+        [_ours(_said(runbundle__redaction='{"n":[["attributes.a","content","digest"]],"by":"deadbeef"}'))],
+        {"kept": ["foreign:receipt|found"], "never": ["deadbeef"]},
+    ),
+    (
+        "foreign-receipt-of-others",
+        "A receipt of another key on any other span is counted, and its notes are not kept.",
         "none",
         [_said(runbundle__redaction='{"n":[["attributes.a","content","digest"]],"by":"deadbeef"}')],
-        {"kept": ["foreign:receipt|found"], "never": ["deadbeef"]},
+        {"kept": ["foreign:receipt|found"], "never": ["deadbeef", "attributes.a"]},
+    ),
+    *[
+        (
+            f"hidden-tool-{number}",
+            "No receipt of others keeps a span from being read by the table of its dialect.",
+            "none",
+            [_span({"openinference.span.kind": "TOOL", "tool.name": "refund", "runbundle.redaction": text})],
+            {"kept": ['"gen_ai.operation.name":"execute_tool"', '"gen_ai.tool.name":"refund"']},
+        )
+        for number, text in enumerate(("x", '{"n":[]}', '{"n":[],"by":"deadbeef"}'))
+    ],
+    (
+        "words-of-ours",
+        "What only we say, a span of another scope does not say.",
+        "none",
+        [
+            _tool(
+                "lookup",
+                {},
+                **{
+                    "runbundle.contract.sha256": "f" * 64,
+                    "runbundle.contract.version": "9.9",
+                    "runbundle.tool.side_effects": "none",
+                    "runbundle.tool.arguments.bytes": 4567,
+                    "runbundle.tool.arguments.digest": "h2:deadbeef:abcdefghijklmnopqrstuvwxyz",
+                    "runbundle.name.digest": "h2:deadbeef:abcdefghijklmnopqrstuvwxyz",
+                    "runbundle.attempt": 4567,
+                    "runbundle.dialect": "of-mine",
+                    "runbundle.status": "of-mine",
+                },
+            )
+        ],
+        {"never": ["deadbeef", "4567", "of-mine", "ffffffffffffffff", "9.9"], "kept": ["malformed"]},
+    ),
+    (
+        "capture-of-others",
+        "A plain digest that others state of a payload is not believed.",
+        "none",
+        [
+            _tool(
+                "lookup",
+                {},
+                **{
+                    "runbundle.capture": json.dumps(
+                        {"gen_ai.tool.call.arguments": {"word": "oversize", "sha256": SHA256, "bytes": 300000}}
+                    )
+                },
+            )
+        ],
+        {"never": [SHA256, "oversize", "300000"]},
+    ),
+    (
+        "conversation-number",
+        "Of a conversation's id that may be a person's number a digest is left.",
+        "none",
+        [_said(gen_ai__conversation__id="+41791234567", langsmith__trace__id="0791234567")],
+        {"never": ["79123"]},
     ),
     (
         "foreign-marker",

@@ -10,6 +10,7 @@ from tests.vectors.form import Made
 from tests.vectors.generate.credentials import CONTEXTS, FORMATS, WRAPPED, in_context, made, vendor
 from tests.vectors.generate.draw import ODD_TEXTS, Draw
 from tests.vectors.generate.policies import POLICIES, TOOLS
+from tests.vectors.generate.spans import OUR_SCOPE
 from tests.vectors.generate.values import ODD, capture, config, fitting, messages, odd, tree, written
 
 SOME_KEYS = (
@@ -214,7 +215,10 @@ def captured(draw: Draw, number: int) -> Found:
     said: dict[str, Any] = {"gen_ai.tool.name": draw.one(TOOLS), key: value, "runbundle.capture": capture(draw, key)}
     if draw.chance(4):
         del said[key]
-    return draw.one(("contracts", "result", "none")), [{"span": {"attributes": said}}]
+    policy, span = draw.one(("contracts", "result", "none")), dict[str, Any](attributes=said)
+    if number // len(keys) % 3:  # two of three spans are our own, of which all of this is believed
+        span["scope"] = OUR_SCOPE
+    return policy, [{"span": span}]
 
 
 def config_values(draw: Draw, number: int) -> Found:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from runbundle.signals import own
 from tests.vectors.core import KEYS, KEYS_OF_RESOURCES
 from tests.vectors.form import Vector, encoded
 from tests.vectors.generate import of_values
@@ -11,7 +12,7 @@ from tests.vectors.generate.credentials import vendor
 from tests.vectors.generate.draw import ODD_TEXTS, Draw
 from tests.vectors.generate.of_values import SOME_KEYS, Found, Steps
 from tests.vectors.generate.policies import POLICIES, TOOLS
-from tests.vectors.generate.spans import OPERATIONS, START_NS, exception, log, span
+from tests.vectors.generate.spans import OPERATIONS, OUR_SCOPE, START_NS, exception, log, span
 from tests.vectors.generate.values import MARKERS, ODD, RECEIPTS, leaf, stack
 
 
@@ -28,6 +29,8 @@ def _key(draw: Draw, number: int) -> Found:
         record["events"] = [{"name": "exception", "attributes": {key: other}}]
     elif place == 1:
         record["links"] = [{"attributes": {key: other}}]
+    if key in own.NOT_OF_OTHERS or key == own.CAPTURE:
+        record["scope"] = OUR_SCOPE
     steps: Steps = [{"span": record}]
     if place == 2:
         steps.append({"log": {"attributes": {key: other}}})
@@ -55,7 +58,10 @@ def _resource(draw: Draw, number: int) -> Found:
 
 
 def _operation(draw: Draw, number: int) -> Found:
-    return draw.one(sorted(POLICIES)), [{"span": span(draw, OPERATIONS[number % len(OPERATIONS)])}]
+    policy, made = draw.one(sorted(POLICIES)), span(draw, OPERATIONS[number % len(OPERATIONS)])
+    if number // len(OPERATIONS) % 3:  # two of three spans are our own: what they say in our words is believed
+        made["scope"] = OUR_SCOPE
+    return policy, [{"span": made}]
 
 
 def _planted(draw: Draw, number: int) -> Found:

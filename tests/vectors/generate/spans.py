@@ -9,6 +9,7 @@ from tests.vectors.generate.values import capture, config, fitting, leaf, messag
 
 Span = dict[str, Any]
 OPERATIONS = ("run", "agent", "step", "tool", "model", "retrieval", "other")
+OUR_SCOPE = {"name": "runbundle", "version": "1", "schema_url": "", "attributes": {}}
 START_NS = 1_790_000_000_000_000_000
 
 

@@ -4,6 +4,7 @@ Where the run's own span does not say it, as the span of a web request does not,
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -148,8 +149,8 @@ def result_of(attributes: dict[str, Any], rules: int = 2) -> dict[str, Any] | No
 
 def versions(about: dict[str, Any], tally: RunTotals, sdk_versions: frozenset[str]) -> dict[str, Any]:
     """Return the versions of the software that made the run."""
-    said = json_of(about.get(own.VERSIONS))
-    made = _fitting(cast("dict[str, Any]", said)) if isinstance(said, dict) else {}
+    text = about.get(own.VERSIONS)
+    made = dict(_fitting(text)) if isinstance(text, str) else {}
     made["models"] = sorted(tally.models)
     if sdk_versions and "otel_sdk" not in made:
         made["otel_sdk"] = min(sdk_versions)
@@ -157,8 +158,13 @@ def versions(about: dict[str, Any], tally: RunTotals, sdk_versions: frozenset[st
     return made
 
 
-def _fitting(said: dict[str, Any]) -> dict[str, Any]:
+@lru_cache(maxsize=16)  # all runs of a process say the same
+def _fitting(text: str) -> dict[str, Any]:
     """Return the versions whose types fit run.json: a span may carry anything there."""
+    value = json_of(text)
+    if not isinstance(value, dict):
+        return {}
+    said = cast("dict[str, Any]", value)
     try:
         Versions.model_validate({**said, "semconv": ""})
     except ValidationError as error:

@@ -3,7 +3,8 @@
 Two spans of model calls, or two of tool calls, are one call
 
 - if one is within the other: a model call with no agent, tool or run between, a call of a tool of the same name with
-  only spans of other work between, such as the request that carried it. Not if one library gave them different ids;
+  only spans of other work between, such as the request that carried it. Not if one library tells of both, and gave
+  them different ids, or without ids says that they were given different things: a tool that calls itself;
 - if they have one response id, or are of one MCP request (trace, request id and tool). One library tells a call once:
   what it tells twice, as an answer from a cache, is two calls, the second of which another library's second is.
 """
@@ -12,10 +13,11 @@ from array import array
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -24,7 +26,7 @@ from runbundle.bundle.assembly.timeline import Span
 from runbundle.signals import own, semconv
 from runbundle.signals.names import EMBEDDINGS
 from runbundle.signals.operations import Operation
-from runbundle.signals.reading import LARGEST, text_of, whole_of
+from runbundle.signals.reading import LARGEST, json_of, text_of, whole_of
 
 _OTHER, _STEP, _RETRIEVAL, _BOUNDARY, _TOOL, _MODEL, _EMBEDDINGS = range(7)
 _KINDS: dict[Operation, int] = {
@@ -52,15 +54,17 @@ _SAME_COUNT = {
 class Acts:
     """The calls of a run, each once. Call `add` for each span in the order of rows, then `link`. Close it after use.
 
-    Takes 1 byte a span, and 45 a span of a call. The tokens and the ids that calls share are on disk where memory is
+    Takes 1 byte a span, and 62 a span of a call. The tokens and the ids that calls share are on disk where memory is
     not enough. The result does not depend on the order in which records arrived.
     """
 
     def __init__(self, scratch: Path) -> None:
         self._spans = bytearray()
         self._rows = array("i")
-        self._names = array("Q")  # as the next two: a digest, 0 for none
+        self._names = array("Q")  # as the next four: a digest, 0 for none
         self._ids = array("Q")
+        self._requests = array("Q")  # of MCP
+        self._given = array("Q")  # arguments or messages: see `_given`
         self._scopes = array("Q")
         self._above = array("i")  # the span of the same call around it; -1: none
         self._same = array("i")  # a span of the same call, nearer to the first; -1: it is the first
@@ -102,28 +106,40 @@ class Acts:
         scope = span.record["scope"].get("name") or ""
         tool = text_of(attributes, semconv.TOOL_NAME) or "" if kind == _TOOL else ""
         said = text_of(attributes, semconv.CALL_ID if kind == _TOOL else semconv.RESPONSE_ID) or ""
-        key, mark = said, scope
+        key, mark, request = said, scope, ""
         if kind == _TOOL:
-            request = text_of(attributes, semconv.MCP_REQUEST_ID)
+            request = text_of(attributes, semconv.MCP_REQUEST_ID) or ""
             key = f"{span.record['trace_id']}\0{request}\0{tool}" if request and tool else ""
             mark = f"{scope}\0joined" if own.JOINED in attributes else scope
         if key:
             digest = blake2b(f"{kind}\0{key}".encode("utf-8", "replace"), digest_size=16).hexdigest()
             number = len(self._rows)
-            self._keys.add(digest.encode() + _place(span) + b"%010d%020d" % (number, _digest(mark)))
+            self._keys.add(digest.encode() + _place(span) + b"%010d%020d" % (number, _digest_of_name(mark)))
         self._rows.append(row)
-        self._names.append(_digest(tool))
+        self._names.append(_digest_of_name(tool))
         self._ids.append(_digest(said))
-        self._scopes.append(_digest(scope))
-        self._above.append(-1)
+        self._requests.append(_digest(request))
+        self._given.append(_given(attributes, kind))
+        self._scopes.append(_digest_of_name(scope))
 
     def link(self, parent_of: Callable[[int], int]) -> None:
         """Find the spans of each call. Call it once, after the last `add`. `parent_of`: the row of a row's parent."""
         self._same = array("i", [-1]) * len(self._rows)
-        for number, row in enumerate(self._rows):
-            above = self._around(row, parent_of)
-            if above >= 0 and self._is_same(number, above) and self._first(above) != number:
-                self._above[number] = self._same[number] = above
+        self._above = array("i", (self._around(row, parent_of) for row in self._rows))
+        known = bytearray(len(self._rows))
+        for number in range(len(self._rows)):
+            # The outermost first: whether a call goes on within it depends on all spans of that call.
+            way, at = list[int](), number
+            while at >= 0 and not known[at]:
+                known[at] = 1
+                way.append(at)
+                at = self._above[at]
+            for inner in reversed(way):
+                above = self._above[inner]
+                if above >= 0 and self._is_same(inner, above) and self._first(above) != inner:
+                    self._same[inner] = above
+                else:
+                    self._above[inner] = -1
         self._nests = array("i", self._same)
         for _, lines in groupby(self._keys, key=lambda line: line[:32]):
             self._join([(int(line[100:110]), int(line[110:])) for line in islice(lines, _MOST_OF_ONE_ID)])
@@ -147,12 +163,33 @@ class Acts:
         return -1
 
     def _is_same(self, inner: int, outer: int) -> bool:
+        """Tell whether a span within another is of the same call: no span of that call around it says otherwise."""
         if self._spans[self._rows[inner]] & _KIND == _TOOL and (
             self._names[inner] != self._names[outer] or not self._names[inner]
         ):
             return False
-        one_library = self._scopes[inner] == self._scopes[outer] != 0
-        return not (one_library and self._ids[inner] and self._ids[outer] and self._ids[inner] != self._ids[outer])
+        scope = self._scopes[inner]
+        at, passed = outer, 0
+        while scope and at >= 0 and passed < _MOST_BETWEEN:
+            if self._scopes[at] == scope and self._differ(inner, at):
+                return False
+            at, passed = self._above[at], passed + 1
+        return True
+
+    def _differ(self, inner: int, outer: int) -> bool:
+        """Tell whether two spans of one library, one within the other, are two calls: by ids, else by what was given.
+
+        A model's span with an id may be within one that has none and says something else of its messages.
+        """
+        ids = self._ids[inner], self._ids[outer]
+        if all(ids):
+            return ids[0] != ids[1]
+        if self._requests[inner] == self._requests[outer] != 0:
+            return False
+        if any(ids) and self._spans[self._rows[inner]] & _KIND != _TOOL:
+            return False
+        given = self._given[inner], self._given[outer]
+        return all(given) and given[0] != given[1] and given[0] >> 32 == given[1] >> 32
 
     def _join(self, spans: list[tuple[int, int]]) -> None:
         """Join calls that share an id. `spans`: their numbers in canonical order, and a digest of who tells of each."""
@@ -249,14 +286,16 @@ class Acts:
 
 def usage_of(attributes: dict[str, Any]) -> dict[str, int]:
     """Return the numbers of tokens that a span says, by kind, each once; a total only if it says no part of it."""
+    said = [key for key in attributes if key.startswith(semconv.USAGE)]
+    if not said:
+        return {}
     found: dict[str, int] = {}
     second: dict[str, int] = {}
-    for key in attributes:
-        if key.startswith(semconv.USAGE):
-            value = whole_of(attributes, key)
-            if value is not None and value >= 0:
-                kind = key.removeprefix(semconv.USAGE).replace(".", "_")
-                (second if kind in _SAME_COUNT else found)[_SAME_COUNT.get(kind, kind)] = value
+    for key in said:
+        value = whole_of(attributes, key)
+        if value is not None and value >= 0:
+            kind = key.removeprefix(semconv.USAGE).replace(".", "_")
+            (second if kind in _SAME_COUNT else found)[_SAME_COUNT.get(kind, kind)] = value
     found = {**second, **found}
     if "total_tokens" in found and not found.keys().isdisjoint(("input_tokens", "output_tokens")):
         del found["total_tokens"]
@@ -273,6 +312,21 @@ def _first(same: "array[int]", number: int) -> int:
     return first
 
 
+def _given(attributes: dict[str, Any], kind: int) -> int:
+    """Return what a call was given, of a tool its arguments, of a model its messages; 0 if that is not known whole.
+
+    Above 32 bits of the keyed digest stand those of its key: digests of two keys are never compared.
+    """
+    if kind == _TOOL:
+        said = text_of(attributes, own.ARGUMENTS_DIGEST) or ""
+    else:
+        about = json_of(attributes.get(own.MESSAGES))
+        asked = cast("dict[str, Any]", about).get(semconv.INPUT_MESSAGES) if isinstance(about, dict) else None
+        said = text_of(cast("dict[str, Any]", asked), "neutral") or "" if isinstance(asked, dict) else ""
+    key, _, value = said.rpartition(":")
+    return (_digest(key) >> 32) << 32 | _digest(value) >> 32 if value else 0
+
+
 def _place(span: Span) -> bytes:
     start_ns, trace_id, span_id = span.order
     return f"{start_ns:020d}{trace_id}{span_id}".encode()
@@ -280,3 +334,6 @@ def _place(span: Span) -> bytes:
 
 def _digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()) if text else 0
+
+
+_digest_of_name = lru_cache(maxsize=256)(_digest)  # of a tool or a scope, which nearly all calls of a run share

@@ -24,11 +24,11 @@ from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span, event_line, is_log, run_lines, span_lines, without_content
 from runbundle.bundle.listings import entry_bytes, parsed_entry, write_listing
-from runbundle.format.base import CaptureWord
 from runbundle.format.canonical import to_json_bytes, with_self_digest
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
-from runbundle.format.run import RULES, Counts, RunIndex
+from runbundle.format.run import Counts, RunIndex
+from runbundle.format.words import RULES, CaptureWord
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own
 from runbundle.signals.reading import json_of
@@ -151,7 +151,7 @@ def _spread(gathered: GatheredRun, tally: RunTotals, acts: Acts, agents: Agents,
     table = gathered.table
     for row, found_span in gathered.spans():
         record = found_span.record
-        parent_here = table.index(record["trace_id"], record["parent_span_id"]) >= 0
+        parent_here = record["parent_span_id"] != "" and table.parent(row) >= 0
         above = _Above(table.agent_above(row), gathered.began(row), parent_here)
         try:
             made = _derived(found_span, above)
@@ -250,10 +250,12 @@ def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterat
 
 
 def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
-    for seq, line in enumerate(gathered.timeline()):
-        tally.counts["events"] += 1
-        tally.counts["logs"] += is_log(line)
-        yield event_line(line, seq)
+    events = logs = 0
+    for line in gathered.timeline():
+        logs += is_log(line)
+        yield event_line(line, events)
+        events += 1
+    tally.counts["events"], tally.counts["logs"] = events, logs
 
 
 def _attributes_of_run(tally: RunTotals) -> dict[str, Any]:

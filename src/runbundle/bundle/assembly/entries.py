@@ -6,9 +6,10 @@ from functools import lru_cache
 from typing import Any
 
 from runbundle.bundle.assembly.timeline import FAILED, Span
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.redaction.captured import DIGESTED, Said, parse_capture, worst
 from runbundle.redaction.markers import is_marker, marker_parts
+from runbundle.redaction.receipt import Receipt
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import json_of, number_of, text_of, whole_of
 
@@ -107,7 +108,8 @@ def _policy(span: Span) -> dict[str, Any]:
 def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     attributes = span.attributes
     key = semconv.ARGUMENTS if kind == "arguments" else semconv.RESULT
-    value, said = attributes.get(key), stated_captures(attributes).get(key)
+    value = attributes.get(key)
+    said = stated_captures(attributes).get(key) if own.CAPTURE in attributes else None
     word = said.word if said is not None else "whole"
     if value is None:  # such as a stream that was handed on: there was a value, and nobody saw it
         return None if word == "whole" else {"view": None, "capture": word, "redactions": []}
@@ -115,25 +117,39 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
     size = whole_of(attributes, own.PAYLOAD_BYTES[kind])
     view: Any = None
     if is_marker(value):
-        said_digest, said_size = marker_parts(value)
-        digest, size = digest or said_digest or None, size if size is not None else said_size
+        if digest is None or size is None:
+            said_digest, said_size = marker_parts(value)
+            digest, size = digest or said_digest or None, size if size is not None else said_size
         view = None if value.startswith("[REDACTED:undeclared") else value
     else:
         view = json_of(value)
-    notes = [
-        {"path": path, "rule": rule, "action": action}
-        for path, rule, action in span.receipt.each()
-        if path.startswith(kind) and path[len(kind) : len(kind) + 1] in ("", "/")
-    ]
     if word not in DIGESTED:
         digest = size = None
     chunked = {"chunked": True} if said is not None and said.chunked else {}
-    return {"view": view, "digest": digest, "bytes": size, "capture": word, **chunked, "redactions": notes}
+    return {
+        "view": view,
+        "digest": digest,
+        "bytes": size,
+        "capture": word,
+        **chunked,
+        "redactions": _notes(span.receipt, kind),
+    }
+
+
+@lru_cache(maxsize=256)  # most spans of a run share a few receipts
+def _notes(receipt: Receipt, kind: str) -> list[dict[str, str]]:
+    """Return what a receipt notes of the arguments or the result; not to be changed."""
+    return [
+        {"path": path, "rule": rule, "action": action}
+        for path, rule, action in receipt.each()
+        if path.startswith(kind) and path[len(kind) : len(kind) + 1] in ("", "/")
+    ]
 
 
 def retrieval(span: Span) -> dict[str, Any] | None:
     """Return the entry of a retrieval, or of a span with evidence events; None for any other span."""
-    documents = [e["attributes"] for e in span.record["events"] if e["name"] == own.EVIDENCE]
+    events = span.record["events"]
+    documents = [e["attributes"] for e in events if e["name"] == own.EVIDENCE] if events else []
     if span.op != "retrieval" and not documents:
         return None
     asked = [text_of(span.attributes, semconv.QUERY_TEXT)]

@@ -5,9 +5,9 @@ it is there, except that an interrupted span is replaced when its end arrives.
 """
 
 from array import array
+from binascii import unhexlify
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,9 +32,15 @@ from runbundle.signals import own, semconv
 from runbundle.signals.operations import attributes_of
 from runbundle.signals.reading import text_of
 
-_SEALED_END, _END, _BEGINNING, _START = b"0", b"1", b"2", b"3"
-_IDS, _KIND, _PARENT, _BODY = 48, 49, slice(89, 105), 105
+_SEALED_END, _END, _BEGINNING, _START = "0123"
+_ENDS, _NEW_END = b"01", ord("1")
+_KIND, _PARENT, _BODY = 48, slice(89, 105), 105
 _NONE = " " * 16
+_NO_PARENT, _ZEROS = _NONE.encode(), bytes(8)
+_PARSED_BYTES = 2_097_152
+"""Bytes of lines that are kept parsed, too, which takes up to ten times as much: enough for a run of 1,400 spans."""
+_OPEN_BYTES = 4_194_304
+"""Bytes of the starts of spans whose end did not come yet, before they are sorted in with all others."""
 _STATED, _NAMES_AGENT = f'"{own.STATUS}"'.encode(), f'"{semconv.AGENT_NAME}"'.encode()
 """What the line of a span has in it that states its status, and that names an agent."""
 
@@ -48,7 +54,7 @@ class SpanRow(NamedTuple):
 
 
 class SpanTable:
-    """A table of a run's spans, with the parent and the agent of each: about 45 bytes a span.
+    """A table of a run's spans, with the parent and the agent of each: about 49 bytes a span.
 
     Spans are added in the order of their ids; the row of a span is its number in that order.
     """
@@ -60,16 +66,19 @@ class SpanTable:
         self._agent_of = array("i")  # -1: not yet known
         self._agents: list[str | None] = [None]
         self._agent_numbers: dict[str, int] = {"": -1}
+        self._parent_rows = array("i")  # -2: not yet looked for
 
     def append(self, ids: bytes, parent: bytes, agent: str) -> None:
         """Add a span. `ids`: the ids of trace and span in hex, greater than those of the span before. `parent`: the
         parent's id, or 16 spaces. `agent`: the agent that the span names, or an empty text.
         """
-        pair = bytes.fromhex(ids.decode())
-        if len(self) % 16 == 0:
+        pair = unhexlify(ids)
+        if len(self._agent_of) % 16 == 0:
             self._every_16th.append(pair)
         self._ids += pair
-        self._parents += bytes.fromhex(parent.decode()) if parent != _NONE.encode() else bytes(8)
+        self._parents += unhexlify(parent) if parent != _NO_PARENT else _ZEROS
+        if self._parent_rows:
+            self._parent_rows = array("i")
         number = self._agent_numbers.get(agent)
         if number is None:
             number = self._agent_numbers[agent] = len(self._agents)
@@ -89,7 +98,13 @@ class SpanTable:
 
     def parent(self, row: int) -> int:
         """Return the row of a span's parent, or -1 if the run does not have it."""
-        return self._find(self._ids[row * 24 : row * 24 + 16] + self._parents[row * 8 : row * 8 + 8])
+        if not self._parent_rows:
+            self._parent_rows = array("i", [-2]) * len(self)
+        found = self._parent_rows[row]
+        if found == -2:
+            found = self._find(self._ids[row * 24 : row * 24 + 16] + self._parents[row * 8 : row * 8 + 8])
+            self._parent_rows[row] = found
+        return found
 
     def agent_above(self, row: int) -> str | None:
         """Return the agent that a span or the nearest span above it names, or None."""
@@ -143,10 +158,17 @@ class GatheredRun:
         self.malformed = 0
         """Number of records that are malformed. Each is left out, or reduced to ids and times; the others are kept."""
         self._spans = Sorter(scratch)
+        self._parsed: dict[bytes, dict[str, Any]] = {}  # of lines among them, while there is room
+        self._parsed_bytes = 0
+        self._open: dict[str, bytes] = {}  # starts, by ids; most spans end, and of those a start says nothing more
+        self._open_bytes = 0
         self._sealed = False
 
     def add(self, entries: Iterable[dict[str, Any]], *, sealed: bool = False) -> None:
-        """Add entries of a journal, or with `sealed` those read back from the previously sealed bundle."""
+        """Add entries of a journal, or with `sealed` those read back from the previously sealed bundle.
+
+        An entry is as JSON gives it, and belongs to the gathered run from then on.
+        """
         self._sealed |= sealed
         for entry in entries:
             if not is_entry(entry):
@@ -154,19 +176,22 @@ class GatheredRun:
                 continue
             kind = entry["k"]
             self.anything = True
-            if kind == "log":
-                self.lines.add(log_line(entry, sealed=sealed))
-            elif kind == "span":
+            if kind == "span":
                 # One that no boundary has recorded, so that nothing but its place says what it is.
                 alone = not entry["parent_span_id"] and own.SPANS_STARTED not in entry["attributes"]
                 self._notice(entry, alone)
-                self._add(_SEALED_END if sealed else _END, entry, entry["end_ns"])
+                self._ended(_SEALED_END if sealed else _END, entry)
             elif kind == "start":
                 self._notice(entry, bool(entry.get("is_run")))
-                self._add(_BEGINNING if "attributes" in entry else _START, entry, entry["start_ns"])
+                self._started(entry)
+            elif kind == "log":
+                self.lines.add(log_line(entry, sealed=sealed))
 
     def _notice(self, entry: dict[str, Any], begins: bool) -> None:
-        attributes = entry.get("attributes", {})
+        attributes = entry.get("attributes")
+        if attributes is None:
+            self.begins |= begins
+            return
         claims = attributes.get(own.OP) == "run" and own.DIALECT not in attributes
         begins |= claims or attributes.get(own.IMPLICIT) is True
         self.begins |= begins
@@ -174,29 +199,52 @@ class GatheredRun:
         if tenant and not self.key.tenant_id:
             self.key = RunKey(tenant_of(tenant), self.key.run_id)
 
-    def _add(self, kind: bytes, entry: dict[str, Any], end_ns: int) -> None:
-        ids, parent = entry["trace_id"] + entry["span_id"], entry["parent_span_id"] or _NONE
-        times = f"{entry['start_ns']:020d}{end_ns:020d}"
-        self._spans.add(f"{ids}{kind.decode()}{times}{parent}".encode() + orjson.dumps(entry))
+    def _ended(self, kind: str, entry: dict[str, Any]) -> None:
+        line = _sortable(kind, entry, entry["end_ns"])
+        self._spans.add(line)
+        if self._parsed_bytes + len(line) <= _PARSED_BYTES:
+            self._parsed[line] = entry
+            self._parsed_bytes += len(line)
+        if self._open:
+            self._open_bytes -= len(self._open.pop(entry["trace_id"] + entry["span_id"], b""))
+
+    def _started(self, entry: dict[str, Any]) -> None:
+        line = _sortable(_BEGINNING if "attributes" in entry else _START, entry, entry["start_ns"])
+        ids = entry["trace_id"] + entry["span_id"]
+        if ids in self._open:  # twice: only the first by its bytes counts
+            self._spans.add(line)
+            return
+        self._open[ids] = line
+        self._open_bytes += len(line)
+        if self._open_bytes > _OPEN_BYTES:
+            self._sort_open()
+
+    def _sort_open(self) -> None:
+        for line in self._open.values():
+            self._spans.add(line)
+        self._open, self._open_bytes = {}, 0
+
+    def _entry(self, line: bytes) -> dict[str, Any]:
+        return self._parsed.get(line) or orjson.loads(line[_BODY:])
 
     def finish(self) -> None:
         """Build the table of spans. Call it once, after the last `add`."""
-        for ids, lines in groupby(self._spans, key=lambda line: line[:_IDS]):
-            of_span = list(lines)
+        self._sort_open()
+        for of_span in _of_each_span(self._spans):
             line = of_span[0]
             self.collided += _other_ends(of_span) if len(of_span) > 1 else 0
             agent = ""
             # Judged by what events.jsonl says too, so that what is read back comes to the same.
-            if line[_IDS:_KIND] in (_SEALED_END, _END) and (b'"status_code":2' in line or _STATED in line):
-                entry = orjson.loads(line[_BODY:])
+            if line[_KIND] in _ENDS and (b'"status_code":2' in line or _STATED in line):
+                entry = self._entry(line)
                 if status_of_entry(entry) in FAILED:
                     self._origins.add(len(self.table), entry)
             if _NAMES_AGENT in line or b'"label":"agent:' in line:
-                entry = orjson.loads(line[_BODY:])
+                entry = self._entry(line)
                 known = {**attributes_of(entry.get("label", "")), **entry.get("attributes", {})}
                 agent = text_of(known, semconv.AGENT_NAME) or ""
-            self.table.append(ids, line[_PARENT], agent)
-            if self._sealed and line[_IDS:_KIND] == _END:
+            self.table.append(line[:_KIND], line[_PARENT], agent)
+            if self._sealed and line[_KIND] == _NEW_END:
                 self.late += 1
         self._origins.link(self.table.parent)
 
@@ -207,31 +255,55 @@ class GatheredRun:
 
     def spans(self) -> Iterator[SpanRow]:
         """Yield the spans in the order of their ids. Of a span that was recorded twice the first end is kept."""
-        for index, (_, lines) in enumerate(groupby(self._spans, key=lambda line: line[:_IDS])):
-            line = next(lines)
-            span = span_from_entry(orjson.loads(line[_BODY:]), ended=line[_IDS:_KIND] in (_SEALED_END, _END))
+        for row, (line, *_) in enumerate(_of_each_span(self._spans)):
+            entry = self._parsed.pop(line, None) if self._parsed else None
+            span = span_from_entry(entry or orjson.loads(line[_BODY:]), ended=line[_KIND] in _ENDS)
             if span.receipt is UNFIT:
                 self.malformed += 1
                 span = with_new_receipt(span)
-            yield SpanRow(index, span)
+            yield SpanRow(row, span)
 
     def timeline(self) -> Iterator[bytes]:
         """Yield the lines in canonical order; equal log records are yielded once."""
-        for _, lines in groupby(self.lines, key=lambda line: line[:-1]):
-            line = next(lines)
-            if self._sealed and is_log(line) and is_new(line):
-                self.late += 1
-            yield line
+        before = b""
+        for line in self.lines:
+            said = line[:-1]
+            if said != before:
+                before = said
+                if self._sealed and is_log(line) and is_new(line):
+                    self.late += 1
+                yield line
 
     def close(self) -> None:
         """Free memory and disk."""
+        self._parsed = {}
         self._spans.close()
         self.lines.close()
 
 
+def _sortable(kind: str, entry: dict[str, Any], end_ns: int) -> bytes:
+    key = f"{entry['trace_id']}{entry['span_id']}{kind}{entry['start_ns']:020d}{end_ns:020d}"
+    return f"{key}{entry['parent_span_id'] or _NONE}".encode() + orjson.dumps(entry)
+
+
+def _of_each_span(lines: Iterable[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of each span, given all in order."""
+    of_span: list[bytes] = []
+    ids = b""
+    for line in lines:
+        if not line.startswith(ids) or not of_span:
+            if of_span:
+                yield of_span
+            of_span, ids = [line], line[:_KIND]
+        else:
+            of_span.append(line)
+    if of_span:
+        yield of_span
+
+
 def _other_ends(lines: list[bytes]) -> int:
     """Return the number of ends of a span whose content differs from the first, which is kept."""
-    ends = [line for line in lines if line[_IDS:_KIND] in (_SEALED_END, _END)]
+    ends = [line for line in lines if line[_KIND] in _ENDS]
     return len({_said(line) for line in ends}) - 1 if len({line[_BODY:] for line in ends}) > 1 else 0
 
 

@@ -51,7 +51,7 @@ class ErrorOrigins:
 
     def origin_of(self, place: int) -> int:
         """Return the place of the span in which the error of a span began; `place` itself if in no other."""
-        row = self._row(place)
+        row = self._row(place) if self._places else -1
         if row < 0:
             return place
         way: list[int] = []

@@ -3,12 +3,15 @@
 import hashlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, BinaryIO, NamedTuple, TypeVar, cast
 
 from runbundle.format.layout import media_type_of
 from runbundle.store.base import Body
 
+T = TypeVar("T")
+_BATCH_BYTES = 65_536
 MEMORY_BYTES = 1_048_576
 """Size above which a file is kept on disk instead of in memory."""
 
@@ -52,27 +55,48 @@ FileMaker = Callable[[str, Iterable[bytes], Path], NewFile]
 def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
     """Make a file from `pieces`. Above 1 MiB it is an unnamed file in the folder `scratch`. Raises `OSError`."""
     digest, size = hashlib.sha256(), 0
-    file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(scratch))  # noqa: SIM115 - Part.close() closes it
-    try:
-        for piece in pieces:
-            digest.update(piece)
-            size += len(piece)
-            file.write(piece)
-    except BaseException:
-        file.close()
-        raise
-    if size > MEMORY_BYTES:
-        return NewFile(name, file, size, digest.hexdigest())  # pyright: ignore[reportArgumentType] - seekable and binary
-    file.seek(0)
-    body = file.read()
-    file.close()
+    held: list[bytes] = []
+    with ExitStack() as opened:
+        file: IO[bytes] | None = None
+        for block in map(b"".join, batches(pieces, len)):
+            digest.update(block)
+            size += len(block)
+            held.append(block)
+            if size > MEMORY_BYTES:
+                if file is None:
+                    file = opened.enter_context(tempfile.TemporaryFile(dir=scratch))
+                file.writelines(held)
+                held = []
+        opened.pop_all()  # it is open from now on
+    body = b"".join(held) if file is None else cast("BinaryIO", file)
     return NewFile(name, body, size, digest.hexdigest())
+
+
+def batches(items: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Yield items in batches of 64 KiB or a little more: what costs a call then costs few of them.
+
+    An item of that size is a batch of its own.
+    """
+    held: list[T] = []
+    held_bytes = 0
+    for item in items:
+        size = size_of(item)
+        if held and size >= _BATCH_BYTES:
+            yield held
+            held, held_bytes = [], 0
+        held.append(item)
+        held_bytes += size
+        if held_bytes >= _BATCH_BYTES:
+            yield held
+            held, held_bytes = [], 0
+    if held:
+        yield held
 
 
 def digest_only(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:  # noqa: ARG001 - a `Maker`
     """Return name, size and digest of a file that consists of `pieces`, with an empty body."""
     digest, size = hashlib.sha256(), 0
-    for piece in pieces:
-        digest.update(piece)
-        size += len(piece)
+    for block in map(b"".join, batches(pieces, len)):
+        digest.update(block)
+        size += len(block)
     return NewFile(name, b"", size, digest.hexdigest())

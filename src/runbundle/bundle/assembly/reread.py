@@ -3,7 +3,8 @@
 Assembling these entries gives the same files again. A new revision is assembled from them and the late records.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from runbundle.signals import own
 
 _CODES = {"unset": 0, "ok": 1, "error": 2, "blocked": 2, "cancelled": 2}
 _IDS, _BODY = 48, 60
+_PARSED_BYTES = 1_048_576
+"""Bytes of lines that are kept parsed, which takes up to ten times as much: enough for a run of 700 spans."""
 
 
 def entries_of_bundle(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield the journal entries of a bundle: spans, starts of open spans, and logs. Raises `MalformedBundle`."""
-    semconv = bundle.index.versions.semconv
-    with Sorter(scratch) as lines:
+    with closing(EventsBySpan(scratch)) as of_spans:
         for number, event in enumerate(bundle.events()):
             try:
                 Event.model_validate(event)
@@ -34,28 +36,66 @@ def entries_of_bundle(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]
                 raise MalformedBundle(first_problem(error), file=EVENTS, line=number + 1) from None
             if event["type"] == "log":
                 yield log_entry(event)
-            elif describes_span(event):
-                lines.add(sortable_line(event, number, orjson.dumps(event)))
-        yield from span_entries(lines, semconv)
+            else:
+                of_spans.add(event, orjson.dumps(event))
+        yield from of_spans.entries(bundle.index.versions.semconv)
 
 
-def describes_span(event: dict[str, Any]) -> bool:
-    """Tell whether an event belongs to a span: all do but logs and the two events of the run."""
-    return event["type"] != "log" and not event["type"].startswith("run.")
+class EventsBySpan:
+    """The events of a bundle put together by span. Close it after use.
+
+    While their lines take little, the events stay as they were parsed; else all are sorted, on disk where memory is not
+    enough, and parsed again.
+    """
+
+    def __init__(self, scratch: Path, parsed_bytes: int = _PARSED_BYTES) -> None:
+        self._lines = Sorter(scratch)
+        self._number = 0
+        self._room = parsed_bytes
+        self._held: dict[str, list[tuple[int, bytes, dict[str, Any]]]] = {}
+
+    def close(self) -> None:
+        """Free memory and disk."""
+        self._held = {}
+        self._lines.close()
+
+    def add(self, event: dict[str, Any], line: bytes) -> None:
+        """Add the next event in order; only those of spans are kept, which are all but logs and the two of the run.
+
+        `line`: the event's JSON, without the line end. The event is not for others any more.
+        """
+        self._number += 1
+        if event["type"] == "log" or event["type"].startswith("run."):
+            return
+        ids = event["trace_id"] + event["span_id"]
+        if self._room < 0:
+            self._lines.add(_sortable(ids, self._number, line))
+            return
+        self._room -= len(line)
+        self._held.setdefault(ids, []).append((self._number, line, event))
+        if self._room < 0:
+            for known, events in self._held.items():
+                for number, held, _ in events:
+                    self._lines.add(_sortable(known, number, held))
+            self._held = {}
+
+    def entries(self, semconv: str) -> Iterator[dict[str, Any]]:
+        """Yield the journal entries of the spans, once, in the order of their ids. `semconv` as in run.json."""
+        for events in self._of_each():
+            entry = _span(events)
+            if entry is not None:
+                entry.setdefault("scope", {})["schema_url"] = "" if semconv == "gen-ai" else semconv
+                yield entry
+
+    def _of_each(self) -> Iterator[list[dict[str, Any]]]:
+        for ids in sorted(self._held):
+            yield [event for _, _, event in self._held.pop(ids)]
+        for _, lines in groupby(self._lines, key=lambda line: line[:_IDS]):
+            yield [orjson.loads(line[_BODY:]) for line in lines]
 
 
-def sortable_line(event: dict[str, Any], number: int, line: bytes) -> bytes:
-    """Return a line that sorts the events of one span together, in order. `line`: the event's JSON on one line."""
-    return b"%b%012d%b" % (f"{event['trace_id']}{event['span_id']}".encode(), number, line)
-
-
-def span_entries(lines: Iterable[bytes], semconv: str) -> Iterator[dict[str, Any]]:
-    """Yield the entries of spans, given their lines by `sortable_line`, sorted. `semconv` as in run.json."""
-    for _, of_span in groupby(lines, key=lambda line: line[:_IDS]):
-        entry = _span([orjson.loads(line[_BODY:]) for line in of_span])
-        if entry is not None:
-            entry.setdefault("scope", {})["schema_url"] = "" if semconv == "gen-ai" else semconv
-            yield entry
+def _sortable(ids: str, number: int, line: bytes) -> bytes:
+    return b"%b%012d%b" % (ids.encode(), number, line)
 
 
 def log_entry(event: dict[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from runbundle.bundle.assembly.timeline import Span, parent_missing
-from runbundle.format.base import CaptureWord
-from runbundle.format.run import RULES
+from runbundle.format.words import RULES, CaptureWord
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import LARGEST, count_of, text_of, whole_of
@@ -74,47 +73,58 @@ class RunTotals:
         """Add one span. `parent_here`: whether its parent is part of the run."""
         attributes, record = span.attributes, span.record
         self.counts["spans"] += 1
-        self.counts["errors"] += span.status == "error"
+        if span.status == "error":
+            self.counts["errors"] += 1
         if span.op in _COUNTED_OPS and (self.rules < 2 or span.op == "retrieval"):
             self.counts[_COUNTED_OPS[span.op]] += 1
         self.trace_ids.add(record["trace_id"])
-        self.first_ns = record["start_ns"] if self.first_ns is None else min(self.first_ns, record["start_ns"])
-        self.last_ns = record["end_ns"] if self.last_ns is None else max(self.last_ns, record["end_ns"])
+        start_ns, end_ns = record["start_ns"], record["end_ns"]
+        if self.first_ns is None or start_ns < self.first_ns:
+            self.first_ns = start_ns
+        if self.last_ns is None or end_ns > self.last_ns:
+            self.last_ns = end_ns
         if not span.ended:
             self._open.append((record["start_ns"], record["span_id"]))
         for of_rule, count in span.receipt.totals().items():
             self.redactions[of_rule] += count
-        self._about(span, attributes)
+        if own.CONTRACT_SHA256 in attributes:
+            self._contract(attributes)
+        if span.op == "model":
+            self._model(attributes)
+        if url := record["scope"].get("schema_url"):
+            self.schema_urls.add(url)
         if self.rules < 2:
             self._usages(span, attributes)
         else:
-            self._firsts(span, attributes)
-            self._unreadable(span, attributes)
+            if not _SAID.keys().isdisjoint(attributes):
+                self._firsts(span, attributes)
+            if span.op == "other":
+                self._unreadable(span, attributes)
             if span.op in _WORK and span.status in ("ok", "unset"):
                 self.good_ns = max(self.good_ns, record["start_ns"])
         self._losses(span, attributes, parent_here=parent_here)
-        self._children(span)
+        if record["events"]:
+            self._children(record)
         if attributes.get(own.RUN_ID, self._run_id) == self._run_id:
             self._root(span, parent_here=parent_here)
 
     def captured(self, words: Mapping[str, list[CaptureWord]]) -> None:
         """Add the capture words of a span's values."""
         for of_key in words.values():
-            self._captured.update(of_key)
+            for word in of_key:
+                self._captured[word] += 1
 
-    def _about(self, span: Span, attributes: dict[str, Any]) -> None:
+    def _contract(self, attributes: dict[str, Any]) -> None:
         sha256, tool = text_of(attributes, own.CONTRACT_SHA256), text_of(attributes, semconv.TOOL_NAME)
         if sha256 is not None and tool is not None:
             said = {"version": text_of(attributes, own.CONTRACT_VERSION) or "", "sha256": sha256}
             self.contracts[tool] = max(said, self.contracts.get(tool, said), key=lambda c: sorted(c.items()))
-        if span.op == "model":
-            for key in (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL):
-                model = text_of(attributes, key)
-                if model is not None:
-                    self.models.add(model)
-        url = span.record["scope"].get("schema_url")
-        if url:
-            self.schema_urls.add(url)
+
+    def _model(self, attributes: dict[str, Any]) -> None:
+        for key in (semconv.RESPONSE_MODEL, semconv.REQUEST_MODEL):
+            model = text_of(attributes, key)
+            if model is not None:
+                self.models.add(model)
 
     def _usages(self, span: Span, attributes: dict[str, Any]) -> None:
         for key in attributes:
@@ -133,7 +143,7 @@ class RunTotals:
 
     def _unreadable(self, span: Span, attributes: dict[str, Any]) -> None:
         """Count a span of unknown work by its scope: at most 16 scopes, the first by name."""
-        if span.op != "other" or not any(map(_is_hidden, attributes)) or any(key in attributes for key in _PROTOCOLS):
+        if not any(map(_is_hidden, attributes)) or any(key in attributes for key in _PROTOCOLS):
             return
         scope = text_of(span.record["scope"], "name") or ""
         scope = "" if is_marker(scope) else scope
@@ -164,18 +174,18 @@ class RunTotals:
         if not parent_here and parent_missing(span, parent_here=False):
             self._dropped["parents"] += 1
 
-    def _children(self, span: Span) -> None:
-        for event in span.record["events"]:
+    def _children(self, record: dict[str, Any]) -> None:
+        for event in record["events"]:
             run_id = event["attributes"].get(own.CHILD_RUN_ID) if event["name"] == own.CHILD else None
             if isinstance(run_id, str) and len(self.children) < _MOST_CHILDREN:
                 name = event["attributes"].get(own.NAME)
-                child = {"run_id": run_id, "span_id": span.record["span_id"]}
+                child = {"run_id": run_id, "span_id": record["span_id"]}
                 self.children.append(
                     {**child, "name": name} if isinstance(name, str) and not is_marker(name) else child
                 )
 
     def _root(self, span: Span, *, parent_here: bool) -> None:
-        if span.claims_run:
+        if span.op == "run" and span.claims_run:
             if own.RESUMED_FROM not in span.attributes:
                 self._begun_as[_attempt(span)] += 1
             self.begun = span if self.begun is None else min(self.begun, span, key=lambda s: s.order)

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.format.base import CaptureWord
 from runbundle.format.identity import well_formed
+from runbundle.format.words import CaptureWord
 from runbundle.redaction.receipt import Receipt, read_receipt
 from runbundle.signals import own, semconv
 from runbundle.signals.names import name_from
@@ -41,7 +41,7 @@ _EVENT_TYPES = {
     own.EARLIER_SCORE: "score",
 }
 
-_ON_STARTS = {"lane": own.LANE, "effect": own.EFFECT, "joined": own.JOINED}
+_ON_STARTS = ("lane", own.LANE), ("effect", own.EFFECT), ("joined", own.JOINED)
 """Fields of `span.started`, and the attributes that say them."""
 
 
@@ -49,6 +49,8 @@ class Span(NamedTuple):
     """A span of the run, ended or interrupted."""
 
     record: dict[str, Any]
+    attributes: dict[str, Any]
+    """The redacted attributes of the span, as the record has them."""
     op: Operation
     receipt: Receipt
     ended: bool
@@ -59,11 +61,6 @@ class Span(NamedTuple):
     def order(self) -> tuple[int, str, str]:
         """Sort key of spans in listings: start, trace, span."""
         return self.record["start_ns"], self.record["trace_id"], self.record["span_id"]
-
-    @property
-    def attributes(self) -> dict[str, Any]:
-        """The redacted attributes of the span."""
-        return self.record["attributes"]
 
     @property
     def claims_run(self) -> bool:
@@ -78,9 +75,9 @@ class Span(NamedTuple):
     @property
     def dropped(self) -> dict[str, int]:
         """Numbers of attributes, events and links of the span that the SDK's limits discarded."""
-        found = dict(self.record["dropped"])
         if not (self.record["events"] or self.record["links"]):
-            return found
+            return self.record["dropped"]
+        found = dict(self.record["dropped"])
         for kind in ("events", "links"):
             items = self.record[kind]
             lost = sum(item.get("dropped", 0) for item in items) if items else 0
@@ -91,7 +88,7 @@ class Span(NamedTuple):
     def error(self, began: str = "") -> dict[str, Any] | None:
         """Return the error with which the span ended, or None: type, redacted message, and `began` as its span."""
         if self.status not in FAILED:
-            return None
+            return None  # nearly all
         raised: list[dict[str, Any]] = [
             e["attributes"] for e in self.record["events"] if e["name"] == semconv.EXCEPTION
         ]
@@ -122,7 +119,7 @@ def span_from_entry(entry: dict[str, Any], *, ended: bool) -> Span:
     op: Operation = "run" if entry.get("is_run") and not attributes else operation(attributes)
     status = status_of_entry(entry) if ended else "interrupted"
     receipt = (read_receipt(attributes[own.RECEIPT]) or UNFIT) if own.RECEIPT in attributes else Receipt()
-    return Span(entry, op, receipt, ended, status)
+    return Span(entry, attributes, op, receipt, ended, status)
 
 
 def status_of_entry(entry: dict[str, Any]) -> str:
@@ -153,13 +150,15 @@ def without_content(span: Span) -> Span:
         **span.record, "name": "[REDACTED:name]", "attributes": attributes, "events": [], "links": [],
         "status_message": "", "scope": {}, "dropped": {},
     }  # fmt: skip
-    return Span(record, span.op, read_receipt(attributes[own.RECEIPT]) or UNFIT, span.ended, span.status)
+    receipt = read_receipt(attributes[own.RECEIPT]) or UNFIT
+    return Span(record, attributes, span.op, receipt, span.ended, span.status)
 
 
 def with_new_receipt(span: Span) -> Span:
     """Return a span whose receipt says only that it had another, which could not be read."""
-    record = {**span.record, "attributes": {**span.attributes, own.RECEIPT: _NO_RECEIPT}}
-    return Span(record, span.op, read_receipt(_NO_RECEIPT) or UNFIT, span.ended, span.status)
+    attributes = {**span.attributes, own.RECEIPT: _NO_RECEIPT}
+    record = {**span.record, "attributes": attributes}
+    return Span(record, attributes, span.op, read_receipt(_NO_RECEIPT) or UNFIT, span.ended, span.status)
 
 
 def span_lines(
@@ -179,30 +178,34 @@ def span_lines(
             if parent_missing(span, parent_here=parent_here):
                 common["parent_missing"] = True
     started: dict[str, Any] = {**common, "attributes": {}}
-    for field, key in _ON_STARTS.items():
-        said = text_of(span.attributes, key)
-        if said and (field != "joined" or said in _JOINED):
-            started[field] = said
+    for field, key in _ON_STARTS:
+        if key in span.attributes:
+            said = text_of(span.attributes, key)
+            if said and (field != "joined" or said in _JOINED):
+                started[field] = said
     if record["links"]:
         started["links"] = [
             {k: link[k] for k in ("trace_id", "span_id", "attributes") if link[k]} for link in record["links"]
         ]
-    yield _line(record["start_ns"], "span.started", 0, record, started)
+    yield _line(record["start_ns"], "span.started", record, started)
     for position, event in enumerate(record["events"]):
         kind = _EVENT_TYPES.get(event["name"], "span.event")
         body = {"name": event["name"], "op": span.op, "attributes": event["attributes"]}
         # An event may carry a time outside its span; it keeps its time and its place follows from that.
-        yield _line(event["time_ns"], kind, position, record, body, source="span_event")
-    ended: dict[str, Any] = {
-        **common,
-        "attributes": span.attributes,
-        "duration_ns": str(max(0, record["end_ns"] - record["start_ns"])),
-        "redactions": span.receipt.count(),
-    }
-    scope = {k: record["scope"][k] for k in ("name", "version") if record["scope"].get(k)}
-    more = ("capture", capture), ("scope", scope), ("error", span.error(began)), ("dropped", span.dropped)
-    ended |= {k: v for k, v in more if v}
-    yield _line(record["end_ns"], "span.ended", 0, record, ended, status=span.status)
+        yield _line(event["time_ns"], kind, record, body, position=position, before='"source":"span_event",')
+    ended = common
+    ended["attributes"] = span.attributes
+    ended["duration_ns"] = str(max(0, record["end_ns"] - record["start_ns"]))
+    ended["redactions"] = span.receipt.count()
+    if capture:
+        ended["capture"] = capture
+    if scope := {k: record["scope"][k] for k in ("name", "version") if record["scope"].get(k)}:
+        ended["scope"] = scope
+    if error := span.error(began):
+        ended["error"] = error
+    if dropped := span.dropped:
+        ended["dropped"] = dropped
+    yield _line(record["end_ns"], "span.ended", record, ended, status=span.status)
 
 
 def parent_missing(span: Span, *, parent_here: bool) -> bool:
@@ -213,12 +216,12 @@ def parent_missing(span: Span, *, parent_here: bool) -> bool:
 
 def run_lines(begun: Span, final: Span) -> Iterator[bytes]:
     """Yield the two lines of the run: its begin, from its first span, and its end, from its last."""
-    for span, time_ns, kind, more in (
-        (begun, begun.record["start_ns"], "run.started", {}),
-        (final, final.record["end_ns"], "run.ended", {"status": final.status}),
+    for span, time_ns, kind, status in (
+        (begun, begun.record["start_ns"], "run.started", ""),
+        (final, final.record["end_ns"], "run.ended", final.status),
     ):
         body: dict[str, Any] = {"name": span.record["name"], "op": "run", "attributes": {}}
-        yield _line(time_ns, kind, 0, span.record, body, **more)
+        yield _line(time_ns, kind, span.record, body, status=status)
 
 
 def log_line(log: dict[str, Any], *, sealed: bool) -> bytes:
@@ -227,7 +230,8 @@ def log_line(log: dict[str, Any], *, sealed: bool) -> bytes:
         "name": log["event_name"] or "log",
         "attributes": {**log["attributes"], **({"body": log["body"]} if log["body"] is not None else {})},
     }
-    line = _line(log["time_ns"], "log", 0, log, body, severity=log["severity"], source="log")
+    severity = "null" if log["severity"] is None else log["severity"]
+    line = _line(log["time_ns"], "log", log, body, before=f'"severity":{severity},"source":"log",')
     return line[:-1] + SEALED if sealed else line
 
 
@@ -248,12 +252,23 @@ def event_line(line: bytes, seq: int) -> bytes:
 
 
 def _line(
-    time_ns: int, kind: str, position: int, record: dict[str, Any], before: dict[str, Any], **after: Any
+    time_ns: int,
+    kind: str,
+    record: dict[str, Any],
+    head: dict[str, Any],
+    *,
+    position: int = 0,
+    before: str = "",
+    status: str = "",
 ) -> bytes:
-    """Return a line; keys of `before` sort before `seq`, those of `after` behind it."""
+    """Return a line. The keys of `head` sort before `seq`.
+
+    The second half is written as it is: ids, numbers and fixed words need no escapes. `before`: the fields of it that
+    sort before the span's id, in JSON, with a comma behind each.
+    """
     trace_id, span_id = record["trace_id"], record["span_id"]
-    head = orjson.dumps(before, option=orjson.OPT_SORT_KEYS)
-    after |= {"span_id": span_id, "time_ns": str(time_ns), "trace_id": trace_id, "type": kind}
-    tail = orjson.dumps(after, option=orjson.OPT_SORT_KEYS)
-    place = f"{time_ns:020d}{trace_id}{span_id}{_RANK[kind]}{position:08d}".encode()
-    return b"%b%b%b%08d%b" % (place, head, tail, len(head), NEW)
+    first = orjson.dumps(head, option=orjson.OPT_SORT_KEYS)
+    said = f'"status":"{status}",' if status else ""
+    place = f"{time_ns:020d}{trace_id}{span_id}{_RANK[kind]}{position:08d}"
+    second = f'{{{before}"span_id":"{span_id}",{said}"time_ns":"{time_ns}","trace_id":"{trace_id}","type":"{kind}"}}'
+    return b"%b%b%b" % (place.encode(), first, f"{second}{len(first):08d}1".encode())

@@ -7,22 +7,24 @@ from pathlib import Path
 
 from runbundle.bundle.catalog.rows import Row
 from runbundle.process.disk import create
+from runbundle.store.regular import NotRegular, kind_of
 
 _VERSION = 2
 COLUMNS = ", ".join(Row._fields)
 
 
-def connect(path: Path | None) -> sqlite3.Connection:
+def connect(path: Path | None, *, busy_s: float = 10.0, any_thread: bool = False) -> sqlite3.Connection:
     """Open the database at `path`, or one in memory for None. A damaged or outdated file is replaced by an empty one.
 
-    Raises `sqlite3.OperationalError` if the file is locked or cannot be written, and `OSError` if it is no regular
+    `busy_s`: how long to wait for another process. `any_thread`: the caller sees to it that one thread at a time uses
+    it. Raises `sqlite3.OperationalError` if the file is locked or cannot be written, and `OSError` if it is no regular
     file.
     """
     if path is None:
         return _prepared(sqlite3.connect(":memory:"))
     for last in (False, True):
-        os.close(create(path, os.O_RDWR))  # also refuses what is a link, or no file
-        db = sqlite3.connect(path, timeout=10)
+        _make(path)
+        db = sqlite3.connect(path, timeout=busy_s, check_same_thread=not any_thread)
         try:
             # Not WAL, whose files come and go and so change the root's time. Not synced: it can be made again.
             db.execute("PRAGMA journal_mode = TRUNCATE")
@@ -39,6 +41,15 @@ def connect(path: Path | None) -> sqlite3.Connection:
         db.close()
         path.unlink(missing_ok=True)
     raise sqlite3.DatabaseError("the index is of another version, again")
+
+
+def _make(path: Path) -> None:
+    """Have a regular file there. One that is there is not opened: closing it would take this process's locks away."""
+    try:
+        os.close(create(path, os.O_RDWR | os.O_EXCL))
+    except FileExistsError:
+        if kind := kind_of(path.lstat().st_mode):
+            raise NotRegular(kind) from None
 
 
 def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:

@@ -16,17 +16,18 @@ import contextlib
 import dataclasses
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
 from runbundle.bundle.catalog.cache_file import folder_identity, index_file
 from runbundle.bundle.catalog.database import COLUMNS, connect, forget_other_root, save
 from runbundle.bundle.catalog.keys import list_keys
+from runbundle.bundle.catalog.noting import note
 from runbundle.bundle.catalog.rows import (
     Row,
     batches,
@@ -71,29 +72,48 @@ class RunFilter:
     """Whether to leave out bundles without a readable run.json."""
 
 
-def add_to_index(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
-    """Add or refresh the row of a bundle that was just sealed. Never raises: the next reader repairs a missing row.
+class NewBundle(NamedTuple):
+    """A bundle that was just sealed."""
 
-    `index`: the bytes of its run.json. `files`: its other files, by path; if given and small, the names of tools and
-    agents are added too.
+    key: str
+    run_json: bytes
+    files: Mapping[str, Body] | None = None
+    """Its other files, by path; if given and small, the names of tools and agents are added to its row."""
+
+
+def add_to_index(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
+    """Add or refresh the row of one bundle, as `add_all_to_index` does."""
+    add_all_to_index(store, [NewBundle(key, index, files)])
+
+
+def add_all_to_index(store: ArtifactStore, bundles: Iterable[NewBundle]) -> None:
+    """Add or refresh the rows of bundles that were just sealed, in one transaction if the store is local.
+
+    Never raises: the next reader repairs a missing row.
     """
-    try:
-        said = orjson.loads(index)
-        row = row_of(key, said, stamp=stamp_of(store, key))
-        names = names_in_files(files, said) if files else None
-        if names is not None:
-            row = with_names(row, *names)
+    rows: list[Row] = []
+    for bundle in bundles:
+        with _a_convenience():
+            said = orjson.loads(bundle.run_json)
+            row = row_of(bundle.key, said, stamp=stamp_of(store, bundle.key))
+            names = names_in_files(bundle.files, said) if bundle.files else None
+            rows.append(with_names(row, *names) if names is not None else row)
+    with _a_convenience():
         if store.folder is not None:
-            path = index_file(store)
-            if path is not None:
-                with contextlib.closing(connect(path)) as db:
-                    forget_other_root(db, folder_identity(store.folder))
-                    save(db, [row])
+            note(store, store.folder, rows)
         elif (beside := store.beside(_BESIDE)) is not None:
             from runbundle.bundle.catalog.objects import add_row
 
-            add_row(beside, row)
-    except Exception:  # noqa: BLE001 - the bundle is sealed; an index is a convenience
+            for row in rows:
+                with _a_convenience():
+                    add_row(beside, row)
+
+
+@contextlib.contextmanager
+def _a_convenience() -> Generator[None]:
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - the bundles are sealed without it
         _log.debug("the index could not take up a bundle", exc_info=True)
 
 

@@ -1,6 +1,6 @@
 """The checks of verify on events.jsonl, line by line. Memory grows with the number of spans, not with their content."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import orjson
@@ -20,8 +20,12 @@ _RANK = {
     "run.started": 0, "span.started": 1, "span.event": 2, "policy.decision": 2, "score": 2, "log": 3,
     "span.ended": 4, "run.ended": 5,
 }  # fmt: skip
-_MARKED_KINDS = ("content", "messages")
 _MAY_HAVE_VIEWS = (own.RESULT, semconv.EXCEPTION_MESSAGE)  # as far as a policy or a contract lets them
+_MARKED = frozenset(
+    key for key, kind in SPAN_KEYS.items() if kind in ("content", "messages") and key not in _MAY_HAVE_VIEWS
+)
+"""Keys whose values are withheld whatever the policy."""
+_validated = Event.__pydantic_validator__.validate_python  # `model_validate`, without a call between
 
 _APART = '"\x00"'
 
@@ -62,10 +66,13 @@ class EventChecks:
         self._add(code, message, file=self._file, line=number)
         self._credential(number, line)
 
-    def event(self, number: int, event: dict[str, Any], line: bytes) -> bool:
-        """Check one event; return False if it does not fit its model."""
+    def event(self, number: int, event: dict[str, Any], line: bytes, *, suspect: bool = True) -> bool:
+        """Check one event; return False if it does not fit its model.
+
+        `suspect`: whether its line may hold the format of a credential, as `suspicious` tells.
+        """
         try:
-            Event.model_validate(event)
+            _validated(event)
         except ValidationError as error:
             self.malformed(number, first_problem(error), line)
             return False
@@ -89,14 +96,20 @@ class EventChecks:
                 self._mentioned.setdefault(ids, number)
         if ended and own.RECEIPT not in event["attributes"] and event.get("status") != "interrupted":
             self._add("RB402", "a span has no receipt of its redaction", file=self._file, line=number)
-        receipt = read_receipt(event["attributes"].get(own.RECEIPT))
-        if receipt is not None and ended:
-            self._sum(receipt)
-        for key, value in event["attributes"].items():
-            if SPAN_KEYS.get(key) in _MARKED_KINDS and key not in _MAY_HAVE_VIEWS and not _withheld(value):
-                self._add("RB401", f"{key} is neither marker nor digest", file=self._file, line=number)
-        # An escape can hide a format from the bytes: what counts is the text that a reader gets.
-        self._credential(number, orjson.dumps(event) if b"\\u" in line or b"\\/" in line else line)
+        attributes = event["attributes"]
+        if ended and own.RECEIPT in attributes:
+            receipt = read_receipt(attributes[own.RECEIPT])
+            if receipt is not None:
+                self._sum(receipt)
+        if not _MARKED.isdisjoint(attributes):
+            for key, value in attributes.items():
+                if key in _MARKED and not _withheld(value):
+                    self._add("RB401", f"{key} is neither marker nor digest", file=self._file, line=number)
+        if b"\\u" in line or b"\\/" in line:
+            # An escape can hide a format from the bytes: what counts is the text that a reader gets.
+            self._credential(number, orjson.dumps(event))
+        elif suspect:
+            self._credential(number, line)
         return True
 
     def finish(self, index: RunIndex) -> None:
@@ -171,6 +184,14 @@ class EventChecks:
     def _sum(self, receipt: Receipt) -> None:
         for key, count in receipt.totals().items():
             self._totals[key] = self._totals.get(key, 0) + count
+
+
+def suspicious(lines: Iterable[bytes]) -> bool:
+    """Tell whether any of some lines may hold the format of a credential, in one search: no format needs two lines.
+
+    Each line then has to be searched by itself.
+    """
+    return has_credential_format(b"\n".join(lines).decode("utf-8", "replace"))
 
 
 def holds_credential(value: Any) -> bool:

@@ -10,7 +10,8 @@ from runbundle.bundle.reader import index_bytes, parse_index
 from runbundle.errors import BundleError, KeyNotFound
 from runbundle.format.canonical import SELF, self_digest, sha256_hex, to_json_bytes
 from runbundle.format.layout import RUN, SEALED, earlier_run_path, file_at, is_folder, name_of, revision_of
-from runbundle.format.run import RULES, FileEntry, RunIndex
+from runbundle.format.run import FileEntry, RunIndex
+from runbundle.format.words import RULES
 from runbundle.store import ArtifactStore
 
 _CHUNK = 1_048_576

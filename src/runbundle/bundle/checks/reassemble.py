@@ -16,20 +16,19 @@ import orjson
 
 from runbundle.bundle.assembly.assemble import Assembled, assemble
 from runbundle.bundle.assembly.gather import GatheredRun
-from runbundle.bundle.assembly.parts import NewFile, digest_only, make_file
-from runbundle.bundle.assembly.reread import describes_span, log_entry, sortable_line, span_entries
-from runbundle.bundle.assembly.sorting import Sorter
+from runbundle.bundle.assembly.parts import NewFile, batches, digest_only, make_file
+from runbundle.bundle.assembly.reread import EventsBySpan, log_entry
 from runbundle.bundle.assembly.timeline import event_line
 from runbundle.bundle.checks.derived import COLLIDED, DERIVED, GUARDED, MALFORMED, TORN
-from runbundle.bundle.checks.events import holds_credential
+from runbundle.bundle.checks.events import holds_credential, suspicious
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, event_lines
 from runbundle.errors import StoreUnavailable
 from runbundle.format.canonical import SELF
 from runbundle.format.events import Event
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, RUN, name_of
-from runbundle.format.run import RULES, FileEntry
-from runbundle.redaction.permitted.safe_text import has_credential
+from runbundle.format.run import FileEntry
+from runbundle.format.words import RULES
 
 Add = Callable[..., None]
 _MOST_NAMED = 8  # fields, in one finding
@@ -49,7 +48,7 @@ class Reassembly:
         self._bundle = bundle
         self._held = contextlib.ExitStack()
         scratch = Path(_scratch())
-        self._lines = self._held.enter_context(Sorter(scratch))
+        self._of_spans = self._held.enter_context(contextlib.closing(EventsBySpan(scratch)))
         run = RunKey("", bundle.index.run_id)
         self._gathered = self._held.enter_context(contextlib.closing(GatheredRun(run, scratch)))
         self._leaking: set[str] = set()
@@ -58,13 +57,15 @@ class Reassembly:
         """Free memory and disk."""
         self._held.close()
 
-    def event(self, number: int, event: dict[str, Any], line: bytes) -> None:
-        """Add an event that fits its model. `line`: its bytes, with the line end."""
-        with _scratch_errors():
-            if describes_span(event):
-                self._lines.add(sortable_line(event, number, line[:-1]))
-            elif event["type"] == "log":
+    def event(self, event: dict[str, Any], line: bytes) -> None:
+        """Add the next event, which fits its model. `line`: its bytes, with the line end."""
+        try:
+            if event["type"] == "log":
                 self._gathered.add([log_entry(event)])
+            else:
+                self._of_spans.add(event, line[:-1])
+        except OSError as error:
+            raise _no_scratch(error) from error
 
     def compare(self, unchanged: set[str], add: Add) -> set[str]:
         """Add a finding for each file that contradicts the events; return the names of the files that agree.
@@ -83,7 +84,7 @@ class Reassembly:
         index = self._bundle.index
         dropped = index.completeness.dropped
         with _scratch_errors():
-            self._gathered.add(span_entries(self._lines, index.versions.semconv))
+            self._gathered.add(self._of_spans.entries(index.versions.semconv))
             self._gathered.malformed += max(0, dropped.get(MALFORMED, 0))
             self._gathered.collided = max(0, dropped.get(COLLIDED, 0))
             made = assemble(
@@ -137,13 +138,15 @@ class Reassembly:
         )
 
     def _searched(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        for piece in pieces:
-            if name not in self._leaking and (b"\\" in piece or has_credential(piece.decode("utf-8", "replace"))):
-                # An escape may hide one; and a key beside its marker may look like one: each text by itself.
-                with contextlib.suppress(ValueError):  # what stands around a list is no JSON, and of our making
-                    if holds_credential(orjson.loads(piece.lstrip(b",\n "))):
-                        self._leaking.add(name)
-            yield piece
+        for block in batches(pieces, len):
+            suspect = name not in self._leaking and suspicious(block)
+            for piece in block:
+                if name not in self._leaking and (suspect or b"\\" in piece):
+                    # An escape may hide one; and a key beside its marker may look like one: each text by itself.
+                    with contextlib.suppress(ValueError):  # what stands around a list is no JSON, and of our making
+                        if holds_credential(orjson.loads(piece.lstrip(b",\n "))):
+                            self._leaking.add(name)
+                yield piece
 
     def _differs(self, again: NewFile, entry: FileEntry, add: Add) -> None:
         with self._bundle.store.open(f"{self._bundle.key}/{entry.path}") as file:
@@ -215,6 +218,10 @@ def _scratch_errors() -> Generator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreUnavailable(
-            f"cannot work in {_scratch()}: {error.strerror or error}", hint="TMPDIR names another folder"
-        ) from error
+        raise _no_scratch(error) from error
+
+
+def _no_scratch(error: OSError) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"cannot work in {_scratch()}: {error.strerror or error}", hint="TMPDIR names another folder"
+    )

@@ -9,11 +9,12 @@ import click
 
 from runbundle.cli.options import format_option, print_json, reports_errors
 from runbundle.cli.printing import say
-from runbundle.format.printable import printable_json
+from runbundle.process.printable import printable_json
 
 if TYPE_CHECKING:
     from runbundle.contracts.explain import Explained
-    from runbundle.format.contract import Target, ToolContract
+    from runbundle.format.contract import ToolContract
+    from runbundle.format.words import Target
 
 _HINT = "give JSON, or JSON lines"
 

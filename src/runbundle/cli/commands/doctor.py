@@ -1,6 +1,8 @@
 """`runbundle doctor`: check the set-up of telemetry, store and spool."""
 
 import os
+from collections import Counter
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -9,10 +11,14 @@ import click
 
 from runbundle.cli.options import call_app, format_option, open_store, print_json, reports_errors, store_option
 from runbundle.cli.printing import say
-from runbundle.errors import StoreError, StoreUnavailable
+from runbundle.errors import RunbundleError, StoreError, StoreUnavailable
 
 if TYPE_CHECKING:
     from runbundle.otel.inspection.doctor import Diagnosis
+
+_BUNDLES = 20
+"""The bundles that are asked what could not be read: the newest."""
+_SCOPES_SHOWN = 10
 
 
 @click.command("doctor", epilog="Example: runbundle doctor --app myservice.telemetry:setup")
@@ -28,7 +34,8 @@ def command(store_url: str, format_: str, app: str | None) -> None:
     """Check that runs will be recorded and that no raw content leaves this set-up.
 
     doctor checks the OTEL_* variables, the store, the digest key, and the spool: its file system, runs that wait in
-    it, and losses that processes counted there. With --app it also checks the processors, exporters and sampler of
+    it, and losses that processes counted there. Where the store is a folder, it says which libraries' spans could not
+    be read, by its newest 20 bundles. With --app it also checks the processors, exporters and sampler of
     the application's tracer provider. Where the OTEL_* variables name runbundle, it says what
     opentelemetry-instrument would do.
 
@@ -45,6 +52,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
         + diagnose_secrets()
         + store
         + spool_findings(store_url, writable=not store)
+        + _unread_findings(store_url)
         + key_findings
     )
     if app is not None:
@@ -85,6 +93,44 @@ def _store_findings(store_url: str) -> "list[Diagnosis]":
     except StoreError as error:
         return [Diagnosis("RB904", "error", error.message, error.hint or FINDINGS["RB904"].what_to_do)]
     return []
+
+
+def _unread_findings(store_url: str) -> "list[Diagnosis]":
+    """Return a note of the spans that could not be read, by scope, where the newest bundles of a folder have any.
+
+    A store elsewhere is not asked: to find its newest bundles takes a listing of it.
+    """
+    from runbundle.bundle.catalog.index import RunFilter, index_of
+    from runbundle.bundle.reader import Bundle
+    from runbundle.cli.render import plural
+    from runbundle.format.findings import FINDINGS
+    from runbundle.otel.inspection.doctor import Diagnosis
+
+    scopes: Counter[str] = Counter()
+    looked = having = 0
+    try:
+        store = open_store(store_url)
+        if store.folder is None or not store.folder.is_dir():
+            return []
+        with closing(index_of(store)) as index:
+            rows = index.runs(RunFilter(sealed=True), _BUNDLES)
+    except RunbundleError:
+        return []  # said already
+    for row in rows:
+        with suppress(RunbundleError):  # `ls` names those that cannot be read
+            unread = Bundle.open(store, row.key).index.completeness.unread or {}
+            scopes.update(unread)
+            looked, having = looked + 1, having + bool(unread)
+    if not scopes:
+        return []
+    others = scopes.pop("…", 0)
+    named = sorted(scopes.items(), key=lambda item: (-item[1], item[0]))
+    others += sum(count for _, count in named[_SCOPES_SHOWN:])
+    said = ", ".join(f"{plural(count, 'span')} of {scope}" for scope, count in named[:_SCOPES_SHOWN])
+    more = f", and {others} of others" if others else ""
+    spec = FINDINGS["RB913"]
+    message = f"{said}{more} could not be read (in {having} of {plural(looked, 'bundle')}, the newest)"
+    return [Diagnosis("RB913", "note", message, spec.what_to_do)]
 
 
 def _require_writable(root: Path) -> None:

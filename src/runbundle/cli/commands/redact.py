@@ -12,7 +12,7 @@ import click
 from runbundle.cli.options import call_app, format_option, print_json, reports_errors
 from runbundle.cli.printing import say
 from runbundle.errors import ConfigError
-from runbundle.format.printable import printable
+from runbundle.process.printable import printable
 
 if TYPE_CHECKING:
     from runbundle.otel.configure import Handle

@@ -10,7 +10,7 @@ import click
 
 from runbundle.cli.options import print_json
 from runbundle.cli.printing import say
-from runbundle.format.printable import printable
+from runbundle.process.printable import printable
 
 if TYPE_CHECKING:
     from runbundle.bundle.custody.transfer import CopyResult

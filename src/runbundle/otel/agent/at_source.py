@@ -23,7 +23,7 @@ from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.names import derived_names
 from runbundle.signals.records import EventRecord, ResourceRecord, ScopeRecord, SpanRecord
 
-_NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
+_OUR_SCOPE: ScopeRecord = {"name": own.SCOPE, "version": "", "schema_url": "", "attributes": {}}
 _NO_RESOURCE: ResourceRecord = {"attributes": {}, "schema_url": ""}
 _ABOUT = (semconv.TOOL_NAME, own.RECEIPT, own.MESSAGES)
 """Attributes by which further values of a span are redacted, or that are extended by each of them."""
@@ -190,5 +190,5 @@ def _record(
         "run_id": run.run_id, "tenant_id": run.tenant_id, "trace_id": "", "span_id": "", "parent_span_id": "",
         "remote_parent": False, "trace_state": "", "name": name, "kind": 0, "start_ns": 0, "end_ns": 0,
         "status_code": 0, "status_message": "", "attributes": dict(attributes), "events": list(events), "links": [],
-        "scope": _NO_SCOPE, "resource": _NO_RESOURCE, "dropped": {},
+        "scope": _OUR_SCOPE, "resource": _NO_RESOURCE, "dropped": {},
     }  # fmt: skip

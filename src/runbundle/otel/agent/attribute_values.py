@@ -11,8 +11,8 @@ from typing import Any, ParamSpec
 
 import orjson
 
-from runbundle.format.base import CaptureWord
 from runbundle.format.identity import tenant_of, valid_run_id
+from runbundle.format.words import CaptureWord
 from runbundle.otel import active
 from runbundle.otel.agent.at_source import set_value
 from runbundle.otel.agent.capture import capture

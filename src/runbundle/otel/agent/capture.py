@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.otel.agent.json_kinds import json_stand_in, type_of
 from runbundle.otel.agent.json_walk import JsonWalk
 from runbundle.redaction.captured import DIGESTED, Said, worst
@@ -124,17 +124,33 @@ def _large(value: Any, plain: Any, data: bytes, word: CaptureWord) -> Captured:
     return Captured(orjson.dumps(small, option=orjson.OPT_SORT_KEYS).decode(), word, sha256, size)
 
 
+class _Parameters(NamedTuple):
+    """What a function may be given."""
+
+    signature: inspect.Signature
+    names: tuple[str, ...] | None
+    """The names of its parameters if each is one argument, by place or by name; else None."""
+
+
 @functools.lru_cache(maxsize=4096)
-def _signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
-    return inspect.signature(function)
+def _read_parameters(function: Callable[..., Any]) -> _Parameters:
+    signature = inspect.signature(function)
+    names = tuple(signature.parameters)
+    plain = all(each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD for each in signature.parameters.values())
+    return _Parameters(signature, names if plain and names[:1] not in (("self",), ("cls",)) else None)
+
+
+def _parameters_of(function: Callable[..., Any]) -> _Parameters | None:
+    try:
+        return _read_parameters(function)
+    except Exception:  # noqa: BLE001 - of what is called any part may raise: its hash, its attributes
+        return None
 
 
 def signature_of(function: Callable[..., Any]) -> inspect.Signature | None:
     """Return a function's signature; None if it cannot be read. Never raises."""
-    try:
-        return _signature_of(function)
-    except Exception:  # noqa: BLE001 - of what is called any part may raise: its hash, its attributes
-        return None
+    known = _parameters_of(function)
+    return known.signature if known is not None else None
 
 
 def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -142,9 +158,14 @@ def arguments_of(function: Callable[..., Any], args: tuple[Any, ...], kwargs: di
 
     Defaults that the call does not name are left out.
     """
-    signature = signature_of(function)
-    if signature is None:
+    known = _parameters_of(function)
+    if known is None:
         return {**{str(i): a for i, a in enumerate(args)}, **kwargs}
+    signature, names = known
+    if names is not None and len(args) + len(kwargs) == len(names):
+        rest = names[len(args) :]
+        if all(map(kwargs.__contains__, rest)):  # all are given: nearly every call, for 0.7 µs instead of 7
+            return dict(zip(names, (*args, *map(kwargs.__getitem__, rest)), strict=True))
     try:
         bound = dict(signature.bind(*args, **kwargs).arguments)
     except TypeError:  # the call itself will raise the right error in a moment

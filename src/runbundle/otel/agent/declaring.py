@@ -6,15 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, Secret, SecretBytes, SecretStr
-
 from runbundle.contracts.declared import DECLARED
 from runbundle.contracts.derive import Sensitive, contract_from_function
 from runbundle.contracts.files import load_contracts
 from runbundle.errors import ContractError
-from runbundle.format.contract import STRICTNESS, FieldRule, ToolContract, parse_contract
+from runbundle.format.contract import FieldRule, ToolContract, parse_contract
+from runbundle.format.words import STRICTNESS
 from runbundle.otel.agent.capture import signature_of
-from runbundle.otel.agent.json_kinds import declared_fields
+from runbundle.otel.agent.json_kinds import declared_fields, is_model, is_secret
 
 ContractGiven = ToolContract | Mapping[str, Any] | str | Path
 _log = logging.getLogger("runbundle")
@@ -127,7 +126,7 @@ def _may_declare(hint: Any, depth: int) -> bool:
     if get_origin(hint) is Annotated and any(isinstance(item, Sensitive) for item in hint.__metadata__):
         return True
     if inspect.isclass(hint):
-        if issubclass(hint, BaseModel | Secret | SecretStr | SecretBytes):
+        if is_model(hint) or is_secret(hint):
             return True
         if declared_fields(hint) is not None or hasattr(cast("object", hint), "__required_keys__"):
             return True

@@ -1,13 +1,13 @@
 """Records the exception that ended a span: its type, its message, and whether it is a failure."""
 
-import asyncio
+import sys
 from collections.abc import Iterator
 from typing import Any, cast
 
 from opentelemetry.trace import Span, Status, StatusCode
-from pydantic import ValidationError
 
 from runbundle.otel.agent.at_source import add_event, record_exception, set_attributes
+from runbundle.otel.agent.json_kinds import is_of
 from runbundle.redaction.permitted.values import is_name
 from runbundle.signals import semconv
 
@@ -23,7 +23,8 @@ def is_failure(error: BaseException | None) -> bool:
 
 def is_cancellation(error: BaseException) -> bool:
     """Tell whether an exception says only that somebody no longer wants the work; a group, if all members do."""
-    return all(isinstance(one, asyncio.CancelledError | KeyboardInterrupt) for one in _members(error))
+    cancelled = getattr(sys.modules.get("asyncio.exceptions"), "CancelledError", KeyboardInterrupt)
+    return all(isinstance(one, (cancelled, KeyboardInterrupt)) for one in _members(error))
 
 
 def error_type(error: BaseException) -> str:
@@ -76,8 +77,9 @@ def _short(name: str) -> str:
 
 def _without_inputs(error: BaseException) -> dict[str, str] | None:
     """Return the message of a validation error without the values that failed, which pydantic quotes in it."""
-    if not isinstance(error, ValidationError):
+    if not is_of(type(error), "pydantic_core", "ValidationError"):
         return None
-    problems = error.errors(include_input=False, include_url=False, include_context=False)
+    invalid = cast("Any", error)
+    problems = invalid.errors(include_input=False, include_url=False, include_context=False)
     places = (f"{'.'.join(str(step) for step in problem['loc'])}: {problem['type']}" for problem in problems)
-    return {semconv.EXCEPTION_MESSAGE: f"validation of {error.title} failed: {', '.join(places)}"}
+    return {semconv.EXCEPTION_MESSAGE: f"validation of {invalid.title} failed: {', '.join(places)}"}

@@ -10,6 +10,7 @@ import datetime
 import enum
 import functools
 import ipaddress
+import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +18,6 @@ from decimal import Decimal
 from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Literal, cast
-
-from pydantic import BaseModel, Secret, SecretBytes, SecretStr
 
 from runbundle.redaction.detectors.known_secrets import register_secret
 from runbundle.redaction.markers import marker
@@ -41,7 +40,7 @@ def json_kind(kind: Any) -> JsonKind:
     """Return what the values of a type are to JSON; "none" for types that are no data."""
     if kind in NATIVE:
         return "native"
-    if issubclass(kind, (enum.Enum, str, int, float, *_SCALARS)) or _is_numpy(kind):
+    if issubclass(kind, (enum.Enum, str, int, float, *_SCALARS)) or _is_numpy(kind) or is_secret(kind):
         return "scalar"
     if issubclass(kind, Mapping):
         return "map"
@@ -49,9 +48,33 @@ def json_kind(kind: Any) -> JsonKind:
         return "list"
     if issubclass(kind, _SETS):
         return "set"
-    if issubclass(kind, BaseModel):
+    if is_model(kind):
         return "model"
     return "fields" if declared_fields(kind) is not None else "none"
+
+
+# Pydantic's classes are known without importing pydantic: a value can be of one only if somebody else has.
+
+
+def is_model(kind: Any) -> bool:
+    """Tell whether a class is a pydantic model."""
+    return is_of(kind, "pydantic.main", "BaseModel")
+
+
+def is_secret(kind: Any) -> bool:
+    """Tell whether a class is one of pydantic's secrets."""
+    return any(is_of(kind, "pydantic.types", name) for name in ("Secret", "SecretStr", "SecretBytes"))
+
+
+def is_of(kind: Any, module: str, name: str) -> bool:
+    """Tell whether a class is one of a module, or below it, without importing the module."""
+    base = getattr(sys.modules.get(module), name, None)
+    return isinstance(base, type) and issubclass(kind, base)
+
+
+def dumped(model: Any) -> Any:
+    """Return the fields of a pydantic model, as pydantic itself gives them and not the model's class."""
+    return sys.modules["pydantic.main"].BaseModel.model_dump(model, warnings=False)
 
 
 @functools.lru_cache(maxsize=2048)
@@ -79,6 +102,8 @@ def scalar(value: Any) -> Any:
         if issubclass(kind, base):
             made = written(value)
             return _bytes(made) if type(made) is bytes else _text(made)
+    if is_secret(kind):
+        return _secret(value)
     if issubclass(kind, str):
         return _text(str.__str__(value))
     if issubclass(kind, int):
@@ -126,7 +151,7 @@ def _bytes(value: Any) -> str:
 
 def _secret(value: Any) -> str:
     # Wherever else in this process the value turns up from now on, it is known.
-    register_secret(cast("SecretStr", value).get_secret_value())
+    register_secret(value.get_secret_value())
     return marker("credential")
 
 
@@ -151,9 +176,6 @@ _SCALARS: dict[Any, Any] = {
     PurePath: PurePath.__str__,
     ipaddress.IPv4Address: ipaddress.IPv4Address.__str__,
     ipaddress.IPv6Address: ipaddress.IPv6Address.__str__,
-    Secret: _secret,
-    SecretStr: _secret,
-    SecretBytes: _secret,
 }
 """The functions that write scalars, by type. All are of the types themselves, never of a subclass."""
 
@@ -172,7 +194,7 @@ def json_stand_in(value: Any) -> Any:
     if tag == "fields":
         return {name: object.__getattribute__(value, name) for name in declared_fields(kind) or ()}
     if tag == "model":
-        return BaseModel.model_dump(value, warnings=False)
+        return dumped(value)
     if tag == "list":
         return list(items_of(value))
     if tag == "map" and issubclass(kind, dict):

@@ -11,14 +11,14 @@ from operator import itemgetter
 from typing import Any, cast
 
 import orjson
-from pydantic import BaseModel
 
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.otel.agent.json_kinds import (
     NATIVE,
     NotJson,
     builtin_base,
     declared_fields,
+    dumped,
     items_of,
     items_of_dict,
     json_kind,
@@ -69,10 +69,10 @@ class _Odd:
 _ODD = _Odd()
 
 
-def _model_fields(value: BaseModel) -> Iterator[tuple[str, Any]]:
+def _model_fields(value: Any) -> Iterator[tuple[str, Any]]:
     """Return the fields of a model as they are where its own serializers fail, without those it never shows."""
     try:
-        shown = BaseModel.model_dump(value, warnings=False)
+        shown = dumped(value)
     except Exception:  # noqa: BLE001 - a serializer that raises, a cycle, a model without its fields
         declared = type_of(value).model_fields
         shown = dict(cast("dict[str, Any]", object.__getattribute__(value, "__dict__")))

@@ -19,6 +19,7 @@ RUN = otel_context.create_key("runbundle-run")
 """Key under which a context holds its `RunScope`."""
 
 _TOKENS = 2048  # remembered
+_LEFT = 4096  # of one run
 
 
 @dataclass(eq=False)
@@ -38,6 +39,8 @@ class RunScope:
     """The lane of the task or thread that sent the work; "" if it is not known."""
     several: bool = False
     """Whether more local roots of the run may come, so that it has no one end: it is sealed when it is quiet."""
+    left: dict[int, None] = field(default_factory=dict[int, None])
+    """The last spans of a tenant's run that have ended here, by id."""
     lanes: dict[object, RunLanes] = field(default_factory=dict[object, RunLanes])
     """The counts of the run, for each boundary of this process."""
 
@@ -45,6 +48,10 @@ class RunScope:
     def key(self) -> RunKey:
         """The run's tenant and id."""
         return RunKey(self.tenant_id, self.run_id)
+
+    def leave(self, span_id: int) -> None:
+        """Remember a span that has ended."""
+        _put(self.left, span_id, None, _LEFT)
 
 
 class BaggageClaim(NamedTuple):

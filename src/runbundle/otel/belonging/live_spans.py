@@ -1,5 +1,6 @@
 """The table of live spans of known runs, and what happens as runs begin, are worked for, and end in this process."""
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
@@ -38,16 +39,27 @@ class LiveSpans:
             return self._end_waiting(span, trace_id, span_id)
         if member.twin is not None:
             member = self._leave_twin((trace_id, span_id), span.start_time or 0, member)
-        return self._left(member, trace_id)
+        return self._left(member, span, trace_id)
 
-    def _left(self, member: Member, trace_id: int) -> Member:
-        """Take note that a live span has left the table."""
+    def _left(self, member: Member, span: ReadableSpan, trace_id: int) -> Member | None:
+        """Take note that a live span has left the table; None if another thread records its end."""
+        if member.scope.tenant_id:
+            member.scope.leave(member.span_id)
         if (member.is_run or member.opens) and not member.inherited:
             with self._lock:
                 self._open.remove(trace_id, member.scope)
                 if member.is_run or member.holds:
                     self._let_go(member.run)
-        return member
+        return member if member.backlog is None or not member.backlog.add(span, member) else None
+
+    def _hand_on(self, scope: RunScope, trace_id: int, heir: Member | None) -> None:
+        """Let a run that is open without a live span to close it be closed by `heir`, or now if there is none."""
+        with self._lock:
+            if heir is not None and heir.scope is scope and not (heir.is_run or heir.opens):
+                heir.opens = heir.holds = True
+                return
+            self._open.remove(trace_id, scope)
+            self._let_go(self._run_of(scope))
 
     def _leave_twin(self, ids: tuple[int, int], start_ns: int, newest: Member) -> Member:
         """Take out the one of several spans of the same ids that started at `start_ns`; the others stay."""
@@ -79,9 +91,29 @@ class LiveSpans:
         """End a span of no known run; return its facts if its run is known by now."""
         raise NotImplementedError
 
+    def scope_of(self, context: Context | None) -> RunScope | None:
+        """Return the run that a span started in this context would belong to; None if in none."""
+        raise NotImplementedError
+
     def spawned(self, name: str) -> Control | None:
         """Return the lane of a task or thread that is being created now; None if it cannot be known."""
-        raise NotImplementedError
+        context = otel_context.get_current()
+        known = self._spawner
+        if known is not None and known[0] is context:  # the same for all branches of a fan-out
+            control = known[1].control()
+            return control.spawn(name, known[2]) if control is not None else None
+        here = trace.get_current_span(context).get_span_context()
+        under = self._live.get((here.trace_id, here.span_id))
+        scope = self.scope_of(context)
+        run = scope.lanes.get(self) if scope is not None else None
+        control = run.control() if run is not None else None
+        if control is None:
+            return None
+        if under is None and control.under is not None and control.under.span_id == here.span_id:
+            under = control.under
+        if run is not None and run.held:
+            self._spawner = context, run, under
+        return control.spawn(name, under)
 
     def _run_of(self, scope: RunScope) -> RunLanes:
         return scope.lanes.get(self) or scope.lanes.setdefault(self, RunLanes())

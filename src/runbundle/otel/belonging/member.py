@@ -7,12 +7,37 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from runbundle.format.identity import RunKey
+from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.otel.belonging.claims import RunScope
 from runbundle.otel.belonging.lanes import Control, Lane, join_path, short_digest
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.belonging.spawning import RunLanes
+from runbundle.process.mutex import Mutex
+
+
+class Backlog:
+    """The ends of spans whose unit is a run now, as long as another thread records what had ended before them."""
+
+    def __init__(self, lock: Mutex) -> None:
+        self._lock = lock
+        self._ends: list[tuple[ReadableSpan, Member]] = []
+        self._is_over = False
+        """Whether that thread has recorded all."""
+
+    def add(self, span: ReadableSpan, member: "Member") -> bool:
+        """Add the end of a span for that thread to record; False if it is not at work any more."""
+        with self._lock:
+            if not self._is_over:
+                self._ends.append((span, member))
+            return not self._is_over
+
+    def take(self, *, is_last: bool = False) -> "list[tuple[ReadableSpan, Member]]":
+        """Take out what has ended meanwhile, in that order. If that is nothing, or `is_last`, no more can be added."""
+        with self._lock:
+            ends, self._ends = self._ends, []
+            self._is_over = is_last or not ends
+            return ends
 
 
 @dataclass(eq=False, slots=True)
@@ -32,6 +57,8 @@ class Member:
     inside: Lane
     control: Control | None = None
     """The task or thread in which it started; None if that is not known."""
+    key: RunKey = NO_RUN
+    """The tenant and id of its run."""
     effect: int = -1
     """The number of a tool call, model call or retrieval among those of its `control`; -1 for other spans."""
     joined: str = ""
@@ -56,13 +83,10 @@ class Member:
     twin: "Member | None" = None
     """Another live span of the same trace and span id; `start_ns` tells them apart."""
     originals: Originals | None = None
+    backlog: Backlog | None = None
+    """Where its end goes if that must come after others; None for a span that has never waited."""
     begun: Mapping[str, Any] | None = None
     """The attributes it began with; limits may evict them later, and they say what the span is."""
-
-    @property
-    def key(self) -> RunKey:
-        """The tenant and id of its run."""
-        return self.scope.key
 
     @property
     def ends_run(self) -> bool:
@@ -133,6 +157,7 @@ def place(
     path = lane.path  # first: in a forked process it starts the counts afresh
     ordinal = lane.next_ordinal()
     inside = Lane(join_path(path, label) if is_run and ordinal == 0 else lane.next_path(label))
-    member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, root=root)
+    key = parent.key if parent is not None else scope.key
+    member = Member(scope, run, path, ordinal, label, is_run, here.span_id, inside, control, key, root=root)
     member.joined = joined
     return member

@@ -16,19 +16,19 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span
 from opentelemetry.trace import SpanContext
 
-from runbundle.format.identity import RunKey, tenant_of, valid_run_id
+from runbundle.format.identity import NO_RUN, RunKey, tenant_of, valid_run_id
 from runbundle.otel.belonging import lanes, spawning
 from runbundle.otel.belonging.claims import RUN, Claims, RunScope
 from runbundle.otel.belonging.joining import Sender, Trust
-from runbundle.otel.belonging.lanes import Control, short_digest
+from runbundle.otel.belonging.lanes import short_digest
 from runbundle.otel.belonging.live_spans import LiveSpans
-from runbundle.otel.belonging.member import Member, base_lane, lane_below, place
+from runbundle.otel.belonging.member import Backlog, Member, base_lane, lane_below, place
 from runbundle.otel.belonging.open_runs import OpenRuns
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label, span_context_of
-from runbundle.otel.belonging.undecided import Log, Undecided, Unit, Waiting, scope_name
+from runbundle.otel.belonging.undecided import Log, Undecided, Unit, Waiting, described, ends_of, scope_name
 from runbundle.process import forks
 from runbundle.process.mutex import Mutex
 from runbundle.redaction.permitted.safe_text import safe_name
@@ -45,9 +45,9 @@ class Recording(NamedTuple):
     holds: Callable[[RunKey], bool]
     """Tells whether a run is recorded here or in the same place already."""
     started: Callable[[ReadableSpan, Member], None]
-    """Takes note, with the table's lock held, that a span has started which is now known to be of a run."""
-    ended: Callable[[RunKey, Sequence[Waiting | Log], int], None]
-    """Records what of a run had ended when it was decided, in the order of ends; and says how much more there was."""
+    """Takes note that a span has started which is now known to be of a run."""
+    ended: Callable[[RunKey, Sequence[tuple[ReadableSpan, Member] | Log], Mapping[str, int]], None]
+    """Records what of a run had ended when it was decided, in the order of ends; and counts what was lost of it."""
 
 
 class Membership(LiveSpans):
@@ -173,12 +173,29 @@ class Membership(LiveSpans):
             waiting.unit.live.pop(span_context_of(span).span_id, None)
         return self.enter(span, parent_context, originals)
 
+    def lost(self, span: Span, parent_context: Context | None) -> RunKey | None:
+        """Take note that a span was lost at its start; return its run, NO_RUN if it has none.
+
+        None if it would wait: its unit has it as lost, and says so as a run or counts it as outside any.
+        """
+        scope = self.scope_of(parent_context)
+        if scope is not None:
+            return scope.key
+        with self._lock:
+            above, trace_id = span.parent, span_context_of(span).trace_id
+            beneath = self._undecided.find(trace_id, above.span_id) if above is not None else None
+            unit = beneath.unit if beneath is not None else self._undecided.unit_of(trace_id)
+            if unit is None or unit.closed:
+                return NO_RUN
+            unit.lose(scope_name(span))
+            return None
+
     def _end_waiting(self, span: ReadableSpan, trace_id: int, span_id: int) -> Member | None:
         """Hold an ended span of no known run; return its facts if its unit is a run, with this span or already."""
         waiting = self._undecided.find(trace_id, span_id)
         if waiting is None:  # it may have become a member between the two looks
             member = self._live.pop((trace_id, span_id), None)
-            return self._left(member, trace_id) if member is not None else None
+            return self._left(member, span, trace_id) if member is not None else None
         unit, attributes = waiting.unit, copied_attributes(span)
         if not waiting.inherited:
             if begins_run(span.name, attributes):
@@ -200,7 +217,7 @@ class Membership(LiveSpans):
             if waiting.taken:
                 return None
             self._live.pop((trace_id, span_id), None)
-            return self._left(member, trace_id)
+            return self._left(member, span, trace_id)
 
     def hold_log(self, record: Log) -> bool:
         """Hold a log record of a span that waits; False if it is of none."""
@@ -225,16 +242,22 @@ class Membership(LiveSpans):
         return known.originals
 
     def _promote(self, unit: Unit, starting: Mapping[str, Any] | None = None) -> RunScope | None:
-        """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, note their starts.
+        """Make a unit a run, unless it was decided meanwhile: name it, make members of its spans, record what it held.
 
         Where in the run a span stands is counted as if all had begun in the task or thread that has decided. An effect
         among them has no number, since its task is not known any more. Returns the run if it is open and no live span
         of it closes it: `_hand_on` must be told of one. `starting`: the attributes of a span that begins the run and is
         not in the unit.
+
+        It is recorded without the lock, so that only who has decided waits. Just the first start is recorded with it:
+        from then on the run is open, whoever else comes by.
         """
+        recording = self._recording
+        if unit.closed or recording is None:
+            return None
+        known = {one: described(one) for one in unit.held.copy() if isinstance(one, Waiting)}
         with self._lock:
-            recording = self._recording
-            if unit.closed or recording is None:
+            if unit.closed:
                 return None
             if all(one.inherited for one in unit.live.copy().values()) and (unit.live or not unit.held):
                 return None  # a parent process's: what begins beneath it is of this one
@@ -242,7 +265,8 @@ class Membership(LiveSpans):
             ended = {one for one in ends if isinstance(one, Waiting)}
             spans = sorted(ended.union(live), key=lambda one: one.number)
             ours = [one for one in spans if not one.inherited]
-            attributes = [copied_attributes(one.ended or one.span) for one in spans]
+            said = [known.get(one) or described(one) for one in spans]
+            attributes = [each for each, _ in said]
             first = ours[0]
             context = span_context_of(first.span)
             said_last = attributes if starting is None else [*attributes, starting]
@@ -255,24 +279,27 @@ class Membership(LiveSpans):
                 self._open.add(context.trace_id, scope)
             control = run.origin.control if run.origin is not None else None
             gone: set[Member] = set()
-            for one, said in zip(spans, attributes, strict=True):
+            starts, backlog = list[tuple[ReadableSpan, Member]](), Backlog(self._lock)
+            for one, (begun, label) in zip(spans, said, strict=True):
                 above = one.parent.member if one.parent is not None else None
                 begins = one is first and not joined
                 how = "" if above is not None or begins else joined or "trace"
-                label = operation_and_label({**said, **(one.originals.attributes if one.originals else {})})[1]
                 member = place(scope, run, one.span, label, above, control, is_run=begins, joined=how)
                 member.implicit, member.claimed = begins, unit.claimed if begins else ""
-                member.begun, member.originals, member.inherited = said, one.originals, one.inherited
+                member.begun, member.originals, member.inherited = begun, one.originals, one.inherited
                 one.member, one.taken = member, one in ended
+                if one is first:
+                    recording.started(one.span, member)
+                elif not one.inherited:
+                    starts.append((one.span, member))
                 if one.taken:
                     gone.add(member)
                 else:
                     if member.root in gone:  # which counts nothing any more
                         member.root.started -= 1
                         member.root = None
+                    member.backlog = None if one.inherited else backlog
                     self._add(member, one.span, opens=bool(how) and not one.inherited)
-                if not one.inherited:
-                    recording.started(one.span, member)
             if first.member is not None:
                 first.member.started += unit.lost_spans
             self._undecided.remove(unit)
@@ -281,17 +308,16 @@ class Membership(LiveSpans):
             if heirless is not None and heir is not None:
                 self._hand_on(heirless, context.trace_id, heir)
                 heirless = None
-        recording.ended(scope.key, ends, unit.lost.total() if unit.lost else 0)
+        try:
+            for span, member in starts:
+                recording.started(span, member)
+            recording.ended(scope.key, list(ends_of(ends)), unit.losses())
+            while late := backlog.take():
+                recording.ended(scope.key, late, {})
+        finally:  # a signal handler may raise
+            if late := backlog.take(is_last=True):
+                recording.ended(scope.key, late, {})
         return heirless
-
-    def _hand_on(self, scope: RunScope, trace_id: int, heir: Member | None) -> None:
-        """Let a run that is open without a live span to close it be closed by `heir`, or now if there is none."""
-        with self._lock:
-            if heir is not None and heir.scope is scope and not (heir.is_run or heir.opens):
-                heir.opens = heir.holds = True
-                return
-            self._open.remove(trace_id, scope)
-            self._let_go(self._run_of(scope))
 
     def after_fork_in_child(self) -> None:
         """Mark the parent's live spans as inherited: the child's spans stand beneath them, but the parent ends them."""
@@ -300,7 +326,7 @@ class Membership(LiveSpans):
         self.outside.reset(self._lock)
         self._undecided.after_fork_in_child(self._lock)
         for member in list(self._live.values()):
-            member.inherited = True
+            member.inherited, member.backlog = True, None
 
     # -- which run ------------------------------------------------------------------------------------------------
 
@@ -321,37 +347,20 @@ class Membership(LiveSpans):
     ) -> tuple[RunScope | None, str, str]:
         """Return the run of what came from elsewhere, how it came to it, and what it claimed if it is in none.
 
-        Anybody can send the ids of a trace and of a span, so they lead into no run of a tenant. A token does.
+        Anybody can send the ids of a trace and of a span, so they lead into no run of a tenant. A token does, and so
+        does a span of this process that has ended.
         """
         scope, claimed = self.claims.judge(context)
         if scope is not None:
             return scope, scope.joined, ""
         if claimed or above is None or beneath is not None:
             return None, "", claimed
-        scope = parent.scope if parent is not None else self._open.of_trace(above.trace_id)
-        if scope is not None and scope.tenant_id:
-            scope = None
+        scope = self._open.left_by(above) if not above.is_remote else None
+        if scope is None:
+            scope = parent.scope if parent is not None else self._open.of_trace(above.trace_id)
+            if scope is not None and scope.tenant_id:
+                scope = None
         return scope, "trace" if scope is not None else "", ""
-
-    def spawned(self, name: str) -> Control | None:
-        """Return the lane of a task or thread that is being created now; None if it cannot be known."""
-        context = otel_context.get_current()
-        known = self._spawner
-        if known is not None and known[0] is context:  # the same for all branches of a fan-out
-            control = known[1].control()
-            return control.spawn(name, known[2]) if control is not None else None
-        here = trace.get_current_span(context).get_span_context()
-        under = self._live.get((here.trace_id, here.span_id))
-        scope = self.scope_of(context)
-        run = scope.lanes.get(self) if scope is not None else None
-        control = run.control() if run is not None else None
-        if control is None:
-            return None
-        if under is None and control.under is not None and control.under.span_id == here.span_id:
-            under = control.under
-        if run is not None and run.held:
-            self._spawner = context, run, under
-        return control.spawn(name, under)
 
     def sender(self, context: Context | None = None) -> Sender | None:
         """Return the token content for a process that is to work for the current run; None outside a run."""

@@ -27,6 +27,10 @@ class OpenRuns:
         found = self._traces.get(trace_id, ())
         return found[0] if len(found) == 1 else None
 
+    def left_by(self, above: SpanContext) -> RunScope | None:
+        """Return the tenant's run that is open in a trace and had a span which has ended; None if there is none."""
+        return next((run for run in self._traces.get(above.trace_id, ()) if above.span_id in run.left), None)
+
     def add(self, trace_id: int, scope: RunScope) -> None:
         """Add a run of which a local root has started in a trace."""
         self._traces.setdefault(trace_id, []).append(scope)

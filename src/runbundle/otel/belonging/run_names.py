@@ -6,11 +6,12 @@ from typing import Any, Literal, NamedTuple
 from runbundle import settings
 from runbundle.format.identity import valid_run_id
 from runbundle.redaction.markers import Digester
-from runbundle.redaction.permitted.values import allowed, opaque
+from runbundle.redaction.permitted.safe_text import has_credential_format
+from runbundle.redaction.permitted.values import may_be_a_person, opaque
 from runbundle.signals import own, semconv
 
 Grouping = Literal["trace", "conversation"]
-_DIGITS = 26
+_DIGITS, _LONGEST = 26, 256
 
 
 class RunNames(NamedTuple):
@@ -29,24 +30,27 @@ class RunNames(NamedTuple):
     def name_in(self, spans: Iterable[Mapping[str, Any]]) -> str:
         """Return the id that the attributes of spans give their run, the first span first; "" if they give none.
 
-        A value that is no valid run id, or looks like a credential, gives none. A digest stands for one that may be a
-        person's number.
+        A value stays as it is if it may be a run id and would be kept as an id anywhere else. A digest stands for one
+        that a known secret or a person's number is in. One that looks like a credential, or is no valid run id, gives
+        none.
         """
         known = list(spans)
         if self.group_by == "conversation" and self.digester is not None:
             for attributes in known:
                 said = attributes.get(semconv.CONVERSATION_ID)
                 if isinstance(said, str) and said:
-                    return _name_for("conversation", semconv.CONVERSATION_ID, said, self.digester)
+                    if _may_name(semconv.CONVERSATION_ID, said):
+                        return said
+                    return _digest_of("conversation", said, self.digester)
         for attributes in known:
             for key in self.keys:
                 said = attributes.get(key)
-                if not isinstance(said, str) or not allowed("id", own.RUN_ID, said):
+                if not isinstance(said, str):
                     continue
-                if self.digester is not None:
-                    return _name_for("run", own.RUN_ID, said, self.digester)
-                if opaque(own.RUN_ID, said):
+                if _may_name(key, said):
                     return said
+                if self.digester is not None and _may_be_digested(said):
+                    return _digest_of("run", said, self.digester)
         return ""
 
 
@@ -61,11 +65,15 @@ def run_names(digester: Digester, keys: Iterable[str] | None = None, group_by: G
     return RunNames(tuple(keys), "conversation" if said == "conversation" else "trace", digester)
 
 
-def _name_for(kind: str, key: str, said: str, digester: Digester) -> str:
-    """Return an id if it is an opaque one that may name a run; else a name made of its keyed digest.
+def _may_name(key: str, said: str) -> bool:
+    """Tell whether the value of a key may be a run's id, and with that the name of a folder."""
+    return valid_run_id(said) and opaque(key, said) and opaque(own.RUN_ID, said)
 
-    Channels make ids of telephone numbers and addresses, which must not become the name of a folder.
-    """
-    if valid_run_id(said) and opaque(own.RUN_ID, said) and opaque(key, said):
-        return said
+
+def _may_be_digested(said: str) -> bool:
+    """Tell whether a value that may name no run is an id all the same: channels make ids of telephone numbers."""
+    return len(said) <= _LONGEST and (valid_run_id(said) or may_be_a_person(said)) and not has_credential_format(said)
+
+
+def _digest_of(kind: str, said: str, digester: Digester) -> str:
     return f"{kind}-{digester(kind, said.encode('utf-8', 'replace'))[-_DIGITS:]}"

@@ -8,13 +8,14 @@ does, until it is too old, work for an agent of another process that begins no r
 what it has before it is asked to do anything.
 
 What has ended waits in memory, as the SDK made it, and nowhere else: a process that dies before the first sign of an
-agent's work loses it. It is bounded in number, bytes and age, for the whole process. Beyond a bound what the oldest
-unit holds is dropped. It is counted, and if that unit becomes a run after all, the run says how much it has lost.
+agent's work loses it, and one that dies while it is journalled after that sign loses the rest. It is bounded in number,
+bytes and age, for the whole process. Beyond a bound what the oldest unit holds is dropped. It is counted, and if that
+unit becomes a run after all, the run says how much it has lost.
 """
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from runbundle.otel.belonging.member import Member
 from runbundle.otel.belonging.originals import Originals
 from runbundle.otel.belonging.outside_runs import OutsideCounts
+from runbundle.otel.belonging.span_identity import copied_attributes, operation_and_label
 from runbundle.process.mutex import Mutex
 
 HELD = 8192
@@ -70,8 +72,10 @@ class Unit:
     beside: "Unit | None" = None
     """Another unit of the trace, of which at most one claims nothing."""
     lost: Counter[str] | None = None
-    """Dropped beyond the bounds, by scope."""
+    """Dropped beyond the bounds, or lost at their starts, by scope."""
     lost_spans = 0
+    lost_starts = 0
+    """How many of them were lost at their starts."""
     bytes = 0
     closed = False
     """Whether it was decided. Whoever adds a span looks afterwards."""
@@ -88,6 +92,18 @@ class Unit:
         """What has ended, in the order of ends."""
         self.since = time.monotonic()
         """When it began, or something of it was dropped: what it holds is no older."""
+
+    def lose(self, scope: str) -> None:
+        """Count a span that was lost at its start. The caller holds the lock."""
+        self.lost = self.lost or Counter()
+        self.lost[scope] += 1
+        self.lost_spans += 1
+        self.lost_starts += 1
+
+    def losses(self) -> dict[str, int]:
+        """Return how much of it was lost, by reason."""
+        held = (self.lost.total() if self.lost else 0) - self.lost_starts
+        return {reason: lost for reason, lost in (("held", held), ("boundary_start", self.lost_starts)) if lost}
 
 
 class Undecided:
@@ -320,10 +336,25 @@ class Undecided:
         self._quiet.clear()
         for unit in self._every():
             unit.held, unit.bytes = [], 0
-            unit.lost, unit.lost_spans = None, 0
+            unit.lost, unit.lost_spans, unit.lost_starts = None, 0, 0
             for waiting in unit.live.copy().values():
                 waiting.inherited = True
         self._held, self._bytes = 0, 0
+
+
+def described(one: Waiting) -> tuple[Mapping[str, Any], str]:
+    """Return the attributes of a span that waits, and its label."""
+    said = copied_attributes(one.ended or one.span)
+    return said, operation_and_label({**said, **(one.originals.attributes if one.originals else {})})[1]
+
+
+def ends_of(held: Sequence[Waiting | Log]) -> Iterator[tuple[ReadableSpan, Member] | Log]:
+    """Return what a unit of this process held, now that it is a run."""
+    for one in held:
+        if not isinstance(one, Waiting):
+            yield one
+        elif one.ended is not None and one.member is not None and not one.inherited:
+            yield one.ended, one.member
 
 
 def scope_name(one: ReadableSpan | Log) -> str:

@@ -15,6 +15,7 @@ from opentelemetry.sdk.resources import Resource
 
 from runbundle.codec.coerce import log_record, time_of
 from runbundle.format.identity import NO_RUN, RunKey
+from runbundle.journal.lines import line_of
 from runbundle.otel.belonging.membership import Membership
 from runbundle.otel.belonging.undecided import scope_name
 from runbundle.otel.boundary.guests import is_guest_log, masked_log
@@ -80,7 +81,7 @@ class BoundaryLogProcessor(SynchronousMultiLogRecordProcessor):
             if recorded or not guest:
                 redacted = self._redactor.redact_log(raw_log(self._codec, log_record, run.key if run else NO_RUN))
                 if recorded and self._recorder is not None:
-                    self._recorder.logged(redacted)
+                    self._recorder.logged(line_of("log", redacted))
                 if self._downstream and not guest:
                     super().on_emit(self._copy(log_record, redacted))
             if guest:

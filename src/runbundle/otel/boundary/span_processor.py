@@ -5,6 +5,7 @@ boundary is given to `TracerProvider(active_span_processor=...)`, so that every 
 or later, is behind it. Added to an existing provider, it protects the processors that are added to itself.
 """
 
+import contextlib
 import logging
 import time
 from collections.abc import Mapping, Sequence
@@ -14,14 +15,16 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
 from runbundle.codec.coerce import hex_id, time_of
+from runbundle.core.spans import SpanLines
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
+from runbundle.journal.lines import line_of
 from runbundle.otel.belonging.joining import Trust
 from runbundle.otel.belonging.member import Member
 from runbundle.otel.belonging.membership import Membership, Recording
 from runbundle.otel.belonging.originals import Originals, originals_in
 from runbundle.otel.belonging.run_names import RunNames
 from runbundle.otel.belonging.span_identity import span_context_of
-from runbundle.otel.belonging.undecided import Log, Waiting
+from runbundle.otel.belonging.undecided import Log
 from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
 from runbundle.otel.boundary.log_processor import raw_log
@@ -67,7 +70,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         `names` says how runs are named that nobody has named. Without a recorder nothing waits to be decided.
         """
         super().__init__()
-        self.redactor = redactor
+        self.use_redactor(redactor)
         self.recorder = recorder
         self.debug = debug
         recording = Recording(recorder.holds, self._started, self._record_held) if recorder is not None else None
@@ -89,6 +92,12 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         self._codec = SpanCodec()
         self._downstream = 0
         self._complaints = Complaints()
+
+    def use_redactor(self, redactor: Redactor) -> None:
+        """Redact by another redactor from now on."""
+        self.redactor = redactor
+        self.lines = SpanLines(redactor)
+        """Makes lines of spans that nobody but the bundle gets."""
 
     def add_span_processor(self, span_processor: SpanProcessor) -> None:
         """Add a processor behind the boundary; it gets redacted spans only."""
@@ -113,7 +122,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and self.recorder is not None:
                 self._started(span, member)
         except Exception:  # noqa: BLE001 - never raise into the application
-            self._failed("start")
+            self._lost(span, parent_context)
         if self._downstream:
             self._guarded_start(span, parent_context)
 
@@ -135,7 +144,14 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 record=self._begun(span, member) if member.is_run else None,
             )
         except Exception:  # noqa: BLE001 - never raise into the application
-            self._failed("start")
+            self._failed("start", member.key)
+
+    def _lost(self, span: Span, parent_context: Context | None) -> None:
+        """Count a span that was lost at its start, as a loss of its run if that is known, or will be."""
+        run: RunKey | None = NO_RUN
+        with contextlib.suppress(Exception):  # what failed once may fail again
+            run = self.membership.lost(span, parent_context)
+        self._failed("start", run)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Redact the span, record it and hand it on; spans that are none of an agent's with masked secrets only.
@@ -155,48 +171,54 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             if member is not None and member.inherited:
                 member = None  # begun before a fork: it is the parent process's to end and to record
             unrecorded = member
-            record = self._redacted(span, member)
+            raw = self._raw_end(span, member)
+            if not self._downstream:
+                if member is not None and self.recorder is not None:
+                    self.recorder.ended(self.lines.of(raw), is_root=member.ends_run)
+                return
+            record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
-                self.recorder.ended(record, is_root=member.ends_run)
+                self.recorder.ended(line_of("span", record), is_root=member.ends_run)
                 unrecorded = None
-            if self._downstream:
-                super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
+            super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", unrecorded.key if unrecorded else NO_RUN)
             if unrecorded is not None and self.recorder is not None:
                 self.recorder.ended_unrecorded(unrecorded.key, is_root=unrecorded.ends_run)
 
-    def _record_held(self, run: RunKey, ends: Sequence[Waiting | Log], lost: int) -> None:
+    def _record_held(
+        self, run: RunKey, ends: Sequence[tuple[ReadableSpan, Member] | Log], lost: Mapping[str, int]
+    ) -> None:
         """Record what had ended before it was known to be of a run. What fails costs itself alone."""
         recorder = self.recorder
         if recorder is None:
             return
-        if lost:
-            recorder.count_dropped("held", lost, run=run)
+        for reason, count in lost.items():
+            recorder.count_dropped(reason, count, run=run)
         for one in ends:
-            if isinstance(one, Waiting):
-                if one.ended is not None and one.member is not None and not one.inherited:
-                    self._record_ended(recorder, one.ended, one.member)
+            if isinstance(one, tuple):
+                self._record_ended(recorder, *one)
                 continue
             try:
-                recorder.logged(self.redactor.redact_log(raw_log(self._codec, one, run)))
+                recorder.logged(line_of("log", self.redactor.redact_log(raw_log(self._codec, one, run))))
             except Exception:  # noqa: BLE001 - never raise into the application; it is counted
                 recorder.count_dropped("boundary_log", run=run)
 
     def _record_ended(self, recorder: RecordPort, span: ReadableSpan, member: Member) -> None:
         try:
-            recorder.ended(self._redacted(span, member), is_root=member.ends_run)
+            recorder.ended(self.lines.of(self._raw_end(span, member)), is_root=member.ends_run)
         except Exception:  # noqa: BLE001 - never raise into the application; the span is lost, and counted
             self._failed("end", member.key)
             recorder.ended_unrecorded(member.key, is_root=member.ends_run)
 
-    def _redacted(self, span: ReadableSpan, member: Member | None) -> SpanRecord:
+    def _raw_end(self, span: ReadableSpan, member: Member | None) -> SpanRecord:
+        """Return the raw record of an ended span, with what is known of it here."""
         raw = self._raw(span, member)
         if self.debug is not None and member is not None:
             self._keep_content(self.debug, member.key, raw)
         if not self.on_own_provider:
             self._state_cuts(span, raw, member.originals if member else None)
-        return self.redactor.redact_span(raw)
+        return raw
 
     def _shown(self, span: ReadableSpan, record: SpanRecord | None) -> ReadableSpan:
         """Return what sinks see of a span that is none of an agent's; where that cannot be told, the redacted one."""
@@ -289,8 +311,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         except Exception:  # noqa: BLE001 - a downstream processor's fault is not the application's
             self._failed("downstream start")
 
-    def _failed(self, where: str, run: RunKey = NO_RUN) -> None:
-        if self.recorder is not None:
+    def _failed(self, where: str, run: RunKey | None = NO_RUN) -> None:
+        """Count a span that was not processed, and complain. `run`: None if somebody else counts it."""
+        if self.recorder is not None and run is not None:
             self.recorder.count_dropped(f"boundary_{where.replace(' ', '_')}", run=run)
         self._complaints.complain("boundary", f"a span was not processed ({where}); it is counted and withheld")
 

@@ -6,7 +6,7 @@ so a redacted span is a new span.
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
@@ -18,9 +18,11 @@ from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode,
 from runbundle.codec.coerce import span_record, text_of_scope
 from runbundle.format.identity import RunKey
 from runbundle.otel.belonging.span_identity import span_context_of
+from runbundle.signals import own
 from runbundle.signals.records import ResourceRecord, ScopeRecord, SpanRecord
 
 _COPY_THEMSELVES = frozenset({BoundedAttributes, MappingProxyType, dict})
+_INTERNAL, _UNSET = SpanKind.INTERNAL, StatusCode.UNSET
 _NO_SCOPE: ScopeRecord = {"name": "", "version": "", "schema_url": "", "attributes": {}}
 
 
@@ -34,17 +36,18 @@ class SpanCodec:
 
     def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
         """Return the raw record of a span. Attribute values of declared types are shared with the span."""
-        context = span_context_of(span)
-        parent = span.parent
+        context, parent = span_context_of(span), span.parent
         kind, status = span.kind, span.status
         code = status.status_code
+        events, lost_events = _parts(span, "events")
+        links, lost_links = _parts(span, "links")
         dropped: dict[str, int] = {}
-        if span.dropped_attributes:
-            dropped["attributes"] = span.dropped_attributes
-        if span.dropped_events:
-            dropped["events"] = span.dropped_events
-        if span.dropped_links:
-            dropped["links"] = span.dropped_links
+        if lost := span.dropped_attributes:
+            dropped["attributes"] = lost
+        if lost_events:
+            dropped["events"] = lost_events
+        if lost_links:
+            dropped["links"] = lost_links
         raw: dict[str, Any] = {
             "run_id": run.run_id,
             "tenant_id": run.tenant_id,
@@ -54,10 +57,11 @@ class SpanCodec:
             "remote_parent": bool(parent and parent.is_remote),
             "trace_state": _header(context),
             "name": span.name,
-            "kind": kind.value if kind.__class__ is SpanKind else -1,
+            # Of most spans: the value of an enumeration's member is made by a function, 0.4 µs.
+            "kind": 0 if kind is _INTERNAL else kind.value if kind.__class__ is SpanKind else -1,
             "start_ns": span.start_time,
             "end_ns": span.end_time,
-            "status_code": code.value if code.__class__ is StatusCode else -1,
+            "status_code": 0 if code is _UNSET else code.value if code.__class__ is StatusCode else -1,
             "status_message": status.description or "",
             "attributes": _copied(span.attributes),
             "events": [
@@ -67,7 +71,7 @@ class SpanCodec:
                     "attributes": _copied(event.attributes),
                     "dropped": _dropped(event.attributes),
                 }
-                for event in span.events
+                for event in events
             ],
             "links": [
                 {
@@ -77,13 +81,18 @@ class SpanCodec:
                     "attributes": _copied(link.attributes),
                     "dropped": _dropped(link.attributes),
                 }
-                for link in span.links
+                for link in links
             ],
             "scope": self.scope_record(span.instrumentation_scope),
             "resource": self.resource_record(span.resource),
             "dropped": dropped,
         }
-        return span_record(raw, ended=ended)
+        record = span_record(raw, ended=ended)
+        if own.DIALECT in record["attributes"] and record["scope"]["name"] == own.SCOPE:
+            del record["attributes"][
+                own.DIALECT
+            ]  # nobody translates our own spans: it would make of a run's span another
+        return record
 
     def resource_record(self, resource: Resource) -> ResourceRecord:
         """Return the record of a resource; the same object for the same resource."""
@@ -160,6 +169,18 @@ class SpanCodec:
 def to_scope(record: ScopeRecord) -> InstrumentationScope:
     """Build an instrumentation scope from a redacted record."""
     return InstrumentationScope(record["name"], record["version"], record["schema_url"], record["attributes"])
+
+
+def _parts(span: ReadableSpan, name: Literal["events", "links"]) -> tuple[Sequence[Any], int]:
+    """Return a span's events or links, and how many of them limits discarded."""
+    # A private name, where it is what it was, of a span that the SDK has made: the public one copies a list, 1.2 µs,
+    # and nearly all are empty.
+    held: Any = getattr(span, f"_{name}", None) if span.__class__ is ReadableSpan else None
+    if held.__class__ is BoundedList and not held:
+        return (), held.dropped
+    if name == "events":
+        return span.events, span.dropped_events
+    return span.links, span.dropped_links
 
 
 def _copied(attributes: Any) -> dict[str, Any]:

@@ -4,16 +4,20 @@ The name is in the model's call, which came before in the same run, or in the co
 stays bare. Contracts name fields, and equal calls should have equal digests whoever instrumented them.
 """
 
+from __future__ import annotations
+
 from collections import OrderedDict
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from runbundle.format.contract import ToolContract
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.payloads.taint import TaintTable
 from runbundle.signals import semconv
 from runbundle.signals.reading import json_of
 from runbundle.signals.records import Attributes
+
+if TYPE_CHECKING:
+    from runbundle.format.contract import ToolContract
 
 CALLS = 256
 """Calls with one argument that are remembered of one run; one more, and the oldest is forgotten."""
@@ -34,7 +38,7 @@ def with_named_argument(raw: Attributes, tool: str, by_contract: str, table: Tai
     `by_contract` is the name that the contract has, or "".
     """
     value = raw.get(semconv.ARGUMENTS)
-    if value is None or is_marker(value):
+    if value is None or is_marker(value) or not (by_contract or table.asked):
         return raw
     bare = json_of(value) if isinstance(value, str) else value
     if isinstance(bare, dict | list):
@@ -47,7 +51,10 @@ def with_named_argument(raw: Attributes, tool: str, by_contract: str, table: Tai
 
 def remember_calls(messages: object, table: TaintTable) -> None:
     """Remember the calls with one argument that a model asked for in its output messages."""
-    if not isinstance(messages, str) or len(messages) > _OPENED_CHARS or '"tool_call"' not in messages:
+    # The underscore alone takes 0.1 µs for 2 KB of text without one, the word 7.
+    if not isinstance(messages, str) or "_" not in messages or len(messages) > _OPENED_CHARS:
+        return
+    if '"tool_call"' not in messages:
         return
     found = json_of(messages)
     for message in cast("list[Any]", found) if isinstance(found, list) else ():

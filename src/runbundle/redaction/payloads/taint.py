@@ -8,13 +8,17 @@ as a whole, and the words of names, of 4 letters and more, as whole words. A nam
 the values it forgets. It knows only earlier values: a span that was recorded is not changed later.
 """
 
+import contextlib
 import re
 import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
+
+import orjson
+from ahocorasick_rs import AhoCorasick, Implementation
 
 from runbundle.process import forks
 from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_marker, marker
@@ -28,8 +32,16 @@ MIN_CHARS, MAX_CHARS = 8, 512
 MIN_DIGITS = 6
 _SMALLEST = 10 ** (MIN_DIGITS - 1)
 _NAME_CHARS = 128
-_OPENED = 4096
+OPENED = 4096
 _LEFT = 4096
+_BEGINNING = 8
+"""Characters of a value that are in the automaton; the whole value would make it ten times as large."""
+_SINGLY = 16
+"""Values that are searched for one by one (0.3 µs each) before a new automaton is built (1 µs for each value in it)."""
+_LISTS = (list, tuple)
+_CONTAINERS = (Mapping, *_LISTS)
+_LIKE_ASCII = {0x17F: "s", 0x131: "i"}
+"""Lower-case letters that a pattern which ignores case takes for these: the long `s`, and the `i` without a dot."""
 _WORD = re.compile(r"[^\W\d_]{4,}")
 _NAME = re.compile(r"[A-Z][^\W\d_A-Z]+(?:[ '-]+[A-Z][^\W\d_]*\.?){1,3}")
 _NAME_OF = (
@@ -42,10 +54,67 @@ _NAME_KEY = re.compile(
 )
 
 
+class _Automaton(NamedTuple):
+    """An automaton of the beginnings of values."""
+
+    search: Any
+    begun: list[list[str]]
+    """By beginning: the values, as they are searched for."""
+    values: int
+    """How many they are."""
+
+
+class _Needles:
+    """Values as lower-case JSON writes them, and the quick answer that none of them is in such a text.
+
+    They are taken from the table's own dictionaries whenever these have grown, whoever has added to them: the native
+    core does, too.
+    """
+
+    __slots__ = ("_all", "_automaton", "_like", "_seen", "_sources")
+
+    def __init__(self, *sources: dict[str, str], like: Mapping[int, str]) -> None:
+        """`like`: letters of the values, and those for which a search takes them."""
+        self._sources, self._like = sources, like
+        self._seen = [0] * len(sources)
+        self._all: list[str] = []
+        self._automaton = _Automaton(None, [], 0)
+
+    def any_in(self, text: str) -> bool:
+        """Tell whether any of the values is in a text."""
+        for number, source in enumerate(self._sources):
+            if len(source) != self._seen[number]:
+                self._take(number, list(source.copy()))  # other threads may add to it
+        automaton = self._automaton
+        if len(self._all) - automaton.values > max(_SINGLY, automaton.values // 8):
+            automaton = self._automaton = _automaton(self._all.copy())
+        for needle in self._all[automaton.values :]:
+            if needle in text:
+                return True
+        if automaton.search is None:
+            return False
+        hits = cast("list[tuple[int, int, int]]", automaton.search.find_matches_as_indexes(text, overlapping=True))
+        return any(text.startswith(needle, at) for index, at, _ in hits for needle in automaton.begun[index])
+
+    def _take(self, number: int, values: list[str]) -> None:
+        for value in values[self._seen[number] :]:
+            with contextlib.suppress(TypeError):  # one with lone surrogates is in no text that JSON can hold
+                self._all.append(orjson.dumps(value.translate(self._like).lower()).decode()[1:-1])
+        self._seen[number] = len(values)
+
+
+def _automaton(values: list[str]) -> _Automaton:
+    begun: dict[str, list[str]] = {}
+    for value in values:
+        begun.setdefault(value[:_BEGINNING], []).append(value)
+    search = AhoCorasick(list(begun), implementation=Implementation.ContiguousNFA, store_patterns=False)
+    return _Automaton(search, list(begun.values()), len(values))
+
+
 class TaintTable:
     """The values withheld in one run, each with the data class it was withheld for."""
 
-    __slots__ = ("_longest_first", "_words", "asked", "classes", "forgotten", "numbers", "words")
+    __slots__ = ("_longest_first", "_texts", "_whole", "_words", "asked", "classes", "forgotten", "numbers", "words")
 
     def __init__(self, forgotten: int = 0) -> None:
         self.classes: dict[str, str] = {}
@@ -60,9 +129,36 @@ class TaintTable:
         """The arguments of calls that a model asked for, by tool and only value (see `bare_arguments`)."""
         self._longest_first: list[tuple[str, str]] = []
         self._words: tuple[int, re.Pattern[str]] | None = None
+        self._texts, self._whole = _Needles(self.classes, like={}), _Needles(self.numbers, self.words, like=_LIKE_ASCII)
+        """The same values, to tell quickly where they are not: the texts; and the numbers and words."""
 
     def __len__(self) -> int:
         return len(self.classes) + len(self.numbers) + len(self.words)
+
+    def add(self, into: dict[str, str], text: str, data_class: str) -> None:
+        """Add a value to one of the three, unless it is there; count it as forgotten if the table is full."""
+        if text in into:
+            return
+        if len(self) >= VALUES:
+            self.forgotten += 1
+            return
+        into[text] = data_class
+
+    def may_be_in(self, view: Any) -> bool:
+        """Tell whether any of the values may be in a view, or in a text. "No" is certain.
+
+        It is a search of the view's JSON for all values at once, 5 µs for 1 KB, instead of one for each of its texts
+        and each value. The lower case of letters that are not ASCII may depend on what stands beside them, or be
+        longer, and a word may be found in others; where it is so, the answer is yes.
+        """
+        try:
+            text = orjson.dumps(view).decode()
+        except TypeError:
+            return True
+        lower = text.lower()
+        if not text.isascii() and (self.words or "Σ" in text or len(lower) != len(text)):
+            return True
+        return self._texts.any_in(lower) or self._whole.any_in(lower)
 
     def texts_longest_first(self) -> list[tuple[str, str]]:
         """Return the texts in lower case with their classes, longest first."""
@@ -83,6 +179,15 @@ class TaintTable:
             pattern = re.compile(rf"(?<![^\W_])(?:{'|'.join(map(re.escape, texts))})(?![^\W_])", re.IGNORECASE)
             self._words = count, pattern
         return self._words[1]
+
+    def class_of(self, found: str) -> str:
+        """Return the data class of what `word_pattern` has found."""
+        known = found.lower()
+        data_class = self.numbers.get(known) or self.words.get(known)
+        if data_class is None:  # by a letter that only the pattern takes for another, as the long `s`
+            words = self.words.copy().items()
+            data_class = next(of_it for word, of_it in words if re.fullmatch(re.escape(word), found, re.IGNORECASE))
+        return data_class
 
 
 class TaintTables:
@@ -129,65 +234,65 @@ forks.in_child(forks.Stage.LEAVES, _after_fork_in_child)
 
 def remember(table: TaintTable, value: Any, data_class: str, key: str = "") -> None:
     """Add the parts of a value that was withheld under `key` to the table: long texts, long numbers, words of names."""
-    known = table.classes
+    if key and is_name_key(key):
+        _remember_name(table, value, data_class)
+    if value.__class__ is str:
+        if MIN_DIGITS <= len(value) <= MAX_CHARS:
+            _remember_text(table, value, data_class)
+        return
     pending: list[Any] = [value]
     seen, opened = set[str](), set[int]()
-    if key and _is_name_key(key):
-        _remember_name(table, value, data_class)
-    personal = data_class in ("personal", "special")
-    while pending and len(seen) < VALUES and len(opened) < _OPENED:
+    while pending and len(opened) < OPENED:
         item = pending.pop()
-        if item.__class__ is str:
-            if item in seen or not MIN_DIGITS <= len(item) <= MAX_CHARS:
-                continue
-            seen.add(item)
-            if item.isdecimal():
-                _add_number(table, item, data_class)
-            elif personal and _NAME.fullmatch(item):
-                _remember_name(table, item, data_class)
-            if len(item) >= MIN_CHARS and item not in known and _telling(item):
-                _add(table, known, item, data_class)
-        elif item.__class__ is int or item.__class__ is float:
+        kind = item.__class__
+        if kind is str:
+            if MIN_DIGITS <= len(item) <= MAX_CHARS and item not in seen:
+                seen.add(item)
+                _remember_text(table, item, data_class)
+                if len(seen) >= VALUES:
+                    break
+        elif kind is int or kind is float:
             if item >= _SMALLEST or item <= -_SMALLEST:
                 _add_number(table, str(abs(item)), data_class)
-        elif isinstance(item, Mapping | list | tuple) and id(cast("object", item)) not in opened:
+        elif (kind is dict or kind is list or isinstance(item, _CONTAINERS)) and id(cast("object", item)) not in opened:
             opened.add(id(cast("object", item)))  # a value may contain itself
-            if not isinstance(item, Mapping):
+            if kind is list or not isinstance(item, Mapping):
                 pending += cast("list[Any]", item)
                 continue
             fields = cast("Mapping[Any, Any]", item)
             pending += fields.values()
             for name, inner in fields.items():
-                if name.__class__ is str and _is_name_key(name):
+                if name.__class__ is str and is_name_key(name):
                     _remember_name(table, inner, data_class)
     table.forgotten += len(pending)
 
 
 @lru_cache(maxsize=4096)
-def _is_name_key(key: str) -> bool:
+def is_name_key(key: str) -> bool:
+    """Tell whether what is under a key is a person's name."""
     return len(key) <= 64 and _NAME_KEY.search(key) is not None
 
 
+def _remember_text(table: TaintTable, text: str, data_class: str) -> None:
+    if text.isdecimal():
+        _add_number(table, text, data_class)
+    elif data_class in ("personal", "special") and _NAME.fullmatch(text):
+        _remember_name(table, text, data_class)
+    if len(text) >= MIN_CHARS and text not in table.classes and _telling(text):
+        table.add(table.classes, text, data_class)
+
+
 def _remember_name(table: TaintTable, value: Any, data_class: str) -> None:
-    texts = cast("list[Any]", value)[:VALUES] if isinstance(value, list | tuple) else [value]
+    texts = cast("list[Any]", value)[:VALUES] if isinstance(value, _LISTS) else [value]
     for text in texts:
         if text.__class__ is str and len(text) <= _NAME_CHARS and not any(map(str.isdigit, text)):
             for word in _WORD.findall(text):
-                _add(table, table.words, word.lower(), data_class)
+                table.add(table.words, word.lower(), data_class)
 
 
 def _add_number(table: TaintTable, digits: str, data_class: str) -> None:
     if len(set(digits)) > 2:
-        _add(table, table.numbers, digits, data_class)
-
-
-def _add(table: TaintTable, into: dict[str, str], text: str, data_class: str) -> None:
-    if text in into:
-        return
-    if len(table) < VALUES:
-        into[text] = data_class
-    else:
-        table.forgotten += 1
+        table.add(table.numbers, digits, data_class)
 
 
 def scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
@@ -199,12 +304,12 @@ def scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
     if table.forgotten:
         receipt.count_more("taint:forgotten", "drop", table.forgotten)
         table.forgotten = 0
-    return _scrub(value, table, receipt, path) if len(table) else value
+    return _scrub(value, table, receipt, path) if len(table) and table.may_be_in(value) else value
 
 
 def _scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
     if isinstance(value, str):
-        clean = _scrub_text(value, table)
+        clean = _scrub_text(value, table) if table.may_be_in(value) else value
         if clean != value:
             receipt.add(path, "taint", "mask")
         return clean
@@ -235,14 +340,16 @@ def _scrub_text(text: str, table: TaintTable) -> str:
     if pattern is None or is_marker(text):
         return text
     shown = blanked(text, "\0")
-    spans = [(m.start(), m.end(), m[0].lower()) for m in pattern.finditer(shown)]
+    spans = [(m.start(), m.end(), m[0]) for m in pattern.finditer(shown)]
     for start, end, word in reversed(spans):
-        text = text[:start] + marker(table.numbers.get(word) or table.words[word]) + text[end:]
+        text = text[:start] + marker(table.class_of(word)) + text[end:]
     return text
 
 
 def _telling(text: str) -> bool:
-    if len(set(text)) < 4 or "[REDACTED:" in text or is_digest(text):
+    if len(set(text[:16])) < 4 and len(set(text)) < 4:  # of most the beginning says it: 0.4 µs instead of 4
+        return False
+    if "[REDACTED:" in text or is_digest(text):
         return False
     # A word would be found in ordinary text, and a part of a marker in every marker.
     return not (text.isalpha() and len(text) < 16) and text not in CLASSES and text not in ROLES

@@ -126,7 +126,7 @@ _MOST_SHAPES, _MOST_CHARS = 2048, 4096
 
 
 def _new_shape(keys: tuple[str, ...]) -> _Shape:
-    if own.RECEIPT in keys or not all(map(_is_text, keys)):
+    if not all(map(_is_text, keys)):
         return _NOTHING
     shape = _Shape(keys)
     if sum(map(len, keys)) <= _MOST_CHARS:
@@ -140,10 +140,19 @@ def _is_text(key: object) -> bool:
     return isinstance(key, str)
 
 
+def is_unread(attributes: Mapping[str, Any]) -> bool:
+    """Tell whether attributes are of a dialect with a name, and do not say that its table has read them."""
+    if own.DIALECT in attributes:
+        return False
+    keys = tuple(attributes)
+    shape = _SHAPES.get(keys) or _new_shape(keys)
+    return any(table.dialect.name for table in shape.tables)
+
+
 def canonical(record: SpanRecord) -> SpanRecord:
     """Return the record in our terms; the same object if it is so already. The input is not modified.
 
-    Total: what a table cannot read stays as it is. A record with a receipt was in our terms before it was redacted.
+    Total: what a table cannot read stays as it is. Whether a record that was redacted is read again, its redactor says.
     """
     attributes, events = record["attributes"], record["events"]
     is_cut = CUT in attributes or own.CAPTURE in attributes
@@ -202,7 +211,7 @@ def canonical_log(record: LogRecordDict) -> LogRecordDict:
         record = {**record, "attributes": attributes}
     name = record["event_name"] or attributes.get(_EVENT_NAME, "")
     is_message = isinstance(name, str) and name in ROLES
-    if not (is_message or not _RENAMED.isdisjoint(attributes)) or own.RECEIPT in attributes:
+    if not is_message and _RENAMED.isdisjoint(attributes):
         return record
     reading = Reading(name, attributes.copy(), scope=record["scope"]["name"])
     try:

@@ -249,10 +249,11 @@ LANGSMITH = Dialect(
         ),
         **keys_of(
             "id",
-            "langsmith.trace.session_id langsmith.trace.id langsmith.span.id langsmith.span.parent_id",
+            "langsmith.span.id langsmith.span.parent_id",
             "langsmith.span.dotted_order langsmith.reference_example_id gen_ai.response.system_fingerprint",
             f"{_METADATA}.langgraph_checkpoint_ns {_METADATA}.checkpoint_ns {_METADATA}.revision_id",
         ),
+        **keys_of("free_id", "langsmith.trace.session_id langsmith.trace.id"),
         **keys_of("number", f"langsmith.is_root langsmith.request.streaming {_METADATA}.langgraph_step"),
         **keys_of(
             "content",

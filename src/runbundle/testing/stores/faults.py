@@ -22,7 +22,7 @@ class Fault:
     """A failure: the `nth` call of an operation, counted from 1, raises `StoreUnavailable`."""
 
     operation: Operation
-    """The method. Each file of `put_all` counts as a `put`, and `exists` as a `size`."""
+    """The method. Each file of `put_all` and `commit` counts as a `put`, and `exists` as a `size`."""
     nth: int = 1
     """The number of the call that fails, from 1."""
     reason: Literal["ENOSPC", "EIO", "EROFS", "timeout", "throttled"] = "timeout"

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import io
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -17,10 +17,11 @@ import pytest
 
 from runbundle.errors import AlreadyExists, ConfigError, KeyChanged, KeyNotFound, StoreError, StoreUnavailable
 from runbundle.store import ArtifactStore
+from runbundle.testing.stores.commits import CommitTests
 from runbundle.testing.stores.faults import Fault, FaultyStore
 
 
-class StoreTests(ABC):
+class StoreTests(CommitTests):
     """The guarantees of every `ArtifactStore`, as tests.
 
     class TestMyStore(StoreTests):

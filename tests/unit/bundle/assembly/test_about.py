@@ -12,7 +12,8 @@ from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.seal import seal
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
-from runbundle.format.run import RULES, RunIndex
+from runbundle.format.run import RunIndex
+from runbundle.format.words import RULES
 from runbundle.store import MemoryStore
 from tests.unit.bundle.assembly.spans import entry, span_id
 

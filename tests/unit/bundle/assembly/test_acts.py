@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from runbundle.bundle.assembly.acts import usage_of
@@ -16,7 +17,8 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.seal import seal
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
-from runbundle.format.run import RULES, RunIndex
+from runbundle.format.run import RunIndex
+from runbundle.format.words import RULES
 from runbundle.store import MemoryStore
 from tests.unit.bundle.assembly.spans import entry, span_id
 
@@ -103,6 +105,105 @@ def test_a_model_call_counts_once_and_so_do_its_tokens(
 ) -> None:
     """By response id, or by one within another; tokens are those of the innermost span that has any."""
     assert counts(spans, tmp_path)[::2] == (calls, {"input_tokens": tokens})
+
+
+def given(letter: str, key_id: str = "0c1fc531") -> str:
+    """Return the keyed digest of what a call was given, by a letter."""
+    return f"h2:{key_id}:{letter * 26}"
+
+
+def with_arguments(span: Entry, letter: str, key_id: str = "0c1fc531") -> Entry:
+    """Return a span of a tool that says the digest of its arguments; the letter " " for none."""
+    said = {"runbundle.tool.arguments.digest": given(letter, key_id)} if letter.strip() else {}
+    return {**span, "attributes": {**span["attributes"], **said}}
+
+
+def with_messages(span: Entry, letter: str) -> Entry:
+    """Return a span of a model that says the digest of its messages; the letter " " for none."""
+    about = {"gen_ai.input.messages": {"neutral": given(letter), "roles": [["user", given("z")]]}}
+    said = {"runbundle.messages": orjson.dumps(about).decode()} if letter.strip() else {}
+    return {**span, "attributes": {**span["attributes"], **said}}
+
+
+WITHIN = [
+    # Each span is within the one before; a letter each of what it was given, and of who tells of it.
+    ("abc", "sss", 3),
+    ("aaa", "sss", 1),
+    ("aab", "sss", 2),
+    ("a a", "sss", 1),
+    ("a b", "sss", 2),
+    ("   ", "sss", 1),
+    ("abc", "stu", 1),  # two libraries may write down one call in two ways
+    ("abc", "   ", 1),
+    ("axby", "stst", 2),  # both instrument both calls
+    ("axyb", "stts", 2),
+    ("a b ", "stst", 2),
+    ("abcd", "stst", 2),
+]
+
+
+@pytest.mark.parametrize(("letters", "scopes", "calls"), WITHIN)
+@pytest.mark.parametrize("upwards", [False, True])
+def test_what_calls_itself_with_something_else_is_another_call(
+    letters: str, scopes: str, calls: int, upwards: bool, tmp_path: Path
+) -> None:
+    """A tool by its arguments, a model by its messages, where one library tells of both; in any order of ids."""
+    said = list(zip(letters, scopes, strict=True))
+    ids = list(range(2, 2 + len(said)))[:: -1 if upwards else 1]
+    parents = [1, *ids[:-1]]
+    tools = [
+        with_arguments(tool(n, p, scope=scope.strip()), letter)
+        for n, p, (letter, scope) in zip(ids, parents, said, strict=True)
+    ]
+    models = [
+        with_messages(chat(n, p, tokens=7, scope=scope.strip()), letter)
+        for n, p, (letter, scope) in zip(ids, parents, said, strict=True)
+    ]
+    assert counts(tools, tmp_path)[:2] == (0, calls)
+    assert counts(models, tmp_path) == (calls, 0, {"input_tokens": 7 * calls})
+
+
+def test_each_call_of_a_tool_that_calls_itself_is_listed(tmp_path: Path) -> None:
+    """With the spans of the second library beside its own."""
+    spans = [
+        with_arguments(tool(n, n - 1, scope=scope), letter)
+        for n, (letter, scope) in enumerate(zip("axby", "stst", strict=True), 2)
+    ]
+    found = [(call.span_id, call.also) for call in each_tool_call(sealed(spans, tmp_path))]
+    assert found == [(span_id(2), [span_id(3)]), (span_id(4), [span_id(5)])]
+
+
+@pytest.mark.parametrize(
+    ("spans", "calls"),
+    [
+        # One id, of the call or of the request, outweighs what was given.
+        ([tool(n, n - 1, scope="s", tool__call__id="c") for n in (2, 3)], 1),
+        ([tool(n, n - 1, scope="s", jsonrpc__request__id=1) for n in (2, 3)], 1),
+        ([tool(n, n - 1, scope="s", jsonrpc__request__id=n) for n in (2, 3)], 2),
+    ],
+)
+def test_one_id_says_one_call_whatever_it_was_given(spans: list[Entry], calls: int, tmp_path: Path) -> None:
+    """A client and a server may write down the arguments of one request in two ways."""
+    told = [with_arguments(span, letter) for span, letter in zip(spans, "ab", strict=True)]
+    assert counts(told, tmp_path)[1] == calls
+
+
+def test_digests_of_two_keys_say_nothing_of_two_calls(tmp_path: Path) -> None:
+    """Two processes may have a key each; what they were given cannot be compared."""
+    spans = [with_arguments(tool(n, n - 1, scope="s"), "a", key_id) for n, key_id in ((2, "0" * 8), (3, "1" * 8))]
+    assert counts(spans, tmp_path)[1] == 1
+
+
+@pytest.mark.parametrize(("answers", "calls"), [(("", "r1"), 1), (("r1", ""), 1), (("r1", "r1"), 1)])
+def test_messages_tell_two_calls_apart_only_where_no_id_of_an_answer_is(
+    answers: tuple[str, str], calls: int, tmp_path: Path
+) -> None:
+    """What has the id is the call; what is around it may have written down less, or more."""
+    spans = [
+        with_messages(chat(n, n - 1, answer, 7, "s"), letter)
+        for n, (answer, letter) in enumerate(zip(answers, "ab", strict=True), 2)
+    ]
+    assert counts(spans, tmp_path)[::2] == (calls, {"input_tokens": 7})
 
 
 def test_tokens_of_agents_runs_and_steps_never_add_to_those_of_calls(tmp_path: Path) -> None:
@@ -242,7 +343,9 @@ def test_whatever_the_order_the_same_calls_are_found(tmp_path: Path) -> None:
                 draw.choice(
                     (
                         lambda n=number, p=parent, s=scope: chat(n, p, draw.choice(("", "r1", "r2")), 1, s),
+                        lambda n=number, p=parent, s=scope: with_messages(chat(n, p, "", 1, s), draw.choice("ab ")),
                         lambda n=number, p=parent, s=scope: tool(n, p, draw.choice(("find", "buy")), s),
+                        lambda n=number, p=parent, s=scope: with_arguments(tool(n, p, "find", s), draw.choice("ab ")),
                         lambda n=number, p=parent, s=scope: tool(n, p, "find", s, jsonrpc__request__id=1),
                         lambda n=number, p=parent: of(n, p, draw.choice(("", "invoke_agent", "embeddings"))),
                     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runbundle.bundle.assembly import gather
 from runbundle.bundle.assembly.gather import GatheredRun, SpanTable
 from runbundle.format.identity import RunKey
 from tests.unit.bundle.assembly.spans import TRACE, entry, span_id
@@ -80,3 +81,26 @@ def test_the_run_takes_its_tenant_from_its_own_span(tmp_path: Path, attributes: 
     run_span = entry(1, attributes={"runbundle.op": "run", **attributes})
     with contextlib.closing(gathered(tmp_path, run_span)) as run:
         assert (run.key, run.begins) == (RunKey(tenant, "r"), True)
+
+
+@pytest.mark.parametrize(("parsed_bytes", "open_bytes"), [(0, 0), (400, 10_000), (10_000, 400)])
+def test_what_fits_in_memory_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parsed_bytes: int, open_bytes: int
+) -> None:
+    """Starts before their ends, after them, twice, and without any; ends twice."""
+    start = {"k": "start", "trace_id": TRACE, "parent_span_id": "", "start_ns": 10, "lane": "/a", "label": "tool:t"}
+    starts = [{**start, "span_id": span_id(number)} for number in (1, 2, 3, 4)]
+    late = {**start, "span_id": span_id(2), "lane": "/b"}
+    failed = entry(5, 3, status_code=2, attributes={"error.type": "E"})
+    entries = [*starts[:3], entry(1), late, entry(2), entry(2, name="other"), *starts[2:], failed, late]
+
+    def found() -> tuple[list[Any], int, int]:
+        with contextlib.closing(gathered(tmp_path, *entries)) as run:
+            spans = [(row, span.record, span.ended, run.table.parent(row)) for row, span in run.spans()]
+            return spans, run.collided, run.malformed
+
+    expected = found()
+    assert [ended for _, _, ended, _ in expected[0]] == [True, True, False, False, True]
+    monkeypatch.setattr(gather, "_PARSED_BYTES", parsed_bytes)
+    monkeypatch.setattr(gather, "_OPEN_BYTES", open_bytes)
+    assert found() == expected

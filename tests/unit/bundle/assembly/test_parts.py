@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runbundle.bundle.assembly.parts import MEMORY_BYTES, NewFile, digest_only, make_file
+from runbundle.bundle.assembly.parts import MEMORY_BYTES, NewFile, batches, digest_only, make_file
 
 
 @pytest.mark.parametrize("size", [0, 10, MEMORY_BYTES, MEMORY_BYTES + 1])
@@ -31,3 +31,11 @@ def test_a_file_has_the_media_type_of_the_layout() -> None:
     assert NewFile("events.jsonl", b"", 0, "").media_type == "application/x-ndjson"
     with pytest.raises(KeyError):
         _ = NewFile("other", b"", 0, "").media_type
+
+
+def test_a_batch_is_of_64_kib_or_one_larger_item() -> None:
+    """All items come back in order, in no empty batch; what is larger is with no others."""
+    small, large = b"x" * 30_000, b"y" * 70_000
+    found = list(batches([small, small, small, small, large, large, small], len))
+    assert found == [[small, small, small], [small], [large], [large], [small]]
+    assert list(batches([], len)) == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import orjson
@@ -9,13 +10,7 @@ import pytest
 from opentelemetry import trace
 
 import runbundle
-from runbundle.bundle.assembly.reread import (
-    describes_span,
-    entries_of_bundle,
-    log_entry,
-    sortable_line,
-    span_entries,
-)
+from runbundle.bundle.assembly.reread import EventsBySpan, entries_of_bundle, log_entry
 from runbundle.bundle.assembly.timeline import event_line, span_from_entry, span_lines
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import Bundle
@@ -54,15 +49,18 @@ def test_json_that_only_one_parser_accepts_is_malformed(tmp_path: Path) -> None:
         list(Listing(file, "f", "calls", ToolCalls, CallEntry))
 
 
-def test_a_span_is_read_back_from_its_events_as_a_journal_has_it() -> None:
-    """In any order of spans; a log is read back by itself, and the run's own two events add nothing."""
+@pytest.mark.parametrize("parsed_bytes", [0, 500, 100_000])
+def test_a_span_is_read_back_from_its_events_as_a_journal_has_it(tmp_path: Path, parsed_bytes: int) -> None:
+    """In any order of spans, in memory or not; logs and the run's own two events are left out."""
     written = [entry(2, 1, status_code=1), entry(1, events=[{"name": "e", "time_ns": 12, "attributes": {}}])]
     lines = [line for one in written for line in span_lines(span_from_entry(dict(one), ended=True), parent_here=True)]
-    events = [json.loads(event_line(line, seq)) for seq, line in enumerate(sorted(lines))]
-    assert all(map(describes_span, events))
-    assert not describes_span({"type": "log"}) | describes_span({"type": "run.ended"})
-    sortable = sorted(sortable_line(event, n, json.dumps(event).encode()) for n, event in enumerate(events))
-    found = list(span_entries(sortable, "gen-ai"))
+    with closing(EventsBySpan(tmp_path, parsed_bytes)) as events:
+        for event in ({"type": "log"}, {"type": "run.ended"}):
+            events.add(event, b"no JSON")
+        for seq, line in enumerate(sorted(lines)):
+            made = event_line(line, seq)
+            events.add(json.loads(made), made[:-1])
+        found = list(events.entries("gen-ai"))
     assert [one["span_id"] for one in found] == [span_id(1), span_id(2)]
     for one, before in zip(found, reversed(written), strict=True):
         assert one | {"scope": {}} == before

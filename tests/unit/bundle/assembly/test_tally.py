@@ -5,7 +5,7 @@ from typing import Any
 
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span, span_from_entry
-from runbundle.format.run import RULES
+from runbundle.format.words import RULES
 from tests.unit.bundle.assembly.spans import TRACE, entry, span_id
 
 _NONE_LOST: dict[str, Any] = {"torn": 0, "malformed": 0, "collided": 0, "late": 0, "grace_s": None, "begun": True}

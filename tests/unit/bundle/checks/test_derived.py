@@ -16,8 +16,9 @@ from runbundle.format.canonical import sha256_hex, to_json_bytes, with_self_dige
 from runbundle.format.evidence import Evidence
 from runbundle.format.findings import FINDINGS
 from runbundle.format.layout import EVIDENCE, RUN, TOOL_CALLS
-from runbundle.format.run import RULES, RunIndex
+from runbundle.format.run import RunIndex
 from runbundle.format.tool_calls import ToolCalls
+from runbundle.format.words import RULES
 from runbundle.store import ArtifactStore, MemoryStore
 
 VALUES: tuple[Any, ...] = (None, "", "x", "ok", "error", 0, 1, 2, -1, 10**18, 0.5, True, [], ["x"], {}, {"x": 1},

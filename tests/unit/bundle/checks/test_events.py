@@ -1,6 +1,6 @@
 """Checks on events.jsonl, line by line."""
 
-from runbundle.bundle.checks.events import EventChecks, holds_credential
+from runbundle.bundle.checks.events import EventChecks, holds_credential, suspicious
 from runbundle.bundle.checks.report import ReportBuilder
 from runbundle.bundle.checks.times import TimeChecks
 from tests.support import handmade
@@ -18,6 +18,15 @@ def test_a_credential_is_found_in_any_text_or_key() -> None:
     assert holds_credential({"a": [{"b": _TOKEN}]})
     assert holds_credential({_TOKEN: 1})
     assert not holds_credential([_TOKEN[:10], _TOKEN[10:], 5, None])
+
+
+def test_lines_are_suspicious_together_if_one_by_itself_is() -> None:
+    """Wherever it stands among them; a line that begins with a token too, though another without its end is before."""
+    clean = [b'{"a": "b"}\n'] * 3
+    for token in (_TOKEN, "sk-" + "a1B2" * 6):
+        assert suspicious([*clean, token.encode(), *clean])
+        assert suspicious([b"cut", token.encode()])
+    assert not suspicious([*clean, _TOKEN[:10].encode(), _TOKEN[10:].encode()])
 
 
 def test_a_span_is_known_once_its_start_was_seen() -> None:

@@ -15,7 +15,8 @@ from runbundle.bundle.checks.integrity import (
 from runbundle.bundle.checks.report import ReportBuilder
 from runbundle.bundle.reader import parse_index
 from runbundle.format.canonical import to_json_bytes, with_self_digest
-from runbundle.format.run import RULES, FileEntry
+from runbundle.format.run import FileEntry
+from runbundle.format.words import RULES
 from runbundle.store import LocalStore, MemoryStore
 from tests.support import handmade
 

@@ -1,5 +1,7 @@
 """The arguments of a call, by name; and the attributes that values become."""
 
+import inspect
+import itertools
 import math
 from decimal import Decimal
 from typing import Any
@@ -117,3 +119,20 @@ def test_a_method_that_records_raises_nothing_but_what_ends_a_process() -> None:
     method(ValueError("x"))
     with pytest.raises(KeyboardInterrupt):
         method(KeyboardInterrupt())
+
+
+def test_arguments_are_those_that_the_signature_binds_however_they_are_given() -> None:
+    """By place or by name, too many or too few, and in the order of the parameters."""
+    functions: list[Any] = [
+        lambda: 0, lambda a: 0, lambda a, b: 0, lambda a, b=1: 0, lambda a, *b: 0, lambda a, **k: 0,
+        lambda a, /, b=2: 0, lambda a, *, b: 0,
+    ]  # fmt: skip
+    for function, count, names in itertools.product(functions, range(4), itertools.permutations("abx", 2)):
+        for some in range(3):
+            args, kwargs = tuple(range(count)), {name: name for name in names[:some]}
+            try:
+                bound: dict[str, Any] = dict(inspect.signature(function).bind(*args, **kwargs).arguments)
+                bound |= bound.pop("k", {})
+            except TypeError:
+                bound = {str(place): value for place, value in enumerate(args)} | kwargs
+            assert list(arguments_of(function, args, kwargs).items()) == list(bound.items())

@@ -3,6 +3,8 @@
 from typing import Any
 
 import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads import taint
@@ -157,3 +159,62 @@ def test_a_tables_texts_come_longest_first_and_its_words_match_whole() -> None:
         "lovelace",
         "123456789",
     ]
+
+
+def test_a_name_is_found_in_letters_that_only_a_search_without_case_takes_for_others() -> None:
+    """The long `s` is one: the text is masked, and the record does not fail."""
+    table, receipt = taint.TaintTable(), Receipt()
+    taint.remember(table, "\u017fmith", "personal", "name")
+    assert taint.scrub({"by": "J. SMITH"}, table, receipt, "p") == {"by": "J. [REDACTED:personal]"}
+
+
+_PARTS = st.sampled_from([
+    *"aAiKks019\"\\/\n\x00 -_.[]{}\x1f\U0001f600",
+    *"\u0130\u0131\u212a\u017f\u03a3\u03c3\u03c2\u00df\u00e9\u00c9",  # Turkish, Kelvin, long s, sigma, sharp s, accents
+    "anna", "M\u0130RANDA", "stra\u00dfe", "\u017fmith", "personal", "[REDACTED:", "undeclared]", "12345678", "1e+16",
+    "ada@example.org", "\\u001f",
+])  # fmt: skip
+_TEXTS = st.lists(_PARTS, max_size=12).map("".join)
+_NUMBERS = st.one_of(
+    st.integers(-(2**40), 2**40), st.sampled_from([1e16, 123456.75, 12345678, -12345678, 1.5e20, True])
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    withheld=st.lists(st.tuples(st.one_of(_TEXTS, _NUMBERS), st.sampled_from(["", "name"])), max_size=40),
+    views=st.lists(
+        st.recursive(st.one_of(_TEXTS, _NUMBERS, st.none()), lambda inner: st.one_of(
+            st.lists(inner, max_size=4), st.dictionaries(_TEXTS, inner, max_size=4),
+        ), max_leaves=12),
+        max_size=3,
+    ),
+    cuts=st.lists(st.tuples(st.integers(0, 40), st.integers(0, 12), st.integers(1, 20)), max_size=3),
+)  # fmt: skip
+def test_the_quick_answer_that_no_value_is_in_a_view_changes_nothing(
+    withheld: list[Any], views: list[Any], cuts: list[tuple[int, int, int]]
+) -> None:
+    """Whatever letters there are, and however much of a withheld value a text repeats, in whichever case."""
+    texts = [value for value, _ in withheld if isinstance(value, str)]
+    views += [
+        swap + texts[at % len(texts)][start : start + length].swapcase()
+        for at, start, length in (cuts if texts else ())
+        for swap in ("", "x", "\n", "É")
+    ]
+    views += [value for value, _ in withheld]
+    quick, slow = taint.TaintTable(), _Searched()
+    for value, key in withheld:
+        for table in (quick, slow):
+            taint.remember(table, value, "personal", key)
+    for one in views:
+        noted = Receipt(), Receipt()
+        assert taint.scrub(one, quick, noted[0], "p") == taint.scrub(one, slow, noted[1], "p")
+        assert noted[0].to_text() == noted[1].to_text()
+
+
+class _Searched(taint.TaintTable):
+    """A table that gives no quick answer, so that each text is searched for each value."""
+
+    def may_be_in(self, view: Any) -> bool:
+        """Tell that it may."""
+        return True

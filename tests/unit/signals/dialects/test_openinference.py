@@ -262,9 +262,9 @@ def test_a_history_of_five_hundred_messages_is_read_in_a_moment() -> None:
     for number in range(500):
         said[f"llm.input_messages.{number}.message.role"] = "user"
         said[f"llm.input_messages.{number}.message.content"] = "word " * 20
-    before = time.process_time()
+    before = time.thread_time()
     read = canonical(_record("m", said))["attributes"]
-    assert time.process_time() - before < 0.5
+    assert time.thread_time() - before < 0.5
     assert len(orjson.loads(read["gen_ai.input.messages"])) == 500
     assert len(read) < 6
 

@@ -6,9 +6,8 @@ from dataclasses import is_dataclass
 from functools import lru_cache
 from typing import Any, cast
 
-from pydantic import BaseModel
-
 from runbundle.otel.agent.capture import capture
+from runbundle.otel.agent.json_kinds import is_model
 from runbundle.otel.agent.streams.answer import Answer
 
 Fields = Mapping[str, Any]
@@ -37,7 +36,7 @@ def fields_of(item: Any) -> Fields:
 @lru_cache(maxsize=256)
 def _has_more(kind: type) -> bool:
     """Tell whether objects of a class keep fields that it does not declare beside the others, as pydantic's may."""
-    return issubclass(kind, BaseModel) and kind.model_config.get("extra") == "allow"
+    return is_model(kind) and cast("Any", kind).model_config.get("extra") == "allow"
 
 
 _PLAIN = frozenset({str, bytes, int, float, bool, type(None), list, tuple})

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 import orjson
 
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, Captured, capture
 from runbundle.otel.agent.streams.answer import Answer, GrowingText
 from runbundle.otel.agent.streams.chunks import read_chunk, read_message

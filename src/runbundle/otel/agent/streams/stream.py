@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from runbundle.format.base import CaptureWord
+from runbundle.format.words import CaptureWord
 from runbundle.otel.agent.at_source import set_attributes, set_value
 from runbundle.otel.agent.attribute_values import count_lost
 from runbundle.otel.agent.scopes import SpanScope

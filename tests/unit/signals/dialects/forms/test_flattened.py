@@ -149,6 +149,6 @@ def test_five_hundred_messages_are_read_in_a_moment() -> None:
     attributes = {
         key.replace(".0.", f".{number * 1999}.", 1): value for number in range(500) for key, value in OURS.items()
     }
-    before = time.process_time()
+    before = time.thread_time()
     assert len(_messages(attributes)) == 500
-    assert time.process_time() - before < 0.5
+    assert time.thread_time() - before < 0.5

@@ -1,0 +1,1 @@
+"""Cores run the plan of a redactor: the one in Python, which is the authority, and a native one, if it is installed."""
