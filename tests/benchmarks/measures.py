@@ -96,7 +96,7 @@ def threads(options: dict[str, Any], folder: str, calls: int) -> dict[str, float
 
     found: list[tuple[float, float]] = []
     with runbundle.configure(store=folder, key=KEY, **options) as handle:
-        for number in range(6):
+        for number in range(4):
             pair = one(number), many(number)
             assert handle.flush()
             found.append(pair)
@@ -126,7 +126,7 @@ def memory(options: dict[str, Any], folder: str, runs: int) -> dict[str, float]:
     return found
 
 
-MEASURES = {"tail": (tail, 1000), "threads": (threads, 3200), "memory": (memory, 2000)}
+MEASURES = {"tail": (tail, 1000), "threads": (threads, 1920), "memory": (memory, 600)}
 """Each with how many runs or calls it takes."""
 
 

@@ -1,7 +1,7 @@
 """runbundle beside what users compare it with, from one run: `make bench`.
 
-    python -m tests.benchmarks.peers --rounds 5 --runs 200           # print
-    python -m tests.benchmarks.peers --rounds 5 --runs 200 --write   # and put the figures into the repository's pages
+    python -m tests.benchmarks.peers          # print
+    python -m tests.benchmarks.peers --write  # and put the figures into the repository's pages
 
 Each subject emits the same runs of 31 spans in a process of its own; rounds alternate. Compared is CPU time a span: of
 the whole process with all below it, until everything is exported or sealed, and of the calling thread. What counts is
@@ -19,9 +19,12 @@ from typing import Any
 from tests.benchmarks import workload as work
 from tests.benchmarks.measures import MEASURES
 from tests.benchmarks.results import machine, printed, versions, write
-from tests.benchmarks.rounds import Bench, Round, alternate, bench, emitted, progress, run
+from tests.benchmarks.rounds import Bench, alternate, bench, emitted, progress, run
 from tests.benchmarks.subjects import BY_KEY, FLOOR, SUBJECTS, VARIANTS, Subject, Variant
 from tests.docs import figures_page
+
+LONG = 30_000
+"""Spans of the one long run."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,16 +33,17 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m tests.benchmarks.peers", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--runs", type=int, default=200, help="runs of each subject in a round")
+    made.add_argument("--runs", type=int, default=100, help="runs of each subject in a round")
     made.add_argument("--only", nargs="*", choices=tuple(BY_KEY), metavar="SUBJECT", help=", ".join(BY_KEY))
     made.add_argument("--no-measures", action="store_true", help="leave out the measures of runbundle alone")
     made.add_argument("--write", action="store_true", help="write benchmarks/results/peers.json and what shows it")
     return made
 
 
-def chosen(only: Sequence[str] | None) -> list[Subject]:
-    """Return the subjects that were asked for; the floor is always one of them."""
-    return [subject for subject in SUBJECTS if not only or subject.key in {FLOOR, *only}]
+def chosen(only: Sequence[str] | None, *, native: bool) -> list[Subject]:
+    """Return the subjects that were asked for and can run here; the floor is always one of them."""
+    asked = [subject for subject in SUBJECTS if not only or subject.key in {FLOOR, *only}]
+    return [subject for subject in asked if native or not subject.needs_native]
 
 
 def fixed_us(shorts: Sequence[float], longs: Sequence[float]) -> float:
@@ -76,22 +80,39 @@ def measures_of(on: Bench, variant: Variant, rounds: int, runs: int) -> dict[str
     """Take all measures of a variant. Fewer runs than usual shorten them all."""
     subject = BY_KEY[variant.key]
     progress(f"{variant.title}: a run beside its spans")
-    found: dict[str, Any] = {"fixed": fixed(on, subject, rounds, runs)}
+    found: dict[str, Any] = {"fixed": fixed(on, subject, min(3, rounds), runs)}
     progress(f"{variant.title}: the start")
-    found["start"] = start(on, subject, max(3, rounds))
+    found["start"] = start(on, subject, min(3, rounds))
     for name, (_, usual) in MEASURES.items():
         progress(f"{variant.title}: {name}")
         given = ("--variant", variant.key, "--times", min(usual, runs * 10))
         found[name] = run(on, "measures", name, *given, **variant.variables)
+    progress(f"{variant.title}: a run of {LONG} spans")
+    found["long"] = long_run(on, variant, LONG if runs >= 50 else 500)
     return found
+
+
+def long_run(on: Bench, variant: Variant, spans: int) -> dict[str, float]:
+    """Measure seal and verification of one long run, over what the shell takes for the same bytes."""
+    took: dict[str, Any] = run(on, "large", spans, "--json", **variant.variables)
+    return {
+        "spans": spans,
+        "seal_ratio": took["seal"]["s"] / took["sha256sum_sort_s"], "seal_mb": took["seal"]["mb"],
+        "verify_ratio": took["verify"]["s"] / took["sha256sum_s"], "verify_mb": took["verify"]["mb"],
+    }  # fmt: skip
 
 
 def main(given: argparse.Namespace) -> None:
     """Measure, print, and write if that is asked for."""
     progress("the peers' environment is made if it is not there: a minute, 110 MB")
     with bench() as on:
-        rounds: list[Round] = list(alternate(on, chosen(given.only), given.rounds, given.runs, progress))
-        variants = [] if given.no_measures else VARIANTS
+        if not on.native:
+            said = "the native core is not there and cannot be built: see make native"
+            if given.write:
+                raise SystemExit(said)
+            progress(f"{said}. Its rows are left out")
+        rounds = list(alternate(on, chosen(given.only, native=on.native), given.rounds, given.runs, progress))
+        variants = [each for each in VARIANTS if not given.no_measures and (on.native or not each.needs_native)]
         measures = {variant.key: measures_of(on, variant, given.rounds, given.runs) for variant in variants}
     progress("")
     found = {

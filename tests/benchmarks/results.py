@@ -11,11 +11,11 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.benchmarks import workload as work
 from tests.benchmarks.rounds import Round, median, ratio
-from tests.benchmarks.subjects import FLOOR, PEER, SUBJECTS, VARIANTS
+from tests.benchmarks.subjects import FLOOR, PEER, SUBJECTS, VARIANTS, Variant
 from tests.interop.environments import ROOT, pins
 
 PEERS = ROOT / "benchmarks" / "results" / "peers.json"
@@ -94,42 +94,64 @@ def times(value: float) -> str:
     return "-" if value != value else f"{value:.1f}" if value >= 1.95 else f"{value:.2f}"
 
 
-def measure_rows(measures: Mapping[str, Mapping[str, Any]]) -> Iterator[Row]:
-    """Yield a row for each measure that was taken: what it is, and its value for each variant."""
-    found = [measures[variant.key] for variant in VARIANTS if variant.key in measures]
-    for name, about, form in _MEASURES:
-        if all(name in each for each in found):
-            yield about, *(form.format(**each[name]) for each in found)
+class Measure(NamedTuple):
+    """A row of the measures that only runbundle has."""
+
+    key: str
+    title: str
+    form: str
+    """How its figures are written."""
+    wanted: str
 
 
-_MEASURES = (
-    ("fixed", "a run beside its spans, CPU", "{us:.0f} µs"),
-    ("tail", "a decorated tool's call, 200 runs/s: median, p99", "{p50_us:.0f}, {p99_us:.0f} µs"),
-    ("threads", "8 threads x 8 tasks over one thread, spans/s", "{many_over_one:.2f}"),
-    ("start", "import, configure(), first run over the SDK's", "{time_ratio:.1f} x time"),
-    ("start", "the same, memory", "{memory_ratio:.1f} x"),
-    ("memory", "memory after a tenth of the runs, and after all", "{early_mb:.0f}, {late_mb:.0f} MB"),
+MEASURES = (
+    Measure("fixed", "a run beside its spans, CPU", "{us:.0f} µs", "150 µs"),
+    Measure("tail", "a decorated tool's call, 200 runs/s: median, p99", "{p50_us:.0f}, {p99_us:.0f} µs", "p99 100 µs"),
+    Measure("threads", "8 threads x 8 tasks over one thread, spans/s", "{many_over_one:.2f}", "0.95"),
+    Measure("start", "import, configure(), first run over the SDK's", "{time_ratio:.1f} x", "1.5 x"),
+    Measure("start", "the same, memory", "{memory_ratio:.1f} x", "1.5 x"),
+    Measure("memory", "memory after a tenth of the runs, and after all", "{early_mb:.0f}, {late_mb:.0f} MB", "flat"),
+    Measure(
+        "long", "seal of {spans:,} spans over sha256sum, sort", "{seal_ratio:.1f} x, {seal_mb:.0f} MB", "3 x, 200 MB"
+    ),
+    Measure("long", "verify of it over sha256sum", "{verify_ratio:.1f} x, {verify_mb:.0f} MB", "4 x, 200 MB"),
 )
-"""Key, name in the table, and how its figures are written."""
 
 
-def measured_variants(measures: Mapping[str, Any]) -> list[str]:
-    """Return the titles of the variants that have measures."""
-    return [variant.title for variant in VARIANTS if variant.key in measures]
+def measure_rows(measures: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[Measure, Row]]:
+    """Yield each measure that was taken: its row's title, and its value for each variant."""
+    found = [measures[variant.key] for variant in measured_variants(measures)]
+    for measure in MEASURES:
+        if found and all(measure.key in each for each in found):
+            title = measure.title.format(**found[0][measure.key])
+            yield measure, (title, *(measure.form.format(**each[measure.key]) for each in found))
+
+
+def measured_variants(measures: Mapping[str, Any]) -> list[Variant]:
+    """Return the variants that have measures."""
+    return [variant for variant in VARIANTS if variant.key in measures]
 
 
 def printed(found: Mapping[str, Any]) -> str:
     """Return the tables as a terminal shows them, in at most 80 columns."""
-    lines = [f"{'':<36}{'process':>16}{'caller':>16}{'over':>10}"]
-    lines += [f"{'CPU of a span':<36}{'us':>8}{'x floor':>8}{'us':>8}{'x floor':>8}{'Langfuse':>10}"]
-    lines += ["{:<36}{:>8}{:>8}{:>8}{:>8}{:>10}".format(*row) for row in subject_rows(found["rounds"])]
-    titles = measured_variants(found["measures"])
-    if titles:
-        width = 30 // len(titles)
-        lines += ["", f"{'':<50}" + "".join(f"{title[-width + 1 :]:>{width}}" for title in titles)]
-        lines += [f"{row[0]:<50}" + "".join(f"{each:>{width}}" for each in row[1:]) for row in
-                  measure_rows(found["measures"])]  # fmt: skip
+    lines = [f"{'':<38}{'process':>16}{'caller':>16}{'over':>10}"]
+    lines += [f"{'CPU of a span':<38}{'us':>8}{'x floor':>8}{'us':>8}{'x floor':>8}{'Langfuse':>10}"]
+    lines += ["{:<38}{:>8}{:>8}{:>8}{:>8}{:>10}".format(*row) for row in subject_rows(found["rounds"])]
+    variants = measured_variants(found["measures"])
+    if variants:
+        width = 30 // len(variants)
+        lines += ["", f"{'':<50}" + "".join(f"{each.title.split()[-1]:>{width}}" for each in variants)]
+        lines += [f"{row[0]:<50}" + "".join(f"{each:>{width}}" for each in row[1:])
+                  for _, row in measure_rows(found["measures"])]  # fmt: skip
     return "\n".join(lines)
+
+
+def slower(rounds: Sequence[Round], columns: Mapping[str, str], peers: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each peer: which of the columns, ours, take more CPU than it does."""
+    for peer, name in peers.items():
+        over = {title: ratio(rounds, key, peer, "total_us") for key, title in columns.items()}
+        more = [f"{title} ({times(value)} times)" for title, value in over.items() if value > 1]
+        yield f"More CPU than {name} takes: {', '.join(more) or 'none'}."
 
 
 def said_of(found: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,8 @@ class Bench(NamedTuple):
     """The URL of what takes everything."""
     python: Path
     """In the peers' environment, which holds runbundle's dependencies too."""
+    native: bool
+    """Whether the native core is there."""
 
 
 class Failed(Exception):
@@ -51,8 +54,27 @@ def bench() -> Iterator[Bench]:
         command = [sys.executable, "-m", "tests.benchmarks.receiver"]
         with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiver:
             assert receiver.stdout is not None
-            yield Bench(Path(folder), f"http://127.0.0.1:{int(receiver.stdout.readline())}", python)
+            url = f"http://127.0.0.1:{int(receiver.stdout.readline())}"
+            yield Bench(Path(folder), url, python, unpack_native(Path(folder), ROOT))
             receiver.communicate("")  # it ends with its input
+
+
+def native_folder(folder: Path, source: Path) -> Path:
+    """Return where the native core of a checkout is unpacked: never within this checkout."""
+    return (folder if source == ROOT else source) / "native-core"
+
+
+def unpack_native(folder: Path, source: Path) -> bool:
+    """Unpack the native core that a checkout's sources make, built if it was not; return whether there is one."""
+    build = source / "native" / "build.sh"
+    if not build.exists():
+        return False
+    done = subprocess.run([build, sys.executable, "-m", "pip"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        return False
+    with zipfile.ZipFile(done.stdout.strip()) as wheel:
+        wheel.extractall(native_folder(folder, source))
+    return True
 
 
 def variables_of(folder: Path, source: Path, more: dict[str, str]) -> dict[str, str]:
@@ -61,7 +83,7 @@ def variables_of(folder: Path, source: Path, more: dict[str, str]) -> dict[str, 
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
         "TMPDIR": str(folder),
-        "PYTHONPATH": os.pathsep.join(map(str, (source / "src", ROOT))),
+        "PYTHONPATH": os.pathsep.join(map(str, (source / "src", ROOT, native_folder(folder, source)))),
         "PYTHONHASHSEED": "0",
         "RUNBUNDLE_KEYS": str(folder / "keys"),
         "RUNBUNDLE_CACHE": str(folder / "cache"),
@@ -98,14 +120,16 @@ def emitted(bench: Bench, subject: Subject, runs: int, *more: object, source: Pa
 def alternate(
     bench: Bench, subjects: Sequence[Subject], rounds: int, runs: int, say: Callable[[str], None] = lambda _: None
 ) -> Iterator[Round]:
-    """Yield rounds. One goes before and is not counted, which fills the caches of compiled rules."""
-    for number in range(rounds + 1):
+    """Yield rounds. One run of ours goes before and is not counted: it fills the cache of compiled rules."""
+    for subject in [subject for subject in subjects if subject.is_ours][:1]:
+        say("compiling the rules")
+        emitted(bench, subject, 1)
+    for number in range(1, rounds + 1):
         found: Round = {}
         for subject in subjects:
-            say(f"round {number} of {rounds}: {subject.title}" if number else f"warming up: {subject.title}")
-            found[subject.key] = emitted(bench, subject, runs if number else 1)
-        if number:
-            yield found
+            say(f"round {number} of {rounds}: {subject.title}")
+            found[subject.key] = emitted(bench, subject, runs)
+        yield found
 
 
 def ratios(rounds: Iterable[Round], of: str, over: str, figure: str) -> list[float]:

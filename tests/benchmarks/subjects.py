@@ -6,6 +6,7 @@ without a contract or with one. To add a variant, add its line to VARIANTS.
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from tests.benchmarks import workload as work
 QUEUE = 1 << 20
 """How many spans may wait to be exported: more than there are, for what is dropped costs nothing."""
 KEY = b"a key for benchmarks"
+_NATIVE = "RUNBUNDLE_NATIVE"
 
 
 class Setting(NamedTuple):
@@ -51,6 +53,16 @@ class Subject(NamedTuple):
     variables: dict[str, str] = {}  # noqa: RUF012
     """Variables of the process's environment."""
 
+    @property
+    def needs_native(self) -> bool:
+        """Whether it fails without the native core."""
+        return self.variables.get(_NATIVE) == "1"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is runbundle, in some variant."""
+        return self.make in (ours_raw, ours_decorated)
+
 
 class Variant(NamedTuple):
     """runbundle in one way of running it."""
@@ -61,6 +73,11 @@ class Variant(NamedTuple):
     """Arguments of `configure()`."""
     variables: dict[str, str] = {}  # noqa: RUF012
     """Variables of the process's environment."""
+
+    @property
+    def needs_native(self) -> bool:
+        """Whether it fails without the native core."""
+        return self.variables.get(_NATIVE) == "1"
 
 
 def raw_run(tracer: Any, root: Callable[[int], Any], steps: int) -> Callable[[int], None]:
@@ -159,9 +176,21 @@ def otlp(setting: Setting) -> Running:
     return _sdk(setting, _to_receiver(setting), lambda: -1)
 
 
+def has_native() -> bool:
+    """Return whether this process redacts by the native core. An earlier commit may know none."""
+    try:
+        from runbundle.core import native
+    except ImportError:
+        return False
+    return native.module() is not None
+
+
 def _configured(setting: Setting) -> tuple[Any, Callable[[], int]]:
     import runbundle
 
+    wanted = os.environ.get(_NATIVE)
+    if wanted and has_native() != (wanted == "1"):
+        raise RuntimeError("the native core is not there: make native" if wanted == "1" else "it is not switched off")
     logging.getLogger("runbundle").setLevel(logging.ERROR)
     handle = runbundle.configure(store=setting.store, key=KEY, **setting.options)
 
@@ -285,8 +314,11 @@ def logfire(setting: Setting) -> Running:
     return Running(run, flush, client.shutdown)
 
 
-VARIANTS: tuple[Variant, ...] = (Variant("runbundle", "runbundle"),)
-"""A line each, for instance `Variant("native", "runbundle, native", {"seal": "thread"}, {"RUNBUNDLE_NATIVE": "1"})`."""
+VARIANTS: tuple[Variant, ...] = (
+    Variant("native", "runbundle native", variables={_NATIVE: "1"}),
+    Variant("python", "runbundle Python", variables={_NATIVE: "0"}),
+)
+"""A line each. Both have the defaults of `configure()`; what differs is the core that redacts and encodes a span."""
 
 FLOOR, PEER = "floor", "langfuse"
 """What others are compared with."""

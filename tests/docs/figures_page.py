@@ -4,11 +4,12 @@
 is written by hand, and has no figures of its own.
 """
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.results import measure_rows, measured_variants, read, said_of, subject_rows, times
+from tests.benchmarks.results import measure_rows, measured_variants, read, said_of, slower, subject_rows, times
 from tests.benchmarks.rounds import ratio
 from tests.benchmarks.subjects import FLOOR, PEER, VARIANTS
 
@@ -18,13 +19,18 @@ README = ROOT / "README.md"
 _BEGIN = "<!-- made by python -m tests.docs.figures_page -->\n"
 _END = "<!-- end of what is made -->\n"
 _END_IN_README = "## More\n"
-_IN_README = (
-    ("otlp", "SDK, OTLP/HTTP"), (PEER, "Langfuse"), ("logfire", "Logfire"),
-    *((key, title) for variant in VARIANTS for key, title in (
+_PEERS = {"otlp": "SDK, OTLP/HTTP", PEER: "Langfuse", "logfire": "Logfire"}
+_OURS = {
+    key: title for variant in VARIANTS for key, title in (
         (variant.key, variant.title), (f"{variant.key}-contract", f"{variant.title}, contract"),
-    )),
-)  # fmt: skip
-_FIGURES = (("whole process", "total_us"), ("the agent's thread", "caller_us"))
+    )
+}  # fmt: skip
+_FIGURES = (
+    ("CPU of a span over the floor's, whole process", FLOOR, "total_us"),
+    ("the agent's thread alone", FLOOR, "caller_us"),
+    ("whole process over Langfuse's", PEER, "total_us"),
+)
+_WIDTH = 120
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -38,20 +44,29 @@ def in_page(found: Mapping[str, Any]) -> str:
     head = ("CPU of a span", "whole process, µs", "over the floor", "caller's thread, µs", "over the floor",
             "whole process over Langfuse's")  # fmt: skip
     compared = _table(head, subject_rows(found["rounds"]))
-    measures = _table(("measure", *measured_variants(found["measures"])), measure_rows(found["measures"]))
-    return f"{said_of(found)}\n\n{compared}\n{measures}"
+    titles = [variant.title for variant in measured_variants(found["measures"])]
+    rows = ((*row, measure.wanted) for measure, row in measure_rows(found["measures"]))
+    return f"{said_of(found)}\n\n{compared}\n{_table(('measure', *titles, 'target'), rows)}"
 
 
 def in_readme(found: Mapping[str, Any]) -> str:
-    """Return the README's table: ratios to the floor."""
-    rounds = found["rounds"]
-    columns = [(key, title) for key, title in _IN_README if any(key in each for each in rounds)]
-    head = (
-        f"CPU of a span, over [the bare SDK's]({PAGE.relative_to(ROOT)}#what-a-run-costs)",
-        *(t for _, t in columns),
+    """Return the README's table, of peers and of ours, and in which of its columns we take more than a peer."""
+    rounds, measures = found["rounds"], found["measures"]
+    peers, ours = (
+        {key: title for key, title in of.items() if any(key in each for each in rounds)} for of in (_PEERS, _OURS)
     )
-    rows = ((name, *(times(ratio(rounds, key, FLOOR, figure)) for key, _ in columns)) for name, figure in _FIGURES)
-    return _table(head, rows)
+    columns = peers | ours
+    rows = [(name, *(times(ratio(rounds, key, over, figure)) for key in columns)) for name, over, figure in _FIGURES]
+    variants = [variant.key for variant in measured_variants(measures)]
+    for _, (title, *values) in measure_rows(measures):
+        value = dict(zip(variants, values, strict=True))
+        rows.append((title, *(value.get(key, "") for key in columns)))
+    about = (
+        f"From one run ([all figures]({PAGE.relative_to(ROOT)}#what-a-run-costs)). The floor is the OpenTelemetry SDK "
+        "with a batch processor that exports to nowhere. OTLP/HTTP and Langfuse redact nothing."
+    )
+    text = " ".join((about, *slower(rounds, ours, peers)))
+    return f"{_table(('', *columns.values()), rows)}\n{textwrap.fill(text, _WIDTH, break_on_hyphens=False)}\n"
 
 
 def _with(path: Path, made: str, end: str) -> str:
