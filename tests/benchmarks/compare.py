@@ -2,10 +2,11 @@
 
     python -m tests.benchmarks.compare HEAD~3 --rounds 5
 
-The other commit is checked out into a temporary folder. Both sides run the workload of this checkout, in the same
-environment, and alternate; beside them runs the floor, which stands still. Printed is each subject's CPU of the whole
-process and of the calling thread, over that of the other commit: the median of the rounds' ratios, the least and the
-most of them. Less than 1 is faster now. A subject that the other commit does not know has no ratio.
+The other commit is checked out into a temporary folder. If its native core has other sources, that is built: this takes
+two minutes. Both sides run the workload of this checkout, in the same environment, and alternate. Beside them runs the
+floor, which stands still. Printed is each subject's CPU of the whole process and of the calling thread, over that of
+the other commit: the median of the rounds' ratios, the least and the most of them. Less than 1 is faster now. A subject
+that the other commit does not know has no ratio.
 """
 
 import argparse
@@ -18,11 +19,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.benchmarks.results import git
-from tests.benchmarks.rounds import Bench, Failed, Round, bench, emitted, progress, ratios
-from tests.benchmarks.subjects import BY_KEY, FLOOR, VARIANTS, Subject
+from tests.benchmarks.rounds import Bench, Failed, Round, bench, emitted, progress, ratios, unpack_native
+from tests.benchmarks.subjects import BY_KEY, FLOOR, Subject
 from tests.interop.environments import ROOT
 
-OURS = tuple(key for key in BY_KEY if any(key.startswith(variant.key) for variant in VARIANTS))
+OURS = tuple(subject.key for subject in BY_KEY.values() if subject.is_ours)
 FIGURES = ("total_us", "caller_us")
 _BASE = "base of "
 """Before the key of a subject that ran with the other commit's code."""
@@ -84,18 +85,20 @@ def main() -> None:
     if not commit:
         parser.error(f"{given.base} is no commit of this repository")
     keys = [FLOOR, *(given.only or OURS)]
-    subjects = [BY_KEY[key] for key in keys]
     rounds: list[Round] = []
     failed: dict[str, str] = {}
     with checked_out(commit) as base, bench() as on:
+        progress("the native core of the other commit")
+        unpack_native(on.folder, base)
+        subjects = [BY_KEY[key] for key in keys if on.native or not BY_KEY[key].needs_native]
         for number in range(given.rounds + 1):
             progress(f"round {number} of {given.rounds}" if number else "warming up")
             found = one_round(on, subjects, given.runs if number else 1, base, failed, now_first=number % 2 == 1)
             rounds += [found] if number else []
     progress("")
-    print(f"{f'CPU now over {commit[:12]}':<36}{'process':>22}{'caller':>22}")
-    for row in rows(rounds, keys):
-        print("{:<36}{:>22}{:>22}".format(*row))
+    print(f"{f'CPU now over {commit[:12]}':<38}{'process':>21}{'caller':>21}")
+    for row in rows(rounds, [subject.key for subject in subjects]):
+        print("{:<38}{:>21}{:>21}".format(*row))
     for title, why in failed.items():
         print(f"{title}: the other commit failed: {why}"[:80])
 

@@ -15,6 +15,8 @@ from tests.benchmarks import workload as work
 QUEUE = 1 << 20
 """How many spans may wait to be exported: more than there are, for what is dropped costs nothing."""
 KEY = b"a key for benchmarks"
+_PATIENCE_S = 300
+"""For the first flush of all, which may wait until the rules are compiled."""
 _NATIVE = "RUNBUNDLE_NATIVE"
 
 
@@ -195,7 +197,7 @@ def _configured(setting: Setting) -> tuple[Any, Callable[[], int]]:
     handle = runbundle.configure(store=setting.store, key=KEY, **setting.options)
 
     def flush() -> int:
-        result = handle.flush()
+        result = handle.flush(_PATIENCE_S)
         assert result, result
         return len(result.sealed)
 

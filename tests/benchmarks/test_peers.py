@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import compare, emit, instructions, peers, receiver, results
+from tests.benchmarks import compare, emit, instructions, native_spans, peers, receiver, results
 from tests.benchmarks import workload as work
 from tests.benchmarks.resources import cpu_s, peak_mb
 from tests.benchmarks.rounds import median, ratio, ratios, variables_of
@@ -27,9 +27,9 @@ def figures(total: float, caller: float = 1.0) -> dict[str, float]:
 
 
 ROUNDS = [
-    {FLOOR: figures(10), "runbundle": figures(20), "langfuse": figures(40)},
-    {FLOOR: figures(50), "runbundle": figures(150), "langfuse": figures(75)},
-    {FLOOR: figures(20), "runbundle": figures(180), "langfuse": figures(60)},
+    {FLOOR: figures(10), "native": figures(20), "langfuse": figures(40)},
+    {FLOOR: figures(50), "native": figures(150), "langfuse": figures(75)},
+    {FLOOR: figures(20), "native": figures(180), "langfuse": figures(60)},
 ]
 FOUND: dict[str, Any] = {
     "machine": {
@@ -39,9 +39,10 @@ FOUND: dict[str, Any] = {
     "runs": 7,
     "rounds": ROUNDS,
     "measures": {
-        "runbundle": {
+        "native": {
             "fixed": {"us": 1234.5}, "tail": {"p50_us": 10.4, "p99_us": 99.6}, "threads": {"many_over_one": 0.853},
             "start": {"time_ratio": 3.04, "memory_ratio": 2.0}, "memory": {"early_mb": 70.2, "late_mb": 71.8},
+            "long": {"spans": 30000, "seal_ratio": 12.34, "seal_mb": 98.7, "verify_ratio": 1.2, "verify_mb": 130.2},
         },
     },
 }  # fmt: skip
@@ -49,15 +50,15 @@ FOUND: dict[str, Any] = {
 
 def test_a_ratio_is_the_median_of_ratios_and_not_a_ratio_of_medians() -> None:
     """A slow round slows both."""
-    assert ratios(ROUNDS, "runbundle", FLOOR, "total_us") == [2, 3, 9]
-    assert ratio(ROUNDS, "runbundle", FLOOR, "total_us") == 3
-    assert median(ROUNDS, "runbundle", "total_us") == 150
+    assert ratios(ROUNDS, "native", FLOOR, "total_us") == [2, 3, 9]
+    assert ratio(ROUNDS, "native", FLOOR, "total_us") == 3
+    assert median(ROUNDS, "native", "total_us") == 150
 
 
 def test_a_round_without_one_of_the_two_says_nothing() -> None:
     """What was not measured has no ratio, and is shown as none."""
-    rounds = [*ROUNDS, {FLOOR: figures(1)}, {"runbundle": figures(1)}]
-    assert ratio(rounds, "runbundle", FLOOR, "total_us") == 3
+    rounds = [*ROUNDS, {FLOOR: figures(1)}, {"native": figures(1)}]
+    assert ratio(rounds, "native", FLOOR, "total_us") == 3
     assert math.isnan(ratio(rounds, "logfire", FLOOR, "total_us"))
     assert results.times(ratio(rounds, "logfire", FLOOR, "total_us")) == "-"
 
@@ -71,29 +72,30 @@ def test_a_run_costs_beside_its_spans_what_one_span_does_not_explain() -> None:
 def test_only_what_was_measured_has_a_row() -> None:
     """In the order of the table of subjects."""
     rows = list(results.subject_rows(ROUNDS))
-    assert [row[0] for row in rows] == ["SDK, batches to nowhere", "runbundle, raw spans", "Langfuse"]
+    assert [row[0] for row in rows] == ["SDK, batches to nowhere", "runbundle native, raw spans", "Langfuse"]
     assert rows[1][1:] == ("150", "3.0", "1", "1.00", "2.0")
 
 
 def test_a_measure_has_a_column_for_each_variant() -> None:
     """Its figures are written with the digits that they deserve."""
-    rows = dict(results.measure_rows(FOUND["measures"]))
+    rows = dict(row for _, row in results.measure_rows(FOUND["measures"]))
     assert rows["a run beside its spans, CPU"] == "1234 µs"
     assert rows["a decorated tool's call, 200 runs/s: median, p99"] == "10, 100 µs"
     assert rows["8 threads x 8 tasks over one thread, spans/s"] == "0.85"
+    assert rows["seal, verify of 30,000 spans over sha256sum"] == "12.3 x, 1.2 x"
 
 
-@pytest.mark.parametrize("variants", [1, 3])
+@pytest.mark.parametrize("variants", [1, 2])
 def test_the_printed_tables_fit_eighty_columns(variants: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With all subjects in them, and with more variants than there are."""
-    more = [VARIANTS[0]._replace(key=f"v{number}", title=f"variant {number}") for number in range(variants)]
+    """With all subjects in them, with one variant and with both."""
+    more = [VARIANTS[0]._replace(key=f"v{number}", title=f"runbundle core{number}") for number in range(variants)]
     monkeypatch.setattr(results, "VARIANTS", more)
     rounds = [{subject.key: figures(12345, 12345) for subject in SUBJECTS}]
-    measures = {variant.key: FOUND["measures"]["runbundle"] for variant in more}
+    measures = {variant.key: FOUND["measures"]["native"] for variant in more}
     text = results.printed({**FOUND, "rounds": rounds, "measures": measures})
     assert max(map(len, text.splitlines())) <= 80
     assert all(subject.title in text for subject in SUBJECTS)
-    assert f"variant {variants - 1}" in text
+    assert f" core{variants - 1}" in text
 
 
 def test_pages_say_what_was_measured_where_and_when() -> None:
@@ -101,8 +103,22 @@ def test_pages_say_what_was_measured_where_and_when() -> None:
     page = figures_page.in_page(FOUND)
     assert "2026-01-02 at commit abc with changes: 2 CPUs, Linux, Python 3.11.7" in page
     assert "Langfuse 2.0, Logfire 3.0. The medians of 3 rounds of 7 runs, each of 31 spans." in page
-    assert "| runbundle, raw spans | 150 | 3.0 | 1 | 1.00 | 2.0 |" in page
-    assert "| whole process | 3.0 | 3.0 |" in figures_page.in_readme(FOUND)
+    assert "| runbundle native, raw spans | 150 | 3.0 | 1 | 1.00 | 2.0 |" in page
+    assert "| a run beside its spans, CPU | 1234 µs | 150 µs |" in page
+    readme = figures_page.in_readme(FOUND)
+    assert "going nowhere | Langfuse | runbundle native |\n" in readme
+    assert "| CPU of a span over the floor's, whole process | 3.0 | 3.0 |" in readme
+    assert "| a run beside its spans, CPU |  | 1234 µs |" in readme
+    assert "More CPU than Langfuse: native (2.0 x)." in " ".join(readme.split())
+
+
+def test_a_peer_that_takes_more_than_all_of_ours_is_named_as_well() -> None:
+    """The sentence says none, so that nobody has to wonder whether it was compared."""
+    said = results.slower(ROUNDS, {"native": "ours"}, {"langfuse": "A", FLOOR: "B"})
+    assert list(said) == ["More CPU than A: ours (2.0 x).", "More CPU than B: ours (3.0 x)."]
+    assert list(results.slower(ROUNDS, {FLOOR: "ours"}, {"native": "C"})) == ["More CPU than C: none of ours."]
+    both = {"native": "ours", "langfuse": "the other"}
+    assert list(results.slower(ROUNDS, both, {FLOOR: "D"})) == ["More CPU than D: all of ours."]
 
 
 def test_a_file_of_results_names_no_machine_and_no_path(tmp_path: Path) -> None:
@@ -125,12 +141,12 @@ def test_versions_are_those_of_the_table_of_requirements() -> None:
 def test_a_comparison_shows_the_median_and_the_range_of_both_figures() -> None:
     """A subject that the other commit does not know has none."""
     rounds = [
-        {"runbundle": figures(total, 3), "base of runbundle": figures(10, 2), "runbundle-contract": figures(1)}
+        {"native": figures(total, 3), "base of native": figures(10, 2), "native-contract": figures(1)}
         for total in (5, 10, 30)
     ]
-    assert list(compare.rows(rounds, ["runbundle", "runbundle-contract"])) == [
-        ("runbundle, raw spans", "1.00 (0.50 to 3.00)", "1.50 (1.50 to 1.50)"),
-        ("runbundle, raw spans, contract", "-", "-"),
+    assert list(compare.rows(rounds, ["native", "native-contract"])) == [
+        ("runbundle native, raw spans", "1.00 (0.50 to 3.00)", "1.50 (1.50 to 1.50)"),
+        ("runbundle native, raw spans, contract", "-", "-"),
     ]
 
 
@@ -145,7 +161,8 @@ def test_another_commit_is_checked_out_beside_and_gone_afterwards() -> None:
 def test_a_process_gets_the_code_it_is_to_run_and_nothing_of_the_user(tmp_path: Path) -> None:
     """Its own subjects and another's package; its keys and caches lie in the benchmark's folder."""
     variables = variables_of(tmp_path, tmp_path / "base", {"RUNBUNDLE_NATIVE": "0"})
-    assert variables["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "base" / "src"), str(ROOT)]
+    base = tmp_path / "base"
+    assert variables["PYTHONPATH"].split(os.pathsep) == [str(base / "src"), str(ROOT), str(base / "native-core")]
     assert variables["RUNBUNDLE_NATIVE"] == "0"
     assert {variables["HOME"], variables["TMPDIR"]} == {str(tmp_path)}
 
@@ -162,9 +179,9 @@ def test_each_kind_of_instructions_table_entry_is_judged() -> None:
 
 def test_a_new_bound_is_added_with_its_reason() -> None:
     """What was recorded before stays to be read."""
-    made = instructions.with_entry(instructions.recorded(), {FLOOR: 1e6, "runbundle": 5.678}, "because")
+    made = instructions.with_entry(instructions.recorded(), {FLOOR: 1e6, "native-contract": 5.678}, "because")
     assert made["entries"][:-1] == instructions.recorded()["entries"]
-    assert made["entries"][-1] == {"reason": "because", "ratios": {"runbundle": 5.68}}
+    assert made["entries"][-1] == {"reason": "because", "ratios": {"native-contract": 5.68}}
     assert all(entry["reason"] for entry in made["entries"])
 
 
@@ -195,6 +212,16 @@ def test_each_subject_of_ours_emits_all_its_runs(key: str, tmp_path: Path) -> No
     with pytest.raises(RuntimeError, match="0 of 1 runs arrived"):
         emit.flush(running, 1)
     running.finish()
+
+
+def test_the_cores_are_measured_with_every_span_of_the_workload(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever core makes its line; fewer are not measured."""
+    records = native_spans.recorded(work.CONTRACTS, 2)
+    kinds = [record["attributes"].get("gen_ai.operation.name") for record in records]
+    assert (kinds.count("chat"), kinds.count("execute_tool"), len(kinds)) == (20, 40, 62)
+    monkeypatch.setattr(work, "spans_of", lambda _: 32)
+    with pytest.raises(RuntimeError, match="62 spans were recorded, 64 were emitted"):
+        native_spans.recorded([], 2)
 
 
 def test_the_work_of_a_process_below_is_counted_while_it_lives_and_afterwards() -> None:

@@ -19,10 +19,10 @@ README = ROOT / "README.md"
 _BEGIN = "<!-- made by python -m tests.docs.figures_page -->\n"
 _END = "<!-- end of what is made -->\n"
 _END_IN_README = "## More\n"
-_PEERS = {"otlp": "SDK, OTLP/HTTP", PEER: "Langfuse", "logfire": "Logfire"}
+_PEERS = {"otlp": "OTLP/HTTP", PEER: "Langfuse", "logfire": "Logfire"}
 _OURS = {
     key: title for variant in VARIANTS for key, title in (
-        (variant.key, variant.title), (f"{variant.key}-contract", f"{variant.title}, contract"),
+        (variant.key, variant.title.split()[-1]), (f"{variant.key}-contract", f"{variant.title.split()[-1]}, contract"),
     )
 }  # fmt: skip
 _FIGURES = (
@@ -58,15 +58,14 @@ def in_readme(found: Mapping[str, Any]) -> str:
     columns = peers | ours
     rows = [(name, *(times(ratio(rounds, key, over, figure)) for key in columns)) for name, over, figure in _FIGURES]
     variants = [variant.key for variant in measured_variants(measures)]
-    for _, (title, *values) in measure_rows(measures):
-        value = dict(zip(variants, values, strict=True))
-        rows.append((title, *(value.get(key, "") for key in columns)))
-    about = (
-        f"From one run ([all figures]({PAGE.relative_to(ROOT)}#what-a-run-costs)). The floor is the OpenTelemetry SDK "
-        "with a batch processor that exports to nowhere. OTLP/HTTP and Langfuse redact nothing."
-    )
-    text = " ".join((about, *slower(rounds, ours, peers)))
-    return f"{_table(('', *columns.values()), rows)}\n{textwrap.fill(text, _WIDTH, break_on_hyphens=False)}\n"
+    for measure, (title, *values) in measure_rows(measures):
+        if measure.in_readme:
+            value = dict(zip(variants, values, strict=True))
+            rows.append((title, *(value.get(key, "") for key in columns)))
+    head = f"[in one run]({PAGE.relative_to(ROOT)}#what-a-run-costs); the floor is the SDK, its batches going nowhere"
+    text = " ".join((*slower(rounds, ours, peers), "OTLP/HTTP and Langfuse redact nothing."))
+    titles = (f"runbundle {title}" if key in ours else title for key, title in columns.items())
+    return f"{_table((head, *titles), rows)}\n{textwrap.fill(text, _WIDTH, break_on_hyphens=False)}\n"
 
 
 def _with(path: Path, made: str, end: str) -> str:
