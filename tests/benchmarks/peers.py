@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.benchmarks import workload as work
 from tests.benchmarks.measures import MEASURES
-from tests.benchmarks.results import machine, printed, versions, write
+from tests.benchmarks.results import machine, printed, rounded, versions, write
 from tests.benchmarks.rounds import Bench, alternate, bench, emitted, progress, run
 from tests.benchmarks.subjects import BY_KEY, FLOOR, SUBJECTS, VARIANTS, Subject, Variant
 from tests.docs import figures_page
@@ -115,9 +115,9 @@ def main(given: argparse.Namespace) -> None:
         variants = [each for each in VARIANTS if not given.no_measures and (on.native or not each.needs_native)]
         measures = {variant.key: measures_of(on, variant, given.rounds, given.runs) for variant in variants}
     progress("")
-    found = {
+    found = rounded({
         "machine": machine(), "versions": versions(), "runs": given.runs, "rounds": rounds, "measures": measures,
-    }  # fmt: skip
+    })  # fmt: skip
     print(printed(found))
     if given.write:
         write(found)

@@ -59,16 +59,16 @@ def read(path: Path = PEERS) -> dict[str, Any]:
 def write(found: Mapping[str, Any], path: Path = PEERS) -> None:
     """Write a file of results."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(_rounded(found), indent=1) + "\n")
+    path.write_text(json.dumps(rounded(found), indent=1) + "\n")
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     """Keep four digits of a number: more are noise."""
     if isinstance(value, float):
         return float(f"{value:.4g}")
     if isinstance(value, Mapping):
-        return {key: _rounded(each) for key, each in value.items()}
-    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: rounded(each) for key, each in value.items()}
+    return [rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def subject_rows(rounds: Sequence[Round]) -> Iterator[Row]:

@@ -6,6 +6,7 @@ A machine is not the same twice, so what counts is the ratio of two figures of o
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -48,15 +49,25 @@ class Failed(Exception):
 
 @contextlib.contextmanager
 def bench() -> Iterator[Bench]:
-    """Make the environment if it is not there, serve a receiver, and leave nothing behind."""
+    """Make the environment if it is not there, serve a receiver, and leave nothing behind, also when terminated."""
     python = environment(ENVIRONMENT) / "bin" / "python"
-    with tempfile.TemporaryDirectory(prefix="runbundle-bench-") as folder:
-        command = [sys.executable, "-m", "tests.benchmarks.receiver"]
-        with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiver:
-            assert receiver.stdout is not None
-            url = f"http://127.0.0.1:{int(receiver.stdout.readline())}"
-            yield Bench(Path(folder), url, python, unpack_native(Path(folder), ROOT))
-            receiver.communicate("")  # it ends with its input
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with tempfile.TemporaryDirectory(prefix="runbundle-bench-") as name, receiver() as url:
+            folder = Path(name)
+            yield Bench(folder, url, python, unpack_native(folder, ROOT))
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextlib.contextmanager
+def receiver() -> Iterator[str]:
+    """Serve what takes everything, in a process of its own; give its URL."""
+    command = [sys.executable, "-m", "tests.benchmarks.receiver"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        process.communicate("")  # it ends with its input
 
 
 def native_folder(folder: Path, source: Path) -> Path:

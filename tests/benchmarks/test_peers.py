@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -165,6 +166,27 @@ def test_a_process_gets_the_code_it_is_to_run_and_nothing_of_the_user(tmp_path: 
     assert variables["PYTHONPATH"].split(os.pathsep) == [str(base / "src"), str(ROOT), str(base / "native-core")]
     assert variables["RUNBUNDLE_NATIVE"] == "0"
     assert {variables["HOME"], variables["TMPDIR"]} == {str(tmp_path)}
+
+
+_SLEEPER = """
+import pathlib, sys, time
+from tests.benchmarks import rounds
+rounds.environment, rounds.unpack_native = pathlib.Path, lambda *_: False
+with rounds.bench() as on:
+    print(on.folder, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_benchmark_that_is_terminated_leaves_nothing_behind() -> None:
+    """Its folder is gone."""
+    with subprocess.Popen([sys.executable, "-c", _SLEEPER], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        assert folder.is_dir()
+        process.terminate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not folder.exists()
 
 
 def test_each_kind_of_instructions_table_entry_is_judged() -> None:
