@@ -23,6 +23,8 @@ from tests.benchmarks.rounds import Bench, alternate, bench, emitted, progress, 
 from tests.benchmarks.subjects import BY_KEY, FLOOR, SUBJECTS, VARIANTS, Subject, Variant
 from tests.docs import figures_page
 
+_QUIET = 0.5
+"""The load of a machine that does nothing else."""
 LONG = 30_000
 """Spans of the one long run."""
 
@@ -105,6 +107,9 @@ def long_run(on: Bench, variant: Variant, spans: int) -> dict[str, float]:
 def main(given: argparse.Namespace) -> None:
     """Measure, print, and write if that is asked for."""
     progress("the peers' environment is made if it is not there: a minute, 110 MB")
+    before = machine()
+    if before["load"] > _QUIET:
+        progress(f"the machine is busy, with a load of {before['load']:.1f}: figures of wall time will mean little")
     with bench() as on:
         if not on.native:
             said = "the native core is not there and cannot be built: see make native"
@@ -116,7 +121,7 @@ def main(given: argparse.Namespace) -> None:
         measures = {variant.key: measures_of(on, variant, given.rounds, given.runs) for variant in variants}
     progress("")
     found = rounded({
-        "machine": machine(), "versions": versions(), "runs": given.runs, "rounds": rounds, "measures": measures,
+        "machine": before, "versions": versions(), "runs": given.runs, "rounds": rounds, "measures": measures,
     })  # fmt: skip
     print(printed(found))
     if given.write:

@@ -25,11 +25,12 @@ _TITLES = {subject.key: subject.title for subject in SUBJECTS}
 
 
 def machine() -> dict[str, Any]:
-    """Return what is said of this machine, and of the code."""
+    """Return what is said of this machine as it is now, and of the code."""
     return {
         "cpus": os.cpu_count(),
         "python": platform.python_version(),
         "system": platform.system(),
+        "load": os.getloadavg()[0],
         "date": time.strftime("%Y-%m-%d", time.gmtime()),
         "commit": git("rev-parse", "--short=12", "HEAD"),
         "changed": bool(git("status", "--porcelain", "--", "src")),
@@ -166,7 +167,8 @@ def said_of(found: Mapping[str, Any]) -> str:
     on, of = found["machine"], found["versions"]
     rounds, changed = len(found["rounds"]), " with changes" if on["changed"] else ""
     return (
-        f"Measured on {on['date']} at commit {on['commit']}{changed}: {on['cpus']} CPUs, {on['system']}, "
+        f"Measured on {on['date']} at commit {on['commit']}{changed}: {on['cpus']} CPUs with a load of "
+        f"{on['load']:.1f} before it began, {on['system']}, "
         f"Python {on['python']}, OpenTelemetry SDK {of['opentelemetry-sdk']}, Langfuse {of['langfuse']}, "
         f"Logfire {of['logfire']}. The medians of {rounds} rounds of {found['runs']} runs, each of "
         f"{work.spans_of(work.STEPS)} spans."

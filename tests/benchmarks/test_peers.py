@@ -34,7 +34,8 @@ ROUNDS = [
 ]
 FOUND: dict[str, Any] = {
     "machine": {
-        "cpus": 2, "python": "3.11.7", "system": "Linux", "date": "2026-01-02", "commit": "abc", "changed": True,
+        "cpus": 2, "python": "3.11.7", "system": "Linux", "load": 0.25, "date": "2026-01-02", "commit": "abc",
+        "changed": True,
     },
     "versions": {"opentelemetry-sdk": "1.0", "langfuse": "2.0", "logfire": "3.0"},
     "runs": 7,
@@ -102,7 +103,7 @@ def test_the_printed_tables_fit_eighty_columns(variants: int, monkeypatch: pytes
 def test_pages_say_what_was_measured_where_and_when() -> None:
     """Each figure is worked out from the results."""
     page = figures_page.in_page(FOUND)
-    assert "2026-01-02 at commit abc with changes: 2 CPUs, Linux, Python 3.11.7" in page
+    assert "2026-01-02 at commit abc with changes: 2 CPUs with a load of 0.2 before it began, Linux" in page
     assert "Langfuse 2.0, Logfire 3.0. The medians of 3 rounds of 7 runs, each of 31 spans." in page
     assert "| runbundle native, raw spans | 150 | 3.0 | 1 | 1.00 | 2.0 |" in page
     assert "| a run beside its spans, CPU | 1234 µs | 150 µs |" in page
