@@ -13,7 +13,8 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check unit coverage check-pythons frameworks interop bench docs collector native native-if-cargo clean
+.PHONY: demo test check unit coverage check-pythons frameworks interop bench bench-figures bench-compare docs \
+        collector native native-if-cargo clean
 
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -69,9 +70,9 @@ frameworks: $(READY)
 interop: $(READY)
 	$(BIN)/python -m tests.interop.backends
 
+# The first compares with Langfuse and Logfire, in an environment of 110 MB in the user's cache.
 bench: $(READY)
-	$(BIN)/python -m tests.benchmarks.pipeline
-	$(BIN)/python -m tests.benchmarks.caller
+	$(BIN)/python -m tests.benchmarks.peers
 	$(BIN)/python -m tests.benchmarks.run_cost
 	$(BIN)/python -m tests.benchmarks.native_spans
 	$(BIN)/python -m tests.benchmarks.span_stages
@@ -82,6 +83,15 @@ bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.detection
 	$(BIN)/python -m tests.benchmarks.listing 100000
 	$(BIN)/python -m tests.benchmarks.runstate
+
+# The first of them alone, and its figures put into benchmarks/results, the README and docs/figures.md. About five minutes,
+# on a machine that does nothing else.
+bench-figures: $(READY)
+	$(BIN)/python -m tests.benchmarks.peers --write
+
+# This checkout beside another commit, in turns: make bench-compare BASE=main. Without BASE it says what it takes.
+bench-compare: $(READY)
+	@$(BIN)/python -m tests.benchmarks.compare $(or $(BASE),--help)
 
 docs: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'

@@ -96,6 +96,7 @@ def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
 _SLOW = (
     "crash",
     "collector",
+    "benchmarks/test_instructions.py",
     "interop/test_examples.py",
     "interop/test_frameworks.py",
     "conformance/test_objects.py",

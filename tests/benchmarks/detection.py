@@ -25,6 +25,11 @@ from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 
 COVERED = 0.8
 _CORE = (*VENDOR_RULES, *GENERIC_RULES)
+PAYLOAD = json.dumps({"query": "weather in Bremen", "filters": ["x" * 40] * 20, "limit": 10, "note": "y" * 300})
+"""1.3 KB, of a tool whose contract keeps two of its fields."""
+CONTRACT = {"name": "search", "data": {"rules": [
+    {"selector": selector, "target": "input", "action": "keep"} for selector in ("/query", "/limit")
+]}}  # fmt: skip
 ADVERSARIAL: dict[str, Callable[[int], str]] = {
     "one letter": lambda n: "a" * n,
     "keywords": lambda n: "password " * (n // 9),
@@ -112,7 +117,6 @@ def cost_of_a_span() -> tuple[float, float, float]:
     from runbundle.otel.boundary.span_records import SpanCodec
     from runbundle.redaction.policy import Policy
     from runbundle.redaction.redactor import Redactor
-    from tests.benchmarks.pipeline import CONTRACTS, PAYLOAD
 
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
@@ -122,7 +126,7 @@ def cost_of_a_span() -> tuple[float, float, float]:
         "gen_ai.tool.call.arguments": PAYLOAD,
     }).end()  # fmt: skip
     spans = exporter.get_finished_spans()
-    redactor, codec = Redactor(Policy(contracts=by_name(CONTRACTS))), SpanCodec()
+    redactor, codec = Redactor(Policy(contracts=by_name([CONTRACT]))), SpanCodec()
     run = RunKey("", "run")
     record = codec.to_record(spans[0], run)
     return (

@@ -1,6 +1,6 @@
 """One very long run: seal, verify and show it in bounded memory, each in a process of its own.
 
-python -m tests.benchmarks.large [SPANS]
+python -m tests.benchmarks.large [SPANS] [--json]
 
 Seal is compared with `sha256sum` and `sort` over the same bytes, the journal's; verify with `sha256sum` over the
 bundle's. Memory is the peak of the resident set.
@@ -157,16 +157,24 @@ def measure(spans: int) -> dict[str, Any]:
         }
 
 
+def printed(found: dict[str, Any]) -> str:
+    """Return the figures as lines."""
+    lines = [f"{found['spans']} spans, journal {found['journal_mb']:.0f} MB, bundle {found['bundle_mb']:.0f} MB"]
+    beside = {
+        "seal": f"sha256sum, sort {found['sha256sum_sort_s']:.1f} s",
+        "verify": f"sha256sum {found['sha256sum_s']:.1f} s",
+        "quick": "(verify --quick)",
+        "show": "",
+    }
+    for name, text in beside.items():
+        lines.append(f"{name:<7} {found[name]['s']:6.1f} s  peak {found[name]['mb']:4.0f} MB  {text}".rstrip())
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--step"]:
         step(sys.argv[2], Path(sys.argv[3]))
     else:
-        found = measure(int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000)
-        print(f"{found['spans']} spans, journal {found['journal_mb']:.0f} MB, bundle {found['bundle_mb']:.0f} MB")
-        seal, check, quick, show = found["seal"], found["verify"], found["quick"], found["show"]
-        print(
-            f"seal    {seal['s']:6.1f} s  peak {seal['mb']:4.0f} MB  sha256sum, sort {found['sha256sum_sort_s']:.1f} s"
-        )
-        print(f"verify  {check['s']:6.1f} s  peak {check['mb']:4.0f} MB  sha256sum {found['sha256sum_s']:.1f} s")
-        print(f"quick   {quick['s']:6.1f} s  peak {quick['mb']:4.0f} MB  (verify --quick)")
-        print(f"show    {show['s']:6.1f} s  peak {show['mb']:4.0f} MB")
+        numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+        found = measure(*numbers or [1_000_000])
+        print(json.dumps(found) if "--json" in sys.argv else printed(found))

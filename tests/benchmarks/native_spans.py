@@ -2,16 +2,13 @@
 
 python -m tests.benchmarks.native_spans
 
-The spans are those that a recorder is given: of the README's workload (`pipeline`), and of runs whose prompts of 2 KB
-and payloads of 1.3 KB all differ, without a contract and with one that keeps two fields of the arguments and two of the
-result. One thread; the best of some rounds, each with a redactor of its own that has seen a run before; the two cores
-take turns. Python's share includes the reading of dialects on both sides.
+The spans are those that a recorder is given of the workload that is set beside peers: prompts of 2 KB and payloads of
+1.3 KB, all different; once without a contract, once with one that keeps two fields of the arguments and two of each row
+of the result. One thread; the best of some rounds, each with a redactor of its own that has seen two runs before; the
+two cores take turns. Python's share includes the reading of dialects on both sides.
 """
 
 import copy
-import json
-import random
-import string
 import tempfile
 import time
 from collections.abc import Callable
@@ -21,99 +18,44 @@ from unittest import mock
 import runbundle
 from runbundle.core import native
 from runbundle.core.spans import SpanLines
+from runbundle.format.contract import parse_contract
 from runbundle.journal.lines import record_line
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
-from tests.benchmarks.pipeline import CONTRACTS, one_run
+from tests.benchmarks import workload as work
+from tests.benchmarks.subjects import KEY, raw_run
 
-ROUNDS, RUNS = 9, 10
-KEEP = [("/query", "input"), ("/limit", "input"), ("/rows/*/title", "output"), ("/rows/*/id", "output")]
-KEEPS_TEXT = [{"name": "search", "data": {"rules": [{"selector": s, "target": t, "action": "keep"} for s, t in KEEP]}}]
-
-
-_DRAWN = random.Random(7)
-_WORDS = ["".join(_DRAWN.choices(string.ascii_lowercase, k=_DRAWN.randint(2, 10))) for _ in range(4000)]
+ROUNDS, RUNS, WARM = 9, 10, 2
 
 
-def _text(chars: int) -> str:
-    words: list[str] = []
-    while sum(map(len, words)) + len(words) < chars:
-        words.append(_DRAWN.choice(_WORDS))
-    return " ".join(words)
-
-
-def _said(role: str, chars: int) -> str:
-    return json.dumps([{"role": role, "parts": [{"type": "text", "content": _text(chars)}]}])
-
-
-PROMPTS, ANSWERS = ([_said(role, chars) for _ in range(64)] for role, chars in (("user", 2000), ("assistant", 500)))
-ASKED = [
-    {
-        "query": _text(120), "limit": number, "user_email": f"u{number}@example.com",
-        "filters": {"lang": "en", "tags": _text(60).split()},
-    }
-    for number in range(64)
-]  # fmt: skip
-FOUND = [
-    {
-        "rows": [{"id": row, "title": _text(60), "score": row / 7} for row in range(8)], "next": None,
-        "took_ms": number,
-    }
-    for number in range(64)
-]  # fmt: skip
-
-
-def peers_run(tracer: Any, begin: Callable[[], Any]) -> None:
-    """Emit a run whose prompts and payloads differ from span to span: a root, 10 model calls and 20 tool calls."""
-    with begin():
-        for step in range(10):
-            with tracer.start_as_current_span("chat gpt") as span:
-                span.set_attribute("gen_ai.operation.name", "chat")
-                span.set_attribute("gen_ai.request.model", "gpt")
-                span.set_attribute("gen_ai.usage.input_tokens", 500)
-                span.set_attribute("gen_ai.usage.output_tokens", 120)
-                span.set_attribute("gen_ai.input.messages", _DRAWN.choice(PROMPTS))
-                span.set_attribute("gen_ai.output.messages", _DRAWN.choice(ANSWERS))
-            for call in range(2):
-                number = _DRAWN.randrange(64)
-                with tracer.start_as_current_span("execute_tool search") as span:
-                    span.set_attribute("gen_ai.operation.name", "execute_tool")
-                    span.set_attribute("gen_ai.tool.name", "search")
-                    span.set_attribute("gen_ai.tool.call.id", f"c{step}-{call}")
-                    span.set_attribute("gen_ai.tool.call.arguments", json.dumps(ASKED[number]))
-                    span.set_attribute("gen_ai.tool.call.result", json.dumps(FOUND[number]))
-
-
-def recorded(run: Callable[[Any, Callable[[], Any]], None], contracts: Any) -> tuple[Policy, list[SpanRecord]]:
-    """Return the policy, and the raw records of the ended spans of some runs."""
+def recorded(contracts: list[dict[str, Any]], runs: int = RUNS) -> list[SpanRecord]:
+    """Return the raw records of the ended spans of some runs: all of them, whichever core makes their lines."""
     found: list[SpanRecord] = []
-    real = Redactor.redact_span
+    line_of = SpanLines.line
 
-    def seen(redactor: Redactor, record: SpanRecord, **more: Any) -> SpanRecord:
-        if record["end_ns"]:
-            found.append(copy.deepcopy({**record, "scope": {}}) | {"scope": record["scope"]})  # pyright: ignore
-        return real(redactor, record, **more)
+    def line(lines: SpanLines, record: SpanRecord, resource: int) -> bytes:
+        found.append(copy.deepcopy({**record, "scope": {}}) | {"scope": record["scope"]})  # pyright: ignore
+        return line_of(lines, record, resource)
 
-    with mock.patch.object(Redactor, "redact_span", seen):
-        handle = runbundle.configure(store=tempfile.mkdtemp(), contracts=contracts, key=b"a key for benchmarks")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.object(SpanLines, "line", line),
+        runbundle.configure(store=folder, contracts=contracts, key=KEY) as handle,
+    ):
         tracer = handle.tracer_provider.get_tracer("bench")
-        for _ in range(RUNS):
-            run(tracer, lambda: runbundle.start_run("r"))
+        run = raw_run(tracer, lambda number: runbundle.start_run("demo", run_id=f"run-{number}"), work.STEPS)
+        for number in range(runs):
+            run(number)
         handle.flush()
-        policy = Policy(contracts={c.name: c for c in map(_contract, contracts)})
-        handle.shutdown()
-    return policy, [record for record in found if "runbundle.redaction" not in record["attributes"]]
+    if len(found) != runs * work.spans_of(work.STEPS):
+        raise RuntimeError(f"{len(found)} spans were recorded, {runs * work.spans_of(work.STEPS)} were emitted")
+    return found
 
 
-def _contract(said: Any) -> Any:
-    from runbundle.format.contract import parse_contract
-
-    return parse_contract(said)
-
-
-def us_a_span(line: Callable[[SpanRecord, int], bytes], records: list[SpanRecord], warm: int) -> float:
-    """Return microseconds of this thread's CPU time a span, after the first of them."""
+def us_a_span(line: Callable[[SpanRecord, int], bytes], records: list[SpanRecord]) -> float:
+    """Return microseconds of this thread's CPU time a span, after the first runs."""
+    warm = WARM * work.spans_of(work.STEPS)
     for record in records[:warm]:
         line(record, 0)
     begun = time.thread_time_ns()
@@ -122,29 +64,30 @@ def us_a_span(line: Callable[[SpanRecord, int], bytes], records: list[SpanRecord
     return (time.thread_time_ns() - begun) / len(records[warm:]) / 1000
 
 
-def measure(name: str, run: Callable[[Any, Callable[[], Any]], None], contracts: Any) -> None:
+def measure(name: str, contracts: list[dict[str, Any]]) -> None:
     """Print what a span costs either way, and how many the native core took."""
-    policy, records = recorded(run, contracts)
-    python_us, native_us, warm = [], [], len(records) // RUNS * 2
+    records = recorded(contracts)
+    policy = Policy(contracts={c.name: c for c in map(parse_contract, contracts)})
+    python_us: list[float] = []
+    native_us: list[float] = []
     lines = SpanLines(Redactor(policy))
     for _ in range(ROUNDS):
         redactor = Redactor(policy)
-        python_us.append(us_a_span(lambda r, n, of=redactor: record_line("span", of.redact_span(r), n), records, warm))
+        python_us.append(us_a_span(lambda r, n, of=redactor: record_line("span", of.redact_span(r), n), records))
         lines = SpanLines(Redactor(policy))
-        native_us.append(us_a_span(lines.line, records, warm))
+        native_us.append(us_a_span(lines.line, records))
     taken = lines.by_native / (lines.by_native + lines.by_python)
     best, fast = min(python_us), min(native_us)
-    print(f"{name:32} Python {best:6.1f} us a span, native {fast:5.1f}: {best / fast:4.1f} times; it took {taken:.1%}")
+    print(f"{name:<20} Python {best:6.1f} us a span, native {fast:5.1f}: {best / fast:4.1f} times; it took {taken:.1%}")
 
 
 def main() -> None:
-    """Measure the three workloads."""
+    """Measure without a contract and with one."""
     if native.module() is None:
         print("the native core is not installed: make native")
         return
-    measure("README's, its contract", one_run, CONTRACTS)
-    measure("peers', no contract", peers_run, [])
-    measure("peers', contract keeps 2 + 2", peers_run, KEEPS_TEXT)
+    measure("no contract", [])
+    measure("contract keeps 2 + 2", work.CONTRACTS)
 
 
 if __name__ == "__main__":

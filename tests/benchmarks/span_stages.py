@@ -1,16 +1,14 @@
 """Where the caller's time for a span goes, stage by stage: `python -m tests.benchmarks.span_stages`.
 
-Four workloads: that of `pipeline` without a contract and with the one it has, one whose contract keeps text that is
-different each time, with withheld values between, and decorated tools. The spans of some runs are caught on their way,
-and each stage is done again with what it got: nothing else runs beside it, and the sealer has nothing to do. Printed is
-CPU time of this thread in microseconds a span, the least of some rounds.
+Three workloads: that which is set beside peers without a contract, the same with its contract, and decorated tools. The
+spans of some runs are caught on their way, and each stage is done again with what it got: nothing else runs beside it,
+and the sealer has nothing to do. Printed is CPU time of this thread in microseconds a span, the least of some rounds.
 
 `python -m tests.benchmarks.span_stages contract redact 40` does one stage of a workload 40 times and prints nothing,
 for a tool that counts instructions, `valgrind --tool=callgrind`; twice, as the difference has no start of Python in it.
 """
 
-import json
-import random
+import itertools
 import sys
 import tempfile
 import time
@@ -23,59 +21,27 @@ from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
+from runbundle.core.spans import SpanLines
 from runbundle.journal.lines import line_of
 from runbundle.journal.writer import JournalWriter
 from runbundle.redaction.redactor import Redactor
-from tests.benchmarks import pipeline
-from tests.benchmarks.caller import lookup
+from tests.benchmarks import workload as work
+from tests.benchmarks.subjects import KEY, raw_run
 
 RUNS, ROUNDS = 10, 15
-SPANS = 31
-_random = random.Random(7)
-_WORDS = ["".join(_random.choices("abcdefghijklmnopqrstuvwxyz", k=_random.randint(2, 10))) for _ in range(4000)]
-VARIED = {"name": "search", "data": {"rules": [
-    {"selector": "/query", "target": "input", "action": "keep"},
-    {"selector": "/limit", "target": "input", "action": "keep"},
-    {"selector": "/rows", "target": "output", "action": "keep"},
-]}}  # fmt: skip
+SPANS = work.spans_of(work.STEPS)
+_numbers = itertools.count()
 
 
-def words(count: int) -> str:
-    """Return words of no language."""
-    return " ".join(_random.choices(_WORDS, k=count))
+@runbundle.tool
+def lookup(word: str, page: int) -> dict[str, object]:
+    """Return something small."""
+    return {"word": word, "page": page, "found": True}
 
 
-PAYLOADS = [
-    (
-        json.dumps({
-            "query": words(18), "limit": i, "user_email": f"u{i}@example.com",
-            "filters": {"lang": "en", "tags": _random.choices(_WORDS, k=10)},
-        }),
-        json.dumps({"rows": [{"id": j, "title": words(9), "score": j / 7} for j in range(8)], "took_ms": i}),
-    )
-    for i in range(64)
-]  # fmt: skip
-PROMPTS = [json.dumps([{"role": "user", "parts": [{"type": "text", "content": words(300)}]}]) for _ in PAYLOADS]
-
-
-def varied_run(tracer: Any, begin: Callable[[], Any]) -> None:
-    """Emit one run of calls of which no two are alike: a root, 10 model calls and 20 tool calls."""
-    with begin():
-        for step in range(30):
-            at = _random.randrange(64)
-            if step % 3 == 0:
-                with tracer.start_as_current_span("chat m") as span:
-                    span.set_attribute("gen_ai.operation.name", "chat")
-                    span.set_attribute("gen_ai.request.model", "m")
-                    span.set_attribute("gen_ai.input.messages", PROMPTS[at])
-                    span.set_attribute("gen_ai.output.messages", PROMPTS[at - 1])
-                continue
-            with tracer.start_as_current_span("execute_tool search") as span:
-                span.set_attribute("gen_ai.operation.name", "execute_tool")
-                span.set_attribute("gen_ai.tool.name", "search")
-                span.set_attribute("gen_ai.tool.call.id", f"c-{step}")
-                span.set_attribute("gen_ai.tool.call.arguments", PAYLOADS[at][0])
-                span.set_attribute("gen_ai.tool.call.result", PAYLOADS[at][1])
+def peers_run(tracer: Any, begin: Callable[[], Any]) -> None:
+    """Emit one run of the workload: the next one."""
+    raw_run(tracer, lambda _: begin(), work.STEPS)(next(_numbers))
 
 
 def decorated_run(tracer: Any, begin: Callable[[], Any]) -> None:
@@ -87,9 +53,8 @@ def decorated_run(tracer: Any, begin: Callable[[], Any]) -> None:
 
 Emit = Callable[[Any, Callable[[], Any]], None]
 WORKLOADS: dict[str, tuple[Emit, list[dict[str, Any]]]] = {
-    "plain": (pipeline.one_run, []),
-    "contract": (pipeline.one_run, pipeline.CONTRACTS),
-    "varied": (varied_run, [VARIED]),
+    "plain": (peers_run, []),
+    "contract": (peers_run, work.CONTRACTS),
     "decorated": (decorated_run, []),
 }
 
@@ -121,7 +86,7 @@ def stages(name: str) -> Iterator[dict[str, Stage]]:
     attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "r"}
     with (
         tempfile.TemporaryDirectory() as folder,
-        runbundle.configure(store=folder, contracts=contracts, key=b"a key for benchmarks") as handle,
+        runbundle.configure(store=folder, contracts=contracts, key=KEY) as handle,
     ):
         boundary, tracer = handle.boundary, handle.tracer_provider.get_tracer("bench")
         recorder: Any = handle.recorder
@@ -184,6 +149,9 @@ def stages(name: str) -> Iterator[dict[str, Stage]]:
             "start": Stage(start_notes),
             "record": Stage(lambda _: [codec.to_record(span, member.key) for span, member in ended]),
             "raw": Stage(lambda _: [boundary._raw(span, member) for span, member in ended]),
+            "line": Stage(
+                lambda lines: [lines.line(one, 0) for one in raw], lambda: SpanLines(Redactor(policy)), len(raw)
+            ),
             "redact": redact(raw),
             **{f"redact {kind}": redact(records) for kind, records in by_kind.items() if records},
             "append": Stage(append),
@@ -192,13 +160,14 @@ def stages(name: str) -> Iterator[dict[str, Stage]]:
 
 
 TELL = {
-    "sdk": "the SDK's span, no processor",
+    "sdk": "the SDK's span, payloads as JSON",
     "whole": "all of it, with the SDK's span",
     "membership": "membership: enter and leave",
     "start": "start noted, without its line",
     "record": "to_record",
     "raw": "to_record and own attributes",
-    "redact": "redact_span",
+    "line": "the line, by the core that is there",
+    "redact": "redact_span, in Python",
     "redact chat": "of that a model's span",
     "redact execute_tool": "of that a tool's span",
     "append": "record_line and append",

@@ -8,16 +8,21 @@ import pytest
 
 from runbundle import settings
 from runbundle.signals.dialects.canonical import DIALECTS
-from tests.docs import commands_page, dialects_page, findings_page, format_page, settings_page
+from tests.docs import commands_page, dialects_page, figures_page, findings_page, format_page, settings_page
 
 ROOT = Path(__file__).parents[2]
-PAGES = [commands_page, dialects_page, findings_page, format_page, settings_page]
+PAGES = [commands_page, dialects_page, figures_page, findings_page, format_page, settings_page]
 
 
 @pytest.mark.parametrize("made", PAGES, ids=[module.PAGE.name for module in PAGES])
 def test_the_page_is_what_the_code_gives(made: ModuleType) -> None:
     """`python -m` with the name of its module writes it again."""
     assert made.PAGE.read_text() == made.page()
+
+
+def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
+    """`python -m tests.docs.figures_page` writes both pages again."""
+    assert figures_page.README.read_text() == figures_page.readme()
 
 
 def test_every_code_has_its_place() -> None:

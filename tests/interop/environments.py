@@ -91,7 +91,7 @@ def pin() -> None:
     """Resolve each `.in`, with what runbundle itself depends on, into exact versions."""
     place().mkdir(parents=True, exist_ok=True)
     uv = _uv()
-    for given in sorted(REQUIREMENTS.glob("*.in")):
+    for given in sorted(REQUIREMENTS.rglob("*.in")):
         out = given.with_suffix(".txt")
         options = ("--quiet", "--no-header", "--no-annotate", "--python-version", _OLDEST, "--upgrade")
         _run(uv, "pip", "compile", *options, given, ROOT / "pyproject.toml", "-o", out)
