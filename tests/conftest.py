@@ -20,7 +20,7 @@ from runbundle.otel.belonging.joining import Sender, token_of
 from runbundle.otel.composition import set_fallback_redactor
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
-from tests.support import databases
+from tests.support import both_ways, databases
 
 KEY = b"a key for tests only"
 
@@ -58,6 +58,13 @@ def _clean_process(
     set_fallback_redactor(None)
     DECLARED.clear()
     KNOWN.clear()
+
+
+@pytest.fixture(autouse=bool(both_ways.WANTED))
+def _both_ways() -> Iterator[None]:
+    """Assemble every run by both cores, if that is wanted."""
+    with both_ways.watched():
+        yield
 
 
 @pytest.fixture(scope="session")
