@@ -20,7 +20,7 @@ from runbundle.otel.belonging.joining import Sender, token_of
 from runbundle.otel.composition import set_fallback_redactor
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester
-from tests.support import databases
+from tests.support import both_ways, databases
 from tests.support.both_cores import both_cores
 
 KEY = b"a key for tests only"
@@ -63,8 +63,8 @@ def _clean_process(
 
 @pytest.fixture(autouse=True)
 def _cores_are_equal() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
-    """Make each line of a span by both cores, and fail if any differs."""
-    with both_cores() as different:
+    """Make each line of a span, and each bundle, by both cores, and fail if any differs."""
+    with both_cores() as different, both_ways.watched():
         yield
     assert not different, different[0]
 

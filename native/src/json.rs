@@ -1,6 +1,6 @@
 //! JSON as orjson reads and writes it, where both surely agree.
 
-use std::borrow::Cow;
+use std::borrow::{Borrow, Cow};
 
 use memchr::memchr2;
 
@@ -299,21 +299,56 @@ pub fn put_sorted(out: &mut Vec<u8>, value: &Json<'_>) {
             }
             out.push(b']');
         }
-        Json::Map(fields) => {
-            let mut sorted: Vec<&(Cow<'_, str>, Json<'_>)> = fields.iter().collect();
-            sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-            out.push(b'{');
-            for (place, (key, item)) in sorted.into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b',');
-                }
-                put_text(out, key);
-                out.push(b':');
-                put_sorted(out, item);
-            }
-            out.push(b'}');
-        }
+        Json::Map(fields) => put_sorted_fields(out, &sorted(fields)),
     }
+}
+
+fn sorted<'v, 'a>(fields: &'v [(Cow<'a, str>, Json<'a>)]) -> Vec<&'v (Cow<'a, str>, Json<'a>)> {
+    let mut sorted: Vec<_> = fields.iter().collect();
+    sorted.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    sorted
+}
+
+/// Writes a mapping whose fields are in order.
+pub fn put_sorted_fields<'a>(out: &mut Vec<u8>, fields: &[impl Borrow<(Cow<'a, str>, Json<'a>)>]) {
+    out.push(b'{');
+    for (place, field) in fields.iter().enumerate() {
+        let (key, item) = field.borrow();
+        if place > 0 {
+            out.push(b',');
+        }
+        put_text(out, key);
+        out.push(b':');
+        put_sorted(out, item);
+    }
+    out.push(b'}');
+}
+
+/// Writes a value as `put_sorted` does, on lines of their own; it stands on one that begins with so many blanks.
+pub fn put_indented(out: &mut Vec<u8>, value: &Json<'_>, blanks: usize) {
+    let (fields, items, ends) = match value {
+        Json::Map(fields) if !fields.is_empty() => (sorted(fields), &[][..], b"{}"),
+        Json::List(items) if !items.is_empty() => (Vec::new(), items.as_slice(), b"[]"),
+        _ => return put_sorted(out, value),
+    };
+    let next = |out: &mut Vec<u8>, blanks: usize| {
+        out.push(b'\n');
+        out.resize(out.len() + blanks, b' ');
+    };
+    out.push(ends[0]);
+    for (key, item) in fields.into_iter().map(|field| (Some(&field.0), &field.1)).chain(items.iter().map(|i| (None, i)))
+    {
+        next(out, blanks + 2);
+        if let Some(key) = key {
+            put_text(out, key);
+            out.extend_from_slice(b": ");
+        }
+        put_indented(out, item, blanks + 2);
+        out.push(b',');
+    }
+    out.pop();
+    next(out, blanks);
+    out.push(ends[1]);
 }
 
 pub fn put_float(out: &mut Vec<u8>, number: f64) {

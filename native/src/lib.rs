@@ -3,15 +3,20 @@
 //! Python decides what may be kept; its judgements are asked for once and remembered. So this crate may be slow, and is
 //! never more permissive.
 
+mod calls;
 mod digest;
+mod journal;
 mod json;
 mod judge;
+mod kin;
 mod messages;
 mod notes;
 mod plan;
 mod rules;
+mod seal;
 mod span;
 mod taint;
+mod timeline;
 mod walk;
 mod work;
 
@@ -84,6 +89,7 @@ fn runbundle_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     std::panic::set_hook(Box::new(|_| ())); // of this crate alone: its message may hold a part of a payload
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<PyCore>()?;
+    module.add_class::<seal::Sealer>()?;
     module.add_function(wrap_pyfunction!(forget_judgements, module)?)?;
     module.add_function(wrap_pyfunction!(sorted_json, module)?)
 }

@@ -99,8 +99,8 @@ def _plan(redactor: Redactor) -> dict[str, Any]:
         "outcome": _rules(plan.result),
         "stamps": {tool: list(stamp.items()) for tool, stamp in plan.stamps.items()},
         "has_safe_keys": plan.safe_key is not None,
-        "arguments": _payload("arguments", semconv.ARGUMENTS),
-        "results": _payload("result", semconv.RESULT),
+        "arguments": payload("arguments", semconv.ARGUMENTS),
+        "results": payload("result", semconv.RESULT),
         "tool_name": semconv.TOOL_NAME,
         "output_messages": semconv.OUTPUT_MESSAGES,
         "dialect": own.DIALECT,
@@ -135,7 +135,8 @@ def _key(key: str, handling: Handling) -> dict[str, Any]:
     return {"handling": word, "chars": chars, "in_name": key in NAME_KEYS}
 
 
-def _payload(kind: str, key: str) -> dict[str, str]:
+def payload(kind: str, key: str) -> dict[str, str]:
+    """Return how a payload is called, and the keys that it has."""
     return {"kind": kind, "key": key, "digest_key": own.PAYLOAD_DIGEST[kind], "bytes_key": own.PAYLOAD_BYTES[kind]}
 
 

@@ -69,7 +69,7 @@ class JournalReader:
                     return
                 self.torn += 1
             elif entry["k"] == "resource":
-                version = _sdk_version(entry)
+                version = sdk_version_of(entry)
                 if version:
                     self.sdk_versions.add(version)
             elif again and is_entry(entry):
@@ -79,7 +79,8 @@ class JournalReader:
                 yield entry
 
 
-def _sdk_version(resource: dict[str, Any]) -> str:
+def sdk_version_of(resource: dict[str, Any]) -> str:
+    """Return the version of the OpenTelemetry SDK that a resource's line names, or an empty text."""
     try:
         version = text_of(resource["value"]["attributes"], semconv.SDK_VERSION) or ""
         return version if is_name(version) else ""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from runbundle.bundle.assembly.assemble import Assembled, assemble
 from runbundle.bundle.assembly.gather import GatheredRun
+from runbundle.bundle.assembly.natively import assembled_natively
 from runbundle.bundle.assembly.reread import entries_of_bundle
 from runbundle.bundle.catalog.index import NewBundle, add_all_to_index, add_to_index
 from runbundle.bundle.reader import Bundle
@@ -247,6 +248,13 @@ def _assembled(source: _Source, hits: Counter[str] | None = None) -> tuple[Assem
     Raises `BegunElsewhere`, and `RunbundleError` if nothing in the journals is a record.
     """
     store, spool = source.store, source.spool
+    if hits is None:
+        made = assembled_natively(
+            source.every, source.run, spool, own=source.own, grace_s=source.grace_s,
+            if_new=lambda run, begins: (source.parts or begins) and _sealed(store, run) is None,
+        )  # fmt: skip
+        if made is not None:
+            return made, None
     with contextlib.closing(GatheredRun(source.run, spool)) as gathered:
         journals = JournalReader(source.every, live=source.live, own=source.own)
         gathered.add(journals if hits is None else masked_entries(journals, hits))

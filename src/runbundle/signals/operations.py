@@ -9,7 +9,7 @@ from runbundle.signals.names import CHAT, EXECUTE_TOOL, INDEX, INVOKE_AGENT, RET
 
 Operation = Literal["run", "agent", "step", "tool", "model", "retrieval", "other"]
 
-_GEN_AI: dict[str, Operation] = {
+OF_GEN_AI: dict[str, Operation] = {
     INVOKE_AGENT: "agent",
     "create_agent": "step",
     "invoke_workflow": "step",
@@ -21,6 +21,7 @@ _GEN_AI: dict[str, Operation] = {
     RETRIEVAL: "retrieval",
     "plan": "step",
 }
+"""Kinds of work, by the operation that a span names."""
 
 
 def operation(attributes: Mapping[str, Any]) -> Operation:
@@ -29,7 +30,7 @@ def operation(attributes: Mapping[str, Any]) -> Operation:
     if op in ("run", "step"):
         return op
     named = attributes.get(semconv.OPERATION)
-    return _GEN_AI.get(named, "other") if isinstance(named, str) else "other"
+    return OF_GEN_AI.get(named, "other") if isinstance(named, str) else "other"
 
 
 _BEGINS_NONE = ("create_agent", "embeddings", INDEX)

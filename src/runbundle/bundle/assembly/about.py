@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 from pydantic import ValidationError
 
-from runbundle.bundle.assembly.acts import Acts
+from runbundle.bundle.assembly.acts import Acts, CountedActs
 from runbundle.bundle.assembly.entries import stated_captures
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
@@ -53,7 +53,7 @@ class Agents:
         key = f"{span.record['end_ns']:020d}{start_ns:020d}{trace_id}{span_id}{row:010d}"
         self._lines.add(key.encode() + orjson.dumps(said))
 
-    def outcome(self, top: int, acts: Acts, parent_of: Callable[[int], int], good_ns: int) -> Outcome:
+    def outcome(self, top: int, acts: Acts | CountedActs, parent_of: Callable[[int], int], good_ns: int) -> Outcome:
         """Return what the last agent says for which nothing but steps and other work lies between it and row `top`.
 
         Its error counts only if these are unset, too. `good_ns`: start of the last work that ended in no error.

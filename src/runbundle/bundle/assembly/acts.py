@@ -12,12 +12,12 @@ Two spans of model calls, or two of tool calls, are one call
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import orjson
 
@@ -40,7 +40,7 @@ _MOST_BETWEEN = 32
 _MEMORY_BYTES = 4_194_304
 _MOST_OF_ONE_ID = 1000
 """Spans that may have one id. An id of more names no call."""
-_SAME_COUNT = {
+SAME_COUNT = {
     "prompt_tokens": "input_tokens",
     "completion_tokens": "output_tokens",
     "cache_write_input_tokens": "cache_creation_input_tokens",
@@ -84,15 +84,22 @@ class Acts:
 
     def add(self, span: Span) -> None:
         """Add the span of the next row."""
-        attributes = span.attributes
         kind = _KINDS[span.op]
-        if kind == _MODEL and attributes.get(semconv.OPERATION) == EMBEDDINGS:
+        if kind == _MODEL and span.attributes.get(semconv.OPERATION) == EMBEDDINGS:
             kind = _EMBEDDINGS
-        row = len(self._spans)
         self._spans.append(kind | (_SAYS if span.status != "unset" else 0))
+        self.add_at(len(self._spans) - 1, span)
+
+    def know(self, spans: bytes) -> None:
+        """Add all rows at once, by a byte for each as `add` makes it; then `add_at` every span that says something."""
+        self._spans += spans
+
+    def add_at(self, row: int, span: Span) -> None:
+        """Add what the span of a known row says of a call and of tokens. Add the rows in order."""
+        kind = self._spans[row] & _KIND
         if kind in _COUNTED:
             self._call(row, kind, span)
-        used = usage_of(attributes)
+        used = usage_of(span.attributes)
         if not used:
             return
         if span.op in ("agent", "run", "step"):
@@ -266,15 +273,7 @@ class Acts:
 
     def below(self, row: int, top: int, parent_of: Callable[[int], int]) -> tuple[bool, bool]:
         """Tell whether only steps and other work lie between a span and one above it, and whether all are unset."""
-        unset = True
-        for _ in range(_MOST_BETWEEN):
-            row = parent_of(row)
-            if row < 0 or row == top:
-                return row == top, unset
-            if self._spans[row] & _KIND not in (_OTHER, _STEP):
-                break
-            unset &= not self._spans[row] & _SAYS
-        return False, False
+        return _below(self._spans, row, top, parent_of)
 
     def _number(self, row: int) -> int:
         number = bisect_left(self._rows, row)
@@ -282,6 +281,42 @@ class Acts:
 
     def _first(self, number: int) -> int:
         return _first(self._same, number)
+
+
+class CountedActs(NamedTuple):
+    """The calls of a run in which no call has two spans, which others have found, counted and added up."""
+
+    spans: bytes
+    """Of each row what `Acts` holds of it."""
+    of_kinds: Sequence[int]
+    """Numbers of spans, by kind."""
+    used: tuple[Mapping[str, int], Mapping[str, int], Mapping[str, int]]
+    """Numbers of tokens: of calls, of steps and runs, of agents."""
+
+    def counts(self) -> Counter[str]:
+        """Return the numbers of model calls, embeddings and tool calls, as `Acts` does."""
+        return Counter({name: number for kind, name in _COUNTED.items() if (number := self.of_kinds[kind])})
+
+    def usage(self) -> dict[str, int]:
+        """Return the numbers of tokens by kind, as `Acts` does."""
+        calls, steps, agents = self.used
+        return {kind: min(n, LARGEST) for kind, n in sorted((calls or steps or agents).items())}
+
+    def below(self, row: int, top: int, parent_of: Callable[[int], int]) -> tuple[bool, bool]:
+        """Tell what lies between a span and one above it, as `Acts` does."""
+        return _below(self.spans, row, top, parent_of)
+
+
+def _below(spans: bytes | bytearray, row: int, top: int, parent_of: Callable[[int], int]) -> tuple[bool, bool]:
+    unset = True
+    for _ in range(_MOST_BETWEEN):
+        row = parent_of(row)
+        if row < 0 or row == top:
+            return row == top, unset
+        if spans[row] & _KIND not in (_OTHER, _STEP):
+            break
+        unset &= not spans[row] & _SAYS
+    return False, False
 
 
 def usage_of(attributes: dict[str, Any]) -> dict[str, int]:
@@ -295,7 +330,7 @@ def usage_of(attributes: dict[str, Any]) -> dict[str, int]:
         value = whole_of(attributes, key)
         if value is not None and value >= 0:
             kind = key.removeprefix(semconv.USAGE).replace(".", "_")
-            (second if kind in _SAME_COUNT else found)[_SAME_COUNT.get(kind, kind)] = value
+            (second if kind in SAME_COUNT else found)[SAME_COUNT.get(kind, kind)] = value
     found = {**second, **found}
     if "total_tokens" in found and not found.keys().isdisjoint(("input_tokens", "output_tokens")):
         del found["total_tokens"]

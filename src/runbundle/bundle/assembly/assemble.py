@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from runbundle.bundle.assembly import about
 from runbundle.bundle.assembly.about import Agents, Outcome
-from runbundle.bundle.assembly.acts import Acts
+from runbundle.bundle.assembly.acts import Acts, CountedActs
 from runbundle.bundle.assembly.entries import (
     captures_of_span,
     complete_call,
@@ -122,22 +122,26 @@ def assemble(
         agents = held.enter_context(closing(Agents(gathered.scratch)))
         gathered.finish()
         _spread(gathered, tally, acts, agents, calls, found)
-        of_run = _attributes_of_run(tally)
-        parts = [make(CONFIG, [_config(of_run)], gathered.scratch)]
+        of_run = attributes_of_run(tally)
+        parts = [make(CONFIG, [config_of(of_run)], gathered.scratch)]
         try:
             parts.append(make(EVENTS, _numbered(gathered, tally), gathered.scratch))
             named = {"run_id": gathered.key.run_id}
             if tally.counts["evidence"]:
-                entries = write_listing("retrievals", _unkeyed(found), **named, schema="runbundle/evidence/v1")
+                entries = write_listing("retrievals", unkeyed(found), **named, schema="runbundle/evidence/v1")
                 parts.append(make(EVIDENCE, entries, gathered.scratch))
-            entries = _calls(calls, acts, tally, gathered.scratch)
+            entries = entries_of_calls(calls, acts, tally, gathered.scratch)
             entries = write_listing("calls", entries, **named, schema="runbundle/tool_calls/v1")
             parts.append(make(TOOL_CALLS, entries, gathered.scratch))
         except BaseException:
             for made in parts:
                 made.close()
             raise
-        index = _index_of(gathered, tally, acts, agents, of_run, sdk_versions, rules)
+        final, table = tally.final, gathered.table
+        row = table.index(*final.order[1:]) if final is not None else -1
+        began = gathered.began(row) if final is not None else ""
+        whole = Whole(gathered.key, gathered.begins, tally, acts, agents, table.parent, row, began)
+        index = index_of(whole, of_run, sdk_versions)
     completeness = tally.completeness(
         torn=torn, malformed=gathered.malformed, collided=gathered.collided, late=gathered.late, grace_s=grace_s,
         begun=gathered.begins,
@@ -152,12 +156,12 @@ def _spread(gathered: GatheredRun, tally: RunTotals, acts: Acts, agents: Agents,
     for row, found_span in gathered.spans():
         record = found_span.record
         parent_here = record["parent_span_id"] != "" and table.parent(row) >= 0
-        above = _Above(table.agent_above(row), gathered.began(row), parent_here)
+        above = Above(table.agent_above(row), gathered.began(row), parent_here)
         try:
-            made = _derived(found_span, above)
+            made = derived(found_span, above)
         except Exception:  # noqa: BLE001 - a record costs itself alone, whatever is in it
             gathered.malformed += 1
-            made = _derived(without_content(found_span), above)
+            made = derived(without_content(found_span), above)
         tally.add(made.span, parent_here=parent_here)
         tally.captured(made.words)
         acts.add(made.span)
@@ -166,10 +170,10 @@ def _spread(gathered: GatheredRun, tally: RunTotals, acts: Acts, agents: Agents,
         for line in made.lines:
             gathered.lines.add(line)
         if made.call is not None:
-            calls.add(_keyed(made.span, b"%010d%d" % (row, _refused(made.call)) + entry_bytes(made.call)))
+            calls.add(call_line(made.span, row, made.call))
         if made.evidence is not None:
             tally.counts["evidence"] += 1
-            found.add(_keyed(made.span, entry_bytes(made.evidence)))
+            found.add(keyed(made.span, entry_bytes(made.evidence)))
     tally.finish()
     acts.link(table.parent)
     if tally.begun is not None and tally.final is not None:
@@ -177,7 +181,7 @@ def _spread(gathered: GatheredRun, tally: RunTotals, acts: Acts, agents: Agents,
             gathered.lines.add(line)
 
 
-class _Derived(NamedTuple):
+class Derived(NamedTuple):
     """The contribution of one span to the bundle."""
 
     span: Span
@@ -188,7 +192,7 @@ class _Derived(NamedTuple):
     """How completely its values were captured, by attribute key."""
 
 
-class _Above(NamedTuple):
+class Above(NamedTuple):
     """Facts about a span that follow from other spans."""
 
     agent: str | None
@@ -199,31 +203,40 @@ class _Above(NamedTuple):
     """Whether the parent is part of the run."""
 
 
-def _derived(span: Span, above: _Above) -> _Derived:
+def derived(span: Span, above: Above) -> Derived:
+    """Return what a span contributes."""
     words = captures_of_span(span)
     lines = list(span_lines(span, parent_here=above.parent_here, began=above.began, capture=worst_by_key(words)))
     call = tool_call(span, above.agent, above.began) if span.op == "tool" else None
-    return _Derived(span, lines, call, retrieval(span), words)
+    return Derived(span, lines, call, retrieval(span), words)
 
 
 _KEY, _ROW = 20 + 32 + 16, 10
 _ENTRY = _KEY + _ROW + 1
 
 
-def _keyed(span: Span, line: bytes) -> bytes:
+def keyed(span: Span, line: bytes) -> bytes:
+    """Return a line that sorts by its span: by start, trace and span."""
     start_ns, trace_id, span_id = span.order
     return f"{start_ns:020d}{trace_id}{span_id}".encode() + line
 
 
-def _unkeyed(lines: Iterable[bytes]) -> Iterator[bytes]:
+def unkeyed(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Return the lines that `keyed` was given."""
     return (line[_KEY:] for line in lines)
 
 
-def _refused(call: dict[str, Any]) -> bool:
+def call_line(span: Span, row: int, call: dict[str, Any]) -> bytes:
+    """Return the entry of a tool's span as a line for `entries_of_calls`."""
+    return keyed(span, b"%010d%d" % (row, refused(call)) + entry_bytes(call))
+
+
+def refused(call: dict[str, Any]) -> bool:
+    """Tell whether a call was not allowed, by its entry."""
     return call["policy"]["decision"] in ("blocked", "denied")
 
 
-def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterator[bytes]:
+def entries_of_calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterator[bytes]:
     """Yield the entries of the calls in the order in which they began, each once. `spans`: an entry for each span."""
     if tally.rules < 2 or not acts.repeated:
         for line in spans:
@@ -244,9 +257,9 @@ def _calls(spans: Sorter, acts: Acts, tally: RunTotals, scratch: Path) -> Iterat
                     complete_call(call, entry)
                 else:
                     place, call = line[_ROW + 1 : _ROW + 1 + _KEY], entry
-            tally.counts["policy_blocks"] += _refused(call)
+            tally.counts["policy_blocks"] += refused(call)
             calls.add(place + entry_bytes(call))
-        yield from _unkeyed(calls)
+        yield from unkeyed(calls)
 
 
 def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
@@ -258,43 +271,52 @@ def _numbered(gathered: GatheredRun, tally: RunTotals) -> Iterator[bytes]:
     tally.counts["events"], tally.counts["logs"] = events, logs
 
 
-def _attributes_of_run(tally: RunTotals) -> dict[str, Any]:
+def attributes_of_run(tally: RunTotals) -> dict[str, Any]:
     """Return the attributes of the run's own span; if the run was resumed, those of the last one take precedence."""
     begun, final = tally.begun, tally.final
     return {**begun.attributes, **final.attributes} if begun is not None and final is not None else {}
 
 
-def _index_of(
-    gathered: GatheredRun,
-    tally: RunTotals,
-    acts: Acts,
-    agents: Agents,
-    of_run: dict[str, Any],
-    sdk_versions: frozenset[str],
-    rules: int,
-) -> dict[str, Any]:
-    begun, final = tally.begun, tally.final
+class Whole(NamedTuple):
+    """A run of which every span was added."""
+
+    key: RunKey
+    begins: bool
+    """Whether the run's beginning is there."""
+    tally: RunTotals
+    acts: Acts | CountedActs
+    agents: Agents
+    parent_of: Callable[[int], int]
+    """Gives the row of a row's parent, or -1."""
+    row: int
+    """Of the run's own span; -1 if there is none."""
+    began: str
+    """Id of the span in which that one's error began; empty if in itself."""
+
+
+def index_of(whole: Whole, of_run: dict[str, Any], sdk_versions: frozenset[str]) -> dict[str, Any]:
+    """Return the fields of run.json. `of_run`: the attributes of the run's own span."""
+    tally, acts = whole.tally, whole.acts
+    begun, final, rules = tally.begun, tally.final, tally.rules
     started = begun.record["start_ns"] if begun else tally.first_ns or 0
     ended = final.record["end_ns"] if final and final.ended else tally.last_ns or started
-    table = gathered.table
-    row = table.index(*final.order[1:]) if final is not None else -1
     outcome = Outcome()
     if rules > 1:
         tally.counts.update(acts.counts())
         if tally.is_implicit:
-            outcome = agents.outcome(row, acts, table.parent, tally.good_ns)
+            outcome = whole.agents.outcome(whole.row, acts, whole.parent_of, tally.good_ns)
     failed = outcome.error is not None and final is not None and final.status == "unset"
     index: dict[str, Any] = {
         "schema": "runbundle/run/v1",
         "rules": rules,
-        "run_id": gathered.key.run_id,
-        **({"tenant_id": gathered.key.tenant_id} if gathered.key.tenant_id else {}),
+        "run_id": whole.key.run_id,
+        **({"tenant_id": whole.key.tenant_id} if whole.key.tenant_id else {}),
         **about.identity(of_run, tally, rules),
         **({"children": tally.children} if tally.children else {}),
         "started_at": rfc3339(started),
         "ended_at": rfc3339(ended),
         "duration_ns": str(max(0, ended - started)),
-        "status": about.status(tally, begun=gathered.begins, failed=failed),
+        "status": about.status(tally, begun=whole.begins, failed=failed),
         "versions": about.versions(of_run, tally, sdk_versions),
         "counts": {
             kind: tally.counts[kind]
@@ -307,13 +329,14 @@ def _index_of(
         "revision": 1,
     }
     if final is not None:
-        error = outcome.error if failed else final.error(gathered.began(row) or final.order[2])
+        error = outcome.error if failed else final.error(whole.began or final.order[2])
         result = about.result_of(of_run, rules) or outcome.result
         index |= {k: v for k, v in (("error", error), ("result", result)) if v}
     return index
 
 
-def _config(of_run: dict[str, Any]) -> bytes:
+def config_of(of_run: dict[str, Any]) -> bytes:
+    """Return the content of config.json."""
     text = of_run.get(own.CONFIG)
     value = text if is_marker(text) else json_of(text)
     return to_json_bytes({"schema": "runbundle/config/v1", "config": value}, indent=True)

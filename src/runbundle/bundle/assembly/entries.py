@@ -24,6 +24,10 @@ VALUES = frozenset(
 """Keys of the attributes that hold an agent's values. Such a value is `whole` unless the span says otherwise."""
 
 
+DECISIONS = ("allowed", "blocked", "approved", "denied")
+SIDE_EFFECTS = ("none", "read", "write", "destructive")
+
+
 def rfc3339(time_ns: int) -> str:
     """Return nanoseconds since 1970 as RFC 3339 in UTC with nine digits: `2026-11-25T04:56:00.000000001Z`."""
     seconds, nanos = divmod(time_ns, 1_000_000_000)
@@ -54,7 +58,7 @@ def tool_call(span: Span, agent: str | None, began: str = "") -> dict[str, Any]:
         "status": span.status,
         "error": span.error(began),
         "policy": _policy(span),
-        "side_effects": side_effects if side_effects in ("none", "read", "write", "destructive") else "unknown",
+        "side_effects": side_effects if side_effects in SIDE_EFFECTS else "unknown",
         "attempt": whole_of(attributes, own.ATTEMPT) or 1,
         "arguments": _payload(span, "arguments"),
         "result": _payload(span, "result"),
@@ -96,7 +100,7 @@ def _policy(span: Span) -> dict[str, Any]:
         if event["name"] == own.DECISION:
             said = event["attributes"]
             decision = said.get(own.POLICY_DECISION)
-            if decision in ("allowed", "blocked", "approved", "denied"):
+            if decision in DECISIONS:
                 outcome = {"decision": decision}
             for field in ("rule", "reason"):
                 text = text_of(said, own.POLICY[field])
@@ -132,12 +136,12 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
         "bytes": size,
         "capture": word,
         **chunked,
-        "redactions": _notes(span.receipt, kind),
+        "redactions": notes_of(span.receipt, kind),
     }
 
 
 @lru_cache(maxsize=256)  # most spans of a run share a few receipts
-def _notes(receipt: Receipt, kind: str) -> list[dict[str, str]]:
+def notes_of(receipt: Receipt, kind: str) -> list[dict[str, str]]:
     """Return what a receipt notes of the arguments or the result; not to be changed."""
     return [
         {"path": path, "rule": rule, "action": action}

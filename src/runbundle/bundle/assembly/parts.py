@@ -72,6 +72,17 @@ def make_file(name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
     return NewFile(name, body, size, digest.hexdigest())
 
 
+def digested_file(name: str, data: bytes, sha256: str, scratch: Path) -> NewFile:
+    """Return the file that `make_file` makes, of content whose digest is known."""
+    if len(data) <= MEMORY_BYTES:
+        return NewFile(name, data, len(data), sha256)
+    with ExitStack() as opened:
+        file = opened.enter_context(tempfile.TemporaryFile(dir=scratch))
+        file.write(data)
+        opened.pop_all()  # it is open from now on
+    return NewFile(name, cast("BinaryIO", file), len(data), sha256)
+
+
 def batches(items: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
     """Yield items in batches of 64 KiB or a little more: what costs a call then costs few of them.
 

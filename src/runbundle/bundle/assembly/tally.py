@@ -4,7 +4,7 @@ Memory does not grow with the run, except for lists that run.json contains: ids 
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runbundle.bundle.assembly.timeline import Span, parent_missing
@@ -14,7 +14,7 @@ from runbundle.signals import own, semconv
 from runbundle.signals.reading import LARGEST, count_of, text_of, whole_of
 
 _MOST_CHILDREN = 1000  # listed in run.json; all are in events.jsonl
-_LOST = {own.SPANS_DROPPED: "journal", own.SPANS_UNFOLLOWED: "live_spans"}
+LOST = {own.SPANS_DROPPED: "journal", own.SPANS_UNFOLLOWED: "live_spans"}
 """Attributes by which local roots state losses, and the reason under which each is counted."""
 _COUNTED_OPS = {"model": "model_calls", "retrieval": "retrievals", "tool": "tool_calls"}
 """Counts of spans. By the second rules calls are no longer numbers of spans: `acts` gives them, and the usage."""
@@ -22,6 +22,13 @@ _WORK = ("agent", "model", "tool", "retrieval")
 _SAID = {own.SESSION_ID: "", own.USER_ID: "", semconv.CONVERSATION_ID: "", semconv.AGENT_NAME: "agent"}
 """What is taken from the first span that says it, where the run's own does not, and the op that such a span must have;
 "" for any."""
+ALIKE = (
+    own.RUN_ID, own.RECEIPT, own.CONTRACT_SHA256, own.CONTRACT_VERSION, semconv.TOOL_NAME, semconv.RESPONSE_MODEL,
+    semconv.REQUEST_MODEL, *_SAID,
+)  # fmt: skip
+"""Attributes whose values `add` reads of a span within a run that states no losses and began no other run. Spans are
+alike for it that have the same there, and the same kind of work, status, scope and place in the run; of other work the
+names of all attributes count, too."""
 _MOST_SCOPES = 16
 _PROTOCOLS = (
     "http.request.method", "http.method", "db.system", "db.system.name", "db.operation.name", "db.operation",
@@ -69,14 +76,18 @@ class RunTotals:
         self._dropped: Counter[str] = Counter()
         self._captured: Counter[CaptureWord] = Counter()
 
-    def add(self, span: Span, *, parent_here: bool) -> None:
-        """Add one span. `parent_here`: whether its parent is part of the run."""
+    def add(self, span: Span, *, parent_here: bool, times: int = 1) -> None:
+        """Add one span. `parent_here`: whether its parent is part of the run.
+
+        `times`: the number of spans that are `ALIKE`, of which it is the first; then add what they do not share by
+        `widen`. By the first rules it is always 1.
+        """
         attributes, record = span.attributes, span.record
-        self.counts["spans"] += 1
+        self.counts["spans"] += times
         if span.status == "error":
-            self.counts["errors"] += 1
+            self.counts["errors"] += times
         if span.op in _COUNTED_OPS and (self.rules < 2 or span.op == "retrieval"):
-            self.counts[_COUNTED_OPS[span.op]] += 1
+            self.counts[_COUNTED_OPS[span.op]] += times
         self.trace_ids.add(record["trace_id"])
         start_ns, end_ns = record["start_ns"], record["end_ns"]
         if self.first_ns is None or start_ns < self.first_ns:
@@ -86,7 +97,7 @@ class RunTotals:
         if not span.ended:
             self._open.append((record["start_ns"], record["span_id"]))
         for of_rule, count in span.receipt.totals().items():
-            self.redactions[of_rule] += count
+            self.redactions[of_rule] += count * times
         if own.CONTRACT_SHA256 in attributes:
             self._contract(attributes)
         if span.op == "model":
@@ -99,10 +110,10 @@ class RunTotals:
             if not _SAID.keys().isdisjoint(attributes):
                 self._firsts(span, attributes)
             if span.op == "other":
-                self._unreadable(span, attributes)
+                self._unreadable(span, attributes, times)
             if span.op in _WORK and span.status in ("ok", "unset"):
                 self.good_ns = max(self.good_ns, record["start_ns"])
-        self._losses(span, attributes, parent_here=parent_here)
+        self._losses(span, attributes, parent_here=parent_here, times=times)
         if record["events"]:
             self._children(record)
         if attributes.get(own.RUN_ID, self._run_id) == self._run_id:
@@ -113,6 +124,15 @@ class RunTotals:
         for of_key in words.values():
             for word in of_key:
                 self._captured[word] += 1
+
+    def widen(self, first_ns: int, last_ns: int, good_ns: int, trace_ids: Iterable[str], whole: int) -> None:
+        """Add what spans that are alike do not share. `whole`: the number of values that were captured whole."""
+        self.first_ns = first_ns if self.first_ns is None else min(self.first_ns, first_ns)
+        self.last_ns = last_ns if self.last_ns is None else max(self.last_ns, last_ns)
+        self.good_ns = max(self.good_ns, good_ns)
+        self.trace_ids.update(trace_ids)
+        if whole:
+            self._captured["whole"] += whole
 
     def _contract(self, attributes: dict[str, Any]) -> None:
         sha256, tool = text_of(attributes, own.CONTRACT_SHA256), text_of(attributes, semconv.TOOL_NAME)
@@ -141,13 +161,13 @@ class RunTotals:
                 if value is not None and not is_marker(value) and (known is None or span.order < known[0]):
                     self._first_said[key] = span.order, value
 
-    def _unreadable(self, span: Span, attributes: dict[str, Any]) -> None:
+    def _unreadable(self, span: Span, attributes: dict[str, Any], times: int) -> None:
         """Count a span of unknown work by its scope: at most 16 scopes, the first by name."""
         if not any(map(_is_hidden, attributes)) or any(key in attributes for key in _PROTOCOLS):
             return
         scope = text_of(span.record["scope"], "name") or ""
         scope = "" if is_marker(scope) else scope
-        self._unread[scope] = self._unread.get(scope, 0) + 1
+        self._unread[scope] = self._unread.get(scope, 0) + times
         if len(self._unread) > _MOST_SCOPES:
             # The last by name, so that the order of spans does not matter: no scope comes in again that went out.
             self._unread_elsewhere += self._unread.pop(max(self._unread))
@@ -163,16 +183,16 @@ class RunTotals:
         final = self.final
         return final is not None and (not final.claims_run or final.attributes.get(own.IMPLICIT) is True)
 
-    def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool) -> None:
+    def _losses(self, span: Span, attributes: dict[str, Any], *, parent_here: bool, times: int) -> None:
         if own.SPANS_STARTED in attributes:
             self._expected = (self._expected or 0) + count_of(attributes, own.SPANS_STARTED)
-        for key, reason in _LOST.items():
+        for key, reason in LOST.items():
             if key in attributes:
                 self._dropped[reason] += count_of(attributes, key)
         for kind, count in span.dropped.items():
             self._dropped[f"sdk_limit_{kind}"] += count
         if not parent_here and parent_missing(span, parent_here=False):
-            self._dropped["parents"] += 1
+            self._dropped["parents"] += times
 
     def _children(self, record: dict[str, Any]) -> None:
         for event in record["events"]:

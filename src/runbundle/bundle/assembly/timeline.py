@@ -33,9 +33,9 @@ UNFIT = Receipt()
 """Stands for a receipt that cannot be read."""
 _NO_RECEIPT = '{"n":[["receipt","malformed","drop"]]}'
 """Replaces such a one, since the sums of a bundle follow from what its events say."""
-_STATED = ("blocked", "cancelled", "abandoned", "waiting")
-_JOINED = ("signed", "trace", "token", "any", "id")
-_EVENT_TYPES = {
+STATED = ("blocked", "cancelled", "abandoned", "waiting")
+JOINED = ("signed", "trace", "token", "any", "id")
+EVENT_TYPES = {
     own.DECISION: "policy.decision",
     semconv.EVALUATION_RESULT: "score",
     own.EARLIER_SCORE: "score",
@@ -125,7 +125,7 @@ def span_from_entry(entry: dict[str, Any], *, ended: bool) -> Span:
 def status_of_entry(entry: dict[str, Any]) -> str:
     """Return the status of an ended span's entry: the attribute `runbundle.status`, else its status code."""
     stated = entry["attributes"].get(own.STATUS)
-    return stated if stated in _STATED else _STATUS.get(entry["status_code"], "unset")
+    return stated if stated in STATED else _STATUS.get(entry["status_code"], "unset")
 
 
 def without_content(span: Span) -> Span:
@@ -134,7 +134,7 @@ def without_content(span: Span) -> Span:
     It replaces a span whose content cannot be written. A bundle with it can be read back to the same span.
     """
     attributes: dict[str, Any] = {own.RECEIPT: '{"n":[["span","failed","drop"]]}', **attributes_of(span.op)}
-    if span.status in _STATED:
+    if span.status in STATED:
         attributes[own.STATUS] = span.status
     if span.attributes.get(own.IMPLICIT) is True:
         attributes[own.IMPLICIT] = True
@@ -181,7 +181,7 @@ def span_lines(
     for field, key in _ON_STARTS:
         if key in span.attributes:
             said = text_of(span.attributes, key)
-            if said and (field != "joined" or said in _JOINED):
+            if said and (field != "joined" or said in JOINED):
                 started[field] = said
     if record["links"]:
         started["links"] = [
@@ -189,7 +189,7 @@ def span_lines(
         ]
     yield _line(record["start_ns"], "span.started", record, started)
     for position, event in enumerate(record["events"]):
-        kind = _EVENT_TYPES.get(event["name"], "span.event")
+        kind = EVENT_TYPES.get(event["name"], "span.event")
         body = {"name": event["name"], "op": span.op, "attributes": event["attributes"]}
         # An event may carry a time outside its span; it keeps its time and its place follows from that.
         yield _line(event["time_ns"], kind, record, body, position=position, before='"source":"span_event",')

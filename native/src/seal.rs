@@ -1,0 +1,475 @@
+//! A run's journals become the two long files of its bundle, as `bundle/assembly` makes them, to the byte.
+//!
+//! Python is asked in the middle, once: of spans that are alike in all that counts it is shown one, with their number,
+//! and it makes whatever is rare. Before and after that nobody waits for the interpreter.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use foldhash::{HashMap, HashMapExt};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+use sha2::{Digest, Sha256};
+
+use crate::calls;
+use crate::journal::{Beginning, Entries, Ids, Mine, Span};
+use crate::json::{Json, put_sorted};
+use crate::kin::{self, NONE};
+use crate::plan::Payload;
+use crate::timeline;
+
+/// Bits of a key: its value is a text or the run is Python's; it is a whole number; it is a value of the agent's, which
+/// was captured whole; the span is shown to Python by itself; the span is made by Python.
+pub const KEY_TEXT: u8 = 1;
+const KEY_WHOLE: u8 = 2;
+const KEY_VALUE: u8 = 4;
+const KEY_ALONE: u8 = 8;
+const KEY_PYTHON: u8 = 16;
+
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub struct Words {
+    pub bits: HashMap<String, u8>,
+    /// Keys by whose values spans are told apart for the totals.
+    pub alike: Vec<String>,
+    pub operations: HashMap<String, String>,
+    pub same_count: HashMap<String, String>,
+    pub event_types: HashMap<String, String>,
+    pub stated: Vec<String>,
+    pub joined_words: Vec<String>,
+    pub side_effects_words: Vec<String>,
+    pub decisions: Vec<String>,
+    pub classes: Vec<String>,
+    pub roles: Vec<String>,
+    pub operation: String,
+    pub embeddings: String,
+    pub usage: String,
+    pub tool_name: String,
+    pub agent_name: String,
+    pub call_id: String,
+    pub response_id: String,
+    pub mcp_request_id: String,
+    pub error_type: String,
+    pub exception: String,
+    pub exception_type: String,
+    pub exception_message: String,
+    pub exception_stacktrace: String,
+    pub op: String,
+    pub dialect: String,
+    pub implicit: String,
+    pub tenant_id: String,
+    pub spans_started: String,
+    pub status: String,
+    pub lane: String,
+    pub effect: String,
+    pub joined: String,
+    pub contract_version: String,
+    pub contract_sha256: String,
+    pub side_effects: String,
+    pub attempt: String,
+    pub evidence: String,
+    pub child: String,
+    pub decision: String,
+    pub policy_decision: String,
+    pub policy_rule: String,
+    pub policy_reason: String,
+    pub arguments: Payload,
+    pub results: Payload,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub enum Op {
+    Run,
+    Agent,
+    Step,
+    Tool,
+    Model,
+    Retrieval,
+    Other,
+}
+
+const OPS: [(Op, &str, u8); 7] = [
+    (Op::Run, "run", Facts::BOUNDARY),
+    (Op::Agent, "agent", Facts::BOUNDARY),
+    (Op::Step, "step", 1),
+    (Op::Tool, "tool", Facts::TOOL),
+    (Op::Model, "model", Facts::MODEL),
+    (Op::Retrieval, "retrieval", 2),
+    (Op::Other, "other", Facts::OTHER),
+];
+
+impl Op {
+    pub fn word(self) -> &'static str {
+        OPS[self as usize].1
+    }
+}
+
+/// What a span says of itself.
+pub struct Facts {
+    pub op: Op,
+    /// As `acts.py` numbers kinds, with its mark for a status that says something.
+    pub act: u8,
+    pub status: &'static str,
+    /// Whether the run begins with it; whether it says that it is the run.
+    pub begins: bool,
+    pub claims: bool,
+    pub is_odd: bool,
+    alone: bool,
+    /// Its captured values that are whole.
+    whole: u64,
+}
+
+impl Facts {
+    pub const OTHER: u8 = 0;
+    pub const BOUNDARY: u8 = 3;
+    pub const TOOL: u8 = 4;
+    pub const MODEL: u8 = 5;
+    pub const EMBEDDINGS: u8 = 6;
+    const SAYS: u8 = 16;
+
+    pub fn kind(&self) -> u8 {
+        self.act & 7
+    }
+
+    pub fn has_failed(&self) -> bool {
+        matches!(self.status, "error" | "blocked" | "cancelled")
+    }
+
+    fn new(span: &Span<'_>, words: &Words) -> Mine<Facts> {
+        let said = &span.attributes;
+        let stated = said.text(&words.status).filter(|text| words.stated.iter().any(|word| word == text));
+        let status = match (stated, span.status_code.as_ref()) {
+            (Some(text), _) => ["blocked", "cancelled", "abandoned", "waiting"]
+                .into_iter()
+                .find(|word| *word == text)
+                .ok_or("a status is not known")?,
+            (None, "1") => "ok",
+            (None, "2") => "error",
+            _ => "unset",
+        };
+        let named = said.text(&words.operation);
+        let word = match said.text(&words.op) {
+            Some(word @ ("run" | "step")) => word,
+            _ => named.and_then(|name| words.operations.get(name)).map_or("other", String::as_str),
+        };
+        let &(op, _, kind) = OPS.iter().find(|op| op.1 == word).ok_or("an operation is not known")?;
+        let is_embeddings = op == Op::Model && named == Some(&words.embeddings);
+        let kind = if is_embeddings { Facts::EMBEDDINGS } else { kind };
+        let claims = op == Op::Run && said.get(&words.dialect).is_none();
+        let begins = claims || matches!(said.get(&words.implicit), Some(Json::Bool(true)));
+        let act = if status == "unset" { kind } else { kind | Facts::SAYS };
+        let is_odd = op == Op::Retrieval || span.events.windows(2).any(|pair| pair[0].time_ns > pair[1].time_ns);
+        let is_odd = is_odd || span.is_cut;
+        let mut facts = Facts { op, act, status, begins, claims, is_odd, alone: false, whole: 0 };
+        facts.weigh(&span.attributes.fields, words)?;
+        for event in &span.events {
+            facts.weigh(&event.attributes.fields, words)?;
+            facts.is_odd |= event.name == words.evidence;
+            facts.alone |= event.name == words.child;
+        }
+        facts.is_odd |= [&words.arguments.key, &words.results.key].iter().any(|key| {
+            said.text(key).is_some_and(|text| text.starts_with("[REDACTED:") && calls::marker(text, words).is_none())
+        });
+        Ok(facts)
+    }
+
+    fn weigh(&mut self, attributes: &[(std::borrow::Cow<'_, str>, Json<'_>)], words: &Words) -> Mine<()> {
+        for (key, value) in attributes {
+            let Some(bits) = words.bits.get(key.as_ref()) else { continue };
+            if bits & KEY_TEXT != 0 && !matches!(value, Json::Text(_)) {
+                return Err("a value that is read as text is none");
+            }
+            if bits & KEY_WHOLE != 0 && !matches!(value, Json::Int(text) if text.parse::<i64>().is_ok()) {
+                return Err("a value that is read as a number is none");
+            }
+            self.whole += u64::from(bits & KEY_VALUE != 0);
+            self.alone |= bits & KEY_ALONE != 0;
+            self.is_odd |= bits & KEY_PYTHON != 0;
+        }
+        Ok(())
+    }
+}
+
+/// The spans of a run, in the order of their ids, and what is known of each.
+pub struct Run<'a> {
+    pub words: &'a Words,
+    pub spans: Vec<Span<'a>>,
+    pub facts: Vec<Facts>,
+    pub parents: Vec<u32>,
+    pub agents: Vec<u32>,
+    pub origins: Vec<u32>,
+    /// Whether two spans may tell of one call.
+    told_twice: bool,
+    /// By row: which of the spans that are shown to Python stands for it.
+    shown_as: Vec<u32>,
+    pub answers: Vec<Answer>,
+}
+
+/// A span that is shown to Python, and the number of spans for which it stands.
+struct Shown {
+    row: u32,
+    times: u64,
+}
+
+/// What Python says of a receipt: its count, and the notes on arguments and result as they are written.
+#[derive(FromPyObject)]
+pub struct Answer(pub u64, pub Vec<u8>, pub Vec<u8>);
+
+/// What Python answers: of each shown span, lines of events and entries of calls that it made itself, and the end of
+/// tool_calls.json; none if it makes that file.
+#[derive(FromPyObject)]
+struct Judged(Vec<Answer>, Vec<Vec<u8>>, Vec<Vec<u8>>, Option<Vec<u8>>);
+
+pub struct File {
+    pub bytes: Vec<u8>,
+    sha256: String,
+}
+
+impl File {
+    pub fn new(bytes: Vec<u8>) -> Self {
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        File { bytes, sha256 }
+    }
+}
+
+impl<'a> Run<'a> {
+    fn read(files: &[&'a [u8]], words: &'a Words) -> Mine<(Entries<'a>, Run<'a>, Vec<Shown>)> {
+        let keys = Beginning {
+            op: &words.op,
+            dialect: &words.dialect,
+            implicit: &words.implicit,
+            tenant_id: &words.tenant_id,
+            spans_started: &words.spans_started,
+        };
+        let mut entries = Entries::default();
+        for file in files {
+            entries.read(file, &keys)?;
+        }
+        let mut spans = std::mem::take(&mut entries.spans);
+        spans.sort_unstable_by_key(|span| span.ids);
+        if spans.windows(2).any(|pair| pair[0].ids == pair[1].ids) {
+            return Err("a span has two ends");
+        }
+        let is_open = |ids: &Ids| spans.binary_search_by(|span| span.ids.cmp(ids)).is_err();
+        if spans.is_empty() || entries.starts.iter().any(is_open) {
+            return Err("a span is open");
+        }
+        let facts = spans.iter().map(|span| Facts::new(span, words)).collect::<Mine<Vec<_>>>()?;
+        let parents = kin::parents(&spans)?;
+        let is_loose = |span, facts: &Facts| {
+            matches!(facts.op, Op::Tool | Op::Retrieval | Op::Other) && kin::says_usage(span, words)
+        };
+        let told_twice = kin::may_be_told_twice(&spans, &parents, &facts, words)
+            || spans.iter().zip(&facts).any(|(span, facts)| is_loose(span, facts));
+        let agents = kin::agents(&spans, &parents, words)?;
+        let origins = kin::origins(&spans, &parents, &facts, words)?;
+        let (shown_as, answers) = Default::default();
+        let mut run = Run { words, spans, facts, parents, agents, origins, told_twice, shown_as, answers };
+        let shown = run.show();
+        Ok((entries, run, shown))
+    }
+
+    pub fn agent(&self, row: usize) -> Option<&str> {
+        self.spans.get(self.agents[row] as usize).and_then(|span| span.attributes.text(&self.words.agent_name))
+    }
+
+    /// Returns the id of the span in which the error of a span began; none if it began in that span.
+    pub fn began(&self, row: usize) -> &str {
+        let origin = self.origins[row] as usize;
+        if origin == row { "" } else { self.spans[origin].span_id }
+    }
+
+    pub fn answer(&self, row: usize) -> &Answer {
+        &self.answers[self.shown_as[row] as usize]
+    }
+
+    /// Tells whether a key holds a value of the agent's.
+    pub fn is_value(&self, key: &str) -> bool {
+        self.words.bits.get(key).is_some_and(|bits| bits & KEY_VALUE != 0)
+    }
+
+    /// Returns the error with which a span ended, if it did: names and texts, of which one that is empty is not said.
+    pub fn error(&self, row: usize) -> Option<[(&'static str, &str); 3]> {
+        if !self.facts[row].has_failed() {
+            return None;
+        }
+        let (span, words) = (&self.spans[row], self.words);
+        let last = span.events.iter().rev().find(|event| event.name == words.exception);
+        let of_last = |key: &str| last.and_then(|event| event.attributes.text(key));
+        let kind = span.attributes.text(&words.error_type).or_else(|| of_last(&words.exception_type));
+        let message = of_last(&words.exception_message).unwrap_or(&span.status_message);
+        Some([("message", message), ("span_id", self.began(row)), ("type", kind.unwrap_or("error"))])
+    }
+
+    /// Tells whether a parent was in the same process but is not in the run.
+    pub fn parent_missing(&self, row: usize) -> bool {
+        let span = &self.spans[row];
+        let here = self.parents[row] != NONE || span.remote_parent || self.facts[row].begins;
+        !span.parent_id.is_empty() && !here
+    }
+
+    /// Whether agents are shown, too: no span says that it is the run, or not that it was begun as one.
+    fn shows_agents(&self) -> bool {
+        !self.spans.iter().zip(&self.facts).any(|(span, facts)| {
+            facts.claims && !matches!(span.attributes.get(&self.words.implicit), Some(Json::Bool(true)))
+        })
+    }
+
+    /// Groups the spans: of each group the first in canonical order is shown.
+    fn show(&mut self) -> Vec<Shown> {
+        let mut shown: Vec<Shown> = Vec::new();
+        let mut groups: HashMap<Vec<u8>, u32> = HashMap::new();
+        let mut key = Vec::new();
+        let shows_agents = self.shows_agents();
+        let order = |span: &Span<'_>| (span.start_ns, span.ids);
+        for row in 0..self.spans.len() {
+            let (span, facts) = (&self.spans[row], &self.facts[row]);
+            let is_root = facts.claims || self.parents[row] == NONE;
+            let is_call = matches!(facts.kind(), Facts::TOOL | Facts::MODEL | Facts::EMBEDDINGS);
+            let tells = self.told_twice && (is_call || kin::says_usage(span, self.words));
+            if facts.is_odd || facts.alone || is_root || tells || (shows_agents && facts.op == Op::Agent) {
+                self.shown_as.push(shown.len() as u32);
+                shown.push(Shown { row: row as u32, times: 1 });
+                continue;
+            }
+            key.clear();
+            key.extend_from_slice(facts.op.word().as_bytes());
+            key.extend_from_slice(facts.status.as_bytes());
+            for name in &self.words.alike {
+                key.push(0);
+                if let Some(value) = span.attributes.get(name) {
+                    put_sorted(&mut key, value);
+                }
+            }
+            if facts.op == Op::Other {
+                for (name, _) in &span.attributes.fields {
+                    key.push(1);
+                    key.extend_from_slice(name.as_bytes());
+                }
+            }
+            for text in &span.scope {
+                key.push(2);
+                key.extend_from_slice(text.as_bytes());
+            }
+            if let Some(&place) = groups.get(&key) {
+                let group = &mut shown[place as usize];
+                group.times += 1;
+                if order(span) < order(&self.spans[group.row as usize]) {
+                    group.row = row as u32;
+                }
+                self.shown_as.push(place);
+            } else {
+                groups.insert(key.clone(), shown.len() as u32);
+                self.shown_as.push(shown.len() as u32);
+                shown.push(Shown { row: row as u32, times: 1 });
+            }
+        }
+        shown
+    }
+
+    fn totals<'py>(&self, py: Python<'py>, entries: &Entries<'_>) -> PyResult<Bound<'py, PyDict>> {
+        let (mut usage, mut kinds) = (<[BTreeMap<String, i128>; 3]>::default(), [0u64; 8]);
+        let (mut good_ns, mut whole, mut failed) = (-1, 0, None);
+        for (span, facts) in self.spans.iter().zip(&self.facts) {
+            kinds[usize::from(facts.kind())] += 1;
+            failed = failed.or(kin::add_usage(span, facts.op, self.words, &mut usage).err());
+            if matches!(facts.op, Op::Agent | Op::Model | Op::Tool | Op::Retrieval)
+                && matches!(facts.status, "ok" | "unset")
+            {
+                good_ns = good_ns.max(span.start_ns as i64);
+            }
+            whole += if facts.is_odd { 0 } else { facts.whole };
+        }
+        let mut traces: Vec<&str> = self.spans.iter().map(|span| span.trace_id).collect();
+        traces.dedup();
+        let totals = PyDict::new(py);
+        totals.set_item("refused", failed)?;
+        totals.set_item("tenant", &entries.tenant)?;
+        totals.set_item("begins", entries.begins)?;
+        totals.set_item("spans", self.spans.len())?;
+        totals.set_item("first_ns", self.spans.iter().map(|span| span.start_ns).min())?;
+        totals.set_item("last_ns", self.spans.iter().map(|span| span.end_ns).max())?;
+        totals.set_item("good_ns", good_ns)?;
+        totals.set_item("whole", whole)?;
+        totals.set_item("trace_ids", traces)?;
+        totals.set_item("kinds", &kinds[..])?;
+        totals.set_item("usage", &usage[..])?;
+        totals.set_item("logs", texts(py, entries.logs.iter()))?;
+        totals.set_item("resources", texts(py, entries.resources.iter()))?;
+        totals.set_item("told_twice", self.told_twice)?;
+        totals.set_item("shows_agents", self.shows_agents())?;
+        let acts: Vec<u8> = self.facts.iter().map(|facts| facts.act).collect();
+        let parents: Vec<u8> = self.parents.iter().flat_map(|parent| parent.to_ne_bytes()).collect();
+        totals.set_item("acts", PyBytes::new(py, &acts))?;
+        totals.set_item("parents", PyBytes::new(py, &parents))?;
+        Ok(totals)
+    }
+
+    /// Shows Python a span: its line, the row, how many are like it, whether Python makes it, its agent, where its error
+    /// began, and whether its parent is here.
+    fn shown<'py>(&self, py: Python<'py>, shown: &Shown) -> PyResult<Bound<'py, PyAny>> {
+        let row = shown.row as usize;
+        let line = PyBytes::new(py, self.spans[row].line.as_bytes());
+        let here = self.parents[row] != NONE;
+        let fields = (line, row, shown.times, self.facts[row].is_odd, self.agent(row), self.began(row), here);
+        Ok(fields.into_pyobject(py)?.into_any())
+    }
+}
+
+fn texts<'py, 'a>(py: Python<'py>, texts: impl Iterator<Item = &'a &'a str>) -> Vec<Bound<'py, PyBytes>> {
+    texts.map(|text| PyBytes::new(py, text.as_bytes())).collect()
+}
+
+/// What makes the files of runs.
+#[pyclass(frozen)]
+pub struct Sealer {
+    words: Words,
+}
+
+#[pymethods]
+impl Sealer {
+    #[new]
+    fn new(words: Words) -> Self {
+        Sealer { words }
+    }
+
+    /// Returns events.jsonl and tool_calls.json with their digests, the number of events, and of calls that were
+    /// refused; or a text that says why the run is left to Python. What `judge` raises is raised.
+    fn seal<'py>(
+        &self, py: Python<'py>, files: Vec<Bound<'py, PyBytes>>, judge: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let made = catch_unwind(AssertUnwindSafe(|| self.made(py, &files, judge)));
+        match made.unwrap_or(Ok(Err("a fault of its own")))? {
+            Ok((events, calls, number, refused)) => {
+                let of = |file: File| (PyBytes::new(py, &file.bytes), file.sha256);
+                Ok((of(events), of(calls), number, refused).into_pyobject(py)?.into_any())
+            }
+            Err(reason) => Ok(reason.into_pyobject(py)?.into_any()),
+        }
+    }
+}
+
+impl Sealer {
+    fn made(
+        &self, py: Python<'_>, files: &[Bound<'_, PyBytes>], judge: &Bound<'_, PyAny>,
+    ) -> PyResult<Mine<(File, File, u64, u64)>> {
+        let bytes: Vec<&[u8]> = files.iter().map(|file| file.as_bytes()).collect();
+        let (entries, mut run, shown) = match py.detach(|| Run::read(&bytes, &self.words)) {
+            Ok(read) => read,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let totals = run.totals(py, &entries)?;
+        let asked = shown.iter().map(|shown| run.shown(py, shown)).collect::<PyResult<Vec<_>>>()?;
+        let Judged(answers, lines, calls, tail) = judge.call1((totals, asked))?.extract()?;
+        if answers.len() != shown.len() {
+            return Ok(Err("an answer is missing"));
+        }
+        run.answers = answers;
+        Ok(py.detach(|| {
+            let (events, number) = timeline::write(&run, &lines)?;
+            let (calls, refused) = tail.map_or(Ok((Vec::new(), 0)), |tail| calls::write(&run, &calls, &tail))?;
+            drop(run);
+            Ok((File::new(events), File::new(calls), number, refused))
+        }))
+    }
+}
