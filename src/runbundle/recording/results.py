@@ -1,12 +1,52 @@
-"""What `flush()` says: what was sealed, and what was not."""
+"""What became of runs: of one that was to be published, and of all of them, which `flush()` says.
+
+Nothing that assembles or reads bundles is loaded for it.
+"""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from runbundle.errors import RunbundleError
 from runbundle.format.identity import RunKey
 
 _SEALED_TOLD = 1000
 """How many keys of bundles a flush tells of."""
+MOST_TOGETHER = 32
+"""Runs that are published at once. Each holds open its folder, its journals, and a file while it is written."""
+
+
+class StillWritten(RunbundleError):
+    """A process still holds a journal of the run."""
+
+    code = "still-written"
+
+
+class BegunElsewhere(RunbundleError):
+    """The run's own span is neither in these journals nor in a bundle of this store."""
+
+    code = "begun-elsewhere"
+
+
+class Published(NamedTuple):
+    """A run that is in the store now."""
+
+    key: str
+    """Where its bundle is."""
+    collided: dict[str, int]
+    """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
+    masked: int = 0
+    """Credentials that the tripwire found in its values and masked."""
+
+
+class Wanted(NamedTuple):
+    """A run to be published together with others."""
+
+    run: RunKey
+    wait: bool
+    """Whether to leave it if a process still holds a journal of it."""
+    grace_s: float | None
+    """As for `publish`."""
 
 
 @dataclass

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
 from runbundle.errors import ConfigError
-from runbundle.recording import sealer
+from runbundle.recording import publish as module
 
 
 def test_force_flush_takes_no_failure_away_from_flush(
@@ -21,7 +21,7 @@ def test_force_flush_takes_no_failure_away_from_flush(
     def failing(*_: object, **__: object) -> None:
         raise ValueError
 
-    monkeypatch.setattr("runbundle.recording.sealer.publish", failing)
+    monkeypatch.setattr("runbundle.recording.publish.publish", failing)
     with runbundle.start_run("r", run_id="lost"):
         pass
     assert not handle.tracer_provider.force_flush()
@@ -35,14 +35,14 @@ def test_a_run_that_is_being_sealed_when_time_is_up_is_pending(
     """It is neither sealed nor failed; a flush that said nothing of it would say that all is well."""
     handle = configured()
     at_work, go_on = threading.Event(), threading.Event()
-    publish = sealer.publish
+    publish = module.publish
 
     def slow(*given: Any, **options: Any) -> Any:
         at_work.set()
         go_on.wait(30)
         return publish(*given, **options)
 
-    monkeypatch.setattr(sealer, "publish", slow)
+    monkeypatch.setattr(module, "publish", slow)
     with runbundle.start_run("r", run_id="slow"):
         pass
     assert at_work.wait(30)

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 from runbundle.process import forks
@@ -39,7 +40,10 @@ class _Part(NamedTuple):
 
 
 class KnownSecrets:
-    """A set of secret values. Thread-safe. The values are held in memory, and never written or shown."""
+    """A set of secret values. Thread-safe. The values are held in memory, and never written or shown.
+
+    They are given to nobody but a process of ours that searches bundles for them, if there is one.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -47,7 +51,7 @@ class KnownSecrets:
         self._forget()
 
     def _forget(self) -> None:
-        self._values: dict[str, None] = {}
+        self._values: dict[str, bool] = {}  # with whether it is looked for as it is only
         self._pending: list[Iterable[str]] = []
         self._recent: tuple[str, ...] = ()
         self._parts: tuple[_Part, ...] = ()
@@ -80,7 +84,7 @@ class KnownSecrets:
                         full = full or (why == "limit" and not self.refused["limit"])
                         self.refused[why] += bool(text)
                         continue
-                    self._values[text] = None
+                    self._values[text] = as_is
                     self._pending.append((text,) if as_is else forms(text))
                     new += 1
             if new:
@@ -88,6 +92,11 @@ class KnownSecrets:
         if full:
             _log.error("%d secrets are known; further ones are not, and are not masked where they turn up", LIMIT)
         return new
+
+    def after(self, count: int) -> list[tuple[str, bool]]:
+        """Return the values that were added after the first `count`, each with its `as_is`, for a process of ours."""
+        with self._lock:
+            return list(islice(self._values.items(), count, None))
 
     def find(self, text: str) -> list[tuple[int, int]]:
         """Return the spans of known secrets in `text`, in order and apart from each other."""
