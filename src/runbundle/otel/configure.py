@@ -12,10 +12,10 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from runbundle import format as formats  # its models are loaded when they are asked for
 from runbundle import settings
 from runbundle.contracts.approval import Decider, default_decider
 from runbundle.errors import ConfigError
-from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.joining import Trust
@@ -47,14 +47,14 @@ _SEVERAL = frozenset({"contracts", "otlp", "safe_keys", "safe_names", "result", 
 def configure(
     *,
     store: str | Path | ArtifactStore | None = None,
-    contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path] | None = None,
+    contracts: "Iterable[formats.contract.ToolContract | Mapping[str, Any] | str | Path] | None" = None,
     tracer_provider: TracerProvider | None = None,
     otlp: bool | str | Otlp | Iterable[str | Otlp] | None = None,
     key: GivenKey | None = None,
     safe_keys: Iterable[str] = (),
     safe_names: Iterable[str] = (),
     user_id: Literal["keep", "hash", "drop"] = "hash",
-    result: Iterable[FieldRule] = (),
+    result: "Iterable[formats.contract.FieldRule]" = (),
     decider: Decider | None = None,
     redact: Redacted = "agents",
     raw_exporters: Literal["refuse", "allow"] = "refuse",

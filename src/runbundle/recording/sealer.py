@@ -15,6 +15,7 @@ from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
+from runbundle.process import forks
 from runbundle.process.complaints import Complaints
 from runbundle.recording.due import Due, DueRuns
 from runbundle.recording.losses import Losses
@@ -291,7 +292,8 @@ class Sealer:
 
     def _has_sealed(self, key: RunKey, trace_id: str) -> bool:
         """Tell whether somebody has sealed the run, with that trace in it. Raises `StoreUnavailable`."""
-        from runbundle.bundle.reader import Bundle
+        with forks.loading():
+            from runbundle.bundle.reader import Bundle
 
         places = [key.path] if key.tenant_id else [key.path, *(f"{t}/{key.run_id}" for t in self.store.list_dirs())]
         for place in places:
@@ -313,7 +315,8 @@ class Sealer:
 
     def _recover(self, orphan: Found, records: int = 0) -> None:
         """Seal what its writers left; of `records` this process knows that they were there."""
-        from runbundle.recording.recovery import Outcome, recover  # configure() does not wait for it
+        with forks.loading():  # configure() does not wait for it
+            from runbundle.recording.recovery import Outcome, recover
 
         key, by = orphan.key, self._publisher.publish
         try:

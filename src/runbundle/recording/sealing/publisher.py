@@ -17,6 +17,7 @@ from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, RUN
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of
+from runbundle.process import forks
 from runbundle.recording.results import Published, Wanted
 from runbundle.store import ArtifactStore, LocalStore
 
@@ -84,7 +85,8 @@ class Publisher:
                 raise outcome
             self.counts["process"] += outcome is not None
             return outcome
-        from runbundle.recording.publish import publish  # a process that only records waits for none of it
+        with forks.loading():  # configure() waits for none of it
+            from runbundle.recording.publish import publish
 
         published = publish(store, spool, run, wait=wait, parts=parts, grace_s=grace_s, own=own)
         self.counts["thread"] += published is not None
@@ -107,7 +109,8 @@ class Publisher:
                 return done
             if self._perhaps:
                 return {}  # one after another, since some may be published
-        from runbundle.recording.publish import publish_together
+        with forks.loading():
+            from runbundle.recording.publish import publish_together
 
         done = publish_together(store, spool, wanted, own=own)
         self.counts["thread"] += sum(isinstance(it, Published) for it in done.values())

@@ -6,14 +6,17 @@ import secrets
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from runbundle.format import events, evidence, run, tool_calls
+from runbundle.format.base import Record
 from runbundle.format.contract import parse_contract
 from runbundle.redaction.detectors import known_secrets as known_module
 from runbundle.redaction.detectors.environment import secrets_of_environment
 from runbundle.redaction.detectors.known_secrets import KNOWN, LIMIT, KnownSecrets, register_secret
+from runbundle.redaction.detectors.known_values import _FIELDS, refusal  # pyright: ignore[reportPrivateUsage]
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads.configuration import redact_configuration
 from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
@@ -205,3 +208,23 @@ def test_what_is_not_registered_is_said_once(process_known: KnownSecrets, caplog
     assert "format" in said[0]
     assert "8 characters" in said[1]
     assert "tiny" not in caplog.text
+
+
+def _literals(annotation: Any) -> set[str]:
+    found: set[str] = set()
+    for part in get_args(annotation):
+        found |= {part} if isinstance(part, str) else _literals(part)
+    return found
+
+
+def test_no_word_of_the_models_may_be_a_known_secret() -> None:
+    """Names of their fields, and their fixed values: they are listed, so that who records need not load the models."""
+    words: set[str] = set()
+    for module in (run, events, evidence, tool_calls):
+        for model in vars(module).values():
+            if isinstance(model, type) and issubclass(model, Record):
+                for name, field in model.model_fields.items():
+                    words |= {name, *_literals(field.annotation)}
+    assert len(words) > 150
+    assert {word for word in words if not refusal(word)} == set()
+    assert set(_FIELDS) <= words
