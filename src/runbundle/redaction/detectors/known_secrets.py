@@ -23,7 +23,7 @@ _RECENT = 16
 """Values that are searched for one by one."""
 _BEGINNING = 5
 _FEW = 128
-"""Beginnings for which the faster, larger kind of automaton is built: 230 MB/s instead of 140."""
+"""Beginnings for which the faster, larger kind of automaton is built: twice as fast."""
 _QUIET = 256
 """So many searches after the last new value, all values are in one automaton."""
 
@@ -98,8 +98,11 @@ class KnownSecrets:
         with self._lock:
             return list(islice(self._values.items(), count, None))
 
-    def find(self, text: str) -> list[tuple[int, int]]:
-        """Return the spans of known secrets in `text`, in order and apart from each other."""
+    def find(self, text: str, data: bytes | None = None) -> list[tuple[int, int]]:
+        """Return the spans of known secrets in `text`, in order and apart from each other.
+
+        `data`: the text in ASCII, with one byte in the place of each other character, if the caller has that already.
+        """
         if not self._values:
             return []
         if self._pending or (self._quiet > _QUIET and (self._recent or len(self._parts) > 1)):
@@ -113,8 +116,10 @@ class KnownSecrets:
             while at >= 0:
                 found.append((at, at + len(form)))
                 at = text.find(form, at + 1)
+        if self._parts and data is None:
+            data = text.encode("ascii", "replace")
         for part in self._parts:
-            hits = cast("list[tuple[int, int, int]]", part.automaton.find_matches_as_indexes(text, overlapping=True))
+            hits = cast("list[tuple[int, int, int]]", part.automaton.find_matches_as_indexes(data, overlapping=True))
             for index, at, _ in hits:
                 for form in part.begun[index]:
                     if text.startswith(form, at):
@@ -160,15 +165,17 @@ class KnownSecrets:
 
 
 def _part(texts: list[str]) -> _Part:
-    from ahocorasick_rs import AhoCorasick, Implementation  # not needed to read a bundle
+    from ahocorasick_rs import BytesAhoCorasick, Implementation  # not needed to read a bundle
 
-    by_beginning: dict[str, list[str]] = {}
+    # Of bytes, which is nearly twice as fast. What is not ASCII is one byte for each character, as in what is searched,
+    # so that places in both are the same; of what begins alike then, the text itself decides.
+    by_beginning: dict[bytes, list[str]] = {}
     for form in texts:
-        by_beginning.setdefault(form[:_BEGINNING], []).append(form)
+        by_beginning.setdefault(form[:_BEGINNING].encode("ascii", "replace"), []).append(form)
     for same in by_beginning.values():
         same.sort(key=len, reverse=True)
     kind = Implementation.DFA if len(by_beginning) <= _FEW else Implementation.ContiguousNFA
-    automaton = AhoCorasick(list(by_beginning), implementation=kind, store_patterns=False)
+    automaton = BytesAhoCorasick(list(by_beginning), implementation=kind)
     return _Part(automaton, list(by_beginning.values()), texts)
 
 
