@@ -81,6 +81,10 @@ class FlushResult:
     """Records lost since the start of the process, by reason."""
     written: int = 0
     """Spans and logs written to journals since the start of the process."""
+    redacted_by: dict[str, int] = field(default_factory=dict[str, int])
+    """Spans of runs that each core redacted, `native` and `python`, since `configure()`. No bundle depends on it."""
+    sealed_by: dict[str, int] = field(default_factory=dict[str, int])
+    """Bundles that were sealed by each, `thread` and `process`, since `configure()`. No bundle depends on it."""
     outside: int = 0
     """Spans that were in no run: of a server, say, or of a thread that was not given the context. No loss by itself."""
     outside_scopes: dict[str, int] = field(default_factory=dict[str, int])

@@ -368,7 +368,9 @@ class Sealer:
         while alone and self._waiting() and time.monotonic() < deadline:
             self._flush_here()
         with self._condition:
-            return self._results.told(len(self._in_hand.union(self._waiting())), take=take)
+            result = self._results.told(len(self._in_hand.union(self._waiting())), take=take)
+        result.sealed_by = self._publisher.counted()
+        return result
 
     def _waiting(self) -> list[RunKey]:
         with self._condition:

@@ -8,6 +8,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
+from runbundle.core import native as core_module
 from runbundle.errors import ConfigError
 from runbundle.recording import publish as module
 
@@ -63,3 +64,24 @@ def test_a_configuration_that_is_refused_leaves_the_provider_alone(
     with pytest.raises(ConfigError):
         configured(tracer_provider=provider, otlp=True)
     assert len(provider._active_span_processor._span_processors) == before  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("native", ["0", "1"])
+def test_it_tells_which_core_has_redacted_and_who_has_sealed(
+    native: str, configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all since the configuration; what was not at work is not named, and no bundle says it."""
+    monkeypatch.setenv("RUNBUNDLE_NATIVE", native)
+    core_module.module.cache_clear()
+    try:
+        core = "python" if core_module.module() is None else "native"
+        handle = configured()
+        for count in (1, 2):
+            with runbundle.start_run("r", run_id=f"r{count}"), runbundle.start_step("s"):
+                pass
+            result = handle.flush()
+            assert (result.redacted_by, result.sealed_by) == ({core: 2 * count}, {"thread": count})
+    finally:
+        core_module.module.cache_clear()
+    for name in ("run.json", "events.jsonl"):
+        assert b"native" not in handle.store.get(f"r1/{name}")

@@ -57,6 +57,10 @@ class Publisher:
             self._process = SEAL_PROCESS
             self._process.join()
 
+    def counted(self) -> dict[str, int]:
+        """Return the counts, without those that are zero."""
+        return {by: count for by, count in self.counts.items() if count}
+
     def close(self) -> None:
         """End the process, if nobody else of this one needs it. From now on the thread that asks does the work."""
         process, self._process = self._process, None
