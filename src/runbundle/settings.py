@@ -84,6 +84,8 @@ SETTINGS: tuple[Setting, ...] = (
             " after 0.1 s; that of the machine, at once.", ("os", "fsync-batch", "fsync")),
     Setting("spool_limit_bytes", "", "whole", "4294967296", "How much may wait for its seal, in bytes.", (), 1),
     Setting("recover", "", "flag", "True", "Whether runs that dead processes left are sealed in the background."),
+    Setting("seal", "RUNBUNDLE_SEAL", "choice", "thread", "Who seals runs: a thread of the agent's process, or a"
+            " process of ours that takes no time from the agent's threads.", ("thread", "process")),
     Setting("resource", "", "mapping", "None", "Resource attributes of a provider that is built here."),
     Setting("set_global", "", "flag", "True", "Whether providers built here become the global ones."),
     Setting("trust_baggage", "", "choice", "signed", "Which claims in requests, of being a part of a run, are"

@@ -17,8 +17,9 @@ from runbundle.format.identity import RunKey
 from runbundle.journal.lines import start_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.writer import JournalWriter
-from runbundle.recording.publish import BegunElsewhere, StillWritten, publish
+from runbundle.recording.publish import publish
 from runbundle.recording.recovery import recover
+from runbundle.recording.results import BegunElsewhere, StillWritten
 from runbundle.store import LocalStore
 from tests.crash.harness import look, never_failed, true
 from tests.support.record_lines import bare_line

@@ -12,8 +12,9 @@ from runbundle.errors import StoreUnavailable
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording import publish, sealer
-from runbundle.recording.publish import Published, Wanted, publish_together
+from runbundle.recording.publish import publish_together
 from runbundle.recording.recovery import recover
+from runbundle.recording.results import Published, Wanted
 from runbundle.store import ArtifactStore, LocalStore
 from tests.crash.harness import Child, Plan, Points, Teller, Told, check, kill_points, pipelined, where
 from tests.crash.programs import begin, one_run

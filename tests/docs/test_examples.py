@@ -51,7 +51,8 @@ def test_a_langgraph_run_that_was_killed_is_one_verified_bundle(backend: str, re
         ("find_table", "unset"), ("reserve", "interrupted"), ("reserve", "unset"), ("confirm", "unset"),
     ]  # fmt: skip
     index = bundle.index
-    assert (index.status, index.revision, index.completeness.state) == ("ok", 3, "complete")
+    assert (index.status, index.completeness.state) == ("ok", "complete")
+    assert index.revision in (2, 3)  # what the killed one left may be sealed before the run goes on, or with the rest
     assert index.resumed_from is not None
     assert len(index.completeness.cut_off or []) == 3
     assert [e["name"] for e in bundle.events() if e["type"] == "span.started" and e["op"] == "step"] == [

@@ -125,13 +125,13 @@ def test_a_closed_journal_that_is_removed_before_the_seal_is_counted(
 ) -> None:
     """The writer has let go of it: whoever finds nothing to seal knows how many there were."""
     handle = configured()
-    real = sealer.publish
+    real = publish.publish
 
     def late(*args: Any, **options: Any) -> Any:
         shutil.rmtree(spool_of(handle), ignore_errors=True)
         return real(*args, **options)
 
-    monkeypatch.setattr(sealer, "publish", late)
+    monkeypatch.setattr(publish, "publish", late)
     with runbundle.start_run("r", run_id="r"), runbundle.start_step("a"):
         pass
     result = handle.flush()
@@ -145,13 +145,13 @@ def test_nothing_to_seal_is_a_success_if_somebody_else_has_sealed_it(
 ) -> None:
     """As another process that was asked to recover."""
     handle = configured(recover=False)
-    real = sealer.publish
+    real = publish.publish
 
     def late(*args: Any, **options: Any) -> Any:
         recover(handle.store, spool_of(handle), RunKey("", "r"))
         return real(*args, **options)
 
-    monkeypatch.setattr(sealer, "publish", late)
+    monkeypatch.setattr(publish, "publish", late)
     with runbundle.start_run("r", run_id="r"):
         pass
     assert handle.flush()
@@ -166,13 +166,13 @@ def test_a_bundle_of_another_time_does_not_stand_for_records_that_are_gone(
     with runbundle.start_run("r", run_id="r"):
         pass
     assert handle.flush().sealed == ["r"]
-    real = sealer.publish
+    real = publish.publish
 
     def late(*args: Any, **options: Any) -> Any:
         shutil.rmtree(spool_of(handle), ignore_errors=True)
         return real(*args, **options)
 
-    monkeypatch.setattr(sealer, "publish", late)
+    monkeypatch.setattr(publish, "publish", late)
     with runbundle.start_run("r", run_id="r"):
         pass
     result = handle.flush()
@@ -337,7 +337,7 @@ def test_a_run_given_up_is_said_by_those_who_come_later(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(sealer, "publish", broken)
+        patch.setattr(publish, "publish", broken)
         with runbundle.start_run("r", run_id="r"):
             pass
         assert handle.flush().failed == {"r": "ZeroDivisionError while sealing"}

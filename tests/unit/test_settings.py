@@ -93,7 +93,8 @@ def test_every_variable_is_read_through_the_table() -> None:
         ({"grace_s": float("inf")}, "a number"), ({"grace_s": True}, "a number"), ({"vault_ttl_s": None}, "a number"),
         ({"spool_limit_bytes": 0}, "from 1"), ({"spool_limit_bytes": 1.5}, "a whole number"),
         ({"spool_limit_bytes": 10**30}, "a whole number"), ({"recover": "yes"}, "True or False"),
-        ({"set_global": 1}, "True or False"), ({"safe_keys": "app.kind"}, "a list"), ({"safe_names": [1]}, "a list"),
+        ({"set_global": 1}, "True or False"), ({"seal": "fork"}, "one of thread, process"),
+        ({"safe_keys": "app.kind"}, "a list"), ({"safe_names": [1]}, "a list"),
         ({"contracts": "c.yaml"}, "a list"), ({"spool": 3}, "a path"), ({"store": 3}, "a path, a URL or a store"),
         ({"raw_exporters": True}, "one of refuse, allow"), ({"user_id": []}, "one of"), ({"decider": 5}, "function"),
         ({"result": "order_id"}, "a list"), ({"result": {"a": 1}}, "a list"), ({"resource": ["a"]}, "a mapping"),
@@ -114,6 +115,7 @@ _ORDER: dict[str, tuple[Any, str, Callable[[runbundle.Handle], Any]]] = {
     "otlp": ("http://127.0.0.1:1", "http://127.0.0.1:2", lambda handle: list(handle.flush(0).destinations)),
     "run_id_keys": (["a.id"], "e.id", lambda handle: handle.boundary.membership.names.keys),
     "group_by": ("trace", "conversation", lambda handle: handle.boundary.membership.names.group_by),
+    "seal": ("thread", "process", lambda handle: handle.recorder.sealed_by),
     "spool": ("by-argument", "by-environment", lambda handle: handle.recorder.spool.name),
 }
 """For each setting that is an argument and a variable: a value of each, and what comes of it."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 from weakref import WeakSet
 
+from runbundle import format as formats  # its models are loaded when they are asked for
 from runbundle.errors import PolicyBlocked
-from runbundle.format.contract import ToolContract
 from runbundle.redaction.permitted.safe_text import safe_name
 
 _log = logging.getLogger("runbundle")
@@ -36,7 +36,7 @@ class ToolCall:
     """The live arguments by name, defaults included; read-only. Only the decider sees them: they are not recorded."""
     call_id: str
     """The id of the call in the bundle."""
-    contract: ToolContract
+    contract: "formats.contract.ToolContract"
     """The tool's contract."""
     run_id: str
     """The run of the call, or ""."""

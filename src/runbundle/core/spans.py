@@ -25,6 +25,11 @@ class SpanLines:
         self.by_python = 0
         """Spans that Python took: all of them where there is no native core."""
 
+    def counted(self) -> dict[str, int]:
+        """Return how many spans each core took, without those that took none."""
+        counts = {"native": self.by_native, "python": self.by_python}
+        return {core: count for core, count in counts.items() if count}
+
     def of(self, record: SpanRecord) -> RecordLine:
         """Return a raw record as what a recorder takes. Total, as the redactor is."""
         try:

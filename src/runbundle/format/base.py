@@ -36,10 +36,18 @@ Sha256 = str
 
 
 class Record(BaseModel):
-    """Base class of all records of a bundle. Frozen; unknown fields, as later versions may add, are kept."""
+    """Base class of all records of a bundle. Frozen; unknown fields, as later versions may add, are kept.
+
+    A validator is built when it is first used: most programs use few of them.
+    """
 
     model_config = ConfigDict(
-        frozen=True, extra="allow", use_attribute_docstrings=True, populate_by_name=True, protected_namespaces=()
+        frozen=True,
+        extra="allow",
+        use_attribute_docstrings=True,
+        populate_by_name=True,
+        protected_namespaces=(),
+        defer_build=True,
     )
 
 

@@ -7,12 +7,11 @@ import os
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from runbundle import settings
 from runbundle.contracts.declared import DECLARED
 from runbundle.contracts.files import by_name
-from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel.digest_key import digest_key
 from runbundle.process import forks
@@ -24,7 +23,10 @@ from runbundle.redaction.redactor import Redactor
 from runbundle.store import ArtifactStore, from_url
 from runbundle.store.locations import DEFAULT_STORE
 
-Contracts = Iterable[ToolContract | Mapping[str, Any] | str | Path] | str | None
+if TYPE_CHECKING:
+    from runbundle.format.contract import FieldRule, ToolContract
+
+Contracts = Iterable["ToolContract | Mapping[str, Any] | str | Path"] | str | None
 """Contracts, mappings or paths of files; a single text is a list of paths, as in the environment."""
 
 
@@ -58,7 +60,7 @@ def compose(
     safe_keys: Iterable[str] = (),
     safe_names: Iterable[str] = (),
     user_id: Literal["keep", "hash", "drop"] = "hash",
-    result: Iterable[FieldRule] = (),
+    result: "Iterable[FieldRule]" = (),
 ) -> Composition:
     """Build the redactor of an entrance. An argument that is left out is taken from the environment.
 

@@ -12,10 +12,10 @@ from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 
+from runbundle import format as formats  # its models are loaded when they are asked for
 from runbundle import settings
 from runbundle.contracts.approval import Decider, default_decider
 from runbundle.errors import ConfigError
-from runbundle.format.contract import FieldRule, ToolContract
 from runbundle.keyring.given_key import GivenKey
 from runbundle.otel import active, notices, switch
 from runbundle.otel.belonging.joining import Trust
@@ -31,6 +31,7 @@ from runbundle.otel.forwarding.option import Otlp
 from runbundle.otel.handle import Handle, running, shut_down_at_exit
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import Durability, Recorder
+from runbundle.recording.sealing.publisher import SealedBy, sealed_by
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
 from runbundle.store import ArtifactStore
 from runbundle.store.locations import spool_of, vault_of
@@ -46,14 +47,14 @@ _SEVERAL = frozenset({"contracts", "otlp", "safe_keys", "safe_names", "result", 
 def configure(
     *,
     store: str | Path | ArtifactStore | None = None,
-    contracts: Iterable[ToolContract | Mapping[str, Any] | str | Path] | None = None,
+    contracts: "Iterable[formats.contract.ToolContract | Mapping[str, Any] | str | Path] | None" = None,
     tracer_provider: TracerProvider | None = None,
     otlp: bool | str | Otlp | Iterable[str | Otlp] | None = None,
     key: GivenKey | None = None,
     safe_keys: Iterable[str] = (),
     safe_names: Iterable[str] = (),
     user_id: Literal["keep", "hash", "drop"] = "hash",
-    result: Iterable[FieldRule] = (),
+    result: "Iterable[formats.contract.FieldRule]" = (),
     decider: Decider | None = None,
     redact: Redacted = "agents",
     raw_exporters: Literal["refuse", "allow"] = "refuse",
@@ -64,6 +65,7 @@ def configure(
     durability: Durability = "os",
     spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
     recover: bool = True,
+    seal: SealedBy | None = None,
     resource: Mapping[str, str] | None = None,
     set_global: bool = True,
     trust_baggage: Trust = "signed",
@@ -94,6 +96,8 @@ def configure(
       machine, at once. One of `os`, `fsync-batch`, `fsync`.
     - `spool_limit_bytes`: How much may wait for its seal, in bytes.
     - `recover`: Whether runs that dead processes left are sealed in the background.
+    - `seal`: Who seals runs: a thread of the agent's process, or a process of ours that takes no time from the agent's
+      threads. One of `thread`, `process`.
     - `resource`: Resource attributes of a provider that is built here.
     - `set_global`: Whether providers built here become the global ones.
     - `trust_baggage`: Which claims in requests, of being a part of a run, are believed. One of `signed`, `any`,
@@ -126,7 +130,7 @@ def configure(
         ).redactor
         policy = redactor.policy
         names = run_names(policy.digester, arguments["run_id_keys"], group_by)
-        destinations = build(arguments["otlp"])  # may refuse
+        destinations, seals = build(arguments["otlp"]), sealed_by(seal)  # may refuse
         debug = debug_vault(redactor, vault_of(artifact_store), vault_ttl_s) if content_mode == "debug" else None
         theirs = _theirs(tracer_provider)
         if theirs is not None:
@@ -139,6 +143,7 @@ def configure(
             durability=durability,
             spool_limit_bytes=spool_limit_bytes,
             recover=recover,
+            seal=seals,
         )
         believes = "keyring" if trust_baggage == "never" else policy.key_origin  # it needs no other
         keys = carrier_keys(artifact_store.url, policy.digester, believes)

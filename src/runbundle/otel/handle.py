@@ -174,6 +174,7 @@ class Handle:
         deadline = time.monotonic() + timeout_s
         result = self.recorder.flush(timeout_s)
         membership = self.membership
+        result.redacted_by = self.boundary.lines.counted()
         result.outside, result.outside_scopes = membership.outside.spans, membership.outside.by_scope()
         if membership.unfollowed:
             result.dropped["live_spans"] = membership.unfollowed

@@ -8,10 +8,11 @@ function here, when it is imported, under the stage it belongs to.
 application imports first. Here the stage decides, and the interpreter is told of one function for each moment.
 """
 
+import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -82,23 +83,48 @@ def around(
 
     `in_parent` is called also if the fork failed. Those after a fork are called only if those before it were known.
     """
-    global _known
     _hooks.append(_Hooks(stage, before, in_parent, in_child))
+    _tell_interpreter()
+
+
+def _tell_interpreter() -> None:
+    global _known
     if not _known and hasattr(os, "register_at_fork"):  # elsewhere nothing forks
         _known = True
         os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
 
 
+@contextlib.contextmanager
+def loading() -> Generator[None]:
+    """Return a context in which a thread of ours imports modules: a fork waits for its end.
+
+    In a child the module that another thread was importing would be half there, and locked for ever: whoever imports it
+    then hangs. A fork waits two seconds at most, since the thread that forks may be importing what the other waits for.
+    """
+    _tell_interpreter()
+    with _loading:
+        yield
+
+
+_loading = threading.RLock()
+_LOADED_WITHIN_S = 2.0
+
+
 def _before() -> None:
+    _forking.waited = _loading.acquire(timeout=_LOADED_WITHIN_S)
     _forking.hooks = sorted(_hooks, key=_stage)
     _run((hooks.stage, hooks.before) for hooks in reversed(_forking.hooks))
 
 
 def _in_parent() -> None:
     _run((hooks.stage, hooks.in_parent) for hooks in getattr(_forking, "hooks", ()))
+    if getattr(_forking, "waited", False):
+        _loading.release()
 
 
 def _in_child() -> None:
+    global _loading
+    _loading = threading.RLock()
     _run((hooks.stage, hooks.in_child) for hooks in getattr(_forking, "hooks", ()))
 
 

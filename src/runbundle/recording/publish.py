@@ -21,48 +21,14 @@ from runbundle.journal.locks import free_files, sole_sealer
 from runbundle.journal.reader import JournalReader, journal_files
 from runbundle.journal.spool import folder_of
 from runbundle.recording.masking import masked_entries
+from runbundle.recording.results import MOST_TOGETHER, BegunElsewhere, Published, StillWritten, Wanted
 from runbundle.recording.tripwire import quarantine, search_bundle, state_masked
 from runbundle.store import ArtifactStore
 
 _ATTEMPTS = 5  # of a seal that others on other machines are faster with
-MOST_TOGETHER = 32
-"""Runs that are published at once. Each holds open its folder, its journals, and a file while it is written."""
 _BATCH_S = 0.1  # for which the first of a batch waits for the others to be assembled
 _BATCH_BYTES = 16_777_216
 _SHORT_BYTES = 1_048_576  # of journals; a longer run would keep the others waiting, and gains nothing
-
-
-class StillWritten(RunbundleError):
-    """A process still holds a journal of the run."""
-
-    code = "still-written"
-
-
-class BegunElsewhere(RunbundleError):
-    """The run's own span is neither in these journals nor in a bundle of this store."""
-
-    code = "begun-elsewhere"
-
-
-class Published(NamedTuple):
-    """A run that is in the store now."""
-
-    key: str
-    """Where its bundle is."""
-    collided: dict[str, int]
-    """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
-    masked: int = 0
-    """Credentials that the tripwire found in its values and masked."""
-
-
-class Wanted(NamedTuple):
-    """A run to be published together with others."""
-
-    run: RunKey
-    wait: bool
-    """Whether to leave it if a process still holds a journal of it."""
-    grace_s: float | None
-    """As for `publish`."""
 
 
 class _Source(NamedTuple):

@@ -28,6 +28,7 @@ from runbundle.recording.losses import Losses
 from runbundle.recording.probe import stands_on
 from runbundle.recording.results import FlushResult
 from runbundle.recording.sealer import Sealer
+from runbundle.recording.sealing.publisher import Publisher, SealedBy, sealed_by
 from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES, SpoolFull, SpoolLimit
 from runbundle.recording.syncing import Unsynced, bring_to_disk, sync_in_turns
 from runbundle.signals.records import SpanRecord
@@ -63,8 +64,11 @@ class Recorder:
         durability: Durability = "os",
         spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
         recover: bool = False,
+        seal: SealedBy | None = None,
     ) -> None:
-        """`recover`: seal, in the background, runs that dead processes left in the spool."""
+        """`recover`: seal, in the background, runs that dead processes left in the spool. `seal`: who seals, by default
+        who the variable says.
+        """
         self.store = store
         self.spool = spool
         self._batched = durability == "fsync-batch"
@@ -77,7 +81,10 @@ class Recorder:
         self._stop = threading.Event()
         mapped = "maps" not in stands_on(spool).lacks
         self._journal = partial(JournalWriter.open_in, sync_each=durability == "fsync", mapped=mapped)
-        self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(self._runs))
+        publisher = Publisher(sealed_by(seal))
+        self.sealed_by = publisher.by
+        """Who is to seal."""
+        self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(self._runs), publisher)
         self._reset_process()
         _recorders.add(self)
         if recover:

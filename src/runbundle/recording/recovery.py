@@ -12,13 +12,15 @@ The steps are those of `publish`, which seals a live run likewise. Recovery diff
 that it reports instead of raising, and that it is safe to repeat.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from runbundle.errors import RunbundleError, StoreUnavailable
 from runbundle.format.identity import RunKey
-from runbundle.recording.publish import BegunElsewhere, StillWritten, publish
+from runbundle.recording.publish import publish
+from runbundle.recording.results import BegunElsewhere, Published, StillWritten
 from runbundle.store import ArtifactStore
 
 
@@ -50,7 +52,15 @@ class Recovered(NamedTuple):
     """Whether it failed for now only: the store is away, or something is used up that others give back."""
 
 
-def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = False, own: str = "") -> Recovered:
+def recover(
+    store: ArtifactStore,
+    spool: Path,
+    run: RunKey,
+    *,
+    parts: bool = False,
+    own: str = "",
+    by: Callable[..., Published | None] | None = None,
+) -> Recovered:
     """Seal a run that its writers left behind; return what became of it.
 
     Safe while other runs are written, to call twice, and from two processes at once. What came after a seal becomes a
@@ -58,7 +68,7 @@ def recover(store: ArtifactStore, spool: Path, run: RunKey, *, parts: bool = Fal
     default every line is redacted again. Raises nothing but for a spool that cannot be read.
     """
     try:
-        published = publish(store, spool, run, wait=True, parts=parts, own=own)
+        published = (by or publish)(store, spool, run, wait=True, parts=parts, own=own)
     except StillWritten as error:
         return Recovered(run, Outcome.ALIVE, note=error.message)
     except BegunElsewhere as error:

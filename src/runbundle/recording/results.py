@@ -1,12 +1,52 @@
-"""What `flush()` says: what was sealed, and what was not."""
+"""What became of runs: of one that was to be published, and of all of them, which `flush()` says.
+
+Nothing that assembles or reads bundles is loaded for it.
+"""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from runbundle.errors import RunbundleError
 from runbundle.format.identity import RunKey
 
 _SEALED_TOLD = 1000
 """How many keys of bundles a flush tells of."""
+MOST_TOGETHER = 32
+"""Runs that are published at once. Each holds open its folder, its journals, and a file while it is written."""
+
+
+class StillWritten(RunbundleError):
+    """A process still holds a journal of the run."""
+
+    code = "still-written"
+
+
+class BegunElsewhere(RunbundleError):
+    """The run's own span is neither in these journals nor in a bundle of this store."""
+
+    code = "begun-elsewhere"
+
+
+class Published(NamedTuple):
+    """A run that is in the store now."""
+
+    key: str
+    """Where its bundle is."""
+    collided: dict[str, int]
+    """Claims to an identity that another has, by kind, as `FlushResult.collided` has them."""
+    masked: int = 0
+    """Credentials that the tripwire found in its values and masked."""
+
+
+class Wanted(NamedTuple):
+    """A run to be published together with others."""
+
+    run: RunKey
+    wait: bool
+    """Whether to leave it if a process still holds a journal of it."""
+    grace_s: float | None
+    """As for `publish`."""
 
 
 @dataclass
@@ -41,6 +81,10 @@ class FlushResult:
     """Records lost since the start of the process, by reason."""
     written: int = 0
     """Spans and logs written to journals since the start of the process."""
+    redacted_by: dict[str, int] = field(default_factory=dict[str, int])
+    """Spans of runs that each core redacted, `native` and `python`, since `configure()`. No bundle depends on it."""
+    sealed_by: dict[str, int] = field(default_factory=dict[str, int])
+    """Bundles that were sealed by each, `thread` and `process`, since `configure()`. No bundle depends on it."""
     outside: int = 0
     """Spans that were in no run: of a server, say, or of a thread that was not given the context. No loss by itself."""
     outside_scopes: dict[str, int] = field(default_factory=dict[str, int])

@@ -11,25 +11,24 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from runbundle.bundle.reader import Bundle
 from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
 from runbundle.journal.spool import folder_of
+from runbundle.process import forks
 from runbundle.process.complaints import Complaints
 from runbundle.recording.due import Due, DueRuns
 from runbundle.recording.losses import Losses
-from runbundle.recording.publish import (
+from runbundle.recording.results import (
     MOST_TOGETHER,
     BegunElsewhere,
+    FlushResult,
     Published,
+    Results,
     StillWritten,
     Wanted,
-    publish,
-    publish_together,
 )
-from runbundle.recording.recovery import Outcome, recover
-from runbundle.recording.results import FlushResult, Results
+from runbundle.recording.sealing.publisher import Publisher
 from runbundle.recording.sweep import Found, Sweep
 from runbundle.store import ArtifactStore
 
@@ -53,11 +52,13 @@ class Sealer:
         losses: Losses,
         let_go: Callable[[RunKey], int],
         writing: Callable[[], list[RunKey]],
+        publisher: Publisher | None = None,
     ) -> None:
         """`let_go` closes this process's journal of a run of which spans are still open, and returns how many records
         it wrote; `writing` returns the runs it is writing.
         """
         self.store, self.spool = store, spool
+        self._publisher = publisher or Publisher()
         self._grace_s = grace_s
         self._losses, self._let_go = losses, let_go
         self._writing, self.own = writing, ""  # what the names of this process's journals begin with
@@ -74,6 +75,7 @@ class Sealer:
         """Start afresh in a forked child: the parent's runs are the parent's. It sweeps for as long as it lives."""
         self._parent = os.getppid()
         self._results = Results()
+        self._publisher.counts.clear()
         self.reset()
 
     def reset(self) -> None:
@@ -200,7 +202,7 @@ class Sealer:
                 overdue = now >= due.last
                 due.records += self._let_go(key) if overdue else 0
                 wanted.append(Wanted(key, wait=not overdue, grace_s=self._grace_s if overdue else None))
-        return publish_together(self.store, self.spool, wanted, own=self.own)
+        return self._publisher.publish_together(self.store, self.spool, wanted, own=self.own)
 
     def _do(self, key: RunKey, due: Due, done: dict[RunKey, Published | StoreUnavailable]) -> None:
         again = None
@@ -234,7 +236,7 @@ class Sealer:
         try:
             if isinstance(done, StoreUnavailable):
                 raise done
-            published = done or publish(
+            published = done or self._publisher.publish(
                 self.store,
                 self.spool,
                 key,
@@ -290,6 +292,9 @@ class Sealer:
 
     def _has_sealed(self, key: RunKey, trace_id: str) -> bool:
         """Tell whether somebody has sealed the run, with that trace in it. Raises `StoreUnavailable`."""
+        with forks.loading():
+            from runbundle.bundle.reader import Bundle
+
         places = [key.path] if key.tenant_id else [key.path, *(f"{t}/{key.run_id}" for t in self.store.list_dirs())]
         for place in places:
             if self.store.exists(f"{place}/run.json"):
@@ -310,9 +315,12 @@ class Sealer:
 
     def _recover(self, orphan: Found, records: int = 0) -> None:
         """Seal what its writers left; of `records` this process knows that they were there."""
-        key = orphan.key
+        with forks.loading():  # configure() does not wait for it
+            from runbundle.recording.recovery import Outcome, recover
+
+        key, by = orphan.key, self._publisher.publish
         try:
-            found = recover(self.store, self.spool, key, parts=orphan.alone, own=self.own)
+            found = recover(self.store, self.spool, key, parts=orphan.alone, own=self.own, by=by)
             if found.outcome is Outcome.GONE:
                 self._nothing_there(key, records, "")
         except Exception as error:  # noqa: BLE001 - never raise into the application
@@ -360,7 +368,9 @@ class Sealer:
         while alone and self._waiting() and time.monotonic() < deadline:
             self._flush_here()
         with self._condition:
-            return self._results.told(len(self._in_hand.union(self._waiting())), take=take)
+            result = self._results.told(len(self._in_hand.union(self._waiting())), take=take)
+        result.sealed_by = self._publisher.counted()
+        return result
 
     def _waiting(self) -> list[RunKey]:
         with self._condition:
@@ -376,7 +386,7 @@ class Sealer:
             job()
 
     def close(self, timeout_s: float) -> None:
-        """Stop the thread."""
+        """Stop the thread, and the process that it has had seal."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()
@@ -385,3 +395,4 @@ class Sealer:
             thread.join(timeout_s)
             if not thread.is_alive():
                 self._thread = None  # from now on flush() seals on its caller's thread
+        self._publisher.close()

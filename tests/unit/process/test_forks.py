@@ -139,3 +139,33 @@ def test_what_is_registered_while_a_thread_forks_is_not_half_run(hooks: list) ->
     forks.around(Stage.DATABASES, before=lambda: ran.append("before"), in_child=lambda: ran.append("after"))
     forks._in_child()
     assert ran == ["known"]
+
+
+_SLOW = "import time, pathlib\npathlib.Path({begun!r}).touch()\ntime.sleep(0.5)\nwhole = True\n"
+_FORKS = """
+import os, pathlib, signal, sys, threading, time
+from runbundle.process import forks
+
+def load():
+    with forks.loading():
+        import slow
+
+threading.Thread(target=load).start()
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.001)
+child = os.fork()
+if child == 0:
+    signal.alarm(20)
+    import slow
+    os._exit(0 if slow.whole else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_a_fork_waits_for_what_a_thread_of_ours_is_loading(tmp_path: Path) -> None:
+    """Its child would wait for ever for a module that nobody loads any more."""
+    begun = tmp_path / "begun"
+    (tmp_path / "slow.py").write_text(_SLOW.format(begun=str(begun)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(SRC.parent)])}
+    done = subprocess.run([sys.executable, "-c", _FORKS, str(begun)], env=environment, timeout=60, check=False)
+    assert done.returncode == 0

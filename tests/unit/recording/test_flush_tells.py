@@ -8,8 +8,9 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 import runbundle
+from runbundle.core import native as core_module
 from runbundle.errors import ConfigError
-from runbundle.recording import sealer
+from runbundle.recording import publish as module
 
 
 def test_force_flush_takes_no_failure_away_from_flush(
@@ -21,7 +22,7 @@ def test_force_flush_takes_no_failure_away_from_flush(
     def failing(*_: object, **__: object) -> None:
         raise ValueError
 
-    monkeypatch.setattr("runbundle.recording.sealer.publish", failing)
+    monkeypatch.setattr("runbundle.recording.publish.publish", failing)
     with runbundle.start_run("r", run_id="lost"):
         pass
     assert not handle.tracer_provider.force_flush()
@@ -35,14 +36,14 @@ def test_a_run_that_is_being_sealed_when_time_is_up_is_pending(
     """It is neither sealed nor failed; a flush that said nothing of it would say that all is well."""
     handle = configured()
     at_work, go_on = threading.Event(), threading.Event()
-    publish = sealer.publish
+    publish = module.publish
 
     def slow(*given: Any, **options: Any) -> Any:
         at_work.set()
         go_on.wait(30)
         return publish(*given, **options)
 
-    monkeypatch.setattr(sealer, "publish", slow)
+    monkeypatch.setattr(module, "publish", slow)
     with runbundle.start_run("r", run_id="slow"):
         pass
     assert at_work.wait(30)
@@ -63,3 +64,24 @@ def test_a_configuration_that_is_refused_leaves_the_provider_alone(
     with pytest.raises(ConfigError):
         configured(tracer_provider=provider, otlp=True)
     assert len(provider._active_span_processor._span_processors) == before  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("native", ["0", "1"])
+def test_it_tells_which_core_has_redacted_and_who_has_sealed(
+    native: str, configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all since the configuration; what was not at work is not named, and no bundle says it."""
+    monkeypatch.setenv("RUNBUNDLE_NATIVE", native)
+    core_module.module.cache_clear()
+    try:
+        core = "python" if core_module.module() is None else "native"
+        handle = configured()
+        for count in (1, 2):
+            with runbundle.start_run("r", run_id=f"r{count}"), runbundle.start_step("s"):
+                pass
+            result = handle.flush()
+            assert (result.redacted_by, result.sealed_by) == ({core: 2 * count}, {"thread": count})
+    finally:
+        core_module.module.cache_clear()
+    for name in ("run.json", "events.jsonl"):
+        assert b"native" not in handle.store.get(f"r1/{name}")

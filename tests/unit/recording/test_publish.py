@@ -7,7 +7,8 @@ from runbundle.bundle.reader import Bundle
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.journal.writer import JournalWriter
-from runbundle.recording.publish import Published, publish
+from runbundle.recording.publish import publish
+from runbundle.recording.results import Published
 from runbundle.store import MemoryStore
 from tests.support.record_lines import bare_line
 from tests.support.records import record

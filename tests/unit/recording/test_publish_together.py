@@ -17,7 +17,8 @@ from runbundle.format.identity import RunKey
 from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording import publish as module
-from runbundle.recording.publish import Published, Wanted, publish, publish_together
+from runbundle.recording.publish import publish, publish_together
+from runbundle.recording.results import Published, Wanted
 from runbundle.recording.sealer import Sealer
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body

@@ -10,8 +10,8 @@ from runbundle.errors import StoreUnavailable
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording import recovery
-from runbundle.recording.publish import BegunElsewhere, StillWritten
 from runbundle.recording.recovery import Outcome, Recovered, recover
+from runbundle.recording.results import BegunElsewhere, StillWritten
 from runbundle.store import LocalStore, MemoryStore
 
 RUN = RunKey("", "r")

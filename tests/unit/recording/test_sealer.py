@@ -12,7 +12,7 @@ from opentelemetry.context import Context
 import runbundle
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.recording import sealer as module
+from runbundle.recording import publish as module
 from runbundle.recording.losses import Losses
 from runbundle.recording.sealer import Sealer
 from runbundle.store import from_url

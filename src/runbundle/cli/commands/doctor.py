@@ -35,14 +35,20 @@ def command(store_url: str, format_: str, app: str | None) -> None:
 
     doctor checks the OTEL_* variables, the store, the digest key, and the spool: its file system, runs that wait in
     it, and losses that processes counted there. Where the store is a folder, it says which libraries' spans could not
-    be read, by its newest 20 bundles. With --app it also checks the processors, exporters and sampler of
-    the application's tracer provider. Where the OTEL_* variables name runbundle, it says what
-    opentelemetry-instrument would do.
+    be read, by its newest 20 bundles. It says which core redacts and who seals. With --app it also checks the
+    processors, exporters and sampler of the application's tracer provider. Where the OTEL_* variables name runbundle,
+    it says what opentelemetry-instrument would do.
 
     Exit codes: 0 no findings, or only notes; 1 findings.
     """
     from runbundle.cli.commands.doctor_spool import spool_findings
-    from runbundle.otel.inspection.doctor import diagnose_environment, diagnose_key, diagnose_provider, diagnose_secrets
+    from runbundle.otel.inspection.doctor import (
+        describe_work,
+        diagnose_environment,
+        diagnose_key,
+        diagnose_provider,
+        diagnose_secrets,
+    )
     from runbundle.otel.inspection.zero_code import describe_zero_code
 
     key, key_findings = diagnose_key(store_url)
@@ -59,7 +65,7 @@ def command(store_url: str, format_: str, app: str | None) -> None:
         returned = call_app(app)
         found += diagnose_provider(getattr(returned, "tracer_provider", returned))
     if format_ == "json":
-        said = {"digest_key": key.partition(": ")[2], "without_code": describe_zero_code()[0]}
+        said = {"digest_key": key.partition(": ")[2], "without_code": describe_zero_code()[0], **describe_work()}
         print_json({"findings": [finding._asdict() for finding in found], **said})
     else:
         for finding in found:
@@ -68,6 +74,8 @@ def command(store_url: str, format_: str, app: str | None) -> None:
             say(f"       {finding.hint}")
         if not key_findings:
             say(key)
+        work = describe_work()
+        say(f"core: {'Python' if work['core'] == 'python' else work['core']}; sealed by a {work['seal']}")
         without_code = describe_zero_code()[0]
         if without_code:
             say(without_code)

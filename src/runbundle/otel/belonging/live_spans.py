@@ -154,7 +154,7 @@ class LiveSpans:
                 spawning.unwatch_tasks(run, factory)
             run.factories.clear()
 
-    def _watch(self, run: RunLanes, loop: spawning.Loop) -> None:
+    def _watch(self, run: RunLanes, loop: "spawning.Loop") -> None:
         if run.origin is not None:
             factory = spawning.watch_tasks(loop, run, run.origin, self.spawned)
             if factory is not None:

@@ -1,9 +1,9 @@
 """Knows which task or thread of a run is running, by the lane that each was given when it was created.
 
-To see tasks being created, the task factory of an event loop is wrapped while a run is open there.
+To see tasks being created, the task factory of an event loop is wrapped while a run is open there. An agent that has
+no loop does not wait for asyncio to be loaded.
 """
 
-import asyncio
 import contextlib
 import functools
 import sys
@@ -13,16 +13,32 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from runbundle.otel.belonging.lanes import Control, Lane, Moment, fork_moment, function_name
 
+if TYPE_CHECKING:
+    import asyncio
+
+    Loop = asyncio.AbstractEventLoop
+
 R = TypeVar("R")
-Loop = asyncio.AbstractEventLoop
 Spawn = Callable[[str], Control | None]
 
 _PLACES = 4096  # remembered of one run
-running_loop = asyncio._get_running_loop  # pyright: ignore[reportPrivateUsage] - the public one raises: 6 times as slow
+
+
+def _first_running_loop() -> "Loop | None":
+    """Return the event loop that runs in this thread; None if none does. Gives its place to asyncio's own function."""
+    global running_loop
+    known = getattr(sys.modules.get("asyncio.events"), "_get_running_loop", None)
+    if known is None:
+        return None
+    running_loop = known  # the public one raises: 6 times as slow
+    return known()
+
+
+running_loop: "Callable[[], Loop | None]" = _first_running_loop
 
 
 # -- threads ---------------------------------------------------------------------------------------------------------
@@ -72,6 +88,8 @@ class Origin:
             return
         loop = running_loop()
         if loop is not None:
+            import asyncio
+
             task = asyncio.current_task(loop)
             self._task = weakref.ref(task) if task is not None else None
         elif not _scheduled_by_others():
@@ -82,6 +100,8 @@ class Origin:
         loop = running_loop()
         if loop is None:
             return self._of_thread()
+        import asyncio
+
         task = asyncio.current_task(loop)
         if task is None:
             return None
@@ -99,8 +119,10 @@ class Origin:
             return control
         return self.control if self._thread is _here.token else None
 
-    def adopt(self, loop: Loop) -> None:
+    def adopt(self, loop: "Loop") -> None:
         """Treat the loop's only task as a continuation of this thread, which waits for the loop."""
+        import asyncio
+
         task, control = asyncio.current_task(loop), self._of_thread()
         if task is not None and control is not None and asyncio.all_tasks(loop) == {task}:
             setattr(task, _NOTE, control)
@@ -115,7 +137,9 @@ class TaskFactory:
     A task whose lane cannot be found runs as it would have; its effects then get no key.
     """
 
-    def __init__(self, loop: Loop, spawn: Spawn) -> None:
+    def __init__(self, loop: "Loop", spawn: Spawn) -> None:
+        import asyncio
+
         self.runs: set[object] = set()
         """Runs that are open in this loop."""
         self._loop = weakref.ref(loop, functools.partial(_forget, id(loop)))
@@ -129,7 +153,7 @@ class TaskFactory:
         if type(loop).run_in_executor is asyncio.BaseEventLoop.run_in_executor:  # others may not go by threads
             self._executor = _Executor(loop, spawn)
 
-    def __call__(self, loop: Loop, coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
+    def __call__(self, loop: "Loop", coro: Coroutine[Any, Any, Any], **options: Any) -> Any:
         """Create the task as it would have been created."""
         try:
             control = None if _in_no_order(self._depth) else self._spawn(function_name(coro))
@@ -149,9 +173,11 @@ class TaskFactory:
             pass  # a task of somebody's own that takes no attributes
         return task
 
-    def _create(self, loop: Loop, coro: Any, options: dict[str, Any]) -> Any:
+    def _create(self, loop: "Loop", coro: Any, options: dict[str, Any]) -> Any:
         if self._inner is not None:
             return self._inner(loop, coro, **options)
+        import asyncio
+
         return asyncio.Task(coro, loop=loop, **options)
 
     def control_of(self, task: "asyncio.Task[Any]") -> Control | None:
@@ -177,7 +203,7 @@ class TaskFactory:
 class _Executor:
     """Stands in for `run_in_executor` of a loop, through which `asyncio.to_thread` goes too."""
 
-    def __init__(self, loop: Loop, spawn: Spawn) -> None:
+    def __init__(self, loop: "Loop", spawn: Spawn) -> None:
         self._loop = weakref.ref(loop)
         self._spawn = spawn
         self._inner: Any = vars(loop).get(_RUN_IN_EXECUTOR)
@@ -198,7 +224,7 @@ class _Executor:
             executor = getattr(self._loop(), "_default_executor", None)
         return executor is None or type(executor) is ThreadPoolExecutor
 
-    def remove(self, loop: Loop) -> None:
+    def remove(self, loop: "Loop") -> None:
         """Put back what was there, unless somebody has put something else in this place."""
         if vars(loop).get(_RUN_IN_EXECUTOR) is not self._own:
             return
@@ -221,10 +247,13 @@ def _codes(*functions: Any) -> set[CodeType]:
     return {*codes, *(const for code in codes for const in code.co_consts if isinstance(const, CodeType))}
 
 
-_ENSURES = _codes(asyncio.ensure_future, getattr(asyncio.tasks, "_ensure_future", None))
-_UNORDERED = _codes(
-    asyncio.as_completed, getattr(getattr(asyncio.tasks, "_AsCompletedIterator", None), "__init__", None)
-)
+@functools.cache
+def _of_asyncio() -> tuple[set[CodeType], set[CodeType]]:
+    """Return the code of `ensure_future` and that of `as_completed`, whichever Python has them where."""
+    from asyncio import as_completed, ensure_future, tasks
+
+    iterator = getattr(getattr(tasks, "_AsCompletedIterator", None), "__init__", None)
+    return _codes(ensure_future, getattr(tasks, "_ensure_future", None)), _codes(as_completed, iterator)
 
 
 def _in_no_order(depth: int) -> bool:
@@ -233,14 +262,15 @@ def _in_no_order(depth: int) -> bool:
     `depth`: how far above this function is who called `create_task`.
     """
     frame = sys._getframe(depth)  # pyright: ignore[reportPrivateUsage] - `inspect` has the same, with an import
-    if frame.f_code not in _ENSURES:
+    ensures, unordered = _of_asyncio()
+    if frame.f_code not in ensures:
         return False
     for _ in range(3):
         above = frame.f_back
         if above is None:
             break
         frame = above
-        if frame.f_code in _UNORDERED:
+        if frame.f_code in unordered:
             return True
     return False
 
@@ -249,7 +279,7 @@ def _forget(key: int, _loop: object) -> None:
     _factories.pop(key, None)
 
 
-def watch_tasks(loop: Loop, run: object, origin: Origin, spawn: Spawn) -> TaskFactory | None:
+def watch_tasks(loop: "Loop", run: object, origin: Origin, spawn: Spawn) -> TaskFactory | None:
     """Give lanes to the tasks that the running loop creates from now on, while the run is open.
 
     `spawn` makes the lane for a name. Returns the factory, or None if the run is watched already or the loop takes

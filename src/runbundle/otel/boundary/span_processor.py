@@ -178,6 +178,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
                 return
             record = self.redactor.redact_span(raw)
             if member is not None and self.recorder is not None:
+                self.lines.by_python += 1
                 self.recorder.ended(line_of("span", record), is_root=member.ends_run)
                 unrecorded = None
             super().on_end(self._shown(span, record) if guest else self._codec.to_span(span, record))

@@ -4,7 +4,6 @@ import functools
 import platform
 import subprocess
 import sys
-from importlib import metadata
 from typing import Any
 
 import orjson
@@ -49,6 +48,8 @@ def _imported(distribution: str) -> bool:
 
 
 def _version(distribution: str) -> str | None:
+    from importlib import metadata  # at the first run, and not where an agent only begins
+
     try:
         return metadata.version(distribution)
     except (metadata.PackageNotFoundError, ValueError):

@@ -9,12 +9,14 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle import settings
+from runbundle.core.native import module
 from runbundle.format.findings import FINDINGS
 from runbundle.otel import notices, switch
 from runbundle.otel.boundary.neighbours import innermost, is_safe, processors_of, raw_processors, writes_bundles
 from runbundle.otel.digest_key import describe_key
 from runbundle.otel.handle import running
 from runbundle.otel.inspection.zero_code import describe_zero_code
+from runbundle.recording.sealing.publisher import sealed_by
 from runbundle.redaction.detectors.environment import is_environment_secret
 from runbundle.redaction.detectors.known_secrets import WHY
 from runbundle.redaction.detectors.known_values import refusal
@@ -114,6 +116,11 @@ def diagnose_secrets() -> list[Diagnosis]:
                 _diagnosis("RB414", f"the value of {name} is not masked where it turns up: {WHY[why]}", "note")
             )
     return found
+
+
+def describe_work() -> dict[str, str]:
+    """Return which core redacts, and who seals, in a process with this environment."""
+    return {"core": "python" if module() is None else "native", "seal": sealed_by()}
 
 
 def diagnose_key(store: str) -> tuple[str, list[Diagnosis]]:

@@ -148,7 +148,7 @@ class Detector:
     def _plain(self, text: str, data: bytes) -> Iterator[CredentialSpan]:
         for match in self._matcher.matches(data):
             yield CredentialSpan(*match)
-        for start, end in self._known.find(text):
+        for start, end in self._known.find(text, data):
             yield CredentialSpan(start, end, "known-secret")
 
     def _encoded(self, data: bytes, runs: list[tuple[int, int]], depth: int) -> Iterator[CredentialSpan]:

@@ -6,12 +6,12 @@ that clause more than half of the tokens were missed there (0.92 to 0.41, measur
 anything that it cannot go on with.
 """
 
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
 import orjson
 
+from runbundle.process import forks
 from runbundle.redaction.detectors import cache
 from runbundle.redaction.detectors.context_rules import is_token_like
 from runbundle.redaction.detectors.patterns import compiles
@@ -32,6 +32,9 @@ def kingfisher_rules() -> tuple[Rule, ...]:
     """
     if find_spec("kingfisher_sdk") is None:
         return ()
+    with forks.loading():  # with all that reads mail: configure() does not wait for it
+        from importlib.metadata import version
+
     name = f"kingfisher-{version('kingfisher-secret-scanner')}-{_VERSION}.json"
     kept = cache.read(name)
     pairs = _pairs(kept)
@@ -50,7 +53,8 @@ def _pairs(kept: bytes | None) -> list[tuple[str, str]] | None:
 
 def _read() -> list[tuple[str, str]]:
     """Read the rules from the package, which takes from 0.4 to some seconds."""
-    import kingfisher_sdk  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+    with forks.loading():
+        import kingfisher_sdk  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
     catalogue: Any = kingfisher_sdk.Rules(confidence="low")
     pairs: list[tuple[str, str]] = []

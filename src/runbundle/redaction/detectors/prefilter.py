@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from ahocorasick_rs import AhoCorasick
 
+from runbundle.process import forks
 from runbundle.redaction.detectors import cache
 from runbundle.redaction.detectors.rule import Rule
 
@@ -60,7 +61,8 @@ class HyperscanFilter:
     """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        import hyperscan  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
+        with forks.loading():
+            import hyperscan  # pyright: ignore[reportMissingImports, reportMissingTypeStubs]
 
         self._hyperscan: Any = hyperscan
         self._all = range(len(rules))

@@ -6,14 +6,19 @@ import secrets
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from runbundle.format import events, evidence, run, tool_calls
+from runbundle.format.base import Record
 from runbundle.format.contract import parse_contract
 from runbundle.redaction.detectors import known_secrets as known_module
 from runbundle.redaction.detectors.environment import secrets_of_environment
 from runbundle.redaction.detectors.known_secrets import KNOWN, LIMIT, KnownSecrets, register_secret
+from runbundle.redaction.detectors.known_values import _FIELDS, forms, refusal  # pyright: ignore[reportPrivateUsage]
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads.configuration import redact_configuration
 from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
@@ -205,3 +210,47 @@ def test_what_is_not_registered_is_said_once(process_known: KnownSecrets, caplog
     assert "format" in said[0]
     assert "8 characters" in said[1]
     assert "tiny" not in caplog.text
+
+
+def _literals(annotation: Any) -> set[str]:
+    found: set[str] = set()
+    for part in get_args(annotation):
+        found |= {part} if isinstance(part, str) else _literals(part)
+    return found
+
+
+def test_no_word_of_the_models_may_be_a_known_secret() -> None:
+    """Names of their fields, and their fixed values: they are listed, so that who records need not load the models."""
+    words: set[str] = set()
+    for module in (run, events, evidence, tool_calls):
+        for model in vars(module).values():
+            if isinstance(model, type) and issubclass(model, Record):
+                for name, field in model.model_fields.items():
+                    words |= {name, *_literals(field.annotation)}
+    assert len(words) > 150
+    assert {word for word in words if not refusal(word)} == set()
+    assert set(_FIELDS) <= words
+
+
+_ALPHABET = 'ab?é\udc80\u4e00/"\\'
+
+
+@given(
+    values=st.lists(st.text(_ALPHABET, min_size=1, max_size=6), min_size=1, max_size=40),
+    parts=st.lists(st.one_of(st.text(_ALPHABET, max_size=8), st.integers(0, 10**6)), max_size=12),
+    builds=st.integers(1, 3),
+)
+def test_what_is_found_is_every_form_of_every_value(values: list[str], parts: list[str | int], builds: int) -> None:
+    """In text of any characters, whichever automata hold the forms; and so if the text is given in bytes too."""
+    known = KnownSecrets()
+    step = -(-len(values) // builds)
+    for at in range(0, len(values), step):
+        known.register(*(f"{value}-Zq7Xw2Vt" for value in values[at : at + step]), as_is=at > 0)
+        known.find("x")
+    known._quiet = known_module._QUIET + 1 if builds > 1 else 0  # pyright: ignore[reportPrivateUsage]
+    every = [form for value, as_is in known.after(0) for form in ((value,) if as_is else forms(value))]
+    text = "".join(every[part % len(every)] if isinstance(part, int) else part for part in parts)
+    written = text.encode("utf-8", "replace").decode()
+    naive = [(at, at + len(form)) for form in every for at in range(len(written)) if written.startswith(form, at)]
+    assert known.find(text) == known_module._united(naive)  # pyright: ignore[reportPrivateUsage]
+    assert known.find(text, text.encode("ascii", "replace")) == known.find(text)

@@ -1,0 +1,1 @@
+"""Who publishes runs: a thread, or a process of ours."""
