@@ -18,7 +18,7 @@ from runbundle.inspect.span_columns import SpanColumns, from_bytes
 from runbundle.process.disk import make_folder
 from runbundle.redaction.detectors import cache
 
-__all__ = ["SpanColumns", "columns_from", "columns_of", "event_at", "line_of"]
+__all__ = ["SpanColumns", "columns_from", "columns_of", "event_at", "events_of_span", "line_of", "lines_of"]
 
 _FOLDER = "columns"
 _MOST_KEPT = 50
@@ -80,3 +80,20 @@ def event_at(bundle: Bundle, at: int, size: int) -> dict[str, Any]:
     """Return the event whose line is `size` bytes long and begins at the byte `at`. Raises `MalformedBundle`."""
     path = bundle.path(EVENTS)
     return parse_event_line(bundle.store.get_range(f"{bundle.key}/{path}", at, size), path, 0)
+
+
+def events_of_span(bundle: Bundle, columns: SpanColumns, row: int) -> Iterator[dict[str, Any]]:
+    """Yield the events that belong to a span, besides its start and end; -1 gives log records without a span."""
+    for place in columns.others(row):
+        yield event_at(bundle, columns.data["at"][place], columns.data["bytes"][place])
+
+
+def lines_of(bundle: Bundle, columns: SpanColumns, row: int) -> list[dict[str, Any]]:
+    """Return all events of a span in the order of their lines, by reading only these lines.
+
+    The lines that say how the run began and ended are not among them.
+    """
+    data = columns.data
+    places = [(data[f"{which}_at"][row], data[f"{which}_bytes"][row]) for which in ("started", "ended")]
+    places += [(data["at"][place], data["bytes"][place]) for place in columns.others(row)]
+    return [event_at(bundle, at, size) for at, size in sorted(places) if size]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbundle.bundle.reader import Bundle
-from runbundle.inspect.columns import SpanColumns, event_at, line_of
+from runbundle.inspect.columns import SpanColumns, events_of_span, line_of
+from runbundle.inspect.span_columns import id_number
 from runbundle.redaction.markers import MARKER
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import json_of, text_of
@@ -70,11 +71,13 @@ def failures(bundle: Bundle, columns: SpanColumns) -> Iterator[Failure]:
 
     A span whose error began in another span of the run is left out: that one is named. Raises `MalformedBundle`.
     """
+    here = set(columns.data["span_id"])
     for row in columns.with_status(*FAILED):
         end = line_of(bundle, columns, row)
         error: Any = (end or {}).get("error")
         elsewhere = error.get("span_id") if isinstance(error, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-        if not isinstance(elsewhere, str) or columns.row_of(elsewhere) in (None, row):
+        began = id_number(elsewhere) if isinstance(elsewhere, str) else None
+        if began not in here or began == columns.data["span_id"][row]:
             yield _failure(bundle, columns, row)
 
 
@@ -97,12 +100,6 @@ def _failure(bundle: Bundle, columns: SpanColumns, row: int) -> Failure:
         [line for line in (text_of(raised, semconv.EXCEPTION_STACKTRACE) or "").split("\n") if line],
         _view(attributes, semconv.ARGUMENTS), _view(attributes, semconv.RESULT), policy,
     )  # fmt: skip
-
-
-def events_of_span(bundle: Bundle, columns: SpanColumns, row: int) -> Iterator[dict[str, Any]]:
-    """Yield the events that belong to a span, besides its start and end; -1 gives log records without a span."""
-    for place in columns.others(row):
-        yield event_at(bundle, columns.data["at"][place], columns.data["bytes"][place])
 
 
 def _view(attributes: dict[str, Any], key: str) -> Any:

@@ -16,6 +16,7 @@ from runbundle.inspect.span_columns import (
     ROOT,
     SPAN_COLUMNS,
     SpanColumns,
+    id_number,
 )
 from runbundle.signals import semconv
 from runbundle.signals.reading import count_of, text_of
@@ -97,12 +98,10 @@ class _Scan:
 
     def _key(self, event: dict[str, Any], field: str) -> tuple[int, int]:
         trace_id, span_id = event.get("trace_id"), event.get(field)
-        try:
-            digits = bytes.fromhex(cast("str", span_id))
-            if len(cast("str", trace_id)) == 32 and len(cast("str", span_id)) == 16 and len(digits) == 8:
-                return self._traces.number(cast("str", trace_id)), int.from_bytes(digits, "little")
-        except (TypeError, ValueError):
-            pass
+        if isinstance(trace_id, str) and isinstance(span_id, str) and len(trace_id) == 32:
+            number = id_number(span_id)
+            if number is not None:
+                return self._traces.number(trace_id), number
         raise self._wrong("has no ids of a span and a trace")
 
     def _start(self, event: dict[str, Any], size: int) -> None:

@@ -49,7 +49,8 @@ class SpanColumns:
     """`base_ns`, `spans`, `others`, the tables `strings`, `ops`, `statuses`, `traces` and `kinds`, and digests."""
     data: Mapping[str, memoryview]
     """The columns by name."""
-    _below: "dict[int, list[int]]" = field(default_factory=dict[int, list[int]], repr=False)
+    _below: dict[int, list[int]] = field(default_factory=dict[int, list[int]], repr=False)
+    _beside: dict[int, list[int]] = field(default_factory=dict[int, list[int]], repr=False)
 
     def __len__(self) -> int:
         return self.header["spans"]
@@ -91,20 +92,14 @@ class SpanColumns:
     def rows_of(self, beginning: str) -> Iterator[int]:
         """Yield the rows of the spans whose ids begin with that text."""
         if len(beginning) == 16:
-            try:
-                wanted = int.from_bytes(bytes.fromhex(beginning), "little")
-            except ValueError:
-                return
+            wanted = id_number(beginning)
             yield from (row for row, found in enumerate(self.data["span_id"]) if found == wanted)
         elif beginning and len(beginning) < 16:
             yield from (row for row in range(len(self)) if self.span_id(row).startswith(beginning))
 
     def children(self, row: int) -> list[int]:
         """Return the rows directly below a span, in their order; `ROOT` and `ELSEWHERE` give those without a parent."""
-        if not self._below:
-            for child, parent in enumerate(self.data["parent"]):
-                self._below.setdefault(parent, []).append(child)
-        return self._below.get(row, [])
+        return _grouped(self._below, self.data["parent"]).get(row, [])
 
     def roots(self) -> list[int]:
         """Return the rows of the spans whose parent is no span of the run, in their order."""
@@ -122,9 +117,9 @@ class SpanColumns:
         codes = {code for code, word in enumerate(self.header["statuses"]) if word in wanted}
         yield from (row for row, code in enumerate(self.data["status"]) if code in codes)
 
-    def others(self, row: int) -> Iterator[int]:
-        """Yield the places, in the second block, of the lines that belong to a span; -1 gives logs without a span."""
-        yield from (place for place, found in enumerate(self.data["row"]) if found == row)
+    def others(self, row: int) -> list[int]:
+        """Return the places, in the second block, of the lines that belong to a span; -1 gives logs without a span."""
+        return _grouped(self._beside, self.data["row"]).get(row, [])
 
     def others_of_kind(self, kind: str) -> Iterator[int]:
         """Yield the places, in the second block, of the lines of one kind, such as `score`."""
@@ -175,6 +170,23 @@ def from_bytes(data: bytes) -> SpanColumns | None:
         return None
     del header["columns"]
     return SpanColumns(header, columns)
+
+
+def id_number(span_id: str) -> int | None:
+    """Return the number that stands for a span's id in its column; None for what is no id."""
+    try:
+        digits = bytes.fromhex(span_id)
+    except ValueError:
+        return None
+    return int.from_bytes(digits, "little") if len(digits) == 8 and len(span_id) == 16 else None
+
+
+def _grouped(known: dict[int, list[int]], column: memoryview) -> dict[int, list[int]]:
+    """Return the rows by their value in a column; they are grouped when they are first asked for."""
+    if not known:
+        for row, value in enumerate(column):
+            known.setdefault(value, []).append(row)
+    return known
 
 
 def _padded(size: int) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from runbundle.bundle.reader import Bundle
 from runbundle.cli.demo_agent import record
 from runbundle.errors import BundleError, MalformedBundle
-from runbundle.inspect.columns import columns_from, columns_of, event_at, line_of
+from runbundle.inspect.columns import columns_from, columns_of, event_at, line_of, lines_of
 from runbundle.inspect.span_columns import ELSEWHERE, NEVER_ENDED, ROOT, SpanColumns, from_bytes
 from runbundle.redaction.detectors import cache
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
@@ -52,6 +52,9 @@ def say_the_same(columns: SpanColumns, bundle: Bundle) -> None:
         assert columns.data["tokens_out"][row] == said.get("gen_ai.usage.output_tokens", 0)
         assert line_of(bundle, columns, row, end=False) == start
         assert line_of(bundle, columns, row) == end
+        key = (start["trace_id"], start["span_id"])
+        of_it = [e for e in events if (e["trace_id"], e["span_id"]) == key and not e["type"].startswith("run.")]
+        assert lines_of(bundle, columns, row) == of_it
         parent = start.get("parent_span_id")
         above = ROOT if parent is None else rows.get((start["trace_id"], parent), ELSEWHERE)
         assert columns.data["parent"][row] == above

@@ -122,14 +122,19 @@ def _altered(bundle: "Bundle", *, as_json: bool) -> bool:
 def _show_span(bundle: "Bundle", span_id: str, *, as_json: bool) -> None:
     from runbundle.cli.commands.show_parts import print_span
     from runbundle.errors import KeyNotFound
+    from runbundle.inspect.columns import columns_of, lines_of
 
-    events = bundle.span(span_id)
-    if not events:
+    columns = columns_of(bundle)
+    rows = list(columns.rows_of(span_id))
+    if not rows:
         raise KeyNotFound(f"there is no span {span_id}", hint=f"runbundle show {bundle.index.run_id} shows the ids")
+    if len({columns.span_id(row) for row in rows}) > 1:
+        raise KeyNotFound(f"{len(rows)} span ids begin with {span_id}", hint="give more digits")
     if as_json:
-        print_json(events)
+        print_json(bundle.span(columns.span_id(rows[0])))
     else:
-        print_span(events)
+        for row in rows:  # more than one if two traces have a span of that id
+            print_span(lines_of(bundle, columns, row))
 
 
 def _show(bundle: "Bundle", part: str | None, store_url: str, *, every: bool, full: bool, as_json: bool) -> None:
