@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from runbundle.bundle.catalog.index import RunFilter
     from runbundle.contracts.approval import Decision, ToolCall
     from runbundle.contracts.derive import (
         Sensitive,
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
         WriteConflict,
     )
     from runbundle.format.contract import DataHandling, FieldRule, ToolContract
+    from runbundle.inspect.open_store import RunSummary, Store, open_store
+    from runbundle.inspect.recorded import RecordedSpan, SpanError
+    from runbundle.inspect.sealed_run import SealedRun
     from runbundle.otel.agent.carry import carrier, continue_run, in_context
     from runbundle.otel.agent.decorators import agent, model, retriever, run, step, tool
     from runbundle.otel.agent.run_handle import RunHandle, current_run
@@ -67,6 +71,10 @@ _PLACES = {
         "StoreError", "StoreUnavailable", "UnsupportedVersion", "WriteConflict",
     ],
     "runbundle.format.contract": ["DataHandling", "FieldRule", "ToolContract"],
+    "runbundle.bundle.catalog.index": ["RunFilter"],
+    "runbundle.inspect.open_store": ["RunSummary", "Store", "open_store"],
+    "runbundle.inspect.recorded": ["RecordedSpan", "SpanError"],
+    "runbundle.inspect.sealed_run": ["SealedRun"],
     "runbundle.contracts.approval": ["Decision", "ToolCall"],
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.agent.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
@@ -103,11 +111,17 @@ __all__ = [
     "NotSealed",
     "Otlp",
     "PolicyBlocked",
+    "RecordedSpan",
     "RedactingSpanExporter",
     "RedactingSpanProcessor",
+    "RunFilter",
     "RunHandle",
+    "RunSummary",
     "RunbundleError",
+    "SealedRun",
     "Sensitive",
+    "SpanError",
+    "Store",
     "StoreError",
     "StoreUnavailable",
     "ToolCall",
@@ -126,6 +140,7 @@ __all__ = [
     "in_context",
     "load_contracts",
     "model",
+    "open_store",
     "register_secret",
     "retriever",
     "run",

@@ -20,7 +20,7 @@ PREFIX = "RUNBUNDLE_"
 
 Kind = Literal[
     "choice", "flag", "number", "whole", "endpoint", "path", "store", "paths", "texts", "secret", "callable", "list",
-    "mapping", "provider",
+    "mapping", "provider", "link",
 ]  # fmt: skip
 """What values a setting takes; each kind has one check, and one word for the page."""
 
@@ -97,6 +97,7 @@ SETTINGS: tuple[Setting, ...] = (
             "What makes one run of spans that nobody began a run for.", ("trace", "conversation")),
     Setting("", "RUNBUNDLE_STATE", "path", ".state in the store", "The folder of the run state."),
     Setting("", "RUNBUNDLE_CACHE", "path", "~/.cache/runbundle", "The index of local stores, and compiled rules."),
+    Setting("", "RUNBUNDLE_TRACE_URL", "link", "none", "Where your backend shows a trace, for the links of `show`."),
     Setting("", "RUNBUNDLE_NATIVE", "flag", "1", "Whether the native core is used, if `runbundle-native` is installed."
             " Without it Python does the same, slower."),
 )  # fmt: skip
@@ -301,7 +302,7 @@ def _elsewhere(setting: Setting, value: Any) -> None:  # noqa: ARG001 - whoever 
 _CHECKS: dict[Kind, Callable[[Setting, Any], None]] = {
     "choice": _choice, "flag": _flag, "number": _number, "whole": _number, "endpoint": _endpoint, "texts": _texts,
     "path": _path, "paths": _paths, "store": _store, "list": _list, "mapping": _mapping, "callable": _callable,
-    "secret": _elsewhere, "provider": _elsewhere,
+    "secret": _elsewhere, "provider": _elsewhere, "link": _elsewhere,
 }  # fmt: skip
 _TAKES: dict[Kind, tuple[str, str]] = {
     "choice": ("a word", "any other word"),
@@ -318,5 +319,6 @@ _TAKES: dict[Kind, tuple[str, str]] = {
     "callable": ("a function", "what cannot be called"),
     "secret": ("a secret", ""),
     "provider": ("a tracer provider", ""),
+    "link": ("a URL of http or https with `{trace_id}` in it", ""),
 }
 """What the page says of each kind: what it takes, and what is refused."""

@@ -89,6 +89,22 @@ def test_a_shell_block_names_commands_and_options_that_are_there(block: Block) -
             assert not word.startswith("--") or word.split("=")[0] in known, line
 
 
+def test_the_guide_to_a_failure_shows_what_show_prints() -> None:
+    """Its agent is run, and the beginning of the output compared, but for ids, times and the width of a number."""
+    blocks = [block for block in BLOCKS if block.name.startswith("why-a-run-failed")]
+    code, shown = (next(block.code for block in blocks if block.language == kind) for kind in ("python", "text"))
+    Path("block.py").write_text(code)
+    subprocess.run([sys.executable, "block.py"], check=True)
+    command = [sys.executable, "-m", "runbundle", "show", "checkout-1", "--store", "runs"]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    wanted, printed = (
+        [re.sub(r" +\+[0-9.]+ .?s  [0-9a-f]{6}$|[^ ]*block\.py", "", line) for line in text.splitlines()]
+        for text in (shown, done.stdout)
+    )
+    assert printed[: len(wanted)] == wanted
+
+
 def test_messages_that_a_guide_quotes_are_in_the_sources() -> None:
     """Where a message has something to fill in, the guide has an ellipsis."""
     guide = (ROOT / "docs" / "guides" / "no-run-appears.md").read_text()

@@ -61,6 +61,7 @@ def normal(text: str) -> str:
     text = re.sub(r"code      [0-9a-f]{12}.*\n", "", text)
     text = re.sub(r"(show|verify) [0-9a-f]{8}\b", r"\1 <run>", text)
     text = re.sub(r"--span [0-9a-f]{6}\b", "--span <span>", text)
+    text = re.sub(r"  [0-9a-f]{6}$", "  <span>", text, flags=re.MULTILINE)
     text = re.sub(r" +[0-9.]+ (ns|µs|ms|s)\b", " <t>", text)
     text = re.sub(r" +[0-9.]+ (B|kB)\b", " <n>", text)
     return re.sub(r"(: |')/\S+/(\.runbundle)", r"\1/path/to/\2", text)

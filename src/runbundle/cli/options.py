@@ -1,6 +1,7 @@
 """Options, opening of stores and handling of errors that all commands share."""
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -11,16 +12,17 @@ import click
 
 from runbundle.cli.printing import json_text, say
 from runbundle.errors import ConfigError, ContractError, KeyNotFound, RunbundleError
-from runbundle.settings import ARGUMENTS
+from runbundle.settings import ARGUMENTS, variable
 
 if TYPE_CHECKING:
     from runbundle.store import ArtifactStore
 
+_DEFAULT_STORE = ".runbundle"
 store_option = click.option(
     "--store",
     "store_url",
     envvar="RUNBUNDLE_STORE",
-    default=".runbundle",
+    default=_DEFAULT_STORE,
     show_default=True,
     show_envvar=True,
     metavar="URL",
@@ -51,6 +53,20 @@ def read_store(url: str) -> "ArtifactStore":
     store = open_store(url)
     require_there(store)
     return store
+
+
+def again(run: str, store: "ArtifactStore", store_url: str) -> tuple[str, str]:
+    """Return how a further command names a run, and the `--store` that it needs, with a blank before it, or nothing.
+
+    The beginning of the id is enough if it is a random one. `store`: where the run was found, which is another store
+    than `store_url` names if the run was named by its path.
+    """
+    import shlex
+
+    short = run[:8] if re.fullmatch(r"[0-9a-f]{32}", run) else shlex.quote(run)
+    named = store_url if open_store(store_url).url == store.url else store.url
+    default = variable("RUNBUNDLE_STORE") or _DEFAULT_STORE
+    return short, "" if named == default else f" --store {shlex.quote(named)}"
 
 
 def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:

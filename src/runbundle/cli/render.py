@@ -22,6 +22,11 @@ def width() -> int:
     return max(40, shutil.get_terminal_size((100, 24)).columns)
 
 
+def limit() -> int | None:
+    """Return the number of columns to which lines are cut; None in a pipe without `COLUMNS`: nothing is cut there."""
+    return width() if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+
+
 def table(
     headings: Sequence[str],
     rows: Sequence[Sequence[str]],
@@ -38,13 +43,13 @@ def table(
     """
     cells = [[printable(cell) for cell in row] for row in [headings, *rows]]
     sizes = {i: max(len(row[i]) for row in cells) for i in range(len(headings))}
-    limit = width() if sys.stdout.isatty() or "COLUMNS" in os.environ else None
-    if limit is not None:
+    most = limit()
+    if most is not None:
         for column in spare:
-            if _total(sizes) > limit:
+            if _total(sizes) > most:
                 del sizes[column]
         others = [column for column in sizes if column not in whole]
-        while others and _total(sizes) > limit:
+        while others and _total(sizes) > most:
             widest = max(others, key=sizes.__getitem__)
             if sizes[widest] <= _NARROWEST:
                 break
@@ -89,15 +94,20 @@ def status_word(text: str) -> str:
 
 
 def cut(text: str) -> str:
-    """Return text on one line, cut with `…` to the width."""
-    text = printable(text)
-    return text if len(text) <= width() else text[: width() - 1] + "…"
+    """Return text on one line, cut with `…` to the width; whole in a pipe."""
+    text, most = printable(text), limit()
+    return text if most is None or len(text) <= most else text[: most - 1] + "…"
 
 
 def line(left: str, right: str) -> str:
-    """Return one line with `left` at the left edge and `right` at the right; `left` is cut if both do not fit."""
+    """Return one line with `left` at the left edge and `right` at the right; `left` is cut if both do not fit.
+
+    In a pipe nothing is cut.
+    """
     left, right = printable(left), printable(right)
     room = width() - len(right) - 2
+    if limit() is None:
+        room = max(room, len(left))
     return f"{_fit(left, room, right=False)}  {right}".rstrip()
 
 

@@ -185,6 +185,9 @@ def commands(folder: Path) -> list[list[str]]:
             found.append(["diff", a, b, "--format", form, "--incomplete"])
     span = next(json.loads(line)["span_id"] for line in (folder / "events.jsonl").read_text().splitlines())
     found += [["verify", run, "--format", form] for run in ("sound", folder.name) for form in ("github", "junit")]
+    parts = ("--errors", "--slow", "--tree", "--config", "--evidence", "--events", "--redaction", "--full")
+    found += [["show", folder.name, part, "--format", form] for part in parts for form in ("human", "json")]
+    found += [["show", folder.name, "--events", "--full"]]
     found += [["show", folder.name, "--span", span], ["show", "sound", "--span", text], ["show", folder.name, "--all"]]
     found += [["ls"], ["ls", "--format", "json"], ["ls", "--refresh"], ["ls", "--text", text], ["ls", "--since", text]]
     found += [["ls", "--status", text], ["ls", f"--{text}"], [text], ["index", "--rebuild"], ["recover", "--all"]]

@@ -2,7 +2,8 @@
 `~/.cache/runbundle`.
 
 The folder is 0700 and its files 0600. A file that another user owns or can access is not used, since rules that
-somebody else chose would let through what they like. Redacted data is never kept here.
+somebody else chose would let through what they like. Nothing raw is kept here; what bundles say, redacted, is kept in
+folders below (indexes of stores, span columns of runs).
 """
 
 import contextlib
