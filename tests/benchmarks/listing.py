@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 
 from runbundle.bundle.catalog.cache_file import index_file
-from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
+from runbundle.bundle.catalog.index import add_to_index, index_of
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.store import LocalStore, from_url
 from tests.support.servers import BUCKET, KEYS, Proxy, Seaweed
 

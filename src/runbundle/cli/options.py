@@ -11,16 +11,17 @@ import click
 
 from runbundle.cli.printing import json_text, say
 from runbundle.errors import ConfigError, ContractError, KeyNotFound, RunbundleError
-from runbundle.settings import ARGUMENTS
+from runbundle.settings import ARGUMENTS, variable
 
 if TYPE_CHECKING:
     from runbundle.store import ArtifactStore
 
+_DEFAULT_STORE = ".runbundle"
 store_option = click.option(
     "--store",
     "store_url",
     envvar="RUNBUNDLE_STORE",
-    default=".runbundle",
+    default=_DEFAULT_STORE,
     show_default=True,
     show_envvar=True,
     metavar="URL",
@@ -53,6 +54,13 @@ def read_store(url: str) -> "ArtifactStore":
     return store
 
 
+def store_flag(url: str) -> str:
+    """Return the ` --store URL` that a next command needs to read the same store; nothing if it would do so anyway."""
+    from shlex import quote
+
+    return "" if url == (variable("RUNBUNDLE_STORE") or _DEFAULT_STORE) else f" --store {quote(url)}"
+
+
 def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a command: print errors of this package, and exit with 2 for wrong usage or 5 if the work failed.
 
@@ -69,6 +77,8 @@ def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
                 click.echo(json_text(body), err=True, nl=False)
             else:
                 say(f"error: {error.message}", err=True)
+                for line in error.lines:
+                    say(f"  {line}", err=True)
                 if error.hint:
                     say(f"hint: {error.hint}", err=True)
             usage = isinstance(error, ConfigError | ContractError | KeyNotFound)

@@ -17,6 +17,11 @@ _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abando
 _NARROWEST = 3
 
 
+def on_screen() -> bool:
+    """Tell whether what is printed has a width to fit: on a terminal, or where `COLUMNS` gives one."""
+    return sys.stdout.isatty() or "COLUMNS" in os.environ
+
+
 def width() -> int:
     """Return the number of columns of the terminal: `COLUMNS` if set, 100 if there is no terminal, at least 40."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
@@ -29,19 +34,22 @@ def table(
     right: Sequence[int] = (),
     whole: Sequence[int] = (),
     spare: Sequence[int] = (),
+    roomy: Sequence[tuple[int, int]] = (),
 ) -> None:
     """Print a table that fits the width. Columns are named by their numbers.
 
     `right`: right-aligned. `spare`: left out, in this order, where the table would be too wide. `whole`: never cut; the
-    cells of other columns are then cut with `…`. No line is wrapped. In a pipe nothing is cut or left out, unless
+    cells of other columns are then cut with `…`. `roomy`: columns, each with a width to which it may be cut before a
+    spare one is left out. No line is wrapped. In a pipe nothing is cut or left out, unless
     `COLUMNS` gives a width.
     """
     cells = [[printable(cell) for cell in row] for row in [headings, *rows]]
     sizes = {i: max(len(row[i]) for row in cells) for i in range(len(headings))}
-    limit = width() if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+    limit = width() if on_screen() else None
     if limit is not None:
+        surplus = sum(max(0, sizes[column] - least) for column, least in roomy)
         for column in spare:
-            if _total(sizes) > limit:
+            if _total(sizes) - surplus > limit:
                 del sizes[column]
         others = [column for column in sizes if column not in whole]
         while others and _total(sizes) > limit:
