@@ -10,7 +10,9 @@ from runbundle.cli.printing import say
 
 _COMMANDS = {
     "demo": "Run a small offline agent and verify the bundle it leaves.",
-    "ls": "List the runs of a store.",
+    "ls": "List, search and count the runs of a store.",
+    "stats": "Print what the runs of a store add up to: errors, durations, tokens.",
+    "sql": "Ask the bundles of a store in SQL.",
     "show": "Show a run: its spans, tool calls and what is missing, or one span.",
     "tools": "Show the tool calls of a run.",
     "recover": "Seal runs that a killed process left behind.",

@@ -142,8 +142,10 @@ def did_you_mean(chosen: Chosen, index: "Index") -> list[str]:
 class Reading:
     """Progress of a long reading of bundles on standard error; nothing is printed in the first second."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "reading bundles for the index") -> None:
         import time
+
+        self._what = what
 
         self._clock = time.monotonic
         self._next = self._clock() + 1
@@ -155,7 +157,7 @@ class Reading:
         if now >= self._next and done < total:
             self._drawn = terminal = sys.stderr.isatty()
             self._next = now + (0.2 if terminal else 10)
-            text = f"reading bundles for the index: {done:,} of {total:,}"
+            text = f"{self._what}: {done:,} of {total:,}"
             click.echo(f"\r\x1b[K{text}" if terminal else text, nl=not terminal, err=True)
         elif self._drawn and done >= total:
             self._drawn = False
