@@ -22,6 +22,11 @@ def on_screen() -> bool:
     return sys.stdout.isatty() or "COLUMNS" in os.environ
 
 
+def coloured() -> bool:
+    """Tell whether to print in colours: on a terminal, unless `NO_COLOR` is set to anything."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def width() -> int:
     """Return the number of columns of the terminal: `COLUMNS` if set, 100 if there is no terminal, at least 40."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
@@ -58,7 +63,7 @@ def table(
                 break
             sizes[widest] -= 1
     fitted = [[_fit(row[i], size, right=i in right) for i, size in sizes.items()] for row in cells]
-    if sys.stdout.isatty():
+    if coloured():
         _rich_table(fitted)
         return
     for row in fitted:
@@ -93,7 +98,7 @@ def _fit(text: str, size: int, *, right: bool) -> str:
 def status_word(text: str) -> str:
     """Return a status word, coloured if standard output is a terminal."""
     colour = _STYLES.get(text)
-    return click.style(text, fg=colour) if colour and sys.stdout.isatty() else text
+    return click.style(text, fg=colour) if colour and coloured() else text
 
 
 def cut(text: str) -> str:

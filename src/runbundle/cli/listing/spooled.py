@@ -41,6 +41,12 @@ def spooled(spool: Path, wanted: RunFilter, *, now_ns: int) -> "list[tuple[Unsea
     return [(run, rows[str(place)]._replace(key=run.key.path)) for place, run in enumerate(runs) if str(place) in found]
 
 
+def chosen_by(run: "Unsealed", wanted: RunFilter, *, now_ns: int) -> bool:
+    """Tell whether one run in the spool matches."""
+    row = row_of(run, now_ns=now_ns)
+    return bool(matching([_with_contents(run, row) if sql_of(wanted).needs_facts else row], wanted))
+
+
 def row_of(run: "Unsealed", *, now_ns: int) -> Row:
     """Return the row of a run in the spool: whose it is, its name, its state and its times."""
     began = run.started_ns
