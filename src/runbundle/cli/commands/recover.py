@@ -31,7 +31,8 @@ _OUTCOMES = {
 def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: str) -> None:
     """Seal runs that a killed process left in the spool.
 
-    RUN is a run id, the beginning of one, or TENANT/ID. Spans that never ended become interrupted, and the bundle says that the run crashed.
+    RUN is a run id, the beginning of one, or TENANT/ID. Spans that never ended become interrupted, and the bundle says
+    that the run crashed.
     Runs that a process is still writing are left alone. --all also leaves parts of runs that began elsewhere. Records
     are redacted again before they are sealed: values that contracts kept stay, credentials do not.
 
