@@ -1,7 +1,6 @@
 """Printing for commands: text from a run or a store is escaped before it reaches a terminal or a CI system."""
 
 from typing import Any, cast
-from xml.sax.saxutils import escape, quoteattr
 
 import click
 
@@ -37,11 +36,15 @@ def github(level: str, title: str, message: str) -> str:
 
 def xml_text(text: str) -> str:
     """Return text for the content of an XML element, escaped; XML allows no control characters."""
+    from xml.sax.saxutils import escape  # 35 ms: it imports urllib.request
+
     return escape(printable(text))
 
 
 def xml_attribute(text: str) -> str:
     """Return the value of an XML attribute, escaped and in quotes."""
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(printable(text))
 
 

@@ -97,7 +97,9 @@ class FactsOf:
                 self.act("model", name[:_MOST_NAME_CHARS], event.get("status"), error, event.get("duration_ns"), tokens)
         self._models = {}
         acts = [Act(*key, *numbers) for key, numbers in sorted(self._acts.items())]
-        return Facts(acts, sorted(self._agents), "\n".join(self._errors), sorted(self._scores))
+        told = {text.partition(": ")[0] for text in self._errors if ": " in text}
+        errors = [text for text in self._errors if text not in told]  # a bare type says less than one with its message
+        return Facts(acts, sorted(self._agents), "\n".join(errors), sorted(self._scores))
 
     def _ended(self, event: Mapping[str, Any], *, is_model: bool) -> None:
         self.error(_mapping(event.get("error")))

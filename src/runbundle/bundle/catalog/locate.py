@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from runbundle.store.url import require_there
 LAST = "@last"
 _MOST_CHARS, _SHOWN = 4096, 120
 _LISTED, _NEAR = 10, 3
-_SHORTEST, _WHOLE = 8, 12
 _TRACE = re.compile("[0-9a-f]{8,32}")
 _BUNDLE = "a bundle is a folder with a run.json in it; a store of them is given as --store"
 
@@ -92,25 +91,6 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     elif not count:
         hint = f"{store.url} holds no runs"
     raise KeyNotFound(f"there is no run {run[:_SHOWN]}", hint=hint)
-
-
-def short_ids(index: Index, run_ids: Iterable[str]) -> dict[str, str]:
-    """Return for each run id the shortest beginning, of at least 8 characters, that no other run of the index shares.
-
-    An id of up to 12 characters stays whole, as does one that is the beginning of another.
-    """
-    found: dict[str, str] = {}
-    for run_id in run_ids:
-        shared = max(_shared(run_id, other) for other in index.beside(run_id))
-        size = max(_SHORTEST, shared + 1)
-        found[run_id] = run_id if len(run_id) <= max(_WHOLE, size) else run_id[:size]
-    return found
-
-
-def _shared(one: str, other: str) -> int:
-    """Return how many characters two ids have in common at their beginnings."""
-    return next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
-                min(len(one), len(other)))  # fmt: skip
 
 
 def _ambiguous(index: Index, run: str, keys: list[str]) -> KeyNotFound:

@@ -65,6 +65,9 @@ class RunFilter:
 def sql_of(wanted: RunFilter) -> Sql:
     """Return the condition on the rows of an index, for behind WHERE. `after` is left to the index.
 
+    A plus before a column keeps SQLite from going through what a search found, be it much, instead of through the runs
+    in the order of time until there are enough: 1.7 s instead of 0.2 s, where all of 100,000 runs match.
+
     Raises `ConfigError` for a condition in `where` or `scores` that is none.
     """
     parts = _plain(wanted)
@@ -77,7 +80,7 @@ def sql_of(wanted: RunFilter) -> Sql:
     elif wanted.tool_error:
         parts.append(_has("tool", "acts.status = 'error' AND acts.name = ?", wanted.tool_error))
     if wanted.error:
-        found = "runs.key IN (SELECT failures.key FROM failures WHERE instr(failures.text, ?))"
+        found = "+runs.key IN (SELECT failures.key FROM failures WHERE instr(failures.text, ?))"
         parts.append(Sql(found, (wanted.error.lower(),), needs_facts=True))
     if wanted.agent:
         parts.append(Sql("instr(runs.agents, ?)", (f"\n{wanted.agent}\n",), needs_facts=True))
@@ -123,7 +126,7 @@ def _plain(wanted: RunFilter) -> list[Sql]:
 
 
 def _has(kind: str, which: str, *values: str) -> Sql:
-    found = f"runs.key IN (SELECT acts.key FROM acts WHERE acts.kind = '{kind}' AND {which})"  # noqa: S608
+    found = f"+runs.key IN (SELECT acts.key FROM acts WHERE acts.kind = '{kind}' AND {which})"  # noqa: S608
     return Sql(found, values, needs_facts=True)
 
 

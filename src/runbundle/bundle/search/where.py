@@ -105,7 +105,7 @@ class _Parser:
         if token.kind == "word" and token.text.lower() == "not":
             inner = self._one()
             return Sql(f"NOT coalesce({inner.text}, 0)", inner.values, inner.needs_facts)
-        if token.kind != "word":
+        if token.kind != "word" or token.text.lower() in ("and", "or"):
             raise self._wrong(token, "expected the name of a field here")
         field, named = self._field(token)
         operator = self._take()

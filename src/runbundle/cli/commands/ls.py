@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runbundle.bundle.catalog.index import Index
+    from runbundle.bundle.catalog.rows import Row
     from runbundle.cli.listing.moments import Style
     from runbundle.cli.listing.table import Listed
+    from runbundle.recording.waiting import Unsealed
 
 _BY = ("tool", "status", "model", "error", "tenant", "name")
 _IN_STORE = ("", "sealed", "unsealed", "unreadable")
@@ -79,10 +81,13 @@ def command(
             print_counts(index, wanted, count_by, over, as_json=format_ == "json")
             return
         from runbundle.cli.listing.moments import style_of
-        from runbundle.cli.listing.spooled import spooled
         from runbundle.cli.listing.table import Listed, as_json, held
 
-        waiting = [] if after or chosen.state in _IN_STORE[1:] else spooled(spool, wanted, now_ns=time.time_ns())
+        waiting: list[tuple[Unsealed, Row]] = []
+        if not after and chosen.state not in _IN_STORE[1:] and spool.is_dir():
+            from runbundle.cli.listing.spooled import spooled
+
+            waiting = spooled(spool, wanted, now_ns=time.time_ns())
         most = limit if chosen.state not in _IN_STORE else max(1, limit // 2)  # the spool may not crowd out the store
         in_spool = [Listed(row, run) for run, row in waiting[:most]]
         left = limit - len(in_spool) if chosen.state in _IN_STORE else 0
@@ -119,7 +124,7 @@ def _check(sort: str | None, count_by: str | None, over: str | None, after: str 
 
 
 def _print(listed: "list[Listed]", index: "Index", style: "Style", *, tenants: bool) -> None:
-    from runbundle.bundle.catalog.locate import short_ids
+    from runbundle.bundle.catalog.short_ids import short_ids
     from runbundle.cli.listing.table import print_table
     from runbundle.cli.render import on_screen
 

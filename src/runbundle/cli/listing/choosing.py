@@ -74,12 +74,13 @@ class Chosen(NamedTuple):
         """
         from runbundle.bundle.search.filters import RunFilter, sql_of
         from runbundle.bundle.search.moments import parse_duration, parse_moment
-        from runbundle.bundle.search.raw_ids import stored_forms
 
         said = self.said
         ids: dict[str, tuple[str, ...]] = {"user": (), "session": ()}
         for kind in _IDS:
             if said[kind]:
+                from runbundle.bundle.search.raw_ids import stored_forms
+
                 found = stored_forms(store_url, kind, said[kind], index.tenants())
                 ids[kind] = found.forms
                 if any(map(found.lacks, index.ids_of(kind))):

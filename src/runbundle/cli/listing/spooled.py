@@ -5,14 +5,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runbundle.bundle.assembly.timeline import span_from_entry
 from runbundle.bundle.catalog.facts import FactsOf
 from runbundle.bundle.catalog.index import matching
 from runbundle.bundle.catalog.rows import Row, with_facts
 from runbundle.bundle.search.filters import RunFilter, sql_of
-from runbundle.journal.entries import is_entry
-from runbundle.journal.locks import is_held
-from runbundle.journal.reader import JournalReader, journal_files
 from runbundle.recording.waiting import unsealed_runs
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import count_of, text_of
@@ -68,6 +64,11 @@ def row_of(run: "Unsealed", *, now_ns: int) -> Row:
 
 
 def _with_contents(run: "Unsealed", row: Row) -> Row:
+    from runbundle.bundle.assembly.timeline import span_from_entry
+    from runbundle.journal.entries import is_entry
+    from runbundle.journal.locks import is_held
+    from runbundle.journal.reader import JournalReader, journal_files
+
     journals = journal_files(run.folder)
     facts, traces, agents = FactsOf(), set[str](), set[str]()
     users = sessions = ""
