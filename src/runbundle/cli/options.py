@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbundle.cli.printing import json_text, say
+from runbundle.cli.printing import json_text, say, say_hint
 from runbundle.errors import ConfigError, ContractError, KeyNotFound, RunbundleError
 from runbundle.settings import ARGUMENTS, variable
 
@@ -80,7 +80,7 @@ def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
                 for line in error.lines:
                     say(f"  {line}", err=True)
                 if error.hint:
-                    say(f"hint: {error.hint}", err=True)
+                    say_hint(error.hint, err=True)
             usage = isinstance(error, ConfigError | ContractError | KeyNotFound)
             raise click.exceptions.Exit(2 if usage else 5) from None
         except BrokenPipeError:

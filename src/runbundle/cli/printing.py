@@ -1,10 +1,14 @@
 """Printing for commands: text from a run or a store is escaped before it reaches a terminal or a CI system."""
 
+import re
 from typing import Any, cast
 
 import click
 
 from runbundle.process.printable import printable, printable_json
+
+
+_EXTRA = re.compile(r"(runbundle\[(?:yaml|debug|postgres|langgraph|objects|sql|view)\])")
 
 
 def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) -> None:
@@ -15,6 +19,12 @@ def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) 
         click.echo(f"{printable(text)}{status_word(printable(status))}{printable(rest)}", err=err)
     else:
         click.echo(printable(text), err=err)
+
+
+def say_hint(text: str, *, err: bool = False) -> None:
+    """Print a hint as `say` does, but leave our extras readable: `runbundle[sql]` is for the user to copy."""
+    parts = _EXTRA.split(text)
+    click.echo("hint: " + "".join(part if _EXTRA.fullmatch(part) else printable(part) for part in parts), err=err)
 
 
 def json_text(value: Any, *, indent: bool = False) -> str:
