@@ -7,7 +7,6 @@ import click
 
 from runbundle.process.printable import printable, printable_json
 
-
 _EXTRA = re.compile(r"(runbundle\[(?:yaml|debug|postgres|langgraph|objects|sql|view)\])")
 
 
