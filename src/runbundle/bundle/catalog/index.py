@@ -46,6 +46,11 @@ from runbundle.store.base import Body, is_key
 T = TypeVar("T")
 _log = logging.getLogger("runbundle")
 _BESIDE = "index"
+_ASKED = (
+    "runs.key, runs.started_at, runs.duration_ns, runs.status, runs.state, runs.tenant, runs.name, runs.error_type, "
+    "runs.input_tokens, runs.output_tokens, CAST(strftime('%s', substr(runs.started_at, 1, 19)) AS INTEGER) AS started_s"
+)
+"""The columns about which `Index.asked` can be asked; `started_s` is the time of the start in seconds since 1970."""
 
 
 class NewBundle(NamedTuple):
@@ -112,6 +117,7 @@ class Index:
         self._store = store
         self._db = db
         self._progress = progress
+        self._chosen: RunFilter | None = None
 
     def runs(self, wanted: RunFilter, limit: int = -1, *, sort: str = "") -> list[Row]:
         """Return the runs that match, in the order of `order_of(sort)`; `limit` -1 means all.
@@ -153,10 +159,16 @@ class Index:
 
         `values` are bound to the marks in the query. Facts are read first.
         """
-        self._need_facts(wanted, always=True)
-        where, given = self._conditions(wanted)
-        chosen = f"WITH chosen AS (SELECT runs.* FROM runs WHERE {where}) "  # noqa: S608
-        return self._db.execute(chosen + query, (*given, *values)).fetchall()
+        if self._chosen != wanted:
+            self._need_facts(wanted, always=True)
+            where, given = self._conditions(wanted)
+            self._db.execute("PRAGMA temp_store = MEMORY")
+            self._db.execute("DROP TABLE IF EXISTS temp.chosen")
+            # Once for all questions about the same runs, and no wider than they need.
+            self._db.execute(f"CREATE TEMP TABLE chosen AS SELECT {_ASKED} FROM runs WHERE {where}", given)  # noqa: S608
+            self._db.execute("CREATE UNIQUE INDEX temp.chosen_by_key ON chosen (key)")
+            self._chosen = wanted
+        return self._db.execute(query, values).fetchall()
 
     def last(self) -> str | None:
         """Return the key of the sealed run that started last, or None."""

@@ -15,7 +15,7 @@ GROUPS: tuple[By, ...] = ("tool", "status", "model", "error", "tenant", "name")
 """What runs can be counted by."""
 PERCENTILES = (50, 90, 95, 99)
 
-_BUCKET = "(CAST(strftime('%s', substr(chosen.started_at, 1, 19)) AS INTEGER) + ?) / ? * ? - ?"
+_BUCKET = "(chosen.started_s + ?) / ? * ? - ?"
 _FAILED_CALLS = "sum(CASE WHEN acts.status = 'error' THEN acts.calls ELSE 0 END)"
 _FROM = {
     "tool": ("acts.name", "chosen JOIN acts ON acts.key = chosen.key AND acts.kind = 'tool'"),

@@ -69,9 +69,7 @@ def command(store_url: str, format_: str, chosen: Chosen, over: str | None) -> N
 
 def _fitting(ask: "Ask") -> int:
     """Return the length of a stretch by which there are about 24 between the first run and the last."""
-    text = "strftime('%s', substr({}(started_at), 1, 19))"
-    asked = f"SELECT CAST({text.format('max')} AS INTEGER) - CAST({text.format('min')} AS INTEGER) FROM chosen"  # noqa: S608
-    (span,) = ask(f"{asked} WHERE started_at != ''")[0]
+    (span,) = ask("SELECT max(started_s) - min(started_s) FROM chosen")[0]
     return next((step for step in _STEPS_S if (span or 0) <= step * _STRETCHES), _STEPS_S[-1])
 
 
