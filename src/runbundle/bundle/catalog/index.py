@@ -48,7 +48,8 @@ _log = logging.getLogger("runbundle")
 _BESIDE = "index"
 _ASKED = (
     "runs.key, runs.started_at, runs.duration_ns, runs.status, runs.state, runs.tenant, runs.name, runs.error_type, "
-    "runs.input_tokens, runs.output_tokens, CAST(strftime('%s', substr(runs.started_at, 1, 19)) AS INTEGER) AS started_s"
+    "runs.input_tokens, runs.output_tokens, "
+    "CAST(strftime('%s', substr(runs.started_at, 1, 19)) AS INTEGER) AS started_s"
 )
 """The columns about which `Index.asked` can be asked; `started_s` is the time of the start in seconds since 1970."""
 

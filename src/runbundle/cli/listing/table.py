@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _REASONS = {
     "torn_lines": "torn line", "malformed_records": "malformed record", "collided": "doubled span",
-    "journal": "span lost before it was written", "live_spans": "span that was not followed",
+    "journal": "span lost ahead of the journal", "live_spans": "span not followed",
     "parents": "missing parent",
 }  # fmt: skip
 _NAMED_ERRORS = 3
@@ -104,15 +104,18 @@ def why_failed(row: Row) -> str:
     """Return why a run ended in an error, and else which of its calls did: type and kept message, and the tools."""
     failed = [act for act in acts_of(row.acts) if act.status == "error"]
     if row.status == "error":
-        text = f"{row.error_type}: {row.error}" if row.error else row.error_type
-        if not row.error:  # where it came through: the same type, with the message that the tool's contract keeps
-            kept = [line for line in (row.errors or "").split("\n") if line.startswith(f"{row.error_type}: ")]
-            text = kept[0] if kept else text
         of = [act.name for act in failed if act.error == row.error_type]
+        text = f"{row.error_type}: {row.error}" if row.error else _kept(row, row.error_type)
         return f"{of[0]}: {text}" if of and text else text
-    names = list(dict.fromkeys(act.name + (f" {act.error}" if act.error else "") for act in failed))
-    more = f" and {len(names) - _NAMED_ERRORS} more" if len(names) > _NAMED_ERRORS else ""
-    return f"failed: {', '.join(names[:_NAMED_ERRORS])}{more}" if names else ""
+    said = list(dict.fromkeys(f"{act.name}: {_kept(row, act.error)}".removesuffix(": ") for act in failed))
+    more = f" and {len(said) - _NAMED_ERRORS} more" if len(said) > _NAMED_ERRORS else ""
+    return f"failed: {', '.join(said[:_NAMED_ERRORS])}{more}" if said else ""
+
+
+def _kept(row: Row, error_type: str) -> str:
+    """Return an error's type, with the first message that a contract kept of one of that type."""
+    lines = (row.errors or "").split("\n")
+    return next((line for line in lines if line.startswith(f"{error_type}: ")), error_type)
 
 
 def what_was_lost(row: Row) -> str:
@@ -126,9 +129,8 @@ def what_was_lost(row: Row) -> str:
     expected, seen = said.get("spans_expected"), said.get("spans_seen")
     if isinstance(expected, int) and isinstance(seen, int) and seen < expected:
         parts.append(f"{expected - seen} of {plural(expected, 'span')} missing")
-    for name, text in (("open", "span that never ended"),):
-        count = said.get(name)
-        parts += [plural(count, text)] if isinstance(count, int) and count else []
+    unended = said.get("open")
+    parts += [_several(unended, "span that never ended")] if isinstance(unended, int) and unended else []
     dropped = said.get("dropped")
     for reason, count in sorted(cast("dict[str, Any]", dropped).items()) if isinstance(dropped, dict) else ():
         what = (
