@@ -38,16 +38,18 @@ makes the mistake: in `configure()`, or when a contract is built.
 class RunbundleError(Exception):
     """The base of all errors of this package.
 
-    `message` says what is wrong. `hint` says in one sentence what to do, or is empty. `code` is the stable name that
-    JSON output uses. `str()` gives the message, with the hint in brackets.
+    `message` says what is wrong. `hint` says in one sentence what to do, or is empty. `lines` are shown below the
+    message to people: the runs that a name could mean, or the place in a text. `code` is the stable name that JSON
+    output uses. `str()` gives the message, with the hint in brackets.
     """
 
     code = "error"
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(self, message: str, *, hint: str = "", lines: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.lines = lines
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

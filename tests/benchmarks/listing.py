@@ -16,15 +16,17 @@ import time
 from pathlib import Path
 
 from runbundle.bundle.catalog.cache_file import index_file
-from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
+from runbundle.bundle.catalog.index import add_to_index, index_of
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.store import LocalStore, from_url
 from tests.support.servers import BUCKET, KEYS, Proxy, Seaweed
 
-RUN = (Path(__file__).parents[1] / "golden" / "v1" / "golden-v1" / "run.json").read_text()
+GOLDEN = Path(__file__).parents[1] / "golden" / "v1" / "golden-v1"
+RUN = (GOLDEN / "run.json").read_text()
 
 
 def make(root: Path, runs: int) -> None:
-    """Write the folders, as seals would have left them."""
+    """Write the folders, as seals would have left them. All share their files by links, but for run.json."""
     for number in range(runs):
         folder = root / f"run-{number:07}"
         folder.mkdir(parents=True)
@@ -32,6 +34,11 @@ def make(root: Path, runs: int) -> None:
             f"2026-{number // 86400 % 12 + 1:02}-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}"
         )
         status = "error" if number % 50 == 0 else "ok"
+        for name in ("events.jsonl", "tool_calls.json"):
+            source = root.parent / f"{number // 50_000}-{name}"  # a file has some 65,000 names at most
+            if not source.exists():
+                source.write_bytes((GOLDEN / name).read_bytes())
+            (folder / name).hardlink_to(source)
         text = RUN.replace('"run_id": "golden-v1"', f'"run_id": "{folder.name}"').replace(
             '"status": "ok"', f'"status": "{status}"'
         )
@@ -69,6 +76,13 @@ def main(runs: int) -> None:
         line("ls --format json --limit 1000", "ls", *store, "--format", "json", "--limit", "1000")
         line("ls --status error --since 2026-02-01", "ls", *store, "--status", "error", "--since", "2026-02-01")
         line("ls --text demo-model", "ls", *store, "--text", "demo-model", times=2)
+        line("ls --error: first, all files are read", "ls", *store, "--error", "policyblocked", times=1)
+        line("ls --error policyblocked: all", "ls", *store, "--error", "policyblocked")
+        line("ls --error nothing has", "ls", *store, "--error", "no such text")
+        line("ls --tool-error refund: none", "ls", *store, "--tool-error", "refund")
+        line("ls --where, two conditions", "ls", *store, "--where", "duration > 1ms and tool.refund.status = blocked")
+        line("ls --count-by tool", "ls", *store, "--count-by", "tool", times=2)
+        line("stats", "stats", *store, times=2)
         line("ls --after the middle", "ls", *store, "--after", f"run-{runs // 2:07}")
         for number in range(3):
             (root / f"new{number}").mkdir()

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from runbundle.bundle.catalog import objects as index_objects
-from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
+from runbundle.bundle.catalog.index import add_to_index, index_of
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.locate import resolve
 from runbundle.bundle.catalog.rows import Row
 from runbundle.bundle.custody.transfer import copy, copy_all
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyNotFound, StoreUnavailable
 from runbundle.format.canonical import sha256_hex

@@ -26,6 +26,7 @@ NAV: dict[str, list[str]] = {
         "docs/redaction.md",
         "docs/frameworks.md",
         "docs/stores.md",
+        "docs/searching.md",
         "docs/run-state.md",
         "docs/guarantees.md",
         "docs/figures.md",

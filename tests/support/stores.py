@@ -1,6 +1,9 @@
 """What is in a store."""
 
-from runbundle.bundle.catalog.index import RunFilter, index_of
+from typing import Any
+
+from runbundle.bundle.catalog.index import index_of
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.store import ArtifactStore
 
 
@@ -9,7 +12,7 @@ def contents(store: ArtifactStore) -> dict[str, bytes]:
     return {key: store.get(key) for key in store.list()}
 
 
-def keys(store: ArtifactStore, limit: int = -1, **wanted: str) -> list[str]:
+def keys(store: ArtifactStore, limit: int = -1, **wanted: Any) -> list[str]:
     """Return the keys that the index has, as ls would list them."""
     index = index_of(store)
     try:

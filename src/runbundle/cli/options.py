@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbundle.cli.printing import json_text, say
+from runbundle.cli.printing import json_text, say, say_hint
 from runbundle.errors import ConfigError, ContractError, KeyNotFound, RunbundleError
 from runbundle.settings import ARGUMENTS, variable
 
@@ -65,8 +65,14 @@ def again(run: str, store: "ArtifactStore", store_url: str) -> tuple[str, str]:
 
     short = run[:8] if re.fullmatch(r"[0-9a-f]{32}", run) else shlex.quote(run)
     named = store_url if open_store(store_url).url == store.url else store.url
-    default = variable("RUNBUNDLE_STORE") or _DEFAULT_STORE
-    return short, "" if named == default else f" --store {shlex.quote(named)}"
+    return short, store_flag(named)
+
+
+def store_flag(url: str) -> str:
+    """Return the ` --store URL` that a next command needs to read the same store; nothing if it would do so anyway."""
+    from shlex import quote
+
+    return "" if url == (variable("RUNBUNDLE_STORE") or _DEFAULT_STORE) else f" --store {quote(url)}"
 
 
 def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -85,8 +91,10 @@ def reports_errors(function: Callable[..., Any]) -> Callable[..., Any]:
                 click.echo(json_text(body), err=True, nl=False)
             else:
                 say(f"error: {error.message}", err=True)
+                for line in error.lines:
+                    say(f"  {line}", err=True)
                 if error.hint:
-                    say(f"hint: {error.hint}", err=True)
+                    say_hint(error.hint, err=True)
             usage = isinstance(error, ConfigError | ContractError | KeyNotFound)
             raise click.exceptions.Exit(2 if usage else 5) from None
         except BrokenPipeError:

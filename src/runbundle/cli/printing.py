@@ -1,11 +1,13 @@
 """Printing for commands: text from a run or a store is escaped before it reaches a terminal or a CI system."""
 
+import re
 from typing import Any, cast
-from xml.sax.saxutils import escape, quoteattr
 
 import click
 
 from runbundle.process.printable import printable, printable_json
+
+_EXTRA = re.compile(r"(runbundle\[(?:yaml|debug|postgres|langgraph|objects|sql|view)\])")
 
 
 def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) -> None:
@@ -16,6 +18,12 @@ def say(text: str = "", status: str = "", rest: str = "", *, err: bool = False) 
         click.echo(f"{printable(text)}{status_word(printable(status))}{printable(rest)}", err=err)
     else:
         click.echo(printable(text), err=err)
+
+
+def say_hint(text: str, *, err: bool = False) -> None:
+    """Print a hint as `say` does, but leave our extras readable: `runbundle[sql]` is for the user to copy."""
+    parts = _EXTRA.split(text)
+    click.echo("hint: " + "".join(part if _EXTRA.fullmatch(part) else printable(part) for part in parts), err=err)
 
 
 def json_text(value: Any, *, indent: bool = False) -> str:
@@ -37,11 +45,15 @@ def github(level: str, title: str, message: str) -> str:
 
 def xml_text(text: str) -> str:
     """Return text for the content of an XML element, escaped; XML allows no control characters."""
+    from xml.sax.saxutils import escape  # 35 ms: it imports urllib.request
+
     return escape(printable(text))
 
 
 def xml_attribute(text: str) -> str:
     """Return the value of an XML attribute, escaped and in quotes."""
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(printable(text))
 
 

@@ -17,6 +17,16 @@ _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abando
 _NARROWEST = 3
 
 
+def on_screen() -> bool:
+    """Tell whether what is printed has a width to fit: on a terminal, or where `COLUMNS` gives one."""
+    return sys.stdout.isatty() or "COLUMNS" in os.environ
+
+
+def coloured() -> bool:
+    """Tell whether to print in colours: on a terminal, unless `NO_COLOR` is set to anything."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def width() -> int:
     """Return the number of columns of the terminal: `COLUMNS` if set, 100 if there is no terminal, at least 40."""
     return max(40, shutil.get_terminal_size((100, 24)).columns)
@@ -24,7 +34,7 @@ def width() -> int:
 
 def limit() -> int | None:
     """Return the number of columns to which lines are cut; None in a pipe without `COLUMNS`: nothing is cut there."""
-    return width() if sys.stdout.isatty() or "COLUMNS" in os.environ else None
+    return width() if on_screen() else None
 
 
 def table(
@@ -34,19 +44,22 @@ def table(
     right: Sequence[int] = (),
     whole: Sequence[int] = (),
     spare: Sequence[int] = (),
+    roomy: Sequence[tuple[int, int]] = (),
 ) -> None:
     """Print a table that fits the width. Columns are named by their numbers.
 
     `right`: right-aligned. `spare`: left out, in this order, where the table would be too wide. `whole`: never cut; the
-    cells of other columns are then cut with `…`. No line is wrapped. In a pipe nothing is cut or left out, unless
+    cells of other columns are then cut with `…`. `roomy`: columns, each with a width to which it may be cut before a
+    spare one is left out. No line is wrapped. In a pipe nothing is cut or left out, unless
     `COLUMNS` gives a width.
     """
     cells = [[printable(cell) for cell in row] for row in [headings, *rows]]
     sizes = {i: max(len(row[i]) for row in cells) for i in range(len(headings))}
     most = limit()
     if most is not None:
+        surplus = sum(max(0, sizes[column] - least) for column, least in roomy)
         for column in spare:
-            if _total(sizes) > most:
+            if _total(sizes) - surplus > most:
                 del sizes[column]
         others = [column for column in sizes if column not in whole]
         while others and _total(sizes) > most:
@@ -55,7 +68,7 @@ def table(
                 break
             sizes[widest] -= 1
     fitted = [[_fit(row[i], size, right=i in right) for i, size in sizes.items()] for row in cells]
-    if sys.stdout.isatty():
+    if coloured():
         _rich_table(fitted)
         return
     for row in fitted:
@@ -90,7 +103,7 @@ def _fit(text: str, size: int, *, right: bool) -> str:
 def status_word(text: str) -> str:
     """Return a status word, coloured if standard output is a terminal."""
     colour = _STYLES.get(text)
-    return click.style(text, fg=colour) if colour and sys.stdout.isatty() else text
+    return click.style(text, fg=colour) if colour and coloured() else text
 
 
 def cut(text: str) -> str:

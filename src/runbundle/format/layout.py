@@ -14,6 +14,7 @@ CONFIG = "config.snapshot.json"
 EVENTS = "events.jsonl"
 EVIDENCE = "evidence.json"
 TOOL_CALLS = "tool_calls.json"
+SCORECARD = "eval/scorecard.json"
 HOLD = "hold.json"
 REMOVING = "removing.json"
 ATTESTATION = "attestation.dsse.json"
@@ -54,7 +55,7 @@ BUNDLE = (
     File(EVIDENCE, "seal", "what was retrieved", seal="listed"),
     File(TOOL_CALLS, "seal", "every tool call, as its contract allows", seal="listed"),
     File(RUN, "seal, last", "index: who, when, how it went, and the digest of every other file", seal="commit"),
-    File("eval/scorecard.json", "scorers, after the run", "scores of the run"),
+    File(SCORECARD, "scorers, after the run", "scores of the run"),
     File("eval/gate.json", "gates, after the run", "the decision whether a candidate may pass"),
     File(ATTESTATION, "signers, after the run", "a signed statement about run.json"),
     File(HOLD, "hold", "the reason why the bundle must not be removed", merged=True),

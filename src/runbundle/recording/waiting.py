@@ -181,14 +181,21 @@ def _look(journals: list[Path]) -> _Seen:
         first, last = ends(path)
         for entry in first:
             if _begins(entry) and started is None:
-                started, name = int(entry["start_ns"]), str(entry.get("name", ""))
+                started, name = int(entry["start_ns"]), _name(entry)
         for entry in reversed(last):
             if entry["k"] == "span" and _begins(entry):
                 ended = True
                 started = int(entry["start_ns"]) if started is None else started
-                name = name or str(entry.get("name", ""))
+                name = name or _name(entry)
                 break
     return _Seen(started, name, ended)
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """Return the name of a run whose span this is: the one it was given, else that of its span."""
+    attributes = entry.get("attributes")
+    said: Any = attributes.get(own.NAME) if isinstance(attributes, dict) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    return said if isinstance(said, str) and said else str(entry.get("name", ""))
 
 
 def _begins(entry: dict[str, Any]) -> bool:

@@ -221,6 +221,14 @@ def commands(folder: Path) -> list[list[str]]:
         ["contracts", "explain", "x", "payload.json", "--contracts", "contracts.json"],
         ["contracts", "init", "--from", text],
     ]
+    found += [
+        ["ls", option, text] for option in ("--where", "--tool", "--error", "--name", "--score", "--sort", "--user")
+    ]
+    found += [["ls", "--count-by", by] for by in ("tool", "error", "name")]
+    found += [["ls", "--count-by", "status", "--over", "1h"], ["stats"], ["stats", "--tool", text], ["sql", text]]
+    found += [["sql", "--tables"], ["tail", text], ["tail", folder.name], ["tail", text, "--format", "json"]]
+    found += [["rm", text], ["rm", folder.name, "--dry-run"], ["rm", "sound"], ["state", "ls", "--state", text]]
+    found += [["state", "show", text], ["completion", "bash"], ["completion", text]]
     return [*found, ["demo", "--store", "new"], ["redact", "text"]]
 
 

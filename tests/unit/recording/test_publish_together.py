@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import runbundle
-from runbundle.bundle.catalog.index import RunFilter, index_of
+from runbundle.bundle.catalog.index import index_of
 from runbundle.bundle.reader import Bundle
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreError, StoreUnavailable
 from runbundle.format.identity import RunKey

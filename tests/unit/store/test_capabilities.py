@@ -9,7 +9,8 @@ import pytest
 
 import runbundle
 from runbundle.bundle.catalog.cache_file import index_file
-from runbundle.bundle.catalog.index import RunFilter, add_to_index, index_of
+from runbundle.bundle.catalog.index import add_to_index, index_of
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.bundle.verify import verify
 from runbundle.errors import StoreUnavailable
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore

@@ -5,12 +5,15 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from runbundle.bundle.catalog.rows import Row
+from runbundle.bundle.catalog.facts import Act, acts_of, scores_of
+from runbundle.bundle.catalog.rows import NUMBERS, Row
 from runbundle.process.disk import create
 from runbundle.store.regular import NotRegular, kind_of
 
-_VERSION = 2
-COLUMNS = ", ".join(Row._fields)
+_VERSION = 3
+COLUMNS = ", ".join(f"runs.{name}" for name in Row._fields)
+_DERIVED = ("acts", "scores", "failures")
+"""Tables that are derived from a row: one line for each act and score, and the text of its errors."""
 
 
 def connect(path: Path | None, *, busy_s: float = 10.0, any_thread: bool = False) -> sqlite3.Connection:
@@ -54,14 +57,21 @@ def _make(path: Path) -> None:
 
 def _prepared(db: sqlite3.Connection) -> sqlite3.Connection:
     if db.execute("PRAGMA user_version").fetchone()[0] == 0:
-        numbers = {"tool_calls", "model_calls", "revision"}
-        columns = ", ".join(f"{name} {'INTEGER' if name in numbers else 'TEXT'}" for name in Row._fields[1:])
+        columns = ", ".join(f"{name} {'INTEGER' if name in NUMBERS else 'TEXT'}" for name in Row._fields[1:])
+        acts = ", ".join(f"{name} {'TEXT' if name in Act._fields[:4] else 'INTEGER'}" for name in Act._fields)
         with db:
             db.execute(f"CREATE TABLE IF NOT EXISTS runs (key TEXT PRIMARY KEY, {columns})")
             db.execute("CREATE INDEX IF NOT EXISTS by_time ON runs (started_at = '', started_at, key)")
             db.execute("CREATE INDEX IF NOT EXISTS by_id ON runs (run_id)")
             db.execute("CREATE INDEX IF NOT EXISTS by_problem ON runs (problem) WHERE problem != ''")
-            db.execute("CREATE INDEX IF NOT EXISTS by_lack ON runs (key) WHERE tools IS NULL")
+            db.execute("CREATE INDEX IF NOT EXISTS by_lack ON runs (key) WHERE acts IS NULL")
+            db.execute(f"CREATE TABLE IF NOT EXISTS acts (key TEXT, {acts})")
+            db.execute("CREATE INDEX IF NOT EXISTS acts_by_key ON acts (key)")
+            db.execute("CREATE INDEX IF NOT EXISTS acts_by_name ON acts (kind, name, status, key)")
+            db.execute("CREATE TABLE IF NOT EXISTS scores (key TEXT, name TEXT, value REAL, label TEXT)")
+            db.execute("CREATE INDEX IF NOT EXISTS scores_by_key ON scores (key)")
+            db.execute("CREATE TABLE IF NOT EXISTS failures (key TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID")
+            db.execute(_FORGET)
             db.execute("CREATE TABLE IF NOT EXISTS folders (path TEXT PRIMARY KEY, changed INTEGER)")
             db.execute("CREATE TABLE IF NOT EXISTS root (id TEXT)")
             db.execute("CREATE TABLE IF NOT EXISTS loaded (name TEXT PRIMARY KEY)")
@@ -73,9 +83,10 @@ def forget_other_root(db: sqlite3.Connection, root: str) -> None:
     """Delete all rows if the database belongs to another folder than `root`, one that had the same path before."""
     known = [value for (value,) in db.execute("SELECT id FROM root")]
     if known != [root]:
+        if known:
+            forget_all(db, "folders")
         with db:
-            for table in ("runs", "folders", "root") if known else ("root",):
-                db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of tables
+            db.execute("DELETE FROM root")
             db.execute("INSERT INTO root VALUES (?)", [root])
 
 
@@ -83,12 +94,38 @@ def save(db: sqlite3.Connection, rows: Iterable[Row], *, instead: Iterable[str] 
     """Write rows in one transaction. A row does not replace one of a higher revision, except for keys in `instead`,
     whose rows are deleted first.
     """
-    marks = ", ".join("?" * len(Row._fields))
-    assigned = ", ".join(f"{name} = excluded.{name}" for name in Row._fields)
     with db:
         db.executemany("DELETE FROM runs WHERE key = ?", ((key,) for key in instead))
+        written = list({row.key: row for row in rows if db.execute(_UPSERT, row).rowcount > 0}.values())
+        for table in _DERIVED:
+            db.executemany(f"DELETE FROM {table} WHERE key = ?", ((row.key,) for row in written))  # noqa: S608
+        db.executemany(_ACT, ((row.key, *act) for row in written if row.acts for act in acts_of(row.acts)))
         db.executemany(
-            f"INSERT INTO runs ({COLUMNS}) VALUES ({marks}) ON CONFLICT(key) DO UPDATE SET {assigned} "  # noqa: S608
-            "WHERE excluded.revision >= runs.revision",
-            rows,
+            "INSERT INTO scores VALUES (?, ?, ?, ?)",
+            ((row.key, *score) for row in written if row.scores for score in scores_of(row.scores)),
         )
+        db.executemany(
+            "INSERT OR REPLACE INTO failures VALUES (?, ?)",
+            ((row.key, row.errors.lower()) for row in written if row.errors),
+        )
+
+
+def forget_all(db: sqlite3.Connection, *more: str) -> None:
+    """Delete all rows, and those of the tables `more`, in one transaction."""
+    with db:
+        for table in ("runs", *_DERIVED, *more):
+            db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of tables
+
+
+_NAMES, _MARKS = ", ".join(Row._fields), ", ".join("?" * len(Row._fields))
+_ASSIGNED = ", ".join(f"{name} = excluded.{name}" for name in Row._fields)
+_UPSERT = (
+    f"INSERT INTO runs ({_NAMES}) VALUES ({_MARKS}) "  # noqa: S608 - names of columns
+    f"ON CONFLICT(key) DO UPDATE SET {_ASSIGNED} WHERE excluded.revision >= runs.revision"
+)
+_ACT = f"INSERT INTO acts VALUES (?, {', '.join('?' * len(Act._fields))})"  # noqa: S608 - marks
+_FORGET = " ".join([
+    "CREATE TRIGGER IF NOT EXISTS forget AFTER DELETE ON runs BEGIN",
+    *(f"DELETE FROM {table} WHERE key = old.key;" for table in _DERIVED),  # noqa: S608 - names of tables
+    "END",
+])  # fmt: skip

@@ -13,32 +13,32 @@ folder, and then the run disappears only by `refresh`.
 """
 
 import contextlib
-import dataclasses
 import logging
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import orjson
 
 from runbundle.bundle.catalog.cache_file import folder_identity, index_file
-from runbundle.bundle.catalog.database import COLUMNS, connect, forget_other_root, save
+from runbundle.bundle.catalog.database import COLUMNS, connect, forget_all, forget_other_root, save
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.noting import note
 from runbundle.bundle.catalog.rows import (
     Row,
     batches,
     checked_row,
-    names_in_files,
+    facts_in_files,
     read_row,
     row_of,
-    row_with_names,
+    row_with_facts,
     stamp_of,
-    with_names,
+    with_facts,
 )
+from runbundle.bundle.search.filters import RunFilter, order_of, sql_of
 from runbundle.errors import KeyNotFound, RunbundleError
 from runbundle.store import ArtifactStore
 from runbundle.store.base import Body, is_key
@@ -46,30 +46,12 @@ from runbundle.store.base import Body, is_key
 T = TypeVar("T")
 _log = logging.getLogger("runbundle")
 _BESIDE = "index"
-
-
-@dataclasses.dataclass(frozen=True)
-class RunFilter:
-    """Conditions for runs; an empty one matches every run."""
-
-    status: str = ""
-    """Status of the run: `ok`, `error`, …, or `unsealed`."""
-    since: str = ""
-    """An RFC 3339 time in UTC, or its beginning: only runs that started then or later."""
-    tool: str = ""
-    """Name of a tool: only runs that called it."""
-    agent: str = ""
-    """Name of an agent: only runs in which it worked."""
-    user: str = ""
-    """Id of the user, as bundles have it, which may be a digest."""
-    session: str = ""
-    """Id of the session."""
-    text: str = ""
-    """Part of an id, a status, an error type, or the name of a model, tool or agent; case is ignored."""
-    after: str = ""
-    """Key of the last run of the previous page: only runs after it."""
-    sealed: bool = False
-    """Whether to leave out bundles without a readable run.json."""
+_ASKED = (
+    "runs.key, runs.started_at, runs.duration_ns, runs.status, runs.state, runs.tenant, runs.name, runs.error_type, "
+    "runs.input_tokens, runs.output_tokens, "
+    "CAST(strftime('%s', substr(runs.started_at, 1, 19)) AS INTEGER) AS started_s"
+)
+"""The columns about which `Index.asked` can be asked; `started_s` is the time of the start in seconds since 1970."""
 
 
 class NewBundle(NamedTuple):
@@ -78,7 +60,7 @@ class NewBundle(NamedTuple):
     key: str
     run_json: bytes
     files: Mapping[str, Body] | None = None
-    """Its other files, by path; if given and small, the names of tools and agents are added to its row."""
+    """Its other files, by path; if given and small, the facts in them are added to its row."""
 
 
 def add_to_index(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
@@ -96,8 +78,8 @@ def add_all_to_index(store: ArtifactStore, bundles: Iterable[NewBundle]) -> None
         with _a_convenience():
             said = orjson.loads(bundle.run_json)
             row = row_of(bundle.key, said, stamp=stamp_of(store, bundle.key))
-            names = names_in_files(bundle.files, said) if bundle.files else None
-            rows.append(with_names(row, *names) if names is not None else row)
+            facts = facts_in_files(bundle.files, said) if bundle.files else None
+            rows.append(with_facts(row, facts) if facts is not None else row)
     with _a_convenience():
         if store.folder is not None:
             note(store, store.folder, rows)
@@ -117,24 +99,38 @@ def _a_convenience() -> Generator[None]:
         _log.debug("the index could not take up a bundle", exc_info=True)
 
 
+class Progress(Protocol):
+    """Told how much of a long reading is done."""
+
+    def __call__(self, done: int, total: int, /) -> None:
+        """Take note that `done` of `total` bundles are read."""
+        ...
+
+
+def no_progress(done: int, total: int, /) -> None:
+    """Tell nobody."""
+
+
 class Index:
     """The rows of all bundles of a store. Open it with `index_of`, close it after use."""
 
-    def __init__(self, store: ArtifactStore, db: sqlite3.Connection) -> None:
+    def __init__(self, store: ArtifactStore, db: sqlite3.Connection, progress: Progress = no_progress) -> None:
         self._store = store
         self._db = db
+        self._progress = progress
+        self._chosen: RunFilter | None = None
 
-    def runs(self, wanted: RunFilter, limit: int = -1) -> list[Row]:
-        """Return the runs that match, unsealed ones first, then the newest first; `limit` -1 means all.
+    def runs(self, wanted: RunFilter, limit: int = -1, *, sort: str = "") -> list[Row]:
+        """Return the runs that match, in the order of `order_of(sort)`; `limit` -1 means all.
 
-        Raises `KeyNotFound` if the run of `after` does not exist.
+        Without `sort` that is unsealed ones first, then the newest first. Raises `KeyNotFound` if the run of `after`
+        does not exist, and `ConfigError` for a condition that is none.
         """
-        self._need_names(wanted)
+        self._need_facts(wanted)
         rows: list[Row] = []
         for _ in range(3):
             where, given = self._conditions(wanted)  # holds names of columns and marks, no values
-            order = "ORDER BY started_at = '' DESC, started_at DESC, key DESC LIMIT ?"
-            query = f"SELECT {COLUMNS} FROM runs {where} {order}"  # noqa: S608
+            query = f"SELECT {COLUMNS} FROM runs WHERE {where} ORDER BY {order_of(sort)} LIMIT ?"  # noqa: S608
             found = [checked_row(values) for values in self._db.execute(query, (*given, limit))]
             rows = [row for row in found if row is not None]
             if len(rows) < len(found):
@@ -144,13 +140,36 @@ class Index:
             if not changed:
                 break
             save(self._db, [read_row(self._store, key) for key in changed], instead=changed)
-            self._need_names(wanted)
+            self._need_facts(wanted)
         return rows
+
+    def with_facts(self, rows: Sequence[Row]) -> list[Row]:
+        """Return the same rows with the facts of their bundles, which are read and kept if they are not known yet."""
+        lacking = [row for row in rows if row.acts is None]
+        read = {row.key: row for row in self._read_facts(lacking)}
+        return [read.get(row.key, row) for row in rows]
 
     def count(self, wanted: RunFilter) -> int:
         """Return the number of runs that match."""
+        self._need_facts(wanted)
         where, values = self._conditions(wanted)
-        return self._db.execute(f"SELECT count(*) FROM runs {where}", values).fetchone()[0]  # noqa: S608
+        return self._db.execute(f"SELECT count(*) FROM runs WHERE {where}", values).fetchone()[0]  # noqa: S608
+
+    def asked(self, wanted: RunFilter, query: str, *values: str | float) -> list[tuple[Any, ...]]:
+        """Return the answer to a query about the runs that match: their table in it is `chosen`.
+
+        `values` are bound to the marks in the query. Facts are read first.
+        """
+        if self._chosen != wanted:
+            self._need_facts(wanted, always=True)
+            where, given = self._conditions(wanted)
+            self._db.execute("PRAGMA temp_store = MEMORY")
+            self._db.execute("DROP TABLE IF EXISTS temp.chosen")
+            # Once for all questions about the same runs, and no wider than they need.
+            self._db.execute(f"CREATE TEMP TABLE chosen AS SELECT {_ASKED} FROM runs WHERE {where}", given)  # noqa: S608
+            self._db.execute("CREATE UNIQUE INDEX temp.chosen_by_key ON chosen (key)")
+            self._chosen = wanted
+        return self._db.execute(query, values).fetchall()
 
     def last(self) -> str | None:
         """Return the key of the sealed run that started last, or None."""
@@ -162,9 +181,13 @@ class Index:
         return None
 
     def named(self, run: str) -> list[str]:
-        """Return the keys that `run` names: that key, else runs with that id, else runs whose id begins with it."""
+        """Return the keys that `run` names: that key, else runs with that id, else runs whose id begins with it.
+
+        `TENANT/BEGINNING` names runs of that tenant.
+        """
+        column = "key" if "/" in run else "run_id"
         for where, values in (
-            ("key = ?", [run]), ("run_id = ?", [run]), ("run_id >= ? AND run_id < ?", [run, run + "~"])
+            ("key = ?", [run]), ("run_id = ?", [run]), (f"{column} >= ? AND {column} < ?", [run, run + "~"])
         ):  # fmt: skip
             found = [key for (key,) in self._db.execute(f"SELECT key FROM runs WHERE {where} ORDER BY key", values)]  # noqa: S608
             found = [key for key in found if isinstance(key, str) and is_key(key)]
@@ -172,11 +195,36 @@ class Index:
                 return found
         return []
 
+    def row(self, key: str) -> Row | None:
+        """Return the row of one bundle, or None if there is none."""
+        values = self._db.execute(f"SELECT {COLUMNS} FROM runs WHERE key = ?", [key]).fetchone()  # noqa: S608
+        return checked_row(values) if values else None
+
+    def beside(self, run_id: str) -> tuple[str, str]:
+        """Return the run ids before and after one in the order of ids; empty where there is none."""
+        before, after = (
+            self._db.execute(f"SELECT {which}(run_id) FROM runs WHERE run_id {sign} ?", [run_id]).fetchone()[0]  # noqa: S608
+            for which, sign in (("max", "<"), ("min", ">"))
+        )
+        return str(before or ""), str(after or "")
+
+    def tenants(self) -> list[str]:
+        """Return the ids of all tenants; an empty one stands for runs without one."""
+        return sorted(str(name) for (name,) in self._db.execute("SELECT DISTINCT tenant FROM runs"))
+
+    def ids_of(self, kind: Literal["user", "session"]) -> list[str]:
+        """Return the ids of all users or sessions, as bundles have them."""
+        return [str(value) for (value,) in self._db.execute(f"SELECT DISTINCT {kind}_id FROM runs")]  # noqa: S608
+
+    def names_of(self, kind: str) -> list[str]:
+        """Return the names of all tools, or models, that are known."""
+        return sorted(
+            str(name) for (name,) in self._db.execute("SELECT DISTINCT name FROM acts WHERE kind = ?", [kind])
+        )
+
     def _begin_anew(self) -> None:
         """Read all bundles again, because the index has rows that no bundle gives."""
-        with self._db:
-            self._db.execute("DELETE FROM runs")
-            self._db.execute("DELETE FROM folders")
+        forget_all(self._db, "folders")
         save(self._db, [read_row(self._store, key) for key in list_keys(self._store)])
 
     def close(self) -> None:
@@ -184,62 +232,75 @@ class Index:
         self._db.close()
 
     def _conditions(self, wanted: RunFilter) -> tuple[str, list[Any]]:
-        parts: list[tuple[str, Any]] = []
-        if wanted.status:
-            parts.append(("problem = ?" if wanted.status == "unsealed" else "status = ?", wanted.status))
-        for column, value in (("user_id", wanted.user), ("session_id", wanted.session), ("started_at >", wanted.since)):
-            parts += [(f"{column}= ?", value)] if value else []
-        for column, value in (("tools", wanted.tool), ("agents", wanted.agent)):
-            parts += [(f"instr({column}, ?)", f"\n{value}\n")] if value else []
-        if wanted.text:
-            parts.append(("instr(text, ?)", wanted.text.lower()))
-        if wanted.sealed:
-            parts.append(("problem = ?", ""))
-        values = [value for _, value in parts]
-        conditions = [condition for condition, _ in parts]
+        made = sql_of(wanted)
+        where, values = made.text, list[Any](made.values)
         if wanted.after:
             found = self._db.execute("SELECT started_at FROM runs WHERE key = ?", [wanted.after]).fetchone()
             if found is None:
                 raise KeyNotFound("there is no run after which to go on", hint="--after takes a key that ls printed")
-            conditions.append(
-                "started_at != '' AND (started_at, key) < (?, ?)"
+            where += (
+                " AND runs.started_at != '' AND (runs.started_at, runs.key) < (?, ?)"
                 if found[0]
-                else "started_at >= ? AND (started_at != '' OR key < ?)"
+                else " AND runs.started_at >= ? AND (runs.started_at != '' OR runs.key < ?)"
             )
             values += [found[0], wanted.after]
-        return ("WHERE " + " AND ".join(conditions) if conditions else ""), values
+        return where, values
 
-    def _need_names(self, wanted: RunFilter) -> None:
-        """Read names of tools and agents that no seal has added, if a condition needs them."""
-        if not (wanted.tool or wanted.agent or wanted.text):
+    def _need_facts(self, wanted: RunFilter, *, always: bool = False) -> None:
+        """Read facts that no seal has added, if a condition needs them."""
+        if not (always or sql_of(wanted).needs_facts):
             return
-        query = f"SELECT {COLUMNS} FROM runs WHERE tools IS NULL"  # noqa: S608
+        query = f"SELECT {COLUMNS} FROM runs WHERE acts IS NULL"  # noqa: S608
         told = [checked_row(values) for values in self._db.execute(query)]
         if None in told:
             self._begin_anew()
             told = [checked_row(values) for values in self._db.execute(query)]
-        unknown = [row for row in told if row is not None]
-        for batch in batches(unknown):
-            save(self._db, _each(self._store, partial(row_with_names, self._store), batch))
+        self._read_facts([row for row in told if row is not None])
+
+    def _read_facts(self, rows: list[Row]) -> list[Row]:
+        read: list[Row] = []
+        for batch in batches(rows):
+            read += _each(self._store, partial(row_with_facts, self._store), batch)
+            save(self._db, read[-len(batch) :])
+            self._progress(len(read), len(rows))
+        return read
 
 
-def index_of(store: ArtifactStore, *, refresh: bool = False, rebuild: bool = False, keep: bool = False) -> Index:
+def matching(rows: Iterable[Row], wanted: RunFilter) -> list[Row]:
+    """Return those of some rows that match, in the order of `Index.runs`, by the same SQL and without an index."""
+    with contextlib.closing(connect(None)) as db:
+        save(db, rows)
+        made = sql_of(wanted)
+        query = f"SELECT {COLUMNS} FROM runs WHERE {made.text} ORDER BY {order_of('')}"  # noqa: S608
+        return [Row(*values) for values in db.execute(query, made.values)]
+
+
+def index_of(
+    store: ArtifactStore,
+    *,
+    refresh: bool = False,
+    rebuild: bool = False,
+    keep: bool = False,
+    progress: Progress = no_progress,
+) -> Index:
     """Return the completed index of a store.
 
     `refresh`: compare every bundle with its row. `rebuild`: make the index anew. `keep`: also write the index of an
     object store; otherwise nothing is written into the store. If the index cannot be kept on disk, as without a home
-    directory, it is made in memory. Raises `StoreUnavailable`.
+    directory, it is made in memory. `progress` is told how many bundles are read. Raises `StoreUnavailable`.
     """
     if store.folder is not None:
-        return Index(store, _local(store, store.folder, refresh=refresh, rebuild=rebuild))
+        return Index(store, _local(store, store.folder, progress, refresh=refresh, rebuild=rebuild), progress)
     if (beside := store.beside(_BESIDE)) is not None:
-        return Index(store, _objects(store, beside, refresh=refresh or rebuild, keep=keep))
+        return Index(store, _objects(store, beside, progress, refresh=refresh or rebuild, keep=keep), progress)
     db = connect(None)
     save(db, (read_row(store, key) for key in list_keys(store)))
-    return Index(store, db)
+    return Index(store, db, progress)
 
 
-def _local(store: ArtifactStore, folder: Path, *, refresh: bool, rebuild: bool) -> sqlite3.Connection:
+def _local(
+    store: ArtifactStore, folder: Path, progress: Progress, *, refresh: bool, rebuild: bool
+) -> sqlite3.Connection:
     from runbundle.bundle.catalog.local import complete
 
     path = index_file(store) if folder.is_dir() else None
@@ -248,29 +309,30 @@ def _local(store: ArtifactStore, folder: Path, *, refresh: bool, rebuild: bool) 
             db = connect(path)
             forget_other_root(db, folder_identity(folder))
             if rebuild:
-                with db:
-                    db.executescript("DELETE FROM runs; DELETE FROM folders")
-            complete(store, folder, db, thorough=refresh)
+                forget_all(db, "folders")
+            complete(store, folder, db, progress, thorough=refresh)
         except (sqlite3.Error, OSError):
             _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
         else:
             return db
     db = connect(None)
-    complete(store, folder, db, thorough=False)
+    complete(store, folder, db, progress, thorough=False)
     return db
 
 
-def _objects(store: ArtifactStore, beside: ArtifactStore, *, refresh: bool, keep: bool) -> sqlite3.Connection:
+def _objects(
+    store: ArtifactStore, beside: ArtifactStore, progress: Progress, *, refresh: bool, keep: bool
+) -> sqlite3.Connection:
     from runbundle.bundle.catalog.objects import write_pack
 
     path = index_file(store)
     try:
         db = connect(path)
-        found = _completed(store, beside, db, refresh=refresh)
+        found = _completed(store, beside, db, progress, refresh=refresh)
     except (sqlite3.Error, OSError):
         _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
         db = connect(None)
-        found = _completed(store, beside, db, refresh=refresh)
+        found = _completed(store, beside, db, progress, refresh=refresh)
     sealed = [row for row in found if not row.problem]
     if keep and (sealed or refresh):
         with contextlib.suppress(RunbundleError):  # whoever may not write has read it all the same
@@ -278,13 +340,14 @@ def _objects(store: ArtifactStore, beside: ArtifactStore, *, refresh: bool, keep
     return db
 
 
-def _completed(store: ArtifactStore, beside: ArtifactStore, db: sqlite3.Connection, *, refresh: bool) -> list[Row]:
+def _completed(
+    store: ArtifactStore, beside: ArtifactStore, db: sqlite3.Connection, progress: Progress, *, refresh: bool
+) -> list[Row]:
     """Complete the table of an object store; return the rows of the bundles that were read for it."""
     from runbundle.bundle.catalog.objects import new_rows
 
     if refresh:
-        with db:
-            db.executescript("DELETE FROM runs; DELETE FROM loaded")
+        forget_all(db, "loaded")
     else:
         names, rows = new_rows(beside, {name for (name,) in db.execute("SELECT name FROM loaded")})
         save(db, rows)
@@ -294,7 +357,10 @@ def _completed(store: ArtifactStore, beside: ArtifactStore, db: sqlite3.Connecti
     every: dict[str, str] = dict(db.execute("SELECT key, problem FROM runs"))
     known = {key for key, problem in every.items() if not problem}
     keys = set(list_keys(store, known=frozenset(known)))
-    found = _each(store, partial(read_row, store), sorted(keys - known))
+    found: list[Row] = []
+    for batch in batches(sorted(keys - known)):
+        found += _each(store, partial(read_row, store), batch)
+        progress(len(found), len(keys - known))
     with db:
         db.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in every if key not in keys])
     save(db, found, instead=[row.key for row in found])

@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from runbundle.bundle.catalog.database import save
@@ -17,22 +18,27 @@ from runbundle.store.regular import NotRegular, entries_of, folder_below
 _FRESH_NS = 2_000_000_000  # a folder that changes twice within its clock's grain looks unchanged: wait that long
 
 
-def complete(store: ArtifactStore, root: Path, db: sqlite3.Connection, *, thorough: bool) -> None:
+def complete(
+    store: ArtifactStore, root: Path, db: sqlite3.Connection, progress: Callable[[int, int], None], *, thorough: bool
+) -> None:
     """Bring the table up to date with a store whose `folder` is `root`.
 
     Folders whose times have not changed are not listed, unless `thorough`. Folders in which there was no run.json are
-    looked into each time: it comes without changing the folder above.
+    looked into each time: it comes without changing the folder above. `progress` is told how many bundles are read, and
+    of how many.
     """
     seen = dict(db.execute("SELECT path, changed FROM folders"))
     tenants = sorted({path for path in seen if path})
     times = {path: _changed(root, path) for path in ("", *tenants)}
     if thorough or not seen or any(seen[path] != times[path] for path in seen):
-        _relist(store, root, db, thorough=thorough)
+        _relist(store, root, db, progress, thorough=thorough)
     problems = [key for (key,) in db.execute("SELECT key FROM runs WHERE problem != ''")]
     _look_again(store, root, db, problems)
 
 
-def _relist(store: ArtifactStore, root: Path, db: sqlite3.Connection, *, thorough: bool) -> None:
+def _relist(
+    store: ArtifactStore, root: Path, db: sqlite3.Connection, progress: Callable[[int, int], None], *, thorough: bool
+) -> None:
     # Before the listing: what another process takes up meanwhile is neither missing nor gone.
     known = {key for (key,) in db.execute("SELECT key FROM runs")}
     of_tenants = {key for (key,) in db.execute("SELECT key FROM runs WHERE instr(key, '/')")}
@@ -54,8 +60,11 @@ def _relist(store: ArtifactStore, root: Path, db: sqlite3.Connection, *, thoroug
     unread = found - known
     if thorough:
         unread.update(key for key, stamp in db.execute("SELECT key, stamp FROM runs") if stamp != stamp_of(store, key))
+    done, total = 0, len(unread & found)
     for batch in batches(sorted(unread & found)):
         save(db, [read_row(store, key) for key in batch], instead=batch)
+        done += len(batch)
+        progress(done, total)
     with db:
         db.executemany("DELETE FROM runs WHERE key = ?", [(key,) for key in known - found])
         db.execute("DELETE FROM folders")

@@ -1,14 +1,16 @@
 """Finding the bundle that a user names: by path, run id, beginning of a run id, or `@last`."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbundle.bundle.catalog.index import Index, RunFilter, index_of
+from runbundle.bundle.catalog.index import Index, index_of
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.checks.describe import describe_file, describe_folder, is_folder_of_a_bundle
 from runbundle.bundle.reader import index_bytes, parse_index
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.errors import BundleError, ConfigError, KeyNotFound, OddEntry
 from runbundle.format.layout import RUN
 from runbundle.format.run import RunIndex
@@ -18,6 +20,8 @@ from runbundle.store.url import require_there
 
 LAST = "@last"
 _MOST_CHARS, _SHOWN = 4096, 120
+_LISTED, _NEAR = 10, 3
+_TRACE = re.compile("[0-9a-f]{8,32}")
 _BUNDLE = "a bundle is a folder with a run.json in it; a store of them is given as --store"
 
 
@@ -51,7 +55,8 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     """Return the store and key of the bundle that `run` names.
 
     `run` is the path of a bundle's folder or its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly one
-    run id, or `@last`. Raises `KeyNotFound`, with a hint about similar runs, and `ConfigError` if `run` is not a name.
+    run id or of `TENANT/ID`, or `@last`. Raises `KeyNotFound` that lists the runs that the name could mean, or names
+    similar ones, and `ConfigError` if `run` is not a name.
     """
     if not run.strip() or not run.isprintable() or len(run) > _MOST_CHARS:
         raise ConfigError("a run has to be named", hint="by its id, the beginning of it, a path, or @last")
@@ -69,21 +74,49 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
         if run == LAST:
             return store, _last(store, index)
         found = index.named(run)
-        count = index.count(RunFilter())
+        if len(found) > 1:
+            raise _ambiguous(index, run, found)
+        near, count = ([], 0) if found else (_near(index, run), index.count(RunFilter()))
     finally:
         index.close()
-    if len(found) == 1:
-        return store, found[0]
     if found:
-        raise KeyNotFound(
-            f"{len(found)} runs begin with {run[:_SHOWN]}", hint=f"such as {', '.join(found[:3])}; give more of it"
-        )
+        return store, found[0]
     if os.path.isdir(path):  # noqa: PTH112
         return _folder(path)
     if os.path.lexists(path):
         raise KeyNotFound(f"{run} is {describe_file(path)}; it is no bundle", hint=_BUNDLE)
-    hint = f"there are {count} runs in {store.url}; runbundle ls lists them" if count else f"{store.url} holds no runs"
+    hint = f"the store {store.url} has {count}; runbundle ls lists them"
+    if near:
+        hint = f"did you mean {' or '.join(near)}?"
+    elif not count:
+        hint = f"{store.url} holds no runs"
     raise KeyNotFound(f"there is no run {run[:_SHOWN]}", hint=hint)
+
+
+def _ambiguous(index: Index, run: str, keys: list[str]) -> KeyNotFound:
+    """Return the error for a name that several runs have; it lists them, so that one can be picked."""
+    listed = [row for key in keys[:_LISTED] for row in [index.row(key)] if row is not None]
+    lines = tuple(
+        f"{row.key}  {row.status or row.problem}  {row.started_at[:19]}  {row.name}".rstrip() for row in listed
+    )
+    more = (f"and {len(keys) - _LISTED} more",) if len(keys) > _LISTED else ()
+    same = all(key.rpartition("/")[2] == run for key in keys)
+    hint = "name its tenant, as in TENANT/ID" if same else "give more of it, or TENANT/ID"
+    what = "have the id" if same else "begin with"
+    return KeyNotFound(f"{len(keys)} runs {what} {run[:_SHOWN]}", hint=hint, lines=(*lines, *more))
+
+
+def _near(index: Index, run: str) -> list[str]:
+    """Return a few runs that somebody may have meant: by their trace, their name, or the beginning of their id."""
+    by_trace = index.runs(RunFilter(trace=run), _NEAR) if _TRACE.fullmatch(run) else []
+    by_name = index.runs(RunFilter(name=run), _NEAR)
+    if by_trace or by_name:
+        return [row.key for row in by_trace or by_name]
+    for size in range(min(len(run) - 1, 64), 3, -1):
+        found = index.named(run[:size])
+        if found:
+            return found[:_NEAR]
+    return []
 
 
 def _folder(path: Path) -> tuple[ArtifactStore, str]:

@@ -83,4 +83,4 @@ def write_pack(beside: ArtifactStore, rows: list[Row], *, instead_of: list[str])
 
 
 def _rank(row: Row) -> tuple[int, bool]:
-    return row.revision, row.tools is not None
+    return row.revision, row.acts is not None

@@ -4,8 +4,12 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from runbundle.bundle.catalog.index import matching
+from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.locate import Entry, list_runs
+from runbundle.bundle.catalog.rows import read_row, row_with_facts
 from runbundle.bundle.custody.holds import hold_of
+from runbundle.bundle.search.filters import RunFilter, sql_of
 from runbundle.errors import ConfigError, KeyNotFound
 from runbundle.format.canonical import to_json_bytes
 from runbundle.format.layout import REMOVING, RUN
@@ -37,18 +41,29 @@ def parse_age(text: str) -> timedelta:
 
 
 def plan(
-    store: ArtifactStore, *, older_than: timedelta | None, keep_last: int, now: datetime | None = None
+    store: ArtifactStore,
+    *,
+    older_than: timedelta | None,
+    keep_last: int,
+    wanted: RunFilter | None = None,
+    now: datetime | None = None,
 ) -> list[PlanItem]:
     """Return for each bundle whether it is to be removed, the newest first. Removes nothing.
 
     A bundle is removed if its run ended before `now - older_than` (with None: at any time), it is not one of the
     `keep_last` newest, and it is not on hold. Unsealed and unreadable bundles are kept, since they may be the only
     record of a run; one whose removal was interrupted is removed.
+
+    `wanted`: the runs that it is about; others are not in the plan, nor among the newest. What is wanted is decided by
+    the bundles, not by an index.
     """
     before = (now or datetime.now(UTC)) - (older_than or timedelta(0))
     sealed: list[tuple[datetime, Entry]] = []
     verdicts: list[PlanItem] = []
+    chosen_keys = _chosen(store, wanted) if wanted is not None else None
     for entry in list_runs(store):
+        if chosen_keys is not None and entry.key not in chosen_keys:
+            continue
         if entry.index is None:
             left_over = entry.problem == "unsealed" and store.exists(f"{entry.key}/{REMOVING}")
             other = "unsealed" if entry.problem == "unsealed" else "unreadable"
@@ -68,6 +83,13 @@ def plan(
         size = sum(f.bytes for f in entry.index.files)
         chosen.append(PlanItem(entry.key, "odd" if odd else action, entry.index.ended_at, size, problem))
     return chosen + verdicts
+
+
+def _chosen(store: ArtifactStore, wanted: RunFilter) -> set[str]:
+    """Return the keys of the bundles that match, each read anew: nothing is removed by what an index says."""
+    rows = [read_row(store, key) for key in list_keys(store)]
+    rows = [row_with_facts(store, row) for row in rows] if sql_of(wanted).needs_facts else rows
+    return {row.key for row in matching(rows, wanted)}
 
 
 def remove(store: ArtifactStore, key: str) -> bool:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_flag, store_option
 from runbundle.cli.printing import say
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def command(store_url: str, format_: str) -> None:
         _print_files(store, key)
         say()
         print_report(report)
-        say("next: runbundle show @last" + ("" if store_url == ".runbundle" else f" --store {store_url}"))
+        say("next: runbundle show @last" + store_flag(store_url))
     raise click.exceptions.Exit(exit_code(report))
 
 

@@ -108,8 +108,9 @@ def _unread_findings(store_url: str) -> "list[Diagnosis]":
 
     A store elsewhere is not asked: to find its newest bundles takes a listing of it.
     """
-    from runbundle.bundle.catalog.index import RunFilter, index_of
+    from runbundle.bundle.catalog.index import index_of
     from runbundle.bundle.reader import Bundle
+    from runbundle.bundle.search.filters import RunFilter
     from runbundle.cli.render import plural
     from runbundle.format.findings import FINDINGS
     from runbundle.otel.inspection.doctor import Diagnosis

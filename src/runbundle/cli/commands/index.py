@@ -24,7 +24,8 @@ def command(rebuild: bool, store_url: str, format_: str) -> None:
 
     Exit codes: 0 done; 1 some bundles could not be read; 5 the store could not be read.
     """
-    from runbundle.bundle.catalog.index import RunFilter, index_of
+    from runbundle.bundle.catalog.index import index_of
+    from runbundle.bundle.search.filters import RunFilter
     from runbundle.cli.render import plural
 
     store = read_store(store_url)

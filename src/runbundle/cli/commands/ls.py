@@ -1,188 +1,189 @@
 """`runbundle ls`: list the runs of a store and its spool."""
 
-import re
 import time
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.listing.choosing import Chosen, choosing
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_flag, store_option
 from runbundle.cli.printing import say
 from runbundle.errors import ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from runbundle.bundle.catalog.index import Index
+    from runbundle.bundle.catalog.rows import Row
+    from runbundle.cli.listing.moments import Style
+    from runbundle.cli.listing.table import Listed
     from runbundle.recording.waiting import Unsealed
 
-_STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting", "unsealed")
-_STATES = ("sealed", "unsealed", "live", "waiting", "crashed", "quarantined", "failed", "all")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_BY = ("tool", "status", "model", "error", "tenant", "name")
+_IN_STORE = ("", "sealed", "unsealed", "unreadable")
 
 
 @click.command("ls", epilog="Example: runbundle ls --status error --since 2d --tool find_order --limit 5")
 @store_option
 @format_option()
-@click.option("--status", type=click.Choice(_STATUS), help="Only runs that ended with this status, or are unsealed.")
-@click.option("--state", type=click.Choice(_STATES), default="all", show_default=True, help="Only runs in this state.")
-@click.option(
-    "--since",
-    metavar="TIME",
-    help="Only runs that began since a time (2026-11-25, 2026-11-25T14:00) or in the last 90m, 2d.",
-)
-@click.option("--tool", metavar="NAME", help="Only runs that called this tool.")
-@click.option("--agent", metavar="NAME", help="Only runs in which this agent worked.")
-@click.option("--user", metavar="ID", help="Only runs for this user; give the digest if user ids are digested.")
-@click.option("--session", metavar="ID", help="Only runs of this session.")
-@click.option(
-    "--text",
-    metavar="TEXT",
-    help="Only runs with this text in an id, a status, an error type, or the name of a model, tool or agent.",
-)
+@choosing
+@click.option("--sort", metavar="FIELD", help="Sort by a field, largest first, or with - before it smallest first.")
+@click.option("--count-by", type=click.Choice(_BY), help="Print the number of runs by this, with bars, and no list.")
+@click.option("--over", metavar="TIME", help="With --count-by: for each stretch of time so long, such as 1h or 1d.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Maximum number of runs.")
 @click.option("--after", metavar="KEY", help="Continue after this run, the last of the previous page.")
 @click.option("--refresh", is_flag=True, help="First compare every bundle with the index.")
+@click.option("--utc", is_flag=True, help="Print times in UTC.")
+@click.option("--iso", is_flag=True, help="Print times as RFC 3339 in UTC, whole.")
+@click.option("--fields", is_flag=True, help="Print the fields of --where and --sort, and no list.")
 @reports_errors
 def command(
-    store_url: str, format_: str, status: str | None, state: str, since: str | None, tool: str | None,
-    agent: str | None, user: str | None, session: str | None, text: str | None, limit: int, after: str | None,
-    refresh: bool,
+    store_url: str, format_: str, chosen: Chosen, sort: str | None, count_by: str | None, over: str | None, limit: int,
+    after: str | None, refresh: bool, utc: bool, iso: bool, fields: bool,
 ) -> None:  # fmt: skip
     """List the runs of a store, newest first, after the runs in its spool that are not sealed.
 
-    A run in the store is sealed, or unsealed if it has no run.json. A run in the spool is live, waiting (for its seal
-    or its beginning), crashed, quarantined, or failed to be sealed. Only the id, the name and the times of a run in
-    the spool are known, so --status, --tool, --agent, --user and --session search only the store.
+    A run in the store is sealed, unsealed if it has no run.json, or unreadable. A run in the spool is live, waiting
+    (for its seal or its beginning), crashed, quarantined, or failed to be sealed; its status is not known. Several
+    conditions must all hold.
 
-    On a narrow terminal some columns are left out; ids are always shown whole. In a pipe all columns are printed.
+    On a terminal the table fits the width: some columns are left out, and an id is as much of its beginning as no
+    other run shares. Every command takes such a beginning. Times say how long ago. In a pipe all columns and whole ids
+    are printed, and times in this machine's zone.
 
     Runs of the store are read from an index, which is first completed; see runbundle index --help. The first search
-    by a name can take a while, since it reads bundles whose names are not in the index yet.
+    for a tool, model, agent, error or score can take a while, since it reads bundles whose calls are not in the index
+    yet. An error message is found only as far as a contract kept it.
 
     Exit codes: 0 done, also if there are no runs; 1 some of the listed runs cannot be read.
     """
-    from runbundle.bundle.catalog.index import RunFilter, index_of
-    from runbundle.cli.render import plural
-    from runbundle.recording.losses import read_losses
+    from runbundle.bundle.catalog.index import index_of
+    from runbundle.cli.listing.choosing import Reading
+    from runbundle.cli.render import on_screen
     from runbundle.store.locations import spool_of
     from runbundle.store.url import require_there
 
+    if fields:
+        _print_fields(as_json=format_ == "json")
+        return
+    _check(sort, count_by, over, after)
     store = open_store(store_url)
     spool = spool_of(store)
-    searched = any((status, tool, agent, user, session, after))
-    waiting, more_wait = [], False
-    if state not in ("sealed", "unsealed") and not searched:
-        most = max(1, limit // 2) if state == "all" else limit  # the spool may not crowd out the store
-        waiting, more_wait = _in_spool(spool, state, _time(since), text or "", most)
-    unsealed = "unsealed" if state == "unsealed" else status or ""
-    wanted = RunFilter(
-        unsealed, _time(since), tool or "", agent or "", user or "", session or "", text or "",
-        sealed=state == "sealed",
-    )  # fmt: skip
-    rows, more, total = [], 0, len(waiting)
-    if state in ("sealed", "unsealed") or not spool.is_dir():
+    if chosen.state in _IN_STORE[1:] or count_by or not spool.is_dir():
         require_there(store)
-    if state in ("all", "sealed", "unsealed"):
-        index = index_of(store, refresh=refresh)
-        try:
-            left = limit - len(waiting)
-            rows = index.runs(replace(wanted, after=after or ""), left) if left else []
-            more = index.count(replace(wanted, after=rows[-1].key)) if rows and len(rows) == left else 0
-            total = len(rows) or total or index.count(RunFilter())
-        finally:
-            index.close()
-    code = 1 if any(row.problem not in ("", "unsealed") for row in rows) else 0
-    if format_ == "json":
-        print_json([_as_json(run) for run in waiting] + [
-            {"key": r.key, "state": r.problem or "sealed",
-             **({f: getattr(r, f) for f in ("run_id", "started_at", "duration_ns", "status", "revision")}
-                if not r.problem else {})}
-            for r in rows
-        ])  # fmt: skip
-        raise click.exceptions.Exit(code)
-    _print(waiting, rows)
-    if not rows and not waiting:
-        such = "such " if total or state != "all" or searched else ""
-        say(f"{store.url} holds no {such}runs.")
+    with closing(index_of(store, refresh=refresh, progress=Reading())) as index:
+        wanted = chosen.wanted(store.url, index)
+        if count_by:
+            from runbundle.cli.listing.counted import print_counts
+
+            print_counts(index, wanted, count_by, over, as_json=format_ == "json")
+            return
+        from runbundle.cli.listing.moments import style_of
+        from runbundle.cli.listing.table import Listed, as_json, held
+
+        waiting: list[tuple[Unsealed, Row]] = []
+        if not after and chosen.state not in _IN_STORE[1:] and spool.is_dir():
+            from runbundle.cli.listing.spooled import spooled
+
+            waiting = spooled(spool, wanted, now_ns=time.time_ns())
+        most = limit if chosen.state not in _IN_STORE else max(1, limit // 2)  # the spool may not crowd out the store
+        in_spool = [Listed(row, run) for run, row in waiting[:most]]
+        left = limit - len(in_spool) if chosen.state in _IN_STORE else 0
+        rows = index.with_facts(index.runs(replace(wanted, after=after or ""), left, sort=sort or "")) if left else []
+        on_hold = held(store, rows)
+        listed = in_spool + [Listed(row, held=row.key in on_hold) for row in rows]
+        if format_ == "json":
+            print_json([as_json(each) for each in listed])
+        else:
+            more = 0
+            if rows and len(rows) == left and not sort:
+                more = index.count(replace(wanted, after=rows[-1].key))
+            _print(listed, index, style_of(utc=utc, iso=iso), tenants=not (on_screen() and chosen.said["tenant"]))
+            _say_more(listed, index, chosen, store_url, more, len(waiting) - len(in_spool))
+            if not chosen.searched and not after:
+                _say_losses(spool)
+    raise click.exceptions.Exit(1 if any(row.state == "unreadable" for row in rows) else 0)
+
+
+def _check(sort: str | None, count_by: str | None, over: str | None, after: str | None) -> None:
+    from runbundle.bundle.search.fields import SORTS
+    from runbundle.settings import nearest
+
+    name = (sort or "").removeprefix("-")
+    if sort and name not in SORTS:
+        near = nearest(name, SORTS)
+        raise ConfigError(
+            "--sort takes a field", hint=f"did you mean {near}?" if near else f"one of {', '.join(SORTS)}"
+        )
+    if sort and after:
+        raise ConfigError("--after goes on in the order of time, so it excludes --sort", hint="leave one out")
+    if over and not count_by:
+        raise ConfigError("--over needs --count-by", hint="as in --count-by tool --over 1h")
+
+
+def _print(listed: "list[Listed]", index: "Index", style: "Style", *, tenants: bool) -> None:
+    from runbundle.bundle.catalog.short_ids import short_ids
+    from runbundle.cli.listing.table import print_table
+    from runbundle.cli.render import on_screen
+
+    if not listed:
+        return
+    shown = {each.row.key: each.row.key.rpartition("/")[2] for each in listed}
+    short = short_ids(index, shown.values()) if on_screen() else {}
+    twice = {run_id for run_id in set(shown.values()) if len(index.named(run_id)) > 1}
+    ids = {
+        key: (f"{key.rpartition('/')[0]}/" if run_id in twice and "/" in key else "") + short.get(run_id, run_id)
+        for key, run_id in shown.items()
+    }
+    print_table(listed, ids, style, tenants=tenants)
+
+
+def _say_more(
+    listed: "list[Listed]", index: "Index", chosen: Chosen, store_url: str, more: int, more_wait: int
+) -> None:  # fmt: skip
+    from runbundle.bundle.search.filters import RunFilter
+    from runbundle.cli.listing.choosing import did_you_mean
+    from runbundle.cli.render import plural
+
+    if not listed:
+        such = "such " if chosen.searched or index.count(RunFilter()) else ""
+        say(f"{store_url} holds no {such}runs.")
+        for line in did_you_mean(chosen, index):
+            say(line)
         if not such:
-            say("next: runbundle demo")
+            say(f"next: runbundle demo{store_flag(store_url)}")
     if more:
-        say(f"{plural(more, 'older run')} not shown; see --limit, or --after {rows[-1].key}")
+        say(f"{plural(more, 'older run')} not shown; see --limit, or --after {listed[-1].row.key}")
     if more_wait:
-        say("more runs in the spool not shown; runbundle doctor counts them, --state and --limit show them")
+        say(f"{plural(more_wait, 'more run')} in the spool not shown; --state and --limit show them")
+
+
+def _say_losses(spool: "Path") -> None:
+    from runbundle.cli.render import plural
+    from runbundle.recording.losses import read_losses
+
     losses = [loss for loss in read_losses(spool) if loss.total]
-    if losses and state == "all" and not after:
+    if losses:
         lost = sum(loss.total for loss in losses)
         say(
             f"lost: {plural(lost, 'record')} in {len(losses)} process{'es' if len(losses) > 1 else ''};"
             " runbundle doctor says why"
         )
-    raise click.exceptions.Exit(code)
 
 
-def _in_spool(spool: Any, state: str, since: str, text: str, most: int) -> "tuple[list[Unsealed], bool]":
-    from itertools import islice
+def _print_fields(*, as_json: bool) -> None:
+    from runbundle.bundle.search.fields import FIELDS, NAMED
+    from runbundle.cli.render import table
 
-    from runbundle.cli.render import instant
-    from runbundle.recording.waiting import unsealed_runs
-
-    found = (
-        run
-        for run in unsealed_runs(spool)
-        if state in ("all", run.state)
-        and (not since or instant(run.started_ns or run.since_ns) >= since)
-        and (not text or text.lower() in f"{run.key.path}\n{run.name}".lower())
-    )
-    listed = list(islice(found, most + 1))
-    return listed[:most], len(listed) > most
-
-
-def _print(waiting: "list[Unsealed]", rows: list[Any]) -> None:
-    from runbundle.cli.render import age, duration, instant, moment, table
-
-    if not waiting and not rows:
+    named = {
+        f"{family}.NAME{'.' + name if name else ''}": field
+        for family, of in NAMED.items()
+        for name, field in of.items()
+    }
+    rows: list[Any] = [[name, field.kind, field.about] for name, field in {**FIELDS, **named}.items()]
+    if as_json:
+        print_json([{"field": name, "kind": kind, "about": about} for name, kind, about in rows])
         return
-    now = time.time_ns()
-    table(["RUN", "STARTED", "DURATION", "STATUS", "TOOLS", "MODELS", "STATE"], [
-        [run.key.path, moment(instant(run.started_ns)) if run.started_ns else "-", "-", "-", "-", "-",
-         f"{'a part, ' if run.part else ''}{run.state} for {age(now - run.since_ns)}"]
-        for run in waiting
-    ] + [
-        [r.key, moment(r.started_at), duration(r.duration_ns), r.status, str(r.tool_calls), str(r.model_calls), r.state]
-        if not r.problem else [r.key, "-", "-", "-", "-", "-", r.problem]
-        for r in rows
-    ], right=(2, 4, 5), whole=(0,), spare=(5, 4, 2, 1))  # fmt: skip
-
-
-def _as_json(run: "Unsealed") -> dict[str, Any]:
-    from runbundle.cli.render import instant
-
-    said: dict[str, Any] = {"key": run.key.path, "run_id": run.key.run_id, "state": run.state, "part": run.part,
-                            "since": instant(run.since_ns)}  # fmt: skip
-    if run.key.tenant_id:
-        said["tenant_id"] = run.key.tenant_id
-    if run.started_ns is not None:
-        said |= {"started_at": instant(run.started_ns), "name": run.name}
-    if run.note:
-        said["note"] = run.note
-    return said
-
-
-def _time(text: str | None) -> str:
-    """Return what `--since` means as the beginning of an RFC 3339 time in UTC."""
-    if not text:
-        return ""
-    ago = re.fullmatch(r"(\d{1,6})([smhdw])", text)
-    if ago:
-        return _written(datetime.now(UTC) - timedelta(**{_UNITS[ago[2]]: int(ago[1])}))
-    try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(
-            "--since takes a time or how long ago", hint="as in 2026-11-25, 2026-11-25T14:00:00Z, 90m or 2d"
-        ) from None
-    return _written(given if given.tzinfo else given.replace(tzinfo=UTC))
-
-
-def _written(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    table(["FIELD", "KIND", "WHAT IT IS"], rows, whole=(0,))

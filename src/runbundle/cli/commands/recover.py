@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_option
+from runbundle.cli.options import format_option, open_store, print_json, reports_errors, store_flag, store_option
 from runbundle.cli.printing import say
 from runbundle.errors import ConfigError, KeyNotFound
+from runbundle.settings import nearest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from runbundle.recording.recovery import Recovered
 
 _OUTCOMES = {
@@ -28,7 +31,8 @@ _OUTCOMES = {
 def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: str) -> None:
     """Seal runs that a killed process left in the spool.
 
-    RUN is a run id, or TENANT/ID. Spans that never ended become interrupted, and the bundle says that the run crashed.
+    RUN is a run id, the beginning of one, or TENANT/ID. Spans that never ended become interrupted, and the bundle says
+    that the run crashed.
     Runs that a process is still writing are left alone. --all also leaves parts of runs that began elsewhere. Records
     are redacted again before they are sealed: values that contracts kept stay, credentials do not.
 
@@ -52,12 +56,8 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     if not spool.is_dir():
         require_there(store)
     known = {key.path: key for key in spooled_runs(spool)}
-    for run in runs:
-        if run not in known:
-            raise KeyNotFound(
-                f"the spool {spool} has no run {run}", hint=f"it has {', '.join(list(known)[:5]) or 'none'}"
-            )
-    results = [recover(store, spool, known[run], parts=bool(runs)) for run in (known if everything else runs)]
+    chosen = list(known) if everything else list(dict.fromkeys(_named(list(known), run, spool) for run in runs))
+    results = [recover(store, spool, known[run], parts=bool(runs)) for run in chosen]
     if format_ == "json":
         print_json({"runs": [_as_json(result) for result in results]})
     elif results:
@@ -67,11 +67,31 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
             whole=(0,),
         )
         if any(result.key for result in results):
-            say("next: runbundle verify RUN says what is missing")
+            first = next(result.key for result in results if result.key)
+            say(f"next: runbundle verify {first}{store_flag(store_url)} says what is missing")
     else:
         say(f"Nothing to recover in {spool}.")
     left = [r for r in results if r.outcome in ("failed", "part") or (r.outcome == "alive" and not everything)]
     raise click.exceptions.Exit(1 if left else 0)
+
+
+def _named(known: list[str], run: str, spool: "Path") -> str:
+    """Return the run of the spool that a name means: its key, its id, or the beginning of either."""
+    ids = {key: key.rpartition("/")[2] for key in known}
+    for found in (
+        [key for key in known if key == run],
+        [key for key in known if ids[key] == run],
+        [key for key in known if run and (key.startswith(run) or ids[key].startswith(run))],
+    ):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise KeyNotFound(
+                f"{len(found)} runs in the spool go by {run}", hint="give more of it", lines=tuple(found[:10])
+            )
+    near = nearest(run, known)
+    hint = f"did you mean {near}?" if near else f"it has {', '.join(known[:5]) or 'none'}"
+    raise KeyNotFound(f"the spool {spool} has no run {run}", hint=hint)
 
 
 def _as_json(result: "Recovered") -> dict[str, Any]:

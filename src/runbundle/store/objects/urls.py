@@ -76,6 +76,7 @@ class Settings:
         installed.
         """
         try:
+            import obstore.exceptions
             import obstore.store
         except ImportError:
             raise ConfigError(
@@ -94,7 +95,16 @@ class Settings:
                 "backoff": {"max_backoff": timedelta(seconds=5)},
             },
         }
-        clients: Any = obstore.store
+        try:
+            return self._made(obstore.store, options)
+        except obstore.exceptions.BaseError as error:  # its text is for developers of obstore, and may quote settings
+            account = self.scheme == "az" and "ccount" in str(error)
+            raise ConfigError(
+                f"{self.scheme}:// cannot be used: {'no account is named' if account else 'its settings do not fit'}",
+                hint=f"give {'account= in the URL, or ' if account else ''}{PROVIDERS[self.scheme]} variables",
+            ) from None
+
+    def _made(self, clients: Any, options: dict[str, Any]) -> Any:
         # Only what the URL says is passed on; an option that is given, if only as None, hides the environment's.
         if self.scheme == "s3":
             said = {"endpoint": self.endpoint, "region": self.region}

@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from runbundle.bundle.catalog.cache_file import index_file
-from runbundle.bundle.catalog.index import RunFilter, index_of
+from runbundle.bundle.catalog.index import index_of
 from runbundle.bundle.catalog.locate import resolve
 from runbundle.bundle.catalog.rows import Row, checked_row
 from runbundle.bundle.custody.retention import plan
+from runbundle.bundle.search.filters import RunFilter
 from runbundle.cli.main import group
 from runbundle.errors import KeyNotFound
 from runbundle.store import LocalStore

@@ -7,17 +7,18 @@ import pytest
 
 from runbundle.bundle.catalog.cache_file import folder_identity, index_file
 from runbundle.bundle.catalog.database import connect, forget_other_root, save
+from runbundle.bundle.catalog.facts import acts_of
 from runbundle.bundle.catalog.rows import (
     batches,
     checked_row,
-    names_in_files,
+    facts_in_files,
     problem_row,
     read_row,
     row_of,
-    row_with_names,
+    row_with_facts,
     stamp_of,
-    stored_names,
-    with_names,
+    stored_facts,
+    with_facts,
 )
 from runbundle.store import LocalStore, MemoryStore
 from tests.support import handmade
@@ -27,7 +28,13 @@ def test_a_row_says_what_run_json_says() -> None:
     """Also one that is read from a store, and each is one that an index may hold."""
     said = handmade.index(handmade.files())
     row = row_of(handmade.KEY, said)
-    assert (row.run_id, row.status, row.state, row.tool_calls, row.tools) == (handmade.KEY, "ok", "complete", 1, None)
+    assert (row.run_id, row.status, row.completeness, row.tool_calls, row.acts) == (
+        handmade.KEY,
+        "ok",
+        "complete",
+        1,
+        None,
+    )
     assert read_row(handmade.build(), handmade.KEY) == row
     assert checked_row(tuple(row)) == row
 
@@ -42,21 +49,27 @@ def test_what_is_no_bundle_has_a_row_with_its_problem() -> None:
     assert checked_row(tuple(problem_row("t/a", "unsealed"))) is not None
 
 
-def test_names_come_from_the_files_and_from_the_store_alike() -> None:
+def test_facts_come_from_the_files_and_from_the_store_alike() -> None:
     """Tools from tool_calls.json, agents from events.jsonl; large files are left for later."""
     files = handmade.files()
     agent = handmade.event(5, "span.started", handmade.TOOL, op="agent", name="invoke_agent boss")
     files["events.jsonl"] += orjson.dumps(agent, option=orjson.OPT_SORT_KEYS) + b"\n"
     said = handmade.index(files)
     store = handmade.build(content=files)
-    assert names_in_files(files, said) == stored_names(store, handmade.KEY, said) == ({"search"}, {"boss"})
+    found = facts_in_files(files, said)
+    assert found == stored_facts(store, handmade.KEY, said)
+    assert found is not None
+    assert [(act.kind, act.name, act.status, act.calls, act.total_ns) for act in found.acts] == [
+        ("tool", "search", "ok", 1, 30)
+    ]
+    assert found.agents == ["boss"]
     row = row_of(handmade.KEY, said)
-    assert row_with_names(store, row) == with_names(row, {"search"}, {"boss"})
-    assert with_names(row, {"b", "a"}, ()).tools == "\na\nb\n"
+    assert row_with_facts(store, row) == with_facts(row, found)
+    assert acts_of(with_facts(row, found).acts) == found.acts
     for entry in said["files"]:
         entry["bytes"] = 2**30
-    assert names_in_files(files, said) is None
-    assert row_with_names(MemoryStore(), row).tools == "\n"
+    assert facts_in_files(files, said) is None
+    assert row_with_facts(MemoryStore(), row).acts == ""
 
 
 def test_a_stamp_changes_with_run_json_and_only_local_stores_have_one(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_gc_and_hold_do_what_they_print(tmp_path: Path) -> None:
     code, output = cli("gc", "--older-than", "1h", "--keep-last", "1", "--dry-run")
     assert (code, "1 bundle would be removed" in output, "1 on hold" in output) == (0, True, True)
     assert sorted(store.list_dirs()) == ["d1", "d2", "d3"]
-    code, output = cli("gc", "--older-than", "1h", "--keep-last", "1")
+    code, output = cli("gc", "--older-than", "1h", "--keep-last", "1", "--yes")
     assert (code, "1 bundle removed" in output) == (0, True)
     assert sorted(store.list_dirs()) == ["d1", "d3"]
     assert cli("hold", "d3")[0] == 1

@@ -1,0 +1,1 @@
+"""Shared by the commands that list, search and count runs."""
