@@ -55,6 +55,12 @@ FINDINGS: dict[str, FindingSpec] = {
         " retrieved. One entry is missing, so the content of that file is not protected.",
         "Treat the bundle as altered: no version of runbundle leaves out an entry. Restore run.json from a copy.",
     ),
+    "RB107": FindingSpec(
+        "an evaluation does not fit its format", "error", "structure",
+        "eval/scorecard.json or eval/gate.json is not valid JSON or does not fit its schema. The sealed files are not"
+        " affected.",
+        "Remove the file, or restore it from a copy. `runbundle score RUN` or `runbundle gate` makes it again.",
+    ),
     "RB201": FindingSpec(
         "a file was modified", "error", "integrity",
         "A file has the size that run.json lists, but another SHA-256.",
@@ -133,6 +139,24 @@ FINDINGS: dict[str, FindingSpec] = {
         " replaced run.json, or run.json was put back to the revision before. The two look the same.",
         "`runbundle recover RUN` completes the seal if the run's journals still exist. Otherwise compare run.json with"
         " a copy.",
+    ),
+    "RB216": FindingSpec(
+        "an evaluation was modified", "error", "integrity",
+        "eval/scorecard.json or eval/gate.json contains the SHA-256 of its own content (self_sha256). The content has"
+        " another one, or other bytes than those that were written. The sealed files are not affected.",
+        "Do not believe its scores. Restore the file from a copy, or remove it and score the run again.",
+    ),
+    "RB217": FindingSpec(
+        "an evaluation is of another bundle", "error", "integrity",
+        "eval/scorecard.json or eval/gate.json names its subjects by run id and the SHA-256 of run.json. None of them"
+        " is this bundle, in its present or an earlier revision.",
+        "Find out who put the file there, and remove it.",
+    ),
+    "RB218": FindingSpec(
+        "an earlier evaluation is missing or altered", "error", "integrity",
+        "A scorecard or gate that was replaced is kept under eval/earlier/, named by its SHA-256. One of these files"
+        " has another digest, or the one that was replaced last is missing.",
+        "Restore the file from a copy. The latest scorecard and gate are not affected.",
     ),
     "RB230": FindingSpec(
         "an entry is no regular file", "error", "integrity",
@@ -289,6 +313,12 @@ FINDINGS: dict[str, FindingSpec] = {
         "An event names a span that events.jsonl does not have.",
         "If the integrity checks pass, the program that wrote the bundle is at fault: report it with the version in"
         " run.json. Otherwise restore events.jsonl from a copy.",
+    ),
+    "RB507": FindingSpec(
+        "evidence of a score is not there", "error", "references",
+        "A score in eval/scorecard.json names an event as its evidence that events.jsonl does not have, or that is of"
+        " another span.",
+        "Do not believe the score. The usual cause is a scorer that makes up its evidence; score the run again.",
     ),
     "RB901": FindingSpec(
         "an exporter can see raw spans", "error", "pipeline",
