@@ -1,0 +1,1 @@
+"""Comparison of runs: scores of one, statistics over many, gates between two sets."""
