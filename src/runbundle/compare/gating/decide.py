@@ -63,10 +63,12 @@ def decide(
 
 def worst(criteria: Sequence[Criterion]) -> Verdict:
     """Return the worst verdict among the blocking criteria. A waiver covers a failure or a doubt, never an error."""
-    found: list[Verdict] = [
-        "pass" if c.waived and c.verdict != "error" else c.verdict for c in criteria if c.blocking
-    ]  # fmt: skip
+    found = {_weighed(criterion) for criterion in criteria if criterion.blocking}
     return next((verdict for verdict in _SEVERITY if verdict in found), "pass")
+
+
+def _weighed(criterion: Criterion) -> Verdict:
+    return "pass" if criterion.waived and criterion.verdict != "error" else criterion.verdict
 
 
 def _adjusted(judged: Sequence[tuple[AnyCheck, Judged]]) -> dict[str, float | None]:

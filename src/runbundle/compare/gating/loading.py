@@ -74,7 +74,9 @@ def _parsed(path: Path, data: bytes) -> tuple[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f":{mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{where}: is not YAML", hint=str(getattr(error, "problem", "") or "")) from None
-    except (UnicodeDecodeError, ValueError, RecursionError):
+    except ConfigError:
+        raise
+    except (ValueError, RecursionError):
         raise ConfigError(f"{path}: is not YAML", hint="a policy is text in UTF-8") from None
     finally:
         if loader is not None:
@@ -104,7 +106,9 @@ def _refuse_doubles(path: Path, node: Any) -> None:
 
 def _problem(path: Path, value: Any, node: Any, error: ValidationError) -> ConfigError:
     """Return the first mistake, with its line."""
-    first = error.errors(include_input=False, include_url=False)[0]
+    found = error.errors(include_input=False, include_url=False)
+    # A misspelt key is missing under its right name, too: the misspelling is the cause.
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     steps = _steps(value, first["loc"])
     line, word = _line(node, steps), str(steps[-1]) if steps else ""
     place = f"{path}:{line}" if line else str(path)
