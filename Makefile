@@ -13,7 +13,7 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check unit coverage check-pythons frameworks interop bench docs collector native native-if-cargo clean
+.PHONY: demo test check unit coverage check-pythons frameworks interop calibrate bench docs collector native native-if-cargo clean
 
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -68,6 +68,11 @@ frameworks: $(READY)
 # Real backends, asked for what was forwarded to them: Phoenix and MLflow, 2 GB in the user's cache.
 interop: $(READY)
 	$(BIN)/python -m tests.interop.backends
+
+# Simulated gates: how often one fails without a reason, and whether the number of cases that it asks for is the right one.
+# Writes the table of docs/gates.md. Ten minutes.
+calibrate: $(READY)
+	$(BIN)/python -m tests.calibration
 
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks.pipeline

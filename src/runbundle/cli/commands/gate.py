@@ -37,8 +37,8 @@ def command(
     """Decide whether a candidate may pass: by its own runs, and against the runs of a baseline.
 
     A run is named as for runbundle score. All runs are verified first. Runs are paired by the id of their case
-    (start_run(case_id=...)), and repetitions of a case count as one case, by their mean. The guide docs/guides/
-    gating-a-change.md explains the policy and the verdicts.
+    (start_run(case_id=...)), and repetitions of a case count as one case, by their mean. The page docs/gates.md
+    explains the policy and the verdicts.
 
     The gate over one run is written beside its sealed files, as eval/gate.json. Gates against a named baseline are kept
     beside that, and count how often the same candidate was looked at. Other gates are only printed.

@@ -88,9 +88,18 @@ def _against(
         )
     else:
         found = mean_against(
-            [sign * value for value in by_mean.values()], limit, expected=None, alpha=policy.alpha, seed=policy.seed
+            [sign * value for value in by_mean.values()],
+            limit,
+            expected=None,
+            alpha=policy.alpha,
+            seed=policy.seed,
+            resamples=policy.resamples,
         )
         found = found if most is None else _negated(found, 0.0)
+        if _binary(of_runs) and len(cases) < FEWEST and 0 < abs(limit) < 1:
+            passed = sum(of_runs.values()) if most is None else len(of_runs) - sum(of_runs.values())
+            edge = limit if most is None else 1 - abs(limit)
+            found = _needing(found, rate_against(int(passed), len(of_runs), edge, alpha=policy.alpha))
     return Judged(
         finding=found, p_pass=found.p_above, p_fail=found.p_below, limit=least if most is None else most,
         n_cases=len(cases), n_runs=len(of_runs), unit="the mean over cases",
@@ -102,6 +111,11 @@ def _negated(found: Finding, whole: float) -> Finding:
     low = None if found.high is None else whole - found.high
     high = None if found.low is None else whole - found.low
     return found._replace(estimate=whole - found.estimate, low=low, high=high)
+
+
+def _needing(found: Finding, other: Finding) -> Finding:
+    """Return a finding with the number of cases that another way of judging needs, if that is more."""
+    return found._replace(decides_at=max(found.decides_at or FEWEST, other.decides_at or FEWEST))
 
 
 def _non_inferiority(check: NonInferiority, sides: Sides, policy: Policy) -> Judged:
@@ -121,8 +135,15 @@ def _non_inferiority(check: NonInferiority, sides: Sides, policy: Policy) -> Jud
         found = binary_against(0, 0, looked, check.margin, alpha=policy.alpha)
     else:
         found = mean_against(
-            list(differences.values()), -check.margin, expected=0.0, alpha=policy.alpha, seed=policy.seed
+            list(differences.values()),
+            -check.margin,
+            expected=0.0,
+            alpha=policy.alpha,
+            seed=policy.seed,
+            resamples=policy.resamples,
         )
+    if binary and len(cases) < FEWEST:
+        found = _needing(found, binary_against(0, 0, 1, check.margin, alpha=policy.alpha))
     moved = {case for case, d in differences.items() if abs(d) > (0.5 if binary else check.margin) - 1e-12 and d}
     return Judged(
         finding=found, p_pass=found.p_above, p_fail=found.p_below, limit=-check.margin, n_cases=len(cases),
@@ -145,7 +166,7 @@ def _ratio(check: Ratio, sides: Sides, policy: Policy) -> Judged:
         raise Undecidable("inconclusive", f"{check.metric} is zero in a case, so there is no ratio")
     limit = 1 / check.min if check.min is not None else check.max
     assert limit is not None
-    found = ratio_against(pairs, limit, alpha=policy.alpha, seed=policy.seed)
+    found = ratio_against(pairs, limit, alpha=policy.alpha, seed=policy.seed, resamples=policy.resamples)
     shown = found
     if turned:
         low, high = (None if x is None else 1 / x if x > 0 else None for x in (found.high, found.low))

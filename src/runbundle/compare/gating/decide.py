@@ -79,10 +79,15 @@ def _adjusted(judged: Sequence[tuple[AnyCheck, Judged]]) -> dict[str, float | No
     return adjusted
 
 
+def verdict_of(found: Judged, p_fail: float, alpha: float) -> Verdict:
+    """Return the verdict of a statistical check, whose p-value of failing may have been corrected."""
+    return "fail" if p_fail <= alpha else "pass" if found.p_pass <= alpha else "inconclusive"
+
+
 def _criterion(check: AnyCheck, found: Judged, p_fail: float | None, policy: Policy, *, waived: bool) -> Criterion:
     verdict, reason, shown = found.verdict, found.reason, found.finding
     if shown is not None and p_fail is not None:
-        verdict = "fail" if p_fail <= policy.alpha else "pass" if found.p_pass <= policy.alpha else "inconclusive"
+        verdict = verdict_of(found, p_fail, policy.alpha)
         reason = _reason(found, verdict)
     assert verdict is not None
     return Criterion(

@@ -132,7 +132,7 @@ def _problem(path: Path, value: Any, node: Any, error: ValidationError) -> Confi
     message = str(first["msg"]).removeprefix("Value error, ")
     return ConfigError(
         f"{place}: {shown}: {message}" if shown else f"{place}: {message}",
-        hint="docs/guides/gating-a-change.md has an example",
+        hint="docs/gates.md has all keys",
     )
 
 

@@ -141,6 +141,8 @@ class Policy(_Settings):
     """Error rate of each claim: how often a gate may fail although nothing is worse."""
     seed: int = 0
     """Seed of the resampling."""
+    resamples: int = Field(default=0, ge=0, le=100_000)
+    """Number of resamples; 0 takes 9,999, and fewer for more than 100 cases."""
     incomplete: Literal["refuse", "allow"] = "refuse"
     """Whether runs from which something is known to be missing make the gate inconclusive."""
     prices: dict[str, Price] = Field(default_factory=dict[str, Price])

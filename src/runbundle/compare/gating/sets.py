@@ -98,7 +98,8 @@ def values(members: Sequence[Member], metric: str, evaluator: str | None) -> dic
             raise Undecidable("error", f"several evaluators give {metric} ({listed}); name one in the check")
         used |= {str(name) for name in names}
         for origin in member.card.evaluators:
-            if origin.id in names and origins.setdefault(origin.id, origin) != origin:
+            known = origins.setdefault(origin.id, origin) if origin.id in names else origin
+            if known is not origin and known != origin:
                 raise Undecidable(
                     "inconclusive", f"{metric} comes from two configurations of {origin.id}, which cannot be compared"
                 )

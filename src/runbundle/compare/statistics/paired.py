@@ -14,7 +14,8 @@ from runbundle.compare.statistics.distributions import NORMAL, binomial_tail, ra
 
 FEWEST = 5
 """Cases below which nothing is decided by resampling."""
-_T_BELOW = 30
+_T_BELOW = 100
+"""Below so many cases a claim needs Student's t too: at 30, BCa alone errs in 7 of 100 instead of 5."""
 POWER = 0.8
 
 
@@ -33,11 +34,13 @@ class Finding(NamedTuple):
     """Number of cases with which one of the claims would be made in four of five gates, if that can be told."""
 
 
-def mean_against(values: Sequence[float], limit: float, *, expected: float | None, alpha: float, seed: int) -> Finding:
+def mean_against(
+    values: Sequence[float], limit: float, *, expected: float | None, alpha: float, seed: int, resamples: int = 0
+) -> Finding:
     """Judge the mean of case values against a limit; to reach it exactly is enough.
 
     `expected`: the true mean for which the needed number of cases is told; None takes the estimate. Fewer than 5 cases
-    decide nothing. If all values are equal, that value is the bound. Below 30 cases a claim needs Student's t too.
+    decide nothing. If all values are equal, that value is the bound. Below 100 cases a claim needs Student's t too.
     """
     n = len(values)
     estimate = math.fsum(values) / n
@@ -56,7 +59,7 @@ def mean_against(values: Sequence[float], limit: float, *, expected: float | Non
         return Finding(
             estimate, estimate, estimate, float(not reached), float(reached), "all cases equal: the bound is the value"
         )
-    found = of_mean(values, seed)
+    found = of_mean(values, seed, resamples=resamples)
     low, high = found.bound(alpha), found.bound(1 - alpha)
     p_above, p_below = found.p_above(limit), found.p_below(limit)
     method = "BCa by case"
@@ -78,7 +81,7 @@ def mean_against(values: Sequence[float], limit: float, *, expected: float | Non
     )
 
 
-def ratio_against(pairs: Sequence[Pair], limit: float, *, alpha: float, seed: int) -> Finding:
+def ratio_against(pairs: Sequence[Pair], limit: float, *, alpha: float, seed: int, resamples: int = 0) -> Finding:
     """Judge the ratio of the means, first over second, against a limit; to stay at it is enough. All are positive."""
     n = len(pairs)
     below = math.fsum(b for _, b in pairs)
@@ -91,7 +94,7 @@ def ratio_against(pairs: Sequence[Pair], limit: float, *, alpha: float, seed: in
         kept = estimate <= limit + 1e-12
         return Finding(estimate, estimate, estimate, float(kept), float(not kept),
                        "all ratios equal: the bound is the value")  # fmt: skip
-    found = of_ratio(pairs, seed)
+    found = of_ratio(pairs, seed, resamples=resamples)
     low, high = found.bound(alpha), found.bound(1 - alpha)
     p_above, p_below = found.p_above(limit), found.p_below(limit)
     method = "BCa of the ratio by case"
