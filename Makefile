@@ -13,7 +13,7 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check unit coverage check-pythons frameworks interop bench bench-figures bench-compare docs \
+.PHONY: demo test check unit coverage check-pythons frameworks interop calibrate bench bench-figures bench-compare docs \
         collector native native-if-cargo clean
 
 $(CORE): pyproject.toml constraints.txt
@@ -69,6 +69,11 @@ frameworks: $(READY)
 # Real backends, asked for what was forwarded to them: Phoenix and MLflow, 2 GB in the user's cache.
 interop: $(READY)
 	$(BIN)/python -m tests.interop.backends
+
+# Simulated gates: how often one fails without a reason, and whether the number of cases that it asks for is the right one.
+# Writes the table of docs/gates.md. Ten minutes.
+calibrate: $(READY)
+	$(BIN)/python -m tests.calibration
 
 # The first compares with Langfuse and Logfire, in an environment of 110 MB in the user's cache.
 bench: $(READY)

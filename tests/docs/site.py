@@ -25,6 +25,7 @@ NAV: dict[str, list[str]] = {
         "docs/contracts.md",
         "docs/redaction.md",
         "docs/frameworks.md",
+        "docs/gates.md",
         "docs/stores.md",
         "docs/searching.md",
         "docs/run-state.md",

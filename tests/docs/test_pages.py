@@ -22,6 +22,7 @@ PAGES = (
     "docs/dialects.md",
     "docs/figures.md",
     "docs/forwarding.md",
+    "docs/gates.md",
     "docs/guarantees.md",
     "docs/recording.md",
     "docs/redaction.md",

@@ -8,6 +8,7 @@ import orjson
 from pydantic import BaseModel
 
 from runbundle.bundle.assembly.parts import batches
+from runbundle.bundle.checks.evaluations import check_evaluations
 from runbundle.bundle.checks.events import EventChecks, holds_credential, suspicious
 from runbundle.bundle.checks.integrity import (
     check_own_digest,
@@ -97,6 +98,7 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
             held.enter_context(contextlib.closing(Reassembly(Bundle(store, key, index, data)))) if by_rules else None
         )
         _contents(store, key, index, unchanged, again, report)
+    check_evaluations(store, key, index, data, present, report)
     for path in sorted(extra):
         _searched(store, key, path, report)
     return finished_report(report, index.run_id)

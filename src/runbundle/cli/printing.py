@@ -37,10 +37,13 @@ def json_text(value: Any, *, indent: bool = False) -> str:
     return printable_json(data.decode())
 
 
-def github(level: str, title: str, message: str) -> str:
-    """Return an annotation for GitHub Actions, escaped by its rules: `%`, line ends, and in the title `:` and `,`."""
-    named = _github(title).replace(":", "%3A").replace(",", "%2C")
-    return f"::{level} title={named}::{_github(message)}"
+def github(level: str, title: str, message: str, *, file: str = "", line: int = 0) -> str:
+    """Return an annotation for GitHub Actions, escaped by its rules: `%`, line ends, and in properties `:` and `,`.
+
+    `file` and `line`: where it is shown.
+    """
+    place = f"file={_property(file)},line={line}," if file else ""
+    return f"::{level} {place}title={_property(title)}::{_github(message)}"
 
 
 def xml_text(text: str) -> str:
@@ -55,6 +58,10 @@ def xml_attribute(text: str) -> str:
     from xml.sax.saxutils import quoteattr
 
     return quoteattr(printable(text))
+
+
+def _property(text: str) -> str:
+    return _github(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _github(text: str) -> str:

@@ -12,7 +12,8 @@ from runbundle.process.printable import printable
 
 _STYLES = {"error": "red", "blocked": "yellow", "interrupted": "yellow", "abandoned": "yellow",
            "waiting": "cyan", "failed": "red", "verified": "green",
-           "unchanged": "green", "incomplete": "yellow", "ok": "green"}  # fmt: skip
+           "unchanged": "green", "pass": "green", "fail": "red", "inconclusive": "yellow",
+           "incomplete": "yellow", "ok": "green"}  # fmt: skip
 
 _NARROWEST = 3
 

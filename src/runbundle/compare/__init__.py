@@ -1,1 +1,1 @@
-"""Comparing runs: what differs between two, and why."""
+"""Comparing runs: why two differ, scores of one, statistics over many, gates between two sets."""

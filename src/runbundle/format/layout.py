@@ -15,11 +15,15 @@ EVENTS = "events.jsonl"
 EVIDENCE = "evidence.json"
 TOOL_CALLS = "tool_calls.json"
 SCORECARD = "eval/scorecard.json"
+GATE = "eval/gate.json"
+EARLIER = "eval/earlier"
 HOLD = "hold.json"
 REMOVING = "removing.json"
 ATTESTATION = "attestation.dsse.json"
 REVISIONS = "revisions"
 SPOOL, VAULT, STATE, SCRATCH = ".spool", ".vault", ".state", ".tmp"
+BASELINES = "baselines"
+"""Name of the place beside a store in which its baselines are."""
 QUARANTINE, LOSSES = ".quarantine", ".losses"
 
 JSON, LINES = "application/json", "application/x-ndjson"
@@ -43,6 +47,9 @@ class File(NamedTuple):
     run.json has its digest. `chained`: the run.json that superseded it has its digest. `outside`: not at all."""
     copied: bool = True
     """Whether push, pull and sync copy the file."""
+    replaced: bool = False
+    """Whether the file is replaced as a whole by later ones, while earlier ones are kept by their digests. A copy
+    replaces it at the destination if the source says that its own came later."""
     merged: bool = False
     """Whether a copy leaves a file alone that the destination already has; otherwise other bytes there are a clash."""
     searched: bool = True
@@ -55,8 +62,9 @@ BUNDLE = (
     File(EVIDENCE, "seal", "what was retrieved", seal="listed"),
     File(TOOL_CALLS, "seal", "every tool call, as its contract allows", seal="listed"),
     File(RUN, "seal, last", "index: who, when, how it went, and the digest of every other file", seal="commit"),
-    File(SCORECARD, "scorers, after the run", "scores of the run"),
-    File("eval/gate.json", "gates, after the run", "the decision whether a candidate may pass"),
+    File(SCORECARD, "score, after the run", "scores of the run", replaced=True),
+    File(GATE, "gate, after the run", "the decision whether the run may pass", replaced=True),
+    File(f"{EARLIER}/<sha256>.json", "score and gate", "an earlier scorecard or gate, under its digest"),
     File(ATTESTATION, "signers, after the run", "a signed statement about run.json"),
     File(HOLD, "hold", "the reason why the bundle must not be removed", merged=True),
     File(REMOVING, "gc", "a mark that the bundle is being removed", copied=False),
@@ -85,6 +93,7 @@ BESIDE = (
     Beside(VAULT, "debug mode", "raw prompts and answers, encrypted", "RUNBUNDLE_VAULT"),
     Beside(STATE, "run state", "checkpoints from which runs can be resumed", "RUNBUNDLE_STATE"),
     Beside(SCRATCH, "local stores, object stores", "files that are still being written"),
+    Beside(f".{BASELINES}", "baseline, gate", "sets of runs to compare with, and the gates made against them"),
     Beside(".probe", "object stores", "a trial file that shows whether the server honours conditional writes"),
     Beside(".index", "seal, index; object stores only", "rows of the index; readers work without them"),
     Beside(".index.sqlite", "earlier versions", "an index that is no longer read"),

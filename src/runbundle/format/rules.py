@@ -1,6 +1,6 @@
 """The catalogue of rules that receipts and `contracts lint` name: for each a title, its meaning and the remedy."""
 
-from runbundle.format.findings import FindingSpec
+from runbundle.format.catalogue.spec import FindingSpec
 
 
 def _receipt(title: str, why: str, what_to_do: str = "Nothing to do: this is how redaction works.") -> FindingSpec:

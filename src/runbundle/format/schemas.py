@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from runbundle.format.contract import ToolContract
-from runbundle.format.evaluation import Gate, Scorecard
+from runbundle.format.evaluation import Baseline, Gate, Scorecard
 from runbundle.format.events import Event
 from runbundle.format.evidence import Evidence
 from runbundle.format.run import ConfigSnapshot, RunIndex
@@ -20,6 +20,7 @@ SCHEMAS: dict[str, type[BaseModel]] = {
     "evidence": Evidence,
     "scorecard": Scorecard,
     "gate": Gate,
+    "baseline": Baseline,
     "contract": ToolContract,
     "verify_report": VerifyReport,
 }

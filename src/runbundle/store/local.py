@@ -60,6 +60,10 @@ class LocalStore(ArtifactStore):
         """The root."""
         return self.root
 
+    def beside(self, name: str) -> "LocalStore":
+        """Return a store in the folder `.NAME` of the root, to which no key of this store leads."""
+        return LocalStore(self.root / f".{check_key(name)}")
+
     def put(self, key: str, data: Body, *, overwrite: bool = False) -> None:
         """Store `data`, synced to disk."""
         self._put({key: data}, overwrite=overwrite)

@@ -101,8 +101,8 @@ def test_a_path_that_is_no_key_is_a_finding(bundle: Path, path: str) -> None:
 
 def test_files_outside_the_seal_may_be_added(bundle: Path) -> None:
     """What the format allows after the seal is not extra."""
-    (bundle / "eval").mkdir()
-    (bundle / "eval" / "scorecard.json").write_text("{}")
+    (bundle / "attestation.dsse.json").write_text("{}")
+    (bundle / "hold.json").write_text("{}")
     assert codes(bundle) == []
 
 

@@ -9,7 +9,22 @@ from pydantic import BaseModel, ValidationError
 
 from runbundle.format.base import ContractRef, ErrorSummary, Record
 from runbundle.format.contract import DataHandling, FieldRule, ToolContract
-from runbundle.format.evaluation import Criterion, Gate, Score, Scorecard, Subject
+from runbundle.format.evaluation import (
+    Baseline,
+    BaselineRef,
+    Criterion,
+    Evaluator,
+    EventRef,
+    FlakyCase,
+    Flip,
+    Gate,
+    PolicyRef,
+    RunEvent,
+    Score,
+    Scorecard,
+    Subject,
+    Waiver,
+)
 from runbundle.format.events import Event, LinkRef, ScopeRef
 from runbundle.format.evidence import Document, Evidence, Query, Retrieval
 from runbundle.format.findings import FINDINGS, FindingSpec
@@ -37,7 +52,8 @@ from runbundle.format.words import DEFAULT_ACTION
 from runbundle.process.printable import on_one_line
 
 _RECORDS: tuple[type[Record], ...] = (
-    ContractRef, ErrorSummary, Criterion, Gate, Score, Scorecard, Subject, Event, LinkRef, ScopeRef, Document, Evidence,
+    ContractRef, ErrorSummary, Baseline, BaselineRef, Criterion, Evaluator, EventRef, FlakyCase, Flip, Gate,
+    PolicyRef, RunEvent, Score, Scorecard, Subject, Waiver, Event, LinkRef, ScopeRef, Document, Evidence,
     Query, Retrieval, ChildRun, Completeness, ConfigPointer, ConfigSnapshot, Counts, Engine, FileEntry, Git, ParentRun,
     ReceiptTotal, RedactionSummary, ResultSummary, RunIndex, Versions, PayloadEntry, PolicyOutcome, Redaction,
     CallEntry, ToolCalls, Finding, VerifyReport,

@@ -19,7 +19,7 @@ from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
 from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
 from runbundle.format.canonical import sha256_hex
-from runbundle.format.layout import HOLD, REMOVING, RUN, file_at, revision_of
+from runbundle.format.layout import EARLIER, HOLD, REMOVING, RUN, file_at, revision_of
 from runbundle.format.run import FileEntry, RunIndex
 from runbundle.store import ArtifactStore
 from runbundle.store.url import canonical_url
@@ -80,7 +80,9 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
     names, listed = _files(source, key, index)
     there = {name[len(key) + 1 :] for name in target.list(f"{key}/")}
     # What the same run.json commits to was checked when it was copied; nothing commits to the rest.
-    doubtful = [name for name in names if name in there and not (old == data and name in listed) and not _merged(name)]
+    later, earlier = _evaluations(source, target, key, [name for name in names if name in there])
+    doubtful = [name for name in names if name in there and not (old == data and name in listed)
+                and not _merged(name) and name not in later and name not in earlier]  # fmt: skip
     result.problems = [f"{name}: other bytes are there" for name in doubtful
                        if not _same(source, target, f"{key}/{name}", listed.get(name))]  # fmt: skip
     if result.problems:
@@ -100,6 +102,13 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
             return result
     if any(map(_merged, names)) and not _stays(target, key, result):
         return result
+    for name, there_now in later.items():
+        try:
+            target.replace(f"{key}/{name}", source.get(f"{key}/{name}"), expected=there_now)
+        except (KeyChanged, KeyNotFound):
+            result.outcome, result.problems = "clash", [f"{name}: another writer was faster"]
+            return result
+        result.files += 1
     if old == data and not result.files:
         result.outcome = "present"
     elif old != data:
@@ -139,6 +148,28 @@ def _stays(target: ArtifactStore, key: str, result: CopyResult) -> bool:
         result.problems.append(f"{HOLD}: the bundle is being removed there")
         return False
     return True
+
+
+def _evaluations(
+    source: ArtifactStore, target: ArtifactStore, key: str, names: list[str]
+) -> tuple[dict[str, bytes], set[str]]:
+    """Return which files both sides have as other revisions of one another: those of which the source has the later
+    one, with the bytes that are there, and those of which the destination has it.
+    """
+    later: dict[str, bytes] = {}
+    earlier: set[str] = set()
+    for name in names:
+        kind = file_at(name)
+        if kind is None or not kind.replaced:
+            continue
+        ours, theirs = _get(source, f"{key}/{name}"), _get(target, f"{key}/{name}")
+        if ours is None or theirs is None or ours == theirs:
+            continue
+        if source.exists(f"{key}/{EARLIER}/{sha256_hex(theirs)}.json"):
+            later[name] = theirs
+        elif target.exists(f"{key}/{EARLIER}/{sha256_hex(ours)}.json"):
+            earlier.add(name)
+    return later, earlier
 
 
 def _merged(name: str) -> bool:

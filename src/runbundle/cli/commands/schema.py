@@ -4,7 +4,18 @@ import click
 
 from runbundle.cli.options import print_json, reports_errors
 
-_NAMES = ["run", "config", "event", "tool_calls", "evidence", "scorecard", "gate", "contract", "verify_report"]
+_NAMES = [
+    "run",
+    "config",
+    "event",
+    "tool_calls",
+    "evidence",
+    "scorecard",
+    "gate",
+    "baseline",
+    "contract",
+    "verify_report",
+]
 
 
 @click.command("schema", epilog="Example: runbundle schema run > run.schema.json")
@@ -13,7 +24,7 @@ _NAMES = ["run", "config", "event", "tool_calls", "evidence", "scorecard", "gate
 def command(name: str) -> None:
     """Print the JSON Schema of a file of a bundle, of a contract, or of a report.
 
-    NAME is run, config, event (a line of events.jsonl), tool_calls, evidence, scorecard, gate, contract or
+    NAME is run, config, event (a line of events.jsonl), tool_calls, evidence, scorecard, gate, baseline, contract or
     verify_report.
     """
     from runbundle.format.schemas import json_schema

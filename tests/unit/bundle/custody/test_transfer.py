@@ -8,10 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from runbundle.bundle.custody.transfer import copy, copy_all, require_apart
+from runbundle.bundle.evaluations import write_evaluation
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.errors import ConfigError, StoreUnavailable
 from runbundle.format.canonical import sha256_hex
+from runbundle.format.evaluation import Scorecard, Subject
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.testing import Fault, FaultyStore
 from tests.support.golden import KEY, V1
@@ -32,7 +34,9 @@ def test_a_copy_is_identical_and_verified(tmp_path: Path) -> None:
     """All files, with what was added after the seal; a second time nothing is sent; the index knows it."""
     source, target = MemoryStore(), LocalStore(tmp_path / "t")
     copy(V1, KEY, source)
-    source.put(f"{KEY}/eval/scorecard.json", b"{}")
+    run_sha256 = sha256_hex(V1.get(f"{KEY}/run.json"))
+    card = Scorecard(subject=Subject(run_id=KEY, run_sha256=run_sha256), scores=[])
+    write_evaluation(source, KEY, Scorecard, lambda _: card)
     source.put(f"{KEY}/attestation.dsse.json", b"{}")
     source.put(f"{KEY}/stray.json", b"{}")
     result = copy(source, KEY, target)

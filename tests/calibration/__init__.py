@@ -1,0 +1,1 @@
+"""Simulations of gates, by which their error rates and their power are known."""
