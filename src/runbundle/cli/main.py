@@ -20,6 +20,8 @@ _COMMANDS = {
     "pull": "Copy a run from another store to this one.",
     "sync": "Copy all runs of one store to another.",
     "index": "Complete or rebuild the index of a store.",
+    "view": "Look at runs in a browser.",
+    "export": "Write a run as one file: a page for a ticket, or a zip.",
     "verify": "Check that a bundle is whole, unchanged and redacted.",
     "schema": "Print the JSON Schema of a file of the bundle.",
     "explain": "Explain the code of a finding, or a rule of redaction.",
