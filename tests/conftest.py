@@ -85,6 +85,7 @@ def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
 
 
 _SLOW = (
+    "browser",
     "crash",
     "collector",
     "interop/test_examples.py",

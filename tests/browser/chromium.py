@@ -131,6 +131,8 @@ class Page:
             self.requests.append(request)
         elif method == "Network.responseReceived" and said["requestId"] in self._by_id:
             self._by_id[said["requestId"]] |= {"status": said["response"]["status"], "got": said["response"]["headers"]}
+        elif method == "Network.loadingFailed" and said.get("blockedReason") == "csp":
+            self.requests.remove(self._by_id[said["requestId"]])  # the page's policy: nobody was asked
         elif method == "Runtime.exceptionThrown":
             details = said["exceptionDetails"]
             self.complaints.append(details.get("exception", {}).get("description") or details["text"])

@@ -218,7 +218,7 @@ async function open() {
 function begin(said) {
   if (!run) return;
   timeline = new Timeline({ chosen: (row) => select(row), asked: () => remember() });
-  timeline.rows.element.addEventListener("wheel", () => timeline && (timeline.follow = false), { passive: true });
+  timeline.rows.element.addEventListener("wheel", () => timeline?.follow && follow(), { passive: true });
   timeline.show(run.spans);
   frame();
   openTab(said.tab);

@@ -48,22 +48,31 @@ export class Rows {
   show(count) {
     this.count = count;
     this.active = Math.min(this.active, count - 1);
-    const whole = count * this.height;
-    this.scale = whole > MOST_PX ? whole / MOST_PX : 1;
-    this.space.style.height = `${whole / this.scale}px`;
+    this.space.style.height = `${Math.min(MOST_PX, count * this.height)}px`;
     this.element.setAttribute("aria-rowcount", String(count + 1));
-    this.draw(true);
+    this.draw();
+  }
+
+  /** How many pixels of rows a pixel of the scroll bar stands for: browsers draw no element of any height. */
+  get ratio() {
+    const seen = this.element.clientHeight - 24;
+    return this.count * this.height > MOST_PX ? (this.count * this.height - seen) / (MOST_PX - seen) : 1;
+  }
+
+  /** How many pixels of rows are above the first one on screen. */
+  get offset() {
+    return Math.min(Math.max(0, this.element.scrollTop) * this.ratio, this.count * this.height);
   }
 
   get room() {
     return Math.max(1, Math.floor((this.element.clientHeight - 24) / this.height));
   }
 
-  /** Draw the rows on screen. @param {boolean} [_all] */
-  draw(_all) {
+  /** Draw the rows on screen. */
+  draw() {
     if (!this.element.clientHeight) return;
     const most = Math.max(0, this.count - this.room);
-    const offset = Math.min(this.element.scrollTop * (this.scale ?? 1), this.count * this.height);
+    const { offset } = this;
     this.first = Math.min(Math.floor(offset / this.height), most);
     const wanted = Math.min(this.room + 2, this.count - this.first);
     while (this.pool.length < wanted) {
@@ -73,7 +82,7 @@ export class Rows {
       this.pool.push({ row, cells, at: -1 });
       this.body.append(row);
     }
-    const slip = this.scale && this.scale > 1 ? 0 : offset - this.first * this.height;
+    const slip = this.ratio > 1 ? 0 : offset - this.first * this.height;
     this.body.style.transform = `translateY(${this.element.scrollTop - slip + 24}px)`;
     this.pool.forEach((item, number) => {
       const at = this.first + number;
@@ -100,7 +109,7 @@ export class Rows {
   choose(at, quiet) {
     if (!this.count) return;
     this.active = Math.max(0, Math.min(at, this.count - 1));
-    const top = Math.ceil((this.element.scrollTop * (this.scale ?? 1)) / this.height);
+    const top = Math.ceil(this.offset / this.height);
     if (this.active < top) this.scrollTo(this.active);
     else if (this.active >= top + this.room) this.scrollTo(this.active - this.room + 1);
     this.draw();
@@ -114,7 +123,7 @@ export class Rows {
 
   /** @param {number} at */
   scrollTo(at) {
-    this.element.scrollTop = (Math.max(0, at) * this.height) / (this.scale ?? 1);
+    this.element.scrollTop = Math.ceil((Math.max(0, at) * this.height) / this.ratio);
   }
 
   /** @param {KeyboardEvent} event */
