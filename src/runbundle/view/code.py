@@ -20,7 +20,9 @@ _WORD = re.compile(r"[\w$]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|`(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)', re.DOTALL)
 _END_OF_TEMPLATE = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOTALL)
 _PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\]|\\.)*\])+/")
-_EXPORT = re.compile(r"(?:(?<=[;}\n])|^)export (?=(?:async )?(?:function|class|const) (\w+))", re.MULTILINE)
+_ARGUMENT = re.compile(r"(?<![\w$])\((\w+)\)=>")
+_CONSTANT = re.compile(r"\bconst(?= \w|[\[{])")
+_EXPORT = re.compile(r"(?:(?<=[;}\n])|^)export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
 
 
 @cache
@@ -57,7 +59,8 @@ def _shortened(name: str, text: str) -> str:
     text = re.sub(r"^ +|\n(?=\n)", "", _CAST.sub("", _COMMENT.sub("", text)), flags=re.MULTILINE)
     if name.endswith(".css"):
         return re.sub(r"\s*([{};,])\s*|(:) ", lambda found: found[1] or found[2], re.sub(r"/\*.*?\*/", "", text))
-    return "".join(_tight(text))
+    tight = "".join(_tight(text)).replace(";}", "}")
+    return _CONSTANT.sub("let", _ARGUMENT.sub(r"\1=>", tight))
 
 
 def _tight(code: str) -> Iterator[str]:

@@ -49,10 +49,10 @@ def test_what_is_sent_is_the_same_program(tmp_path: Path) -> None:
     assert "<!--" not in one_script()
 
 
-def test_the_scripts_are_sixty_kilobytes_at_most() -> None:
+def test_the_scripts_are_sixty_kibibytes_at_most() -> None:
     """As they are sent; the style sheet is eight more."""
     sent = {name: len(static_file(name) or b"") for name in (*(f"{name}.js" for name in MODULES), "view.css")}
-    assert sum(size for name, size in sent.items() if name.endswith(".js")) <= 60_000, sent
+    assert sum(size for name, size in sent.items() if name.endswith(".js")) <= 61_440, sent
     assert sent["view.css"] <= 8_192
 
 

@@ -8,7 +8,53 @@ const FAULTS = new Set(["error", "blocked", "interrupted", "abandoned", "cancell
  * @property {Int32Array} row @property {Float64Array} at @property {Uint32Array} bytes @property {Uint8Array} kind
  */
 
+/** The columns of spans: their names in the file, and the arrays that hold them. @type {Record<string, [string, any]>} */
+const COLUMNS = { start: ["start_ns", Float64Array], took: ["duration_ns", Float64Array], parent: ["parent", Int32Array],
+  name: ["name", Uint32Array], lane: ["lane", Uint32Array], model: ["model", Uint32Array], tool: ["tool", Uint32Array],
+  op: ["op", Uint8Array], status: ["status", Uint8Array], withheld: ["withheld", Uint16Array], tokensIn: ["tokens_in", Uint32Array],
+  tokensOut: ["tokens_out", Uint32Array], trace: ["trace", Uint16Array], id: ["span_id", Uint8Array],
+  startedAt: ["started_at", Float64Array], startedBytes: ["started_bytes", Uint32Array], endedAt: ["ended_at", Float64Array],
+  endedBytes: ["ended_bytes", Uint32Array] };
+
 export class Spans {
+  /** @type {Others} */
+  others;
+  /** Microseconds since `base`. @type {Float64Array} */
+  start;
+  /** Microseconds; NaN for a span that did not end. @type {Float64Array} */
+  took;
+  /** @type {Int32Array} */
+  parent;
+  /** @type {Uint32Array} */
+  name;
+  /** @type {Uint32Array} */
+  lane;
+  /** @type {Uint32Array} */
+  model;
+  /** @type {Uint32Array} */
+  tool;
+  /** @type {Uint8Array} */
+  op;
+  /** @type {Uint8Array} */
+  status;
+  /** @type {Uint16Array} */
+  withheld;
+  /** @type {Uint32Array} */
+  tokensIn;
+  /** @type {Uint32Array} */
+  tokensOut;
+  /** @type {Uint16Array} */
+  trace;
+  /** @type {Uint8Array} */
+  id;
+  /** @type {Float64Array} */
+  startedAt;
+  /** @type {Uint32Array} */
+  startedBytes;
+  /** @type {Float64Array} */
+  endedAt;
+  /** @type {Uint32Array} */
+  endedBytes;
   constructor() {
     this.n = 0;
     this.base = 0n;
@@ -18,27 +64,7 @@ export class Spans {
     this.statuses = /** @type {string[]} */ ([]);
     this.traces = /** @type {string[]} */ ([]);
     this.kinds = /** @type {string[]} */ ([]);
-    /** Microseconds since `base`. */
-    this.start = new Float64Array(0);
-    /** Microseconds; NaN for a span that did not end. */
-    this.took = new Float64Array(0);
-    this.parent = new Int32Array(0);
-    this.name = new Uint32Array(0);
-    this.lane = new Uint32Array(0);
-    this.model = new Uint32Array(0);
-    this.tool = new Uint32Array(0);
-    this.op = new Uint8Array(0);
-    this.status = new Uint8Array(0);
-    this.withheld = new Uint16Array(0);
-    this.tokensIn = new Uint32Array(0);
-    this.tokensOut = new Uint32Array(0);
-    this.trace = new Uint16Array(0);
-    this.id = new Uint8Array(0);
-    this.startedAt = new Float64Array(0);
-    this.startedBytes = new Uint32Array(0);
-    this.endedAt = new Float64Array(0);
-    this.endedBytes = new Uint32Array(0);
-    /** @type {Others} */
+    for (const [name, [, type]] of Object.entries(COLUMNS)) this[name] = new type(0);
     this.others = { row: new Int32Array(0), at: new Float64Array(0), bytes: new Uint32Array(0), kind: new Uint8Array(0) };
     this.sha256 = "";
   }
@@ -103,52 +129,23 @@ export function parseColumns(buffer) {
   spans.base = BigInt(header.base_ns);
   spans.sha256 = header.run_json_sha256;
   for (const list of /** @type {const} */ (["strings", "ops", "statuses", "traces", "kinds"])) spans[list] = header[list];
-  /**
-   * @template {Int32Array | Uint32Array | Uint16Array | Uint8Array} T
-   * @param {string} name
-   * @param {new (buffer: ArrayBuffer, at: number, length: number) => T} type
-   * @param {number} width
-   * @returns {T}
-   */
-  const column = (name, type, width) => {
-    const place = places.get(name);
-    if (!place) throw new Error(`the columns lack ${name}`);
-    return new type(buffer, place.at, place.bytes / width);
-  };
-  /**
-   * 64-bit integers as floats, which hold offsets and spans of time exactly.
-   * @param {string} name
-   * @param {boolean} signed
-   * @param {number} unit
-   */
-  const wide = (name, signed, unit) => {
-    const place = places.get(name);
-    if (!place) throw new Error(`the columns lack ${name}`);
-    const halves = new Uint32Array(buffer, place.at, place.bytes / 4);
-    const out = new Float64Array(halves.length / 2);
-    for (let at = 0; at < out.length; at++) {
-      const high = halves[2 * at + 1];
-      out[at] = high === 0xffffffff && halves[2 * at] === 0xffffffff && !signed
-        ? NaN : ((signed ? high | 0 : high) * 4294967296 + halves[2 * at]) / unit;
+  const column = (name, type) => {
+    const { at, bytes } = places.get(name);
+    if (type !== Float64Array) return new type(buffer, at, bytes / type.BYTES_PER_ELEMENT);
+    // 64-bit integers as floats, which hold offsets and spans of time exactly; all ones is no number.
+    const halves = new Uint32Array(buffer, at, bytes / 4);
+    const signed = name === "start_ns";
+    const unit = name.endsWith("_ns") ? 1000 : 1;
+    const out = new type(halves.length / 2);
+    for (let row = 0; row < out.length; row++) {
+      const low = halves[2 * row];
+      const high = halves[2 * row + 1];
+      out[row] = !signed && high === 0xffffffff && low === high ? NaN : ((signed ? high | 0 : high) * 4294967296 + low) / unit;
     }
     return out;
   };
-  spans.start = wide("start_ns", true, 1000);
-  spans.took = wide("duration_ns", false, 1000);
-  spans.parent = column("parent", Int32Array, 4);
-  for (const name of /** @type {const} */ (["name", "lane", "model", "tool"])) spans[name] = column(name, Uint32Array, 4);
-  for (const name of /** @type {const} */ (["op", "status"])) spans[name] = column(name, Uint8Array, 1);
-  spans.withheld = column("withheld", Uint16Array, 2);
-  spans.trace = column("trace", Uint16Array, 2);
-  spans.tokensIn = column("tokens_in", Uint32Array, 4);
-  spans.tokensOut = column("tokens_out", Uint32Array, 4);
-  spans.id = column("span_id", Uint8Array, 1);
-  spans.startedAt = wide("started_at", false, 1);
-  spans.startedBytes = column("started_bytes", Uint32Array, 4);
-  spans.endedAt = wide("ended_at", false, 1);
-  spans.endedBytes = column("ended_bytes", Uint32Array, 4);
-  spans.others = { row: column("row", Int32Array, 4), at: wide("at", false, 1),
-    bytes: column("bytes", Uint32Array, 4), kind: column("kind", Uint8Array, 1) };
+  for (const [name, [inFile, type]] of Object.entries(COLUMNS)) spans[name] = column(inFile, type);
+  spans.others = { row: column("row", Int32Array), at: column("at", Float64Array), bytes: column("bytes", Uint32Array), kind: column("kind", Uint8Array) };
   spans.end = endOf(spans);
   return spans;
 }

@@ -1,5 +1,5 @@
 // What one span says: read from its lines of events.jsonl when it is chosen, and not before.
-import { block, fill, h, letter, pill, plural, shown, size, took, when } from "./h.js";
+import { block, button, fill, h, letter, note, pill, plural, shown, size, took, when } from "./h.js";
 import { MOST_BYTES } from "./source.js";
 
 /** @typedef {import("./columns.js").Spans} Spans */
@@ -45,11 +45,14 @@ export async function linesOf(run, row) {
 
 /**
  * A table of two columns, without empty rows.
- * @param {[string, any][]} rows
+ * @param {any[][]} rows
  */
 export const facts = (rows) =>
   h("dl", { class: "facts" }, rows.filter(([, value]) => value !== undefined && value !== null && value !== "" && value !== false)
     .map(([name, value]) => [h("dt", null, name), h("dd", null, value instanceof Node ? value : shown(value, 2000))]));
+
+/** A part of the details. @param {any} title @param {any[]} children */
+const section = (title, ...children) => h("section", null, h("h3", null, title), children);
 
 /** @param {string} json */
 export function pretty(json) {
@@ -92,7 +95,7 @@ export async function showDetail(host, run, row, told) {
     said = await linesOf(run, row);
   } catch (error) {
     if (!told.asked()) return;
-    fill(host, heading(spans, row), h("p", { class: "note" }, shown(/** @type {Error} */ (error).message, 400)));
+    fill(host, heading(spans, row), note(shown(/** @type {Error} */ (error).message, 400)));
     return;
   }
   if (!told.asked()) return;
@@ -108,14 +111,14 @@ export async function showDetail(host, run, row, told) {
   fill(host, heading(spans, row),
     error && h("section", { class: "fault" }, h("h3", null, `✕ ${shown(error.type)}`),
       h("p", null, shown(error.message ?? "no message was kept", 4000)),
-      error.span_id && h("button", { type: "button", onclick: () => told.go(spans.rowOf(error.span_id)) }, `began in span ${error.span_id}`),
+      error.span_id && button(`began in span ${error.span_id}`, () => told.go(spans.rowOf(error.span_id))),
       exceptions.map((event) => event.attributes["exception.stacktrace"] && pre(String(event.attributes["exception.stacktrace"]), "Stack trace"))),
-    policy.map((event) => h("section", null, h("h3", null, "Policy "), facts([
+    policy.map((event) => section("Policy ", facts([
       ["decision", pill(String(event.attributes["runbundle.policy.decision"] ?? "unknown"))],
       ["rule", event.attributes["runbundle.policy.rule"]], ["reason", event.attributes["runbundle.policy.reason"]]]))),
-    Object.entries(PAYLOADS).map(([name, title]) => attributes[name] !== undefined && h("section", null, h("h3", null, title),
+    Object.entries(PAYLOADS).map(([name, title]) => attributes[name] !== undefined && section(title,
       pre(pretty(String(attributes[name])), title))),
-    h("section", null, h("h3", null, "Facts"), facts([
+    section("Facts", facts([
       ["began", said.started && `${when(new Date(Number(BigInt(said.started.time_ns) / 1000000n)).toISOString())}, ${took(Math.max(0, spans.start[row] - spans.start[0]))} into the run`],
       ["took", took(spans.took[row])],
       ["tool", spans.strings[spans.tool[row]]], ["model", spans.strings[spans.model[row]]],
@@ -124,18 +127,18 @@ export async function showDetail(host, run, row, told) {
       ["side effects", attributes["runbundle.tool.side_effects"]],
       ["contract", attributes["runbundle.contract.version"] && `version ${attributes["runbundle.contract.version"]}`],
       ["recorded by", said.ended?.scope && `${said.ended.scope.name ?? "?"} ${said.ended.scope.version ?? ""}`],
-      ["parent", parent >= 0 ? h("button", { type: "button", onclick: () => told.go(parent) }, shown(spans.nameOf(parent), 60))
+      ["parent", parent >= 0 ? button(shown(spans.nameOf(parent), 60), () => told.go(parent))
         : parent === -2 ? "not in this run" : ""],
       ["span", h("code", null, id)], ["trace", h("code", null, shown(spans.traces[spans.trace[row]] ?? ""))]])),
-    receipt.length > 0 && h("section", null, h("h3", null, `Withheld: ${plural(spans.withheld[row], "value")}`),
+    receipt.length > 0 && section(`Withheld: ${plural(spans.withheld[row], "value")}`,
       h("ul", { class: "receipt" }, receipt.slice(0, 50).map(([path, rule, action]) => h("li", null, h("b", null, shown(action)), ` ${shown(path)} — `, h("code", null, shown(rule))))),
-      receipt.length > 50 && h("p", { class: "note" }, `and ${receipt.length - 50} more`)),
-    events.length > 0 && h("section", null, h("h3", null, plural(events.length, "event")),
+      receipt.length > 50 && note(`and ${receipt.length - 50} more`)),
+    events.length > 0 && section(plural(events.length, "event"),
       events.map((event) => h("details", null, h("summary", null, `${shown(event.name, 80)} `), pre(JSON.stringify(event.attributes, null, 2), event.name))),
-      said.more > 0 && h("p", { class: "note" }, `and ${plural(said.more, "more event")}; ${command} shows all`)),
+      said.more > 0 && note(`and ${plural(said.more, "more event")}; ${command} shows all`)),
     rest.length > 0 && h("details", null, h("summary", null, `${plural(rest.length, "attribute")}`),
       pre(rest.map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`).join("\n"), "Attributes")),
-    said.long && h("p", { class: "note" }, `A line of this span is longer than ${size(MOST_BYTES)}: ${command} shows it.`),
+    said.long && note(`A line of this span is longer than ${size(MOST_BYTES)}: ${command} shows it.`),
     h("p", { class: "ends" }, copier("copy link", told.link()), copier("copy command", command)));
 }
 

@@ -42,8 +42,24 @@ export function fill(element, ...children) {
   put(element, children);
 }
 
+/**
+ * Make a button.
+ * @param {any} text
+ * @param {(event: any) => void} act
+ * @param {Record<string, any>} [props]
+ */
+export const button = (text, act, props) => h("button", { type: "button", onclick: act, ...props }, text);
+
+/** Make a paragraph that is aside. @param {any[]} words */
+export const note = (...words) => h("p", { class: "note" }, words);
+
+/** Set the texts of cells. @param {HTMLElement[]} cells @param {any[]} words */
+export const texts = (cells, ...words) => words.forEach((word, at) => (cells[at].textContent = word));
+
+/** Return a number with its thousands apart. @param {number} count */
+export const num = (count) => count.toLocaleString("en");
+
 const ODD = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/gu;
-const ODD_IN_BLOCKS = /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/gu;
 
 /** @param {string} sign */
 const named = (sign) => `⟨U+${(sign.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
@@ -66,7 +82,7 @@ export function shown(value, most = 200) {
  */
 export function block(text, most = 100_000) {
   const cut = text.length > most ? `${text.slice(0, most)}\n… ${text.length - most} more characters` : text;
-  return cut.replace(ODD_IN_BLOCKS, named);
+  return cut.replace(ODD, (sign) => (sign === "\n" ? sign : named(sign)));
 }
 
 /**
@@ -100,7 +116,7 @@ export function size(bytes) {
  * @param {string} noun
  */
 export const plural = (count, noun) =>
-  `${count.toLocaleString("en")} ${count === 1 ? noun : noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
+  `${num(count)} ${count === 1 ? noun : noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
 
 /**
  * Return a moment as this machine's clock shows it, with its zone.
@@ -109,31 +125,24 @@ export const plural = (count, noun) =>
 export function when(moment) {
   const date = new Date(moment.replace(/(\.\d{3})\d+/, "$1"));
   if (Number.isNaN(date.getTime())) return moment;
-  const zone = -date.getTimezoneOffset();
-  const two = (/** @type {number} */ n) => String(Math.floor(n)).padStart(2, "0");
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
-  return `${day} ${time} ${zone ? `${zone < 0 ? "-" : "+"}${two(Math.abs(zone) / 60)}:${two(Math.abs(zone) % 60)}` : "UTC"}`;
+  return date.toLocaleString("sv", { timeZoneName: "short" });
 }
 
 const OPS = { run: "R", agent: "A", step: "S", tool: "T", model: "M", retrieval: "D", other: "·" };
 /** @param {string} op */
 export const letter = (op) => OPS[/** @type {keyof typeof OPS} */ (op)] ?? "·";
 
-const SIGNS = { ok: "✓", unset: "–", error: "✕", blocked: "⊘", cancelled: "⊗", interrupted: "↯", abandoned: "↯",
-  waiting: "…", incomplete: "?", open: "…", crashed: "↯", live: "●", unsealed: "?", quarantined: "⊘", failed: "✕",
-  verified: "✓", unchanged: "✓", pass: "✓", warn: "!", fail: "✕", skipped: "–", approved: "✓", allowed: "✓",
-  denied: "⊘", sealed: "✓", complete: "✓", lossy: "!", unknown: "?" };
-const BAD = new Set(["✕", "⊘", "↯"]);
+const SIGNS = Object.entries({ "✓": "ok verified unchanged pass approved allowed sealed complete", "–": "unset skipped", "✕": "error fail failed",
+  "⊘": "blocked denied quarantined", "⊗": "cancelled", "↯": "interrupted abandoned crashed", "…": "open waiting", "!": "warn lossy", "●": "live" });
 
 /** @param {string} word */
-export const sign = (word) => SIGNS[/** @type {keyof typeof SIGNS} */ (word)] ?? "?";
+export const sign = (word) => SIGNS.find(([, words]) => words.split(" ").includes(word))?.[0] ?? "?";
 
 /**
  * Return the class for a word of status: its colour goes with its sign, never alone.
  * @param {string} word
  */
-export const mood = (word) => (sign(word) === "✓" ? "good" : sign(word) === "–" ? "quiet" : BAD.has(sign(word)) ? "bad" : "doubt");
+export const mood = (word) => (sign(word) === "✓" ? "good" : sign(word) === "–" ? "quiet" : "✕⊘↯".includes(sign(word)) ? "bad" : "doubt");
 
 /**
  * Return a status as a sign and a word.

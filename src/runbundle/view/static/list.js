@@ -1,5 +1,5 @@
 // The runs of a store, newest first, with the filters of `runbundle ls`.
-import { fill, h, mood, plural, shown, sign, took, when } from "./h.js";
+import { button, fill, h, mood, plural, shown, sign, took, when, texts } from "./h.js";
 import { Rows } from "./rows.js";
 
 const STATUS = ["", "ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting"];
@@ -14,17 +14,17 @@ export function runList(source, open) {
       const run = runs[at];
       const word = run.state === "sealed" ? run.status : run.state;
       const cut = run.key.lastIndexOf("/");
-      cells[0].textContent = `${sign(word)} ${shown(word, 30)}`;
+      texts(cells, `${sign(word)} ${shown(word, 30)}`,
+        run.started_at ? when(run.started_at) : "–",
+        `${shown(run.key.slice(cut + 1), 60)}${run.name ? `  ${shown(run.name, 60)}` : ""}`,
+        cut < 0 ? "" : shown(run.key.slice(0, cut), 60),
+        run.duration_ns ? took(Number(run.duration_ns) / 1000) : "–",
+        run.tools?.length ? shown(run.tools.join(", "), 100) : run.tool_calls ? String(run.tool_calls) : "–",
+        run.model_calls ? String(run.model_calls) : "–");
       cells[0].className = mood(word);
-      cells[1].textContent = run.started_at ? when(run.started_at) : "–";
-      cells[2].textContent = `${shown(run.key.slice(cut + 1), 60)}${run.name ? `  ${shown(run.name, 60)}` : ""}`;
-      cells[3].textContent = cut < 0 ? "" : shown(run.key.slice(0, cut), 60);
-      cells[4].textContent = run.duration_ns ? took(Number(run.duration_ns) / 1000) : "–";
-      cells[5].textContent = run.tools?.length ? shown(run.tools.join(", "), 100) : run.tool_calls ? String(run.tool_calls) : "–";
-      cells[6].textContent = run.model_calls ? String(run.model_calls) : "–";
     },
     opened: (at) => open(runs[at].key) });
-  const more = h("button", { type: "button", hidden: true, onclick: () => load(true) }, "older runs");
+  const more = button("older runs", () => load(true), { hidden: true });
   const form = /** @type {HTMLFormElement} */ (h("form", { class: "tools", onsubmit: (event) => event.preventDefault(), oninput: () => load(false) },
     choice("status", STATUS, "any status"), choice("state", STATE, "any state"),
     field("text", "text in id, name, error"), field("tool", "tool"), field("agent", "agent"), field("since", "since: 2d, 2026-11-25"), more, said));

@@ -1,11 +1,11 @@
 // The page: which run and tab the address names, the keys that work everywhere, and what is chosen.
 import { parseColumns } from "./columns.js";
 import { linesOf, showDetail } from "./detail.js";
-import { fill, h, pill, plural, shown, took, when } from "./h.js";
+import { button, fill, h, pill, plural, shown, took, when } from "./h.js";
 import { runList } from "./list.js";
 import { LiveRun } from "./live.js";
 import { enter, heldSource, liveSource, Refused } from "./source.js";
-import { VIEWS } from "./tabs.js";
+import { nothing, VIEWS } from "./tabs.js";
 import { Timeline } from "./timeline.js";
 
 /**
@@ -42,6 +42,11 @@ let chosen = -1;
 let turn = 0;
 let going = false;
 
+const helper = () => button("?", () => help.showModal(), { class: "help", "aria-label": "Keys" });
+
+/** Show why there is nothing else to be shown. */
+const fail = (error) => fill(app, h("header", null, !held && h("a", { href: "#/" }, "◂ runs")), h("main", null, h("p", { class: "nothing", role: "alert" }, shown(error.message, 400))));
+
 /** What the address says. */
 function address() {
   const [path, query] = location.hash.replace(/^#/, "").split("?");
@@ -66,7 +71,7 @@ function remember(step = false) {
 }
 
 function say(text) {
-  fill(notice, text && shown(text, 400), text && h("button", { type: "button", onclick: () => location.reload() }, "reload"));
+  fill(notice, text && shown(text, 400), text && button("reload", () => location.reload()));
 }
 
 function select(row, step = false) {
@@ -111,13 +116,13 @@ async function openTab(name, step = false) {
     if (chosen >= 0) timeline.reveal(chosen, true);
     return;
   }
-  if (run.live && tab !== "tools") return fill(panel, h("p", { class: "nothing" }, "This is known when the run is sealed."));
-  fill(panel, h("p", { class: "nothing" }, "reading…"));
+  if (run.live && tab !== "tools") return fill(panel, nothing("This is known when the run is sealed."));
+  fill(panel, nothing("reading…"));
   try {
     const made = await VIEWS[tab]({ run, select });
     if (now === turn) fill(panel, made);
   } catch (error) {
-    if (now === turn) fill(panel, h("p", { class: "nothing" }, shown(error.message, 400)));
+    if (now === turn) fill(panel, nothing(shown(error.message, 400)));
   }
 }
 
@@ -138,13 +143,13 @@ function frame() {
     index && h("span", null, `${when(index.started_at)}, ${took(Number(index.duration_ns) / 1000)}`),
     h("span", null, plural(run?.spans.n ?? 0, "span")),
     index && index.completeness.state !== "complete" && pill(index.completeness.state),
-    run?.live && h("button", { type: "button", "aria-pressed": String(Boolean(timeline?.follow)), onclick: follow }, "follow"),
-    h("button", { type: "button", class: "help", "aria-label": "Keys", onclick: () => help.showModal() }, "?")),
+    run?.live && button("follow", follow, { "aria-pressed": timeline?.follow ? "true" : "false" }),
+    helper()),
   notice,
   run?.about?.omitted && h("p", { class: "notice" }, shown(run.about.omitted, 300)),
-  faults > 0 && first >= 0 && h("section", { class: "fault lead", "aria-label": "First fault" }, "✕ ", kind, " in ", h("b", null, shown(run?.spans.nameOf(first), 120)), message, " ", h("button", { type: "button", onclick: () => go(first) }, "show it"), faults > 1 && ` ${plural(faults, "fault")} in all; e goes to the next`),
+  faults > 0 && first >= 0 && h("section", { class: "fault lead", "aria-label": "First fault" }, "✕ ", kind, " in ", h("b", null, shown(run?.spans.nameOf(first), 120)), message, " ", button("show it", () => go(first)), faults > 1 && ` ${plural(faults, "fault")} in all; e goes to the next`),
   h("nav", { "aria-label": "Views" }, h("div", { role: "tablist", "aria-label": "Views", onkeydown: turnTab }, Object.entries(TABS).map(([name, title]) =>
-    h("button", { type: "button", role: "tab", id: `tab-${name}`, "aria-controls": "panel", onclick: () => openTab(name, true) }, title)))),
+    button(title, () => openTab(name, true), { role: "tab", id: `tab-${name}`, "aria-controls": "panel" })))),
   h("main", null, panel, detail));
 }
 
@@ -187,11 +192,11 @@ async function open() {
   if (!key) {
     document.title = "runs – runbundle";
     app.classList.remove("wide");
-    fill(app, h("header", null, h("h1", null, "runs"), h("button", { type: "button", class: "help", "aria-label": "Keys", onclick: () => help.showModal() }, "?")),
+    fill(app, h("header", null, h("h1", null, "runs"), helper()),
       h("main", null, runList(source, (name) => (location.hash = `#/run/${encodeURIComponent(name)}`))));
     return;
   }
-  fill(detail, h("p", { class: "nothing" }, "Choose a span to see what it says."));
+  fill(detail, nothing("Choose a span to see what it says."));
   try {
     const about = await source.about(key);
     if (now !== turn) return;
@@ -211,7 +216,7 @@ async function open() {
       } };
     begin(said);
   } catch (error) {
-    if (now === turn) fill(app, h("header", null, !held && h("a", { href: "#/" }, "◂ runs")), h("main", null, h("p", { class: "nothing", role: "alert" }, shown(error.message, 400))));
+    if (now === turn) fail(error);
   }
 }
 
@@ -256,7 +261,7 @@ function watch(key, said) {
     },
   });
   run = { key, about: {}, index: null, spans: live.spans, source, live, sizeOf: () => 0, bytes: async () => new Uint8Array() };
-  fill(app, h("header", null, h("a", { href: "#/" }, "◂ runs"), h("h1", null, "run"), pill("live")), h("main", null, h("p", { class: "nothing" }, "waiting for the first span…")));
+  fill(app, h("header", null, h("a", { href: "#/" }, "◂ runs"), h("h1", null, "run"), pill("live")), h("main", null, nothing("waiting for the first span…")));
 }
 
 let before = "";
@@ -284,4 +289,4 @@ document.addEventListener("keydown", (event) => {
 addEventListener("hashchange", open);
 addEventListener("popstate", open);
 if (held) open();
-else enter().then(open, (error) => fill(app, h("main", null, h("p", { class: "nothing", role: "alert" }, shown(error.message, 400)))));
+else enter().then(open, fail);

@@ -51,8 +51,7 @@ export class Minimap {
   /** Count the spans of each column of pixels, by lane of the strip. @param {number} width */
   count(width) {
     if (this.counted?.width === width) return this.counted;
-    const spans = this.spans;
-    const tree = this.tree;
+    const { spans, tree } = this;
     const lanes = ["agent", "step", "tool", "model", "retrieval"];
     const laneOf = spans.ops.map((op) => (op === "run" ? 0 : lanes.indexOf(op) < 0 ? 1 : lanes.indexOf(op)));
     const sums = lanes.map(() => new Int32Array(width + 2));

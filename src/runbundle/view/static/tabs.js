@@ -1,6 +1,6 @@
 // The other pages of a run: tools, policy, evidence, redaction, integrity, configuration, and the lines as they are.
 import { copier, facts, pre, pretty } from "./detail.js";
-import { fill, h, mood, pill, plural, shown, sign, size, took, when } from "./h.js";
+import { button, fill, h, mood, note, num, pill, plural, shown, sign, size, took, when, texts } from "./h.js";
 import { Rows } from "./rows.js";
 import { MOST_BYTES } from "./source.js";
 
@@ -43,7 +43,7 @@ const table = (label, columns, rows) =>
     h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell) => h("td", null, cell instanceof Node ? cell : shown(cell, 300)))))));
 
 /** @param {string} words */
-const nothing = (words) => h("p", { class: "nothing" }, words);
+export const nothing = (words) => h("p", { class: "nothing" }, words);
 
 /**
  * A list of spans with the columns that matter where it stands.
@@ -57,12 +57,8 @@ function spanList({ run, select }, label, rows) {
     draw: (row, cells, index) => {
       const one = rows[index];
       const word = spans.statusOf(one);
-      cells[0].textContent = shown(spans.strings[spans.tool[one]] || spans.nameOf(one), 160);
-      cells[1].textContent = word === "unset" ? "–" : `${sign(word)} ${word}`;
+      texts(cells, shown(spans.strings[spans.tool[one]] || spans.nameOf(one), 160), word === "unset" ? "–" : `${sign(word)} ${word}`, took(spans.took[one]), `+${took(Math.max(0, spans.start[one]))}`, spans.withheld[one] ? String(spans.withheld[one]) : "");
       cells[1].className = mood(word);
-      cells[2].textContent = took(spans.took[one]);
-      cells[3].textContent = `+${took(Math.max(0, spans.start[one]))}`;
-      cells[4].textContent = spans.withheld[one] ? String(spans.withheld[one]) : "";
     },
     chosen: (index) => select(rows[index]) });
   list.show(rows.length);
@@ -104,8 +100,8 @@ async function tools(page) {
       const said = known.get(spans.strings[name]);
       const times = Float64Array.from(sum.rows, (row) => spans.took[row]).filter((us) => us === us).sort();
       const word = spans.strings[name] || "(no name)";
-      return [h("button", { type: "button", onclick: () => only(sum.rows, `Calls of ${word}`) }, shown(word, 80)), sum.rows.length.toLocaleString("en"),
-        sum.faults ? h("span", { class: "bad" }, `✕ ${sum.faults.toLocaleString("en")}`) : "–", took(at(times, 0.5)), took(at(times, 0.95)), sum.withheld || "–",
+      return [button(shown(word, 80), () => only(sum.rows, `Calls of ${word}`)), num(sum.rows.length),
+        sum.faults ? h("span", { class: "bad" }, `✕ ${num(sum.faults)}`) : "–", took(at(times, 0.5)), took(at(times, 0.95)), sum.withheld || "–",
         said ? (said.contract ? `version ${said.contract.version || "?"}` : "none") : "–", said?.side_effects ?? "–"];
     })), by.size > 40 && nothing(`and ${by.size - 40} more tools`), list);
 }
@@ -128,7 +124,7 @@ async function policy({ run, select }) {
       const row = spans.others.row[most[index]];
       return [pill(String(said["runbundle.policy.decision"] ?? "unknown")), said["runbundle.policy.tool"] ?? "", said["runbundle.policy.rule"] ?? "",
         said["runbundle.policy.reason"] ?? "", said["runbundle.tool.side_effects"] ?? "",
-        row >= 0 ? h("button", { type: "button", onclick: () => select(row) }, spans.idOf(row)) : ""];
+        row >= 0 ? button(spans.idOf(row), () => select(row)) : ""];
     })), places.length > most.length && nothing(`and ${plural(places.length - most.length, "more decision")}; runbundle show ${run.key} --all shows them`));
 }
 
@@ -141,7 +137,7 @@ async function evidence({ run, select }) {
   const rows = [];
   for (const one of found.slice(0, 200)) {
     const row = run.spans.rowOf(one.span_id);
-    const place = h("button", { type: "button", onclick: () => select(row) }, shown(one.retriever, 60));
+    const place = button(shown(one.retriever, 60), () => select(row));
     if (!one.documents.length) rows.push([place, "–", "nothing came back"]);
     one.documents.slice(0, 20).forEach((/** @type {any} */ document, /** @type {number} */ index) =>
       rows.push([index ? "" : place, document.rank, document.id, document.title ?? "", document.uri ?? "", document.score ?? "", document.bytes === undefined ? "" : size(document.bytes)]));
@@ -163,7 +159,7 @@ async function redaction(page) {
         ["policy", said.policy && h("code", null, said.policy)], ["key", said.key_id && h("code", null, shown(said.key_id))],
         ["masked at the seal", said.masked && Object.entries(said.masked).map(([rule, count]) => `${rule}: ${count}`).join(", ")]]),
       said.totals.length > 0 && table("Withheld by rule", ["count", "action", "rule", "why"], [...said.totals].sort((a, b) => b.count - a.count).slice(0, 60)
-        .map((/** @type {any} */ one) => [one.count.toLocaleString("en"), one.action, h("code", null, shown(one.rule)), run.about.rules?.[one.rule] ?? ""]))),
+        .map((/** @type {any} */ one) => [num(one.count), one.action, h("code", null, shown(one.rule)), run.about.rules?.[one.rule] ?? ""]))),
     rows.length > 0 && h("div", { class: "below" }, spanList(page, "Spans of which values were withheld, most first", rows)));
 }
 
@@ -176,18 +172,18 @@ async function integrity({ run }) {
   const check = async (whole) => {
     const said = await run.source.verify(run.key, whole);
     fill(report, h("h2", null, "Verification ", pill(said.verdict)),
-      said.verdict === "unchanged" && h("p", { class: "note" }, "The files are those that were sealed. Their content was not checked."),
+      said.verdict === "unchanged" && note("The files are those that were sealed. Their content was not checked."),
       table("Dimensions", ["dimension", "outcome"], Object.entries(said.dimensions).map(([name, outcome]) => [name, pill(String(outcome))])),
       said.findings.length > 0 && table("Findings", ["code", "where", "what"], said.findings.slice(0, 50).map((/** @type {any} */ one) =>
         [h("span", { class: one.severity === "error" ? "bad" : "doubt" }, `${one.severity === "error" ? "✕" : "!"} ${one.code}`), `${one.file ?? ""}${one.line ? `:${one.line}` : ""}`, one.message])),
-      h("p", { class: "note" }, `${plural(said.files_checked, "file")}, ${size(said.bytes_checked)} checked${said.checked_at ? ` at ${when(said.checked_at)}, when this page was written` : ""}. ${shown(said.limits, 500)}`),
-      said.notes?.map((/** @type {string} */ note) => h("p", { class: "note" }, shown(note, 500))),
-      !whole && !run.source.sealedIn && h("button", { type: "button", onclick: () => (fill(report, nothing("checking everything; this takes a while for a long run…")), void check(true)) }, "check everything"));
+      note(`${plural(said.files_checked, "file")}, ${size(said.bytes_checked)} checked${said.checked_at ? ` at ${when(said.checked_at)}, when this page was written` : ""}. ${shown(said.limits, 500)}`),
+      said.notes?.map((words) => note(shown(words, 500))),
+      !whole && !run.source.sealedIn && button("check everything", () => (fill(report, nothing("checking everything; this takes a while for a long run…")), check(true))));
   };
   check(false).catch((error) => fill(report, nothing(error.message)));
   return h("div", { class: "columns" }, report, h("div", null,
     h("h2", null, "Completeness ", pill(done.state)), facts([
-      ["spans", `${done.spans_seen.toLocaleString("en")}${done.spans_expected !== undefined && done.spans_expected !== null ? ` of ${done.spans_expected.toLocaleString("en")}` : ""}`],
+      ["spans", `${num(done.spans_seen)}${done.spans_expected !== undefined && done.spans_expected !== null ? ` of ${num(done.spans_expected)}` : ""}`],
       ["open", done.open_spans?.length], ["cut off", done.cut_off?.length], ["late", done.late || ""],
       ["dropped", Object.entries(done.dropped ?? {}).map(([why, count]) => `${count} ${why}`).join(", ")],
       ["unread", Object.entries(done.unread ?? {}).map(([scope, count]) => `${count} of ${scope}`).join(", ")],
@@ -208,8 +204,7 @@ async function config({ run }) {
   const read = run.sizeOf(path) ? await head(run, path) : { text: "{}", whole: true };
   return h("div", { class: "columns" },
     h("div", null, h("h2", null, "Configuration"), pre(read.whole ? pretty(JSON.stringify(JSON.parse(read.text).config ?? null)) : read.text, "Configuration")),
-    h("div", null, h("h2", null, "Run"), facts([["run", h("code", null, index.run_id)], ["name", index.name], ["tenant", index.tenant_id], ["case", index.case_id],
-      ["repetition", index.repeat], ["attempt", index.attempt], ["request", index.request_id], ["session", index.session_id], ["user", index.user_id],
+    h("div", null, h("h2", null, "Run"), facts([["run", h("code", null, index.run_id)], ["name", index.name], ...["tenant_id", "case_id", "repeat", "attempt", "request_id", "session_id", "user_id"].map((name) => [name.replace("_id", ""), index[name]]),
       ["inside", index.parent_run?.run_id], ["resumed from", index.resumed_from], ["began", when(index.started_at)], ["ended", when(index.ended_at)],
       ["traces", index.trace_ids.slice(0, 20).join(", ")]]),
     h("h2", null, "Versions"), facts([["runbundle", versions.runbundle], ["python", versions.python], ["OpenTelemetry", versions.otel_sdk],
@@ -239,10 +234,7 @@ async function raw({ run, select }) {
     draw: (row, cells, index) => {
       const one = order[index];
       const span = rowOf(one);
-      cells[0].textContent = String(index + 1);
-      cells[1].textContent = one < spans.n ? "span.started" : one < 2 * spans.n ? "span.ended" : spans.kinds[others.kind[one - 2 * spans.n]];
-      cells[2].textContent = span < 0 ? "–" : `${spans.idOf(span)}  ${shown(spans.nameOf(span), 120)}`;
-      cells[3].textContent = bytesOf(one).toLocaleString("en");
+      texts(cells, String(index + 1), one < spans.n ? "span.started" : one < 2 * spans.n ? "span.ended" : spans.kinds[others.kind[one - 2 * spans.n]], span < 0 ? "–" : `${spans.idOf(span)}  ${shown(spans.nameOf(span), 120)}`, num(bytesOf(one)));
     },
     chosen: async (index) => {
       const one = order[index];

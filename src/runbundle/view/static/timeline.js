@@ -1,6 +1,6 @@
 // The spans as a tree with bars: the keys of a treegrid, folding, finding, and the way from fault to fault.
 import { find, Spans, treeOf, visible, withAncestors } from "./columns.js";
-import { fill, h, letter, mood, plural, shown, sign, took } from "./h.js";
+import { button, fill, h, letter, mood, num, plural, shown, sign, took } from "./h.js";
 import { Minimap } from "./minimap.js";
 import { Rows } from "./rows.js";
 
@@ -50,12 +50,11 @@ export class Timeline {
       h("option", { value: "all" }, "all rows"), h("option", { value: "found" }, "found rows"),
       h("option", { value: "faults" }, "faults"), h("option", { value: "withheld" }, "withheld"),
       h("option", { value: "slow" }, "slowest 1 %")));
-    /** @param {string} text @param {string} about @param {() => void} act */
-    const button = (text, about, act) => h("button", { type: "button", title: about, "aria-label": /\w/.test(text) ? null : about, onclick: act }, text);
+    const tool = (text, title, act) => button(text, act, { title, "aria-label": /\w/.test(text) ? null : title });
     this.tools = h("div", { class: "tools" }, this.query, this.tally, this.only,
-      button("fold", "Fold all ([)", () => this.foldAll(false)), button("unfold", "Unfold all (])", () => this.foldAll(true)),
-      button("−", "Zoom out (-)", () => this.scale(2)), button("+", "Zoom in (+)", () => this.scale(0.5)),
-      button("fit", "Show the whole run (f)", () => this.zoom(0, this.spans.end)));
+      tool("fold", "Fold all ([)", () => this.foldAll(false)), tool("unfold", "Unfold all (])", () => this.foldAll(true)),
+      tool("−", "Zoom out (-)", () => this.scale(2)), tool("+", "Zoom in (+)", () => this.scale(0.5)),
+      tool("fit", "Show the whole run (f)", () => this.zoom(0, this.spans.end)));
     this.element = h("div", { class: "timeline" }, this.tools, this.map.canvas, this.rows.element);
   }
 
@@ -89,8 +88,7 @@ export class Timeline {
 
   /** Work out which rows are to be seen, and draw; the chosen one stays if it is among them. */
   flatten() {
-    const spans = this.spans;
-    const tree = this.tree;
+    const { spans, tree } = this;
     const was = this.row;
     const marks = { found: () => this.marks, faults: () => this.faults(), withheld: () => spans.withheld,
       slow: () => this.slow(), all: () => null }[this.only.value]?.();
@@ -130,8 +128,7 @@ export class Timeline {
    * @param {boolean} [quiet]
    */
   reveal(row, quiet) {
-    const spans = this.spans;
-    const tree = this.tree;
+    const { spans, tree } = this;
     if (row < 0 || row >= spans.n) return;
     let folded = false;
     for (let above = row, depth = tree.depth[row]; depth > 0; depth--) {
@@ -170,9 +167,11 @@ export class Timeline {
     this.query.value = query;
     this.marks = query.trim() ? find(spans, query) : null;
     this.found = this.marks ? this.marks.reduce((sum, mark) => sum + mark, 0) : 0;
-    fill(this.tally, this.marks ? `${this.found.toLocaleString("en")} found` : "");
-    if (this.only.value === "found") this.marks ? this.flatten() : ((this.only.value = "all"), this.flatten());
-    else this.rows.draw();
+    fill(this.tally, this.marks ? `${num(this.found)} found` : "");
+    if (this.only.value === "found") {
+      if (!this.marks) this.only.value = "all";
+      this.flatten();
+    } else this.rows.draw();
     this.told.asked(query);
   }
 
@@ -248,8 +247,7 @@ export class Timeline {
    * @param {number} at
    */
   drawRow(element, cells, at) {
-    const spans = this.spans;
-    const tree = this.tree;
+    const { spans, tree } = this;
     const row = this.shown[at];
     const [name, status, lasted, bar] = cells;
     const op = spans.opOf(row);
@@ -272,9 +270,9 @@ export class Timeline {
     name.style.paddingLeft = `${38 + depth * 14}px`;
     name.style.setProperty("--indent", `${4 + depth * 14}px`);
     name.dataset.op = letter(op);
-    name.textContent = `${tree.depth[row] > DEEPEST ? `(${tree.depth[row]}) ` : ""}${text}${below && !open ? `  +${below.toLocaleString("en")}` : ""}${spans.parent[row] === -2 ? "  ⚠ parent elsewhere" : ""}`;
+    name.textContent = `${tree.depth[row] > DEEPEST ? `(${tree.depth[row]}) ` : ""}${text}${below && !open ? `  +${num(below)}` : ""}${spans.parent[row] === -2 ? "  ⚠ parent elsewhere" : ""}`;
     status.className = calm ? (folded ? "bad" : "quiet") : mood(word);
-    status.textContent = `${calm ? "" : `${sign(word)} ${word}`}${folded ? `${calm ? "" : ", "}✕ ${inside.toLocaleString("en")} inside` : ""}`
+    status.textContent = `${calm ? "" : `${sign(word)} ${word}`}${folded ? `${calm ? "" : ", "}✕ ${num(inside)} inside` : ""}`
       || (withheld ? `${withheld} withheld` : "");
     lasted.textContent = took(spans.took[row]);
     const whole = this.to - this.from;
