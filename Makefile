@@ -39,7 +39,7 @@ PYTEST = $(BIN)/python -m tests.clean_tree $(BIN)/python -m pytest --durations=1
 test: check native-if-cargo
 	@echo "fast half: units, golden bundles, documentation, leaks, end to end"
 	@$(PYTEST) --half=fast
-	@echo "slow half: killed processes, object stores, the Collector, frameworks"
+	@echo "slow half: killed processes, object stores, the Collector, frameworks, a browser"
 	@$(PYTEST) --half=slow
 
 check: $(READY)
@@ -47,6 +47,7 @@ check: $(READY)
 	$(BIN)/ruff check src tests examples
 	$(BIN)/lint-imports
 	$(BIN)/pyright
+	@$(BIN)/python -m tests.browser.check_types
 
 unit: $(READY)
 	$(BIN)/python -m pytest tests/unit

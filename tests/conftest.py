@@ -94,6 +94,7 @@ def configured(tmp_path: Path) -> Callable[..., runbundle.Handle]:
 
 
 _SLOW = (
+    "browser",
     "crash",
     "collector",
     "benchmarks/test_instructions.py",

@@ -25,6 +25,8 @@ _COMMANDS = {
     "pull": "Copy a run from another store to this one.",
     "sync": "Copy all runs of one store to another.",
     "index": "Complete or rebuild the index of a store.",
+    "view": "Look at runs in a browser.",
+    "export": "Write a run as one file: a page for a ticket, or a zip.",
     "verify": "Check that a bundle is whole, unchanged and redacted.",
     "state": "Look at the run state that engines resume from.",
     "score": "Score sealed runs, with built-in scorers and your own.",

@@ -21,6 +21,8 @@ _ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst", ".7z", ".rar"
 def from_url(url: str) -> ArtifactStore:
     """Return the store that `url` names: a path, `file:///path`, `memory://`, `s3://`, `gs://` or `az://`.
 
+    A path that ends in `.zip` and is a file is a zip that `runbundle export` wrote; it can only be read.
+
     Nothing is created and no server is called yet. Object stores need the extra `objects`. Their options are the fields
     of `runbundle.store.objects.urls.Settings`, as in `s3://bucket/prefix?endpoint=https://s3.example.com&timeout_s=10`.
     Raises `ConfigError` for any other URL, and for one that contains a credential.
@@ -30,7 +32,7 @@ def from_url(url: str) -> ArtifactStore:
             "invalid URL of a store: it is empty or holds NUL", hint="give a path, or a URL such as s3://bucket/prefix"
         )
     if "://" not in url:
-        return LocalStore(_checked_path(url))
+        return _at(url)
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -42,7 +44,7 @@ def from_url(url: str) -> ArtifactStore:
             raise ConfigError(
                 "invalid file URL: it has three slashes and no host", hint="as in file:///var/lib/runbundle"
             )
-        return LocalStore(_checked_path(unquote(parts.path)))
+        return _at(unquote(parts.path))
     if parts.scheme == "memory":
         return MemoryStore()
     if parts.scheme in ("s3", "gs", "az"):
@@ -55,6 +57,14 @@ def from_url(url: str) -> ArtifactStore:
         f"unknown kind of store: {parts.scheme}://",
         hint=f"{near}give a path, or a URL that begins with file://, memory://, s3://, gs:// or az://",
     )
+
+
+def _at(path: str) -> ArtifactStore:
+    if path.lower().endswith(".zip") and os.path.isfile(path):  # noqa: PTH113 - false for what is no path
+        from runbundle.store.zipped import ZipStore
+
+        return ZipStore(path)
+    return LocalStore(_checked_path(path))
 
 
 def _checked_path(path: str) -> str:

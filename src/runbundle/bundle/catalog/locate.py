@@ -16,7 +16,7 @@ from runbundle.format.layout import RUN
 from runbundle.format.run import RunIndex
 from runbundle.store import ArtifactStore, LocalStore
 from runbundle.store.base import is_key
-from runbundle.store.url import require_there
+from runbundle.store.url import from_url, require_there
 
 LAST = "@last"
 _MOST_CHARS, _SHOWN = 4096, 120
@@ -54,9 +54,9 @@ def _entry(store: ArtifactStore, key: str) -> Entry:
 def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
     """Return the store and key of the bundle that `run` names.
 
-    `run` is the path of a bundle's folder or its run.json, a run id, `<tenant>/<run_id>`, the beginning of exactly one
-    run id or of `TENANT/ID`, or `@last`. Raises `KeyNotFound` that lists the runs that the name could mean, or names
-    similar ones, and `ConfigError` if `run` is not a name.
+    `run` is the path of a bundle's folder, of its run.json or of a zip that holds one bundle; a run id,
+    `<tenant>/<run_id>`, the beginning of exactly one run id or of `TENANT/ID`, or `@last`. Raises `KeyNotFound` that
+    lists the runs that the name could mean, or names similar ones, and `ConfigError` if `run` is not a name.
     """
     if not run.strip() or not run.isprintable() or len(run) > _MOST_CHARS:
         raise ConfigError("a run has to be named", hint="by its id, the beginning of it, a path, or @last")
@@ -65,6 +65,8 @@ def resolve(store: ArtifactStore, run: str) -> tuple[ArtifactStore, str]:
         path = path.parent
     if ("/" in run or path.is_absolute() or run in (".", "..")) and os.path.isdir(path):  # noqa: PTH112 - likewise
         return _folder(path)
+    if path.suffix.lower() == ".zip" and os.path.isfile(path):  # noqa: PTH113
+        return _zipped(run)
     if not os.path.lexists(path) or run == LAST:
         require_there(store)
     if is_key(run) and store.exists(f"{run}/{RUN}"):
@@ -129,6 +131,15 @@ def _folder(path: Path) -> tuple[ArtifactStore, str]:
     if index is not None and index.tenant_id and index.tenant_id == whole.parent.name:
         return LocalStore(whole.parent.parent), f"{whole.parent.name}/{whole.name}"
     return store, whole.name
+
+
+def _zipped(path: str) -> tuple[ArtifactStore, str]:
+    """Return a zip as a store, and the key of the one bundle in it."""
+    store = from_url(path)
+    keys = list(list_keys(store))
+    if len(keys) != 1:
+        raise KeyNotFound(f"{path} holds {len(keys) or 'no'} bundles", hint="runbundle export --to zip writes one")
+    return store, keys[0]
 
 
 def _last(store: ArtifactStore, index: Index) -> str:

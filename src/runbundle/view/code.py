@@ -1,0 +1,93 @@
+"""The code of the page, as it is sent: the modules in `static/`, without their comments and indentation.
+
+The files are plain modules that a browser can load as they are; there is no build. What is left out here is what a
+browser does not read, so that a page in one file stays small.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from importlib import resources
+
+TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
+MODULES = ("h", "columns", "rows", "minimap", "source", "timeline", "detail", "tabs", "list", "live", "main")
+"""The modules, each after those that it imports."""
+
+_COMMENT = re.compile(r"^[ ]*(?://[^\n]*|/\*\*.*?\*/)[ ]*\n", re.MULTILINE | re.DOTALL)
+_CAST = re.compile(r"/\*\* @type [^\n]*?\*/ ?")
+_IMPORT = re.compile(r'import ?\{([\w, ]+)\}from"\./(\w+)\.js";')
+_WORD = re.compile(r"[\w$]")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|`(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)', re.DOTALL)
+_END_OF_TEMPLATE = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOTALL)
+_PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\]|\\.)*\])+/")
+_ARGUMENT = re.compile(r"(?<![\w$])\((\w+)\)=>")
+_CONSTANT = re.compile(r"\bconst(?= \w|[\[{])")
+_EXPORT = re.compile(r"(?:(?<=[;}\n])|^)export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
+
+
+@cache
+def static_file(name: str) -> bytes | None:
+    """Return a file of the page as it is sent; None if there is none of that name."""
+    if not re.fullmatch(r"[a-z]+\.(?:html|js|css)", name):
+        return None
+    file = resources.files("runbundle.view").joinpath("static", name)
+    if not file.is_file():
+        return None
+    return _shortened(name, file.read_text("utf-8")).encode()
+
+
+@cache
+def one_script() -> str:
+    """Return all modules as one script, for a page that may load no other file.
+
+    Each module becomes a function that returns what it exports, so that their names stay apart.
+    """
+    return "".join(_as_function(name) for name in MODULES)
+
+
+def _as_function(name: str) -> str:
+    data = static_file(f"{name}.js")
+    assert data is not None, name
+    code = _IMPORT.sub(r"const {\1}=\2_js;", data.decode())
+    exported = _EXPORT.findall(code)
+    return f"const {name}_js = (() => {{\n{_EXPORT.sub('', code)}return {{ {', '.join(exported)} }};\n}})();\n"
+
+
+def _shortened(name: str, text: str) -> str:
+    if name.endswith(".html"):
+        return text
+    text = re.sub(r"^ +|\n(?=\n)", "", _CAST.sub("", _COMMENT.sub("", text)), flags=re.MULTILINE)
+    if name.endswith(".css"):
+        return re.sub(r"\s*([{};,])\s*|(:) ", lambda found: found[1] or found[2], re.sub(r"/\*.*?\*/", "", text))
+    tight = "".join(_tight(text)).replace(";}", "}")
+    return _CONSTANT.sub("let", _ARGUMENT.sub(r"\1=>", tight))
+
+
+def _tight(code: str) -> Iterator[str]:
+    """Yield the pieces of a module without the space that no token needs. Quoted text and patterns stay as they are."""
+    inside: list[int] = []  # depths of braces at which a template goes on
+    depth, at, before = 0, 0, "\n"
+    while at < len(code):
+        sign = code[at]
+        if sign == "}" and inside and inside[-1] == depth:
+            inside.pop()
+            end = _END_OF_TEMPLATE.match(code, at + 1)
+        elif sign == "/" and (before in "(,=:[!&|?{};+\n" or code[:at].rstrip().endswith("return")):
+            end = _PATTERN.match(code, at)
+        else:
+            end = _QUOTED.match(code, at)
+        if end is not None:
+            piece = code[at : end.end()]
+            if piece.endswith("${"):
+                inside.append(depth)
+        else:
+            depth += (sign == "{") - (sign == "}")
+            after = code[at + 1 : at + 2]
+            piece = sign
+            joins = not (_WORD.match(before) and _WORD.match(after)) and not (before == after and before in "+-")
+            ends = before in "{(,;[=&|?:+\n" or after in ")}],&|?:."
+            if (sign == " " and joins) or (sign == "\n" and ends):
+                piece = ""
+        at += len(piece) or 1
+        before = piece[-1:] or before
+        yield piece

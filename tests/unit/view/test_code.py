@@ -1,0 +1,62 @@
+"""The page's code: what it must not contain, how it is sent, and how much it is."""
+
+import re
+import shutil
+import subprocess
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from runbundle.view.code import MODULES, one_script, static_file
+
+STATIC = resources.files("runbundle.view").joinpath("static")
+SOURCES = {name: STATIC.joinpath(f"{name}.js").read_text() for name in MODULES}
+
+
+def test_nothing_parses_markup_or_runs_text() -> None:
+    """Names and payloads become text nodes; there is no way for them to become anything else."""
+    ways = (
+        r"innerHTML|outerHTML|insertAdjacent|document\.write|createContextualFragment|DOMParser|\beval\(|new Function"
+    )
+    for name, code in SOURCES.items():
+        assert re.findall(ways, code) == [], name
+        assert re.findall(r"\b(?:https?:)?//[a-z]", re.sub(r"https\?:\\/\\/", "", code)) == [], name
+    page = STATIC.joinpath("index.html").read_text()
+    assert re.findall(r" on[a-z]+=| style=|<script>", page) == []
+
+
+def test_every_module_is_listed_after_those_it_imports() -> None:
+    """So that all of them can be one script."""
+    assert {path.name.removesuffix(".js") for path in STATIC.iterdir() if path.name.endswith(".js")} == set(MODULES)
+    for number, name in enumerate(MODULES):
+        imported = re.findall(r'from "\./(\w+)\.js"', SOURCES[name])
+        assert set(imported) <= set(MODULES[:number]), name
+        assert len(imported) == SOURCES[name].count("import {"), name
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node")
+def test_what_is_sent_is_the_same_program(tmp_path: Path) -> None:
+    """Without comments and needless space it is still a module, and all modules are still one script."""
+    for name in MODULES:
+        path = tmp_path / f"{name}.mjs"
+        path.write_bytes(static_file(f"{name}.js") or b"")
+        subprocess.run(["node", "--check", path], check=True)
+    (tmp_path / "one.js").write_text(one_script())
+    subprocess.run(["node", "--check", tmp_path / "one.js"], check=True)
+    assert "import" not in re.findall(r"^\w+", one_script(), re.MULTILINE)
+    assert "</script" not in one_script()
+    assert "<!--" not in one_script()
+
+
+def test_the_scripts_are_sixty_kibibytes_at_most() -> None:
+    """As they are sent; the style sheet is eight more."""
+    sent = {name: len(static_file(name) or b"") for name in (*(f"{name}.js" for name in MODULES), "view.css")}
+    assert sum(size for name, size in sent.items() if name.endswith(".js")) <= 61_440, sent
+    assert sent["view.css"] <= 8_192
+
+
+def test_no_other_file_is_sent() -> None:
+    """Neither a source of the server, nor a name with a path in it."""
+    for name in ("app.py", "../app.py", "main.ts", ".js", "a/b.js", "MAIN.JS", "", "main.js\0"):
+        assert static_file(name) is None
