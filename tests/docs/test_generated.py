@@ -28,7 +28,8 @@ def test_the_figures_of_the_readme_are_those_of_the_results() -> None:
 def test_every_code_has_its_place() -> None:
     """Each of the catalogue in exactly one group; and each that the sources name is in the catalogue."""
     headings = re.findall(r"^### (.+)$", findings_page.PAGE.read_text(), re.MULTILINE)
-    assert sorted(headings) == sorted({**findings_page.FINDINGS, **findings_page.RULES})
+    catalogue = {**findings_page.FINDINGS, **findings_page.CAUSES, **findings_page.RULES}
+    assert sorted(headings) == sorted(catalogue)
     named = {
         code
         for path in (ROOT / "src" / "runbundle").rglob("*.py")
