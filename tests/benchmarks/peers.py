@@ -89,8 +89,9 @@ def measures_of(on: Bench, variant: Variant, rounds: int, runs: int) -> dict[str
         progress(f"{variant.title}: {name}")
         given = ("--variant", variant.key, "--times", min(usual, runs * 10))
         found[name] = run(on, "measures", name, *given, **variant.variables)
-    progress(f"{variant.title}: a run of {LONG} spans")
-    found["long"] = long_run(on, variant, LONG if runs >= 50 else 500)
+    spans = min(LONG, runs * 300)
+    progress(f"{variant.title}: a run of {spans} spans")
+    found["long"] = long_run(on, variant, spans)
     return found
 
 
