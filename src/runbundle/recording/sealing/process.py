@@ -77,7 +77,7 @@ class SealProcess:
         self._reset()
 
     def _reset(self) -> None:
-        self._lock = threading.Lock()
+        self._lock, self._counting = threading.Lock(), threading.Lock()
         self._child: _Child | None = None
         self._sockets: list[socket.socket] = []
         self._starts = 0
@@ -92,13 +92,14 @@ class SealProcess:
         self._reset()
 
     def join(self) -> None:
-        """Take note of one more who asks."""
-        with self._lock:
+        """Take note of one more who asks. Waits for nobody who is asking."""
+        with self._counting:
             self._users += 1
 
     def leave(self) -> None:
         """Take note that one asks no more; after the last one the process is ended, and waited for."""
-        self._users -= 1
+        with self._counting:
+            self._users -= 1
         if self._lock.acquire(timeout=_LEAVES_S):  # else who asks it just now ends it
             try:
                 self._end_unused()

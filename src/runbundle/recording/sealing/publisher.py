@@ -142,10 +142,11 @@ class Publisher:
             answer = process.ask(Request(store.root, spool, own, runs, parts, together), within_s)
         except NotAsked:
             return None
-        except Failed as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the thread does the work
             if not self._said:
                 self._said = True
-                _log.warning("the process that seals %s; its work is done by a thread of this process", error)
+                why = str(error) if isinstance(error, Failed) else f"cannot be asked ({type(error).__name__})"
+                _log.warning("the process that seals %s; its work is done by a thread of this process", why)
             self._perhaps.update(one.run for one in runs)
             return None
         for level, text in answer.logged:
