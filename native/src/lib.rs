@@ -1,4 +1,5 @@
-//! The native core of runbundle: an ended span is redacted and encoded as Python does it, to the byte, or handed back.
+//! The native core of runbundle: an ended span is redacted and encoded, and the journals of a run become the files of its
+//! bundle, as Python does it, to the byte; or they are handed back.
 //!
 //! Python decides what may be kept; its judgements are asked for once and remembered. So this crate may be slow, and is
 //! never more permissive.

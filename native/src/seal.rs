@@ -434,7 +434,8 @@ impl Sealer {
     }
 
     /// Returns events.jsonl and tool_calls.json with their digests, the number of events, and of calls that were
-    /// refused; or a text that says why the run is left to Python. What `judge` raises is raised.
+    /// refused; or a text that says why the run is left to Python. `judge` is told of the run by `begin`, and asked by `add`;
+    /// what it raises is raised.
     fn seal<'py>(
         &self, py: Python<'py>, files: Vec<Bound<'py, PyBytes>>, judge: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
@@ -458,9 +459,9 @@ impl Sealer {
             Ok(read) => read,
             Err(reason) => return Ok(Err(reason)),
         };
-        let totals = run.totals(py, &entries)?;
+        judge.call_method1("begin", (run.totals(py, &entries)?,))?;
         let asked = shown.iter().map(|shown| run.shown(py, shown)).collect::<PyResult<Vec<_>>>()?;
-        let Judged(answers, lines, calls, tail) = judge.call1((totals, asked))?.extract()?;
+        let Judged(answers, lines, calls, tail) = judge.call_method1("add", (asked,))?.extract()?;
         if answers.len() != shown.len() {
             return Ok(Err("an answer is missing"));
         }

@@ -59,8 +59,9 @@ from runbundle.signals.names import EMBEDDINGS
 from runbundle.signals.operations import OF_GEN_AI
 from runbundle.store.regular import file_at
 
-MOST_BYTES = 67_108_864
-"""Bytes of the journals of a run that is assembled natively, all of it in memory; a longer one is not."""
+MOST_BYTES = 50_331_648
+"""Bytes of the journals of a run that is assembled natively. It takes four times as much memory, a longer one of Python
+none that grows with it."""
 _EVIDENCE, _CALLS = "runbundle/evidence/v1", "runbundle/tool_calls/v1"
 
 
@@ -151,10 +152,13 @@ class _Judge:
         self.parents = array("i")
         self.final = -1, ""
         """Row of the run's own span, and the id of the span in which its error began."""
+        self._totals = dict[str, Any]()
+        self._lines = set[bytes]()
+        self._tail = b""
         self._if_new, self._scratch, self._held = if_new, scratch, held
 
-    def __call__(self, totals: dict[str, Any], shown: list[tuple[bytes, int, int, bool, str | None, str, bool]]) -> Any:
-        """Return what of each shown span's receipt is written, the lines and calls made here, the end of the calls."""
+    def begin(self, totals: dict[str, Any]) -> None:
+        """Take what is known of the run as a whole. Raises `_NotMine` if it is not to be made natively."""
         self.begins = totals["begins"]
         if totals["tenant"] and not self.run.tenant_id:
             self.run = RunKey(tenant_of(totals["tenant"]), self.run.run_id)
@@ -162,9 +166,19 @@ class _Judge:
             raise _NotMine(totals["refused"])
         if not self._if_new(self.run, self.begins):
             raise _NotMine("it has a bundle, or is a part of a run")
+        self._totals = totals
+        self._lines = {log_line(_checked(log), sealed=False) for log in totals["logs"]}  # equal records are one
+        self.tally.counts["logs"] = len(self._lines)
+        self.parents.frombytes(totals["parents"])
+        self.sdk_versions = frozenset(
+            filter(None, (sdk_version_of(orjson.loads(line)) for line in totals["resources"]))
+        )
+        *_, self._tail = write_listing("calls", [], run_id=self.run.run_id, schema=_CALLS)
+
+    def add(self, shown: list[tuple[bytes, int, int, bool, str | None, str, bool]]) -> Any:
+        """Return what of each shown span's receipt is written, the lines and calls made here, the end of the calls."""
+        totals, lines = self._totals, self._lines
         tally, calls, answers = self.tally, list[bytes](), list[tuple[int, bytes, bytes]]()
-        lines = {log_line(_checked(log), sealed=False) for log in totals["logs"]}  # equal records are one
-        tally.counts["logs"] = len(lines)
         told_twice = Acts(self._scratch) if totals["told_twice"] else None
         if told_twice is not None:
             self._held.callback(told_twice.close)
@@ -202,19 +216,15 @@ class _Judge:
         if tally.is_implicit and not totals["shows_agents"]:
             raise _NotMine("another span says that it is the run")
         self.acts = told_twice or CountedActs(totals["acts"], totals["kinds"], totals["usage"])
-        self.parents.frombytes(totals["parents"])
         if told_twice is not None:
             told_twice.link(self.parent_of)
             if told_twice.repeated:
                 self._make_calls(told_twice, tools)
-        self.sdk_versions = frozenset(
-            filter(None, (sdk_version_of(orjson.loads(line)) for line in totals["resources"]))
-        )
         if tally.begun is not None and tally.final is not None:
             self.final = places[tally.final.order]
             lines.update(run_lines(tally.begun, tally.final))
-        *_, tail = write_listing("calls", [], run_id=self.run.run_id, schema=_CALLS)
-        return answers, list(lines), calls, tail.removeprefix(b"]") if self.calls is None else None
+        tail = self._tail.removeprefix(b"]") if self.calls is None else None
+        return answers, list(lines), calls, tail
 
     def parent_of(self, row: int) -> int:
         """Return the row of a row's parent, or -1."""
