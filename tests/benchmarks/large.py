@@ -105,7 +105,7 @@ def measured(step: str, store: Path) -> dict[str, float]:
 
 def step(name: str, store: Path) -> None:
     """Do one step and print its figures."""
-    begun = time.perf_counter()
+    begun, spent = time.perf_counter(), time.process_time()
     if name == "seal":
         published = publish(LocalStore(store), store / ".spool", RunKey("", RUN), own="w")
         assert published is not None, RUN
@@ -122,7 +122,7 @@ def step(name: str, store: Path) -> None:
         assert CliRunner().invoke(group, ["show", RUN, "--store", str(store)]).exit_code == 0
     seconds = time.perf_counter() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"s": seconds, "mb": peak}))
+    print(json.dumps({"s": seconds, "mb": peak, "cpu_s": time.process_time() - spent}))
 
 
 def shell(command: str) -> float:
@@ -154,6 +154,7 @@ def measure(spans: int) -> dict[str, Any]:
             "quick": measured("quick", store),
             "sha256sum_s": digest,
             "show": measured("show", store),
+            "again": measured("show", store),
         }
 
 
@@ -165,6 +166,7 @@ def printed(found: dict[str, Any]) -> str:
         "verify": f"sha256sum {found['sha256sum_s']:.1f} s",
         "quick": "(verify --quick)",
         "show": "",
+        "again": "(show, with its columns kept)",
     }
     for name, text in beside.items():
         lines.append(f"{name:<7} {found[name]['s']:6.1f} s  peak {found[name]['mb']:4.0f} MB  {text}".rstrip())
