@@ -131,6 +131,8 @@ class Page:
             self.requests.append(request)
         elif method == "Network.responseReceived" and said["requestId"] in self._by_id:
             self._by_id[said["requestId"]] |= {"status": said["response"]["status"], "got": said["response"]["headers"]}
+        elif method == "Network.responseReceivedExtraInfo" and said["requestId"] in self._by_id:
+            self._by_id[said["requestId"]].setdefault("status", said["statusCode"])  # of one that the page may not see
         elif method == "Network.loadingFailed" and said.get("blockedReason") == "csp":
             self.requests.remove(self._by_id[said["requestId"]])  # the page's policy: nobody was asked
         elif method == "Runtime.exceptionThrown":

@@ -129,7 +129,7 @@ export async function showDetail(host, run, row, told) {
       ["recorded by", said.ended?.scope && `${said.ended.scope.name ?? "?"} ${said.ended.scope.version ?? ""}`],
       ["parent", parent >= 0 ? button(shown(spans.nameOf(parent), 60), () => told.go(parent))
         : parent === -2 ? "not in this run" : ""],
-      ["span", h("code", null, id)], ["trace", h("code", null, shown(spans.traces[spans.trace[row]] ?? ""))]])),
+      ["span", h("code", null, id)], ["trace", spans.traces[spans.trace[row]]]])),
     receipt.length > 0 && section(`Withheld: ${plural(spans.withheld[row], "value")}`,
       h("ul", { class: "receipt" }, receipt.slice(0, 50).map(([path, rule, action]) => h("li", null, h("b", null, shown(action)), ` ${shown(path)} — `, h("code", null, shown(rule))))),
       receipt.length > 50 && note(`and ${receipt.length - 50} more`)),

@@ -21,6 +21,7 @@ export class Timeline {
     this.from = 0;
     this.to = 1;
     this.follow = false;
+    this.whole = true;
     this.rows = new Rows({
       label: "Spans", kind: "spans", role: "treegrid", columns: ["Span", "Status", "Took", "When"],
       draw: (row, cells, at) => this.drawRow(row, cells, at),
@@ -65,14 +66,13 @@ export class Timeline {
    */
   show(spans, same) {
     const was = this.row;
-    const whole = !this.spans.n || (this.from === 0 && this.to >= this.spans.end);
     this.spans = spans;
     this.tree = treeOf(spans);
     const open = new Uint8Array(spans.n).fill(spans.n <= SMALL || same ? 1 : 0);
     if (same) open.set(this.open.subarray(0, spans.n));
     else if (spans.n > SMALL) for (let row = 0; row < spans.n; row++) open[row] = this.tree.depth[row] < 1 || this.tree.faults[row] > this.tree.fault[row] ? 1 : 0;
     this.open = open;
-    if (whole) [this.from, this.to] = [0, spans.end];
+    if (this.whole) [this.from, this.to] = [0, spans.end];
     this.map.show(spans, this.tree);
     this.map.window(this.from, this.to);
     if (this.query.value) this.marks = find(spans, this.query.value);
@@ -208,6 +208,7 @@ export class Timeline {
     const least = Math.min(end, 1);
     this.from = Math.max(0, Math.min(from, end - least));
     this.to = Math.min(end, Math.max(to, this.from + least));
+    this.whole = this.from === 0 && this.to === end;
     this.map.window(this.from, this.to);
     this.rows.draw();
   }
