@@ -184,9 +184,10 @@ def commands(folder: Path) -> list[list[str]]:
         for a, b in (("sound", folder.name), (text, "sound")):
             found.append(["diff", a, b, "--format", form, "--incomplete"])
     for run in ("sound", folder.name, text):
-        found += [["score", run], ["export", run, "--to", "zip", "-o", f"{len(run)}.zip"]]]
+        found += [["score", run], ["export", run, "--to", "zip", "-o", f"{len(run)}.zip"]]
         found += [["gate", "--policy", text, "--candidate", run], ["baseline", "set", text, run, "--reason", text]]
-    found += [["view", text, "--no-open"], ["baseline", "ls"], ["baseline", "show", text], ["baseline", "set", "main", "sound", "--reason", text]]
+    found += [["view", text, "--no-open"], ["baseline", "ls"], ["baseline", "show", text]]
+    found += [["baseline", "set", "main", "sound", "--reason", text]]
     span = next(json.loads(line)["span_id"] for line in (folder / "events.jsonl").read_text().splitlines())
     found += [["verify", run, "--format", form] for run in ("sound", folder.name) for form in ("github", "junit")]
     parts = ("--errors", "--slow", "--tree", "--config", "--evidence", "--events", "--redaction", "--full")
