@@ -66,10 +66,11 @@ def test_commands_describe_what_is_no_bundle(tmp_path: Path, command: str) -> No
     (tmp_path / "o.json").write_bytes(JSON)
     with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
         archive.writestr("r/run.json", "{}")
+        archive.writestr("s/run.json", "{}")  # a zip of one bundle is taken
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for given, said in (
-        ("o.json", "OTLP in JSON"), ("b.zip", "a zip archive of 1 bundle"), ("pipe", "a pipe"),
+        ("o.json", "OTLP in JSON"), ("b.zip", "holds 2 bundles"), ("pipe", "a pipe"),
         ("./folder", "a folder of something else"), ("", "has to be named"), ("  ", "has to be named"),
         ("a\x00b", "has to be named"), ("x" * 4000, "no run"), ("../..", "is "), ("\udcff", "has to be named"),
     ):  # fmt: skip
