@@ -170,6 +170,8 @@ def hostile(tmp_path: Path, configured: Callable[..., runbundle.Handle]) -> Path
         "data": {"rules": [{"selector": "/x\x1b[2J", "action": "keep"}]},
     }
     (tmp_path / "contracts.json").write_text(json.dumps({"contracts": [given]}))
+    check = {"id": TEXT[:90], "type": "invariant", "metric": TEXT, "min": 0}
+    (tmp_path / "policy.json").write_text(json.dumps({"checks": [check]}))
     (tmp_path / "broken.json").write_text(json.dumps({"contracts": [{"name": HOSTILE, HOSTILE: 1}]}))
     (tmp_path / "payload.json").write_text(json.dumps({"\x1b[2J\u202e": TEXT}))
     return folder
@@ -215,6 +217,14 @@ def commands(folder: Path) -> list[list[str]]:
         ["contracts", "explain", "x", "payload.json", "--contracts", "contracts.json"],
         ["contracts", "init", "--from", text],
     ]
+    found += [["score", run, *more] for run in ("sound", folder.name, text) for more in ([], ["--format", "json"])]
+    found += [["score", "sound", "--scorers", text], ["gate", "--policy", text, "--candidate", "sound"]]
+    asked = ["gate", "--policy", "policy.json", "--candidate"]
+    found += [[*asked, run, "--format", form] for run in ("sound", folder.name)
+              for form in ("human", "json", "junit", "github", "markdown")]  # fmt: skip
+    found += [["baseline", "set", text, "sound", "--reason", text], ["baseline", "show", text], ["baseline", "ls"]]
+    found += [["baseline", "set", "main", "sound", "--reason", text, "--by", text], ["baseline", "show", "main"]]
+    found += [[*asked, text, "--baseline", "main"], ["baseline", "diff", "main"]]
     return [*found, ["demo", "--store", "new"], ["redact", "text"]]
 
 

@@ -64,7 +64,10 @@ def decide(
 def worst(criteria: Sequence[Criterion]) -> Verdict:
     """Return the worst verdict among the blocking criteria. A waiver covers a failure or a doubt, never an error."""
     found = {_weighed(criterion) for criterion in criteria if criterion.blocking}
-    return next((verdict for verdict in _SEVERITY if verdict in found), "pass")
+    for verdict in _SEVERITY:
+        if verdict in found:
+            return verdict
+    return "pass"
 
 
 def _weighed(criterion: Criterion) -> Verdict:
