@@ -13,9 +13,9 @@ CELLS = [Cell(10, 1, 0.8, 1.5), Cell(10, 5, 0.8, 1.5), Cell(30, 5, 0.95, 0.0), C
 @pytest.mark.parametrize("cell", CELLS, ids=str)
 def test_two_sets_of_one_agent_seldom_fail(cell: Cell) -> None:
     """At a margin of zero, where nothing helps: 5 % and 2 points."""
-    [found] = outcomes(cell, (0.0,), 200, resamples=199)
+    [found] = outcomes(cell, (0.0,), 400, resamples=199)
     assert found["error"] == 0
-    assert found["fail"] <= 14
+    assert found["fail"] <= 28
 
 
 def test_the_number_of_cases_that_a_gate_asks_for_is_the_one_that_decides() -> None:

@@ -4,16 +4,19 @@ Those whose packages are in an environment for frameworks are run by `tests/inte
 """
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import orjson
 import pytest
+import yaml
 
 from runbundle.bundle.catalog.locate import list_runs
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.cli.commands.gate import command as gate
 from runbundle.store import LocalStore
 from tests.interop.examples import EXAMPLES as ELSEWHERE
 
@@ -67,6 +70,17 @@ def test_each_example_is_in_the_table_and_the_table_names_no_other() -> None:
     )
     assert [name for name, _ in rows] == sorted(path.name for path in EXAMPLES.glob("*.py"))
     assert all(name == link for name, link in rows)
+
+
+def test_the_action_calls_the_gate_with_options_that_are_there() -> None:
+    """And puts no input into a script as text."""
+    action = yaml.safe_load((EXAMPLES / "gate-action" / "action.yml").read_text())
+    scripts = [step["run"] for step in action["runs"]["steps"]]
+    assert not any("${{" in script for script in scripts)
+    words = shlex.split(scripts[-1])
+    assert words[:2] == ["runbundle", "gate"]
+    known = {option for each in gate.params for option in each.opts}
+    assert {word for word in words if word.startswith("--")} <= known
 
 
 def test_contracts_example_shows_before_and_after() -> None:

@@ -170,6 +170,8 @@ def hostile(tmp_path: Path, configured: Callable[..., runbundle.Handle]) -> Path
         "data": {"rules": [{"selector": "/x\x1b[2J", "action": "keep"}]},
     }
     (tmp_path / "contracts.json").write_text(json.dumps({"contracts": [given]}))
+    check = {"id": TEXT[:90], "type": "invariant", "metric": TEXT, "min": 0}
+    (tmp_path / "policy.json").write_text(json.dumps({"checks": [check]}))
     (tmp_path / "broken.json").write_text(json.dumps({"contracts": [{"name": HOSTILE, HOSTILE: 1}]}))
     (tmp_path / "payload.json").write_text(json.dumps({"\x1b[2J\u202e": TEXT}))
     return folder
@@ -184,10 +186,8 @@ def commands(folder: Path) -> list[list[str]]:
         for a, b in (("sound", folder.name), (text, "sound")):
             found.append(["diff", a, b, "--format", form, "--incomplete"])
     for run in ("sound", folder.name, text):
-        found += [["score", run], ["export", run, "--to", "zip", "-o", f"{len(run)}.zip"]]
-        found += [["gate", "--policy", text, "--candidate", run], ["baseline", "set", text, run, "--reason", text]]
-    found += [["view", text, "--no-open"], ["baseline", "ls"], ["baseline", "show", text]]
-    found += [["baseline", "set", "main", "sound", "--reason", text]]
+        found.append(["export", run, "--to", "zip", "-o", f"{len(run)}.zip"])
+    found.append(["view", text, "--no-open"])
     span = next(json.loads(line)["span_id"] for line in (folder / "events.jsonl").read_text().splitlines())
     found += [["verify", run, "--format", form] for run in ("sound", folder.name) for form in ("github", "junit")]
     parts = ("--errors", "--slow", "--tree", "--config", "--evidence", "--events", "--redaction", "--full")
@@ -232,8 +232,17 @@ def commands(folder: Path) -> list[list[str]]:
     found += [["ls", "--count-by", by] for by in ("tool", "error", "name")]
     found += [["ls", "--count-by", "status", "--over", "1h"], ["stats"], ["stats", "--tool", text], ["sql", text]]
     found += [["sql", "--tables"], ["tail", text], ["tail", folder.name], ["tail", text, "--format", "json"]]
-    found += [["rm", text], ["rm", folder.name, "--dry-run"], ["rm", "sound"], ["state", "ls", "--state", text]]
+    found += [["rm", text], ["rm", folder.name, "--dry-run"], ["state", "ls", "--state", text]]
     found += [["state", "show", text], ["completion", "bash"], ["completion", text]]
+    found += [["score", run, *more] for run in ("sound", folder.name, text) for more in ([], ["--format", "json"])]
+    found += [["score", "sound", "--scorers", text], ["gate", "--policy", text, "--candidate", "sound"]]
+    asked = ["gate", "--policy", "policy.json", "--candidate"]
+    found += [[*asked, run, "--format", form] for run in ("sound", folder.name)
+              for form in ("human", "json", "junit", "github", "markdown")]  # fmt: skip
+    found += [["baseline", "set", text, "sound", "--reason", text], ["baseline", "show", text], ["baseline", "ls"]]
+    found += [["baseline", "set", "main", "sound", "--reason", text, "--by", text], ["baseline", "show", "main"]]
+    found += [[*asked, text, "--baseline", "main"], ["baseline", "diff", "main"]]
+    found.append(["rm", "sound"])
     return [*found, ["demo", "--store", "new"], ["redact", "text"]]
 
 

@@ -119,11 +119,10 @@ def _needing(found: Finding, other: Finding) -> Finding:
 
 
 def _non_inferiority(check: NonInferiority, sides: Sides, policy: Policy) -> Judged:
-    before, after, cases, runs_before, runs_after = _both(check, sides)
+    before, after, cases, of_runs, means_before, means_after = _both(check, sides)
     lower = check.direction == "lower" or (check.direction is None and check.lower_is_better)
     sign = -1.0 if lower else 1.0
-    differences = {case: sign * (runs_after[case] - runs_before[case]) for case in cases}
-    of_runs = {**_of(check, sides.baseline), **_of(check, sides.candidate)}
+    differences = {case: sign * (means_after[case] - means_before[case]) for case in cases}
     binary = _binary(of_runs)
     if binary and len(cases) >= FEWEST and _ones(before, after):
         worse = sum(d < 0 for d in differences.values())
@@ -148,14 +147,14 @@ def _non_inferiority(check: NonInferiority, sides: Sides, policy: Policy) -> Jud
     return Judged(
         finding=found, p_pass=found.p_above, p_fail=found.p_below, limit=-check.margin, n_cases=len(cases),
         n_runs=len(sides.baseline) + len(sides.candidate),
-        flips=tuple(flips_of(moved, before, after, runs_before, runs_after)),
+        flips=tuple(flips_of(moved, before, after, means_before, means_after)),
         flaky=tuple(_flaky(check.metric, before, of_runs)) if binary else (),
         unit="the difference (more is better)" if not lower else "the difference (turned: more is better)",
     )  # fmt: skip
 
 
 def _ratio(check: Ratio, sides: Sides, policy: Policy) -> Judged:
-    _, _, cases, means_before, means_after = _both(check, sides)
+    _, _, cases, _, means_before, means_after = _both(check, sides)
     pairs = [(means_after[case], means_before[case]) for case in cases]
     if any(a < 0 or b < 0 for a, b in pairs):
         raise Undecidable("error", f"{check.metric} is negative in a case, so there is no ratio")
@@ -271,24 +270,29 @@ def _matched(check: TrajectoryCheck, member: Member, others: Sequence[Member]) -
     return found
 
 
-def _both(
-    check: Metric, sides: Sides
-) -> tuple[Cases, Cases, list[str], dict[str, float], dict[str, float]]:  # fmt: skip
-    """Return the cases of both sides, their ids, and the mean of each."""
+class _Pairing(NamedTuple):
+    """Both sides by case, with the value of each run and the mean of each case."""
+
+    before: Cases
+    after: Cases
+    cases: list[str]
+    of_runs: dict[str, float]
+    means_before: dict[str, float]
+    means_after: dict[str, float]
+
+
+def _both(check: Metric, sides: Sides) -> _Pairing:
+    """Pair the two sides. Raises `Undecidable`."""
     _require_baseline(sides)
-    twice = {member.subject.run_sha256 for member in sides.baseline} & {m.subject.run_sha256 for m in sides.candidate}
+    twice = {member.key for member in sides.baseline} & {member.key for member in sides.candidate}
     if twice:
-        name = next(member.name for member in sides.baseline if member.subject.run_sha256 in twice)
+        name = next(member.name for member in sides.baseline if member.key in twice)
         raise Undecidable("error", f"the run {name} is on both sides")
     before, after = by_case(sides.baseline, "baseline"), by_case(sides.candidate, "candidate")
     cases = paired(before, after)
-    # Both at once: evaluators of the two sides must have one configuration.
-    values([*sides.baseline, *sides.candidate], check.metric, check.evaluator)
-    return before, after, cases, means(before, _of(check, sides.baseline)), means(after, _of(check, sides.candidate))
-
-
-def _of(check: Metric, members: Sequence[Member]) -> dict[str, float]:
-    return values(members, check.metric, check.evaluator)
+    # Of both at once: evaluators of the two sides must have one configuration.
+    of_runs = values([*sides.baseline, *sides.candidate], check.metric, check.evaluator)
+    return _Pairing(before, after, cases, of_runs, means(before, of_runs), means(after, of_runs))
 
 
 def _require_baseline(sides: Sides) -> None:

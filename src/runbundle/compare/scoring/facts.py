@@ -58,7 +58,7 @@ def facts_of(bundle: Bundle) -> Facts:
         if kind == "span.started":
             if event.get("op") in ("tool", "retrieval"):
                 starts[event["span_id"]] = event["seq"]
-        elif kind == "score":
+        elif kind == "score" or (kind == "log" and event["name"] == semconv.EVALUATION_RESULT):
             signals.append(_signal(event))
         elif kind == "span.ended":
             if event.get("status") == "error":
