@@ -13,7 +13,7 @@ pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core
 _TAKEN = {"native": 0, "python": 0}
 
 
-@settings(max_examples=400, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(cases)
 def test_both_cores_make_the_same_bundle(case: Case) -> None:
     """Of any journals, those included that no recorder writes."""
