@@ -185,8 +185,7 @@ def commands(folder: Path) -> list[list[str]]:
     for form in ("human", "json", "markdown", "github"):
         for a, b in (("sound", folder.name), (text, "sound")):
             found.append(["diff", a, b, "--format", form, "--incomplete"])
-    for run in ("sound", folder.name, text):
-        found.append(["export", run, "--to", "zip", "-o", f"{len(run)}.zip"])
+    found += [["export", run, "--to", "zip", "-o", f"{len(run)}.zip"] for run in ("sound", folder.name, text)]
     found.append(["view", text, "--no-open"])
     span = next(json.loads(line)["span_id"] for line in (folder / "events.jsonl").read_text().splitlines())
     found += [["verify", run, "--format", form] for run in ("sound", folder.name) for form in ("github", "junit")]
