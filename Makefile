@@ -72,7 +72,7 @@ interop: $(READY)
 	$(BIN)/python -m tests.interop.backends
 
 # Simulated gates: how often one fails without a reason, and whether the number of cases that it asks for is the right one.
-# Writes the table of docs/gates.md. Ten minutes.
+# Writes the table of docs/gates.md. A quarter of an hour of CPU or more.
 calibrate: $(READY)
 	$(BIN)/python -m tests.calibration
 
