@@ -9,7 +9,7 @@ from pathlib import Path
 import runbundle
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from runbundle.recording import sealer
+from runbundle.recording import publish
 from tests.crash.harness import GRACE_S, KEY, Child, Plan, Points, Teller, Told, small_steps
 
 
@@ -83,7 +83,7 @@ def left_behind(root: Path) -> Told:
         with teller.span(runbundle.start_run("work", run_id="late")):
             afterwards = runbundle.in_context(teller.log)
         teller.flush()
-        sealer.publish = lambda *_, **__: threading.Event().wait()  # type: ignore[assignment, return-value]
+        publish.publish = lambda *_, **__: threading.Event().wait()  # type: ignore[assignment, return-value]
         afterwards()
         one_run(teller, "whole", turns=1)
         with teller.span(runbundle.start_run("work", run_id="open")), teller.span(runbundle.start_tool("t", {"n": 1})):

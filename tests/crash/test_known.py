@@ -23,8 +23,9 @@ from runbundle.journal.locks import free_files, sole_sealer
 from runbundle.journal.reader import JournalReader
 from runbundle.journal.spool import spooled_runs
 from runbundle.journal.writer import JournalWriter
-from runbundle.recording import sealer
+from runbundle.recording import publish
 from runbundle.recording.recovery import recover
+from runbundle.recording.results import BegunElsewhere, StillWritten
 from runbundle.store import LocalStore
 from tests.conftest import headers_from
 from tests.crash.harness import KEY, Child, Teller, Told, active_handle, check, look
@@ -172,21 +173,21 @@ def test_an_empty_journal_does_not_stay(tmp_path: Path) -> None:
 
 def test_a_log_record_during_a_try_does_not_undo_the_run(tmp_path: Path) -> None:
     """While the sealer finds that another process still writes, a late record comes: the run is sealed all the same."""
-    real = sealer.publish
+    real = publish.publish
 
     def work(teller: Teller) -> None:
         begin(tmp_path)
         tries = itertools.count()
 
-        def publish(*args: Any, **options: Any) -> Any:
+        def published(*args: Any, **options: Any) -> Any:
             if next(tries) == 0:
                 afterwards()
-                raise sealer.StillWritten("another process is writing")
+                raise StillWritten("another process is writing")
             if options["parts"] is False:
-                raise sealer.BegunElsewhere("another process is writing")
+                raise BegunElsewhere("another process is writing")
             return real(*args, **options)
 
-        sealer.publish = publish  # type: ignore[assignment]
+        publish.publish = published  # type: ignore[assignment]
         with runbundle.start_run("work", run_id="r"):
             afterwards = runbundle.in_context(teller.log)
         teller.flush()

@@ -22,7 +22,7 @@ OPS = ("run", "agent", "step", "model", "tool", "retrieval")
 """The kinds of work that are steps."""
 _PLACES = {op: place for place, op in enumerate(OPS)}
 _ENDED = b'"type":"span.ended"}\n'
-_EVIDENCE, _DECISION = b'"name":"runbundle.evidence"', b'"type":"policy.decision"}\n'
+_EVIDENCE, _DECISION = f'"name":"{own.EVIDENCE}"'.encode(), b'"type":"policy.decision"}\n'
 _ASKED = (semconv.INPUT_MESSAGES, semconv.SYSTEM_INSTRUCTIONS, semconv.PROMPT)
 _ANSWERED = (semconv.OUTPUT_MESSAGES, semconv.COMPLETION)
 _NEUTRAL = re.compile(r'"([a-z_.]+)":\{(?:"more":\d+,)?"neutral":"(h\d:[0-9a-zA-Z:]+)"')

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import os
 from pathlib import Path
 
 from runbundle.bundle.reader import Bundle
@@ -10,7 +9,7 @@ from runbundle.bundle.verify import verify
 from runbundle.compare.steps import Steps
 from runbundle.errors import BundleError, NotComparable, NotSealed, NotVerified
 from runbundle.format.run import RunIndex
-from runbundle.process.disk import make_folder
+from runbundle.process.disk import make_folder, replace
 from runbundle.redaction.detectors.cache import folder
 from runbundle.store import ArtifactStore
 
@@ -51,7 +50,7 @@ def _check(bundle: Bundle) -> None:
     if known is not None:
         with contextlib.suppress(OSError):
             make_folder(known.parent)
-            os.close(os.open(known, os.O_CREAT | os.O_WRONLY, 0o600))
+            replace(known, b"")
 
 
 def _known(bundle: Bundle) -> Path | None:
