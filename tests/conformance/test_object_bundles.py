@@ -124,8 +124,10 @@ def test_an_object_store_is_listed_from_its_index(calm_proxy: Proxy) -> None:
 
 
 def _row(key: str) -> Row:
-    said = {"started_at": "2026-11-27T00:00:00.000000000Z", "duration_ns": "1", "status": "ok", "completeness": "complete"}
-    return Row(key, key, revision=1, **said)
+    return Row(
+        key, key, started_at="2026-11-27T00:00:00.000000000Z", duration_ns=1, status="ok", completeness="complete",
+        revision=1,
+    )  # fmt: skip
 
 
 def test_many_rows_are_packed_and_nothing_is_lost_when_two_do_it(s3_store: ObjectStore) -> None:
