@@ -1,11 +1,13 @@
 """What is worked out from measured figures, and how it is shown: without measuring anything."""
 
 import json
+import logging
 import math
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,15 @@ FOUND: dict[str, Any] = {
         },
     },
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _level_of_our_log() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """A subject silences our log in its process, which is that of all tests here."""
+    logger = logging.getLogger("runbundle")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 def test_a_ratio_is_the_median_of_ratios_and_not_a_ratio_of_medians() -> None:
