@@ -7,6 +7,8 @@ once for a root.
 
 import contextlib
 import os
+import random
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -20,7 +22,12 @@ TMP = ".tmp"
 """The folder of a store for files that are still being written."""
 
 T = TypeVar("T")
-_ATTEMPTS = 100  # of a put whose folder is removed by a delete, again and again
+_DRAWN = random.SystemRandom()  # the application may have seeded the other, in two processes alike
+_PATIENCE_S = 10.0
+"""For which a put tries whose folder is removed by deletes, again and again."""
+_PAUSE_S = 0.002
+"""The longest pause between two tries. Without one, threads that put and delete in one folder kept one of them from its
+turn for a hundred tries, once in some thousand puts; with it, four are enough."""
 _NAMED_ONLY = set[Path]()
 """Roots below which a file cannot be without a name."""
 
@@ -130,13 +137,18 @@ class Placing:
     def _within(self, key: str, work: Callable[[int], T]) -> T:
         """Do something in the folder of a key, which is made if it is not there."""
         folder = key.rpartition("/")[0]
-        for _ in range(_ATTEMPTS - 1):
+        until = 0.0
+        while True:
             try:
                 return work(self._folder(folder))
             except FileNotFoundError:  # a delete has just removed the folder, which was empty
                 if folder in self._folders:
                     os.close(self._folders.pop(folder))
-        return work(self._folder(folder))
+                now = time.monotonic()
+                until = until or now + _PATIENCE_S
+                if now > until or not self._root.is_dir():
+                    raise
+            time.sleep(_DRAWN.uniform(0, _PAUSE_S))
 
     def _folder(self, folder: str) -> int:
         fd = self._folders.get(folder)
