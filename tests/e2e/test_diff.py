@@ -156,6 +156,26 @@ def test_what_is_altered_or_cut_off_is_not_compared(configured: Callable[..., ru
     assert call("a", "cut", "--incomplete").exit_code == 1
 
 
+def test_what_was_not_recorded_whole_is_not_called_the_same(configured: Callable[..., runbundle.Handle]) -> None:
+    """Two streams that were read in part have equal beginnings, and nobody knows their ends: exit code 3."""
+
+    @runbundle.tool
+    def lines(path: str) -> Iterator[str]:
+        yield from ("one", "two", "three")
+
+    handle = configured()
+    for name in ("a", "b"):
+        with runbundle.start_run("support", run_id=name):
+            stream = lines("x")
+            next(iter(stream))
+            del stream
+    assert not handle.flush().failed
+    found = call("a", "b")
+    assert found.output.startswith("not known: nothing was found to differ")
+    assert "not compared: values of 2 steps" in found.output
+    assert found.exit_code == 3
+
+
 def test_every_format_says_the_same(configured: Callable[..., runbundle.Handle]) -> None:
     """For people, as JSON, for a comment on a pull request, and as an annotation."""
     handle = configured()

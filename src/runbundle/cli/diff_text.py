@@ -48,7 +48,8 @@ def print_report(report: DiffReport, stores: tuple[str, str], *, side_by_side: b
 def headline(report: DiffReport) -> str:
     """Return the first line: the cause with its code, or that the runs are the same."""
     if report.cause is None:
-        return "same: nothing differs but times and ids" if report.outcome == "same" else "different"
+        told = {"same": "same: nothing differs but times and ids", "unknown": "not known: nothing was found to differ"}
+        return told.get(report.outcome, "different")
     more = len(report.causes) - 1
     return f"{report.cause.code}  {report.cause.sentence}" + (f" (and {plural(more, 'other cause')})" if more else "")
 
@@ -155,7 +156,7 @@ def _totals(report: DiffReport) -> None:
 
 def _remarks(report: DiffReport) -> Iterator[str]:
     if report.unknown:
-        yield f"not compared: {plural(report.unknown, 'step')} of which something is neither shown nor digested"
+        yield f"not compared: values of {plural(report.unknown, 'step')} that are not shown, or not recorded whole"
     if not report.is_fewest:
         yield "so much differs that the steps were paired piece by piece: a shorter list of differences may exist"
     if report.cause is not None:

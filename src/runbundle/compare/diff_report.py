@@ -6,7 +6,7 @@ from pydantic import Field
 
 from runbundle.format.base import Count, Nanoseconds, Record, Sha256
 
-Outcome = Literal["same", "different"]
+Outcome = Literal["same", "different", "unknown"]
 
 
 class DiffSubject(Record):
@@ -113,7 +113,8 @@ class DiffReport(Record):
     schema_: Literal["runbundle/diff_report/v1"] = Field(default="runbundle/diff_report/v1", alias="schema")
     """Name and version of the format."""
     outcome: Outcome
-    """`same`: nothing differs but times, ids, and the versions that `also` names."""
+    """`same`: nothing differs but times, ids, and what `also` names. `unknown`: nothing was found to differ, but of
+    some steps nobody can tell."""
     a: DiffSubject
     """The first run, such as the baseline."""
     b: DiffSubject
@@ -142,6 +143,7 @@ class DiffReport(Record):
     """Whether the steps were paired so that the fewest differ. If not, there were too many differences to look for
     that: what is listed is a difference, and a shorter list may exist."""
     unknown: Count = 0
-    """Steps of which nobody can tell whether they are equal: something of them is neither shown nor digested."""
+    """Steps, of both runs, of which nobody can tell whether they are equal: something of them is neither shown nor
+    digested, or was not recorded whole."""
     limits: str = ""
     """Statement of what comparing two bundles cannot tell."""

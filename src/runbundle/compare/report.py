@@ -54,14 +54,15 @@ def diff(a: Bundle, b: Bundle, *, most_changes: int = MOST_CHANGES) -> DiffRepor
     if not listed and _ended_otherwise(found):
         listed = [Cause(RECORD, "the runs ended otherwise, though no step of them differs")]
     said = [_cause(found, cause) for cause in listed]
-    also = _also(a, b)
+    unknown = found.steps_a.blind + found.steps_b.blind
+    differs = bool(listed or found.changes or config)
     return DiffReport(
-        outcome="different" if listed or found.changes or config else "same",
+        outcome="different" if differs else "unknown" if unknown else "same",
         a=_subject(a, found.steps_a),
         b=_subject(b, found.steps_b),
         cause=said[0] if said else None,
         causes=said,
-        also=also,
+        also=_also(a, b),
         config=config,
         same_steps=found.same,
         changes=[_step(found, change) for change in found.changes[:most_changes]],
@@ -70,7 +71,7 @@ def diff(a: Bundle, b: Bundle, *, most_changes: int = MOST_CHANGES) -> DiffRepor
         totals=_totals(a, b),
         duration_ns=(a.index.duration_ns, b.index.duration_ns),
         is_fewest=found.pairing.is_fewest,
-        unknown=found.steps_a.blind + found.steps_b.blind,
+        unknown=unknown,
         limits=_LIMITS,
     )
 
@@ -173,7 +174,10 @@ def _also(a: Bundle, b: Bundle) -> list[str]:
         ("OpenTelemetry SDK", one.otel_sdk, other.otel_sdk),
         ("commit", _commit(a), _commit(b)),
     ]
-    return [f"{what}: {left or 'unknown'} and {right or 'unknown'}" for what, left, right in named if left != right]
+    said = [f"{what}: {left or 'unknown'} and {right or 'unknown'}" for what, left, right in named if left != right]
+    states = (("A", a.index.completeness), ("B", b.index.completeness))
+    said += [f"{which} is {one.state}: steps may be missing" for which, one in states if one.state != "complete"]
+    return said
 
 
 def _commit(bundle: Bundle) -> str:

@@ -14,6 +14,7 @@ import orjson
 from runbundle.bundle.reader import Bundle, event_lines, parse_event_line
 from runbundle.errors import MalformedBundle
 from runbundle.format.layout import EVENTS
+from runbundle.redaction.captured import parse_capture
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import text_of
@@ -27,6 +28,7 @@ _ASKED = (semconv.INPUT_MESSAGES, semconv.SYSTEM_INSTRUCTIONS, semconv.PROMPT)
 _ANSWERED = (semconv.OUTPUT_MESSAGES, semconv.COMPLETION)
 _NEUTRAL = re.compile(r'"([a-z_.]+)":\{(?:"more":\d+,)?"neutral":"(h\d:[0-9a-zA-Z:]+)"')
 """In the attribute `runbundle.messages`, the key of messages and the digest of them all (see `redaction/messages`)."""
+_PARTIAL = frozenset({"cut", "not_consumed", "abandoned", "unserialisable"})
 _MOST_BETWEEN = 64
 """Spans of other work between two steps. It bounds the search where parents form a circle."""
 NOT_HERE = -1
@@ -80,7 +82,8 @@ class Steps:
         self.digested = 0
         """Steps of which something is known by its digest only."""
         self.blind = 0
-        """Steps of which something is neither shown nor digested, so that nobody can tell whether it is equal."""
+        """Steps of which something is neither shown nor digested, or was not recorded whole, so that nobody can tell
+        whether it is equal."""
 
     def __len__(self) -> int:
         return len(self.op)
@@ -194,7 +197,7 @@ def _add(
     duration_ns = int(event.get("duration_ns") or 0)
     if given[:1] == "h" or gave[:1] == "h":
         steps.digested += 1
-    if given[:1] == "?" or gave[:1] == "?":
+    if given[:1] == "?" or gave[:1] == "?" or (own.CAPTURE in said and _is_partial(said[own.CAPTURE])):
         steps.blind += 1
     steps.span_id.append(number)
     steps.parent_id.append(parent_id)
@@ -243,6 +246,11 @@ def _messages(said: dict[str, Any]) -> tuple[str, str]:
         [neutral.get(key) or _identity(said[key]) for key in keys if key in said] for keys in (_ASKED, _ANSWERED)
     )
     return "\n".join(asked), "\n".join(answered)
+
+
+def _is_partial(captured: Any) -> bool:
+    """Tell whether any value was recorded in part or not at all, so that equal digests say nothing of the rest."""
+    return any(one.word in _PARTIAL for one in (parse_capture(captured) or {}).values())
 
 
 def _identity(value: Any) -> str:

@@ -40,7 +40,8 @@ def command(
     what is equal is left out. Times, ids of spans and ids of calls are no differences. Values that no contract lets
     through are compared by their keyed digests, so both runs must have been recorded with one key.
 
-    Exit codes: 0 the same; 1 different; 2 usage, or no such run; 3 not comparable; 4 a bundle does not verify.
+    Exit codes: 0 the same; 1 different; 2 usage, or no such run; 3 not comparable, or nothing was found to differ but
+    some values could not be compared; 4 a bundle does not verify.
     """
     from runbundle.errors import NotComparable, NotVerified
 
@@ -69,7 +70,8 @@ def command(
         from runbundle.cli.diff_text import print_report
 
         print_report(report, (store_url, store_b or store_url), side_by_side=side_by_side)
-    raise click.exceptions.Exit(0 if report.outcome == "same" or exit_zero else 1)
+    code = {"same": 0, "different": 1, "unknown": 3}[report.outcome]
+    raise click.exceptions.Exit(0 if code == 1 and exit_zero else code)
 
 
 def _report(
