@@ -6,6 +6,7 @@
 
 mod calls;
 mod digest;
+mod facts;
 mod journal;
 mod json;
 mod judge;

@@ -12,6 +12,7 @@ use pyo3::types::{PyBytes, PyDict};
 use sha2::{Digest, Sha256};
 
 use crate::calls;
+use crate::facts;
 use crate::journal::{Beginning, Entries, Ids, Mine, Span};
 use crate::json::{Json, put_sorted};
 use crate::kin::{self, NONE};
@@ -45,6 +46,10 @@ pub struct Words {
     pub embeddings: String,
     pub usage: String,
     pub tool_name: String,
+    pub request_model: String,
+    pub response_model: String,
+    pub input_tokens: String,
+    pub output_tokens: String,
     pub agent_name: String,
     pub call_id: String,
     pub response_id: String,
@@ -420,6 +425,8 @@ fn texts<'py, 'a>(py: Python<'py>, texts: impl Iterator<Item = &'a &'a str>) -> 
     texts.map(|text| PyBytes::new(py, text.as_bytes())).collect()
 }
 
+type Made = (File, File, u64, u64, Option<facts::Said>);
+
 /// What makes the files of runs.
 #[pyclass(frozen)]
 pub struct Sealer {
@@ -434,16 +441,16 @@ impl Sealer {
     }
 
     /// Returns events.jsonl and tool_calls.json with their digests, the number of events, and of calls that were
-    /// refused; or a text that says why the run is left to Python. `judge` is told of the run by `begin`, and asked by `add`;
+    /// refused, and the facts of the run if they are made here; or a text that says why the run is left to Python. `judge` is told of the run by `begin`, and asked by `add`;
     /// what it raises is raised.
     fn seal<'py>(
         &self, py: Python<'py>, files: Vec<Bound<'py, PyBytes>>, judge: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let made = catch_unwind(AssertUnwindSafe(|| self.made(py, &files, judge)));
         match made.unwrap_or(Ok(Err("a fault of its own")))? {
-            Ok((events, calls, number, refused)) => {
+            Ok((events, calls, number, refused, facts)) => {
                 let of = |file: File| (PyBytes::new(py, &file.bytes), file.sha256);
-                Ok((of(events), of(calls), number, refused).into_pyobject(py)?.into_any())
+                Ok((of(events), of(calls), number, refused, facts).into_pyobject(py)?.into_any())
             }
             Err(reason) => Ok(reason.into_pyobject(py)?.into_any()),
         }
@@ -453,7 +460,7 @@ impl Sealer {
 impl Sealer {
     fn made(
         &self, py: Python<'_>, files: &[Bound<'_, PyBytes>], judge: &Bound<'_, PyAny>,
-    ) -> PyResult<Mine<(File, File, u64, u64)>> {
+    ) -> PyResult<Mine<Made>> {
         let bytes: Vec<&[u8]> = files.iter().map(|file| file.as_bytes()).collect();
         let (entries, mut run, shown) = match py.detach(|| Run::read(&bytes, &self.words)) {
             Ok(read) => read,
@@ -468,9 +475,10 @@ impl Sealer {
         run.answers = answers;
         Ok(py.detach(|| {
             let (events, number) = timeline::write(&run, &lines)?;
+            let facts = if tail.is_some() { facts::of(&run, &lines) } else { None };
             let (calls, refused) = tail.map_or(Ok((Vec::new(), 0)), |tail| calls::write(&run, &calls, &tail))?;
             drop(run);
-            Ok((File::new(events), File::new(calls), number, refused))
+            Ok((File::new(events), File::new(calls), number, refused, facts))
         }))
     }
 }

@@ -10,9 +10,12 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from unittest import mock
 
+import orjson
+
 from runbundle.bundle.assembly.assemble import Assembled, assemble
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.assembly.natively import tried
+from runbundle.bundle.catalog.rows import facts_in_files
 from runbundle.format.identity import RunKey
 from runbundle.journal.reader import JournalReader
 from runbundle.recording import publish
@@ -51,6 +54,9 @@ def compare(
             _equal("run.json", made.index(), wanted.index())
             assert (made.run, made.collided) == (wanted.run, wanted.collided)
             assert made.completeness == wanted.completeness
+            if made.facts is not None:
+                files = {file.name: file.body for file in wanted.files}
+                assert made.facts == facts_in_files(files, orjson.loads(wanted.index()))
 
 
 def _equal(name: str, data: bytes, wanted: bytes) -> None:

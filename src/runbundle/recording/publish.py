@@ -176,7 +176,10 @@ def _seal_ready(store: ArtifactStore, ready: Sequence[_Ready]) -> dict[RunKey, P
     sealed = [(one, it) for one, it in zip(ready, outcomes, strict=True) if isinstance(it, Sealed)]
     add_all_to_index(
         store,
-        [NewBundle(it.key, it.run_json, {file.name: file.body for file in one.bundle.files}) for one, it in sealed],
+        [
+            NewBundle(it.key, it.run_json, {file.name: file.body for file in one.bundle.files}, one.bundle.facts)
+            for one, it in sealed
+        ],
     )
     done: dict[RunKey, Published | StoreUnavailable] = {
         one.run: it for one, it in zip(ready, outcomes, strict=True) if isinstance(it, StoreUnavailable)
@@ -204,7 +207,8 @@ def _publish(source: _Source, hits: Counter[str] | None = None) -> Published | N
             raise quarantine(source.spool, source.run, left)
         state_masked(bundle, hits or Counter(), over.index.redaction.masked if over else None)
         sealed = seal(source.store, bundle, over)
-        add_to_index(source.store, sealed.key, sealed.run_json, {file.name: file.body for file in bundle.files})
+        files = {file.name: file.body for file in bundle.files}
+        add_to_index(source.store, sealed.key, sealed.run_json, files, bundle.facts)
         return Published(sealed.key, bundle.collided, hits.total() if hits else 0)
 
 

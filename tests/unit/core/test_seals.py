@@ -11,7 +11,9 @@ import pytest
 
 import runbundle
 from runbundle.bundle.assembly import natively
+from runbundle.bundle.assembly.assemble import Assembled
 from runbundle.bundle.assembly.natively import tried
+from runbundle.bundle.catalog.facts import Facts
 from runbundle.bundle.verify import verify
 from runbundle.core import native
 from runbundle.format.identity import RunKey
@@ -124,3 +126,30 @@ def test_whatever_goes_wrong_python_assembles_the_run(tmp_path: Path) -> None:
     assert why([tmp_path / "w.jsonl"], tmp_path) == "an error (FileNotFoundError)"
     with mock.patch.object(natively, "RunTotals", side_effect=KeyError):
         assert why(journal(tmp_path, entry(attributes=ROOT)), tmp_path) == "an error (KeyError)"
+
+
+def test_what_an_index_needs_is_known_of_runs_that_went_well(tmp_path: Path) -> None:
+    """Of a model within a model the inner one counts; a score, or an error, leaves the files to be read."""
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "m" * 300, "gen_ai.usage.input_tokens": 7}
+    spans = [
+        entry(attributes=ROOT | {"runbundle.spans.started": 5}),
+        entry(2, 1, attributes={"gen_ai.operation.name": "invoke_agent"}, name="invoke_agent demo"),
+        entry(3, 2, attributes={"gen_ai.operation.name": "chat", "gen_ai.response.model": "outer"}),
+        entry(4, 3, attributes=chat | {"gen_ai.response.model": ["odd"]}, status_code=1),
+        entry(5, 2, attributes={"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "find"}),
+    ]
+
+    def made(*more: dict[str, Any]) -> Facts | None:
+        files = journal(tmp_path, *spans, *more)
+        assert same(files, RUN, tmp_path, own="w") == ""
+        found = tried(files, RUN, tmp_path, own="w", grace_s=None, if_new=lambda run, begins: begins)
+        assert isinstance(found, Assembled)
+        return found.facts
+
+    found = made()
+    assert found is not None
+    assert [act[:3] for act in found.acts] == [("model", "m" * 256, "ok"), ("tool", "find", "ok")]
+    assert (found.acts[0].input_tokens, found.agents) == (7, ["demo"])
+    score = {"name": "gen_ai.evaluation.result", "time_ns": 5, "attributes": {}, "dropped": 0}
+    assert made(entry(6, 1, events=[score])) is None
+    assert made(entry(6, 1, status_code=2)) is None

@@ -46,6 +46,7 @@ from runbundle.bundle.assembly.timeline import (
     run_lines,
     span_from_entry,
 )
+from runbundle.bundle.catalog.facts import Act, Facts
 from runbundle.bundle.listings import entry_bytes, write_listing
 from runbundle.core import native
 from runbundle.format.identity import RunKey, tenant_of
@@ -256,12 +257,13 @@ def _notes(receipt: Receipt, kind: str) -> bytes:
     return notes.replace(b"\n", b"\n        ")
 
 
-_Made = tuple[tuple[bytes, str], tuple[bytes, str], int, int]
+_Acts = list[tuple[str, str, str, str, int, int, int, int, int]]
+_Made = tuple[tuple[bytes, str], tuple[bytes, str], int, int, tuple[_Acts, list[str]] | None]
 
 
 def _assembled(judge: _Judge, made: _Made, scratch: Path, grace_s: float | None) -> Assembled:
     run, tally = judge.run, judge.tally
-    events, calls, tally.counts["events"], blocks = made
+    events, calls, tally.counts["events"], blocks, said = made
     tally.counts["policy_blocks"] += blocks
     of_run = attributes_of_run(tally)
     parts: list[NewFile] = []
@@ -286,7 +288,8 @@ def _assembled(judge: _Judge, made: _Made, scratch: Path, grace_s: float | None)
         torn=0, malformed=0, collided=0, late=0, grace_s=grace_s, begun=judge.begins
     )  # fmt: skip
     twice = {"run_begun_twice": tally.roots - 1} if tally.roots > 1 else {}
-    return Assembled(run, parts, completeness, twice, index)
+    facts = Facts([Act(*act) for act in said[0]], said[1], "", []) if said is not None else None
+    return Assembled(run, parts, completeness, twice, index, facts=facts)
 
 
 # -- words and tables of the package, as plain data --------------------------------------------------------------------
@@ -326,6 +329,10 @@ def _words() -> dict[str, Any]:
         "roles": ROLES.split("|"),
         "embeddings": EMBEDDINGS,
         "usage": semconv.USAGE,
+        "request_model": semconv.REQUEST_MODEL,
+        "response_model": semconv.RESPONSE_MODEL,
+        "input_tokens": semconv.INPUT_TOKENS,
+        "output_tokens": semconv.OUTPUT_TOKENS,
         "exception": semconv.EXCEPTION,
         "implicit": own.IMPLICIT,
         "spans_started": own.SPANS_STARTED,

@@ -25,6 +25,7 @@ import orjson
 
 from runbundle.bundle.catalog.cache_file import folder_identity, index_file
 from runbundle.bundle.catalog.database import COLUMNS, connect, forget_all, forget_other_root, save
+from runbundle.bundle.catalog.facts import Facts
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.noting import note
 from runbundle.bundle.catalog.rows import (
@@ -61,11 +62,15 @@ class NewBundle(NamedTuple):
     run_json: bytes
     files: Mapping[str, Body] | None = None
     """Its other files, by path; if given and small, the facts in them are added to its row."""
+    facts: Facts | None = None
+    """The facts in its files, if they are known."""
 
 
-def add_to_index(store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None) -> None:
+def add_to_index(
+    store: ArtifactStore, key: str, index: bytes, files: Mapping[str, Body] | None = None, facts: Facts | None = None
+) -> None:
     """Add or refresh the row of one bundle, as `add_all_to_index` does."""
-    add_all_to_index(store, [NewBundle(key, index, files)])
+    add_all_to_index(store, [NewBundle(key, index, files, facts)])
 
 
 def add_all_to_index(store: ArtifactStore, bundles: Iterable[NewBundle]) -> None:
@@ -78,7 +83,7 @@ def add_all_to_index(store: ArtifactStore, bundles: Iterable[NewBundle]) -> None
         with _a_convenience():
             said = orjson.loads(bundle.run_json)
             row = row_of(bundle.key, said, stamp=stamp_of(store, bundle.key))
-            facts = facts_in_files(bundle.files, said) if bundle.files else None
+            facts = bundle.facts or (facts_in_files(bundle.files, said) if bundle.files else None)
             rows.append(with_facts(row, facts) if facts is not None else row)
     with _a_convenience():
         if store.folder is not None:
