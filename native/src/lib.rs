@@ -14,6 +14,7 @@ mod kin;
 mod messages;
 mod notes;
 mod plan;
+mod record;
 mod rules;
 mod seal;
 mod span;
@@ -92,6 +93,7 @@ fn runbundle_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<PyCore>()?;
     module.add_class::<seal::Sealer>()?;
+    module.add_class::<record::SpanReader>()?;
     module.add_function(wrap_pyfunction!(forget_judgements, module)?)?;
     module.add_function(wrap_pyfunction!(sorted_json, module)?)
 }

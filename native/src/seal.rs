@@ -458,9 +458,7 @@ impl Sealer {
 }
 
 impl Sealer {
-    fn made(
-        &self, py: Python<'_>, files: &[Bound<'_, PyBytes>], judge: &Bound<'_, PyAny>,
-    ) -> PyResult<Mine<Made>> {
+    fn made(&self, py: Python<'_>, files: &[Bound<'_, PyBytes>], judge: &Bound<'_, PyAny>) -> PyResult<Mine<Made>> {
         let bytes: Vec<&[u8]> = files.iter().map(|file| file.as_bytes()).collect();
         let (entries, mut run, shown) = match py.detach(|| Run::read(&bytes, &self.words)) {
             Ok(read) => read,

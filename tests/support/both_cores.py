@@ -1,4 +1,5 @@
-"""Every line that the native core makes in a test is made by Python, too, and has to have the same bytes.
+"""Every line that the native core makes in a test is made by Python, too, and has to have the same bytes; and so is the
+record of every span that it reads.
 
 So each test that records anything compares the cores, in whatever order and under whatever policy it records, and the
 bundles of both have one digest, since a bundle follows from its lines.
@@ -11,11 +12,16 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+from opentelemetry.sdk.trace import ReadableSpan
+
 from runbundle.core.spans import SpanLines
+from runbundle.format.identity import RunKey
 from runbundle.journal.lines import record_line
+from runbundle.otel.boundary.span_records import SpanCodec
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.payloads.taint import TaintTable, TaintTables
 from runbundle.redaction.redactor import Redactor
+from runbundle.signals import own
 from runbundle.signals.records import SpanRecord
 
 
@@ -66,5 +72,16 @@ def both_cores() -> Generator[list[str]]:
         finally:
             turn.release()
 
-    with mock.patch.object(SpanLines, "line", compared):
+    to_record = SpanCodec.to_record
+
+    def read(codec: SpanCodec, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
+        found = to_record(codec, span, run, ended=ended)
+        with mock.patch.object(codec, "_reader", None, create=True):
+            wanted = to_record(codec, span, run, ended=ended)
+        # As text, in which 1, 1.0 and True are three; a time that was found now is another a moment later.
+        if repr(found) != repr(wanted) and own.COERCED not in found["attributes"]:
+            different.append(f"{found!r}\nis not\n{wanted!r}")
+        return found
+
+    with mock.patch.object(SpanLines, "line", compared), mock.patch.object(SpanCodec, "to_record", read):
         yield different

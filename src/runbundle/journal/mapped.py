@@ -112,14 +112,16 @@ class MappedFile:
         return copy
 
     def close(self) -> None:
-        """Close the file, after cutting off the zeros behind the last line.
+        """Close the file, after cutting off the zeros behind the last line if they are more than 64 KiB.
 
-        If another process has cut the file shorter than that, it stays as it is.
+        Fewer stay: nearly every journal is sealed and removed in a moment, and to cut one takes the file system 0.2 ms,
+        or 3 ms while it is busy, of a caller's time. `cut_zeros` is for those that have to wait. If another process has
+        cut the file shorter, it stays as it is.
         """
         if self.fd >= 0:
             try:
                 self._unmap()
-                if os.fstat(self.fd).st_size > self._end:
+                if os.fstat(self.fd).st_size > self._end + _FIRST_BYTES:
                     os.ftruncate(self.fd, self._end)
             finally:
                 with contextlib.suppress(OSError):
@@ -240,6 +242,14 @@ def end_of_lines(fd: int, size: int) -> tuple[int, bool]:
             return start + len(held), held.endswith(b"\n")
         size = start
     return 0, True
+
+
+def cut_zeros(fd: int) -> None:
+    """Cut off the zeros behind the last line of a journal that nobody writes. Raises `OSError`."""
+    size = os.fstat(fd).st_size
+    end, _ = end_of_lines(fd, size)
+    if end < size:
+        os.ftruncate(fd, end)
 
 
 def _allocate(fd: int, start: int, length: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -18,12 +19,14 @@ from runbundle.bundle.seal import Sealed, seal, seal_all
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
 from runbundle.format.identity import RunKey
 from runbundle.journal.locks import free_files, sole_sealer
+from runbundle.journal.mapped import cut_zeros
 from runbundle.journal.reader import JournalReader, journal_files
 from runbundle.journal.spool import folder_of
 from runbundle.recording.masking import masked_entries
 from runbundle.recording.results import MOST_TOGETHER, BegunElsewhere, Published, StillWritten, Wanted
 from runbundle.recording.tripwire import quarantine, search_bundle, state_masked
 from runbundle.store import ArtifactStore
+from runbundle.store.regular import descriptor_at
 
 _ATTEMPTS = 5  # of a seal that others on other machines are faster with
 _BATCH_S = 0.1  # for which the first of a batch waits for the others to be assembled
@@ -104,11 +107,15 @@ def _publish_alone(
         if live and not parts and not store.exists(f"{run.path}/run.json"):
             raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
         source = _Source(store, spool, run, every, live, parts, grace_s, own)
-        for attempt in range(1, _ATTEMPTS + 1):
-            with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
-                published = _publish(source)
-                _remove(directory, free)
-                return published
+        try:
+            for attempt in range(1, _ATTEMPTS + 1):
+                with contextlib.suppress(*([WriteConflict] if attempt < _ATTEMPTS else [])):
+                    published = _publish(source)
+                    _remove(directory, free)
+                    return published
+        except StoreUnavailable:
+            _trim(free)
+            raise
     return None
 
 
@@ -184,6 +191,9 @@ def _seal_ready(store: ArtifactStore, ready: Sequence[_Ready]) -> dict[RunKey, P
     done: dict[RunKey, Published | StoreUnavailable] = {
         one.run: it for one, it in zip(ready, outcomes, strict=True) if isinstance(it, StoreUnavailable)
     }
+    for one, it in zip(ready, outcomes, strict=True):
+        if isinstance(it, StoreUnavailable):
+            _trim(one.free)
     for one, it in sealed:
         with contextlib.suppress(OSError):  # publish() tries again, and says why not
             _remove(one.directory, one.free)
@@ -260,3 +270,10 @@ def _remove(directory: Path, files: list[Path]) -> None:
         file.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # a process is still writing there
         directory.rmdir()
+
+
+def _trim(files: list[Path]) -> None:
+    """Cut journals that have to wait to their lines: many may wait while a store is away."""
+    for file in files:
+        with contextlib.suppress(OSError), open(descriptor_at(file, flags=os.O_RDWR), "rb") as held:
+            cut_zeros(held.fileno())

@@ -143,9 +143,9 @@ def file_at(path: Path, *, depth: int = 2) -> BinaryIO:
     return os.fdopen(descriptor_at(path, depth=depth), "rb")
 
 
-def descriptor_at(path: Path, *, depth: int = 2) -> int:
+def descriptor_at(path: Path, *, depth: int = 2, flags: int = os.O_RDONLY) -> int:
     """Open the file at `path` as `file_at` does, and return its descriptor."""
-    return open_below(path.parents[depth - 1], "/".join(path.parts[-depth:]))
+    return open_below(path.parents[depth - 1], "/".join(path.parts[-depth:]), flags)
 
 
 def read_at(path: Path, most_bytes: int, *, depth: int = 2) -> bytes:

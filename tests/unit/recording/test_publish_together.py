@@ -202,8 +202,19 @@ def test_a_store_that_fails_for_one_fails_for_one(tmp_path: Path, after: bool) -
         [failed] = [run for run, it in done.items() if isinstance(it, StoreUnavailable)]
         assert len(done) == len(RUNS)
         assert spooled_runs(spool) == [failed]
+        assert all(b"\0" not in path.read_bytes() for path in folder_of(spool, failed).iterdir())
         assert publish(inner, spool, failed, own="w")
         assert {key: inner.get(key) for key in inner.list()} == {key: whole.get(key) for key in whole.list()}
+
+
+def test_a_journal_that_waits_for_its_store_takes_no_more_room_than_its_lines(tmp_path: Path) -> None:
+    """Of a run that is published alone, too; nothing of it is lost."""
+    spooled(tmp_path / "spool", RUNS[:1])
+    [path] = folder_of(tmp_path / "spool", RUNS[0]).iterdir()
+    lines = path.read_bytes().rstrip(b"\0")
+    with pytest.raises(StoreUnavailable):
+        publish(FaultyStore(MemoryStore(), [Fault("put", 1, "ENOSPC")]), tmp_path / "spool", RUNS[0], own="w")
+    assert path.read_bytes() == lines
 
 
 def test_a_store_that_raises_what_it_must_not_leaves_all_to_be_tried_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ so a redacted span is a new span.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
@@ -16,6 +17,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
 from runbundle.codec.coerce import span_record, text_of_scope
+from runbundle.core import native
 from runbundle.format.identity import RunKey
 from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.signals import own
@@ -36,6 +38,29 @@ class SpanCodec:
 
     def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
         """Return the raw record of a span. Attribute values of declared types are shared with the span."""
+        record: SpanRecord | None = None
+        if ended and self._reader is not None:
+            scope, resource = self.scope_record(span.instrumentation_scope), self.resource_record(span.resource)
+            record = self._reader.record(span, run.run_id, run.tenant_id, scope, resource)
+        if record is None:
+            record = self._read(span, run, ended=ended)
+        if own.DIALECT in record["attributes"] and record["scope"]["name"] == own.SCOPE:
+            del record["attributes"][
+                own.DIALECT
+            ]  # nobody translates our own spans: it would make of a run's span another
+        return record
+
+    @cached_property
+    def _reader(self) -> Any:
+        """The native core's reader of plain spans; None without it."""
+        module = native.module()
+        if module is None:
+            return None
+        return module.SpanReader(
+            ReadableSpan, SpanContext, BoundedAttributes, BoundedList, SpanKind, Status, StatusCode
+        )  # fmt: skip
+
+    def _read(self, span: ReadableSpan, run: RunKey, *, ended: bool) -> SpanRecord:
         context, parent = span_context_of(span), span.parent
         kind, status = span.kind, span.status
         code = status.status_code
@@ -87,12 +112,7 @@ class SpanCodec:
             "resource": self.resource_record(span.resource),
             "dropped": dropped,
         }
-        record = span_record(raw, ended=ended)
-        if own.DIALECT in record["attributes"] and record["scope"]["name"] == own.SCOPE:
-            del record["attributes"][
-                own.DIALECT
-            ]  # nobody translates our own spans: it would make of a run's span another
-        return record
+        return span_record(raw, ended=ended)
 
     def resource_record(self, resource: Resource) -> ResourceRecord:
         """Return the record of a resource; the same object for the same resource."""

@@ -3,7 +3,7 @@
 A new dialect is a module with a `Dialect`, named here, and a dump of spans that the tests read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import orjson
@@ -90,7 +90,7 @@ _OURS = frozenset(row.target for each in DIALECTS for rows in (each.rows, *each.
 class _Shape:
     """What follows from the keys of a span alone, in their order: what one line of code emits has one shape, or few."""
 
-    __slots__ = ("_keys", "_rows", "loose", "tables")
+    __slots__ = ("_keys", "_rows", "leaves", "loose", "tables")
 
     def __init__(self, keys: tuple[str, ...]) -> None:
         signs = 0
@@ -110,6 +110,15 @@ class _Shape:
         """Keys of which a table has only the beginning, by that: each with what follows."""
         self._keys = keys
         self._rows: dict[Rows, tuple[Row, ...]] = {}
+        self.leaves = self._leaves()
+        """Tells of attributes of a span without events that they are in our terms; None if that takes a reading."""
+
+    def _leaves(self) -> Callable[[Mapping[str, Any]], bool] | None:
+        if len(self.tables) != 1 or semconv.TOTAL_TOKENS in self._keys:
+            return None
+        dialect, rows, rows_of, _ = self.tables[0]
+        is_read = dialect.name or rows_of or dialect.lists or dialect.gathered or self.rows(rows)
+        return None if is_read else dialect.leaves
 
     def rows(self, rows: Rows) -> tuple[Row, ...]:
         """Return those of the rows that have something to do."""
@@ -161,7 +170,7 @@ def canonical(record: SpanRecord) -> SpanRecord:
         attributes = record["attributes"]
     keys = tuple(attributes)
     shape = _SHAPES.get(keys) or _new_shape(keys)
-    if not shape.tables:
+    if not shape.tables or (shape.leaves is not None and not events and shape.leaves(attributes)):
         return record
     reading = Reading(
         record["name"],

@@ -3,6 +3,7 @@
 Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/ and the spans of the instrumentations that follow them.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from runbundle.signals import own, semconv
@@ -25,6 +26,7 @@ _EARLIER_NAMES = {
     "text.streaming_completions": "text_completion",
     "embedding": "embeddings",
 }
+_TRANSLATED = frozenset({*_EARLIER_NAMES, _WORKFLOW})
 _NO_CALL_ID = "<not specified>"
 _NO_ERROR_TYPE = "_OTHER"
 """The conventions' word for an error of which nothing is known; other dialects say nothing then."""
@@ -79,6 +81,17 @@ def _finish(reading: Reading) -> None:
         read_events(reading)
     if semconv.DOCUMENTS in attributes:
         add_documents(reading, attributes[semconv.DOCUMENTS])
+
+
+def _leaves(attributes: Mapping[str, Any]) -> bool:
+    work = attributes.get(semconv.OPERATION)
+    return (
+        isinstance(work, str)
+        and work not in _TRANSLATED
+        and semconv.DOCUMENTS not in attributes
+        and attributes.get(semconv.ERROR_TYPE) != _NO_ERROR_TYPE
+        and attributes.get(semconv.CALL_ID) != _NO_CALL_ID
+    )
 
 
 RENAMED = (
@@ -172,4 +185,5 @@ GENAI = Dialect(
     work=_work,
     rows=(*RENAMED, *_OF_OTHERS),
     finish=_finish,
+    leaves=_leaves,
 )

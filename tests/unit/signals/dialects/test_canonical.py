@@ -1,8 +1,11 @@
 """What is found out from the keys of a span alone, to be fast, changes nothing of what its tables say."""
 
 from typing import Any
+from unittest import mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects import canonical as module
@@ -55,3 +58,33 @@ def test_what_is_remembered_of_keys_is_bounded() -> None:
     assert len(canonical(span("x", long))["attributes"]) < 9
     assert before <= module._MOST_SHAPES
     assert len(module._SHAPES) == before
+
+
+_MODERN = (semconv.RESPONSE_MODEL, semconv.ERROR_TYPE, semconv.CALL_ID, semconv.DOCUMENTS, "http.method", "user.id")
+_VALUES = ("gpt", "_OTHER", "<not specified>", "", '[{"id": "d"}]', 3)
+
+
+def _read_whole(record: Any) -> Any:
+    """Return a record in our terms, read by its tables whatever it says."""
+    every = mock.patch.object(module._Shape, "_leaves", return_value=None)  # pyright: ignore[reportPrivateUsage]
+    with mock.patch.object(module, "_SHAPES", {}), every:
+        return canonical(record)
+
+
+@given(
+    st.dictionaries(st.sampled_from(_MODERN), st.sampled_from(_VALUES)),
+    st.sampled_from(["chat", "completion", "invoke_workflow", "execute_tool", "mine", "", 3]),
+)
+def test_a_span_that_is_passed_over_would_be_left_as_it_is(attributes: dict[str, Any], operation: Any) -> None:
+    """What the reading would leave, and nothing else, is not read."""
+    record = span("n", {**attributes, semconv.OPERATION: operation})
+    read, passed = _read_whole(record), canonical(record)
+    assert passed == read
+    assert list(passed["attributes"]) == list(read["attributes"])
+
+
+@pytest.mark.parametrize("path", DUMPS, ids=lambda path: path.name)
+def test_spans_of_dumps_that_are_passed_over_would_be_left(path: Any) -> None:
+    """Of no recorded span anything is missed."""
+    for record in _spans(path):
+        assert canonical(record) == _read_whole(record)

@@ -183,3 +183,6 @@ class Dialect(NamedTuple):
     """Heads of lists that were flattened, which `finish` takes as `reading.lists`."""
     gathered: Mapping[str, str] = {}
     """Beginnings of keys that anybody may make up, and the attribute of content that has what is left of them, last."""
+    leaves: Callable[[Mapping[str, Any]], bool] | None = None
+    """Tells of a span without events, none of whose keys is a source, that `work` and `finish` leave it as it is. May
+    say no of such a span; of one without a name, most are such."""
