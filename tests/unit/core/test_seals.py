@@ -13,7 +13,7 @@ import runbundle
 from runbundle.bundle.assembly import natively
 from runbundle.bundle.assembly.assemble import Assembled
 from runbundle.bundle.assembly.natively import tried
-from runbundle.bundle.catalog.facts import Facts
+from runbundle.bundle.facts import Facts
 from runbundle.bundle.verify import verify
 from runbundle.core import native
 from runbundle.format.identity import RunKey

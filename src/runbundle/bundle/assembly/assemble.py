@@ -23,7 +23,7 @@ from runbundle.bundle.assembly.parts import FileMaker, NewFile, make_file
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span, event_line, is_log, run_lines, span_lines, without_content
-from runbundle.bundle.catalog.facts import Facts
+from runbundle.bundle.facts import Facts
 from runbundle.bundle.listings import entry_bytes, parsed_entry, write_listing
 from runbundle.format.canonical import to_json_bytes, with_self_digest
 from runbundle.format.identity import RunKey

@@ -46,7 +46,7 @@ from runbundle.bundle.assembly.timeline import (
     run_lines,
     span_from_entry,
 )
-from runbundle.bundle.catalog.facts import Act, Facts
+from runbundle.bundle.facts import Act, Facts
 from runbundle.bundle.listings import entry_bytes, write_listing
 from runbundle.core import native
 from runbundle.format.identity import RunKey, tenant_of

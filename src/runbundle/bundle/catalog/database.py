@@ -5,8 +5,9 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from runbundle.bundle.catalog.facts import Act, acts_of, scores_of
+from runbundle.bundle.catalog.facts import acts_of, scores_of
 from runbundle.bundle.catalog.rows import NUMBERS, Row
+from runbundle.bundle.facts import Act
 from runbundle.process.disk import create
 from runbundle.store.regular import NotRegular, kind_of
 

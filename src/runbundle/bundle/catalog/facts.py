@@ -5,10 +5,11 @@ anybody: what has another shape than expected gives no fact, and nothing raises.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import orjson
 
+from runbundle.bundle.facts import Act, Facts
 from runbundle.redaction.markers import MARKER
 from runbundle.signals import semconv
 from runbundle.signals.reading import LARGEST, count_of, text_of
@@ -16,34 +17,6 @@ from runbundle.signals.reading import LARGEST, count_of, text_of
 _MOST_GROUPS, _MOST_SCORES = 1000, 200
 _MOST_ERROR_CHARS = 16_384
 _MOST_NAME_CHARS = 256
-
-
-class Act(NamedTuple):
-    """Calls of one tool or model that came out alike, added up."""
-
-    kind: str
-    """`tool` or `model`."""
-    name: str
-    status: str
-    """`ok`, `error`, `blocked`, …"""
-    error: str
-    """Type of the error, or empty."""
-    calls: int
-    total_ns: int
-    longest_ns: int
-    input_tokens: int
-    output_tokens: int
-
-
-class Facts(NamedTuple):
-    """What the files of one bundle say."""
-
-    acts: list[Act]
-    agents: list[str]
-    errors: str
-    """Types and kept messages of all errors, each on a line."""
-    scores: list[tuple[str, float, str]]
-    """Name, value and label of each score."""
 
 
 class FactsOf:

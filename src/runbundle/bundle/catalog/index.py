@@ -25,7 +25,6 @@ import orjson
 
 from runbundle.bundle.catalog.cache_file import folder_identity, index_file
 from runbundle.bundle.catalog.database import COLUMNS, connect, forget_all, forget_other_root, save
-from runbundle.bundle.catalog.facts import Facts
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.noting import note
 from runbundle.bundle.catalog.rows import (
@@ -39,6 +38,7 @@ from runbundle.bundle.catalog.rows import (
     stamp_of,
     with_facts,
 )
+from runbundle.bundle.facts import Facts
 from runbundle.bundle.search.filters import RunFilter, order_of, sql_of
 from runbundle.errors import KeyNotFound, RunbundleError
 from runbundle.store import ArtifactStore

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from runbundle.bundle.catalog.facts import Facts, FactsOf, error_text
+from runbundle.bundle.catalog.facts import FactsOf, error_text
+from runbundle.bundle.facts import Facts
 from runbundle.errors import BundleError, KeyNotFound, OddEntry
 from runbundle.format.layout import EVENTS, RUN, SCORECARD, TOOL_CALLS
 from runbundle.signals.reading import LARGEST

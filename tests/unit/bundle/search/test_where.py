@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbundle.bundle.catalog.facts import Act, Facts
 from runbundle.bundle.catalog.index import matching
 from runbundle.bundle.catalog.rows import Row, with_facts
+from runbundle.bundle.facts import Act, Facts
 from runbundle.bundle.search.fields import FIELDS, NAMED, SORTS
 from runbundle.bundle.search.filters import RunFilter, order_of
 from runbundle.bundle.search.where import condition

@@ -8,8 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from runbundle.bundle.catalog.facts import Act, Facts
 from runbundle.bundle.catalog.rows import Row, with_facts
+from runbundle.bundle.facts import Act, Facts
 from runbundle.cli.listing.bars import bar, line
 from runbundle.cli.listing.moments import Style, shown
 from runbundle.cli.listing.table import what_was_lost, why_failed
