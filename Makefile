@@ -13,6 +13,10 @@ HAS_PIP = $(shell $(PYTHON) -c 'import pip; pip.__version__ >= "22.3" and print(
 PIP     = $(if $(HAS_PIP),$(PYTHON) -m pip --python $(BIN)/python,$(BIN)/python -m pip)
 INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
+# Where a machine forbids Python to keep what it has compiled, each of the programs that tests start would compile the
+# package anew, for half of its time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check unit coverage check-pythons frameworks interop calibrate bench bench-figures bench-compare docs \
         collector native native-if-cargo clean
 
@@ -32,15 +36,20 @@ demo: $(CORE)
 	@$(BIN)/runbundle demo
 	@echo "(the command is $(BIN)/runbundle)"
 
-# Two runs, not one: the slow half begins in a new process, since some of its tests fork, which no thread or server that
-# another test has left behind may see. Each ends with its slowest ten and with what it left out, and why.
+# Three runs, not one. The slow half begins in new processes, since some of its tests fork, which no thread or server that
+# another test has left behind may see; so it hands out whole files, in their order. Tests that hold a duration to a bound
+# come last, in one process. Each ends with its slowest ten and with what it left out, and why.
 PYTEST = $(BIN)/python -m tests.clean_tree $(BIN)/python -m pytest --durations=10
+FAST   = --half=fast --numprocesses=logical --dist=worksteal
+SLOW   = --half=slow --numprocesses=logical --dist=loadfile --no-loadscope-reorder
 
 test: check native-if-cargo
-	@echo "fast half: units, golden bundles, documentation, leaks, end to end"
-	@$(PYTEST) --half=fast
-	@echo "slow half: killed processes, object stores, the Collector, frameworks, a browser"
-	@$(PYTEST) --half=slow
+	@echo "fast half, in as many processes as there are CPUs: units, golden bundles, documentation, leaks, end to end"
+	@$(PYTEST) $(FAST) -m "not alone"
+	@echo "slow half, likewise: killed processes, object stores, the Collector, frameworks, a browser"
+	@$(PYTEST) $(SLOW) -m "not alone"
+	@echo "tests that hold a duration to a bound, in one process"
+	@$(PYTEST) -m alone
 
 check: $(READY)
 	$(BIN)/ruff format --check src tests examples
@@ -59,9 +68,9 @@ coverage: $(READY)
 	$(BIN)/python -m coverage report
 
 # The unit tests on each Python from 3.11 that is found, without the native core and with it, and on the lowest versions
-# that pyproject.toml allows. Some minutes for each, and 800 MB below .cache/pythons.
+# that pyproject.toml allows. Some minutes for each, and 800 MB below .cache/pythons. make check-pythons ONLY=3.13
 check-pythons:
-	$(PYTHON) -m tests.pythons
+	$(PYTHON) -m tests.pythons $(ONLY)
 
 # The table of docs/frameworks.md, made again by real frameworks; their environments, of 1 GB, are kept in the user's cache.
 frameworks: $(READY)

@@ -50,6 +50,7 @@ def _clean_process(
         "RUNBUNDLE_REDACTION_KEY",
         "RUNBUNDLE_REDACTION_KEY_FILE",
         "RUNBUNDLE_STATE",
+        "COLUMNS",  # a worker of pytest-xdist has it from readline; a shell may export it
     ):
         monkeypatch.delenv(name, raising=False)
     yield
@@ -110,6 +111,12 @@ _FIRST = ("unit", "crash")  # fast ones; then those that fork, before others lea
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let one half of the tests be asked for."""
     parser.addoption("--half", choices=("fast", "slow"), help="only the tests that take no time, or only those that do")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let tests fork in a worker of pytest-xdist, in which one more thread talks to the process that started it."""
+    if hasattr(config, "workerinput"):
+        config.addinivalue_line("filterwarnings", "ignore:.*multi-threaded, use of fork:DeprecationWarning")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

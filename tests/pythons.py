@@ -1,11 +1,11 @@
-"""Run the unit tests on every Python of this machine, and on the lowest versions: `python -m tests.pythons`.
+"""Run the unit tests on every Python of this machine, and on the lowest versions: `python -m tests.pythons [NAME]...`.
 
 Each gets an environment of its own below `.cache/pythons`, which `uv`, from the package index, fills and a second run
 uses again. Every Python has the versions of constraints.txt, and runs the tests twice: without the native core, and
 with its wheel, which is the same for all, if cargo or a wheel made earlier is there. The oldest has two environments
 more, of the lowest versions that pyproject.toml allows: `lowest`, where what an extra or a test tool needs may lift a
 version of the package's own dependencies, runs the unit tests too; `lowest-core`, of the package alone, runs the demo.
-Prints a line for each, and fails if one of them did.
+Prints a line for each, and fails if one of them did. With names, such as 3.13 or lowest, only those are tried.
 """
 
 import os
@@ -15,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -65,21 +67,23 @@ def passes(uv: Path, name: str, python: Path, requirement: str, *options: str, n
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         demo = ["-W", "error", "-m", "runbundle", "demo"]
-        use = ["-m", "pytest", "-p", "no:cacheprovider", "tests/unit"] if "dev" in requirement else demo
+        test = ["-m", "pytest", "-p", "no:cacheprovider", "tests/unit", "-m"]
+        parallel = ["not alone", "--numprocesses=logical", "--dist=worksteal"]
+        uses = [[*test, *parallel], [*test, "alone"]] if "dev" in requirement else [demo]
         commands: list[list[str | Path]] = [
             [uv, "venv", "--quiet", "--allow-existing", "--python", python, CACHE / name],
             [uv, "pip", "install", "--quiet", "--python", inside, *options, "--editable", requirement],
             [uv, "pip", "uninstall", "--quiet", "--python", inside, "runbundle-native"],
-            [inside, *use],
+            *([inside, *use] for use in uses),
         ]
         if native is not None:
             commands += [
                 [uv, "pip", "install", "--quiet", "--python", inside, "--no-deps", "--reinstall", native],
                 [inside, "-c", "from runbundle.core.native import module; assert module() is not None"],
-                [inside, *use],
+                *([inside, *use] for use in uses),
             ]
         for command in commands:
-            environment = {**os.environ, "RUNBUNDLE_STORE": scratch}
+            environment = {**os.environ, "RUNBUNDLE_STORE": scratch, "PYTHONDONTWRITEBYTECODE": ""}
             done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 print(f"{name}: FAILED after {time.monotonic() - began:.0f} s: {' '.join(map(str, command))}")
@@ -89,8 +93,8 @@ def passes(uv: Path, name: str, python: Path, requirement: str, *options: str, n
     return True
 
 
-def main() -> int:
-    """Run them all; return the exit code."""
+def main(wanted: Sequence[str] = ()) -> int:
+    """Run them all, or those that are wanted; return the exit code."""
     CACHE.mkdir(parents=True, exist_ok=True)
     uv = tool()
     pythons = found(uv)
@@ -98,16 +102,18 @@ def main() -> int:
     oldest, lowest = next(iter(pythons.values())), ("--resolution", "lowest-direct")
     native = native_wheel()
     print("native core:", native.name if native is not None else "not tried, no cargo", flush=True)
-    went = [
-        passes(uv, "lowest-core", oldest, ".", *lowest),
-        passes(uv, "lowest", oldest, ".[all,dev]", *lowest),
-        *[
-            passes(uv, name, path, ".[all,dev]", "--constraint", "constraints.txt", native=native)
-            for name, path in pythons.items()
-        ],
-    ]
+    tries = {
+        "lowest-core": partial(passes, uv, "lowest-core", oldest, ".", *lowest),
+        "lowest": partial(passes, uv, "lowest", oldest, ".[all,dev]", *lowest),
+    }
+    for name, path in pythons.items():
+        tries[name] = partial(passes, uv, name, path, ".[all,dev]", "--constraint", "constraints.txt", native=native)
+    if unknown := set(wanted) - tries.keys():
+        print(f"not here: {', '.join(sorted(unknown))}; there are {', '.join(tries)}")
+        return 2
+    went = [tried() for name, tried in tries.items() if not wanted or name in wanted]
     return 0 if all(went) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -65,6 +65,7 @@ def _names(page: Page) -> list[str]:
     )
 
 
+@pytest.mark.alone
 def test_spans_are_on_the_page_half_a_second_after_they_ended(agent: Agent, served: Serve, page: Page) -> None:
     """Open ones are drawn as open; the seal puts the sealed run in the place, with the same span chosen."""
     page.open(served(LocalStore(Path("store"))).link("live-1"))

@@ -19,6 +19,7 @@ from tests.browser import runs
 from tests.browser.chromium import Browser, Page
 from tests.browser.conftest import READY, ROWS, picture_of
 
+pytestmark = pytest.mark.alone
 Serve = Callable[[ArtifactStore], Server]
 SPANS = 100_000
 _SLOWER = float(os.environ.get("RUNBUNDLE_TEST_SLOWER", "3"))

@@ -3,8 +3,10 @@
 Those whose packages are in an environment for frameworks are run by `tests/interop/test_examples.py`.
 """
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,15 +14,19 @@ from pathlib import Path
 import orjson
 import pytest
 import yaml
+from click.testing import CliRunner
 
 from runbundle.bundle.catalog.locate import list_runs
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.cli.commands.gate import command as gate
+from runbundle.cli.commands.recover import command as recover
 from runbundle.store import LocalStore
 from tests.interop.examples import EXAMPLES as ELSEWHERE
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+SAYS = {"06_langgraph_resume.py": ("begin: killed", "answer: T4, T4 is reserved, confirmed: yes")}
+"""What an example has to print besides what comes next."""
 
 
 def run_example(name: str, *arguments: str) -> tuple[str, list[Bundle]]:
@@ -38,24 +44,61 @@ def test_each_example_leaves_one_verified_bundle(name: str) -> None:
     """It says what to do next, and what it recorded is verified."""
     output, bundles = run_example(name)
     assert "next: runbundle" in output
+    assert all(line in output for line in SAYS.get(name, ()))
     assert len(bundles) == 1
     assert verify(bundles[0].store, bundles[0].key).verdict == "verified"
 
 
-@pytest.mark.parametrize("backend", ["sqlite", "postgresql"])
-def test_a_langgraph_run_that_was_killed_is_one_verified_bundle(backend: str, request: pytest.FixtureRequest) -> None:
-    """Killed in a tool, resumed in a new process, answered in a third: every tool call is there, the killed one too."""
-    state = () if backend == "sqlite" else (request.getfixturevalue("postgres_url"),)
-    output, [bundle] = run_example("06_langgraph_resume.py", *state)
-    assert "begin: killed" in output
-    assert "answer: T4, T4 is reserved, confirmed: yes" in output
+KILLED = EXAMPLES / "06_langgraph_resume.py"
+_UNSEALED = f"""
+import functools, runpy, sys, runbundle
+runbundle.configure = functools.partial(runbundle.configure, recover=False)
+sys.argv[0] = {str(KILLED)!r}
+runpy.run_path({str(KILLED)!r}, run_name="__main__")
+"""
+"""The example, in whose processes nobody seals what a dead one left: it is sealed with the run that goes on."""
+
+
+@pytest.mark.parametrize(
+    ("backend", "sealed", "revision"), [("sqlite", "before", 3), ("postgresql", "before", 3), ("sqlite", "together", 2)]
+)
+def test_a_langgraph_run_that_was_killed_is_one_verified_bundle(
+    backend: str, sealed: str, revision: int, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """Killed in a tool, resumed in a new process, answered in a third: every tool call is there, the killed one too.
+
+    Each process makes a revision. The killed one's is made before the run goes on or with what follows, as the second
+    process finds time; so both are brought about here.
+    """
+    state = f"sqlite://{tmp_path / 's'}" if backend == "sqlite" else request.getfixturevalue("postgres_url")
+    program = [str(KILLED)] if sealed == "before" else ["-c", _UNSEALED]
+
+    def part(step: str, killed: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error", *program, step, "a-thread", state],
+            env={**os.environ, "KILLED_HERE": killed}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+
+    begun = part("begin", killed="1")
+    assert begun.returncode == -signal.SIGKILL, begun.stderr
+    if sealed == "before":
+        assert CliRunner().invoke(recover, ["--all"]).exit_code == 0
+        assert len(list(list_runs(LocalStore(".runbundle")))) == 1
+    for step, said in (
+        ("go-on", "go-on: T4, T4 is reserved\n"),
+        ("answer", "answer: T4, T4 is reserved, confirmed: yes\n"),
+    ):
+        done = part(step)
+        assert (done.returncode, done.stdout) == (0, said), done.stderr
+    store = LocalStore(".runbundle")
+    [bundle] = [Bundle.open(store, entry.key) for entry in list_runs(store)]
     assert verify(bundle.store, bundle.key).verdict == "verified"
     assert [(call.tool, call.status) for call in bundle.tool_calls().calls] == [
         ("find_table", "unset"), ("reserve", "interrupted"), ("reserve", "unset"), ("confirm", "unset"),
     ]  # fmt: skip
     index = bundle.index
     assert (index.status, index.completeness.state) == ("ok", "complete")
-    assert index.revision in (2, 3)  # what the killed one left may be sealed before the run goes on, or with the rest
+    assert index.revision == revision
     assert index.resumed_from is not None
     assert len(index.completeness.cut_off or []) == 3
     assert [e["name"] for e in bundle.events() if e["type"] == "span.started" and e["op"] == "step"] == [

@@ -73,6 +73,7 @@ def test_each_destination_has_all_of_it_and_counts_of_its_own(
     assert (len(well.spans()), len(well.logs()), bool(result), len(result.sealed)) == (2, 1, False, 1)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("mood", ["hang", "drip"])
 def test_one_that_is_slow_holds_up_neither_the_others_nor_the_agent_nor_the_seal(
     mood: Any, configured: Configured, receivers: list[Receiver]

@@ -135,6 +135,7 @@ def test_logs_that_are_refused_are_counted_too(configured: Configured, backend: 
     assert handle.flush().refused == {"http_403": 3}
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("away", [True, False])
 def test_the_end_of_an_agent_does_not_wait_for_a_backend(
     away: bool, configured: Configured, hanging: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -155,6 +156,7 @@ def test_the_end_of_an_agent_does_not_wait_for_a_backend(
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.alone
 def test_a_flush_has_one_deadline(configured: Configured, hanging: str) -> None:
     """For seals and exporters, those too that an application has added and that know of none."""
 

@@ -19,7 +19,7 @@ MOST_LEFT = 0.03
 """The share of spans that may be left to Python."""
 
 
-@pytest.mark.skipif(native.module() is None, reason="the native core is not installed: make native")
+@pytest.mark.skipif(native.module() is None, reason="the native core is not there: make native")
 def test_it_takes_nearly_all_spans_of_agents_and_writes_what_python_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

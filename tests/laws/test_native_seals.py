@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from runbundle.core import native
 from tests.fuzz.native_seals import Case, cases, compared
 
-pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core is not installed: make native")
+pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core is not there: make native")
 _TAKEN = {"native": 0, "python": 0}
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from runbundle.core import native
 from tests.fuzz.native_spans import Case, cases, compared, messages, payloads, written
 
-pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core is not installed: make native")
+pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core is not there: make native")
 _TAKEN = {"native": 0, "python": 0}
 
 

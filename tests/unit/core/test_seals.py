@@ -22,7 +22,7 @@ from tests.conftest import sealed
 from tests.support.both_ways import same
 from tests.unit.bundle.assembly.spans import entry
 
-pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core is not installed: make native")
+pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core is not there: make native")
 RUN = RunKey("", "r")
 ROOT: dict[str, Any] = {"runbundle.op": "run", "runbundle.spans.started": 1}
 

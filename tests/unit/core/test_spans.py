@@ -28,7 +28,7 @@ FIND = parse_contract({"name": "find", "data": {"rules": RULES}})
 ASKED = '{"city":"Oslo","email":"ada.lovelace@example.org"}'
 SCOPE: Any = {"name": "lib", "version": "1", "schema_url": "", "attributes": {}}
 
-needs_native = pytest.mark.skipif(native.module() is None, reason="the native core is not installed: make native")
+needs_native = pytest.mark.skipif(native.module() is None, reason="the native core is not there: make native")
 
 
 def record(run_id: str = "run-1", **attributes: Any) -> Any:
@@ -110,12 +110,15 @@ def test_a_core_is_not_used_whose_contracts_changed_while_it_was_made(monkeypatc
 @pytest.mark.parametrize(("said", "is_there"), [("0", False), ("no", False), ("1", True), ("", True)])
 def test_a_variable_switches_it_off(monkeypatch: pytest.MonkeyPatch, said: str, is_there: bool) -> None:
     """`RUNBUNDLE_NATIVE=0`; by default it is used where it is installed."""
+    monkeypatch.delenv("RUNBUNDLE_NATIVE", raising=False)
+    native.module.cache_clear()
     known = native.module()
     monkeypatch.setenv("RUNBUNDLE_NATIVE", said)
     native.module.cache_clear()
     try:
         assert native.module() is (known if is_there else None)
     finally:
+        monkeypatch.undo()
         native.module.cache_clear()
 
 

@@ -298,6 +298,7 @@ def test_a_run_is_deleted_from_every_thread_or_not_at_all(postgres_url: str) -> 
         assert one.find_checkpoints() == []
 
 
+@pytest.mark.alone
 def test_all_who_wait_for_an_absent_server_wait_at_once() -> None:
     """Not one after the other: each is told after twice the time at most, however many there are."""
     began, told = time.monotonic(), list[float]()

@@ -253,6 +253,7 @@ def test_ls_and_index_print_what_the_index_has(store: LocalStore) -> None:
     assert listed("--refresh") == ["acme/c", "b", "a"]
 
 
+@pytest.mark.alone
 def test_a_thousand_runs_are_listed_quickly_the_second_time(tmp_path: Path) -> None:
     """A warm listing does not depend on how many runs there are: it takes a tenth of the first one's time, at most."""
     store = LocalStore(tmp_path / "many")

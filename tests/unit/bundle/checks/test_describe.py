@@ -38,7 +38,7 @@ def _protobuf() -> bytes:
     [
         (JSON, "OTLP in JSON (traces, 2 spans)"), (JSON + b"\n" + JSON + b"\n", "a request a line"),
         (b'{"resourceLogs":[]}', "OTLP in JSON (logs)"), (b'{"resourceMetrics":[]}', "OTLP in JSON (metrics)"),
-        (gzip.compress(JSON), "compressed by gzip: OTLP in JSON (traces, 2 spans)"), (b"", "an empty file"),
+        (gzip.compress(JSON, mtime=0), "compressed by gzip: OTLP in JSON (traces, 2 spans)"), (b"", "an empty file"),
         (b"\x1f\x8bxx", "damaged"), (b"a: b\n", "text"), (b"\x00\x01\x02\xff", "a binary file"),
         (b"[1]", "JSON of another kind"),
         (b"{not", "text that is no JSON"), (b"SQLite format 3\0...", "SQLite"),

@@ -55,7 +55,11 @@ def found(handle: runbundle.Handle, start: Any, end: Any) -> set[str]:
         (float(NOW + DAY), float(NOW + DAY), {"RB311"}),
         (time.time(), time.time() + 1, {"RB310", "RB311"}),
     ],
-)
+    ids=[
+        "ahead", "backwards", "long", "in ms", "in us", "far ahead", "1970", "before 1970", "too large", "float",
+        "in seconds",
+    ],
+)  # fmt: skip
 def test_an_impossible_time_of_a_span_is_a_finding(
     configured: Callable[..., runbundle.Handle], start: Any, end: Any, expected: set[str]
 ) -> None:

@@ -154,6 +154,7 @@ def test_what_was_not_looked_at_to_its_end_has_no_digest() -> None:
     assert orjson.loads(seen.text) == {"many": "[REDACTED:oversize]", "title": "a cat"}
 
 
+@pytest.mark.alone
 def test_the_caller_is_not_held_up_by_images() -> None:
     """Four of 8 MB cost a tenth of a second of CPU, and this allows for slow machines."""
     image = "data:image/png;base64," + "A" * 10_666_668

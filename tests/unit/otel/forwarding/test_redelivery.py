@@ -90,6 +90,7 @@ def test_a_receiver_that_asks_for_time_gets_it(fake: Fake, tmp_path: Path) -> No
     assert fake.tried[1][0] - fake.tried[0][0] >= 0.45
 
 
+@pytest.mark.alone
 def test_a_flush_tries_at_once_and_waits_for_one_attempt(fake: Fake, tmp_path: Path) -> None:
     """And says whether anything still waits."""
     fake.results, fake.retry_after_s = away(2), 100.0

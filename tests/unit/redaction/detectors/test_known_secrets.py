@@ -153,6 +153,7 @@ def test_values_are_found_whenever_they_were_registered(known: KnownSecrets) -> 
         assert known.find("nothing of the kind") == []
 
 
+@pytest.mark.alone
 def test_registering_costs_little(known: KnownSecrets) -> None:
     """It happens on the agent's path: at most 50 µs a value, however many there are."""
     values = [secrets.token_urlsafe(24) for _ in range(2000)]

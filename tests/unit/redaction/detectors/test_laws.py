@@ -119,6 +119,7 @@ def test_rules_of_the_package_are_kept_for_the_next_process(tmp_path: Path, monk
     assert kingfisher_rules() == first
 
 
+@pytest.mark.alone
 def test_a_token_made_of_tokens_is_widened_once() -> None:
     """Hundreds of matches within one long run are one span; widening each over all of it took a minute."""
     run = "-".join(["AKIAABCDEFGHIJKL"] * 8000)

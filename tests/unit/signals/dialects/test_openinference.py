@@ -256,6 +256,7 @@ def test_a_span_of_the_wrong_types_is_read_nevertheless(kind: Any) -> None:
         assert read["attributes"]["runbundle.dialect"] == "openinference"
 
 
+@pytest.mark.alone
 def test_a_history_of_five_hundred_messages_is_read_in_a_moment() -> None:
     """Cost grows with what is there."""
     said: dict[str, Any] = {"openinference.span.kind": "LLM"}

@@ -80,6 +80,7 @@ def test_a_python_value_is_read_as_repr_wrote_it(text: str, value: Any) -> None:
     assert python_value(text) == value
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "text",
     [

@@ -144,6 +144,7 @@ def test_keys_that_contradict_each_other_lose_nothing(attributes: dict[str, Any]
         assert text in written or text.strip('"') in written
 
 
+@pytest.mark.alone
 def test_five_hundred_messages_are_read_in_a_moment() -> None:
     """Cost grows with what is there, not with the numbers in the keys."""
     attributes = {
