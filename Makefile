@@ -36,19 +36,18 @@ demo: $(CORE)
 	@$(BIN)/runbundle demo
 	@echo "(the command is $(BIN)/runbundle)"
 
-# Three runs, not one. The slow half begins in new processes, since some of its tests fork, which no thread or server that
-# another test has left behind may see; so it hands out whole files, in their order. Tests that hold a duration to a bound
-# come last, in one process. Each ends with its slowest ten and with what it left out, and why.
+# Three runs, not one. The slow half begins in a new process, since some of its tests fork, which no thread or server that
+# another test has left behind may see; it has one process, for its tests start many themselves. Tests that hold a duration
+# to a bound come last, alone. Each run ends with its slowest ten and with what it left out, and why.
 PYTEST = $(BIN)/python -m tests.clean_tree $(BIN)/python -m pytest --durations=10
 FAST   = --half=fast --numprocesses=logical --dist=worksteal
-SLOW   = --half=slow --numprocesses=logical --dist=loadfile --no-loadscope-reorder
 
 test: check native-if-cargo
 	@echo "fast half, in as many processes as there are CPUs: units, golden bundles, documentation, leaks, end to end"
 	@$(PYTEST) $(FAST) -m "not alone"
-	@echo "slow half, likewise: killed processes, object stores, the Collector, frameworks, a browser"
-	@$(PYTEST) $(SLOW) -m "not alone"
-	@echo "tests that hold a duration to a bound, in one process"
+	@echo "slow half: killed processes, object stores, the Collector, frameworks, a browser"
+	@$(PYTEST) --half=slow -m "not alone"
+	@echo "tests that hold a duration to a bound"
 	@$(PYTEST) -m alone
 
 check: $(READY)

@@ -105,7 +105,9 @@ _SLOW = (
     "conformance/test_object_bundles.py",
 )
 """Folders and files whose tests kill processes, start servers or build programs: what `make test` runs last."""
-_FIRST = ("unit", "crash")  # fast ones; then those that fork, before others leave servers and their threads behind
+_FIRST = ("laws", "unit", "crash")
+"""The longest, so that of several processes none ends long after the others; fast ones; then those that fork, before
+others leave servers and their threads behind."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

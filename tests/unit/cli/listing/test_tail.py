@@ -28,6 +28,7 @@ def until(process: subprocess.Popen[str], text: str) -> None:
     pytest.fail(f"it ended before {text}")
 
 
+@pytest.mark.alone  # it gives up on a run that is not sealed ten seconds after its end
 @pytest.mark.timeout(60)
 def test_a_run_is_followed_until_it_is_sealed(tmp_path: Path) -> None:
     """Each event once, as it comes; the verdict says how it was sealed."""
