@@ -135,7 +135,7 @@ class NativeDerivation:
         lines, self._rest = self._rest + data[:cut], data[cut:]
         suspect = suspicious([lines])
         if name == EVENTS:
-            if suspect and any(has_credential_format(line.decode("utf-8", "replace")) for line in lines.splitlines()):
+            if suspect and any(has_credential_format(line.decode("utf-8", "replace")) for line in lines.split(b"\n")):
                 raise _NotMine("something looks like a credential")
             why = self._verifier.events(lines)
             if why is not None:

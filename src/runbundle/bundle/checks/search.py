@@ -48,10 +48,12 @@ class FileSearch:
 
     def _search(self, lines: bytes) -> None:
         suspect = suspicious([lines])
+        escapes = b"\\" in lines
         if not self._of_events:
-            self._suspect |= suspect or b"\\" in lines
-        elif suspect or b"\\u" in lines or b"\\/" in lines:
-            for number, line in enumerate(lines.splitlines(keepends=True), self._number + 1):
+            self._suspect |= suspect or escapes
+            return
+        if suspect or (escapes and (b"\\u" in lines or b"\\/" in lines)):
+            for number, line in enumerate(lines.split(b"\n"), self._number + 1):
                 if _leaks(line):
                     self._lines.append(number)
         self._number += lines.count(b"\n")
