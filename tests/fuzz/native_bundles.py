@@ -52,8 +52,8 @@ _VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 _KEYS = (
     "seq", "time_ns", "type", "trace_id", "span_id", "parent_span_id", "remote_parent", "parent_missing", "name", "op",
-    "lane", "effect", "joined", "capture", "source", "status", "duration_ns", "error", "redactions", "severity", "scope",
-    "links", "dropped", "attributes", "x",
+    "lane", "effect", "joined", "capture", "source", "status", "duration_ns", "error", "redactions", "severity",
+    "scope", "links", "dropped", "attributes", "x",
 )  # fmt: skip
 _ATTRIBUTES = (
     own.RECEIPT, own.COERCED, own.STATUS, own.LANE, own.SPANS_STARTED, own.OP, own.DIALECT, own.TENANT_ID, own.CAPTURE,
@@ -214,7 +214,7 @@ def _derived(files: dict[str, bytes], index: dict[str, Any], folder: Path) -> tu
             with closing(made):
                 again = {file.name: b"".join(file.pieces()) for file in made.files}
                 return again | {EVENTS: files[EVENTS]}, json.loads(made.index())
-    except Exception:  # noqa: BLE001 - events of any kind
+    except Exception:  # events of any kind
         return files, index
 
 

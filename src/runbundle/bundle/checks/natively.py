@@ -269,8 +269,10 @@ class _Judge:
         self._check_times(totals)
         begun, final = tally.begun, tally.final
         lines = sorted(run_lines(begun, final)) if begun is not None and final is not None else []
-        wanted = [(seq, event_line(line, seq)) for line, (seq, _) in zip(lines, totals["of_run"], strict=True)]
-        if wanted != [(seq, text.encode() + b"\n") for seq, text in totals["of_run"]]:
+        said = [(seq, text.encode() + b"\n") for seq, text in totals["of_run"]]
+        if len(lines) != len(said) or any(
+            event_line(line, seq) != text for line, (seq, text) in zip(lines, said, strict=True)
+        ):
             raise _NotMine("the run's own lines are not what follows")
         parents = array("i")
         parents.frombytes(totals["parents"])
