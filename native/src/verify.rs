@@ -26,7 +26,11 @@ use crate::timeline;
 const MOST_BYTES: usize = 33_554_432;
 /// Spans that are shown to Python once for all that are alike; others are shown one by one.
 const MOST_GROUPS: usize = 4096;
-const MOST_RECEIPTS: usize = 4096;
+const MOST_AGENTS: usize = 4096;
+/// Bytes of the lines that are kept of such spans, of the receipts that are remembered, and of an agent's name.
+const GROUPS_BYTES: usize = 8_388_608;
+const RECEIPTS_BYTES: usize = 1_048_576;
+const NAME_BYTES: usize = 4096;
 /// Errors of different types below one span.
 const MOST_ERRORS: usize = 64;
 const SAME_CLOCK_NS: u64 = 1_000_000;
@@ -211,7 +215,9 @@ struct State {
     /// Failed spans that ended at the time of the last line.
     just_failed: Vec<Key>,
     receipts: HashMap<String, Arc<Answer>>,
+    receipts_bytes: usize,
     groups: HashMap<Vec<u8>, Group>,
+    groups_bytes: usize,
     sums: Sums,
     entries: Entries<'static>,
     of_run: Vec<(u64, String)>,
@@ -238,7 +244,7 @@ impl Verifier {
         Verifier { words, judge, state: State::default() }
     }
 
-    /// Takes the next bytes of events.jsonl; returns why the bundle is left to Python, or None.
+    /// Takes the next lines of events.jsonl; returns why the bundle is left to Python, or None.
     fn events(&mut self, py: Python<'_>, data: &[u8]) -> PyResult<Option<&'static str>> {
         self.step(py, |state, words, judge| state.read(data, words, judge)).map(Result::err)
     }
@@ -263,8 +269,7 @@ impl Verifier {
     /// Ends tool_calls.json; returns whether it is what follows. `tail`: what stands behind the list.
     fn finish_calls(&self, tail: &[u8]) -> bool {
         let end: &[u8] = if self.state.calls.is_empty() { b"{\n  \"calls\": [" } else { b"\n  " };
-        self.state.entry == self.state.calls.len()
-            && self.state.rest.strip_prefix(end).is_some_and(|rest| rest == tail)
+        self.state.entry == self.state.calls.len() && self.state.rest.strip_prefix(end).is_some_and(|rest| rest == tail)
     }
 }
 
@@ -282,34 +287,14 @@ impl Verifier {
     }
 }
 
-/// Returns the lines of some bytes, with what was left of those before; keeps what is behind the last line end.
-fn take<'d>(rest: &mut Vec<u8>, data: &'d [u8]) -> Mine<(Vec<u8>, &'d [u8])> {
-    let Some(first) = memchr(b'\n', data) else {
-        rest.extend_from_slice(data);
-        return if rest.len() > MOST_BYTES { Err("a line is long") } else { Ok((Vec::new(), b"")) };
-    };
-    let mut line = std::mem::take(rest);
-    let mut lines = data;
-    if !line.is_empty() {
-        line.extend_from_slice(&data[..=first]);
-        lines = &data[first + 1..];
-    }
-    let end = memchr::memrchr(b'\n', lines).map_or(0, |last| last + 1);
-    rest.extend_from_slice(&lines[end..]);
-    Ok((line, &lines[..end]))
-}
-
 impl State {
     fn read(&mut self, data: &[u8], words: &Words, judge: &Py<PyAny>) -> Step<()> {
-        let (line, lines) = take(&mut self.rest, data)?;
-        for lines in [line.as_slice(), lines] {
-            let mut left = std::str::from_utf8(lines).map_err(|_| "a line is no text")?;
-            while let Some((line, rest)) = left.split_once('\n') {
-                self.line(line, words, judge)?;
-                left = rest;
-            }
+        let mut left = std::str::from_utf8(data).map_err(|_| "a line is no text")?;
+        while let Some((line, rest)) = left.split_once('\n') {
+            self.line(line, words, judge)?;
+            left = rest;
         }
-        Ok(())
+        if left.is_empty() { Ok(()) } else { Err("a line is cut off".into()) }
     }
 
     fn line(&mut self, text: &str, words: &Words, judge: &Py<PyAny>) -> Step<()> {
@@ -489,9 +474,7 @@ impl State {
             return Ok(String::new());
         }
         let (kind, site) = kin::error_of(span, words)?;
-        let is_same = |other: &&(u32, u32, String)| {
-            other.0 == kind && (other.1 == 0 || site == 0 || other.1 == site)
-        };
+        let is_same = |other: &&(u32, u32, String)| other.0 == kind && (other.1 == 0 || site == 0 || other.1 == site);
         let began = open.failed.iter().rev().find(is_same).map(|other| other.2.clone()).unwrap_or_default();
         if let Some(parent) = parent {
             let origin = if began.is_empty() { span.span_id.to_string() } else { began.clone() };
@@ -525,7 +508,11 @@ impl State {
         let number = self.agent_names.len() as u32;
         self.agent_names.push(name.to_string());
         self.agent_numbers.insert(name.to_string(), number);
-        if self.agent_names.len() > MOST_RECEIPTS { Err("there are many agents") } else { Ok(number) }
+        if self.agent_names.len() > MOST_AGENTS || name.len() > NAME_BYTES {
+            Err("there are many agents, or long names of them")
+        } else {
+            Ok(number)
+        }
     }
 
     fn receipt(&mut self, text: &str, judge: &Py<PyAny>) -> Step<Arc<Answer>> {
@@ -534,8 +521,10 @@ impl State {
         }
         let answer: Option<Answer> = asked(judge, "receipt", text)?;
         let answer = Arc::new(answer.ok_or("a receipt has another form")?);
-        if self.receipts.len() >= MOST_RECEIPTS {
+        self.receipts_bytes += text.len();
+        if self.receipts_bytes > RECEIPTS_BYTES {
             self.receipts.clear();
+            self.receipts_bytes = text.len();
         }
         self.receipts.insert(text.to_string(), answer.clone());
         Ok(answer)
@@ -562,12 +551,20 @@ impl State {
         let (mut key, order) = (Vec::new(), (of.span.start_ns, of.span.ids));
         put_alike(&mut key, of.span, of.facts, of.words);
         let lines = || open.lines.iter().map(|line| line.1.as_str());
+        let bytes = key.len() + lines().map(str::len).sum::<usize>();
+        let has_room = self.groups.len() < MOST_GROUPS && self.groups_bytes + bytes <= GROUPS_BYTES;
         if let Some(group) = self.groups.get_mut(&key) {
             group.times += 1;
             if order < group.order {
+                self.groups_bytes += bytes;
+                if self.groups_bytes > 2 * GROUPS_BYTES {
+                    return Err("spans that stand for others are long".into());
+                }
+                self.groups_bytes -= group.lines.iter().map(String::len).sum::<usize>().min(self.groups_bytes);
                 (group.order, group.row, group.lines) = (order, open.row, lines().map(str::to_string).collect());
             }
-        } else if self.groups.len() < MOST_GROUPS {
+        } else if has_room {
+            self.groups_bytes += bytes;
             let lines = lines().map(str::to_string).collect();
             self.groups.insert(key, Group { times: 1, order, row: open.row, lines });
         } else {
@@ -577,7 +574,7 @@ impl State {
     }
 
     fn finish(&mut self, judge: &Py<PyAny>) -> Step<()> {
-        if !self.rest.is_empty() || !self.open.is_empty() || !self.awaited.is_empty() || self.parents.is_empty() {
+        if !self.open.is_empty() || !self.awaited.is_empty() || self.parents.is_empty() {
             return Err("a span is open, or does not begin".into());
         }
         for (row, parent) in self.later.drain(..) {

@@ -37,7 +37,7 @@ from tests.fuzz import native_seals
 from tests.fuzz.native_seals import RUN, journals_of
 from tests.support.both_ways import FAULT, reports
 
-_PARTS: tuple[bytes, ...] = (
+PARTS: tuple[bytes, ...] = (
     b"", b"0", b"-", b'"', b"\\", b"{", b"}", b",", b" ", b"null", b"\xff", b"\xed\xa0\x80", b"\\ud800", b"\\u0041",
     b"\\/", b"1e999", b"NaN", b"-0", b"1" * 40, b"0.1e1", b":[", b"\n", b"\r", b"\0", b"[" * 100, b"[" * 70 + b"]" * 70,
     b"[" * 2000 + b"]" * 2000, b'"a":1,"a":2,', b'"seq":0,', b'"sk-abcdefghijklmnop"', b'"api_key=abcdefgh"', b"true",
@@ -131,7 +131,7 @@ def _spliced(data: bytes, draw: random.Random) -> bytes:
     marks = [place for place, byte in enumerate(data) if byte in b'{,:"}']
     if marks and draw.randrange(4):
         at = draw.choice(marks) + draw.randrange(2)
-    return data[:at] + draw.choice(_PARTS) + data[at + draw.choice((0, 0, 1, 2, 9)) :]
+    return data[:at] + draw.choice(PARTS) + data[at + draw.choice((0, 0, 1, 2, 9)) :]
 
 
 def _removed(lines: list[bytes], draw: random.Random) -> list[bytes]:
