@@ -4,7 +4,7 @@ use crate::journal::{Ids, Mine, ids_of};
 use crate::json::{self, Json, Odd, put_indented, put_int, put_text};
 use crate::notes::coarse_size;
 use crate::plan::Payload;
-use crate::seal::{Op, Run, Words};
+use crate::seal::{Of, Op, Run, Words};
 
 const KEY: usize = 68;
 /// What the field of an entry, and of a mapping in it, begins with.
@@ -39,7 +39,7 @@ pub fn write(run: &Run<'_>, given: &[Vec<u8>], tail: &[u8]) -> Mine<(Vec<u8>, u6
     for (number, (_, call)) in calls.iter().enumerate() {
         out.extend_from_slice(if number > 0 { b",\n    " } else { b"\n    " });
         match call {
-            Call::Of(row) => refused += u64::from(put_call(&mut out, run, *row)?),
+            Call::Of(row) => refused += u64::from(put_call(&mut out, &run.of(*row))?),
             Call::Given(body) => {
                 for (place, line) in body.split(|byte| *byte == 1).enumerate() {
                     out.extend_from_slice(if place > 0 { b"\n    " } else { b"" });
@@ -91,21 +91,21 @@ fn put_number(out: &mut Vec<u8>, before: &[u8], name: &str, number: Option<i64>)
     out.push(b',');
 }
 
-fn whole(run: &Run<'_>, row: usize, key: &str) -> Option<i64> {
-    match run.spans[row].attributes.get(key) {
+fn whole(of: &Of<'_>, key: &str) -> Option<i64> {
+    match of.span.attributes.get(key) {
         Some(Json::Int(text)) => text.parse().ok().map(|number: i64| number.max(-i64::MAX)),
         _ => None,
     }
 }
 
-/// Writes the entry of a call; tells whether it was refused.
-fn put_call(out: &mut Vec<u8>, run: &Run<'_>, row: usize) -> Mine<bool> {
-    let (span, words, status) = (&run.spans[row], run.words, run.facts[row].status);
+/// Writes the entry of a call, whose agent is its first field; tells whether it was refused.
+pub fn put_call(out: &mut Vec<u8>, of: &Of<'_>) -> Mine<bool> {
+    let (span, words, status) = (of.span, of.words, of.facts.status);
     let said = |key: &str| span.attributes.text(key);
     out.push(b'{');
-    put_texts(out, FIELD, &[("agent", run.agent(row))]);
-    put_payload(out, run, row, &words.arguments, &run.answer(row).1)?;
-    let attempt = whole(run, row, &words.attempt).filter(|number| *number != 0).unwrap_or(1);
+    put_texts(out, FIELD, &[("agent", of.agent)]);
+    put_payload(out, of, &words.arguments, &of.answer.1)?;
+    let attempt = whole(of, &words.attempt).filter(|number| *number != 0).unwrap_or(1);
     put_number(out, FIELD, "attempt", Some(attempt));
     put_texts(out, FIELD, &[("call_id", Some(said(&words.call_id).unwrap_or(span.span_id)))]);
     let version = Some(said(&words.contract_version).unwrap_or_default());
@@ -115,7 +115,7 @@ fn put_call(out: &mut Vec<u8>, run: &Run<'_>, row: usize) -> Mine<bool> {
     }
     let duration = span.end_ns.saturating_sub(span.start_ns).to_string();
     put_texts(out, FIELD, &[("duration_ns", Some(&duration))]);
-    let error: Vec<_> = run.error(row).into_iter().flatten().filter(|said| !said.1.is_empty()).collect();
+    let error: Vec<_> = of.error().into_iter().flatten().filter(|said| !said.1.is_empty()).collect();
     put_mapping(out, "error", &error.iter().map(|(name, text)| (*name, Some(*text))).collect::<Vec<_>>());
     put_texts(out, FIELD, &[("parent_span_id", Some(span.parent_id).filter(|id| !id.is_empty()))]);
 
@@ -135,7 +135,7 @@ fn put_call(out: &mut Vec<u8>, run: &Run<'_>, row: usize) -> Mine<bool> {
     }
     let stated: Vec<_> = policy.iter().filter(|said| said.1.is_some()).copied().collect();
     put_mapping(out, "policy", &stated);
-    put_payload(out, run, row, &words.results, &run.answer(row).2)?;
+    put_payload(out, of, &words.results, &of.answer.2)?;
     let effects = said(&words.side_effects).filter(|text| words.side_effects_words.iter().any(|word| word == text));
     let tool = said(&words.tool_name).unwrap_or("[REDACTED:name]");
     put_texts(
@@ -155,15 +155,15 @@ fn put_call(out: &mut Vec<u8>, run: &Run<'_>, row: usize) -> Mine<bool> {
     Ok(matches!(policy[0].1, Some("blocked" | "denied")))
 }
 
-fn put_payload(out: &mut Vec<u8>, run: &Run<'_>, row: usize, payload: &Payload, notes: &[u8]) -> Mine<()> {
-    let attributes = &run.spans[row].attributes;
+fn put_payload(out: &mut Vec<u8>, of: &Of<'_>, payload: &Payload, notes: &[u8]) -> Mine<()> {
+    let attributes = &of.span.attributes;
     put_key(out, FIELD, &payload.kind);
     let Some(Json::Text(text)) = attributes.get(&payload.key) else {
         out.extend_from_slice(b"null,");
         return Ok(());
     };
-    let (mut digest, mut size) = (attributes.text(&payload.digest_key), whole(run, row, &payload.bytes_key));
-    let marker = marker(text, run.words);
+    let (mut digest, mut size) = (attributes.text(&payload.digest_key), whole(of, &payload.bytes_key));
+    let marker = marker(text, of.words);
     if let Some((said_digest, said_size)) = marker {
         digest = digest.or(said_digest);
         size = size.or(said_size.map(|size| coarse_size(size) as i64));

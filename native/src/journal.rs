@@ -65,7 +65,7 @@ fn bit_of(key: &str) -> u64 {
 }
 
 impl<'a> Attributes<'a> {
-    fn new(mut fields: Fields<'a>) -> Self {
+    pub fn new(mut fields: Fields<'a>) -> Self {
         fields.sort_unstable_by(|one, other| one.0.cmp(&other.0));
         let bits = fields.iter().fold(0, |bits, field| bits | bit_of(&field.0));
         Attributes { fields, bits }
@@ -177,7 +177,8 @@ impl<'a> Entries<'a> {
         Ok(())
     }
 
-    fn notice(&mut self, attributes: &Attributes<'_>, begins: bool, keys: &Beginning<'_>) -> Mine<()> {
+    /// Takes note of what an entry says of the run. `begins`: it is where the run begins.
+    pub fn notice(&mut self, attributes: &Attributes<'_>, begins: bool, keys: &Beginning<'_>) -> Mine<()> {
         let claims = attributes.text(keys.op) == Some("run") && attributes.get(keys.dialect).is_none();
         let implicit = matches!(attributes.get(keys.implicit), Some(Json::Bool(true)));
         if begins || claims || implicit {
@@ -195,7 +196,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-fn is_hex(text: &str, chars: usize) -> bool {
+pub fn is_hex(text: &str, chars: usize) -> bool {
     text.len() == chars && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
@@ -255,7 +256,7 @@ fn span_of<'a>(line: &'a str, fields: Fields<'a>) -> Mine<Span<'a>> {
     Ok(span)
 }
 
-fn scope_of(fields: Fields<'_>) -> Mine<[Cow<'_, str>; 3]> {
+pub fn scope_of(fields: Fields<'_>) -> Mine<[Cow<'_, str>; 3]> {
     let mut scope = <[Cow<'_, str>; 3]>::default();
     for (key, value) in fields {
         if let Some(place) = ["name", "version", "schema_url"].iter().position(|name| *name == key) {
@@ -285,7 +286,7 @@ fn event_of<'a>(item: Json<'a>, is_cut: &mut bool) -> Mine<Event<'a>> {
     if had == 3 { Ok(event) } else { Err("an event lacks a field") }
 }
 
-fn link_of<'a>(item: Json<'a>, is_cut: &mut bool) -> Mine<Link<'a>> {
+pub fn link_of<'a>(item: Json<'a>, is_cut: &mut bool) -> Mine<Link<'a>> {
     let Json::Map(fields) = item else { return Err("a link has another form") };
     let (mut link, mut had) = (Link::default(), 0);
     for (key, value) in fields {

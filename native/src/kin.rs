@@ -21,8 +21,14 @@ const LARGEST: i64 = i64::MAX;
 pub fn parents(spans: &[Span<'_>]) -> Mine<Vec<u32>> {
     let ids: Vec<Ids> = spans.iter().map(|span| span.ids).collect();
     let parents: Vec<u32> = spans.iter().map(|span| parent(&ids, span)).collect();
-    let mut passed = vec![NONE; spans.len()]; // by the walk from which row
-    for row in 0..spans.len() {
+    check_circles(&parents)?;
+    Ok(parents)
+}
+
+/// Refuses spans of which one is its own ancestor.
+pub fn check_circles(parents: &[u32]) -> Mine<()> {
+    let mut passed = vec![NONE; parents.len()]; // by the walk from which row
+    for row in 0..parents.len() {
         let mut at = row;
         while passed[at] == NONE {
             passed[at] = row as u32;
@@ -33,7 +39,7 @@ pub fn parents(spans: &[Span<'_>]) -> Mine<Vec<u32>> {
             }
         }
     }
-    Ok(parents)
+    Ok(())
 }
 
 fn parent(ids: &[Ids], span: &Span<'_>) -> u32 {
@@ -44,28 +50,33 @@ fn parent(ids: &[Ids], span: &Span<'_>) -> u32 {
 /// Finds for each span the row of the nearest that names an agent: itself, or one above it.
 pub fn agents(spans: &[Span<'_>], parents: &[u32], words: &Words) -> Mine<Vec<u32>> {
     let mut agents = vec![NONE; spans.len()];
-    let mut known = vec![false; spans.len()];
     for (row, span) in spans.iter().enumerate() {
         if let Some(value) = span.attributes.get(&words.agent_name) {
             let Json::Text(text) = value else { return Err("an agent's name is no text") };
             if !text.is_empty() {
-                (agents[row], known[row]) = (row as u32, true);
+                agents[row] = row as u32;
             }
         }
     }
+    inherit(&mut agents, parents);
+    Ok(agents)
+}
+
+/// Gives each row that has nothing of its own what the nearest above it has.
+pub fn inherit(own: &mut [u32], parents: &[u32]) {
+    let mut known: Vec<bool> = own.iter().map(|own| *own != NONE).collect();
     let mut way = Vec::new();
-    for row in 0..spans.len() {
+    for row in 0..own.len() {
         let mut at = row as u32;
         while at != NONE && !known[at as usize] {
             way.push(at as usize);
             at = parents[at as usize];
         }
-        let found = if at == NONE { NONE } else { agents[at as usize] };
+        let found = if at == NONE { NONE } else { own[at as usize] };
         for passed in way.drain(..) {
-            (agents[passed], known[passed]) = (found, true);
+            (own[passed], known[passed]) = (found, true);
         }
     }
-    Ok(agents)
 }
 
 /// Finds for each span the row of the one in which its error began; its own if in no other, or if it has none.
@@ -102,7 +113,8 @@ pub fn origins(spans: &[Span<'_>], parents: &[u32], facts: &[Facts], words: &Wor
     Ok(origins)
 }
 
-fn error_of(span: &Span<'_>, words: &Words) -> Mine<(u32, u32)> {
+/// Returns sums of the type of a span's error and of the place where it was raised; 0 for what is not said.
+pub fn error_of(span: &Span<'_>, words: &Words) -> Mine<(u32, u32)> {
     let last = span.events.iter().rev().find(|event| event.name == words.exception);
     let of_last = |key: &str| match last.and_then(|event| event.attributes.get(key)) {
         None => Ok(""),
@@ -127,43 +139,54 @@ fn error_of(span: &Span<'_>, words: &Words) -> Mine<(u32, u32)> {
 /// Tells whether two spans may tell of one call: then Python finds out.
 pub fn may_be_told_twice(spans: &[Span<'_>], parents: &[u32], facts: &[Facts], words: &Words) -> bool {
     let mut ids = HashSet::new();
-    for (row, span) in spans.iter().enumerate() {
-        let kind = facts[row].kind();
-        if !matches!(kind, Facts::TOOL | Facts::MODEL | Facts::EMBEDDINGS) {
-            continue;
-        }
-        let tool = span.attributes.text(&words.tool_name).unwrap_or_default();
-        let mut at = row;
-        for _ in 0..MOST_BETWEEN {
-            at = parents[at] as usize;
-            let Some(above) = facts.get(at).map(Facts::kind) else { break };
-            if above == kind {
-                let outer = spans[at].attributes.text(&words.tool_name).unwrap_or_default();
-                if kind != Facts::TOOL || (tool == outer && !tool.is_empty()) {
-                    return true;
-                }
-                break;
-            }
-            if matches!(above, Facts::BOUNDARY | Facts::TOOL) || (kind == Facts::TOOL && above != Facts::OTHER) {
-                break;
-            }
-        }
-        let key = if kind == Facts::TOOL {
-            match (span.attributes.text(&words.mcp_request_id), tool) {
-                (None, _) | (_, "") => continue,
-                (Some(request), tool) => (kind, span.trace_id, request, tool),
-            }
-        } else {
-            match span.attributes.text(&words.response_id) {
-                None => continue,
-                Some(id) => (kind, "", id, ""),
-            }
+    let tool = |row: usize| spans[row].attributes.text(&words.tool_name);
+    (0..spans.len()).any(|row| {
+        is_within_another(row, parents, |row| facts[row].kind(), tool)
+            || call_id(&spans[row], &facts[row], words).is_some_and(|id| !ids.insert(id))
+            || says_tokens_of_others(&spans[row], &facts[row], words)
+    })
+}
+
+/// Tells whether a call stands within another that may be the same. `tool` gives the name of a tool.
+pub fn is_within_another<T: PartialEq>(
+    row: usize, parents: &[u32], kind: impl Fn(usize) -> u8, tool: impl Fn(usize) -> Option<T>,
+) -> bool {
+    let own = kind(row);
+    if !matches!(own, Facts::TOOL | Facts::MODEL | Facts::EMBEDDINGS) {
+        return false;
+    }
+    let mut at = row;
+    for _ in 0..MOST_BETWEEN {
+        at = match parents[at] {
+            NONE => return false,
+            above => above as usize,
         };
-        if !ids.insert(key) {
-            return true;
+        let above = kind(at);
+        if above == own {
+            return own != Facts::TOOL || tool(row).is_some_and(|name| tool(at) == Some(name));
+        }
+        if matches!(above, Facts::BOUNDARY | Facts::TOOL) || (own == Facts::TOOL && above != Facts::OTHER) {
+            return false;
         }
     }
     false
+}
+
+/// Returns what two spans share that tell of one call, if a span says it.
+pub fn call_id<'s>(span: &'s Span<'_>, facts: &Facts, words: &Words) -> Option<(u8, &'s str, &'s str, &'s str)> {
+    let said = &span.attributes;
+    match facts.kind() {
+        Facts::TOOL => {
+            Some((Facts::TOOL, span.trace_id, said.text(&words.mcp_request_id)?, said.text(&words.tool_name)?))
+        }
+        kind @ (Facts::MODEL | Facts::EMBEDDINGS) => Some((kind, "", said.text(&words.response_id)?, "")),
+        _ => None,
+    }
+}
+
+/// Tells whether a span says numbers of tokens that may be those of calls within it.
+pub fn says_tokens_of_others(span: &Span<'_>, facts: &Facts, words: &Words) -> bool {
+    matches!(facts.op, Op::Tool | Op::Retrieval | Op::Other) && says_usage(span, words)
 }
 
 /// Tells whether a span says numbers of tokens.

@@ -20,6 +20,7 @@ mod seal;
 mod span;
 mod taint;
 mod timeline;
+mod verify;
 mod walk;
 mod work;
 
@@ -94,6 +95,7 @@ fn runbundle_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<PyCore>()?;
     module.add_class::<seal::Sealer>()?;
     module.add_class::<record::SpanReader>()?;
+    module.add_class::<verify::Verifier>()?;
     module.add_function(wrap_pyfunction!(forget_judgements, module)?)?;
     module.add_function(wrap_pyfunction!(sorted_json, module)?)
 }

@@ -26,6 +26,8 @@ const KEY_WHOLE: u8 = 2;
 const KEY_VALUE: u8 = 4;
 const KEY_ALONE: u8 = 8;
 const KEY_PYTHON: u8 = 16;
+/// Its value is withheld whatever the policy: a sealed bundle has a marker there.
+pub const KEY_MARKED: u8 = 32;
 
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
@@ -78,8 +80,22 @@ pub struct Words {
     pub policy_decision: String,
     pub policy_rule: String,
     pub policy_reason: String,
+    pub receipt: String,
+    pub coerced: String,
     pub arguments: Payload,
     pub results: Payload,
+}
+
+impl Words {
+    pub fn beginning(&self) -> Beginning<'_> {
+        Beginning {
+            op: &self.op,
+            dialect: &self.dialect,
+            implicit: &self.implicit,
+            tenant_id: &self.tenant_id,
+            spans_started: &self.spans_started,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -119,7 +135,7 @@ pub struct Facts {
     pub begins: bool,
     pub claims: bool,
     pub is_odd: bool,
-    alone: bool,
+    pub alone: bool,
     /// Its captured values that are whole.
     whole: u64,
 }
@@ -140,7 +156,7 @@ impl Facts {
         matches!(self.status, "error" | "blocked" | "cancelled")
     }
 
-    fn new(span: &Span<'_>, words: &Words) -> Mine<Facts> {
+    pub fn new(span: &Span<'_>, words: &Words) -> Mine<Facts> {
         let said = &span.attributes;
         let stated = said.text(&words.status).filter(|text| words.stated.iter().any(|word| word == text));
         let status = match (stated, span.status_code.as_ref()) {
@@ -237,15 +253,104 @@ impl File {
     }
 }
 
+/// What the spans of a run add up to.
+#[derive(Default)]
+pub struct Sums {
+    usage: [BTreeMap<String, i128>; 3],
+    kinds: [u64; 8],
+    /// Start of the last work that ended in no error.
+    good_ns: Option<u64>,
+    whole: u64,
+    first_ns: Option<u64>,
+    last_ns: u64,
+}
+
+impl Sums {
+    pub fn add(&mut self, span: &Span<'_>, facts: &Facts, words: &Words) -> Mine<()> {
+        self.kinds[usize::from(facts.kind())] += 1;
+        self.first_ns = Some(self.first_ns.map_or(span.start_ns, |first| first.min(span.start_ns)));
+        self.last_ns = self.last_ns.max(span.end_ns);
+        let is_work = matches!(facts.op, Op::Agent | Op::Model | Op::Tool | Op::Retrieval);
+        if is_work && matches!(facts.status, "ok" | "unset") {
+            self.good_ns = self.good_ns.max(Some(span.start_ns));
+        }
+        self.whole += if facts.is_odd { 0 } else { facts.whole };
+        kin::add_usage(span, facts.op, words, &mut self.usage)
+    }
+
+    pub fn tell(&self, totals: &Bound<'_, PyDict>) -> PyResult<()> {
+        totals.set_item("first_ns", self.first_ns)?;
+        totals.set_item("last_ns", self.last_ns)?;
+        totals.set_item("good_ns", self.good_ns.map_or(-1, |start| start as i64))?;
+        totals.set_item("whole", self.whole)?;
+        totals.set_item("kinds", &self.kinds[..])?;
+        totals.set_item("usage", &self.usage[..])
+    }
+}
+
+/// Writes what spans within a run share that are alike: see `ALIKE` in `bundle/assembly/tally.py`.
+pub fn put_alike(key: &mut Vec<u8>, span: &Span<'_>, facts: &Facts, words: &Words) {
+    key.extend_from_slice(facts.op.word().as_bytes());
+    key.extend_from_slice(facts.status.as_bytes());
+    for name in &words.alike {
+        key.push(0);
+        if let Some(value) = span.attributes.get(name) {
+            put_sorted(key, value);
+        }
+    }
+    if facts.op == Op::Other {
+        for (name, _) in &span.attributes.fields {
+            key.push(1);
+            key.extend_from_slice(name.as_bytes());
+        }
+    }
+    for text in &span.scope {
+        key.push(2);
+        key.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// A span, and what follows for it from the spans around it.
+pub struct Of<'a> {
+    pub words: &'a Words,
+    pub span: &'a Span<'a>,
+    pub facts: &'a Facts,
+    pub parent_here: bool,
+    pub agent: Option<&'a str>,
+    /// The id of the span in which its error began; none if in itself.
+    pub began: &'a str,
+    pub answer: &'a Answer,
+}
+
+impl Of<'_> {
+    /// Tells whether a key holds a value of the agent's.
+    pub fn is_value(&self, key: &str) -> bool {
+        self.words.bits.get(key).is_some_and(|bits| bits & KEY_VALUE != 0)
+    }
+
+    /// Returns the error with which the span ended, if it did: names and texts, of which one that is empty is not said.
+    pub fn error(&self) -> Option<[(&'static str, &str); 3]> {
+        if !self.facts.has_failed() {
+            return None;
+        }
+        let (span, words) = (self.span, self.words);
+        let last = span.events.iter().rev().find(|event| event.name == words.exception);
+        let of_last = |key: &str| last.and_then(|event| event.attributes.text(key));
+        let kind = span.attributes.text(&words.error_type).or_else(|| of_last(&words.exception_type));
+        let message = of_last(&words.exception_message).unwrap_or(&span.status_message);
+        Some([("message", message), ("span_id", self.began), ("type", kind.unwrap_or("error"))])
+    }
+
+    /// Tells whether its parent was in the same process but is not in the run.
+    pub fn parent_missing(&self) -> bool {
+        let here = self.parent_here || self.span.remote_parent || self.facts.begins;
+        !self.span.parent_id.is_empty() && !here
+    }
+}
+
 impl<'a> Run<'a> {
     fn read(files: &[&'a [u8]], words: &'a Words) -> Mine<(Entries<'a>, Run<'a>, Vec<Shown>)> {
-        let keys = Beginning {
-            op: &words.op,
-            dialect: &words.dialect,
-            implicit: &words.implicit,
-            tenant_id: &words.tenant_id,
-            spans_started: &words.spans_started,
-        };
+        let keys = words.beginning();
         let mut entries = Entries::default();
         for file in files {
             entries.read(file, &keys)?;
@@ -261,11 +366,7 @@ impl<'a> Run<'a> {
         }
         let facts = spans.iter().map(|span| Facts::new(span, words)).collect::<Mine<Vec<_>>>()?;
         let parents = kin::parents(&spans)?;
-        let is_loose = |span, facts: &Facts| {
-            matches!(facts.op, Op::Tool | Op::Retrieval | Op::Other) && kin::says_usage(span, words)
-        };
-        let told_twice = kin::may_be_told_twice(&spans, &parents, &facts, words)
-            || spans.iter().zip(&facts).any(|(span, facts)| is_loose(span, facts));
+        let told_twice = kin::may_be_told_twice(&spans, &parents, &facts, words);
         let agents = kin::agents(&spans, &parents, words)?;
         let origins = kin::origins(&spans, &parents, &facts, words)?;
         let (shown_as, answers) = Default::default();
@@ -274,43 +375,27 @@ impl<'a> Run<'a> {
         Ok((entries, run, shown))
     }
 
-    pub fn agent(&self, row: usize) -> Option<&str> {
+    fn agent(&self, row: usize) -> Option<&str> {
         self.spans.get(self.agents[row] as usize).and_then(|span| span.attributes.text(&self.words.agent_name))
     }
 
+    /// Returns a span and what follows for it from the others. Python was asked before.
+    pub fn of(&self, row: usize) -> Of<'_> {
+        Of {
+            words: self.words,
+            span: &self.spans[row],
+            facts: &self.facts[row],
+            parent_here: self.parents[row] != NONE,
+            agent: self.agent(row),
+            began: self.began(row),
+            answer: &self.answers[self.shown_as[row] as usize],
+        }
+    }
+
     /// Returns the id of the span in which the error of a span began; none if it began in that span.
-    pub fn began(&self, row: usize) -> &str {
+    fn began(&self, row: usize) -> &str {
         let origin = self.origins[row] as usize;
         if origin == row { "" } else { self.spans[origin].span_id }
-    }
-
-    pub fn answer(&self, row: usize) -> &Answer {
-        &self.answers[self.shown_as[row] as usize]
-    }
-
-    /// Tells whether a key holds a value of the agent's.
-    pub fn is_value(&self, key: &str) -> bool {
-        self.words.bits.get(key).is_some_and(|bits| bits & KEY_VALUE != 0)
-    }
-
-    /// Returns the error with which a span ended, if it did: names and texts, of which one that is empty is not said.
-    pub fn error(&self, row: usize) -> Option<[(&'static str, &str); 3]> {
-        if !self.facts[row].has_failed() {
-            return None;
-        }
-        let (span, words) = (&self.spans[row], self.words);
-        let last = span.events.iter().rev().find(|event| event.name == words.exception);
-        let of_last = |key: &str| last.and_then(|event| event.attributes.text(key));
-        let kind = span.attributes.text(&words.error_type).or_else(|| of_last(&words.exception_type));
-        let message = of_last(&words.exception_message).unwrap_or(&span.status_message);
-        Some([("message", message), ("span_id", self.began(row)), ("type", kind.unwrap_or("error"))])
-    }
-
-    /// Tells whether a parent was in the same process but is not in the run.
-    pub fn parent_missing(&self, row: usize) -> bool {
-        let span = &self.spans[row];
-        let here = self.parents[row] != NONE || span.remote_parent || self.facts[row].begins;
-        !span.parent_id.is_empty() && !here
     }
 
     /// Whether agents are shown, too: no span says that it is the run, or not that it was begun as one.
@@ -338,24 +423,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             key.clear();
-            key.extend_from_slice(facts.op.word().as_bytes());
-            key.extend_from_slice(facts.status.as_bytes());
-            for name in &self.words.alike {
-                key.push(0);
-                if let Some(value) = span.attributes.get(name) {
-                    put_sorted(&mut key, value);
-                }
-            }
-            if facts.op == Op::Other {
-                for (name, _) in &span.attributes.fields {
-                    key.push(1);
-                    key.extend_from_slice(name.as_bytes());
-                }
-            }
-            for text in &span.scope {
-                key.push(2);
-                key.extend_from_slice(text.as_bytes());
-            }
+            put_alike(&mut key, span, facts, self.words);
             if let Some(&place) = groups.get(&key) {
                 let group = &mut shown[place as usize];
                 group.times += 1;
@@ -373,17 +441,9 @@ impl<'a> Run<'a> {
     }
 
     fn totals<'py>(&self, py: Python<'py>, entries: &Entries<'_>) -> PyResult<Bound<'py, PyDict>> {
-        let (mut usage, mut kinds) = (<[BTreeMap<String, i128>; 3]>::default(), [0u64; 8]);
-        let (mut good_ns, mut whole, mut failed) = (-1, 0, None);
+        let (mut sums, mut failed) = (Sums::default(), None);
         for (span, facts) in self.spans.iter().zip(&self.facts) {
-            kinds[usize::from(facts.kind())] += 1;
-            failed = failed.or(kin::add_usage(span, facts.op, self.words, &mut usage).err());
-            if matches!(facts.op, Op::Agent | Op::Model | Op::Tool | Op::Retrieval)
-                && matches!(facts.status, "ok" | "unset")
-            {
-                good_ns = good_ns.max(span.start_ns as i64);
-            }
-            whole += if facts.is_odd { 0 } else { facts.whole };
+            failed = failed.or(sums.add(span, facts, self.words).err());
         }
         let mut traces: Vec<&str> = self.spans.iter().map(|span| span.trace_id).collect();
         traces.dedup();
@@ -391,14 +451,8 @@ impl<'a> Run<'a> {
         totals.set_item("refused", failed)?;
         totals.set_item("tenant", &entries.tenant)?;
         totals.set_item("begins", entries.begins)?;
-        totals.set_item("spans", self.spans.len())?;
-        totals.set_item("first_ns", self.spans.iter().map(|span| span.start_ns).min())?;
-        totals.set_item("last_ns", self.spans.iter().map(|span| span.end_ns).max())?;
-        totals.set_item("good_ns", good_ns)?;
-        totals.set_item("whole", whole)?;
+        sums.tell(&totals)?;
         totals.set_item("trace_ids", traces)?;
-        totals.set_item("kinds", &kinds[..])?;
-        totals.set_item("usage", &usage[..])?;
         totals.set_item("logs", texts(py, entries.logs.iter()))?;
         totals.set_item("resources", texts(py, entries.resources.iter()))?;
         totals.set_item("told_twice", self.told_twice)?;

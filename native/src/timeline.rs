@@ -2,8 +2,7 @@
 
 use crate::journal::{Attributes, Ids, Mine, ids_of};
 use crate::json::{put_int, put_sorted_fields, put_text};
-use crate::kin::NONE;
-use crate::seal::Run;
+use crate::seal::{Of, Run};
 
 /// What a line is made of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,9 +40,9 @@ pub fn write(run: &Run<'_>, given: &[Vec<u8>]) -> Mine<(Vec<u8>, u64)> {
     let mut seq = 0;
     for (_, line) in lines {
         match line {
-            Line::Started(row) => put_started(&mut out, run, row as usize, seq),
-            Line::Event(row, place) => put_event(&mut out, run, row as usize, place as usize, seq),
-            Line::Ended(row) => put_ended(&mut out, run, row as usize, seq),
+            Line::Started(row) => put_started(&mut out, &run.of(row as usize), seq),
+            Line::Event(row, place) => put_event(&mut out, &run.of(row as usize), place as usize, seq),
+            Line::Ended(row) => put_ended(&mut out, &run.of(row as usize), seq),
             Line::Given(_) => put_given(&mut out, said(line), seq)?,
         }
         seq += 1;
@@ -89,32 +88,32 @@ fn put_attributes(out: &mut Vec<u8>, attributes: &Attributes<'_>) {
 }
 
 /// Writes the end of a line: what sorts behind `seq`.
-fn put_rest(out: &mut Vec<u8>, run: &Run<'_>, row: usize, status: &str, time_ns: u64, kind: &str) {
-    put_plain(out, "span_id", run.spans[row].span_id);
+fn put_rest(out: &mut Vec<u8>, of: &Of<'_>, status: &str, time_ns: u64, kind: &str) {
+    put_plain(out, "span_id", of.span.span_id);
     if !status.is_empty() {
         put_plain(out, "status", status);
     }
     out.extend_from_slice(b"\"time_ns\":\"");
     put_int(out, time_ns as i64);
     out.extend_from_slice(b"\",");
-    put_plain(out, "trace_id", run.spans[row].trace_id);
+    put_plain(out, "trace_id", of.span.trace_id);
     put_plain(out, "type", kind);
     out.pop();
     out.extend_from_slice(b"}\n");
 }
 
-fn put_name(out: &mut Vec<u8>, run: &Run<'_>, row: usize, name: &str) {
+fn put_name(out: &mut Vec<u8>, of: &Of<'_>, name: &str) {
     out.extend_from_slice(b"\"name\":");
     put_text(out, name);
     out.push(b',');
-    put_plain(out, "op", run.facts[row].op.word());
+    put_plain(out, "op", of.facts.op.word());
 }
 
 /// Writes name, kind of work and parent; between them a number of redactions, if there is one.
-fn put_common(out: &mut Vec<u8>, run: &Run<'_>, row: usize, redactions: Option<u64>) {
-    let span = &run.spans[row];
-    put_name(out, run, row, &span.name);
-    if run.parent_missing(row) {
+fn put_common(out: &mut Vec<u8>, of: &Of<'_>, redactions: Option<u64>) {
+    let span = of.span;
+    put_name(out, of, &span.name);
+    if of.parent_missing() {
         out.extend_from_slice(b"\"parent_missing\":true,");
     }
     if !span.parent_id.is_empty() {
@@ -125,13 +124,13 @@ fn put_common(out: &mut Vec<u8>, run: &Run<'_>, row: usize, redactions: Option<u
         put_int(out, number as i64);
         out.push(b',');
     }
-    if !span.parent_id.is_empty() && run.parents[row] == NONE {
+    if !span.parent_id.is_empty() && !of.parent_here {
         out.extend_from_slice(b"\"remote_parent\":true,");
     }
 }
 
-fn put_started(out: &mut Vec<u8>, run: &Run<'_>, row: usize, seq: u64) {
-    let (span, words) = (&run.spans[row], run.words);
+pub fn put_started(out: &mut Vec<u8>, of: &Of<'_>, seq: u64) {
+    let (span, words) = (of.span, of.words);
     out.extend_from_slice(b"{\"attributes\":{},");
     for (name, key) in [("effect", &words.effect), ("joined", &words.joined), ("lane", &words.lane)] {
         if let Some(text) = span.attributes.text(key)
@@ -157,32 +156,32 @@ fn put_started(out: &mut Vec<u8>, run: &Run<'_>, row: usize, seq: u64) {
         out.pop();
         out.extend_from_slice(b"],");
     }
-    put_common(out, run, row, None);
+    put_common(out, of, None);
     out.pop();
     put_seq(out, seq);
-    put_rest(out, run, row, "", span.start_ns, "span.started");
+    put_rest(out, of, "", span.start_ns, "span.started");
 }
 
-fn put_event(out: &mut Vec<u8>, run: &Run<'_>, row: usize, place: usize, seq: u64) {
-    let event = &run.spans[row].events[place];
+pub fn put_event(out: &mut Vec<u8>, of: &Of<'_>, place: usize, seq: u64) {
+    let event = &of.span.events[place];
     out.push(b'{');
     put_attributes(out, &event.attributes);
-    put_name(out, run, row, &event.name);
+    put_name(out, of, &event.name);
     out.pop();
     put_seq(out, seq);
     put_plain(out, "source", "span_event");
-    let kind = run.words.event_types.get(event.name.as_ref()).map_or("span.event", String::as_str);
-    put_rest(out, run, row, "", event.time_ns, kind);
+    let kind = of.words.event_types.get(event.name.as_ref()).map_or("span.event", String::as_str);
+    put_rest(out, of, "", event.time_ns, kind);
 }
 
-fn put_ended(out: &mut Vec<u8>, run: &Run<'_>, row: usize, seq: u64) {
-    let span = &run.spans[row];
+pub fn put_ended(out: &mut Vec<u8>, of: &Of<'_>, seq: u64) {
+    let span = of.span;
     out.push(b'{');
     put_attributes(out, &span.attributes);
     let mut captured: Vec<&str> = std::iter::once(&span.attributes)
         .chain(span.events.iter().map(|event| &event.attributes))
         .flat_map(|attributes| attributes.fields.iter().map(|field| field.0.as_ref()))
-        .filter(|key| run.is_value(key))
+        .filter(|key| of.is_value(key))
         .collect();
     if !captured.is_empty() {
         captured.sort_unstable();
@@ -195,7 +194,7 @@ fn put_ended(out: &mut Vec<u8>, run: &Run<'_>, row: usize, seq: u64) {
     out.extend_from_slice(b"\"duration_ns\":\"");
     put_int(out, span.end_ns.saturating_sub(span.start_ns) as i64);
     out.extend_from_slice(b"\",");
-    if let Some(error) = run.error(row) {
+    if let Some(error) = of.error() {
         out.extend_from_slice(b"\"error\":{");
         for (name, text) in error.iter().filter(|said| !said.1.is_empty()) {
             out.extend_from_slice(format!("\"{name}\":").as_bytes());
@@ -205,7 +204,7 @@ fn put_ended(out: &mut Vec<u8>, run: &Run<'_>, row: usize, seq: u64) {
         out.pop();
         out.extend_from_slice(b"},");
     }
-    put_common(out, run, row, Some(run.answer(row).0));
+    put_common(out, of, Some(of.answer.0));
     let [name, version, _] = &span.scope;
     if !name.is_empty() || !version.is_empty() {
         out.extend_from_slice(b"\"scope\":{");
@@ -219,5 +218,5 @@ fn put_ended(out: &mut Vec<u8>, run: &Run<'_>, row: usize, seq: u64) {
     }
     out.pop();
     put_seq(out, seq);
-    put_rest(out, run, row, run.facts[row].status, span.end_ns, "span.ended");
+    put_rest(out, of, of.facts.status, span.end_ns, "span.ended");
 }

@@ -232,17 +232,22 @@ def _changed(case: Case) -> list[bytes]:
     return lines
 
 
+def journals_of(case: Case, folder: Path) -> list[Path]:
+    """Write the journals of a case; return their paths."""
+    lines, files = _changed(case), list[Path]()
+    for number in range(case.journals):
+        files.append(folder / f"w{number}.jsonl")
+        files[-1].write_bytes(b"".join(lines[number :: case.journals]) + b"\0" * 8)
+    return files
+
+
 def compared(case: Case) -> str:
     """Assemble the journals of a case by both cores; return why the native core left them to Python, or "".
 
     Raises `AssertionError` where a byte differs.
     """
-    lines = _changed(case)
     with tempfile.TemporaryDirectory() as folder:
-        files: list[Path] = []
-        for number in range(case.journals):
-            files.append(Path(folder) / f"w{number}.jsonl")
-            files[-1].write_bytes(b"".join(lines[number :: case.journals]) + b"\0" * 8)
+        files = journals_of(case, Path(folder))
         return same(files, RUN, Path(folder), own="w", grace_s=2.0, begins=False)
 
 

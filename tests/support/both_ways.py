@@ -1,7 +1,8 @@
-"""A run assembled by the native core and by Python: the bytes have to be the same, or the run is left to Python.
+"""A run assembled, and a bundle verified, by the native core and by Python: the bytes and the findings are the same.
 
-Every run that a test publishes in its own process is: `watched` is used by all tests. If TEST_BOTH_WAYS names a file, a
-line is added there for each run: "native", or why not.
+Every run that a test publishes in its own process is assembled both ways, and every bundle that it verifies there is
+checked both ways: `watched` is used by all tests. If TEST_BOTH_WAYS names a file, a line is added there for each run:
+"native", or why not; and the same, behind "verify: ", for each bundle.
 """
 
 import os
@@ -12,15 +13,24 @@ from unittest import mock
 
 import orjson
 
+from runbundle.bundle import verify
 from runbundle.bundle.assembly.assemble import Assembled, assemble
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.assembly.natively import tried
 from runbundle.bundle.catalog.rows import facts_in_files
+from runbundle.bundle.checks.natively import NativeDerivation
+from runbundle.bundle.checks.report import ReportBuilder
+from runbundle.bundle.reader import Bundle
+from runbundle.core import native
 from runbundle.format.identity import RunKey
+from runbundle.format.verify_report import VerifyReport
 from runbundle.journal.reader import JournalReader
 from runbundle.recording import publish
+from runbundle.store import ArtifactStore
 
 _NOTED = os.environ.get("TEST_BOTH_WAYS", "")
+FAULT = "a fault of its own"
+"""What the native core says where it had one, which must never be."""
 
 
 def same(
@@ -59,6 +69,50 @@ def compare(
                 assert made.facts == facts_in_files(files, orjson.loads(wanted.index()))
 
 
+def reports(store: ArtifactStore, key: str) -> tuple[VerifyReport, VerifyReport, str]:
+    """Verify a bundle with the native core and without it; return both reports, and why it left the bundle to Python,
+    or "".
+    """
+    refused: list[str] = []
+    compared = NativeDerivation.compare
+
+    def noted(derivation: NativeDerivation, unchanged: set[str]) -> set[str] | None:
+        made = compared(derivation, unchanged)
+        refused.append(derivation.refused)
+        return made
+
+    with mock.patch.object(NativeDerivation, "compare", noted):
+        natively = verify.verify(store, key)
+    with mock.patch.object(native, "module", return_value=None):
+        return natively, verify.verify(store, key), (refused or ["it was not asked"])[0]
+
+
+def _checked_both_ways(differences: list[AssertionError]) -> Callable[..., None]:
+    contents = verify._contents  # pyright: ignore[reportPrivateUsage]
+
+    def checked(
+        bundle: Bundle, unchanged: set[str], natively: NativeDerivation | None, report: ReportBuilder, *, by_rules: bool
+    ) -> None:
+        before, twin = len(report.findings), ReportBuilder()
+        twin.made.update(report.made)
+        contents(bundle, unchanged, natively, report, by_rules=by_rules)
+        if natively is None:
+            return
+        _note(f"verify: {natively.refused or 'native'}")
+        if not natively.refused:
+            contents(bundle, unchanged, None, twin, by_rules=by_rules)
+            if report.findings[before:] != twin.findings:
+                differences.append(AssertionError(f"{bundle.key}: {twin.findings} are not found natively"))
+
+    return checked
+
+
+def _note(what: str) -> None:
+    if _NOTED:
+        with Path(_NOTED).open("a") as file:
+            file.write(f"{what}\n")
+
+
 def _equal(name: str, data: bytes, wanted: bytes) -> None:
     if data != wanted:
         at = next((at for at, pair in enumerate(zip(data, wanted, strict=False)) if pair[0] != pair[1]), len(data))
@@ -68,7 +122,9 @@ def _equal(name: str, data: bytes, wanted: bytes) -> None:
 
 @contextmanager
 def watched() -> Iterator[None]:
-    """Assemble both ways what is published meanwhile. Raises `AssertionError` if a byte differed."""
+    """Assemble both ways what is published meanwhile, and check both ways what is verified. Raises
+    `AssertionError` if a byte or a finding differed.
+    """
     differences: list[AssertionError] = []
 
     def made_natively(
@@ -81,9 +137,7 @@ def watched() -> Iterator[None]:
         if_new: Callable[[RunKey, bool], bool],
     ) -> Assembled | None:
         made = tried(journals, run, scratch, own=own, grace_s=grace_s, if_new=if_new)
-        if _NOTED:
-            with Path(_NOTED).open("a") as file:
-                file.write(f"{made if isinstance(made, str) else 'native'}\n")
+        _note(made if isinstance(made, str) else "native")
         if isinstance(made, str):
             return None
         try:
@@ -92,7 +146,10 @@ def watched() -> Iterator[None]:
             differences.append(error)
         return made
 
-    with mock.patch.object(publish, "assembled_natively", made_natively):
+    with (
+        mock.patch.object(publish, "assembled_natively", made_natively),
+        mock.patch.object(verify, "_contents", _checked_both_ways(differences)),
+    ):
         yield
     if differences:
         raise differences[0]

@@ -17,8 +17,10 @@ from runbundle.bundle.checks.integrity import (
     check_unlisted,
     is_unchanged,
 )
+from runbundle.bundle.checks.natively import NativeDerivation
 from runbundle.bundle.checks.reassemble import Reassembly
 from runbundle.bundle.checks.report import ReportBuilder, finished_report
+from runbundle.bundle.checks.search import FileSearch
 from runbundle.bundle.listings import Listing
 from runbundle.bundle.reader import (
     Bundle,
@@ -44,11 +46,12 @@ M = TypeVar("M", bound=BaseModel)
 _MOST_SEARCHED_BYTES = 64 * 1024 * 1024
 
 
-def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyReport:
+def verify(store: ArtifactStore, key: str, *, quick: bool = False, search: bool = True) -> VerifyReport:
     """Check a bundle in all five dimensions and return the report.
 
-    `quick`: check only that the files are those that were sealed, and report the losses that run.json states. The
-    verdict is then `unchanged` at best.
+    `quick`: check only that the files are those that were sealed, search them for credentials, and report the losses
+    that run.json states. The verdict is then `unchanged` at best, and a note says what was left out. Without `search`
+    that is left out, too.
 
     A bad bundle gives findings, never an exception. Raises `StoreUnavailable` if the store cannot be read.
 
@@ -82,26 +85,45 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False) -> VerifyRepo
     by_rules = check_own_digest(data, index, report)
     _credentials(data, RUN, report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}
-    unchanged = {entry.path for entry in index.files if is_unchanged(store, key, entry, present, report)}
-    earlier = {entry.path: entry for entry in check_revisions(store, key, index, report)}
-    for entry in earlier.values():
-        if entry.path not in unchanged:
-            is_unchanged(store, key, entry, present, report)
-    extra = present - {entry.path for entry in index.files} - set(earlier) - {RUN}
-    check_unlisted(store, key, index, data, extra, report)
-    check_strays(store, key, report)
-    _completeness(index, report)
-    if quick:
-        return finished_report(report, index.run_id, quick=True)
+    bundle = Bundle(store, key, index, data)
     with contextlib.ExitStack() as held:
-        again = (
-            held.enter_context(contextlib.closing(Reassembly(Bundle(store, key, index, data)))) if by_rules else None
-        )
-        _contents(store, key, index, unchanged, again, report)
-    check_evaluations(store, key, index, data, present, report)
-    for path in sorted(extra):
+        natively = held.enter_context(contextlib.closing(NativeDerivation(bundle))) if by_rules and not quick else None
+        unchanged = _unchanged(bundle, present, natively, report, search=quick and search)
+        earlier = {entry.path: entry for entry in check_revisions(store, key, index, report)}
+        for entry in earlier.values():
+            if entry.path not in unchanged:
+                is_unchanged(store, key, entry, present, report)
+        extra = present - {entry.path for entry in index.files} - set(earlier) - {RUN}
+        check_unlisted(store, key, index, data, extra, report)
+        check_strays(store, key, report)
+        _completeness(index, report)
+        if not quick:
+            _contents(bundle, unchanged, natively, report, by_rules=by_rules)
+            check_evaluations(store, key, index, data, present, report)
+    for path in sorted(extra) if search else ():
         _searched(store, key, path, report)
-    return finished_report(report, index.run_id)
+    return finished_report(report, index.run_id, quick=quick, searched=search)
+
+
+def _unchanged(
+    bundle: Bundle, present: set[str], natively: NativeDerivation | None, report: ReportBuilder, *, search: bool
+) -> set[str]:
+    """Return the paths of the files that are those that were sealed.
+
+    Each is read once: what it holds is derived by the native core, or searched for credentials, by the way.
+    """
+    unchanged: set[str] = set()
+    for entry in bundle.index.files:
+        searching = FileSearch(entry.path) if search else None
+        also = searching.read if searching else natively.reader(entry.path) if natively else None
+        if not is_unchanged(bundle.store, bundle.key, entry, present, report, also):
+            continue
+        unchanged.add(entry.path)
+        if natively is not None:
+            natively.whole(entry.path)
+        for line in searching.found(bundle.store, bundle.key) if searching else ():
+            report.add("RB403", "something looks like a credential", file=entry.path, line=line)
+    return unchanged
 
 
 def _completeness(index: RunIndex, report: ReportBuilder) -> None:
@@ -142,17 +164,14 @@ def _completeness(index: RunIndex, report: ReportBuilder) -> None:
 
 
 def _contents(
-    store: ArtifactStore,
-    key: str,
-    index: RunIndex,
-    unchanged: set[str],
-    again: Reassembly | None,
-    report: ReportBuilder,
+    bundle: Bundle, unchanged: set[str], natively: NativeDerivation | None, report: ReportBuilder, *, by_rules: bool
 ) -> None:
     """Check the content of the files. A damaged file has its finding already and is not read.
 
-    `again`: the bundle assembled again from its events. A file that is equal to that needs no further check.
+    `natively`: what derived the bundle while it was read, if that was possible. `by_rules`: whether its rules of
+    assembly are known, by which it is derived again. A file that is equal to the derived one needs no further check.
     """
+    store, key, index = bundle.store, bundle.key, bundle.index
     config = next((e for e in index.files if e.path == index.config.path), None)
     if config is None or config.sha256 != index.config.sha256:
         report.add("RB504", "the digest of the configuration is not that of its file", file=RUN)
@@ -165,13 +184,15 @@ def _contents(
     if evidence is None and index.counts.retrievals:
         report.add("RB106", "run.json counts retrievals and does not list evidence.json", file=RUN)
     checks: EventChecks | None = None
-    derived: set[str] = set()
-    if events in unchanged:
+    derived = natively.compare(unchanged) if natively is not None else None
+    if derived is None and events in unchanged:
         checks = EventChecks(report.add, events)
-        whole = _stream_events(store, key, events, checks, again)
-        checks.finish(index)
-        if again is not None and whole:
-            derived = again.compare(unchanged, report.add)
+        with contextlib.closing(Reassembly(bundle)) if by_rules else contextlib.nullcontext() as again:
+            whole = _stream_events(store, key, events, checks, again)
+            checks.finish(index)
+            if again is not None and whole:
+                derived = again.compare(unchanged, report.add)
+    derived = derived or set()
     if calls in unchanged and TOOL_CALLS not in derived:
         _tool_calls(store, key, calls, index, checks, report)
     if evidence in unchanged and EVIDENCE not in derived:

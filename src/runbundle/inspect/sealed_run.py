@@ -112,7 +112,9 @@ class SealedRun:
         return self._bundle.evidence()
 
     def verify(self, *, quick: bool = False) -> "VerifyReport":
-        """Check the bundle as `runbundle verify` does and return the report; `quick` compares only digests of files."""
+        """Check the bundle as `runbundle verify` does and return the report; `quick`: digests and a search for
+        credentials alone.
+        """
         from runbundle.bundle.verify import verify
 
         return verify(self._bundle.store, self._bundle.key, quick=quick)

@@ -158,6 +158,33 @@ def test_quick_looks_at_the_files_and_not_into_them() -> None:
     assert verify(build(), "other", quick=True).verdict == "incomplete"  # nothing is sealed under that name
 
 
+def test_quick_says_what_it_left_out() -> None:
+    """In notes, which text and JSON print; without its search, that too. A whole report says nothing of it."""
+    *before, left_out, not_searched = verify(build(), KEY, quick=True, search=False).notes
+    assert "follow from" in left_out
+    assert "search" in not_searched
+    assert verify(build(), KEY, quick=True).notes == [*before, left_out]
+    assert verify(build(), KEY).notes == before
+
+
+LEAK = "sk-abcdefghijklmnop"
+
+
+@pytest.mark.parametrize("written", [LEAK, "\\u0073k-abcdefghijklmnop"], ids=["plain", "escaped"])
+@pytest.mark.parametrize("path", ["events.jsonl", "tool_calls.json", "evidence.json", "config.snapshot.json"])
+def test_quick_searches_for_credentials(path: str, written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each file, an escaped one too, in whatever pieces it is read; not a key beside the marker of its value."""
+    content = files()
+    line = b'{"x":"%b","password":"[REDACTED:credential]",'
+    for size in (7, 1_048_576):
+        monkeypatch.setattr("runbundle.bundle.checks.integrity._CHUNK", size)
+        for text, codes_found in ((written, ["RB403"]), ("none", [])):
+            data = content[path].replace(b"{", line % text.encode(), 1)
+            report = verify(build(content={**content, path: data}), KEY, quick=True)
+            assert [finding.code for finding in report.findings] == codes_found
+            assert report.dimensions["redaction"] == ("fail" if codes_found else "skipped")
+
+
 def test_files_are_found_by_pointer_not_by_name() -> None:
     """A later revision keeps its files elsewhere; they are checked all the same."""
     content = {f"revisions/2/{path}" if path != "config.snapshot.json" else path: d for path, d in files().items()}

@@ -183,10 +183,10 @@ def test_runs_are_found_by_every_name(bundle: Path) -> None:
     assert [entry.key for entry in list_runs(store)] == [bundle.name]
     with pytest.raises(runbundle.KeyNotFound, match="no run nope"):
         resolve(store, "nope")
-    store.put("aa1/run.json", b"")
-    store.put("aa2/run.json", b"")
-    with pytest.raises(runbundle.KeyNotFound, match="2 runs begin with aa"):
-        resolve(store, "aa")
+    store.put("zz1/run.json", b"")
+    store.put("zz2/run.json", b"")
+    with pytest.raises(runbundle.KeyNotFound, match="2 runs begin with zz"):
+        resolve(store, "zz")
     (bundle.parent / "empty").mkdir()
     with pytest.raises(runbundle.KeyNotFound, match="no sealed run"):
         resolve(LocalStore(bundle.parent / "empty"), "@last")

@@ -121,7 +121,7 @@ class _Sealer(Protocol):
 @cache
 def _sealer() -> _Sealer | None:
     module = native.module()
-    return None if module is None else module.Sealer(_words())
+    return None if module is None else module.Sealer(words())
 
 
 def _contents(journals: Sequence[Path]) -> list[bytes]:
@@ -208,7 +208,7 @@ class _Judge:
                 if made.evidence is not None:
                     tally.counts["evidence"] += 1
                     self.evidence.append(keyed(span, entry_bytes(made.evidence)))
-            arguments, result = map(_notes, (span.receipt,) * 2, _KINDS) if span.op == "tool" else (b"", b"")
+            arguments, result = map(notes_text, (span.receipt,) * 2, KINDS) if span.op == "tool" else (b"", b"")
             answers.append((span.receipt.count(), arguments, result))
         tally.widen(
             totals["first_ns"], totals["last_ns"], totals["good_ns"], totals["trace_ids"], whole=totals["whole"]
@@ -240,7 +240,8 @@ class _Judge:
             self.calls = list(entries_of_calls(lines, acts, self.tally, self._scratch))
 
 
-_KINDS = "arguments", "result"
+KINDS = "arguments", "result"
+"""The payloads of a call."""
 
 
 def _checked(line: bytes) -> dict[str, Any]:
@@ -251,7 +252,7 @@ def _checked(line: bytes) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _notes(receipt: Receipt, kind: str) -> bytes:
+def notes_text(receipt: Receipt, kind: str) -> bytes:
     """Return what a receipt notes of the arguments or the result as it stands in an entry of tool_calls.json."""
     notes = orjson.dumps(notes_of(receipt, kind), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
     return notes.replace(b"\n", b"\n        ")
@@ -299,7 +300,9 @@ _TEXT, _WHOLE, _VALUE, _ALONE, _PYTHON = 1, 2, 4, 8, 16
 made by Python."""
 
 
-def _words() -> dict[str, Any]:
+@cache
+def words() -> dict[str, Any]:
+    """Return the words that the native core needs to make or to check a bundle; not to be changed."""
     keys = {
         "operation": semconv.OPERATION, "tool_name": semconv.TOOL_NAME, "agent_name": semconv.AGENT_NAME,
         "call_id": semconv.CALL_ID, "response_id": semconv.RESPONSE_ID, "mcp_request_id": semconv.MCP_REQUEST_ID,
@@ -309,8 +312,9 @@ def _words() -> dict[str, Any]:
         "tenant_id": own.TENANT_ID, "dialect": own.DIALECT, "contract_version": own.CONTRACT_VERSION,
         "contract_sha256": own.CONTRACT_SHA256, "side_effects": own.SIDE_EFFECTS,
         "policy_decision": own.POLICY_DECISION, "policy_rule": own.POLICY_RULE, "policy_reason": own.POLICY_REASON,
+        "receipt": own.RECEIPT, "coerced": own.COERCED,
     }  # fmt: skip
-    bits = dict.fromkeys(keys.values(), _TEXT)
+    bits = dict.fromkeys(keys.values(), _TEXT) | {own.RECEIPT: 0, own.COERCED: 0}
     bits |= dict.fromkeys([semconv.ARGUMENTS, semconv.RESULT, *own.PAYLOAD_DIGEST.values()], _TEXT)
     bits |= dict.fromkeys([own.ATTEMPT, *own.PAYLOAD_BYTES.values()], _WHOLE)
     bits |= dict.fromkeys(LOST, _ALONE) | {own.SPANS_STARTED: _ALONE, own.CAPTURE: _PYTHON}

@@ -82,9 +82,8 @@ class EventsBySpan:
     def entries(self, semconv: str) -> Iterator[dict[str, Any]]:
         """Yield the journal entries of the spans, once, in the order of their ids. `semconv` as in run.json."""
         for events in self._of_each():
-            entry = _span(events)
+            entry = entry_of_span(events, semconv)
             if entry is not None:
-                entry.setdefault("scope", {})["schema_url"] = "" if semconv == "gen-ai" else semconv
                 yield entry
 
     def _of_each(self) -> Iterator[list[dict[str, Any]]]:
@@ -107,8 +106,18 @@ def log_entry(event: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def entry_of_span(events: list[dict[str, Any]], semconv: str) -> dict[str, Any] | None:
+    """Return the entry of one span from its events, in their order; None if it has no beginning or no end.
+
+    `semconv` as in run.json.
+    """
+    entry = _span(events)
+    if entry is not None:
+        entry.setdefault("scope", {})["schema_url"] = "" if semconv == "gen-ai" else semconv
+    return entry
+
+
 def _span(events: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the entry of one span from its events, in their order; None if it has no beginning or no end."""
     started = next((e for e in events if e["type"] == "span.started"), None)
     ended = next((e for e in events if e["type"] == "span.ended"), None)
     if started is None or ended is None:

@@ -21,11 +21,12 @@ _RANK = {
     "span.ended": 4, "run.ended": 5,
 }  # fmt: skip
 _MAY_HAVE_VIEWS = (own.RESULT, semconv.EXCEPTION_MESSAGE)  # as far as a policy or a contract lets them
-_MARKED = frozenset(
+MARKED = frozenset(
     key for key, kind in SPAN_KEYS.items() if kind in ("content", "messages") and key not in _MAY_HAVE_VIEWS
 )
 """Keys whose values are withheld whatever the policy."""
-_validated = Event.__pydantic_validator__.validate_python  # `model_validate`, without a call between
+validated = Event.__pydantic_validator__.validate_python
+"""`Event.model_validate`, without a call between."""
 
 _APART = '"\x00"'
 
@@ -72,7 +73,7 @@ class EventChecks:
         `suspect`: whether its line may hold the format of a credential, as `suspicious` tells.
         """
         try:
-            _validated(event)
+            validated(event)
         except ValidationError as error:
             self.malformed(number, first_problem(error), line)
             return False
@@ -101,9 +102,9 @@ class EventChecks:
             receipt = read_receipt(attributes[own.RECEIPT])
             if receipt is not None:
                 self._sum(receipt)
-        if not _MARKED.isdisjoint(attributes):
+        if not MARKED.isdisjoint(attributes):
             for key, value in attributes.items():
-                if key in _MARKED and not _withheld(value):
+                if key in MARKED and not is_withheld(value):
                     self._add("RB401", f"{key} is neither marker nor digest", file=self._file, line=number)
         if b"\\u" in line or b"\\/" in line:
             # An escape can hide a format from the bytes: what counts is the text that a reader gets.
@@ -216,5 +217,6 @@ def _ids(trace_id: str, span_id: str) -> bytes:
     return bytes.fromhex(trace_id + span_id)
 
 
-def _withheld(value: Any) -> bool:
+def is_withheld(value: Any) -> bool:
+    """Tell whether a value is empty, a marker or a digest, and nothing else."""
     return value == "" or is_marker(value) or is_digest(value)

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 
 import orjson
 
@@ -131,10 +132,18 @@ def check_strays(store: ArtifactStore, key: str, report: ReportBuilder) -> None:
                 report.add("RB203", "is no folder of a bundle", file=path)
 
 
-def is_unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[str], report: ReportBuilder) -> bool:
+def is_unchanged(
+    store: ArtifactStore,
+    key: str,
+    entry: FileEntry,
+    present: set[str],
+    report: ReportBuilder,
+    also: Callable[[bytes], None] | None = None,
+) -> bool:
     """Compare one file with its entry in run.json; return whether it is unchanged.
 
-    Missing, modified, truncated, torn and grown files have findings of their own. `present`: paths that exist.
+    Missing, modified, truncated, torn and grown files have findings of their own. `present`: paths that exist. `also`
+    is handed the bytes that are read, so that none has to be read twice.
     """
     if name_of(entry.path) not in SEALED or file_at(entry.path) is None:
         report.add("RB203", "is listed in run.json, and no file that is sealed", file=entry.path)
@@ -146,6 +155,8 @@ def is_unchanged(store: ArtifactStore, key: str, entry: FileEntry, present: set[
         with store.open(f"{key}/{entry.path}") as file:
             while size <= entry.bytes and (chunk := file.read(_CHUNK)):
                 digest.update(chunk)
+                if also is not None:
+                    also(chunk)
                 size += len(chunk)
                 last = chunk[-1:]
     except KeyNotFound:  # removed since the listing, or a link to nowhere

@@ -47,11 +47,11 @@ class Reassembly:
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._held = contextlib.ExitStack()
-        scratch = Path(_scratch())
+        scratch = scratch_folder()
         self._of_spans = self._held.enter_context(contextlib.closing(EventsBySpan(scratch)))
         run = RunKey("", bundle.index.run_id)
         self._gathered = self._held.enter_context(contextlib.closing(GatheredRun(run, scratch)))
-        self._leaking: set[str] = set()
+        self._maker = SearchingMaker()
 
     def close(self) -> None:
         """Free memory and disk."""
@@ -92,7 +92,7 @@ class Reassembly:
                 torn=max(0, dropped.get(TORN, 0)),
                 sdk_versions=frozenset({index.versions.otel_sdk or ""} - {""}),
                 grace_s=index.completeness.grace_s,
-                make=self._made,
+                make=self._maker.make,
                 rules=index.rules or RULES,
             )
             with contextlib.closing(made):
@@ -108,45 +108,16 @@ class Reassembly:
                 continue  # run.json does not list it, which shows below
             if (again.size, again.sha256) == (entry.bytes, entry.sha256):
                 same.add(again.name)
-                if again.name in self._leaking:
+                if again.name in self._maker.leaking:
                     add("RB403", "something looks like a credential", file=entry.path)
             else:
                 if entry.path in unchanged:
                     self._differs(again, entry, add)
                 made.files[number] = again._replace(size=entry.bytes, sha256=entry.sha256)
-        late = max(0, index.completeness.late) if index.revision > 1 else 0
-        said: dict[str, Any] = {"completeness": {**made.completeness, "late": late}, "revision": index.revision}
-        if index.supersedes is not None and index.revision > 1:
-            said["supersedes"] = index.supersedes
-        if index.redaction.masked is not None:
-            made.set_run_fields(
-                {**made.run_fields, "redaction": {**made.run_fields["redaction"], "masked": index.redaction.masked}}
-            )
-        stored = orjson.loads(self._bundle.index_bytes)
-        again_index = orjson.loads(made.index({name: entry.path for name, entry in listed.items()}, **said))
-        found = [path for path in differences(stored, again_index) if path != SELF]
+        found = contradictions(made, self._bundle)
         if found:
             add("RB212", f"the events say otherwise of {_named(found)}", file=RUN)
         return same
-
-    def _made(self, name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
-        """Make a file again and search it for credentials. Keep no copy of events.jsonl, which was searched already."""
-        return (
-            digest_only(name, pieces, scratch)
-            if name == EVENTS
-            else make_file(name, self._searched(name, pieces), scratch)
-        )
-
-    def _searched(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        for block in batches(pieces, len):
-            suspect = name not in self._leaking and suspicious(block)
-            for piece in block:
-                if name not in self._leaking and (suspect or b"\\" in piece):
-                    # An escape may hide one; and a key beside its marker may look like one: each text by itself.
-                    with contextlib.suppress(ValueError):  # what stands around a list is no JSON, and of our making
-                        if holds_credential(orjson.loads(piece.lstrip(b",\n "))):
-                            self._leaking.add(name)
-                yield piece
 
     def _differs(self, again: NewFile, entry: FileEntry, add: Add) -> None:
         with self._bundle.store.open(f"{self._bundle.key}/{entry.path}") as file:
@@ -161,6 +132,52 @@ class Reassembly:
                 add("RB212", "the events say otherwise", file=entry.path)
             else:
                 add(*_difference(file.read(), b"".join(again.pieces())), file=entry.path)
+
+
+class SearchingMaker:
+    """Makes files again and searches them for credentials."""
+
+    def __init__(self) -> None:
+        self.leaking: set[str] = set()
+        """Names of files in which something looks like a credential."""
+
+    def make(self, name: str, pieces: Iterable[bytes], scratch: Path) -> NewFile:
+        """Make a file again. Keep no copy of events.jsonl, which is searched where it is read."""
+        return (
+            digest_only(name, pieces, scratch)
+            if name == EVENTS
+            else make_file(name, self._searched(name, pieces), scratch)
+        )
+
+    def _searched(self, name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for block in batches(pieces, len):
+            suspect = name not in self.leaking and suspicious(block)
+            for piece in block:
+                if name not in self.leaking and (suspect or b"\\" in piece):
+                    # An escape may hide one; and a key beside its marker may look like one: each text by itself.
+                    with contextlib.suppress(ValueError):  # what stands around a list is no JSON, and of our making
+                        if holds_credential(orjson.loads(piece.lstrip(b",\n "))):
+                            self.leaking.add(name)
+                yield piece
+
+
+def contradictions(made: Assembled, bundle: Bundle) -> list[str]:
+    """Return the paths of the fields in which run.json differs from that of the bundle as it was assembled again.
+
+    The size and digest of each file that run.json lists must be set in `made` to what run.json says.
+    """
+    index = bundle.index
+    late = max(0, index.completeness.late) if index.revision > 1 else 0
+    said: dict[str, Any] = {"completeness": {**made.completeness, "late": late}, "revision": index.revision}
+    if index.supersedes is not None and index.revision > 1:
+        said["supersedes"] = index.supersedes
+    if index.redaction.masked is not None:
+        made.set_run_fields(
+            {**made.run_fields, "redaction": {**made.run_fields["redaction"], "masked": index.redaction.masked}}
+        )
+    stored = orjson.loads(bundle.index_bytes)
+    again = orjson.loads(made.index({name_of(entry.path): entry.path for entry in index.files}, **said))
+    return [path for path in differences(stored, again) if path != SELF]
 
 
 def _difference(theirs: bytes, ours: bytes) -> tuple[str, str]:
@@ -205,12 +222,12 @@ def _named(found: list[str]) -> str:
     return ", ".join(words[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _scratch() -> str:
+def scratch_folder() -> Path:
     """Return the folder for the lines of a long run. A short run is kept in memory, so the folder may be unusable."""
     try:
-        return tempfile.gettempdir()
+        return Path(tempfile.gettempdir())
     except OSError:  # none can be written, which is said when it is needed
-        return os.devnull
+        return Path(os.devnull)
 
 
 @contextlib.contextmanager
@@ -223,5 +240,5 @@ def _scratch_errors() -> Generator[None]:
 
 def _no_scratch(error: OSError) -> StoreUnavailable:
     return StoreUnavailable(
-        f"cannot work in {_scratch()}: {error.strerror or error}", hint="TMPDIR names another folder"
+        f"cannot work in {scratch_folder()}: {error.strerror or error}", hint="TMPDIR names another folder"
     )

@@ -45,9 +45,23 @@ LIMITS = (
 """Statement of what checking a single bundle cannot prove."""
 
 
-def finished_report(report: ReportBuilder, run_id: str, *, quick: bool = False) -> VerifyReport:
-    """Return the finished report with its verdict. `quick`: the content of the files was not checked."""
+_LEFT_OUT = (
+    "left out: whether each line of events.jsonl is an event, in order and redacted, and whether run.json,"
+    " tool_calls.json and evidence.json follow from them; verify without --quick checks that"
+)
+_NOT_SEARCHED = "left out, too: the search of the files for credentials"
+
+
+def finished_report(report: ReportBuilder, run_id: str, *, quick: bool = False, searched: bool = True) -> VerifyReport:
+    """Return the finished report with its verdict.
+
+    `quick`: what the files say was not checked, and notes say so. `searched`: they were searched for credentials.
+    """
     report.close()
+    if quick:
+        report.notes.append(_LEFT_OUT)
+        if not searched:
+            report.notes.append(_NOT_SEARCHED)
     outcomes: dict[Dimension, Literal["pass", "warn", "fail", "skipped"]] = {
         dimension: "pass" if dimension in _QUICK or not quick else "skipped" for dimension in DIMENSIONS
     }

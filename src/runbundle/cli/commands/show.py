@@ -101,7 +101,8 @@ def _altered(bundle: "Bundle", *, as_json: bool) -> bool:
     if whole <= _DIGESTED_BYTES or as_json:
         from runbundle.bundle.verify import verify  # 0.2 s, which a large run need not wait for
 
-        found = [f for f in verify(bundle.store, bundle.key, quick=True).findings if f.dimension == "integrity"]
+        report = verify(bundle.store, bundle.key, quick=True, search=False)
+        found = [f for f in report.findings if f.dimension == "integrity"]
         wrong = [f"{f.code}  {f.file or ''}: {f.message}" for f in found if f.severity == "error"]
     else:
         wrong: list[str] = []

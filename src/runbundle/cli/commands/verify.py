@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 @run_argument
 @store_option
 @format_option("junit", "github")
-@click.option("--quick", is_flag=True, help="Check only that the files are those that were sealed, not their content.")
+@click.option(
+    "--quick", is_flag=True,
+    help="Check only that the files are those that were sealed, and search them for credentials. The report says what"
+    " is left out.",
+)  # fmt: skip
 @reports_errors
 def command(run: str, store_url: str, format_: str, quick: bool) -> None:
     """Check that a bundle is complete, unchanged, consistent and redacted.
