@@ -1,15 +1,17 @@
 """A gate as text: for people, as Markdown, as JUnit XML, and as annotations of GitHub Actions."""
 
+import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
 
+from runbundle.cli.options import store_flag
 from runbundle.cli.printing import github, say, xml_attribute, xml_text
 from runbundle.process.printable import printable
 
 if TYPE_CHECKING:
-    from runbundle.format.evaluation import Criterion, FlakyCase, Gate, RunEvent
+    from runbundle.format.evaluation import Criterion, FlakyCase, Flip, Gate, RunEvent
 
 MARK = "<!-- runbundle gate -->"
 """The first line of the Markdown, by which a job finds its earlier comment."""
@@ -17,8 +19,11 @@ _SHOWN = 5
 _LEVELS = {"fail": "error", "error": "error", "inconclusive": "warning"}
 
 
-def print_human(gate: "Gate") -> None:
-    """Print a gate for people: the verdict, each check, and where to look."""
+def print_human(gate: "Gate", stores: tuple[str, str]) -> None:
+    """Print a gate for people: the verdict, each check, and where to look.
+
+    `stores`: the URLs of the stores in which the baseline's and the candidate's runs are.
+    """
     say("gate  ", gate.verdict, f"   {sides_text(gate)}")
     for criterion in gate.criteria:
         say("  ", criterion.verdict, f"{' ' * (14 - len(criterion.verdict))}{_title(criterion)}")
@@ -27,8 +32,9 @@ def print_human(gate: "Gate") -> None:
             say(f"{' ' * 16}{event_text(event)}")
         _more(len(criterion.evidence))
         for flip in criterion.flips[:_SHOWN]:
-            at = f"  {event_text(flip.at)}" if flip.at else ""
-            say(f"{' ' * 16}case {flip.case_id}: {flip.baseline:.4g} → {flip.candidate:.4g}{at}")
+            say(f"{' ' * 16}{_moved_text(flip)}")
+            for line in _why(flip):
+                say(f"{' ' * 18}{line}")
         _more(len(criterion.flips))
     for flaky in gate.flaky:
         say(f"  {flaky_text(flaky)}")
@@ -36,7 +42,11 @@ def print_human(gate: "Gate") -> None:
         say(f"  {note}")
     first = next((e for c in gate.criteria for e in c.evidence if e.span_id), None)
     if first is not None:
-        say(f"next: runbundle show {first.run_id} --span {first.span_id}")
+        say(f"next: runbundle show {first.run_id} --span {first.span_id}{store_flag(stores[1])}")
+    flip = next((flip for c in gate.criteria for flip in c.flips if flip.causes and c.verdict != "pass"), None)
+    if flip is not None:
+        other = "" if stores[0] == stores[1] else f" --store-b {shlex.quote(stores[1])}"
+        say(f"next: runbundle diff {flip.baseline_run} {flip.candidate_run}{store_flag(stores[0])}{other}")
 
 
 def markdown(gate: "Gate") -> str:
@@ -56,9 +66,7 @@ def markdown(gate: "Gate") -> str:
     if events or flips:
         lines.append("")
     lines += [f"- {_cell(event_text(event))}" for event in events]
-    for flip in flips:
-        at = f": {event_text(flip.at)}" if flip.at else ""
-        lines.append(f"- {_cell(f'case {flip.case_id}, {flip.baseline:.4g} → {flip.candidate:.4g}{at}')}")
+    lines += [f"- {_cell(flip_text(flip))}" for flip in flips]
     lines += [f"- {_cell(flaky_text(flaky))}" for flaky in gate.flaky]
     notes = notes_of(gate)
     return "\n".join([*lines, *(["", *(f"- {_cell(note)}" for note in notes)] if notes else []), ""])
@@ -69,6 +77,7 @@ def junit(gate: "Gate") -> str:
     cases: list[str] = []
     for criterion in gate.criteria:
         lines = [criterion.reason or "", *map(event_text, criterion.evidence[:_SHOWN])]
+        lines += map(flip_text, criterion.flips[:_SHOWN])
         text = "\n".join(map(xml_text, lines))
         message = xml_attribute(criterion.reason or criterion.verdict)
         inner = {
@@ -96,7 +105,8 @@ def annotations(gate: "Gate", policy: str, lines: dict[str, int]) -> Iterator[st
         if criterion.verdict == "pass":
             continue
         level = _LEVELS[criterion.verdict] if criterion.blocking and not criterion.waived else "notice"
-        where = "; ".join(event_text(event) for event in criterion.evidence[:_SHOWN])
+        said = [*map(event_text, criterion.evidence[:_SHOWN]), *map(flip_text, criterion.flips[:_SHOWN])]
+        where = "; ".join(said)
         message = f"{criterion.verdict}: {criterion.reason or ''}{f' ({where})' if where else ''}"
         yield github(level, f"gate {criterion.name}", message, file=policy, line=lines.get(criterion.name, 1))
 
@@ -113,10 +123,23 @@ def sides_text(gate: "Gate") -> str:
 
 
 def event_text(event: "RunEvent") -> str:
-    """Return an event of a run for people: run, span, number of the event, and what happened."""
+    """Return an event of a run for people: code of a cause, run, span, number of the event, and what happened."""
     place = f" span {event.span_id}" if event.span_id else ""
     place += f" event {event.seq}" if event.seq is not None else ""
-    return f"{event.run_id}{place}: {event.what}"
+    return f"{f'{event.code} ' if event.code else ''}{event.run_id}{place}: {event.what}"
+
+
+def flip_text(flip: "Flip") -> str:
+    """Return a case that flipped for people, with why its runs differ."""
+    return f"{_moved_text(flip)} ({'; '.join(_why(flip))})"
+
+
+def _moved_text(flip: "Flip") -> str:
+    return f"case {flip.case_id}: {flip.baseline:.4g} → {flip.candidate:.4g}"
+
+
+def _why(flip: "Flip") -> list[str]:
+    return [*map(event_text, flip.causes), *([flip.note] if flip.note else [])]
 
 
 def flaky_text(flaky: "FlakyCase") -> str:

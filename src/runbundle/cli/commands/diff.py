@@ -62,10 +62,11 @@ def command(
 
         click.echo(markdown(report), nl=False)
     elif format_ == "github":
-        if report.cause is not None:
-            click.echo(
-                github("error", f"{report.cause.code} {report.a.run_id} and {report.b.run_id}", report.cause.sentence)
-            )
+        from runbundle.cli.diff_text import cause_text
+
+        for number, cause in enumerate(report.causes):
+            title = f"{cause.code} {report.a.run_id} and {report.b.run_id}"
+            click.echo(github("notice" if number else "error", title, cause_text(cause)))
     else:
         from runbundle.cli.diff_text import print_report
 

@@ -57,11 +57,11 @@ def command(
         new = open_checked(find_runs(store, after))
     except (Unsound, MalformedBundle) as error:
         gate = _unsound(error, loaded)
-        _print(gate, format_, policy_path, loaded)
+        _print(gate, format_, policy_path, loaded, (store_url, store_url))
         raise click.exceptions.Exit(4) from None
     gate = _decided(loaded, old, new, kept.ref if kept else None)
     gate = _kept(store, gate, kept, new, write=not no_write)
-    _print(gate, format_, policy_path, loaded)
+    _print(gate, format_, policy_path, loaded, (_place(old, store_url), _place(new, store_url)))
     raise click.exceptions.Exit(_EXITS[gate.verdict])
 
 
@@ -95,7 +95,7 @@ def _member(one: Checked, loaded: "Loaded") -> "Member":
     facts = facts_of(one.bundle)
     stored = scorecard_of(one.bundle.store, one.bundle.key)
     card = scorecard(facts, list(loaded.policy.each_scorer()), before=stored)
-    return Member(facts, card, complete=one.report.verdict == "verified")
+    return Member(facts, card, complete=one.report.verdict == "verified", bundle=one.bundle)
 
 
 def _kept(store: "ArtifactStore", gate: "Gate", kept: "Kept | None", new: list[Checked], *, write: bool) -> "Gate":
@@ -130,7 +130,13 @@ def _unsound(error: Unsound | MalformedBundle, loaded: "Loaded") -> "Gate":
     return Gate(subjects=[], verdict="error", criteria=[criterion], policy=loaded.ref)
 
 
-def _print(gate: "Gate", format_: str, policy_path: str, loaded: "Loaded") -> None:
+def _place(runs: list[Checked], store_url: str) -> str:
+    """Return the URL of the store in which the runs are, as a command takes it."""
+    found = {one.bundle.store.url for one in runs}
+    return store_url if not found or found == {read_store(store_url).url} else found.pop()
+
+
+def _print(gate: "Gate", format_: str, policy_path: str, loaded: "Loaded", stores: tuple[str, str]) -> None:
     from runbundle.cli import gate_text
 
     if format_ == "json":
@@ -148,4 +154,4 @@ def _print(gate: "Gate", format_: str, policy_path: str, loaded: "Loaded") -> No
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(gate_text.markdown(gate))
     else:
-        gate_text.print_human(gate)
+        gate_text.print_human(gate, stores)
