@@ -110,13 +110,20 @@ def _steps(report: DiffReport, beside: bool) -> None:
     for follows, group in groupby(report.changes, key=lambda change: change.follows):
         changes = list(group)
         if follows:
-            say(f"  ⋯ {plural(len(changes), 'step')} more, by what follows from it")
+            equal = sum(change.equal_before for change in changes)
+            among = f", among {equal} equal" if equal else ""
+            say(f"  ⋯ {plural(len(changes), 'step')} more, by what follows from it{among}")
             continue
         for change in changes:
+            if change.equal_before:
+                say(f"  ⋯ {plural(change.equal_before, 'equal step')}")
             click.echo(f"  {_sign(change)} {printable(_title(change))}")
             for value in change.values:
                 for line in _beside(value) if beside else _value_lines(value):
                     say(f"      {line}")
+    left = report.same_steps - sum(change.equal_before for change in report.changes)
+    if left and report.changes_total == len(report.changes):
+        say(f"  ⋯ {plural(left, 'equal step')}")
     if report.changes_total > len(report.changes):
         say(f"  ⋯ {report.changes_total - len(report.changes)} more: --full lists them")
 

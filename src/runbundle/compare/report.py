@@ -19,11 +19,12 @@ from runbundle.compare.diff_report import (
     ValueDiff,
 )
 from runbundle.compare.steps import OPS, Steps
-from runbundle.compare.subjects import require_one_key
+from runbundle.compare.subjects import require_one_key, subject
 from runbundle.compare.values import patch
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import json_of
+from runbundle.store import ArtifactStore
 
 MOST_CHANGES = 200
 """Differences of steps that are listed, unless more are asked for."""
@@ -39,6 +40,15 @@ _VALUES: dict[tuple[str, str], tuple[Any, tuple[str, ...]]] = {
     ("model", "gave"): ("answer", (semconv.OUTPUT_MESSAGES,)),
 }
 """What a value is called, and the attributes that show it, by kind of work and part."""
+
+
+def diff_runs(
+    a: tuple[ArtifactStore, str], b: tuple[ArtifactStore, str], *, incomplete: bool = False,
+    most_changes: int = MOST_CHANGES,
+) -> DiffReport:  # fmt: skip
+    """Compare two runs, each named by its store and key; see `subject` and `diff`, and what they raise."""
+    one, other = subject(*a, incomplete=incomplete), subject(*b, incomplete=incomplete)
+    return diff(one, other, most_changes=most_changes)
 
 
 def diff(a: Bundle, b: Bundle, *, most_changes: int = MOST_CHANGES) -> DiffReport:
@@ -76,6 +86,16 @@ def diff(a: Bundle, b: Bundle, *, most_changes: int = MOST_CHANGES) -> DiffRepor
     )
 
 
+def between(store: ArtifactStore, a: str, b: str) -> dict[str, Any]:
+    """Compare two runs of one store by their keys, and return the report as JSON has it."""
+    return document(diff_runs((store, a), (store, b)))
+
+
+def document(report: DiffReport) -> dict[str, Any]:
+    """Return a report as JSON has it: what `diff --format json` prints, and the page of two runs shows."""
+    return report.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 def _subject(bundle: Bundle, steps: Steps) -> DiffSubject:
     index = bundle.index
     return DiffSubject(
@@ -107,7 +127,8 @@ def _step(found: Compared, change: Change) -> StepDiff:
     a_span_id, b_span_id = _ids(found, change)
     return StepDiff(
         verdict=change.verdict, op=change.op, name=change.name, a_span_id=a_span_id, b_span_id=b_span_id,
-        steps=1 + change.beneath, follows=change.follows, values=_values(found, change),
+        steps=1 + change.beneath, follows=change.follows, equal_before=change.equal_before,
+        values=_values(found, change),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from runbundle.bundle.custody.holds import hold
@@ -23,6 +23,7 @@ from runbundle.format.layout import BASELINES
 from runbundle.store import ArtifactStore
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST_READ = 500
 _ENTRY = re.compile(r"([1-9][0-9]{0,8})\.json")
 
 
@@ -181,6 +182,32 @@ def gates(store: ArtifactStore, name: str) -> Iterator[tuple[str, Gate]]:
         if key.rpartition("/")[2] != f"{digest}.json":
             raise MalformedBundle("was edited after it was written", file=key)
         yield digest, parse_model(data, Gate, key)
+
+
+def gates_about(store: ArtifactStore, run_sha256: str) -> tuple[list[Gate], list[str]]:
+    """Return the gates against named baselines that judged a run, the last one first, and what could not be read.
+
+    `run_sha256` is the SHA-256 of its run.json. At most 500 gates are read.
+    """
+    found: list[Gate] = []
+    remarks: list[str] = []
+    try:
+        known = names(store)
+    except StoreUnavailable:
+        return [], []
+    left = _MOST_READ
+    for name in known:
+        try:
+            for _, gate in islice(gates(store, name), left + 1):
+                if not left:
+                    return found, [*remarks, f"only {_MOST_READ} gates were looked at"]
+                left -= 1
+                if any(subject.run_sha256 == run_sha256 for subject in gate.subjects):
+                    found.append(gate)
+        except (ConfigError, MalformedBundle) as error:
+            remarks.append(f"a gate of the baseline {name}: {error.message}")
+    found.sort(key=lambda gate: gate.decided_at or "", reverse=True)
+    return found, remarks
 
 
 def _bytes(record: Baseline | Gate) -> bytes:
