@@ -84,7 +84,7 @@ def test_a_link_leads_to_the_comparison_and_from_it_to_the_spans(store: LocalSto
     """A span of this run is chosen beside it; one of the other opens there; the other way round is a link."""
     server = served(store)
     opened(page, server.link("args"))
-    opened(page, f"{server.url}#/run/args?tab=compare&with=base")
+    page.run("location.hash = '#/run/args?tab=compare&with=base'")
     page.wait("document.querySelector('.compared .steps button') !== null")
     span = page.run(
         "(() => { const one = document.querySelector('.compared .steps button'); one.click(); return one.innerText })()"
@@ -111,7 +111,7 @@ def test_runs_that_cannot_be_compared_say_why(store: LocalStore, served: Serve, 
 def test_scores_and_gates_of_a_run_are_shown(store: LocalStore, served: Serve, page: Page) -> None:
     """Its scorecard, and the gate of a named baseline, with the span that broke it; an edited scorecard is said."""
     Path("gate.yaml").write_text("checks:\n  - {id: no-weather, type: invariant, forbidden_tools: [weather]}\n")
-    assert "scores" in call("score", "args")
+    assert "error_rate" in call("score", "args")
     baselines.add(store, "main", [Bundle.open(store, "base")], by="ada", reason="r")
     said = call("gate", "--policy", "gate.yaml", "--baseline", "main", "--candidate", "args")
     assert "weather was called" in said

@@ -30,13 +30,16 @@ export function drawn(report, span) {
   const steps = [];
   let left = report.same_steps;
   let follow = 0;
-  const flush = () => follow && steps.push(folded(`${plural(follow, "step")} more, by what follows from it`));
+  let among = 0;
+  const flush = () => follow && steps.push(folded(`${plural(follow, "step")} more, by what follows from it${among ? `, among ${num(among)} equal` : ""}`));
   for (const one of changes) {
     left -= one.equal_before;
-    if (one.follows) follow++;
-    else {
+    if (one.follows) {
+      follow++;
+      among += one.equal_before;
+    } else {
       flush();
-      follow = 0;
+      follow = among = 0;
       if (one.equal_before) steps.push(folded(plural(one.equal_before, "equal step")));
       const what = one.values.map((/** @type {any} */ value) => value.value + (value.hidden ? " (not shown)" : "")).join(", ");
       steps.push(h("li", null, h("b", { class: MOODS[one.verdict] }, `${SIGNS[one.verdict]} ${one.verdict}`), ` ${one.op} `, h("b", null, shown(one.name, 80)),

@@ -180,13 +180,13 @@ function close() {
 /** Open the run that the address names, or the list of runs. */
 async function open() {
   const said = address();
-  const now = ++turn;
   if (run && run.key === said.key && !going) {
     const row = run.spans.rowOf(said.span);
     if (row >= 0 && row !== chosen) timeline?.reveal(row, true), select(row);
     if (said.tab !== tab || said.other !== other) (other = said.other), openTab(said.tab);
     return;
   }
+  const now = ++turn;
   going = false;
   close();
   say("");
