@@ -24,6 +24,18 @@ def print_human(gate: "Gate", stores: tuple[str, str]) -> None:
 
     `stores`: the URLs of the stores in which the baseline's and the candidate's runs are.
     """
+    print_gate(gate)
+    first = next((e for c in gate.criteria for e in c.evidence if e.span_id), None)
+    if first is not None:
+        say(f"next: runbundle show {first.run_id} --span {first.span_id}{store_flag(stores[1])}")
+    flip = next((flip for c in gate.criteria for flip in c.flips if flip.causes and c.verdict != "pass"), None)
+    if flip is not None:
+        other = "" if stores[0] == stores[1] else f" --store-b {shlex.quote(stores[1])}"
+        say(f"next: runbundle diff {flip.baseline_run} {flip.candidate_run}{store_flag(stores[0])}{other}")
+
+
+def print_gate(gate: "Gate") -> None:
+    """Print the verdict of a gate, each check, and the remarks."""
     say("gate  ", gate.verdict, f"   {sides_text(gate)}")
     for criterion in gate.criteria:
         say("  ", criterion.verdict, f"{' ' * (14 - len(criterion.verdict))}{_title(criterion)}")
@@ -40,13 +52,6 @@ def print_human(gate: "Gate", stores: tuple[str, str]) -> None:
         say(f"  {flaky_text(flaky)}")
     for note in notes_of(gate):
         say(f"  {note}")
-    first = next((e for c in gate.criteria for e in c.evidence if e.span_id), None)
-    if first is not None:
-        say(f"next: runbundle show {first.run_id} --span {first.span_id}{store_flag(stores[1])}")
-    flip = next((flip for c in gate.criteria for flip in c.flips if flip.causes and c.verdict != "pass"), None)
-    if flip is not None:
-        other = "" if stores[0] == stores[1] else f" --store-b {shlex.quote(stores[1])}"
-        say(f"next: runbundle diff {flip.baseline_run} {flip.candidate_run}{store_flag(stores[0])}{other}")
 
 
 def markdown(gate: "Gate") -> str:
