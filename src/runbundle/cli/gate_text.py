@@ -4,18 +4,25 @@ import shlex
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import click
-
 from runbundle.cli.options import store_flag
 from runbundle.cli.printing import github, say, xml_attribute, xml_text
+from runbundle.compare.gating.told import (
+    SHOWN,
+    event_text,
+    flaky_text,
+    flip_text,
+    lines_of,
+    notes_of,
+    sides_text,
+    title,
+)
 from runbundle.process.printable import printable
 
 if TYPE_CHECKING:
-    from runbundle.format.evaluation import Criterion, FlakyCase, Flip, Gate, RunEvent
+    from runbundle.format.evaluation import Gate
 
 MARK = "<!-- runbundle gate -->"
 """The first line of the Markdown, by which a job finds its earlier comment."""
-_SHOWN = 5
 _LEVELS = {"fail": "error", "error": "error", "inconclusive": "warning"}
 
 
@@ -36,22 +43,8 @@ def print_human(gate: "Gate", stores: tuple[str, str]) -> None:
 
 def print_gate(gate: "Gate") -> None:
     """Print the verdict of a gate, each check, and the remarks."""
-    say("gate  ", gate.verdict, f"   {sides_text(gate)}")
-    for criterion in gate.criteria:
-        say("  ", criterion.verdict, f"{' ' * (14 - len(criterion.verdict))}{_title(criterion)}")
-        say(f"{' ' * 16}{criterion.reason or ''}")
-        for event in criterion.evidence[:_SHOWN]:
-            say(f"{' ' * 16}{event_text(event)}")
-        _more(len(criterion.evidence))
-        for flip in criterion.flips[:_SHOWN]:
-            say(f"{' ' * 16}{_moved_text(flip)}")
-            for line in _why(flip):
-                say(f"{' ' * 18}{line}")
-        _more(len(criterion.flips))
-    for flaky in gate.flaky:
-        say(f"  {flaky_text(flaky)}")
-    for note in notes_of(gate):
-        say(f"  {note}")
+    for text, status, rest in lines_of(gate):
+        say(text, status, rest)
 
 
 def markdown(gate: "Gate") -> str:
@@ -65,9 +58,9 @@ def markdown(gate: "Gate") -> str:
         "| check | verdict | why |",
         "|---|---|---|",
     ]
-    lines += [f"| {_cell(_title(c))} | {c.verdict} | {_cell(c.reason or '')} |" for c in gate.criteria]
-    events = [event for criterion in gate.criteria for event in criterion.evidence[:_SHOWN]]
-    flips = [flip for criterion in gate.criteria for flip in criterion.flips[:_SHOWN]]
+    lines += [f"| {_cell(title(c))} | {c.verdict} | {_cell(c.reason or '')} |" for c in gate.criteria]
+    events = [event for criterion in gate.criteria for event in criterion.evidence[:SHOWN]]
+    flips = [flip for criterion in gate.criteria for flip in criterion.flips[:SHOWN]]
     if events or flips:
         lines.append("")
     lines += [f"- {_cell(event_text(event))}" for event in events]
@@ -81,8 +74,8 @@ def junit(gate: "Gate") -> str:
     """Return a gate as JUnit XML: a case for each check. A doubt is skipped, which CI systems show as such."""
     cases: list[str] = []
     for criterion in gate.criteria:
-        lines = [criterion.reason or "", *map(event_text, criterion.evidence[:_SHOWN])]
-        lines += map(flip_text, criterion.flips[:_SHOWN])
+        lines = [criterion.reason or "", *map(event_text, criterion.evidence[:SHOWN])]
+        lines += map(flip_text, criterion.flips[:SHOWN])
         text = "\n".join(map(xml_text, lines))
         message = xml_attribute(criterion.reason or criterion.verdict)
         inner = {
@@ -92,7 +85,7 @@ def junit(gate: "Gate") -> str:
             "pass": "",
         }[criterion.verdict]
         if criterion.verdict in ("fail", "inconclusive") and (criterion.waived or not criterion.blocking):
-            inner = f"<skipped message={xml_attribute(_title(criterion))}/>"
+            inner = f"<skipped message={xml_attribute(title(criterion))}/>"
         cases.append(
             f'  <testcase classname="runbundle.gate" name={xml_attribute(criterion.name)}>{inner}</testcase>\n'
         )
@@ -110,70 +103,10 @@ def annotations(gate: "Gate", policy: str, lines: dict[str, int]) -> Iterator[st
         if criterion.verdict == "pass":
             continue
         level = _LEVELS[criterion.verdict] if criterion.blocking and not criterion.waived else "notice"
-        said = [*map(event_text, criterion.evidence[:_SHOWN]), *map(flip_text, criterion.flips[:_SHOWN])]
+        said = [*map(event_text, criterion.evidence[:SHOWN]), *map(flip_text, criterion.flips[:SHOWN])]
         where = "; ".join(said)
         message = f"{criterion.verdict}: {criterion.reason or ''}{f' ({where})' if where else ''}"
         yield github(level, f"gate {criterion.name}", message, file=policy, line=lines.get(criterion.name, 1))
-
-
-def sides_text(gate: "Gate") -> str:
-    """Return what was compared with what, in words."""
-    candidate = sum(subject.side == "candidate" for subject in gate.subjects)
-    baseline = sum(subject.side == "baseline" for subject in gate.subjects)
-    text = f"{candidate} candidate run{'' if candidate == 1 else 's'}"
-    if baseline:
-        named = f" ({gate.baseline.name}, entry {gate.baseline.number})" if gate.baseline else ""
-        text += f" against {baseline} of the baseline{named}"
-    return text
-
-
-def event_text(event: "RunEvent") -> str:
-    """Return an event of a run for people: code of a cause, run, span, number of the event, and what happened."""
-    place = f" span {event.span_id}" if event.span_id else ""
-    place += f" event {event.seq}" if event.seq is not None else ""
-    return f"{f'{event.code} ' if event.code else ''}{event.run_id}{place}: {event.what}"
-
-
-def flip_text(flip: "Flip") -> str:
-    """Return a case that flipped for people, with why its runs differ."""
-    return f"{_moved_text(flip)} ({'; '.join(_why(flip))})"
-
-
-def _moved_text(flip: "Flip") -> str:
-    return f"case {flip.case_id}: {flip.baseline:.4g} → {flip.candidate:.4g}"
-
-
-def _why(flip: "Flip") -> list[str]:
-    return [*map(event_text, flip.causes), *([flip.note] if flip.note else [])]
-
-
-def flaky_text(flaky: "FlakyCase") -> str:
-    """Return a case that is not reliable for people."""
-    return (
-        f"not reliable in the baseline: case {flaky.case_id}, {flaky.metric} in {flaky.rate:.0%} of {flaky.runs} runs"
-    )
-
-
-def notes_of(gate: "Gate") -> list[str]:
-    """Return the remarks of a gate, with one about repeated looks and one for each waiver in force."""
-    notes = [
-        f"waived until {w.expires} by {w.by}: {w.check} ({w.reason})" for w in gate.waivers if w.in_force
-    ]  # fmt: skip
-    if gate.looks is not None and gate.looks > 1:
-        notes.append(f"look {gate.looks} at this candidate: a gate that is made again until it passes proves little")
-    return [*notes, *gate.notes]
-
-
-def _title(criterion: "Criterion") -> str:
-    metric = criterion.metric if criterion.metric != criterion.name else ""
-    said = [metric or "", "waived" if criterion.waived else "", "" if criterion.blocking else "not blocking"]
-    extra = ", ".join(word for word in said if word)
-    return f"{criterion.name}{f' ({extra})' if extra else ''}"
-
-
-def _more(count: int) -> None:
-    if count > _SHOWN:
-        click.echo(f"{' ' * 16}… and {count - _SHOWN} more; --format json has them")
 
 
 def _cell(text: str) -> str:

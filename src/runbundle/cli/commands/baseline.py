@@ -8,11 +8,12 @@ import click
 
 from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
 from runbundle.cli.printing import say
-from runbundle.cli.run_sets import Checked, Unsound, find_runs, open_checked
+from runbundle.cli.run_sets import checked_runs, find_runs
 from runbundle.errors import ConfigError, MalformedBundle
 
 if TYPE_CHECKING:
     from runbundle.bundle.custody.baselines import Kept
+    from runbundle.compare.gating.made import Checked
     from runbundle.format.evaluation import Subject
     from runbundle.store import ArtifactStore
 
@@ -201,13 +202,15 @@ def promote(name: str, runs: tuple[str, ...], reason: str, by: str | None, store
     _print_entry(kept, format_)
 
 
-def _checked(store: "ArtifactStore", runs: Sequence[str]) -> list[Checked]:
+def _checked(store: "ArtifactStore", runs: Sequence[str]) -> "list[Checked]":
+    from runbundle.compare.gating.made import Unsound
+
     found = find_runs(store, runs)
     outside = next((key for place, key in found if place.url != store.url), None)
     if outside is not None:
         raise ConfigError(f"{outside} lies in another store", hint="runbundle push or pull copies it")
     try:
-        return open_checked(found)
+        return checked_runs(found)
     except Unsound as error:
         for key, text in error.problems:
             say(f"error: {key} does not verify: {text}", err=True)
