@@ -53,4 +53,6 @@ def runbundle_gate(request: pytest.FixtureRequest, runbundle_run: "RecordedRuns"
     """Judge the runs of a test against a baseline by a policy, as `runbundle gate` does; see `GatedRuns`."""
     from runbundle.testing.gated_runs import GatedRuns
 
-    return GatedRuns(runbundle_run, request.config.rootpath, reason=request.config.getoption("--runbundle-baseline"))
+    return GatedRuns(
+        runbundle_run, request.config.rootpath, reason=str(request.config.getoption("--runbundle-baseline") or "")
+    )
