@@ -108,9 +108,9 @@ def _print_baseline(one: "CarryResult") -> None:
     counts = ", ".join(filter(None, sent))
     say(f"baseline {one.name}  {_CARRIED[one.outcome]}{f'  {counts}' if counts else ''}")
     for problem in one.problems:
-        say(
-            f"  {problem}{'; runbundle sync copies all' if one.outcome == 'left' and problem.startswith('not there') else ''}"
-        )
+        say(f"  {problem}")
+    if one.outcome == "left":
+        say("  runbundle sync carries baselines with all their runs")
 
 
 def _closing(results: "Iterable[CopyResult]", progress: Progress) -> "Iterator[CopyResult]":
