@@ -63,14 +63,18 @@ class Compared:
         """Return the attributes of a change's step in A and in B; empty where the run does not have it."""
         return self.said(self.a, self.steps_a, change.row_a), self.said(self.b, self.steps_b, change.row_b)
 
-    @staticmethod
-    def said(bundle: Bundle, steps: Steps, row: int) -> dict[str, Any]:
+    @classmethod
+    def said(cls, bundle: Bundle, steps: Steps, row: int) -> dict[str, Any]:
         """Return the attributes of a step, read from its line; empty for -1."""
+        return cls.event(bundle, steps, row).get("attributes", {})
+
+    @staticmethod
+    def event(bundle: Bundle, steps: Steps, row: int) -> dict[str, Any]:
+        """Return the event in which a step ended, read from its line; empty for -1."""
         if row < 0:
             return {}
         path = f"{bundle.key}/{bundle.path(EVENTS)}"
-        line = orjson.loads(bundle.store.get_range(path, steps.at[row], steps.bytes[row]))
-        return cast("dict[str, Any]", line["attributes"])
+        return cast("dict[str, Any]", orjson.loads(bundle.store.get_range(path, steps.at[row], steps.bytes[row])))
 
 
 def compared(a: Bundle, b: Bundle) -> Compared:

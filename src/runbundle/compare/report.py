@@ -153,18 +153,18 @@ def _values(found: Compared, change: Change) -> list[ValueDiff]:
         shown = [[json_of(said.get(key)) or said.get(key) for key in keys if key in said] for said in (before, after)]
         one, other = (each[0] if len(each) == 1 else each or None for each in shown)
         if value == "documents":
-            ids = _ids(found, change)
-            one, other = _documents(found.a, ids[0] or ""), _documents(found.b, ids[1] or "")
+            one = _documents(found.a, found.event(found.a, found.steps_a, change.row_a))
+            other = _documents(found.b, found.event(found.b, found.steps_b, change.row_b))
         operations = _patch(one, other)
         hidden = all(is_marker(operation.was) and is_marker(operation.value) for operation in operations)
         values.append(ValueDiff(value=value, patch=operations, hidden=hidden))
     return values
 
 
-def _documents(bundle: Bundle, span_id: str) -> list[dict[str, Any]]:
-    """Return what a retrieval found: the documents' ids, ranks and digests."""
+def _documents(bundle: Bundle, ended: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a retrieval found, by the event of its end: the documents' ids, ranks and digests."""
     for retrieval in each_retrieval(bundle):
-        if retrieval.span_id == span_id:
+        if (retrieval.trace_id, retrieval.span_id) == (ended["trace_id"], ended["span_id"]):
             return [one.model_dump(mode="json", exclude_none=True) for one in retrieval.documents]
     return []
 

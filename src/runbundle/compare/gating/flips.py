@@ -120,5 +120,6 @@ def _causes(moved: Moved) -> tuple[list[RunEvent], str | None]:
 def _event(cause: DiffCause, before: Member, after: Member) -> RunEvent:
     """Return a cause at its step: that of the candidate, or of the baseline if only it has the step."""
     member, span_id = (after, cause.b_span_id) if cause.b_span_id or not cause.a_span_id else (before, cause.a_span_id)
-    seq = next((call.at.seq for call in member.facts.calls if call.at.span_id == span_id), None)
+    found = [call.at.seq for call in member.facts.calls if call.at.span_id == span_id]
+    seq = found[0] if len(found) == 1 else None  # two traces may have a span of that id
     return RunEvent(run_id=member.name, seq=seq, span_id=span_id, what=cause.sentence, code=cause.code)
