@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from runbundle.compare.report import between
 from runbundle.store import ArtifactStore
 from runbundle.view.server import Server
 from tests.browser import environment
@@ -40,7 +41,7 @@ def served() -> Iterator[Callable[[ArtifactStore], Server]]:
     running: list[tuple[Server, threading.Thread]] = []
 
     def serve(store: ArtifactStore) -> Server:
-        server = Server(store)
+        server = Server(store, compared=between)
         began = threading.Event()
         thread = threading.Thread(target=server.run, kwargs={"began": began.set}, daemon=True)
         thread.start()

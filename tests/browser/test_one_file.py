@@ -40,6 +40,7 @@ def test_it_opens_from_disk_and_asks_nobody_for_anything(exported: Path, page: P
     said = {
         "tools": "find_order", "evidence": "doc-1", "redaction": "values withheld", "config": "steps",
         "integrity": "when this page was written", "raw": "span.ended",
+        "scores": "No scorecard", "compare": "runbundle diff A B --format html",
     }  # fmt: skip
     for name in TABS:
         page.run(f"document.getElementById('tab-{name}').click()")

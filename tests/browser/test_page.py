@@ -16,7 +16,7 @@ from tests.browser.conftest import opened, picture_of
 
 Configure = Callable[..., runbundle.Handle]
 Serve = Callable[[ArtifactStore], Server]
-TABS = ("timeline", "tools", "policy", "evidence", "redaction", "integrity", "config", "raw")
+TABS = ("timeline", "tools", "policy", "evidence", "redaction", "integrity", "config", "raw", "scores", "compare")
 _KEYS = {
     "timeline": "t",
     "tools": "o",
@@ -26,6 +26,8 @@ _KEYS = {
     "integrity": "i",
     "config": "c",
     "raw": "w",
+    "scores": "s",
+    "compare": "d",
 }
 
 
@@ -60,6 +62,7 @@ def test_every_tab_is_reached_by_keys_and_says_something_of_its_own(eventful: Pa
     said = {
         "timeline": "find_order", "tools": "median", "policy": "No policy decided", "evidence": "doc-1",
         "redaction": "values withheld", "integrity": "unchanged", "config": "steps", "raw": "span.started",
+        "scores": "No scorecard", "compare": "Choose the run to compare with",
     }  # fmt: skip
     for name in TABS:
         _tab(eventful, name)

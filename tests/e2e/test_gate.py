@@ -1,10 +1,7 @@
 """An agent of the examples, run 20 times in each version, is let through a gate or not, for the right reason."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,39 +14,13 @@ from runbundle.bundle.evaluations import gate_of, scorecard_of
 from runbundle.bundle.verify import verify
 from runbundle.cli.main import group
 from runbundle.store import LocalStore
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "12_gated_agent.py"
-POLICY = """\
-checks:
-  - id: never-deletes
-    type: invariant
-    forbidden_tools: [delete_account]
-  - id: answered
-    type: non_inferiority
-    metric: answered
-    margin: 0.15
-  - id: brevity
-    type: non_inferiority
-    metric: brevity
-    margin: 0.05
-  - id: tokens
-    type: ratio
-    metric: total_tokens
-    max: 1.5
-"""
+from tests.support.gated import POLICY, record
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Record 20 runs of each version, once for all tests."""
-    folder = tmp_path_factory.mktemp("agent")
-    for version in ("baseline", "prompt", "rogue"):
-        subprocess.run(
-            [sys.executable, "-W", "error", str(EXAMPLE), version, "20"],
-            cwd=folder, check=True, capture_output=True,
-            env={**os.environ, "RUNBUNDLE_KEYS": str(folder / "keys"), "RUNBUNDLE_CACHE": str(folder / "cache")},
-        )  # fmt: skip
-    return folder / ".runbundle"
+    return record(tmp_path_factory.mktemp("agent"), "baseline", "prompt", "rogue")
 
 
 @pytest.fixture

@@ -6,12 +6,20 @@ eval/earlier/, named by its SHA-256.
 
 import contextlib
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
-from runbundle.bundle.reader import parse_model, whole_file
-from runbundle.errors import AlreadyExists, KeyChanged, KeyNotFound, MalformedBundle, NotSealed, WriteConflict
+from runbundle.bundle.reader import Bundle, parse_model, whole_file
+from runbundle.errors import (
+    AlreadyExists,
+    KeyChanged,
+    KeyNotFound,
+    MalformedBundle,
+    NotSealed,
+    OddEntry,
+    WriteConflict,
+)
 from runbundle.format.base import Record
 from runbundle.format.canonical import SELF, self_digest, sha256_hex, to_json_bytes, with_self_digest
 from runbundle.format.evaluation import Gate, Scorecard
@@ -37,6 +45,40 @@ def gate_of(store: ArtifactStore, key: str) -> Gate | None:
     """Return the gate of a bundle, or None. Raises `MalformedBundle`."""
     found = _read(store, key, GATE)
     return None if found is None else parse_model(found, Gate, GATE)
+
+
+class Evaluations(NamedTuple):
+    """What lies in eval/ of a bundle, for people to look at."""
+
+    scorecard: Scorecard | None = None
+    gate: Gate | None = None
+    remarks: tuple[str, ...] = ()
+    """What is not as it should be: a file that was edited, cannot be read, or is about an earlier revision."""
+
+
+def evaluations_of(bundle: Bundle) -> Evaluations:
+    """Return the scorecard and the gate of a bundle, whatever they are. One that cannot be read is a remark."""
+    remarks: list[str] = []
+    digest = sha256_hex(bundle.index_bytes)
+    found: dict[str, Scorecard | Gate | None] = {}
+    for model, path in ((Scorecard, SCORECARD), (Gate, GATE)):
+        found[path] = None
+        try:
+            data = _read(bundle.store, bundle.key, path)
+            if data is None:
+                continue
+            read = found[path] = parse_model(data, model, path)
+            subjects = [read.subject] if isinstance(read, Scorecard) else read.subjects
+            if not is_intact(data):
+                remarks.append(f"{path} was edited after it was written")
+            elif digest not in [subject.run_sha256 for subject in subjects]:
+                remarks.append(f"{path} is about an earlier revision of this run")
+        except (MalformedBundle, OddEntry) as error:
+            remarks.append(f"{path}: {error.message}")
+    card, gate = found[SCORECARD], found[GATE]
+    return Evaluations(
+        card if isinstance(card, Scorecard) else None, gate if isinstance(gate, Gate) else None, tuple(remarks)
+    )
 
 
 def write_evaluation(store: ArtifactStore, key: str, model: type[R], make: Callable[[R | None], R]) -> R:

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from runbundle.cli.options import store_flag
 from runbundle.cli.printing import json_text, say
 from runbundle.cli.render import duration, plural, width
-from runbundle.compare.diff_report import DiffReport, Patch, StepDiff, ValueDiff
+from runbundle.compare.diff_report import DiffCause, DiffReport, Patch, StepDiff, ValueDiff
 from runbundle.process.printable import printable
 
 _SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": "↕"}
@@ -25,6 +26,8 @@ def print_report(report: DiffReport, stores: tuple[str, str], *, side_by_side: b
     """Print a report for people: the cause first, then what differs, then totals. `stores`: the URLs of A's and B's."""
     beside = side_by_side or width() >= _WIDE
     say(headline(report))
+    for cause in report.causes[1:]:
+        say(f"  also {cause.code}  {cause_text(cause)}")
     say()
     say(f"A  {_named(report, 'a')}")
     say(f"B  {_named(report, 'b')}")
@@ -42,7 +45,7 @@ def print_report(report: DiffReport, stores: tuple[str, str], *, side_by_side: b
     if report.cause is not None and (report.cause.a_span_id or report.cause.b_span_id):
         for side, url in zip(("a", "b"), stores, strict=True):
             if told := _show(report, side):
-                say(f"next: {told}{'' if url == '.runbundle' else f' --store {url}'}")
+                say(f"next: {told}{store_flag(url)}")
 
 
 def headline(report: DiffReport) -> str:
@@ -52,6 +55,12 @@ def headline(report: DiffReport) -> str:
         return told.get(report.outcome, "different")
     more = len(report.causes) - 1
     return f"{report.cause.code}  {report.cause.sentence}" + (f" (and {plural(more, 'other cause')})" if more else "")
+
+
+def cause_text(cause: DiffCause) -> str:
+    """Return a cause as a sentence, with the spans where it shows."""
+    spans = _spans(cause.a_span_id, cause.b_span_id)
+    return f"{cause.sentence}{f'  [{spans}]' if spans else ''}"
 
 
 def operation(one: Patch) -> str:
@@ -66,7 +75,9 @@ def operation(one: Patch) -> str:
 
 def markdown(report: DiffReport) -> str:
     """Return a report as Markdown."""
-    lines = [f"**{_plain(headline(report))}**", "", "| | A | B |", "|---|---|---|"]
+    lines = [f"**{_plain(headline(report))}**", ""]
+    lines += [f"- also {cause.code}: {_plain(cause_text(cause))}" for cause in report.causes[1:]]
+    lines += ["", "| | A | B |", "|---|---|---|"] if report.causes[1:] else ["| | A | B |", "|---|---|---|"]
     lines += [f"| run | `{_plain(report.a.run_id)}` | `{_plain(report.b.run_id)}` |"]
     lines += [f"| status | {_plain(report.a.status)} | {_plain(report.b.status)} |"]
     lines += [f"| took | {duration(report.duration_ns[0])} | {duration(report.duration_ns[1])} |"]
@@ -99,13 +110,20 @@ def _steps(report: DiffReport, beside: bool) -> None:
     for follows, group in groupby(report.changes, key=lambda change: change.follows):
         changes = list(group)
         if follows:
-            say(f"  ⋯ {plural(len(changes), 'step')} more, by what follows from it")
+            equal = sum(change.equal_before for change in changes)
+            among = f", among {equal} equal" if equal else ""
+            say(f"  ⋯ {plural(len(changes), 'step')} more, by what follows from it{among}")
             continue
         for change in changes:
+            if change.equal_before:
+                say(f"  ⋯ {plural(change.equal_before, 'equal step')}")
             click.echo(f"  {_sign(change)} {printable(_title(change))}")
             for value in change.values:
                 for line in _beside(value) if beside else _value_lines(value):
                     say(f"      {line}")
+    left = report.same_steps - sum(change.equal_before for change in report.changes)
+    if left and report.changes_total == len(report.changes):
+        say(f"  ⋯ {plural(left, 'equal step')}")
     if report.changes_total > len(report.changes):
         say(f"  ⋯ {report.changes_total - len(report.changes)} more: --full lists them")
 
@@ -116,13 +134,18 @@ def _sign(change: StepDiff) -> str:
 
 
 def _title(change: StepDiff) -> str:
-    spans = [f"A {change.a_span_id}" if change.a_span_id else "", f"B {change.b_span_id}" if change.b_span_id else ""]
     more = f" and {plural(change.steps - 1, 'step')} beneath it" if change.steps > 1 else ""
     what = ", ".join(
         f"{value.value} {'differ' if value.value in _PLURAL else 'differs'}" + (" (not shown)" if value.hidden else "")
         for value in change.values
     )
-    return f"{change.op} {change.name}{more}{f': {what}' if what else ''}  [{', '.join(filter(None, spans))}]"
+    return (
+        f"{change.op} {change.name}{more}{f': {what}' if what else ''}  [{_spans(change.a_span_id, change.b_span_id)}]"
+    )
+
+
+def _spans(a: str | None, b: str | None) -> str:
+    return ", ".join(f"{side} {span_id}" for side, span_id in (("A", a), ("B", b)) if span_id)
 
 
 def _value_lines(value: ValueDiff) -> Iterator[str]:

@@ -37,6 +37,8 @@ class Change:
     follows: bool = False
     """Whether it follows from an earlier difference: a prompt repeats what was said and found before; a step ends as
     what lies beneath it."""
+    equal_before: int = 0
+    """Number of pairs in which nothing differs between the difference before this one and this."""
 
 
 @dataclass
@@ -61,14 +63,18 @@ class Compared:
         """Return the attributes of a change's step in A and in B; empty where the run does not have it."""
         return self.said(self.a, self.steps_a, change.row_a), self.said(self.b, self.steps_b, change.row_b)
 
-    @staticmethod
-    def said(bundle: Bundle, steps: Steps, row: int) -> dict[str, Any]:
+    @classmethod
+    def said(cls, bundle: Bundle, steps: Steps, row: int) -> dict[str, Any]:
         """Return the attributes of a step, read from its line; empty for -1."""
+        return cls.event(bundle, steps, row).get("attributes", {})
+
+    @staticmethod
+    def event(bundle: Bundle, steps: Steps, row: int) -> dict[str, Any]:
+        """Return the event in which a step ended, read from its line; empty for -1."""
         if row < 0:
             return {}
         path = f"{bundle.key}/{bundle.path(EVENTS)}"
-        line = orjson.loads(bundle.store.get_range(path, steps.at[row], steps.bytes[row]))
-        return cast("dict[str, Any]", line["attributes"])
+        return cast("dict[str, Any]", orjson.loads(bundle.store.get_range(path, steps.at[row], steps.bytes[row])))
 
 
 def compared(a: Bundle, b: Bundle) -> Compared:
@@ -84,14 +90,16 @@ def _changes(found: Compared) -> list[Change]:
     """Return the differences by place: of A, and what B has more behind the step of A that it came after."""
     steps_a, steps_b, pairing = found.steps_a, found.steps_b, found.pairing
     changes: list[tuple[int, int, Change]] = []
+    equal, at = array("i", [0]), 0  # of how many pairs before each row of A nothing differs
     gone, come, last = _together(steps_a, pairing.of_a), _together(steps_b, pairing.of_b), NOT_HERE
     for row, other in enumerate(pairing.of_a):
+        parts = _parts(steps_a, row, steps_b, other) if other >= 0 else ()
+        at += other >= 0 and not parts and row not in pairing.moved
+        equal.append(at)
         if other < 0:
             if row in gone:
                 changes.append((row, 0, _change(found, "removed", row, NOT_HERE, beneath=gone[row])))
-            continue
-        parts = _parts(steps_a, row, steps_b, other)
-        if parts:
+        elif parts:
             changes.append((row, 0, _change(found, "changed", row, other, parts)))
         elif row in pairing.moved:
             changes.append((row, 0, _change(found, "moved", row, other)))
@@ -101,7 +109,9 @@ def _changes(found: Compared) -> list[Change]:
         elif row in come:
             changes.append((last, row + 1, _change(found, "added", NOT_HERE, row, beneath=come[row])))
     changes.sort(key=lambda one: one[:2])
-    ordered = [change for _, _, change in changes]
+    ordered, passed = [change for _, _, change in changes], 0
+    for place, _, change in changes:
+        change.equal_before, passed = equal[place + 1] - passed, equal[place + 1]
     _mark_following(ordered)
     return ordered
 

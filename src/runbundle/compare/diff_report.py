@@ -81,6 +81,8 @@ class StepDiff(Record):
     """Number of steps that came or went with it, itself included."""
     follows: bool = False
     """Whether it follows from an earlier difference: a prompt that repeats it, or the end of a step around it."""
+    equal_before: Count = 0
+    """Number of equal steps between the difference before this one and this."""
     values: list[ValueDiff] = Field(default_factory=list[ValueDiff])
     """What of it differs."""
 

@@ -9,6 +9,7 @@ both runs, have no order: to find them in another one is no difference.
 from array import array
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from operator import lt
 from typing import NamedTuple
 
 from runbundle.compare.align import Alignment, aligned
@@ -39,8 +40,6 @@ class _Tree(NamedTuple):
     steps: Steps
     beneath: dict[int, list[int]]
     """Rows of the steps directly beneath a row, in the order in which they began; beneath -1 those of no step."""
-    together: bytearray
-    """Of each row, whether it ran beside another that stands beneath the same step."""
     key: "array[int]"
     """What a step is and was given, and the same of all beneath it, in any order."""
     name: "array[int]"
@@ -66,27 +65,13 @@ def _tree(steps: Steps) -> _Tree:
     beneath: dict[int, list[int]] = defaultdict(list)
     for row, above in enumerate(steps.parent):
         beneath[above].append(row)
-    together = bytearray(len(steps))
-    for rows in beneath.values():
-        _mark_together(steps, rows, together)
     name = array("q", map(hash, zip(steps.op, steps.name, strict=True)))
-    key = array("q", [0]) * len(steps)
-    for row in _from_below(beneath):
-        rows = beneath.get(row)
-        said = name[row], steps.given[row]
-        key[row] = hash((*said, *sorted(key[one] for one in rows))) if rows else hash(said)
-    return _Tree(steps, beneath, together, key, name)
-
-
-def _mark_together(steps: Steps, rows: Sequence[int], together: bytearray) -> None:
-    last, last_ns = NOT_HERE, -1
-    for row in rows:
-        start_ns = steps.start_ns[row]
-        if last >= 0 and start_ns < last_ns:
-            together[last] = together[row] = 1
-        end_ns = start_ns + steps.duration_ns[row]
-        if end_ns > last_ns:
-            last, last_ns = row, end_ns
+    key = array("q", map(hash, zip(name, steps.given, strict=True)))
+    in_time = all(map(lt, steps.parent, range(len(steps))))
+    for row in sorted(beneath, reverse=True) if in_time else _from_below(beneath):
+        if row >= 0 and (rows := beneath.get(row)):
+            key[row] = hash((key[row], *sorted([key[one] for one in rows])))
+    return _Tree(steps, beneath, key, name)
 
 
 def _from_below(beneath: dict[int, list[int]]) -> list[int]:
@@ -112,7 +97,7 @@ def _beneath(
     if len(in_order) < min(len(rows_a), len(rows_b)):
         for place, other in _elsewhere(left, right, rows_a, rows_b, alignment):
             alignment.pair(place, other)
-            if not (left.together[rows_a[place]] and right.together[rows_b[other]]):
+            if not (left.steps.together[rows_a[place]] and right.steps.together[rows_b[other]]):
                 found.moved.add(rows_a[place])
         # Between neighbours that stayed: what is of one name there is one step, which was given something else.
         begun_a = begun_b = 0
@@ -139,9 +124,9 @@ def _pair_unordered(
     others: dict[tuple[int, bool], deque[int]] = defaultdict(deque)
     for place, row in enumerate(rows_b):
         if alignment.of_b[place] < 0:
-            others[right.name[row], bool(right.together[row])].append(place)
+            others[right.name[row], bool(right.steps.together[row])].append(place)
     for place, row in enumerate(rows_a):
-        beside = bool(left.together[row])
+        beside = bool(left.steps.together[row])
         is_alone = alignment.of_a[place] < 0 and (beside or left.steps.op[row] == _MODEL)
         if is_alone and (same := others.get((left.name[row], beside))):
             alignment.pair(place, same.popleft())

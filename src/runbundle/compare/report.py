@@ -19,11 +19,12 @@ from runbundle.compare.diff_report import (
     ValueDiff,
 )
 from runbundle.compare.steps import OPS, Steps
-from runbundle.compare.subjects import require_one_key
+from runbundle.compare.subjects import require_one_key, subject
 from runbundle.compare.values import patch
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import json_of
+from runbundle.store import ArtifactStore
 
 MOST_CHANGES = 200
 """Differences of steps that are listed, unless more are asked for."""
@@ -39,6 +40,15 @@ _VALUES: dict[tuple[str, str], tuple[Any, tuple[str, ...]]] = {
     ("model", "gave"): ("answer", (semconv.OUTPUT_MESSAGES,)),
 }
 """What a value is called, and the attributes that show it, by kind of work and part."""
+
+
+def diff_runs(
+    a: tuple[ArtifactStore, str], b: tuple[ArtifactStore, str], *, incomplete: bool = False,
+    most_changes: int = MOST_CHANGES,
+) -> DiffReport:  # fmt: skip
+    """Compare two runs, each named by its store and key; see `subject` and `diff`, and what they raise."""
+    one, other = subject(*a, incomplete=incomplete), subject(*b, incomplete=incomplete)
+    return diff(one, other, most_changes=most_changes)
 
 
 def diff(a: Bundle, b: Bundle, *, most_changes: int = MOST_CHANGES) -> DiffReport:
@@ -76,6 +86,16 @@ def diff(a: Bundle, b: Bundle, *, most_changes: int = MOST_CHANGES) -> DiffRepor
     )
 
 
+def between(store: ArtifactStore, a: str, b: str) -> dict[str, Any]:
+    """Compare two runs of one store by their keys, and return the report as JSON has it."""
+    return document(diff_runs((store, a), (store, b)))
+
+
+def document(report: DiffReport) -> dict[str, Any]:
+    """Return a report as JSON has it: what `diff --format json` prints, and the page of two runs shows."""
+    return report.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
 def _subject(bundle: Bundle, steps: Steps) -> DiffSubject:
     index = bundle.index
     return DiffSubject(
@@ -107,7 +127,8 @@ def _step(found: Compared, change: Change) -> StepDiff:
     a_span_id, b_span_id = _ids(found, change)
     return StepDiff(
         verdict=change.verdict, op=change.op, name=change.name, a_span_id=a_span_id, b_span_id=b_span_id,
-        steps=1 + change.beneath, follows=change.follows, values=_values(found, change),
+        steps=1 + change.beneath, follows=change.follows, equal_before=change.equal_before,
+        values=_values(found, change),
     )  # fmt: skip
 
 
@@ -132,18 +153,18 @@ def _values(found: Compared, change: Change) -> list[ValueDiff]:
         shown = [[json_of(said.get(key)) or said.get(key) for key in keys if key in said] for said in (before, after)]
         one, other = (each[0] if len(each) == 1 else each or None for each in shown)
         if value == "documents":
-            ids = _ids(found, change)
-            one, other = _documents(found.a, ids[0] or ""), _documents(found.b, ids[1] or "")
+            one = _documents(found.a, found.event(found.a, found.steps_a, change.row_a))
+            other = _documents(found.b, found.event(found.b, found.steps_b, change.row_b))
         operations = _patch(one, other)
         hidden = all(is_marker(operation.was) and is_marker(operation.value) for operation in operations)
         values.append(ValueDiff(value=value, patch=operations, hidden=hidden))
     return values
 
 
-def _documents(bundle: Bundle, span_id: str) -> list[dict[str, Any]]:
-    """Return what a retrieval found: the documents' ids, ranks and digests."""
+def _documents(bundle: Bundle, ended: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what a retrieval found, by the event of its end: the documents' ids, ranks and digests."""
     for retrieval in each_retrieval(bundle):
-        if retrieval.span_id == span_id:
+        if (retrieval.trace_id, retrieval.span_id) == (ended["trace_id"], ended["span_id"]):
             return [one.model_dump(mode="json", exclude_none=True) for one in retrieval.documents]
     return []
 

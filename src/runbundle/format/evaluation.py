@@ -101,6 +101,8 @@ class RunEvent(Record):
     """Id of the event's span."""
     what: str
     """Description of the event, in a few words."""
+    code: str | None = None
+    """Code of the cause of a difference, `RB601` to `RB609`; only where a case flipped."""
 
 
 class Flip(Record):
@@ -112,8 +114,15 @@ class Flip(Record):
     """Mean over the case's runs in the baseline."""
     candidate: Finite
     """Mean over the case's runs in the candidate."""
-    at: RunEvent | None = None
-    """The first tool call that differs between a run of the baseline and one of the candidate; absent if none does."""
+    baseline_run: str | None = None
+    """Id of the baseline's run that was compared: one that shows the difference best."""
+    candidate_run: str | None = None
+    """Id of the candidate's run that was compared with it."""
+    causes: list[RunEvent] = Field(default_factory=list[RunEvent])
+    """Why the two runs differ, as `diff` says it, most upstream first, each with its code and the span where it shows;
+    at most 3."""
+    note: str | None = None
+    """Reason why there are no causes."""
 
 
 class Criterion(Record):

@@ -99,7 +99,7 @@ BESIDE = (
     Beside(".index.sqlite", "earlier versions", "an index that is no longer read"),
 )  # fmt: skip
 """The files and folders in the root of a store. They are not copied, verified, searched, listed or removed with a
-bundle; gc empties `.tmp` of a local store."""
+bundle; gc empties `.tmp` of a local store; `push` and `sync` carry baselines."""
 
 SEALED = tuple(file.path for file in BUNDLE if file.seal == "listed" and "<" not in file.path)
 """Names of the files that run.json lists."""

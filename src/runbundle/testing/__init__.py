@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runbundle.testing.assertions import RecordedRuns
     from runbundle.testing.determinism import FakeClock, SequentialIds
+    from runbundle.testing.gated_runs import GatedRuns
     from runbundle.testing.runstores import RunStoreTests
     from runbundle.testing.stores.faults import Fault, FaultyStore
     from runbundle.testing.stores.suite import StoreTests
@@ -17,13 +18,23 @@ _HOME = {
     "FakeClock": "runbundle.testing.determinism",
     "Fault": "runbundle.testing.stores.faults",
     "FaultyStore": "runbundle.testing.stores.faults",
+    "GatedRuns": "runbundle.testing.gated_runs",
     "RecordedRuns": "runbundle.testing.assertions",
     "RunStoreTests": "runbundle.testing.runstores",
     "SequentialIds": "runbundle.testing.determinism",
     "StoreTests": "runbundle.testing.stores.suite",
 }
 
-__all__ = ["FakeClock", "Fault", "FaultyStore", "RecordedRuns", "RunStoreTests", "SequentialIds", "StoreTests"]
+__all__ = [
+    "FakeClock",
+    "Fault",
+    "FaultyStore",
+    "GatedRuns",
+    "RecordedRuns",
+    "RunStoreTests",
+    "SequentialIds",
+    "StoreTests",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,7 @@
-"""The pytest plugin: the fixture `runbundle_run` and the marker `runbundle`. A test that uses neither is left alone."""
+"""The pytest plugin: the fixtures `runbundle_run` and `runbundle_gate`, and the marker `runbundle`.
+
+A test that uses none of them is left alone.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -7,6 +10,15 @@ import pytest
 
 if TYPE_CHECKING:
     from runbundle.testing.assertions import RecordedRuns
+    from runbundle.testing.gated_runs import GatedRuns
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which tests make baselines."""
+    parser.getgroup("runbundle").addoption(
+        "--runbundle-baseline", metavar="REASON", default="",
+        help="Add the runs of each test that calls runbundle_gate to its baseline, for this reason, and do not judge.",
+    )  # fmt: skip
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -34,3 +46,13 @@ def runbundle_run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     }  # fmt: skip
     with runbundle.configure(**options) as handle:
         yield RecordedRuns(handle)
+
+
+@pytest.fixture
+def runbundle_gate(request: pytest.FixtureRequest, runbundle_run: "RecordedRuns") -> "GatedRuns":
+    """Judge the runs of a test against a baseline by a policy, as `runbundle gate` does; see `GatedRuns`."""
+    from runbundle.testing.gated_runs import GatedRuns
+
+    return GatedRuns(
+        runbundle_run, request.config.rootpath, reason=str(request.config.getoption("--runbundle-baseline") or "")
+    )

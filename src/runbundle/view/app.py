@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runbundle.errors import ConfigError, KeyNotFound, NotSealed, RunbundleError
+from runbundle.errors import ConfigError, KeyNotFound, NotComparable, NotSealed, NotVerified, RunbundleError
 from runbundle.store import ArtifactStore
 from runbundle.store.base import is_key
 from runbundle.view import listing, live, runs
@@ -38,9 +38,12 @@ _HEADERS = {
 Listed = Callable[[ArtifactStore, Mapping[str, str]], dict[str, Any]]
 """A function that lists runs of a store by the filters of a query."""
 
+Compared = Callable[[ArtifactStore, str, str], dict[str, Any]]
+"""A function that compares two runs of a store, named by their keys: the report of `diff --format json`."""
 
-def viewer(store: ArtifactStore, *, listed: Listed = listing.listed) -> Starlette:
-    """Return the application that shows the runs of a store."""
+
+def viewer(store: ArtifactStore, *, listed: Listed = listing.listed, compared: Compared | None = None) -> Starlette:
+    """Return the application that shows the runs of a store. Without `compared` it compares none."""
 
     async def about(request: Request) -> Response:
         key = _key(request)
@@ -75,6 +78,16 @@ def viewer(store: ArtifactStore, *, listed: Listed = listing.listed) -> Starlett
         key = _key(request)
         return _json(await run_in_threadpool(runs.verified, store, key, whole="whole" in request.query_params))
 
+    async def scores(request: Request) -> Response:
+        bundle, _ = await run_in_threadpool(runs.opened, store, _key(request))
+        return _json(await run_in_threadpool(runs.scores, bundle))
+
+    async def compare(request: Request) -> Response:
+        key, other = _key(request), request.query_params.get("with", "")
+        if compared is None or not is_key(other) or other.count("/") > 1:
+            raise HTTPException(404, "there is no such run" if compared is not None else "this server compares no runs")
+        return _json(await run_in_threadpool(compared, store, other, key))
+
     async def listing_of(request: Request) -> Response:
         return _json(await run_in_threadpool(listed, store, dict(request.query_params)))
 
@@ -99,6 +112,8 @@ def viewer(store: ArtifactStore, *, listed: Listed = listing.listed) -> Starlett
             Route("/api/columns/{key:path}", columns),
             Route("/api/bytes/{key:path}", some_bytes),
             Route("/api/verify/{key:path}", verified),
+            Route("/api/scores/{key:path}", scores),
+            Route("/api/compare/{key:path}", compare),
             Route("/api/live/{key:path}", watched),
             Route("/api/journal/{key:path}", journalled),
         ],
@@ -166,7 +181,8 @@ def _json(value: Any, *, etag: str = "") -> Response:
 def _failed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RunbundleError)
     missing = isinstance(error, KeyNotFound | NotSealed)
-    status = 404 if missing else 400 if isinstance(error, ConfigError) else 500
+    refused = isinstance(error, NotComparable | NotVerified)
+    status = 404 if missing else 400 if isinstance(error, ConfigError) else 409 if refused else 500
     return Response(orjson.dumps({"error": error.message, "code": error.code}), status, media_type="application/json")
 
 

@@ -10,7 +10,21 @@ from functools import cache
 from importlib import resources
 
 TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
-MODULES = ("h", "columns", "rows", "minimap", "source", "timeline", "detail", "tabs", "list", "live", "main")
+MODULES = (
+    "h",
+    "columns",
+    "rows",
+    "minimap",
+    "source",
+    "timeline",
+    "detail",
+    "compare",
+    "scores",
+    "tabs",
+    "list",
+    "live",
+    "main",
+)
 """The modules, each after those that it imports."""
 
 _COMMENT = re.compile(r"^[ ]*(?://[^\n]*|/\*\*.*?\*/)[ ]*\n", re.MULTILINE | re.DOTALL)
@@ -37,12 +51,12 @@ def static_file(name: str) -> bytes | None:
 
 
 @cache
-def one_script() -> str:
-    """Return all modules as one script, for a page that may load no other file.
+def one_script(*names: str) -> str:
+    """Return all modules, or those named, as one script, for a page that may load no other file.
 
     Each module becomes a function that returns what it exports, so that their names stay apart.
     """
-    return "".join(_as_function(name) for name in MODULES)
+    return "".join(_as_function(name) for name in names or MODULES)
 
 
 def _as_function(name: str) -> str:

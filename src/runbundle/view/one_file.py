@@ -23,7 +23,7 @@ from runbundle.format.canonical import sha256_hex
 from runbundle.format.layout import EVENTS, EVIDENCE, TOOL_CALLS
 from runbundle.inspect.columns import SpanColumns, columns_of
 from runbundle.view.code import one_script, static_file
-from runbundle.view.runs import described
+from runbundle.view.runs import described, scores
 
 _PIECE_BYTES = 262_144
 _MOST_OF_OTHERS_BYTES = 4_194_304
@@ -62,8 +62,11 @@ def write_page(bundle: Bundle, out: BinaryIO, *, most_bytes: int) -> Written:
         "about": described(bundle, sha256_hex(bundle.index_bytes)), "files": {},
         "verify": {**checked, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")},
     }  # fmt: skip
+    held["scores"] = scores(bundle)
     writing = _Writing(out)
-    writing.text(_head(bundle, str(held["about"]["run"].get("name") or bundle.index.run_id)))
+    code = one_script()
+    writing.text(head(str(held["about"]["run"].get("name") or bundle.index.run_id), code))
+    writing.text(f'<div id="app"></div>\n{_facts(bundle)}\n<script type="application/octet-stream" id="packed">')
     packed = columns.to_bytes()
     held["columns"] = (0, len(packed), *writing.packed(gzip.compress(packed, 6, mtime=0)))
     for name in (TOOL_CALLS, EVIDENCE, bundle.index.config.path):
@@ -71,7 +74,6 @@ def write_page(bundle: Bundle, out: BinaryIO, *, most_bytes: int) -> Written:
         if path is not None and path not in held["files"]:
             data = bundle.store.get_range(f"{bundle.key}/{path}", 0, _MOST_OF_OTHERS_BYTES)
             held["files"][path] = [(0, len(data), *writing.packed(gzip.compress(data, 6, mtime=0)))]
-    code = one_script()
     room = most_bytes - writing.bytes - len(code) - len(orjson.dumps(held)) - 65_536
     events = bundle.path(EVENTS)
     with tempfile.TemporaryFile() as scratch:
@@ -112,11 +114,22 @@ class _Writing:
         return at, count
 
 
-def _head(bundle: Bundle, name: str) -> str:
+def head(name: str, code: str) -> str:
+    """Return the beginning of a page up to its body, whose policy lets a browser run `code` alone, by its digest."""
     style = (static_file("view.css") or b"").decode()
-    code = one_script()
     allowed = f"script-src '{_hash(code)}'; style-src '{_hash(style)}'"
     policy = f"default-src 'none'; {allowed}; base-uri 'none'; form-action 'none'"
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="referrer" content="no-referrer">\n'
+        f"<title>{html.escape(name[:200])} - runbundle</title>\n<style>{style}</style>\n</head>\n<body>\n"
+    )
+
+
+def _facts(bundle: Bundle) -> str:
+    """Return what is shown without JavaScript."""
     index = bundle.index
     facts = {
         "run": index.run_id, "tenant": index.tenant_id, "status": index.status, "began": index.started_at,
@@ -125,15 +138,7 @@ def _head(bundle: Bundle, name: str) -> str:
         "SHA-256 of run.json": sha256_hex(bundle.index_bytes),
     }  # fmt: skip
     rows = "".join(f"<tr><th>{k}</th><td>{html.escape(str(v))}</td></tr>" for k, v in facts.items() if v is not None)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="referrer" content="no-referrer">\n'
-        f"<title>{html.escape(name[:200])} - runbundle</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f'<div id="app"></div>\n<noscript><p>This page needs JavaScript for more than this.</p><table>{rows}</table>'
-        '</noscript>\n<script type="application/octet-stream" id="packed">'
-    )
+    return f"<noscript><p>This page needs JavaScript for more than this.</p><table>{rows}</table></noscript>"
 
 
 def _hash(text: str) -> str:

@@ -6,7 +6,9 @@ from typing import Any
 
 import orjson
 
+from runbundle.bundle.custody.baselines import gates_about
 from runbundle.bundle.custody.holds import hold_of
+from runbundle.bundle.evaluations import evaluations_of, stamped
 from runbundle.bundle.reader import Bundle, index_bytes, parse_index
 from runbundle.bundle.verify import verify
 from runbundle.errors import KeyNotFound, NotSealed, OddEntry, StoreError
@@ -18,6 +20,7 @@ from runbundle.inspect.columns import columns_of
 from runbundle.store import ArtifactStore
 
 _KEPT = 16
+_MOST_GATES = 10
 _parsed: OrderedDict[str, RunIndex] = OrderedDict()
 _verifying = threading.Lock()
 
@@ -79,6 +82,18 @@ def verified(store: ArtifactStore, key: str, *, whole: bool) -> dict[str, Any]:
     with _verifying:
         report = verify(store, key, quick=not whole)
     return report.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def scores(bundle: Bundle) -> dict[str, Any]:
+    """Return the scorecard of a run, and the gates that judged it: its own first, then those of named baselines."""
+    found = evaluations_of(bundle)
+    gates, remarks = gates_about(bundle.store, sha256_hex(bundle.index_bytes))
+    made = [*filter(None, [found.gate]), *(gate for gate in gates if gate != found.gate)]
+    return {
+        "scorecard": stamped(found.scorecard) if found.scorecard is not None else None,
+        "gates": [stamped(gate) for gate in made[:_MOST_GATES]],
+        "remarks": [*found.remarks, *remarks],
+    }
 
 
 def _held(bundle: Bundle) -> str | None:

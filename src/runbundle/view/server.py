@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runbundle.errors import ConfigError
 from runbundle.store import ArtifactStore
-from runbundle.view.app import Strict, viewer
+from runbundle.view.app import Compared, Strict, viewer
 from runbundle.view.guard import Guard
 
 _HOST = "127.0.0.1"
@@ -20,8 +20,8 @@ _HOST = "127.0.0.1"
 class Server:
     """A server on a loopback address. `link` is what lets a browser in, once."""
 
-    def __init__(self, store: ArtifactStore, *, port: int = 0) -> None:
-        """Take a port, a free one if `port` is 0. Raises `ConfigError` if it is taken."""
+    def __init__(self, store: ArtifactStore, *, port: int = 0, compared: Compared | None = None) -> None:
+        """Take a port, a free one if `port` is 0. Raises `ConfigError` if it is taken. `compared`: see `viewer`."""
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -31,7 +31,7 @@ class Server:
             raise ConfigError(f"port {port} cannot be used: {error.strerror}", hint="leave --port out") from None
         self.port: int = self._socket.getsockname()[1]
         hosts = [f"{name}:{self.port}" for name in (_HOST, "localhost")]
-        guard = Guard(viewer(store), hosts=hosts, cookie=f"runbundle-view-{self.port}")
+        guard = Guard(viewer(store, compared=compared), hosts=hosts, cookie=f"runbundle-view-{self.port}")
         self._token = guard.token
         self._asked = _Asked(Strict(guard))
         config = uvicorn.Config(

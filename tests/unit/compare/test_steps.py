@@ -13,10 +13,11 @@ from runbundle.compare.steps import NOT_HERE, Steps, open_circles
 def _steps(parents: list[int], given: list[int]) -> Steps:
     steps = Steps()
     for row, (parent, one) in enumerate(zip(parents, given, strict=True)):
-        values = (row + 1, 0, 4, 0, row * 10, 5, one, 0, 0, 0, 0, 0)
+        values = (row + 1, 4, 0, one, 0, 0, 0, 0, 0)
         for column, value in zip(steps.columns(), values, strict=True):
             column.append(value)
         steps.parent.append(parent)
+        steps.together.append(0)
     return steps
 
 

@@ -61,14 +61,15 @@ def entered(server: Asked) -> Asked:
     return server
 
 
-API = ("/api/runs", "/api/about/hand-1", "/api/columns/hand-1", "/api/bytes/hand-1?file=run.json", "/api/verify/hand-1")
+API = ("/api/runs", "/api/about/hand-1", "/api/columns/hand-1", "/api/bytes/hand-1?file=run.json", "/api/verify/hand-1",
+       "/api/scores/hand-1")  # fmt: skip
 
 
 def test_without_the_cookie_only_the_empty_page_is_given(server: Asked) -> None:
     """The page and its code hold nothing of any run; everything else is refused."""
     assert server.ask("/")[0] == 200
     assert server.ask("/static/main.js")[0] == 200
-    for path in (*API, "/api/live/hand-1", "/api/journal/hand-1?writer=a&at=0&bytes=1"):
+    for path in (*API, "/api/live/hand-1", "/api/journal/hand-1?writer=a&at=0&bytes=1", "/api/compare/hand-1?with=x"):
         assert server.ask(path)[0] == 401, path
 
 

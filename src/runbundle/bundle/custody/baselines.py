@@ -9,12 +9,12 @@ import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from runbundle.bundle.custody.holds import hold
 from runbundle.bundle.evaluations import is_intact, stamped
-from runbundle.bundle.reader import Bundle, parse_model, whole_file
+from runbundle.bundle.reader import Bundle, index_bytes, parse_model, whole_file
 from runbundle.errors import AlreadyExists, ConfigError, KeyNotFound, MalformedBundle, StoreUnavailable, WriteConflict
 from runbundle.format.canonical import SELF, sha256_hex, with_self_digest
 from runbundle.format.evaluation import Baseline, BaselineRef, Gate, Subject
@@ -23,6 +23,7 @@ from runbundle.format.layout import BASELINES
 from runbundle.store import ArtifactStore
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_MOST_READ = 500
 _ENTRY = re.compile(r"([1-9][0-9]{0,8})\.json")
 
 
@@ -178,9 +179,63 @@ def gates(store: ArtifactStore, name: str) -> Iterator[tuple[str, Gate]]:
     for key in place.list(f"{checked_name(name)}/gates/"):
         data = whole_file(place, f"{name}/gates", key.rpartition("/")[2])
         digest = sha256_hex(data)
-        if key.rpartition("/")[2] != f"{digest}.json":
+        if not is_gate(key, data):
             raise MalformedBundle("was edited after it was written", file=key)
         yield digest, parse_model(data, Gate, key)
+
+
+def is_gate(key: str, data: bytes) -> bool:
+    """Tell whether a file under a baseline is the gate that its name, the digest of its bytes, says."""
+    return key.rpartition("/")[2] == f"{sha256_hex(data)}.json"
+
+
+def problems_of(store: ArtifactStore, name: str) -> list[str]:
+    """Return what of a baseline is not whole: an entry or gate that was edited, a run of the last entry that is not
+    there, or is another. Empty if it is whole. The runs themselves are for `verify`.
+    """
+    found: list[str] = []
+    last: Kept | None = None
+    try:
+        for kept in history(store, name):
+            last = kept
+    except MalformedBundle as error:
+        found.append(error.message)
+    place = place_of(store)
+    found += [f"{key}: was edited after it was written" for key in place.list(f"{name}/gates/")
+              if not is_gate(key, place.get(key))]  # fmt: skip
+    for subject in last.entry.subjects if last is not None else ():
+        try:
+            if sha256_hex(index_bytes(store, key_of(subject))) != subject.run_sha256:
+                found.append(f"{key_of(subject)}: run.json is another one than the entry names")
+        except KeyNotFound:
+            found.append(f"{key_of(subject)}: is not in the store")
+    return found
+
+
+def gates_about(store: ArtifactStore, run_sha256: str) -> tuple[list[Gate], list[str]]:
+    """Return the gates against named baselines that judged a run, the last one first, and what could not be read.
+
+    `run_sha256` is the SHA-256 of its run.json. At most 500 gates are read.
+    """
+    found: list[Gate] = []
+    remarks: list[str] = []
+    try:
+        known = names(store)
+    except StoreUnavailable:
+        return [], []
+    left = _MOST_READ
+    for name in known:
+        try:
+            for _, gate in islice(gates(store, name), left + 1):
+                if not left:
+                    return found, [*remarks, f"only {_MOST_READ} gates were looked at"]
+                left -= 1
+                if any(subject.run_sha256 == run_sha256 for subject in gate.subjects):
+                    found.append(gate)
+        except (ConfigError, MalformedBundle) as error:
+            remarks.append(f"a gate of the baseline {name}: {error.message}")
+    found.sort(key=lambda gate: gate.decided_at or "", reverse=True)
+    return found, remarks
 
 
 def _bytes(record: Baseline | Gate) -> bytes:

@@ -8,11 +8,12 @@ import click
 
 from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
 from runbundle.cli.printing import say
-from runbundle.cli.run_sets import Checked, Unsound, find_runs, open_checked
+from runbundle.cli.run_sets import checked_runs, find_runs
 from runbundle.errors import ConfigError, MalformedBundle
 
 if TYPE_CHECKING:
     from runbundle.bundle.custody.baselines import Kept
+    from runbundle.compare.gating.made import Checked
     from runbundle.format.evaluation import Subject
     from runbundle.store import ArtifactStore
 
@@ -116,6 +117,35 @@ def show(name: str, number: int | None, history: bool, store_url: str, format_: 
     _print_entry(kept, format_)
 
 
+@command.command("verify", epilog="Example: runbundle baseline verify main")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@store_option
+@format_option()
+@reports_errors
+def verify(names: tuple[str, ...], store_url: str, format_: str) -> None:
+    """Check that baselines are whole: entries, gates, and that the runs of the last entry are there. Default: all.
+
+    The runs themselves are checked by runbundle verify and runbundle gate.
+
+    Exit codes: 0 whole; 2 no such baseline; 4 something was edited, or is not there.
+    """
+    from runbundle.bundle.custody import baselines
+
+    store = read_store(store_url)
+    known = baselines.names(store)
+    for name in names:
+        if name not in known:
+            baselines.latest(store, name)  # which says what is wrong with it
+    found = {name: baselines.problems_of(store, name) for name in names or known}
+    if format_ == "json":
+        print_json({"baselines": [{"name": name, "problems": problems} for name, problems in found.items()]})
+    for name, problems in found.items() if format_ != "json" else ():
+        say(f"{name}  ", "failed" if problems else "whole")
+        for problem in problems:
+            say(f"  {problem}")
+    raise click.exceptions.Exit(4 if any(found.values()) else 0)
+
+
 @command.command("diff", epilog="Example: runbundle baseline diff main --from 1")
 @click.argument("name")
 @click.option("--from", "first", type=click.IntRange(min=1), metavar="N",
@@ -201,13 +231,15 @@ def promote(name: str, runs: tuple[str, ...], reason: str, by: str | None, store
     _print_entry(kept, format_)
 
 
-def _checked(store: "ArtifactStore", runs: Sequence[str]) -> list[Checked]:
+def _checked(store: "ArtifactStore", runs: Sequence[str]) -> "list[Checked]":
+    from runbundle.compare.gating.made import Unsound
+
     found = find_runs(store, runs)
     outside = next((key for place, key in found if place.url != store.url), None)
     if outside is not None:
         raise ConfigError(f"{outside} lies in another store", hint="runbundle push or pull copies it")
     try:
-        return open_checked(found)
+        return checked_runs(found)
     except Unsound as error:
         for key, text in error.problems:
             say(f"error: {key} does not verify: {text}", err=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.argument("b")
 @store_option
 @click.option("--store-b", metavar="URL", help="The store of B, if it is another one.")
-@format_option("markdown", "github")
+@format_option("markdown", "github", "html")
 @click.option("--full", is_flag=True, help="List every difference, not only the first 200.")
 @click.option("--side-by-side", is_flag=True, help="Print values beside each other; so it is from 140 columns on.")
 @click.option("--incomplete", is_flag=True, help="Compare runs of which something is known to be missing, too.")
@@ -40,6 +40,8 @@ def command(
     what is equal is left out. Times, ids of spans and ids of calls are no differences. Values that no contract lets
     through are compared by their keyed digests, so both runs must have been recorded with one key.
 
+    --format html prints one page that opens from disk, without a server, and asks nobody for anything: for a ticket.
+
     Exit codes: 0 the same; 1 different; 2 usage, or no such run; 3 not comparable, or nothing was found to differ but
     some values could not be compared; 4 a bundle does not verify.
     """
@@ -56,16 +58,25 @@ def command(
                 say(f"hint: {error.hint}", err=True)
         raise click.exceptions.Exit(3 if isinstance(error, NotComparable) else 4) from None
     if format_ == "json":
-        print_json(report.model_dump(mode="json", by_alias=True, exclude_none=True))
+        from runbundle.compare.report import document
+
+        print_json(document(report))
     elif format_ == "markdown":
         from runbundle.cli.diff_text import markdown
 
         click.echo(markdown(report), nl=False)
+    elif format_ == "html":
+        from runbundle.cli.diff_text import markdown
+        from runbundle.compare.report import document
+        from runbundle.view.diff_page import diff_page
+
+        click.echo(diff_page(document(report), markdown(report)), nl=False)
     elif format_ == "github":
-        if report.cause is not None:
-            click.echo(
-                github("error", f"{report.cause.code} {report.a.run_id} and {report.b.run_id}", report.cause.sentence)
-            )
+        from runbundle.cli.diff_text import cause_text
+
+        for number, cause in enumerate(report.causes):
+            title = f"{cause.code} {report.a.run_id} and {report.b.run_id}"
+            click.echo(github("notice" if number else "error", title, cause_text(cause)))
     else:
         from runbundle.cli.diff_text import print_report
 
@@ -78,9 +89,7 @@ def _report(
     store_a: "ArtifactStore", a: str, store_b: "ArtifactStore", b: str, full: bool, incomplete: bool
 ) -> "DiffReport":
     from runbundle.bundle.catalog.locate import resolve
-    from runbundle.compare.report import MOST_CHANGES, diff
-    from runbundle.compare.subjects import subject
+    from runbundle.compare.report import MOST_CHANGES, diff_runs
 
-    one = subject(*resolve(store_a, a), incomplete=incomplete)
-    other = subject(*resolve(store_b, b), incomplete=incomplete)
-    return diff(one, other, most_changes=10**9 if full else MOST_CHANGES)
+    most = 10**9 if full else MOST_CHANGES
+    return diff_runs(resolve(store_a, a), resolve(store_b, b), incomplete=incomplete, most_changes=most)

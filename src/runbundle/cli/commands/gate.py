@@ -8,15 +8,13 @@ import click
 
 from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
 from runbundle.cli.printing import say
-from runbundle.cli.run_sets import Checked, Unsound, baseline_runs, find_runs, open_checked
-from runbundle.errors import MalformedBundle, StoreUnavailable
+from runbundle.cli.run_sets import find_runs
+from runbundle.errors import MalformedBundle, NotSealed
 
 if TYPE_CHECKING:
-    from runbundle.bundle.custody.baselines import Kept
     from runbundle.compare.gating.loading import Loaded
-    from runbundle.compare.gating.sets import Member
-    from runbundle.format.evaluation import BaselineRef, Gate
-    from runbundle.store import ArtifactStore
+    from runbundle.compare.gating.made import Runs
+    from runbundle.format.evaluation import Gate
 
 _EXITS = {"pass": 0, "fail": 1, "inconclusive": 3, "error": 5}
 
@@ -47,90 +45,31 @@ def command(
     the baseline does not verify; 5 a check could not be made, as with unpaired cases.
     """
     from runbundle.compare.gating.loading import load_policy
+    from runbundle.compare.gating.made import is_unsound, make_gate, named_baseline, unsound_gate
 
     loaded = load_policy(policy_path)
     store = read_store(store_url)
+    new = find_runs(store, after)
     try:
-        kept = _named(store, before)
-        runs = baseline_runs(store, kept) if kept else find_runs(store, before)
-        old = open_checked(runs)
-        new = open_checked(find_runs(store, after))
-    except (Unsound, MalformedBundle) as error:
-        gate = _unsound(error, loaded)
-        _print(gate, format_, policy_path, loaded)
-        raise click.exceptions.Exit(4) from None
-    gate = _decided(loaded, old, new, kept.ref if kept else None)
-    gate = _kept(store, gate, kept, new, write=not no_write)
-    _print(gate, format_, policy_path, loaded)
-    raise click.exceptions.Exit(_EXITS[gate.verdict])
+        kept = named_baseline(store, before[0]) if len(before) == 1 else None
+        old = [] if kept else find_runs(store, before)
+        gate = make_gate(loaded, store, kept or old, new, write=not no_write)
+    except NotSealed as error:
+        say(f"error: {error.message}", err=True)
+        raise click.exceptions.Exit(3) from None
+    except MalformedBundle as error:
+        gate, old = unsound_gate(error, loaded), []
+    _print(gate, format_, policy_path, loaded, (_place(old, store_url), _place(new, store_url)))
+    raise click.exceptions.Exit(4 if is_unsound(gate) else _EXITS[gate.verdict])
 
 
-def _named(store: "ArtifactStore", before: tuple[str, ...]) -> "Kept | None":
-    """Return the last entry of the baseline that is named, or None if runs are named."""
-    from runbundle.bundle.custody import baselines
-
-    if len(before) != 1:
-        return None
-    try:
-        known = baselines.names(store)
-    except StoreUnavailable:
-        return None
-    return baselines.latest(store, before[0]) if before[0] in known else None
+def _place(runs: "Runs", store_url: str) -> str:
+    """Return the URL of the store in which the runs are, as a command takes it."""
+    found = {store.url for store, _ in runs}
+    return store_url if not found or found == {read_store(store_url).url} else found.pop()
 
 
-def _decided(loaded: "Loaded", old: list[Checked], new: list[Checked], ref: "BaselineRef | None") -> "Gate":
-    from runbundle.compare.gating.checks import Sides
-    from runbundle.compare.gating.decide import decide
-
-    sides = Sides([_member(one, loaded) for one in old], [_member(one, loaded) for one in new])
-    return decide(loaded.policy, sides, ref=loaded.ref, baseline=ref)
-
-
-def _member(one: Checked, loaded: "Loaded") -> "Member":
-    from runbundle.bundle.evaluations import scorecard_of
-    from runbundle.compare.gating.sets import Member
-    from runbundle.compare.scoring.facts import facts_of
-    from runbundle.compare.scoring.scorecard import scorecard
-
-    facts = facts_of(one.bundle)
-    stored = scorecard_of(one.bundle.store, one.bundle.key)
-    card = scorecard(facts, list(loaded.policy.each_scorer()), before=stored)
-    return Member(facts, card, complete=one.report.verdict == "verified")
-
-
-def _kept(store: "ArtifactStore", gate: "Gate", kept: "Kept | None", new: list[Checked], *, write: bool) -> "Gate":
-    """Count the looks and store the gate where it belongs; return it with its count."""
-    from runbundle.bundle.custody import baselines
-    from runbundle.bundle.evaluations import write_evaluation
-    from runbundle.compare.gating.looks import counted
-    from runbundle.format.evaluation import Gate
-
-    if kept is None:
-        gate = gate.model_copy(
-            update={"notes": [*gate.notes, "looks were not counted: only a named baseline counts them"]}
-        )
-    else:
-        earlier = [found for _, found in baselines.gates(store, kept.entry.name)]
-        gate, known = counted(gate, earlier)
-        if write and not known:
-            baselines.keep_gate(store, kept.entry.name, gate)
-    if write and len(new) == 1:
-        bundle = new[0].bundle
-        write_evaluation(bundle.store, bundle.key, Gate, lambda _: gate)
-    return gate
-
-
-def _unsound(error: Unsound | MalformedBundle, loaded: "Loaded") -> "Gate":
-    from runbundle.format.evaluation import Criterion, Gate, RunEvent
-
-    problems = error.problems if isinstance(error, Unsound) else [(error.file, error.message)]
-    events = [RunEvent(run_id=key, what=text) for key, text in problems]
-    reason = f"{len(events)} of the bundles or baselines do not verify, so nothing was compared"
-    criterion = Criterion(name="integrity", verdict="error", reason=reason, evidence=events[:100])
-    return Gate(subjects=[], verdict="error", criteria=[criterion], policy=loaded.ref)
-
-
-def _print(gate: "Gate", format_: str, policy_path: str, loaded: "Loaded") -> None:
+def _print(gate: "Gate", format_: str, policy_path: str, loaded: "Loaded", stores: tuple[str, str]) -> None:
     from runbundle.cli import gate_text
 
     if format_ == "json":
@@ -148,4 +87,4 @@ def _print(gate: "Gate", format_: str, policy_path: str, loaded: "Loaded") -> No
             with Path(summary).open("a", encoding="utf-8") as file:
                 file.write(gate_text.markdown(gate))
     else:
-        gate_text.print_human(gate)
+        gate_text.print_human(gate, stores)

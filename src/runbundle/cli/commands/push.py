@@ -28,6 +28,7 @@ def command(
 
     To a store, as in push @last s3://bucket/runs: each file is checked against its digest, and run.json is copied last.
     No file of DST is overwritten, except that the run.json of a newer revision replaces that of the revision before.
+    A baseline whose last entry names the run goes with it, with its gates, if all runs of that entry are in DST.
 
     With --otlp URL: the spans and log records of each RUN are sent with their own ids and times. Its files are checked
     first, and a run whose files are not those that were sealed is refused. A run may be sent again: a backend that
@@ -49,6 +50,7 @@ def command(
     if headers:
         raise click.UsageError("--header is for --otlp")
     from runbundle.bundle.catalog.locate import resolve
+    from runbundle.bundle.custody.carrying import carry_all
     from runbundle.bundle.custody.transfer import copy, require_apart
     from runbundle.cli.commands.transfers import Progress, report
 
@@ -57,4 +59,5 @@ def command(
     source, key = resolve(open_store(store_url), run)
     require_apart(source, target)
     progress = Progress()
-    report((copy(s, key, target, progress=progress) for s in [source]), progress, format_, many=False)
+    copied = (copy(s, key, target, progress=progress) for s in [source])
+    report(copied, progress, format_, many=False, carried=carry_all(source, target, run_key=key))

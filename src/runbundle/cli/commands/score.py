@@ -8,7 +8,7 @@ import click
 
 from runbundle.cli.options import format_option, print_json, read_store, reports_errors, store_option
 from runbundle.cli.printing import say
-from runbundle.cli.run_sets import Unsound, find_runs, open_checked
+from runbundle.cli.run_sets import checked_runs, find_runs
 
 if TYPE_CHECKING:
     from runbundle.format.evaluation import Score, Scorecard
@@ -44,6 +44,7 @@ def command(
     """
     from runbundle.bundle.evaluations import write_evaluation
     from runbundle.compare.gating.loading import load_policy
+    from runbundle.compare.gating.made import Unsound
     from runbundle.compare.scoring.builtin import PLAIN
     from runbundle.compare.scoring.facts import facts_of
     from runbundle.compare.scoring.running import ScorerProcess
@@ -53,13 +54,13 @@ def command(
     builtin = list(load_policy(policy_path).policy.each_scorer()) if policy_path else list(PLAIN)
     cards: list[tuple[str, Scorecard]] = []
     try:
-        checked = open_checked(find_runs(read_store(store_url), runs))
+        checked = checked_runs(find_runs(read_store(store_url), runs))
         with contextlib.ExitStack() as held:
             own: list[ScorerProcess] = [held.enter_context(ScorerProcess(n, timeout_s=timeout_s)) for n in names]
             for bundle, _ in checked:
                 facts = facts_of(bundle)
                 others = [(scorer.evaluator, scorer.scores(bundle)) for scorer in own]
-                open_checked([(bundle.store, bundle.key)])  # no scorer has reached it some other way
+                checked_runs([(bundle.store, bundle.key)])  # no scorer has reached it some other way
                 make = partial(scorecard, facts, builtin, others)
                 cards.append((bundle.key, write_evaluation(bundle.store, bundle.key, Scorecard, make)))
     except Unsound as error:

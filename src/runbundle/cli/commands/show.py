@@ -44,6 +44,7 @@ def _part(name: str, text: str) -> Callable[[Any], Any]:
 @_part("config", "Show the configuration of the run.")
 @_part("evidence", "Show what was retrieved.")
 @_part("events", "Show the events in order; with --full all attributes.")
+@_part("scores", "Show the scorecard, and the gates that judged the run.")
 @_part("redaction", "Show what was withheld: by rule, and in which spans.")
 @click.option("--all", "every", is_flag=True, help="Show all spans and calls, not only the first.")
 @click.option("--full", is_flag=True, help="Show all, and nothing shortened: whole texts, chains and stacks.")
@@ -152,6 +153,10 @@ def _show(bundle: "Bundle", part: str | None, store_url: str, *, every: bool, fu
         show_parts.print_events(bundle, every=every, full=full, as_json=as_json)
     elif part == "redaction":
         show_parts.print_redaction(bundle, columns_of(bundle), every=every, as_json=as_json)
+    elif part == "scores":
+        from runbundle.cli.commands.show_scores import print_scores
+
+        print_scores(bundle, as_json=as_json)
     elif part == "errors":
         most = None if every or as_json else _ERRORS_SHOWN
         if not print_failures(bundle, columns_of(bundle), most=most, full=full, as_json=as_json) and not as_json:

@@ -4,6 +4,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runbundle.cli.commands.show_failure import block, print_failure
+from runbundle.cli.commands.show_scores import print_short
 from runbundle.cli.printing import say
 from runbundle.signals import own, semconv
 
@@ -51,6 +52,7 @@ def print_run(bundle: "Bundle", columns: "SpanColumns", look: Look, run: str, st
         say()
         _print_children(bundle, None if look.every else SPANS_SHOWN)
     _print_end(bundle, columns)
+    print_short(bundle, f"runbundle show {run}{store}")
     say()
     wrong = failure.row if failure else next(columns.with_status("error", "blocked"), None)
     if wrong is not None:

@@ -13,12 +13,18 @@ from runbundle.cli.printing import say
 from runbundle.process.printable import printable
 
 if TYPE_CHECKING:
+    from runbundle.bundle.custody.carrying import CarryResult
     from runbundle.bundle.custody.transfer import CopyResult
 
 _WORDS = {
     "copied": "copied", "present": "was there already", "updated": "replaced by its newer revision",
     "older": "there is a newer revision there", "unsealed": "not sealed yet, left",
     "clash": "something else is there, nothing was changed", "damaged": "damaged at the source, not copied",
+}  # fmt: skip
+
+_CARRIED = {
+    "copied": "copied", "present": "was there already", "left": "left",
+    "clash": "something else is there, nothing was changed", "damaged": "damaged at the source",
 }  # fmt: skip
 
 
@@ -54,8 +60,14 @@ class Progress:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def report(results: "Iterable[CopyResult]", progress: Progress, format_: str, *, many: bool) -> None:
-    """Print each result as it arrives, then raise `Exit` with the exit code. `many`: print a summary of all runs."""
+def report(
+    results: "Iterable[CopyResult]", progress: Progress, format_: str, *, many: bool,
+    carried: "Iterable[CarryResult]" = (),
+) -> None:  # fmt: skip
+    """Print each result as it arrives, then raise `Exit` with the exit code. `many`: print a summary of all runs.
+
+    `carried`: the baselines, which are asked for when all runs are copied.
+    """
     from runbundle.cli.render import plural, size
 
     seen: list[Any] = []
@@ -68,16 +80,37 @@ def report(results: "Iterable[CopyResult]", progress: Progress, format_: str, *,
                 say(f"  {problem}")
             for odd in result.left_out:
                 say(f"  left out: {odd}")
-    outcomes = [result.outcome for result in seen]
+    outcomes: list[str] = [result.outcome for result in seen]
+    kept = list(carried) if many or outcomes[0] in ("copied", "present", "updated") else []
     if format_ == "json":
         documents = [dataclasses.asdict(result) for result in seen]
-        print_json({"runs": documents} if many else documents[0])
+        named = {"baselines": [dataclasses.asdict(one) for one in kept]}
+        print_json({"runs": documents, **named} if many else {**documents[0], **named})
     elif many:
         counts = ", ".join(f"{outcomes.count(word)} {word}" for word in _WORDS if word in outcomes)
         say(f"{plural(len(seen), 'run')}{': ' if counts else ''}{counts}")
+    if format_ != "json":
+        for one in kept:
+            _print_baseline(one)
+    outcomes += [one.outcome for one in kept]
     odd = any(result.left_out for result in seen)
     code = 4 if "damaged" in outcomes else 1 if "clash" in outcomes or odd else 0
     raise click.exceptions.Exit(3 if not code and not many and "unsealed" in outcomes else code)
+
+
+def _print_baseline(one: "CarryResult") -> None:
+    from runbundle.cli.render import plural
+
+    sent = [
+        f"{one.entries} {'entry' if one.entries == 1 else 'entries'}" if one.entries else "",
+        plural(one.gates, "gate") if one.gates else "",
+    ]
+    counts = ", ".join(filter(None, sent))
+    say(f"baseline {one.name}  {_CARRIED[one.outcome]}{f'  {counts}' if counts else ''}")
+    for problem in one.problems:
+        say(f"  {problem}")
+    if one.outcome == "left":
+        say("  runbundle sync carries baselines with all their runs")
 
 
 def _closing(results: "Iterable[CopyResult]", progress: Progress) -> "Iterator[CopyResult]":

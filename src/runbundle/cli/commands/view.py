@@ -2,11 +2,15 @@
 
 import re
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from runbundle.cli.options import open_store, read_store, reports_errors, store_option
 from runbundle.cli.printing import say
+
+if TYPE_CHECKING:
+    from runbundle.store import ArtifactStore
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -53,7 +57,7 @@ def command(run: str | None, store_url: str, span_id: str | None, port: int, sta
             if len(found) != 1:
                 raise
             key = found[0]
-    server = Server(store, port=port)
+    server = Server(store, port=port, compared=_compared)
     link = server.link(key, span_id or "")
 
     def began() -> None:
@@ -67,6 +71,12 @@ def command(run: str | None, store_url: str, span_id: str | None, port: int, sta
         server.run(idle_s=idle_s, began=began)
     except KeyboardInterrupt:
         raise click.Abort from None
+
+
+def _compared(store: "ArtifactStore", a: str, b: str) -> dict[str, Any]:
+    from runbundle.compare.report import between
+
+    return between(store, a, b)
 
 
 def _seconds(text: str | None) -> float | None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from runbundle.compare.gating.flips import flips_of
+from runbundle.compare.gating.flips import Moved, moved_cases
 from runbundle.compare.gating.policy import (
     Check,
     Invariant,
@@ -26,7 +26,7 @@ from runbundle.compare.statistics.paired import (
     rate_against,
     ratio_against,
 )
-from runbundle.format.evaluation import EventRef, FlakyCase, Flip, RunEvent, Verdict
+from runbundle.format.evaluation import EventRef, FlakyCase, RunEvent, Verdict
 
 _REFUSED = ("blocked", "denied")
 
@@ -43,7 +43,7 @@ class Judged(NamedTuple):
     n_cases: int | None = None
     n_runs: int = 0
     evidence: tuple[RunEvent, ...] = ()
-    flips: tuple[Flip, ...] = ()
+    moved: tuple[Moved, ...] = ()
     flaky: tuple[FlakyCase, ...] = ()
     unit: str = ""
     """What the estimate is, in words."""
@@ -147,7 +147,7 @@ def _non_inferiority(check: NonInferiority, sides: Sides, policy: Policy) -> Jud
     return Judged(
         finding=found, p_pass=found.p_above, p_fail=found.p_below, limit=-check.margin, n_cases=len(cases),
         n_runs=len(sides.baseline) + len(sides.candidate),
-        flips=tuple(flips_of(moved, before, after, means_before, means_after)),
+        moved=tuple(moved_cases(moved, before, after, of_runs, (means_before, means_after))),
         flaky=tuple(_flaky(check.metric, before, of_runs)) if binary else (),
         unit="the difference (more is better)" if not lower else "the difference (turned: more is better)",
     )  # fmt: skip

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from runbundle.compare.gating.checks import Judged, Sides, judge
+from runbundle.compare.gating.flips import Comparisons
 from runbundle.compare.gating.policy import AnyCheck, Metric, Policy
 from runbundle.compare.gating.sets import identity_of
 from runbundle.compare.statistics.paired import holm
@@ -37,9 +38,10 @@ def decide(
     ]
     in_force = {waiver.check for waiver in waivers if waiver.in_force}
     judged = [(check, judge(check, sides, policy)) for check in policy.checks]
-    adjusted = _adjusted(judged)
+    adjusted, comparisons = _adjusted(judged), Comparisons()
     criteria = [
-        _criterion(check, found, adjusted[check.id], policy, waived=check.id in in_force) for check, found in judged
+        _criterion(check, found, adjusted[check.id], policy, comparisons, waived=check.id in in_force)
+        for check, found in judged
     ]
     lossy = [m.name for m in (*sides.baseline, *sides.candidate) if not m.complete]
     if lossy and policy.incomplete == "refuse":
@@ -56,7 +58,10 @@ def decide(
         candidate=identity_of(sides.candidate),
         flaky=_each_once(flaky for _, found in judged for flaky in found.flaky),
         waivers=waivers,
-        notes=[f"the waiver of {w.check} by {w.by} has expired on {w.expires}" for w in waivers if not w.in_force],
+        notes=[
+            *(f"the waiver of {w.check} by {w.by} has expired on {w.expires}" for w in waivers if not w.in_force),
+            *filter(None, [comparisons.note()]),
+        ],
         decided_at=now.isoformat(timespec="seconds").replace("+00:00", "Z"),
     )
 
@@ -87,7 +92,9 @@ def verdict_of(found: Judged, p_fail: float, alpha: float) -> Verdict:
     return "fail" if p_fail <= alpha else "pass" if found.p_pass <= alpha else "inconclusive"
 
 
-def _criterion(check: AnyCheck, found: Judged, p_fail: float | None, policy: Policy, *, waived: bool) -> Criterion:
+def _criterion(
+    check: AnyCheck, found: Judged, p_fail: float | None, policy: Policy, comparisons: Comparisons, *, waived: bool
+) -> Criterion:
     verdict, reason, shown = found.verdict, found.reason, found.finding
     if shown is not None and p_fail is not None:
         verdict = verdict_of(found, p_fail, policy.alpha)
@@ -110,7 +117,7 @@ def _criterion(check: AnyCheck, found: Judged, p_fail: float | None, policy: Pol
         p_fail=p_fail,
         decides_at=shown.decides_at if shown and verdict == "inconclusive" else None,
         evidence=list(found.evidence) if verdict != "pass" else [],
-        flips=list(found.flips),
+        flips=[comparisons.flip(moved) for moved in found.moved],
         waived=waived and verdict in ("fail", "inconclusive"),
     )
 

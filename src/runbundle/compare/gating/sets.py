@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from runbundle.bundle.reader import Bundle
 from runbundle.compare.scoring.facts import Facts
 from runbundle.format.canonical import sha256_hex, to_json_bytes
 from runbundle.format.evaluation import Evaluator, Score, Scorecard, Subject, Verdict
@@ -27,6 +28,8 @@ class Member(NamedTuple):
     card: Scorecard
     complete: bool = True
     """Whether nothing is known to be missing from the run."""
+    bundle: Bundle | None = None
+    """The run itself, by which it is said why a case flipped; None where that is not asked."""
 
     @property
     def name(self) -> str:

@@ -49,7 +49,7 @@ class Facts:
 
 def facts_of(bundle: Bundle) -> Facts:
     """Read the facts of a run. Two passes over its files, one entry at a time. Raises `MalformedBundle`."""
-    starts: dict[str, int] = {}
+    starts: dict[tuple[str, str], int] = {}  # by trace and span: ids of two traces may be equal
     signals: list[Score] = []
     failed: list[EventRef] = []
     tokens: dict[str, Counter[str]] = {}
@@ -57,7 +57,7 @@ def facts_of(bundle: Bundle) -> Facts:
         kind = event["type"]
         if kind == "span.started":
             if event.get("op") in ("tool", "retrieval"):
-                starts[event["span_id"]] = event["seq"]
+                starts[event["trace_id"], event["span_id"]] = event["seq"]
         elif kind == "score" or (kind == "log" and event["name"] == semconv.EVALUATION_RESULT):
             signals.append(_signal(event))
         elif kind == "span.ended":
@@ -68,7 +68,7 @@ def facts_of(bundle: Bundle) -> Facts:
     calls = tuple(
         Call(
             call.tool,
-            EventRef(seq=starts.get(call.span_id, 0), span_id=call.span_id),
+            EventRef(seq=starts.get((call.trace_id, call.span_id), 0), span_id=call.span_id),
             call.status,
             call.policy.decision,
             call.arguments.view if call.arguments else None,
@@ -78,7 +78,7 @@ def facts_of(bundle: Bundle) -> Facts:
         for call in each_tool_call(bundle)
     )
     documents = tuple(
-        (document.id, EventRef(seq=starts.get(retrieval.span_id, 0), span_id=retrieval.span_id))
+        (document.id, EventRef(seq=starts.get((retrieval.trace_id, retrieval.span_id), 0), span_id=retrieval.span_id))
         for retrieval in each_retrieval(bundle)
         for document in retrieval.documents
     )

@@ -149,3 +149,8 @@ export const mood = (word) => (sign(word) === "âœ“" ? "good" : sign(word) === "â
  * @param {string} word
  */
 export const pill = (word) => h("span", { class: `pill ${mood(word)}` }, `${sign(word)} ${shown(word, 40)}`);
+
+/** A plain table. @param {string} label @param {string[]} columns @param {any[][]} rows */
+export const table = (label, columns, rows) =>
+  h("table", { "aria-label": label }, h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell) => h("td", null, cell instanceof Node ? cell : shown(cell, 300)))))));

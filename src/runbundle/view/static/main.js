@@ -16,12 +16,12 @@ import { Timeline } from "./timeline.js";
  */
 
 const TABS = { timeline: "Timeline", tools: "Tools", policy: "Policy", evidence: "Evidence", redaction: "Redaction",
-  integrity: "Integrity", config: "Config", raw: "Raw" };
-const GO = { t: "timeline", o: "tools", p: "policy", v: "evidence", r: "redaction", i: "integrity", c: "config", w: "raw" };
+  integrity: "Integrity", config: "Config", raw: "Raw", scores: "Scores", compare: "Compare" };
+const GO = { t: "timeline", o: "tools", p: "policy", v: "evidence", r: "redaction", i: "integrity", c: "config", w: "raw", s: "scores", d: "compare" };
 const WIDE = new Set(["integrity", "config"]);
 const KEYS = [["↑ ↓ Home End PgUp PgDn", "move"], ["→ ←", "unfold, fold; to the child, the parent"], ["[ ]", "fold all, unfold all"],
   ["/", "find"], ["n N", "next, previous found span"], ["e E", "next, previous fault"], ["b", "next blocked span"],
-  ["f + −", "whole run, zoom in, zoom out"], ["g then t o p v r i c w", "Timeline, tOols, Policy, eVidence, Redaction, Integrity, Config, raW"],
+  ["f + −", "whole run, zoom in, zoom out"], ["g then t o p v r i c w s d", "Timeline, tOols, Policy, eVidence, Redaction, Integrity, Config, raW, Scores, compare (Diff)"],
   ["l", "follow a live run"], ["y", "copy a link to this"], ["?", "this help"]];
 
 const held = document.getElementById("held");
@@ -39,6 +39,7 @@ let run = /** @type {Run | null} */ (null);
 let timeline = /** @type {Timeline | null} */ (null);
 let tab = "timeline";
 let chosen = -1;
+let other = "";
 let turn = 0;
 let going = false;
 
@@ -52,7 +53,7 @@ function address() {
   const [path, query] = location.hash.replace(/^#/, "").split("?");
   const found = /^\/run\/(.+)$/.exec(path);
   const said = new URLSearchParams(query);
-  return { key: found ? decodeURIComponent(found[1]) : "", span: said.get("span") ?? "", tab: said.get("tab") ?? "timeline", q: said.get("q") ?? "" };
+  return { key: found ? decodeURIComponent(found[1]) : "", span: said.get("span") ?? "", tab: said.get("tab") ?? "timeline", q: said.get("q") ?? "", other: said.get("with") ?? "" };
 }
 
 /** The address of what is to be seen. */
@@ -61,6 +62,7 @@ function link() {
   const said = new URLSearchParams();
   if (chosen >= 0) said.set("span", run.spans.idOf(chosen));
   if (tab !== "timeline") said.set("tab", tab);
+  if (tab === "compare" && other) said.set("with", other);
   if (timeline?.query.value) said.set("q", timeline.query.value);
   const query = String(said);
   return `#/run/${encodeURIComponent(run.key)}${query ? `?${query}` : ""}`;
@@ -119,7 +121,7 @@ async function openTab(name, step = false) {
   if (run.live && tab !== "tools") return fill(panel, nothing("This is known when the run is sealed."));
   fill(panel, nothing("reading…"));
   try {
-    const made = await VIEWS[tab]({ run, select });
+    const made = await VIEWS[tab]({ run, select, told: other, chose: (name) => ((other = name), remember()) });
     if (now === turn) fill(panel, made);
   } catch (error) {
     if (now === turn) fill(panel, nothing(shown(error.message, 400)));
@@ -178,13 +180,13 @@ function close() {
 /** Open the run that the address names, or the list of runs. */
 async function open() {
   const said = address();
-  const now = ++turn;
   if (run && run.key === said.key && !going) {
     const row = run.spans.rowOf(said.span);
     if (row >= 0 && row !== chosen) timeline?.reveal(row, true), select(row);
-    if (said.tab !== tab) openTab(said.tab);
+    if (said.tab !== tab || said.other !== other) (other = said.other), openTab(said.tab);
     return;
   }
+  const now = ++turn;
   going = false;
   close();
   say("");
@@ -225,6 +227,7 @@ function begin(said) {
   timeline = new Timeline({ chosen: (row) => select(row), asked: () => remember() });
   timeline.rows.element.addEventListener("wheel", () => timeline?.follow && follow(), { passive: true });
   timeline.show(run.spans);
+  other = said.other;
   frame();
   openTab(said.tab);
   if (said.q) timeline.search(said.q);

@@ -8,6 +8,8 @@
  * @property {(key: string, path: string, at: number, bytes: number) => Promise<Uint8Array>} bytes
  * @property {(key: string, whole: boolean) => Promise<any>} verify
  * @property {(query: URLSearchParams) => Promise<any>} runs
+ * @property {(key: string) => Promise<any>} scores
+ * @property {(key: string, other: string) => Promise<any>} compare
  */
 
 export const MOST_BYTES = 1_048_576;
@@ -72,6 +74,8 @@ export function liveSource() {
     },
     verify: async (key, whole) => (await ask(`api/verify/${path(key)}${whole ? "?whole=1" : ""}`)).json(),
     runs: async (query) => (await ask(`api/runs?${query}`)).json(),
+    scores: async (key) => (await ask(`api/scores/${path(key)}`)).json(),
+    compare: async (key, other) => (await ask(`api/compare/${path(key)}?with=${encodeURIComponent(other)}`)).json(),
   };
 }
 
@@ -139,5 +143,7 @@ export function heldSource(held, packed) {
     },
     verify: async () => held.verify,
     runs: async () => ({ runs: [] }),
+    scores: async () => held.scores,
+    compare: async () => ({}),
   };
 }

@@ -1,7 +1,9 @@
 // The other pages of a run: tools, policy, evidence, redaction, integrity, configuration, and the lines as they are.
+import { compare } from "./compare.js";
 import { copier, facts, pre, pretty } from "./detail.js";
-import { button, fill, h, mood, note, num, pill, plural, shown, sign, size, took, when, texts } from "./h.js";
+import { button, fill, h, mood, note, num, pill, plural, shown, sign, size, table, took, when, texts } from "./h.js";
 import { Rows } from "./rows.js";
+import { scores } from "./scores.js";
 import { MOST_BYTES } from "./source.js";
 
 /** @typedef {import("./main.js").Run} Run */
@@ -36,11 +38,6 @@ function entries(read, key) {
 
 /** @param {ArrayLike<number>} sorted @param {number} part */
 const at = (sorted, part) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? NaN;
-
-/** A plain table. @param {string} label @param {string[]} columns @param {any[][]} rows */
-const table = (label, columns, rows) =>
-  h("table", { "aria-label": label }, h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell) => h("td", null, cell instanceof Node ? cell : shown(cell, 300)))))));
 
 /** @param {string} words */
 export const nothing = (words) => h("p", { class: "nothing" }, words);
@@ -252,4 +249,4 @@ async function raw({ run, select }) {
 }
 
 /** The pages by the names of their tabs. */
-export const VIEWS = { tools, policy, evidence, redaction, integrity, config, raw };
+export const VIEWS = { tools, policy, evidence, redaction, integrity, config, raw, scores, compare };

@@ -165,26 +165,6 @@ def test_a_flaky_baseline_is_shown_apart_and_counted_all_the_same() -> None:
     assert found.criteria[0].n_cases == 5
 
 
-def test_a_flip_names_the_call_that_differs() -> None:
-    """The first: another tool, other arguments, another end, one more or one less."""
-    before = side("b", [1.0] * 6, calls=[call("find", 3), call("pay", 5)])
-    after = side("a", [0.0] * 6, calls=[call("find", 4), call("pay", 6, digest="h2:other")])
-    flip = one(before, after, NI).flips[0]
-    assert (flip.case_id, flip.baseline, flip.candidate) == ("c000", 1.0, 0.0)
-    assert flip.at is not None
-    assert (flip.at.run_id, flip.at.seq, flip.at.what) == ("a-0", 6, "pay was called with other arguments")
-    for calls, what in (
-        ([call("find"), call("refund")], "refund was called, in the baseline pay"),
-        ([call("find")], "pay was called in the baseline only"),
-        ([call("find"), call("pay"), call("pay")], "pay was called in the candidate only"),
-        ([call("find"), call("pay", status="error")], "pay ended as error, in the baseline as unset"),
-    ):
-        at = one(before, side("a", [0.0] * 6, calls=calls), NI).flips[0].at
-        assert at is not None
-        assert at.what == what
-    assert one(before, side("a", [0.0] * 6, calls=[call("find"), call("pay")]), NI).flips[0].at is None
-
-
 def test_a_ratio_holds_or_does_not() -> None:
     """With max or min; a zero in the baseline has no ratio, a negative number is an error."""
     check = {"id": "x", "type": "ratio", "metric": "good"}
