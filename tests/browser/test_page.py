@@ -49,7 +49,7 @@ def _tab(page: Page, name: str) -> None:
 def test_the_failure_is_what_is_seen_first(eventful: Page) -> None:
     """The span in which it began is chosen, named at the top, and its details are read."""
     eventful.wait("document.querySelector('.detail section.fault') !== null")
-    eventful.wait("document.querySelector('.lead').innerText.includes('ValueError in execute_tool refund')")
+    eventful.wait("document.querySelector('.lead').innerText.includes('execute_tool refund: ValueError')")
     active = eventful.run("document.querySelector('.row.active').getAttribute('aria-label')")
     assert active.startswith("tool execute_tool refund, error, ")
     assert "4111" not in _text(eventful)
@@ -194,9 +194,10 @@ def test_the_list_shows_the_runs_of_a_store_and_opens_one(configured: Configure,
     page.open(server.link())
     page.wait("document.querySelectorAll('.runs .body .row:not([hidden])').length === 2")
     picture_of(page, "light-runs")
+    page.run("document.querySelector('.tools summary').click()")
     page.run("document.querySelector('input[name=tool]').focus()")
     page.type("nothing_like_it")
-    page.wait("document.body.innerText.includes('holds no such runs')")
+    page.wait("document.body.innerText.includes('no such runs in')")
     page.run("document.querySelector('input[name=tool]').value = ''")
     page.run("document.querySelector('form').dispatchEvent(new Event('input'))")
     page.wait("document.querySelectorAll('.runs .body .row:not([hidden])').length === 2")
