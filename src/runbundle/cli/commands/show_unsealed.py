@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from runbundle.cli.options import print_json
+from runbundle.cli.options import print_json, store_flag
 from runbundle.cli.printing import say
 from runbundle.errors import KeyNotFound
 
@@ -22,7 +22,7 @@ _NEXT = {
 }
 
 
-def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
+def show_unsealed(store: "ArtifactStore", name: str, store_url: str, *, as_json: bool) -> bool:
     """Print the state of the run in the spool that `name` names; return False if the spool has no such run.
 
     `name` is a run id, `TENANT/ID`, or the beginning of a run id. Raises `KeyNotFound` if several runs match.
@@ -48,6 +48,8 @@ def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
         })  # fmt: skip
     else:
         _print(run, held.spans, held.logs, held.open, held.torn)
+        if run.state != "quarantined":
+            say(f"next: runbundle view {run.key.path}{store_flag(store_url)}")
     return True
 
 
