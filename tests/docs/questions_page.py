@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "guides" / "ten-questions.md"
 PICTURES = {1: "runs", 2: "failure", 5: "policy", 7: "crashed"}
 """The questions of which the page is drawn, by their numbers, and the names of the pictures."""
-_LINES = 16
+_LINES = 10
 _INTRODUCTION = """\
 # Ten questions at 3 a.m.
 
@@ -37,19 +37,30 @@ def page(made: Mixed) -> str:
     for number, question in enumerate(QUESTIONS, 1):
         shown = ["runbundle", *(part.format(**words) for part in question.command)]
         lines = [line.rstrip() for line in said(made, question, words, columns=80).splitlines()]
-        more = [f"... and {len(lines) - _LINES} more lines"] if len(lines) > _LINES else []
         # A path of this machine is nobody else's, and the state of this checkout neither.
         lines = [line for line in lines if not re.match(r"where |code ", line)]
-        lines = [re.sub(r" --store \\S+", "", line).replace(made.url, "runs") for line in lines]
+        lines = [re.sub(r" --store \S+", "", line).replace(made.url, "runs") for line in lines]
         parts += [
             f"## {number}. {question.asked}\n",
             f"```sh\n{shlex.join(shown)}\n```\n",
-            "```text\n" + "\n".join([*lines[:_LINES], *more]) + "\n```\n",
+            "```text\n" + "\n".join(_shortened(lines, question)) + "\n```\n",
             f"On the page: {_clicks(question)}\n",
         ]
         if number in PICTURES:
             parts.append(f"![{question.asked}](../picture/questions-{PICTURES[number]}.png)\n")
     return "\n".join(parts)
+
+
+def _shortened(lines: list[str], question: Question) -> list[str]:
+    """Return the first lines, and those that have the answer; three dots stand for others."""
+    kept = [at < _LINES or any(text in line for text in question.answer) for at, line in enumerate(lines)]
+    shown: list[str] = []
+    for at, line in enumerate(lines):
+        if kept[at] and len(shown) < 2 * _LINES:
+            shown.append(line)
+        elif shown[-1] != "...":
+            shown.append("...")
+    return shown
 
 
 def _clicks(question: Question) -> str:
@@ -62,7 +73,7 @@ def _told(step: Step) -> str:
         text = "the trace id" if "{" in step.text else f"`{step.text}`"
         return f"click into the field `{step.what}` and type {text}"
     if step.act == "choose":
-        return f"choose `{step.text}` from {'the list' if step.what == 'Rows' else 'any'} `{step.what}`"
+        return f"choose `{step.text}` in the list `{step.what.lower()}`"
     if step.act == "row":
         return "click on the run"
     return "open `more filters`" if step.act == "more" else f"open the tab `{step.what.title()}`"
@@ -70,10 +81,11 @@ def _told(step: Step) -> str:
 
 def steady(text: str) -> str:
     """Return the page without what differs each time: ids of spans and traces, times, widths and measured durations."""
-    text = re.sub(r"\\b[0-9a-f]{6,32}\\b|\\b[a-z2-7]{26}\\b", "ID", text)
-    text = re.sub(r"\\d{4}-\\d\\d-\\d\\d[ T][0-9:.]+(?:Z|[+-][0-9:]+)?", "TIME", text)
-    text = re.sub(r"\\d{1,2}:\\d\\d:\\d\\d(?:\\.\\d+)?", "TIME", text)
-    text = re.sub(r"[+]?[0-9.]+ (?:ns|µs|ms|s|m|h|d|B|kB)\\b", "N", text)
+    text = re.sub(r"\b[0-9a-f]{6,32}\b|\b[a-z2-7]{26}\b", "ID", text)
+    text = re.sub(r"\d{4}-\d\d-\d\d[ T][0-9:.]+(?:Z|[+-][0-9:]+)?", "TIME", text)
+    text = re.sub(r"\.py:\d+", ".py:N", text)
+    text = re.sub(r"\d{1,2}:\d\d:\d\d(?:\.\d+)?", "TIME", text)
+    text = re.sub(r"[+]?[0-9.]+ (?:ns|µs|ms|s|m|h|d|B|kB)\b", "N", text)
     return re.sub(r"[ \u2588-\u258f]+", " ", text)
 
 

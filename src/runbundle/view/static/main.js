@@ -125,8 +125,8 @@ function frame() {
   const faults = timeline.tree.fault.reduce((sum, one) => sum + one, 0);
   const why = h("span");
   const tell = (error) => fill(why, shown(error.type, 120), error.message && `: ${shown(error.message, 240)}`);
-  if (index?.error) tell(index.error);
-  else if (first >= 0) tell({ type: spans.statusOf(first) }), linesOf(run, first).then(({ ended }) => ended?.error && tell(ended.error), () => {});
+  tell(index?.error ?? { type: spans.statusOf(first) });
+  if (first >= 0) linesOf(run, first).then(({ ended }) => ended?.error && tell(ended.error), () => {});
   const word = live ? live.state : index.status;
   page(`${key.split("/").pop().slice(0, 12)} ${word}`, [home, h("h1", shown((live ?? index).name || "run", 80)), pill(word), h("code", { title: key }, shown(key, 80)),
     index && h("span", `${when(index.started_at)}, ${took(index.duration_ns / 1000)}`), h("span", { class: "count" }, plural(spans.n, "span")),
