@@ -16,7 +16,7 @@ from tests.support.questions import QUESTIONS, Question, Step, known, night_stor
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "guides" / "ten-questions.md"
-PICTURES = {1: "runs", 2: "failure", 5: "policy", 7: "crashed"}
+PICTURES = {1: "runs", 2: "failure", 5: "policy", 6: "live"}
 """The questions of which the page is drawn, by their numbers, and the names of the pictures."""
 _LINES = 10
 _INTRODUCTION = """\

@@ -96,14 +96,14 @@ QUESTIONS = (
         ("tail", "{live}"),
         ("tool find_order", "> tool refund", "live: a process is writing it"),
         (Step("choose", "state", "live"), Step("row", LIVE[:8])),
-        ("live", "execute_tool find_order", "tool:refund", "open"),
+        ("live", "execute_tool find_order", "refund", "open"),
     ),
     Question(
         "A process died: what was it doing, and what is to be done?",
         ("show", "{crashed}"),
         ("crashed", "tool:refund", "runbundle recover"),
-        (Step("choose", "state", "crashed"), Step("row", CRASHED[:8])),
-        ("crashed", "execute_tool find_order", "tool:refund", "open"),
+        (Step("choose", "state", "crashed"), Step("row", CRASHED[:8]), Step("tab", "integrity")),
+        ("crashed", "tool:refund", "runbundle recover"),
     ),
     Question(
         "Which runs of the user mallory took 8 seconds or longer?",

@@ -6,6 +6,7 @@ import orjson
 
 from runbundle.bundle.catalog.facts import acts_of
 from runbundle.bundle.catalog.rows import Row
+from runbundle.recording.waiting import Unsealed
 
 _REASONS = {
     "torn_lines": "torn line", "malformed_records": "malformed record", "collided": "doubled span",
@@ -13,6 +14,14 @@ _REASONS = {
     "parents": "missing parent",
 }  # fmt: skip
 _NAMED_ERRORS = 3
+_NEXT = {
+    "live": "wait for it to end; handle.flush() in its process waits for the seal",
+    "waiting": "runbundle recover {run} seals it now, if no process does",
+    "part": "it joins its run when that is sealed here; runbundle recover {run} seals it by itself",
+    "crashed": "runbundle recover {run} seals what was recorded",
+    "quarantined": "runbundle explain RB407",
+    "failed": "runbundle recover {run} tries again",
+}
 
 
 def outcome_of(row: Row, *, held: bool = False) -> list[str]:
@@ -26,6 +35,11 @@ def outcome_of(row: Row, *, held: bool = False) -> list[str]:
         found.append(f"blocked: {', '.join(blocked)}" if blocked else f"{_several(row.blocked, 'call')} blocked")
     found += [lost] if (lost := what_was_lost(row)) else []
     return found
+
+
+def next_step(run: Unsealed) -> str:
+    """Return what to do about a run that is not sealed."""
+    return _NEXT["part" if run.part else run.state].format(run=run.key.path)
 
 
 def why_failed(row: Row) -> str:

@@ -21,6 +21,7 @@ from runbundle.format.rules import rule_spec
 from runbundle.format.verify_report import VerifyReport
 from runbundle.inspect.columns import SpanColumns, event_at
 from runbundle.inspect.failure import FAILED
+from runbundle.inspect.outcome import next_step
 from runbundle.journal.locks import is_held
 from runbundle.journal.reader import journal_files
 from runbundle.recording.waiting import Unsealed, contents
@@ -253,6 +254,7 @@ def not_sealed(run: Unsealed) -> list[Block]:
     return [
         heading("Not sealed yet", run.state),
         note("There are no digests to check it by. When it is sealed, this says whether it is as it was sealed."),
+        facts(("next", next_step(run))),
         facts(
             ("since", {"when": since}), ("why", run.note), ("ended", f"{held.spans:,} spans"),
             ("open", ", ".join(held.open[:_MOST_TRACES])), ("logs", held.logs), ("damaged lines", held.torn),
