@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from runbundle.inspect.open_store import RunSummary, Store, open_store
     from runbundle.inspect.recorded import RecordedSpan, SpanError
     from runbundle.inspect.sealed_run import SealedRun
+    from runbundle.inspect.unsealed_run import UnsealedRun
     from runbundle.otel.agent.carry import carrier, continue_run, in_context
     from runbundle.otel.agent.decorators import agent, model, retriever, run, step, tool
     from runbundle.otel.agent.run_handle import RunHandle, current_run
@@ -75,6 +76,7 @@ _PLACES = {
     "runbundle.inspect.open_store": ["RunSummary", "Store", "open_store"],
     "runbundle.inspect.recorded": ["RecordedSpan", "SpanError"],
     "runbundle.inspect.sealed_run": ["SealedRun"],
+    "runbundle.inspect.unsealed_run": ["UnsealedRun"],
     "runbundle.contracts.approval": ["Decision", "ToolCall"],
     "runbundle.otel.configure": ["Handle", "configure"],
     "runbundle.otel.agent.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
@@ -126,6 +128,7 @@ __all__ = [
     "StoreUnavailable",
     "ToolCall",
     "ToolContract",
+    "UnsealedRun",
     "UnsupportedVersion",
     "WriteConflict",
     "agent",

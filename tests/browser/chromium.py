@@ -188,6 +188,16 @@ class Page:
             self.send("Input.dispatchKeyEvent", type="keyDown" if text else "rawKeyDown", text=text, **said)
             self.send("Input.dispatchKeyEvent", type="keyUp", **said)
 
+    def click(self, element: str) -> None:
+        """Click on what an expression gives, with the pointer: in its middle, where it can be seen."""
+        script = (
+            f"(() => {{ const e = {element}; e.scrollIntoView({{block: 'nearest'}});"
+            " const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; })()"
+        )
+        x, y = self.run(script)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     def type(self, text: str) -> None:
         """Type a text into what has the focus."""
         self.send("Input.insertText", text=text)

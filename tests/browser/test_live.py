@@ -96,6 +96,34 @@ def test_spans_are_on_the_page_half_a_second_after_they_ended(agent: Agent, serv
     assert page.complaints == []
 
 
+def test_every_tab_says_what_is_known_before_the_seal(agent: Agent, served: Serve, page: Page) -> None:
+    """From the journals, and that nothing of it is verified; a tab that is opened again has what was recorded since."""
+    page.open(served(LocalStore(Path("store"))).link("live-1"))
+    page.wait(f"{READY} && document.body.innerText.includes('look_up')")
+    said = {
+        "o": ("look_up", "not verified"), "p": ("No policy decided",), "v": ("retrieved nothing",),
+        "r": ("withheld", "not verified"), "i": ("Not sealed yet", "a process writes it"),
+        "c": ("Configuration", "live-1"), "w": ("span.started", "Not sealed"),
+    }  # fmt: skip
+    for key, words in said.items():
+        page.press("g", key)
+        for word in words:
+            page.wait(f"document.getElementById('panel').innerText.includes({word!r})")
+        text = page.run("document.body.innerText")
+        assert "4111" not in text
+        assert "interrupted" not in text
+        picture_of(page, f"live-{key}")
+    assert not page.run("document.getElementById('panel').innerText.includes('later_tool')")
+    page.run("document.querySelector('.lines').focus()")
+    page.press("Home", "ArrowDown")
+    page.wait("document.querySelector('.below pre')?.innerText.includes('span_id')")
+    agent.call("later_tool")
+    for key in ("o", "w"):
+        page.press("g", key)
+        page.wait("document.getElementById('panel').innerText.includes('later_tool')")
+    assert page.complaints == []
+
+
 def test_a_run_whose_process_was_killed_is_called_crashed(agent: Agent, served: Serve, page: Page) -> None:
     """The page says so within seconds, and shows what was recorded."""
     page.open(served(LocalStore(Path("store"))).link("live-1"))

@@ -36,7 +36,7 @@ def exported(configured: Configure, tmp_path: Path) -> Path:
 def test_it_opens_from_disk_and_asks_nobody_for_anything(exported: Path, page: Page) -> None:
     """Every tab says what it says on the server's page; the one request is for the file."""
     opened(page, exported.as_uri())
-    page.wait("document.querySelector('.lead').innerText.includes('ValueError in execute_tool refund')")
+    page.wait("document.querySelector('.lead').innerText.includes('execute_tool refund: ValueError')")
     said = {
         "tools": "find_order", "evidence": "doc-1", "redaction": "values withheld", "config": "steps",
         "integrity": "when this page was written", "raw": "span.ended",

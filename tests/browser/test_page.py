@@ -12,7 +12,7 @@ from runbundle.store import ArtifactStore, LocalStore
 from runbundle.view.server import Server
 from tests.browser import environment, runs
 from tests.browser.chromium import Page
-from tests.browser.conftest import opened, picture_of
+from tests.browser.conftest import READY, opened, picture_of
 
 Configure = Callable[..., runbundle.Handle]
 Serve = Callable[[ArtifactStore], Server]
@@ -51,7 +51,7 @@ def _tab(page: Page, name: str) -> None:
 def test_the_failure_is_what_is_seen_first(eventful: Page) -> None:
     """The span in which it began is chosen, named at the top, and its details are read."""
     eventful.wait("document.querySelector('.detail section.fault') !== null")
-    eventful.wait("document.querySelector('.lead').innerText.includes('ValueError in execute_tool refund')")
+    eventful.wait("document.querySelector('.lead').innerText.includes('execute_tool refund: ValueError')")
     active = eventful.run("document.querySelector('.row.active').getAttribute('aria-label')")
     assert active.startswith("tool execute_tool refund, error, ")
     assert "4111" not in _text(eventful)
@@ -166,6 +166,10 @@ def test_names_are_text_whatever_they_are_made_of(tmp_path: Path, served: Serve,
     assert "⟨U+202E⟩evil" in text
     assert "⟨U+0000⟩" in text
     assert "x" * 1000 not in page.run("document.querySelector('.body').innerText")
+    page.run("document.querySelector('header a').click()")
+    page.wait("document.querySelector('.runs .body .row:not([hidden])')?.innerText.includes('</script>')")
+    assert "x" * 1000 not in page.run("document.querySelector('.runs').innerText")
+    assert page.run("window.hacked") is None
     assert page.complaints == []
 
 
@@ -182,8 +186,11 @@ def test_no_canary_is_in_any_answer(configured: Configure, served: Serve, page: 
         opened(page, f"{server.url}#/run/{key}")
         for name in TABS:
             _tab(page, name)
+    page.run("document.querySelector('header a').click()")
+    page.wait("document.querySelectorAll('.runs .body .row:not([hidden])').length > 0")
     got = dict(page.bodies())
-    assert any("/api/bytes/" in url for url in got)
+    for kind in ("bytes/", "tab/policy/", "tab/redaction/", "tab/config/", "columns/", "about/", "runs"):
+        assert any(f"/api/{kind}" in url for url in got), kind
     for url, body in got.items():
         assert found_in(body) == [], url
 
@@ -197,9 +204,10 @@ def test_the_list_shows_the_runs_of_a_store_and_opens_one(configured: Configure,
     page.open(server.link())
     page.wait("document.querySelectorAll('.runs .body .row:not([hidden])').length === 2")
     picture_of(page, "light-runs")
+    page.run("document.querySelector('.tools summary').click()")
     page.run("document.querySelector('input[name=tool]').focus()")
     page.type("nothing_like_it")
-    page.wait("document.body.innerText.includes('holds no such runs')")
+    page.wait("document.body.innerText.includes('no such runs in')")
     page.run("document.querySelector('input[name=tool]').value = ''")
     page.run("document.querySelector('form').dispatchEvent(new Event('input'))")
     page.wait("document.querySelectorAll('.runs .body .row:not([hidden])').length === 2")
@@ -210,6 +218,38 @@ def test_the_list_shows_the_runs_of_a_store_and_opens_one(configured: Configure,
     page.run("document.querySelector('header a').click()")
     page.wait("document.querySelectorAll('.runs .body .row:not([hidden])').length === 2")
     assert page.complaints == []
+
+
+def test_a_raw_id_finds_its_runs_and_is_in_no_address(
+    configured: Configure, served: Serve, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in the page's own nor in one that is asked; other filters are, so that a link has them."""
+    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", "a key for tests only, thirty-two bytes")
+    handle = configured(key=None)
+    for number, user in enumerate(("mallory", "alice", "mallory")):
+        with runbundle.start_run("job", run_id=f"job-{number}", user_id=user):
+            pass
+    handle.flush()
+    server = served(handle.store)
+    page.open(server.link())
+    rows = "[...document.querySelectorAll('.runs .body .row:not([hidden])')].map(r => r.innerText).join()"
+    page.wait(f"{rows}.includes('job-1')")
+    for name, text in (("text", "job"), ("user", "mallory")):
+        page.run(f"document.querySelector('details').open = true, document.querySelector('input[name={name}]').focus()")
+        page.type(text)
+    page.wait(f"!{rows}.includes('job-1') && {rows}.includes('job-0') && {rows}.includes('job-2')")
+    assert page.run("location.hash") == "#/?text=job"
+    page.run("document.querySelector('.runs').focus()")
+    page.press("Home", "Enter")
+    page.wait(READY)
+    page.run("document.querySelector('header a').click()")
+    page.wait(f"{rows}.includes('job-2') && !{rows}.includes('job-1')")
+    assert not any("mallory" in request["url"] for request in page.requests)
+    assert "mallory" not in page.run("JSON.stringify([location.href, document.title])")
+    page.open("about:blank")
+    page.wait("location.href === 'about:blank'")
+    page.open(f"{server.url}#/?text=job-1")
+    page.wait(f"{rows}.includes('job-1') && !{rows}.includes('job-2')")
 
 
 def test_a_run_that_is_sealed_anew_while_it_is_viewed_is_said(configured: Configure, served: Serve, page: Page) -> None:

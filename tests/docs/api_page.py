@@ -74,13 +74,20 @@ def _fields(kind: type) -> Iterator[tuple[str, str]]:
         said = isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and said:
             yield field.target.id, " ".join(text.value.value.split())
-    for name, member in vars(kind).items():
+    for name, member in _members(kind):
         if isinstance(member, property) and not name.startswith("_"):
             yield name, " ".join(_text(member).split())
 
 
 def _methods(kind: type) -> Iterator[tuple[str, Any]]:
     if not issubclass(kind, BaseException):
-        for name, member in vars(kind).items():
+        for name, member in _members(kind):
             if not name.startswith("_") and inspect.isfunction(member) and member.__doc__:
                 yield name, member
+
+
+def _members(kind: type) -> Iterator[tuple[str, Any]]:
+    """Yield the members of a class, and those that it has from another class of ours."""
+    for each in kind.__mro__:
+        if each.__module__.startswith("runbundle."):
+            yield from vars(each).items()

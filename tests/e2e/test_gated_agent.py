@@ -75,12 +75,21 @@ def verdicts(report: dict[str, str]) -> tuple[str, tuple[str | None, ...]]:
 
 
 def judged(store: LocalStore, run: str) -> dict[str, Any]:
-    """Return the last gate that the viewer shows of a run; `show` must say the same of it."""
-    status, found = asked(store, f"/api/scores/{run}")
-    assert status == 200
-    shown = call("show", run, "--scores")
-    assert f"gate  {found['gates'][0]['verdict']}" in shown.stdout
-    return found["gates"][0]
+    """Return the last gate of a run, as `show` has it; the viewer must say the same of it."""
+    gate: dict[str, Any] = json.loads(call("show", run, "--scores", "--format", "json").stdout)["gates"][0]
+    assert f"gate  {gate['verdict']}" in call("show", run, "--scores").stdout
+    status, blocks = asked(store, f"/api/tab/scores/{run}")
+    assert (status, next(block["pill"] for block in blocks if "h" in block)) == (200, gate["verdict"])
+    rows = [row for block in blocks if "table" in block for row in block["rows"]]
+    for check in gate["criteria"]:
+        assert any(row[0].startswith(check["name"]) and {"pill": check["verdict"]} in row for row in rows)
+        causes = [cause for flip in check["flips"] for cause in flip["causes"]]
+        for event in (*check["evidence"], *causes):
+            here = {"span": event["span_id"], "text": event["span_id"]}
+            span = here if event["run_id"] == run else {"code": event["span_id"]}
+            assert any(row[-4:] == [event["run_id"], span, event["seq"], event["what"]] for row in rows)
+        assert all(any(cause["code"] in row for row in rows) for cause in causes)
+    return gate
 
 
 def test_a_change_of_the_prompt_alone_passes(store: LocalStore) -> None:
@@ -172,11 +181,11 @@ def test_a_store_that_was_edited_by_hand_is_not_judged(store: LocalStore) -> Non
     assert call("diff", "baseline-late-0", "argument-late-0").exit_code == 4
     status, refused = asked(store, "/api/compare/argument-late-0?with=baseline-late-0")
     assert (status, refused["code"]) == (409, "not-verified")
-    assert asked(store, "/api/verify/argument-late-0")[1]["dimensions"]["integrity"] == "fail"
+    assert any("warn" in block for block in asked(store, "/api/tab/integrity/argument-late-0")[1])
     card = store.root / "baseline-lost-0" / "eval" / "scorecard.json"
     assert call("score", "baseline-lost-0").exit_code == 0
     card.write_bytes(card.read_bytes().replace(b'"value": 1.0', b'"value": 2.0', 1))
-    assert asked(store, "/api/scores/baseline-lost-0")[1]["remarks"] == [
-        "eval/scorecard.json was edited after it was written"
-    ]
+    assert asked(store, "/api/tab/scores/baseline-lost-0")[1][0] == {
+        "warn": "eval/scorecard.json was edited after it was written"
+    }
     assert "WARNING   eval/scorecard.json was edited after it was written" in call("show", "baseline-lost-0").stdout

@@ -68,7 +68,7 @@ def mutated(data: bytes, other: bytes, draw: random.Random) -> bytes:
 
 
 def read(name: str, data: bytes) -> list[Any]:
-    """Let the native core read an input; return what it says. Raises `AssertionError` for a fault, and if it is slow."""
+    """Let the native core read an input; return what it says. Raises `AssertionError` for a fault, or if it is slow."""
     begun, module = time.monotonic(), native.module()
     if name.startswith("journal"):
         lines = (b"%08x %b" % (crc32(line), line) for line in data.removesuffix(b"\n").split(b"\n"))

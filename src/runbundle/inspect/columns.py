@@ -25,11 +25,14 @@ _MOST_KEPT = 50
 """Number of files that are kept, the last made; others are deleted when a new file is made."""
 
 
-def columns_of(bundle: Bundle) -> SpanColumns:
-    """Return the columns of a bundle, from the cache if they are there.
+def columns_of(bundle: Bundle, *, keep: bool = True) -> SpanColumns:
+    """Return the columns of a bundle, from the cache if they are there; without `keep` they are made anew.
 
     They are kept only if events.jsonl is what run.json says. Raises `MalformedBundle` with the number of the line.
     """
+    if not keep:
+        with bundle.store.open(f"{bundle.key}/{bundle.path(EVENTS)}") as file:
+            return columns_from(line for _, line in event_lines(file))
     sealed = hashlib.sha256(bundle.index_bytes).hexdigest()
     listed = next((entry.sha256 for entry in bundle.index.files if entry.path == bundle.path(EVENTS)), "")
     name = f"{_FOLDER}/{sealed}"

@@ -1,62 +1,30 @@
 """One sealed run, as `open_store(...).run(...)` gives it to programs that read bundles."""
 
-from collections.abc import Iterator
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
-from runbundle.bundle.listings import each_tool_call
-from runbundle.bundle.reader import Bundle
-from runbundle.inspect.columns import SpanColumns, columns_of, line_of
-from runbundle.inspect.failure import Failure, failure_of, failures
-from runbundle.inspect.recorded import RecordedSpan, SpanError
+from runbundle.inspect.failure import failure_of
+from runbundle.inspect.recorded import SpanError
+from runbundle.inspect.recorded_run import RecordedRun
 
 if TYPE_CHECKING:
-    from runbundle.format.evidence import Evidence
     from runbundle.format.run import RunIndex
-    from runbundle.format.tool_calls import CallEntry
     from runbundle.format.verify_report import VerifyReport
 
-Table = Literal["spans", "tool_calls", "events"]
-"""What can be loaded into a table."""
 
-
-class SealedRun:
+class SealedRun(RecordedRun):
     """A sealed run: what its bundle says. Nothing is written, and each method reads only the files that it needs.
 
     Made by `Store.run`. Methods raise `MalformedBundle` for files that are not what the format says, and
     `StoreUnavailable`. That the files are those that were sealed is checked by `verify` alone.
     """
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
-
     def __repr__(self) -> str:
         return f"SealedRun({self.key!r}, status={self.status!r})"
-
-    @property
-    def key(self) -> str:
-        """Key of the bundle in its store: `<run_id>` or `<tenant_id>/<run_id>`."""
-        return self._bundle.key
-
-    @property
-    def run_id(self) -> str:
-        """Id of the run."""
-        return self.index.run_id
-
-    @property
-    def name(self) -> str | None:
-        """Name of the run."""
-        return self.index.name
 
     @property
     def status(self) -> str:
         """How the run ended: `ok`, `error`, `blocked`, `cancelled`, `interrupted`, `incomplete`, …."""
         return self.index.status
-
-    @property
-    def started_at(self) -> str:
-        """Time at which the run began: RFC 3339, UTC, with nanoseconds."""
-        return self.index.started_at
 
     @property
     def duration_ns(self) -> int:
@@ -68,48 +36,10 @@ class SealedRun:
         """All of run.json: counts, usage, versions, result, redaction, completeness."""
         return self._bundle.index
 
-    @property
-    def config(self) -> Any:
-        """The configuration that the run was started with, without its secrets; None if there was none."""
-        return self._bundle.config().config
-
-    @cached_property
-    def columns(self) -> SpanColumns:
-        """The span columns, from which `spans` and `errors` read. Made in one pass, and kept in the user's cache."""
-        return columns_of(self._bundle)
-
-    def spans(self) -> Iterator[RecordedSpan]:
-        """Yield the spans in the order in which they started."""
-        yield from (self._span(row) for row in range(len(self.columns)))
-
-    def span_events(self, span_id: str) -> list[dict[str, Any]]:
-        """Return all events of the span whose id begins with `span_id`, with their attributes; [] if there is none.
-
-        Raises `KeyNotFound` if the ids of several spans begin with it.
-        """
-        return self._bundle.span(span_id)
-
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Yield the events in order, as format-v1 describes them, with one in memory at a time."""
-        return self._bundle.events()
-
-    def tool_calls(self) -> "Iterator[CallEntry]":
-        """Yield the tool calls in the order in which they started, with one in memory at a time."""
-        return each_tool_call(self._bundle)
-
-    def errors(self) -> Iterator[SpanError]:
-        """Yield every span that failed by itself, in the order in which they started, and what was kept of why."""
-        for found in failures(self._bundle, self.columns):
-            yield self._error(found)
-
     def failure(self) -> SpanError | None:
         """Return the error with which the run's failure began; None if the run ended well, or waits."""
         found = failure_of(self._bundle, self.columns)
         return self._error(found) if found else None
-
-    def evidence(self) -> "Evidence | None":
-        """Return what was retrieved, or None for nothing."""
-        return self._bundle.evidence()
 
     def verify(self, *, quick: bool = False) -> "VerifyReport":
         """Check the bundle as `runbundle verify` does and return the report; `quick`: digests and a search for
@@ -118,39 +48,3 @@ class SealedRun:
         from runbundle.bundle.verify import verify
 
         return verify(self._bundle.store, self._bundle.key, quick=quick)
-
-    def to_arrow(self, table: Table = "spans") -> Any:
-        """Return a `pyarrow.Table` of the spans, the tool calls or the events. Needs the extra `pandas`.
-
-        Columns of spans are the fields of `RecordedSpan`. Fields that hold objects are JSON text.
-        """
-        from runbundle.inspect.frames import arrow_table
-
-        return arrow_table(self, table)
-
-    def to_pandas(self, table: Table = "spans") -> Any:
-        """Return a `pandas.DataFrame` of the spans, the tool calls or the events. Needs the extra `pandas`.
-
-        Columns are as those of `to_arrow`; times are `datetime64[ns, UTC]`.
-        """
-        from runbundle.inspect.frames import data_frame
-
-        return data_frame(self, table)
-
-    def _span(self, row: int) -> RecordedSpan:
-        columns = self.columns
-        data, parent = columns.data, columns.data["parent"][row]
-        trace_id = columns.trace_id(row) or (line_of(self._bundle, columns, row, end=False) or {}).get("trace_id", "")
-        return RecordedSpan(
-            columns.span_id(row), trace_id, columns.span_id(parent) if parent >= 0 else None,
-            columns.text("name", row), columns.op(row), columns.text("lane", row), columns.text("tool", row),
-            columns.text("model", row), columns.status(row) or "interrupted", columns.base_ns + data["start_ns"][row],
-            columns.duration_ns(row), data["tokens_in"][row], data["tokens_out"][row], data["withheld"][row],
-        )  # fmt: skip
-
-    def _error(self, found: Failure) -> SpanError:
-        names = tuple(self.columns.text("name", row) for row in found.chain)
-        return SpanError(
-            self._span(found.row), names, found.type, found.message, tuple(found.frames), found.arguments, found.result,
-            found.policy,
-        )  # fmt: skip

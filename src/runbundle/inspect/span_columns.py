@@ -2,18 +2,21 @@
 
 They are derived from events.jsonl (see `scan`), and no part of a bundle. Their file is: the magic 8 bytes, the length
 of the header (4 bytes), the header as JSON, zeros up to a multiple of 8, then the columns one after the other, each at
-a multiple of 8. All numbers are little-endian.
+a multiple of 8. All numbers are little-endian. In the file each column has the narrowest type that holds its numbers;
+one with `delta` has their differences, each to the number before; the duration that stands for none is all ones.
 """
 
 import sys
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from itertools import accumulate, chain
+from operator import sub
+from typing import Any, Literal
 
 import orjson
 
-FORMAT = "runbundle/span-columns/v1"
+FORMAT = "runbundle/span-columns/v2"
 MAGIC = b"RBCOLS1\n"
 NEVER_ENDED = 2**64 - 1
 """Duration of a span that never ended, or whose end was never recorded."""
@@ -26,18 +29,14 @@ SPAN_COLUMNS = (
     ("trace", "u2"), ("span_id", "8 bytes"), ("started_at", "u8"), ("started_bytes", "u4"), ("ended_at", "u8"),
     ("ended_bytes", "u4"),
 )  # fmt: skip
-"""Names and types of the columns with a number for each span."""
+"""Names and types of the columns with a number for each span, while they are made."""
 OTHER_COLUMNS = (("row", "i4"), ("at", "u8"), ("bytes", "u4"), ("kind", "u1"))
 """Names and types of the columns with a number for each line that neither starts nor ends a span or the run."""
-CODES: dict[str, Literal["q", "Q", "i", "I", "H", "B"]] = {
-    "i8": "q",
-    "u8": "Q",
-    "i4": "i",
-    "u4": "I",
-    "u2": "H",
-    "u1": "B",
-    "8 bytes": "Q",
-}
+_RISING = ("start_ns", "started_at", "at")
+"""Columns whose numbers mostly rise."""
+CODES: dict[str, Literal["q", "Q", "i", "I", "h", "H", "b", "B"]] = {
+    "i8": "q", "u8": "Q", "i4": "i", "u4": "I", "i2": "h", "u2": "H", "i1": "b", "u1": "B", "8 bytes": "Q",
+}  # fmt: skip
 """Codes of `array` and `memoryview` for the types. Eight bytes are kept in a number, the first byte lowest."""
 
 
@@ -51,6 +50,7 @@ class SpanColumns:
     """The columns by name."""
     _below: dict[int, list[int]] = field(default_factory=dict[int, list[int]], repr=False)
     _beside: dict[int, list[int]] = field(default_factory=dict[int, list[int]], repr=False)
+    _file: bytes = field(default=b"", repr=False)
 
     def __len__(self) -> int:
         return self.header["spans"]
@@ -128,22 +128,26 @@ class SpanColumns:
 
     def to_bytes(self) -> bytes:
         """Return the bytes of the file."""
-        bodies = {name: _little(self.data[name], kind) for name, kind in (*SPAN_COLUMNS, *OTHER_COLUMNS)}
-        columns = [
-            {"name": name, "type": kind, "at": 0, "bytes": len(bodies[name])}
-            for name, kind in (*SPAN_COLUMNS, *OTHER_COLUMNS)
-        ]
+        if self._file:
+            return self._file
+        columns: list[dict[str, Any]] = []
+        bodies: list[bytes] = []
+        for name, kind in (*SPAN_COLUMNS, *OTHER_COLUMNS):
+            narrow, delta, body = _narrowed(name, kind, self.data[name])
+            columns.append(
+                {"name": name, "type": narrow, "at": 0, "bytes": len(body)} | ({"delta": True} if delta else {})
+            )
+            bodies.append(body)
         header = {**self.header, "columns": columns}
         room = len(orjson.dumps(header)) + 20 * len(columns)  # for the places, which are not known yet
-        at = _padded(len(MAGIC) + 4 + room)
-        start = at
+        at = start = _padded(len(MAGIC) + 4 + room)
         for column in columns:
             column["at"] = at
-            at = _padded(at + cast("int", column["bytes"]))
+            at = _padded(at + column["bytes"])
         head = orjson.dumps(header).ljust(start - len(MAGIC) - 4)
         made = bytearray(MAGIC + len(head).to_bytes(4, "little") + head)
-        for column in columns:
-            made += bytes(cast("int", column["at"]) - len(made)) + bodies[cast("str", column["name"])]
+        for column, body in zip(columns, bodies, strict=True):
+            made += bytes(column["at"] - len(made)) + body
         return bytes(made)
 
 
@@ -156,20 +160,58 @@ def from_bytes(data: bytes) -> SpanColumns | None:
         header: dict[str, Any] = orjson.loads(data[12 : 12 + length])
         if header["format"] != FORMAT:
             return None
-        places = {column["name"]: (column["at"], column["bytes"]) for column in header["columns"]}
+        places = {column["name"]: column for column in header["columns"]}
         rows = [(*column, header["spans"]) for column in SPAN_COLUMNS]
         rows += [(*column, header["others"]) for column in OTHER_COLUMNS]
         view = memoryview(data)
         columns: dict[str, memoryview] = {}
-        for name, kind, count in rows:
-            at, size = places[name]
+        for name, _, count in rows:
+            column = places[name]
+            at, size, kind = column["at"], column["bytes"], column["type"]
             if size != count * array(CODES[kind]).itemsize or at + size > len(data) or at < 12 + length:
                 return None
-            columns[name] = _native(view[at : at + size], kind)
-    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            columns[name] = _widened(name, _native(view[at : at + size], kind), kind, delta=column.get("delta", False))
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, OverflowError):
         return None
     del header["columns"]
-    return SpanColumns(header, columns)
+    return SpanColumns(header, columns, _file=data)
+
+
+def _narrowed(name: str, kind: str, column: memoryview) -> tuple[str, bool, bytes]:
+    """Return a column as it is written: its type, whether it has differences, its bytes."""
+    if kind == "8 bytes":
+        return kind, False, _little(column, kind)
+    if name == "duration_ns":
+        # One more than the longest, so that all ones of the type stay free for none.
+        narrow = _narrowest(0, max((ns for ns in column if ns != NEVER_ENDED), default=0) + 1)
+        ones = 256 ** int(narrow[1]) - 1
+        return narrow, False, _bytes_of(array(CODES[narrow], [min(ns, ones) for ns in column]), narrow)
+    narrow = _narrowest(min(column, default=0), max(column, default=0))
+    if name in _RISING:
+        steps = list(map(sub, column, chain((0,), column)))
+        least = _narrowest(min(steps, default=0), max(steps, default=0))
+        if least[0] == "u" and int(least[1]) < int(narrow[1]):
+            return least, True, _bytes_of(array(CODES[least], steps), least)
+    return narrow, False, _bytes_of(array(CODES[narrow], column), narrow)
+
+
+def _narrowest(least: int, most: int) -> str:
+    sign = "i" if least < 0 else "u"
+    for size in (1, 2, 4):
+        room = 256**size
+        if (-room // 2 <= least and most < room // 2) if least < 0 else most < room:
+            return f"{sign}{size}"
+    return f"{sign}8"
+
+
+def _widened(name: str, column: memoryview, kind: str, *, delta: bool) -> memoryview:
+    """Return the numbers of a column that was read."""
+    if delta:
+        return memoryview(array("q", accumulate(column)))
+    if name == "duration_ns" and kind != "u8":
+        ones = 256 ** int(kind[1]) - 1
+        return memoryview(array("Q", [NEVER_ENDED if ns == ones else ns for ns in column]))
+    return column
 
 
 def id_number(span_id: str) -> int | None:
@@ -194,11 +236,13 @@ def _padded(size: int) -> int:
 
 
 def _little(column: memoryview, kind: str) -> bytes:
-    if sys.byteorder == "little":
-        return column.tobytes()
-    swapped = array(CODES[kind], column.tobytes())
-    swapped.byteswap()
-    return swapped.tobytes()
+    return column.tobytes() if sys.byteorder == "little" else _bytes_of(array(CODES[kind], column.tobytes()), kind)
+
+
+def _bytes_of(numbers: "array[int]", kind: str) -> bytes:
+    if sys.byteorder != "little" and kind[-1] != "1":
+        numbers.byteswap()
+    return numbers.tobytes()
 
 
 def _native(data: memoryview, kind: str) -> memoryview:

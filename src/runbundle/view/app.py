@@ -6,6 +6,7 @@ asked for: the vault and run state have no address here.
 
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 from starlette.applications import Starlette
@@ -23,6 +24,8 @@ from runbundle.store.base import is_key
 from runbundle.view import listing, live, runs
 from runbundle.view.code import TYPES, static_file
 
+FILTER = "runbundle-filter"
+"""The header of a request for the list: the filters as the query of an address, which they are kept out of."""
 MOST_BYTES = 1_048_576
 """Limit for one read of a file, in bytes."""
 POLICY = (
@@ -36,7 +39,7 @@ _HEADERS = {
 }  # fmt: skip
 
 Listed = Callable[[ArtifactStore, Mapping[str, str]], dict[str, Any]]
-"""A function that lists runs of a store by the filters of a query."""
+"""A function that lists runs of a store by the filters that were asked for."""
 
 Compared = Callable[[ArtifactStore, str, str], dict[str, Any]]
 """A function that compares two runs of a store, named by their keys: the report of `diff --format json`."""
@@ -46,22 +49,14 @@ def viewer(store: ArtifactStore, *, listed: Listed = listing.listed, compared: C
     """Return the application that shows the runs of a store. Without `compared` it compares none."""
 
     async def about(request: Request) -> Response:
-        key = _key(request)
-        try:
-            said, digest = await run_in_threadpool(runs.about, store, key)
-        except NotSealed:
-            found = await run_in_threadpool(live.state_of, store, key)
-            if found is None:
-                raise
-            return _json({"key": key, **found})
+        said, digest = await run_in_threadpool(runs.about, store, _key(request))
         return _json(said, etag=digest)
 
     async def columns(request: Request) -> Response:
-        key = _key(request)
-        bundle, digest = await run_in_threadpool(runs.opened, store, key)
-        _same(request, digest)
-        data = await run_in_threadpool(runs.columns, bundle)
-        return Response(data, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+        run = await run_in_threadpool(runs.opened, store, _key(request), _known(request))
+        _same(request, run.digest)
+        data = await run_in_threadpool(lambda: run.columns.to_bytes())
+        return Response(data, media_type="application/octet-stream", headers={"etag": f'"{run.digest}"'})
 
     async def some_bytes(request: Request) -> Response:
         key = _key(request)
@@ -69,18 +64,14 @@ def viewer(store: ArtifactStore, *, listed: Listed = listing.listed, compared: C
         at, count = _number(query.get("at", "0")), _number(query.get("bytes", str(MOST_BYTES)))
         if count > MOST_BYTES:
             raise HTTPException(400, f"at most {MOST_BYTES} bytes are read at once")
-        bundle, digest = await run_in_threadpool(runs.opened, store, key)
-        _same(request, digest)
-        data = await run_in_threadpool(runs.some_bytes, bundle, query.get("file", ""), at, count)
-        return Response(data, media_type="application/octet-stream", headers={"etag": f'"{digest}"'})
+        run = await run_in_threadpool(runs.opened, store, key, _known(request))
+        _same(request, run.digest)
+        data = await run_in_threadpool(runs.some_bytes, run.bundle, query.get("file", ""), at, count)
+        return Response(data, media_type="application/octet-stream", headers={"etag": f'"{run.digest}"'})
 
-    async def verified(request: Request) -> Response:
-        key = _key(request)
-        return _json(await run_in_threadpool(runs.verified, store, key, whole="whole" in request.query_params))
-
-    async def scores(request: Request) -> Response:
-        bundle, _ = await run_in_threadpool(runs.opened, store, _key(request))
-        return _json(await run_in_threadpool(runs.scores, bundle))
+    async def tab(request: Request) -> Response:
+        name, whole = request.path_params["name"], "whole" in request.query_params
+        return _json(await run_in_threadpool(runs.tab, store, _key(request), name, whole=whole))
 
     async def compare(request: Request) -> Response:
         key, other = _key(request), request.query_params.get("with", "")
@@ -89,7 +80,10 @@ def viewer(store: ArtifactStore, *, listed: Listed = listing.listed, compared: C
         return _json(await run_in_threadpool(compared, store, other, key))
 
     async def listing_of(request: Request) -> Response:
-        return _json(await run_in_threadpool(listed, store, dict(request.query_params)))
+        if request.url.query:  # an address is logged and kept by whoever passes it on; a raw id may be among filters
+            raise HTTPException(400, f"filters of the list are in the header {FILTER}, not in the address")
+        asked = dict(parse_qsl(request.headers.get(FILTER, ""), keep_blank_values=True))
+        return _json(await run_in_threadpool(listed, store, asked))
 
     async def watched(request: Request) -> Response:
         key = _key(request)
@@ -111,8 +105,7 @@ def viewer(store: ArtifactStore, *, listed: Listed = listing.listed, compared: C
             Route("/api/about/{key:path}", about),
             Route("/api/columns/{key:path}", columns),
             Route("/api/bytes/{key:path}", some_bytes),
-            Route("/api/verify/{key:path}", verified),
-            Route("/api/scores/{key:path}", scores),
+            Route("/api/tab/{name}/{key:path}", tab),
             Route("/api/compare/{key:path}", compare),
             Route("/api/live/{key:path}", watched),
             Route("/api/journal/{key:path}", journalled),
@@ -166,10 +159,14 @@ def _number(text: str) -> int:
     return int(text)
 
 
+def _known(request: Request) -> str:
+    """Return the digest of the revision that the page has, or an empty text."""
+    return request.headers.get("if-match", "*").strip('"*')
+
+
 def _same(request: Request, digest: str) -> None:
     """Refuse if the run is not the revision any more that the page has: 412."""
-    known = request.headers.get("if-match", "*")
-    if known not in ("*", f'"{digest}"'):
+    if _known(request) not in ("", digest):
         raise HTTPException(412, "this run was sealed anew")
 
 
@@ -183,7 +180,11 @@ def _failed(_request: Request, error: Exception) -> Response:
     missing = isinstance(error, KeyNotFound | NotSealed)
     refused = isinstance(error, NotComparable | NotVerified)
     status = 404 if missing else 400 if isinstance(error, ConfigError) else 409 if refused else 500
-    return Response(orjson.dumps({"error": error.message, "code": error.code}), status, media_type="application/json")
+    return Response(
+        orjson.dumps({"error": error.message, "hint": error.hint, "code": error.code}),
+        status,
+        media_type="application/json",
+    )
 
 
 def _refused(_request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
-"""The code of the page, as it is sent: the modules in `static/`, without their comments and indentation.
+"""The code of the page, as it is sent: the modules in `static/` as one script, without comments and indentation.
 
-The files are plain modules that a browser can load as they are; there is no build. What is left out here is what a
-browser does not read, so that a page in one file stays small.
+The files are plain modules, whose types are checked as such; there is no build. What is left out here is what a browser
+does not read, so that a page in one file stays small.
 """
 
 import re
@@ -10,61 +10,46 @@ from functools import cache
 from importlib import resources
 
 TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
-MODULES = (
-    "h",
-    "columns",
-    "rows",
-    "minimap",
-    "source",
-    "timeline",
-    "detail",
-    "compare",
-    "scores",
-    "tabs",
-    "list",
-    "live",
-    "main",
-)
+MODULES = ("h", "columns", "rows", "minimap", "source", "timeline", "detail", "compare", "tabs", "list", "live", "main")
 """The modules, each after those that it imports."""
+SCRIPT = "page.js"
+FILES = ("index.html", "view.css", SCRIPT)
+"""All files of the page."""
 
 _COMMENT = re.compile(r"^[ ]*(?://[^\n]*|/\*\*.*?\*/)[ ]*\n", re.MULTILINE | re.DOTALL)
 _CAST = re.compile(r"/\*\* @type [^\n]*?\*/ ?")
-_IMPORT = re.compile(r'import ?\{([\w, ]+)\}from"\./(\w+)\.js";')
+_IMPORT = re.compile(r'^import \{[\w, ]+\} from "\./\w+\.js";\n', re.MULTILINE)
 _WORD = re.compile(r"[\w$]")
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"|`(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)', re.DOTALL)
 _END_OF_TEMPLATE = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOTALL)
 _PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\]|\\.)*\])+/")
 _ARGUMENT = re.compile(r"(?<![\w$])\((\w+)\)=>")
 _CONSTANT = re.compile(r"\bconst(?= \w|[\[{])")
-_EXPORT = re.compile(r"(?:(?<=[;}\n])|^)export (?=(?:async )?(?:function|class|const|let) (\w+))", re.MULTILINE)
+_EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
 @cache
 def static_file(name: str) -> bytes | None:
     """Return a file of the page as it is sent; None if there is none of that name."""
-    if not re.fullmatch(r"[a-z]+\.(?:html|js|css)", name):
+    if name not in FILES:
         return None
-    file = resources.files("runbundle.view").joinpath("static", name)
-    if not file.is_file():
-        return None
-    return _shortened(name, file.read_text("utf-8")).encode()
+    if name == SCRIPT:
+        return one_script().encode()
+    return _shortened(name, _source(name)).encode()
 
 
 @cache
 def one_script(*names: str) -> str:
-    """Return all modules, or those named, as one script, for a page that may load no other file.
+    """Return all modules, or those named, as one script: one after the other, without the lines that import and export.
 
-    Each module becomes a function that returns what it exports, so that their names stay apart.
+    So no two of them may use one name at their top.
     """
-    return "".join(_as_function(name) for name in names or MODULES)
+    code = "".join(_EXPORT.sub("", _IMPORT.sub("", _source(f"{name}.js"))) for name in names or MODULES)
+    return f"(()=>{{{_shortened(SCRIPT, code)}}})();"
 
 
-def _as_function(name: str) -> str:
-    data = static_file(f"{name}.js")
-    assert data is not None, name
-    code = _IMPORT.sub(r"const {\1}=\2_js;", data.decode())
-    exported = _EXPORT.findall(code)
-    return f"const {name}_js = (() => {{\n{_EXPORT.sub('', code)}return {{ {', '.join(exported)} }};\n}})();\n"
+def _source(name: str) -> str:
+    return resources.files("runbundle.view").joinpath("static", name).read_text("utf-8")
 
 
 def _shortened(name: str, text: str) -> str:

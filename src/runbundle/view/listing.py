@@ -1,86 +1,47 @@
-"""The list of runs: those in the spool first, then those of the store, newest first, by the filters of `ls`."""
+"""The list of runs on the page: the filters of `ls`, and its answers."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
-from itertools import islice
 from typing import Any
 
+from runbundle.bundle.catalog.facts import acts_of
 from runbundle.bundle.catalog.index import index_of
-from runbundle.bundle.catalog.rows import Row
-from runbundle.bundle.search.filters import RunFilter
-from runbundle.bundle.search.moments import parse_moment
-from runbundle.recording.waiting import unsealed_runs
-from runbundle.signals.reading import json_of
+from runbundle.bundle.search.asked import filter_of, near_names
+from runbundle.inspect.listing import Listed, listing
+from runbundle.inspect.outcome import outcome_of
 from runbundle.store import ArtifactStore
-from runbundle.store.locations import spool_of
 
 _MOST = 100
-_SEARCHES = ("status", "tool", "agent", "user", "session", "after")
 _MOST_TOOLS = 8
 
 
 def listed(store: ArtifactStore, asked: Mapping[str, str]) -> dict[str, Any]:
-    """Return `{store, runs, more}`: at most a hundred runs that fit what is asked, and how many older ones there are.
+    """Return `{store, runs, more, notes}`: at most a hundred runs that fit, and how many older ones there are.
 
-    Names in `asked` are those of the options of `runbundle ls`; others are ignored. A user or session is looked for as
-    bundles have it: a digest where the policy says so. Raises `ConfigError`.
+    Names in `asked` are those of the options of `runbundle ls`, and `after`, the key of the last run of the page
+    before. Values may be raw ids of a user or session; none is in the answer. Raises `ConfigError`.
     """
-    since = parse_moment(asked["since"]) if asked.get("since") else ""
-    state, text = asked.get("state") or "all", asked.get("text", "")
-    waiting = [] if any(asked.get(name) for name in _SEARCHES) else _in_spool(store, state, since, text.lower())
-    rows, more = list[Row](), 0
-    if state in ("all", "sealed", "unsealed"):
-        wanted = RunFilter(
-            status="unsealed" if state == "unsealed" else asked.get("status", ""),
-            since=since,
-            tool=asked.get("tool", ""),
-            agent=asked.get("agent", ""),
-            users=_either(asked.get("user", "")),
-            sessions=_either(asked.get("session", "")),
-            text=text,
-            after=asked.get("after", ""),
-            sealed=state == "sealed",
-        )
-        index = index_of(store)
-        try:
-            rows = index.runs(wanted, _MOST)
-            if len(rows) == _MOST:
-                more = index.count(replace(wanted, after=rows[-1].key))
-        finally:
-            index.close()
-    return {"store": store.url, "runs": waiting + [_shown(row) for row in rows], "more": more}
+    said = {name.replace("-", "_"): value for name, value in asked.items() if name != "after"}
+    with closing(index_of(store)) as index:
+        wanted, notes = filter_of(said, store.url, index)
+        found = listing(store, index, replace(wanted, after=asked.get("after", "")), _MOST)
+        if found.more_in_spool:
+            notes = [*notes, f"{found.more_in_spool} more in the spool; a state shows them"]
+        if not found.runs:
+            notes = [*notes, *near_names(said, index)]
+    return {"store": store.url, "runs": [_shown(each) for each in found.runs], "more": found.more, "notes": notes}
 
 
-def _either(text: str) -> tuple[str, ...]:
-    return (text,) if text else ()
-
-
-def _shown(row: Row) -> dict[str, Any]:
-    if row.problem:
-        return {"key": row.key, "state": row.problem}
-    acts: list[Any] = json_of(row.acts) or []  # as `facts.Act`
-    tools: list[str] = list(dict.fromkeys(act[1] for act in acts if act[0] == "tool"))
-    return {
-        "key": row.key, "state": "sealed", "status": row.status, "started_at": row.started_at,
-        "duration_ns": row.duration_ns, "tool_calls": row.tool_calls, "model_calls": row.model_calls,
-        "tools": tools[:_MOST_TOOLS], "revision": row.revision,
+def _shown(each: Listed) -> dict[str, Any]:
+    row, run = each.row, each.run
+    began = row.started_at if run is None or run.started_ns is not None else ""
+    shown: dict[str, Any] = {"key": row.key, "state": row.state, "name": row.name, "started_at": began}
+    if began:
+        shown["duration_ns"] = str(row.duration_ns)
+    if run is not None:
+        return shown | {"said": run.note}
+    tools = list(dict.fromkeys(act.name for act in acts_of(row.acts) if act.kind == "tool"))
+    return shown | {
+        "status": row.status, "said": "; ".join(outcome_of(row, held=each.held)), "tools": tools[:_MOST_TOOLS]
     }  # fmt: skip
-
-
-def _in_spool(store: ArtifactStore, state: str, since: str, text: str) -> list[dict[str, Any]]:
-    found = (
-        {
-            "key": run.key.path,
-            "state": run.state,
-            "name": run.name,
-            "started_at": _written(run.started_ns or run.since_ns),
-        }
-        for run in unsealed_runs(spool_of(store))
-        if state in ("all", run.state) and (not text or text in f"{run.key.path}\n{run.name}".lower())
-    )  # fmt: skip
-    return list(islice((run for run in found if run["started_at"] >= since), _MOST))
-
-
-def _written(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

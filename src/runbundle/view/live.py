@@ -23,7 +23,6 @@ from runbundle.journal.entries import is_entry
 from runbundle.journal.lines import parse_line
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of
-from runbundle.recording.waiting import Unsealed, unsealed_named
 from runbundle.redaction.receipt import parse_receipt
 from runbundle.redaction.second_pass import redact_again
 from runbundle.signals import own, semconv
@@ -31,6 +30,7 @@ from runbundle.signals.operations import attributes_of, operation
 from runbundle.store import ArtifactStore
 from runbundle.store.locations import spool_of
 from runbundle.store.regular import NotRegular, descriptor_at
+from runbundle.view.runs import unsealed
 
 _EVERY_S = 0.2
 _STATE_EVERY = 5  # looks at the journals for each look at who holds them
@@ -38,16 +38,6 @@ _MOST_READ_BYTES = 1_048_576  # of a journal at once
 _MOST_LINE_BYTES = 64 * 1024 * 1024
 _MOST_ROWS = 4000
 _POSITION = re.compile(r"[A-Za-z0-9._-]{1,255}=[0-9]{1,15}")
-
-
-def state_of(store: ArtifactStore, key: str) -> dict[str, Any] | None:
-    """Return state, name and beginning of a run in the spool; None if it is not there."""
-    found = _unsealed(store, key)
-    return None if found is None else {"state": found.state, "name": found.name, "note": found.note, "part": found.part}
-
-
-def _unsealed(store: ArtifactStore, key: str) -> Unsealed | None:
-    return next((run for run in unsealed_named(spool_of(store), key) if run.key.path == key), None)
 
 
 class Tail:
@@ -132,7 +122,7 @@ def _row(entry: dict[str, Any]) -> dict[str, Any] | None:
 
 def entry_at(store: ArtifactStore, key: str, writer: str, at: int, count: int) -> dict[str, Any]:
     """Return what one line of a journal says, redacted again, in the form of the lines of a bundle."""
-    run = _unsealed(store, key)
+    run = unsealed(store, key)
     path = next((path for path in journal_files(_folder(store, key)) if path.name == writer), None)
     if run is None or run.state == "quarantined" or path is None:
         raise KeyNotFound("the journal is not there any more")
@@ -197,4 +187,5 @@ async def events(
 def _state(store: ArtifactStore, key: str) -> dict[str, Any]:
     if store.exists(f"{key}/{RUN}"):
         return {"state": "sealed"}
-    return state_of(store, key) or {"state": "gone"}
+    run = unsealed(store, key)
+    return {"state": run.state, "name": run.name} if run is not None else {"state": "gone"}

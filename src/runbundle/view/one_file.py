@@ -11,23 +11,22 @@ import hashlib
 import html
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import orjson
 
-from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, listed_path
-from runbundle.bundle.verify import verify
-from runbundle.errors import MalformedBundle
+from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle
+from runbundle.errors import MalformedBundle, RunbundleError
 from runbundle.format.canonical import sha256_hex
-from runbundle.format.layout import EVENTS, EVIDENCE, TOOL_CALLS
+from runbundle.format.layout import EVENTS
 from runbundle.inspect.columns import SpanColumns, columns_of
+from runbundle.view.blocks import Block, note
 from runbundle.view.code import one_script, static_file
-from runbundle.view.runs import described, scores
+from runbundle.view.runs import described
+from runbundle.view.tabs import TABS
 
 _PIECE_BYTES = 262_144
-_MOST_OF_OTHERS_BYTES = 4_194_304
-"""How much of another file is taken in, as much as the page reads of it."""
+_CHECKED = note("This was checked when this page was written. Nothing has checked the page since.")
 _FAULTS = ("error", "blocked", "interrupted", "abandoned", "cancelled", "")
 
 
@@ -53,27 +52,18 @@ def write_page(bundle: Bundle, out: BinaryIO, *, most_bytes: int) -> Written:
 
     `most_bytes` is kept as far as lines of events.jsonl can be left out.
     """
-    report = verify(bundle.store, bundle.key, quick=True)
-    if report.dimensions["integrity"] == "fail":
-        raise MalformedBundle("is not what was sealed", file=bundle.key, hint="runbundle verify says more")
-    checked = report.model_dump(mode="json", by_alias=True, exclude_none=True)
     columns = columns_of(bundle)
-    held: dict[str, Any] = {
-        "about": described(bundle, sha256_hex(bundle.index_bytes)), "files": {},
-        "verify": {**checked, "checked_at": datetime.now(UTC).isoformat(timespec="seconds")},
-    }  # fmt: skip
-    held["scores"] = scores(bundle)
+    tabs = {name: _tab(name, bundle, columns) for name in TABS}
+    if any("warn" in block for block in tabs["integrity"]):
+        raise MalformedBundle("is not what was sealed", file=bundle.key, hint="runbundle verify says more")
+    tabs["integrity"] = [_CHECKED, *(block for block in tabs["integrity"] if "whole" not in block)]
+    held: dict[str, Any] = {"about": described(bundle), "files": {}, "tabs": tabs}
     writing = _Writing(out)
     code = one_script()
     writing.text(head(str(held["about"]["run"].get("name") or bundle.index.run_id), code))
     writing.text(f'<div id="app"></div>\n{_facts(bundle)}\n<script type="application/octet-stream" id="packed">')
     packed = columns.to_bytes()
     held["columns"] = (0, len(packed), *writing.packed(gzip.compress(packed, 6, mtime=0)))
-    for name in (TOOL_CALLS, EVIDENCE, bundle.index.config.path):
-        path = listed_path(bundle.index, name)
-        if path is not None and path not in held["files"]:
-            data = bundle.store.get_range(f"{bundle.key}/{path}", 0, _MOST_OF_OTHERS_BYTES)
-            held["files"][path] = [(0, len(data), *writing.packed(gzip.compress(data, 6, mtime=0)))]
     room = most_bytes - writing.bytes - len(code) - len(orjson.dumps(held)) - 65_536
     events = bundle.path(EVENTS)
     with tempfile.TemporaryFile() as scratch:
@@ -93,6 +83,13 @@ def write_page(bundle: Bundle, out: BinaryIO, *, most_bytes: int) -> Written:
     writing.text(orjson.dumps(held).decode().replace("<", "\\u003c"))
     writing.text(f"</script>\n<script>{code}</script>\n</body>\n</html>\n")
     return Written(writing.bytes, left_out)
+
+
+def _tab(name: str, bundle: Bundle, columns: SpanColumns) -> list[Block]:
+    try:
+        return TABS[name](bundle, columns)
+    except RunbundleError as error:
+        return [note(error.message)]
 
 
 class _Writing:

@@ -1,73 +1,117 @@
-"""What the page asks of a sealed run: its index, its columns, a few bytes of a file, and whether it is as sealed."""
+"""What the page asks of a run: its index, its columns, a few bytes of a file, and what its tabs say."""
 
 import threading
 from collections import OrderedDict
+from functools import cached_property
 from typing import Any
 
 import orjson
 
-from runbundle.bundle.custody.baselines import gates_about
-from runbundle.bundle.custody.holds import hold_of
-from runbundle.bundle.evaluations import evaluations_of, stamped
 from runbundle.bundle.reader import Bundle, index_bytes, parse_index
-from runbundle.bundle.verify import verify
-from runbundle.errors import KeyNotFound, NotSealed, OddEntry, StoreError
+from runbundle.errors import KeyNotFound, NotSealed, OddEntry
 from runbundle.format.canonical import sha256_hex
-from runbundle.format.layout import ATTESTATION, RUN
-from runbundle.format.rules import rule_spec
+from runbundle.format.layout import RUN
 from runbundle.format.run import RunIndex
 from runbundle.inspect.columns import columns_of
+from runbundle.inspect.snapshot import snapshot
+from runbundle.inspect.span_columns import SpanColumns
+from runbundle.recording.waiting import Unsealed, unsealed_named
 from runbundle.store import ArtifactStore
+from runbundle.store.locations import spool_of
+from runbundle.view.blocks import Block
+from runbundle.view.tabs import TABS, integrity, not_sealed, unverified
 
-_KEPT = 16
-_MOST_GATES = 10
-_parsed: OrderedDict[str, RunIndex] = OrderedDict()
+_KEPT, _SNAPSHOTS = 16, 2
 _verifying = threading.Lock()
 
 
-def opened(store: ArtifactStore, key: str) -> tuple[Bundle, str]:
-    """Return a bundle and the SHA-256 of its run.json, which is read each time; parsed once for each content.
+class Opened:
+    """A run that the page looks at: a sealed bundle, or what the journals said when they were read."""
 
-    Raises `NotSealed`, or another `BundleError`.
+    def __init__(self, bundle: Bundle, digest: str, run: Unsealed | None = None) -> None:
+        self.bundle = bundle
+        self.digest = digest
+        """SHA-256 of run.json: it changes when the run is sealed anew, or its journals grow."""
+        self.run = run
+        """The run in the spool, if it is not sealed."""
+
+    @cached_property
+    def columns(self) -> SpanColumns:
+        """The span columns. Those of a run that is not sealed are not kept in the user's cache; what a snapshot calls
+        interrupted is open while the process lives.
+        """
+        found = columns_of(self.bundle, keep=self.run is None)
+        if self.run is None or self.run.state != "live":
+            return found
+        words = ["open" if word == "interrupted" else word for word in found.header["statuses"]]
+        return SpanColumns({**found.header, "statuses": words}, found.data)
+
+
+_parsed: OrderedDict[str, RunIndex] = OrderedDict()
+_snapshots: OrderedDict[tuple[str, str, str], Opened] = OrderedDict()
+
+
+def opened(store: ArtifactStore, key: str, known: str = "") -> Opened:
+    """Return a run. Of a sealed one run.json is read each time, and parsed once for each content.
+
+    Of one in the spool the journals are read anew, unless `known` is the digest of a reading that is still held. Raises
+    `NotSealed`, or another `BundleError`.
     """
     try:
         data = index_bytes(store, key)
     except OddEntry:
         raise
     except KeyNotFound:
-        raise NotSealed("there is no such run in this store") from None
+        return _unsealed(store, key, known)
     digest = sha256_hex(data)
     index = _parsed.get(digest)
     if index is None:
         index = _parsed[digest] = parse_index(data)
-        while len(_parsed) > _KEPT:
-            _parsed.popitem(last=False)
-    return Bundle(store, key, index, data), digest
+        _forget(_parsed, _KEPT)
+    return Opened(Bundle(store, key, index, data), digest)
+
+
+def unsealed(store: ArtifactStore, key: str) -> Unsealed | None:
+    """Return the run in the spool with that key, or None."""
+    return next((run for run in unsealed_named(spool_of(store), key) if run.key.path == key), None)
+
+
+def _unsealed(store: ArtifactStore, key: str, known: str) -> Opened:
+    if held := _snapshots.get((store.url, key, known)):
+        return held
+    run = unsealed(store, key)
+    if run is None:
+        raise NotSealed("there is no such run in this store")
+    bundle = snapshot(run)
+    digest = sha256_hex(bundle.index_bytes)
+    found = _snapshots[store.url, key, digest] = Opened(bundle, digest, run)
+    _forget(_snapshots, _SNAPSHOTS)
+    return found
+
+
+def _forget(held: OrderedDict[Any, Any], most: int) -> None:
+    while len(held) > most:
+        held.popitem(last=False)
 
 
 def about(store: ArtifactStore, key: str) -> tuple[dict[str, Any], str]:
-    """Return what the page shows of a run before it reads more, and the SHA-256 of its run.json."""
-    bundle, digest = opened(store, key)
-    return described(bundle, digest), digest
+    """Return what the page shows of a run before it reads more, and its digest; of one in the spool only its state."""
+    try:
+        index_bytes(store, key)
+    except OddEntry:
+        raise
+    except KeyNotFound:
+        run = unsealed(store, key)
+        if run is None:
+            raise NotSealed("there is no such run in this store") from None
+        return {"key": key, "state": run.state, "name": run.name, "note": run.note}, ""
+    run = opened(store, key)
+    return described(run.bundle), run.digest
 
 
-def described(bundle: Bundle, digest: str) -> dict[str, Any]:
-    """Return run.json and what lies outside the seal: a hold, whether there is a signature; and words for its rules."""
-    specs = {total.rule: rule_spec(total.rule) for total in bundle.index.redaction.totals}
-    return {
-        "key": bundle.key,
-        "run": orjson.loads(bundle.index_bytes),
-        "run_sha256": digest,
-        "run_bytes": len(bundle.index_bytes),
-        "rules": {rule: spec.title for rule, spec in specs.items() if spec is not None},
-        "hold": _held(bundle),
-        "signed": bundle.store.exists(f"{bundle.key}/{ATTESTATION}"),
-    }
-
-
-def columns(bundle: Bundle) -> bytes:
-    """Return the file of the span columns of a run."""
-    return columns_of(bundle).to_bytes()
+def described(bundle: Bundle) -> dict[str, Any]:
+    """Return the key of a bundle and its run.json."""
+    return {"key": bundle.key, "run": orjson.loads(bundle.index_bytes)}
 
 
 def some_bytes(bundle: Bundle, path: str, at: int, count: int) -> bytes:
@@ -77,28 +121,16 @@ def some_bytes(bundle: Bundle, path: str, at: int, count: int) -> bytes:
     return bundle.store.get_range(f"{bundle.key}/{path}", at, count)
 
 
-def verified(store: ArtifactStore, key: str, *, whole: bool) -> dict[str, Any]:
-    """Return the report of `verify`, quick unless `whole`. Only one is made at a time."""
-    with _verifying:
-        report = verify(store, key, quick=not whole)
-    return report.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def scores(bundle: Bundle) -> dict[str, Any]:
-    """Return the scorecard of a run, and the gates that judged it: its own first, then those of named baselines."""
-    found = evaluations_of(bundle)
-    gates, remarks = gates_about(bundle.store, sha256_hex(bundle.index_bytes))
-    made = [*filter(None, [found.gate]), *(gate for gate in gates if gate != found.gate)]
-    return {
-        "scorecard": stamped(found.scorecard) if found.scorecard is not None else None,
-        "gates": [stamped(gate) for gate in made[:_MOST_GATES]],
-        "remarks": [*found.remarks, *remarks],
-    }
-
-
-def _held(bundle: Bundle) -> str | None:
-    try:
-        found = hold_of(bundle.store, bundle.key)
-    except StoreError:
-        return "cannot be read"
-    return found.reason if found is not None else None
+def tab(store: ArtifactStore, key: str, name: str, *, whole: bool = False) -> list[Block]:
+    """Return what a tab says. `whole`: verify all of the bundle. Only one bundle is verified at a time."""
+    if name not in TABS:
+        raise KeyNotFound("the page has no such tab")
+    if name == "integrity":
+        run = None if store.exists(f"{key}/{RUN}") else unsealed(store, key)
+        if run is not None:
+            return not_sealed(run)
+        with _verifying:
+            return integrity(opened(store, key).bundle, whole=whole)
+    run = opened(store, key)
+    blocks = TABS[name](run.bundle, run.columns)
+    return blocks if run.run is None else unverified(blocks)

@@ -110,7 +110,7 @@ def test_a_spool_that_is_not_there_has_no_findings_and_is_not_made(tmp_path: Pat
     """Nor has it runs to show."""
     store = tmp_path / "store"
     assert [found.code for found in spool_findings(str(store), writable=True) if found.code != "RB911"] == []
-    assert show_unsealed(LocalStore(store), "run", as_json=False) is False
+    assert show_unsealed(LocalStore(store), "run", str(store), as_json=False) is False
     assert not store.exists()
 
 

@@ -61,15 +61,20 @@ def entered(server: Asked) -> Asked:
     return server
 
 
-API = ("/api/runs", "/api/about/hand-1", "/api/columns/hand-1", "/api/bytes/hand-1?file=run.json", "/api/verify/hand-1",
-       "/api/scores/hand-1")  # fmt: skip
+API = (
+    "/api/runs",
+    "/api/about/hand-1",
+    "/api/columns/hand-1",
+    "/api/bytes/hand-1?file=run.json",
+    "/api/tab/integrity/hand-1",
+)
 
 
 def test_without_the_cookie_only_the_empty_page_is_given(server: Asked) -> None:
     """The page and its code hold nothing of any run; everything else is refused."""
     assert server.ask("/")[0] == 200
-    assert server.ask("/static/main.js")[0] == 200
-    for path in (*API, "/api/live/hand-1", "/api/journal/hand-1?writer=a&at=0&bytes=1", "/api/compare/hand-1?with=x"):
+    assert server.ask("/static/page.js")[0] == 200
+    for path in (*API, "/api/live/hand-1", "/api/journal/hand-1?writer=a&at=0&bytes=1"):
         assert server.ask(path)[0] == 401, path
 
 
@@ -155,7 +160,7 @@ def test_only_sealed_files_are_read_and_a_mebibyte_at_most(entered: Asked) -> No
         assert ask(f"/api/about/{key}")[0] == 404, key
     for wrong in ("at=-1", "at=x", "bytes=1048577", "at=1e3", "at=99999999999999999999", "bytes=²"):
         assert ask(f"/api/bytes/hand-1?file=run.json&{wrong}")[0] == 400, wrong
-    for name in ("../app.py", "..%2fapp.py", "tsconfig.json", "__init__.py", "x.js"):
+    for name in ("../app.py", "..%2fapp.py", "tsconfig.json", "__init__.py", "x.js", "main.js"):
         assert ask(f"/static/{name}")[0] == 404, name
 
 

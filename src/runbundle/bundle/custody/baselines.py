@@ -13,11 +13,11 @@ from itertools import islice, pairwise
 from typing import Any, NamedTuple
 
 from runbundle.bundle.custody.holds import hold
-from runbundle.bundle.evaluations import is_intact, stamped
+from runbundle.bundle.evaluations import evaluations_of, is_intact, stamped
 from runbundle.bundle.reader import Bundle, index_bytes, parse_model, whole_file
 from runbundle.errors import AlreadyExists, ConfigError, KeyNotFound, MalformedBundle, StoreUnavailable, WriteConflict
 from runbundle.format.canonical import SELF, sha256_hex, with_self_digest
-from runbundle.format.evaluation import Baseline, BaselineRef, Gate, Subject
+from runbundle.format.evaluation import Baseline, BaselineRef, Gate, Scorecard, Subject
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import BASELINES
 from runbundle.store import ArtifactStore
@@ -210,6 +210,24 @@ def problems_of(store: ArtifactStore, name: str) -> list[str]:
         except KeyNotFound:
             found.append(f"{key_of(subject)}: is not in the store")
     return found
+
+
+class Judgements(NamedTuple):
+    """What scorers and gates said of one run."""
+
+    scorecard: Scorecard | None
+    gates: list[Gate]
+    """Its own first, then those of named baselines, the last one first."""
+    remarks: list[str]
+    """What of this was edited, or cannot be read."""
+
+
+def judgements_of(bundle: Bundle) -> Judgements:
+    """Return the scorecard of a run, and the gates that judged it."""
+    found = evaluations_of(bundle)
+    others, remarks = gates_about(bundle.store, sha256_hex(bundle.index_bytes))
+    gates = [*filter(None, [found.gate]), *(gate for gate in others if gate != found.gate)]
+    return Judgements(found.scorecard, gates, [*found.remarks, *remarks])
 
 
 def gates_about(store: ArtifactStore, run_sha256: str) -> tuple[list[Gate], list[str]]:

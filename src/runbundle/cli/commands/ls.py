@@ -1,6 +1,5 @@
 """`runbundle ls`: list the runs of a store and its spool."""
 
-import time
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from runbundle.bundle.catalog.index import Index
-    from runbundle.bundle.catalog.rows import Row
     from runbundle.cli.listing.moments import Style
-    from runbundle.cli.listing.table import Listed
-    from runbundle.recording.waiting import Unsealed
+    from runbundle.inspect.listing import Listed, Listing
 
 _BY = ("tool", "status", "model", "error", "tenant", "name")
-_IN_STORE = ("", "sealed", "unsealed", "unreadable")
 
 
 @click.command("ls", epilog="Example: runbundle ls --status error --since 2d --tool find_order --limit 5")
@@ -62,6 +58,7 @@ def command(
     from runbundle.bundle.catalog.index import index_of
     from runbundle.cli.listing.choosing import Reading
     from runbundle.cli.render import on_screen
+    from runbundle.inspect.listing import IN_STORE, listing
     from runbundle.store.locations import spool_of
     from runbundle.store.url import require_there
 
@@ -71,7 +68,7 @@ def command(
     _check(sort, count_by, over, after)
     store = open_store(store_url)
     spool = spool_of(store)
-    if chosen.state in _IN_STORE[1:] or count_by or not spool.is_dir():
+    if chosen.state in IN_STORE or count_by or not spool.is_dir():
         require_there(store)
     with closing(index_of(store, refresh=refresh, progress=Reading())) as index:
         wanted = chosen.wanted(store.url, index)
@@ -81,30 +78,20 @@ def command(
             print_counts(index, wanted, count_by, over, as_json=format_ == "json")
             return
         from runbundle.cli.listing.moments import style_of
-        from runbundle.cli.listing.table import Listed, as_json, held
+        from runbundle.cli.listing.table import as_json
 
-        waiting: list[tuple[Unsealed, Row]] = []
-        if not after and chosen.state not in _IN_STORE[1:] and spool.is_dir():
-            from runbundle.cli.listing.spooled import spooled
-
-            waiting = spooled(spool, wanted, now_ns=time.time_ns())
-        most = limit if chosen.state not in _IN_STORE else max(1, limit // 2)  # the spool may not crowd out the store
-        in_spool = [Listed(row, run) for run, row in waiting[:most]]
-        left = limit - len(in_spool) if chosen.state in _IN_STORE else 0
-        rows = index.with_facts(index.runs(replace(wanted, after=after or ""), left, sort=sort or "")) if left else []
-        on_hold = held(store, rows)
-        listed = in_spool + [Listed(row, held=row.key in on_hold) for row in rows]
+        found = listing(
+            store, index, replace(wanted, after=after or ""), limit, sort=sort or "", count=format_ != "json"
+        )
+        listed = found.runs
         if format_ == "json":
             print_json([as_json(each) for each in listed])
         else:
-            more = 0
-            if rows and len(rows) == left and not sort:
-                more = index.count(replace(wanted, after=rows[-1].key))
             _print(listed, index, style_of(utc=utc, iso=iso), tenants=not (on_screen() and chosen.said["tenant"]))
-            _say_more(listed, index, chosen, store_url, more, len(waiting) - len(in_spool))
+            _say_more(found, index, chosen, store_url)
             if not chosen.searched and not after:
                 _say_losses(spool)
-    raise click.exceptions.Exit(1 if any(row.state == "unreadable" for row in rows) else 0)
+    raise click.exceptions.Exit(1 if any(each.row.state == "unreadable" for each in listed) else 0)
 
 
 def _check(sort: str | None, count_by: str | None, over: str | None, after: str | None) -> None:
@@ -140,24 +127,23 @@ def _print(listed: "list[Listed]", index: "Index", style: "Style", *, tenants: b
     print_table(listed, ids, style, tenants=tenants)
 
 
-def _say_more(
-    listed: "list[Listed]", index: "Index", chosen: Chosen, store_url: str, more: int, more_wait: int
-) -> None:  # fmt: skip
+def _say_more(found: "Listing", index: "Index", chosen: Chosen, store_url: str) -> None:
+    from runbundle.bundle.search.asked import near_names
     from runbundle.bundle.search.filters import RunFilter
-    from runbundle.cli.listing.choosing import did_you_mean
     from runbundle.cli.render import plural
 
+    listed, more = found.runs, found.more
     if not listed:
         such = "such " if chosen.searched or index.count(RunFilter()) else ""
         say(f"{store_url} holds no {such}runs.")
-        for line in did_you_mean(chosen, index):
+        for line in near_names(chosen.said, index):
             say(line)
         if not such:
             say(f"next: runbundle demo{store_flag(store_url)}")
     if more:
         say(f"{plural(more, 'older run')} not shown; see --limit, or --after {listed[-1].row.key}")
-    if more_wait:
-        say(f"{plural(more_wait, 'more run')} in the spool not shown; --state and --limit show them")
+    if found.more_in_spool:
+        say(f"{plural(found.more_in_spool, 'more run')} in the spool not shown; --state and --limit show them")
 
 
 def _say_losses(spool: "Path") -> None:

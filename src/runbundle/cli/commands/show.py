@@ -76,7 +76,7 @@ def command(
     try:
         bundle = Bundle.open(*resolve(store, run))
     except (KeyNotFound, NotSealed, StoreUnavailable):
-        if show_unsealed(store, run, as_json=format_ == "json"):
+        if show_unsealed(store, run, store_url, as_json=format_ == "json"):
             raise click.exceptions.Exit(3) from None
         raise
     altered = _altered(bundle, as_json=format_ == "json")

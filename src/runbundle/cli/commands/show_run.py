@@ -60,6 +60,7 @@ def print_run(bundle: "Bundle", columns: "SpanColumns", look: Look, run: str, st
     row = wrong if wrong is not None else shown[-1].row if shown else None
     if row is not None:
         say(f"next: runbundle show {run}{store} --span {columns.span_id(row)[:6]}")
+    say(f"next: runbundle view {run}{store}")
     say(f"next: runbundle verify {run}{store}")
 
 

@@ -13,28 +13,25 @@ _NAMED = 6
 
 def print_scores(bundle: "Bundle", *, as_json: bool) -> None:
     """Print the scorecard of a run, and the gates that judged it: its own, and those of named baselines."""
-    from runbundle.bundle.custody.baselines import gates_about
-    from runbundle.bundle.evaluations import evaluations_of
+    from runbundle.bundle.custody.baselines import judgements_of
+    from runbundle.bundle.evaluations import stamped
     from runbundle.cli.gate_text import print_gate
     from runbundle.cli.options import print_json
-    from runbundle.format.canonical import sha256_hex
-    from runbundle.view.runs import scores
 
+    card, gates, remarks = judgements_of(bundle)
     if as_json:
-        print_json(scores(bundle))
+        said = stamped(card) if card is not None else None
+        print_json({"scorecard": said, "gates": [stamped(gate) for gate in gates], "remarks": remarks})
         return
-    found = evaluations_of(bundle)
-    gates, remarks = gates_about(bundle.store, sha256_hex(bundle.index_bytes))
-    for remark in (*found.remarks, *remarks):
+    for remark in remarks:
         say(f"WARNING   {remark}")
-    if found.scorecard is None:
+    if card is None:
         say("There is no scorecard: runbundle score writes one.")
     else:
-        _print_card(found.scorecard)
-    made = [*filter(None, [found.gate]), *(gate for gate in gates if gate != found.gate)]
-    if not made:
+        _print_card(card)
+    if not gates:
         say("No gate judged this run.")
-    for gate in made:
+    for gate in gates:
         say()
         print_gate(gate)
 

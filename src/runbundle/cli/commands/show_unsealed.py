@@ -3,7 +3,7 @@
 import time
 from typing import TYPE_CHECKING
 
-from runbundle.cli.options import print_json
+from runbundle.cli.options import print_json, store_flag
 from runbundle.cli.printing import say
 from runbundle.errors import KeyNotFound
 
@@ -12,17 +12,9 @@ if TYPE_CHECKING:
     from runbundle.store import ArtifactStore
 
 _OPEN_SHOWN = 20
-_NEXT = {
-    "live": "wait for it to end; handle.flush() in its process waits for the seal",
-    "waiting": "runbundle recover {run} seals it now, if no process does",
-    "part": "it joins its run when that is sealed here; runbundle recover {run} seals it by itself",
-    "crashed": "runbundle recover {run} seals what was recorded",
-    "quarantined": "runbundle explain RB407",
-    "failed": "runbundle recover {run} tries again",
-}
 
 
-def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
+def show_unsealed(store: "ArtifactStore", name: str, store_url: str, *, as_json: bool) -> bool:
     """Print the state of the run in the spool that `name` names; return False if the spool has no such run.
 
     `name` is a run id, `TENANT/ID`, or the beginning of a run id. Raises `KeyNotFound` if several runs match.
@@ -48,11 +40,14 @@ def show_unsealed(store: "ArtifactStore", name: str, *, as_json: bool) -> bool:
         })  # fmt: skip
     else:
         _print(run, held.spans, held.logs, held.open, held.torn)
+        if run.state != "quarantined":
+            say(f"next: runbundle view {run.key.path}{store_flag(store_url)}")
     return True
 
 
 def _print(run: "Unsealed", spans: int, logs: int, opened: list[str], torn: int) -> None:
     from runbundle.cli.render import age, instant, moment, plural
+    from runbundle.inspect.outcome import next_step
 
     now = time.time_ns()
     say(f"run       {run.key.run_id}   ", run.state, ", not sealed")
@@ -71,4 +66,4 @@ def _print(run: "Unsealed", spans: int, logs: int, opened: list[str], torn: int)
         say(f"damaged   {plural(torn, 'line')}")
     say(f"where     {run.folder}")
     say()
-    say(f"next: {_NEXT['part' if run.part else run.state].format(run=run.key.path)}")
+    say(f"next: {next_step(run)}")

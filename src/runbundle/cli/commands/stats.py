@@ -39,8 +39,9 @@ def command(store_url: str, format_: str, chosen: Chosen, over: str | None) -> N
 
     from runbundle.bundle.catalog.index import index_of
     from runbundle.bundle.search import counting
+    from runbundle.bundle.search.asked import near_names
     from runbundle.bundle.search.moments import parse_duration
-    from runbundle.cli.listing.choosing import Reading, did_you_mean
+    from runbundle.cli.listing.choosing import Reading
 
     over_s = parse_duration(over) // 1_000_000_000 if over else 0
     if over and over_s < 1:
@@ -55,7 +56,7 @@ def command(store_url: str, format_: str, chosen: Chosen, over: str | None) -> N
         when = {kind: counting.counts(ask, kind, over_s) for kind in used}
         starts = counting.stretches([*when["tool"], *when["model"]], over_s)
         lines = {(kind, use.name): counting.series(when[kind], use.name, starts) for kind in used for use in used[kind]}
-        hints = did_you_mean(chosen, index) if not totals.runs else []
+        hints = near_names(chosen.said, index) if not totals.runs else []
     if format_ == "json":
         print_json(_as_json(totals, used, lines, starts, over_s))
         return

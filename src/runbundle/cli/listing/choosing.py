@@ -3,12 +3,11 @@
 import functools
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
 from runbundle.cli.printing import say
-from runbundle.errors import ConfigError
 
 if TYPE_CHECKING:
     from runbundle.bundle.catalog.index import Index
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 
 _STATUS = ("ok", "error", "blocked", "cancelled", "interrupted", "incomplete", "abandoned", "waiting", "unsealed")
 _STATES = ("sealed", "unsealed", "unreadable", "live", "waiting", "crashed", "quarantined", "failed", "all")
-_IDS: tuple[Literal["user", "session"], ...] = ("user", "session")
 _TIMES = "2026-11-25, 2026-11-25T14:00, yesterday, or how long ago: 90m, 2d"
 
 _OPTIONS = (
@@ -37,7 +35,7 @@ _OPTIONS = (
     click.option("--user", metavar="ID", help="Only runs for this user: the raw id, or its digest."),
     click.option("--session", metavar="ID", help="Only runs of this session: the raw id, or its digest."),
     click.option("--min-duration", metavar="TIME", help="Only runs that took so long or longer: 300ms, 2s, 5m."),
-    click.option("--score", "scores", multiple=True, metavar="CONDITION",
+    click.option("--score", multiple=True, metavar="CONDITION",
                  help="Only runs with such a score, as in 'helpfulness < 0.5'. May be given again."),
     click.option("--where", multiple=True, metavar="CONDITION",
                  help="Only runs of which this is true, as in 'duration > 2s and tool.refund.status = \"error\"'; ls "
@@ -47,8 +45,8 @@ _OPTIONS = (
                  "or agent."),
 )  # fmt: skip
 NAMES = ("status", "state", "since", "until", "tenant", "name", "trace", "parent", "tool", "tool_error", "model",
-         "agent", "error", "user", "session", "min_duration", "scores", "where", "text")  # fmt: skip
-"""Names of the arguments that the options make."""
+         "agent", "error", "user", "session", "min_duration", "score", "where", "text")  # fmt: skip
+"""Names of the arguments that the options make: `WORDS` of `bundle.search.asked`, which is imported when it is used."""
 
 
 class Chosen(NamedTuple):
@@ -67,48 +65,13 @@ class Chosen(NamedTuple):
         return any(value not in (None, (), "", "all") for value in self.said.values())
 
     def wanted(self, store_url: str, index: "Index") -> "RunFilter":
-        """Return the filter. Raises `ConfigError`.
+        """Return the filter (see `filter_of`); its notes go to standard error. Raises `ConfigError`."""
+        from runbundle.bundle.search.asked import filter_of
 
-        Raw ids are digested for each tenant of `index`, with the keys that are here. Where its runs have digests of
-        others, a line on standard error says so.
-        """
-        from runbundle.bundle.search.filters import RunFilter, sql_of
-        from runbundle.bundle.search.moments import parse_duration, parse_moment
-
-        said = self.said
-        ids: dict[str, tuple[str, ...]] = {"user": (), "session": ()}
-        for kind in _IDS:
-            if said[kind]:
-                from runbundle.bundle.search.raw_ids import stored_forms
-
-                found = stored_forms(store_url, kind, said[kind], index.tenants())
-                ids[kind] = found.forms
-                if any(map(found.lacks, index.ids_of(kind))):
-                    say(f"note: {kind} ids of some runs were digested with a key that is not here, so their raw ids "
-                        "are not found; RUNBUNDLE_REDACTION_KEY gives it", err=True)  # fmt: skip
-        wanted = RunFilter(
-            status=said["status"] or "",
-            state=self.state,
-            since=_moment("--since", said["since"], parse_moment),
-            until=_moment("--until", said["until"], parse_moment),
-            tenant=said["tenant"],
-            users=ids["user"],
-            sessions=ids["session"],
-            min_duration_ns=_moment("--min-duration", said["min_duration"], parse_duration) or 0,
-            scores=said["scores"],
-            where=said["where"],
-            name=said["name"] or "",
-            trace=said["trace"] or "",
-            parent=said["parent"] or "",
-            tool=said["tool"] or "",
-            tool_error=said["tool_error"] or "",
-            model=said["model"] or "",
-            agent=said["agent"] or "",
-            error=said["error"] or "",
-            text=said["text"] or "",
-        )
-        sql_of(wanted)  # a condition that is none is said before anything is read
-        return wanted
+        asked = filter_of(self.said, store_url, index)
+        for note in asked.notes:
+            say(f"note: {note}", err=True)
+        return asked.wanted
 
 
 def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,22 +85,6 @@ def choosing(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         call = option(call)
     return call
-
-
-def did_you_mean(chosen: Chosen, index: "Index") -> list[str]:
-    """Return a line for each tool or model that was asked for and that no run has, with the nearest that there is."""
-    from runbundle.settings import nearest
-
-    lines: list[str] = []
-    for option, kind in (("tool", "tool"), ("tool_error", "tool"), ("model", "model")):
-        asked = chosen.said[option]
-        if not asked or asked == "*":
-            continue
-        known = index.names_of(kind)
-        if asked not in known:
-            near = nearest(asked, known)
-            lines.append(f"no run has called {kind} {asked}{f'; did you mean {near}?' if near else ''}")
-    return lines
 
 
 class Reading:
@@ -163,12 +110,3 @@ class Reading:
         elif self._drawn and done >= total:
             self._drawn = False
             click.echo("\r\x1b[K", nl=False, err=True)
-
-
-def _moment(option: str, text: str | None, parse: Callable[[str], Any]) -> Any:
-    if not text:
-        return ""
-    try:
-        return parse(text)
-    except ConfigError as error:
-        raise ConfigError(f"{option}: {error.message}", hint=error.hint) from None

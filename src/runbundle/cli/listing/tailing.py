@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from runbundle.bundle.assembly.timeline import span_from_entry
 from runbundle.bundle.catalog.facts import error_text
 from runbundle.bundle.catalog.rows import Row, read_row
-from runbundle.cli.listing.spooled import chosen_by
-from runbundle.cli.listing.table import what_was_lost
 from runbundle.cli.printing import json_text
 from runbundle.cli.render import duration
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import RunKey
+from runbundle.inspect.outcome import what_was_lost
+from runbundle.inspect.spooled import chosen_by
 from runbundle.journal.follow import Follower, time_of
 from runbundle.journal.reader import journal_files
 from runbundle.process.printable import printable

@@ -1,78 +1,46 @@
 // The span columns of a run as typed arrays, and the tree that their parents make. No payload is held here.
+import { mood } from "./h.js";
 
-const MAGIC = "RBCOLS1\n";
-const FAULTS = new Set(["error", "blocked", "interrupted", "abandoned", "cancelled"]);
+
+const ARRAYS = { u1: Uint8Array, u2: Uint16Array, u4: Uint32Array, i1: Int8Array, i2: Int16Array, i4: Int32Array, "8 bytes": Uint8Array };
 
 /**
- * @typedef {object} Others lines of events.jsonl that are neither the start nor the end of a span
- * @property {Int32Array} row @property {Float64Array} at @property {Uint32Array} bytes @property {Uint8Array} kind
+ * The columns by their names in the file, as arrays or typed arrays; `start` and `took` are theirs in microseconds, NaN
+ * for a span that did not end. `others` are lines of events.jsonl that are neither the start nor the end of a span.
  */
-
-/** The columns of spans: their names in the file, and the arrays that hold them. @type {Record<string, [string, any]>} */
-const COLUMNS = { start: ["start_ns", Float64Array], took: ["duration_ns", Float64Array], parent: ["parent", Int32Array],
-  name: ["name", Uint32Array], lane: ["lane", Uint32Array], model: ["model", Uint32Array], tool: ["tool", Uint32Array],
-  op: ["op", Uint8Array], status: ["status", Uint8Array], withheld: ["withheld", Uint16Array], tokensIn: ["tokens_in", Uint32Array],
-  tokensOut: ["tokens_out", Uint32Array], trace: ["trace", Uint16Array], id: ["span_id", Uint8Array],
-  startedAt: ["started_at", Float64Array], startedBytes: ["started_bytes", Uint32Array], endedAt: ["ended_at", Float64Array],
-  endedBytes: ["ended_bytes", Uint32Array] };
-
 export class Spans {
-  /** @type {Others} */
-  others;
-  /** Microseconds since `base`. @type {Float64Array} */
-  start;
-  /** Microseconds; NaN for a span that did not end. @type {Float64Array} */
-  took;
-  /** @type {Int32Array} */
-  parent;
-  /** @type {Uint32Array} */
-  name;
-  /** @type {Uint32Array} */
-  lane;
-  /** @type {Uint32Array} */
-  model;
-  /** @type {Uint32Array} */
-  tool;
-  /** @type {Uint8Array} */
-  op;
-  /** @type {Uint8Array} */
-  status;
-  /** @type {Uint16Array} */
-  withheld;
-  /** @type {Uint32Array} */
-  tokensIn;
-  /** @type {Uint32Array} */
-  tokensOut;
-  /** @type {Uint16Array} */
-  trace;
-  /** @type {Uint8Array} */
-  id;
-  /** @type {Float64Array} */
-  startedAt;
-  /** @type {Uint32Array} */
-  startedBytes;
-  /** @type {Float64Array} */
-  endedAt;
-  /** @type {Uint32Array} */
-  endedBytes;
-  constructor() {
-    this.n = 0;
-    this.base = 0n;
-    this.end = 1;
-    this.strings = [""];
-    this.ops = /** @type {string[]} */ ([]);
-    this.statuses = /** @type {string[]} */ ([]);
-    this.traces = /** @type {string[]} */ ([]);
-    this.kinds = /** @type {string[]} */ ([]);
-    for (const [name, [, type]] of Object.entries(COLUMNS)) this[name] = new type(0);
-    this.others = { row: new Int32Array(0), at: new Float64Array(0), bytes: new Uint32Array(0), kind: new Uint8Array(0) };
-    this.sha256 = "";
-  }
+  strings = [""];
+  ops = [];
+  statuses = [];
+  traces = [];
+  kinds = [];
+  n = 0;
+  base = 0n;
+  end = 1;
+  others = { row: [], at: [], bytes: [], kind: [] };
+  start = [];
+  took = [];
+  parent = [];
+  name = [];
+  lane = [];
+  model = [];
+  tool = [];
+  op = [];
+  status = [];
+  withheld = [];
+  tokens_in = [];
+  tokens_out = [];
+  trace = [];
+  span_id = [];
+  started_at = [];
+  started_bytes = [];
+  ended_at = [];
+  ended_bytes = [];
 
   /** @param {number} row */
   idOf(row) {
     let text = "";
-    for (let at = row * 8; at < row * 8 + 8; at++) text += this.id[at].toString(16).padStart(2, "0");
+    for (let at = row * 8; at < row * 8 + 8; at++) text += this.span_id[at].toString(16).padStart(2, "0");
     return text;
   }
 
@@ -82,13 +50,8 @@ export class Spans {
    */
   rowOf(id) {
     if (!/^[0-9a-f]{1,16}$/.test(id)) return -1;
-    const whole = id.length >> 1;
-    const bytes = Array.from({ length: whole }, (_, at) => parseInt(id.slice(2 * at, 2 * at + 2), 16));
-    const half = id.length % 2 ? parseInt(id[id.length - 1], 16) : -1;
-    next: for (let row = 0; row < this.n; row++) {
-      for (let at = 0; at < whole; at++) if (this.id[8 * row + at] !== bytes[at]) continue next;
-      if (half < 0 || this.id[8 * row + whole] >> 4 === half) return row;
-    }
+    const first = parseInt(id.padEnd(2, "0").slice(0, 2), 16);
+    for (let row = 0; row < this.n; row++) if ((id.length < 2 || this.span_id[8 * row] === first) && this.idOf(row).startsWith(id)) return row;
     return -1;
   }
 
@@ -109,7 +72,7 @@ export class Spans {
 
   /** Say for each status whether it is a fault. */
   faults() {
-    return this.statuses.map((word) => FAULTS.has(word));
+    return this.statuses.map((word) => word && mood(word) === "bad");
   }
 }
 
@@ -119,36 +82,27 @@ export class Spans {
  * @returns {Spans}
  */
 export function parseColumns(buffer) {
-  const head = new Uint8Array(buffer, 0, 8);
-  if (String.fromCharCode(...head) !== MAGIC) throw new Error("this is no file of span columns");
-  const length = new DataView(buffer).getUint32(8, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 12, length)));
-  const places = new Map(header.columns.map((/** @type {any} */ column) => [column.name, column]));
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 12, new DataView(buffer).getUint32(8, true))));
   const spans = new Spans();
-  spans.n = header.spans;
-  spans.base = BigInt(header.base_ns);
-  spans.sha256 = header.run_json_sha256;
-  for (const list of /** @type {const} */ (["strings", "ops", "statuses", "traces", "kinds"])) spans[list] = header[list];
-  const column = (name, type) => {
-    const { at, bytes } = places.get(name);
-    if (type !== Float64Array) return new type(buffer, at, bytes / type.BYTES_PER_ELEMENT);
-    // 64-bit integers as floats, which hold offsets and spans of time exactly; all ones is no number.
-    const halves = new Uint32Array(buffer, at, bytes / 4);
-    const signed = name === "start_ns";
-    const unit = name.endsWith("_ns") ? 1000 : 1;
-    const out = new type(halves.length / 2);
-    for (let row = 0; row < out.length; row++) {
-      const low = halves[2 * row];
-      const high = halves[2 * row + 1];
-      out[row] = !signed && high === 0xffffffff && low === high ? NaN : ((signed ? high | 0 : high) * 4294967296 + low) / unit;
-    }
-    return out;
-  };
-  for (const [name, [inFile, type]] of Object.entries(COLUMNS)) spans[name] = column(inFile, type);
-  spans.others = { row: column("row", Int32Array), at: column("at", Float64Array), bytes: column("bytes", Uint32Array), kind: column("kind", Uint8Array) };
+  const found = /** @type {Record<string, any>} */ (spans);
+  Object.assign(spans, header, { n: header.spans, base: BigInt(header.base_ns) });
+  for (const { name, type, at, bytes, delta } of header.columns) {
+    const kind = ARRAYS[type];
+    const values = kind ? new kind(buffer, at, bytes / kind.BYTES_PER_ELEMENT) : wide(new Uint32Array(buffer, at, bytes / 4), type === "i8");
+    let sum = 0;
+    found[name] = delta ? Float64Array.from(values, (step) => (sum += step)) : values;
+    if (name === "start_ns") found.start = Float64Array.from(found[name], (ns) => ns / 1000);
+    const none = 256 ** (kind?.BYTES_PER_ELEMENT ?? 8) - 1;
+    if (name === "duration_ns") found.took = Float64Array.from(values, (ns) => (ns === none ? NaN : ns / 1000));
+  }
+  spans.others = { row: found.row, at: found.at, bytes: found.bytes, kind: found.kind };
   spans.end = endOf(spans);
   return spans;
 }
+
+/** Numbers of 64 bits as floats, which hold offsets and spans of time exactly. */
+const wide = (halves, signed) =>
+  Float64Array.from({ length: halves.length / 2 }, (_, row) => (signed ? halves[2 * row + 1] | 0 : halves[2 * row + 1]) * 4294967296 + halves[2 * row]);
 
 /** @param {Spans} spans */
 export function endOf(spans) {
@@ -286,34 +240,35 @@ export function find(spans, query) {
   for (const word of query.toLowerCase().split(/\s+/).filter(Boolean)) {
     const longer = /^([<>])([\d.]+)(us|µs|ms|s|m|h)$/.exec(word);
     if (longer) {
-      const limit = Number(longer[2]) * UNITS[/** @type {keyof typeof UNITS} */ (longer[3])];
-      for (let row = 0; row < n; row++) if (!(longer[1] === ">" ? spans.took[row] > limit : spans.took[row] < limit)) marks[row] = 0;
+      const way = longer[1] === ">" ? 1 : -1;
+      const limit = way * Number(longer[2]) * UNITS[longer[3]];
+      for (let row = 0; row < n; row++) if (!(way * spans.took[row] > limit)) marks[row] = 0;
       continue;
     }
     const parts = /^(tool|model|op|status|name|lane|id):(.*)$/.exec(word);
     const said = parts ? parts[2] : word;
-    const inText = spans.strings.map((text) => (text.toLowerCase().includes(said) ? 1 : 0));
-    inText[0] = 0;
-    const ops = spans.ops.map((text) => text.includes(said));
-    const statuses = spans.statuses.map((text) => (text || "open").includes(said));
     const only = parts?.[1];
     if (only === "id" || (!only && /^[0-9a-f]{6,16}$/.test(said))) {
       const row = spans.rowOf(said);
       if (row >= 0 || only) {
-        const was = row >= 0 && marks[row];
+        const was = marks[row];
         marks.fill(0);
         if (was) marks[row] = 1;
         continue;
       }
     }
-    const { name, lane, model, tool, op, status } = spans;
-    for (let row = 0; row < n; row++) {
-      const fits = only === "tool" ? inText[tool[row]] : only === "model" ? inText[model[row]]
-        : only === "op" ? ops[op[row]] : only === "status" ? statuses[status[row]] : only === "name" ? inText[name[row]]
-        : only === "lane" ? inText[lane[row]]
-        : inText[name[row]] || inText[tool[row]] || inText[model[row]] || ops[op[row]] || statuses[status[row]];
-      if (!fits) marks[row] = 0;
-    }
+    const texts = spans.strings.map((text) => text.toLowerCase().includes(said));
+    const tables = { name: texts, tool: texts, model: texts, op: spans.ops.map((text) => text.includes(said)),
+      status: spans.statuses.map((text) => (text || "open").includes(said)), lane: texts };
+    texts[0] = false;
+    const [first, ...rest] = only ? [only] : ["name", "tool", "model", "op", "status"];
+    const fits = (column) => {
+      const [table, numbers] = [tables[column], spans[column]];
+      return (row) => table[numbers[row]];
+    };
+    const one = fits(first);
+    const others = rest.map(fits);
+    for (let row = 0; row < n; row++) if (!one(row) && !others.some((other) => other(row))) marks[row] = 0;
   }
   return marks;
 }

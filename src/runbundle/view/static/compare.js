@@ -1,19 +1,19 @@
 // Two runs beside each other. The report is that of `diff --format json`.
 import { button, fill, h, note, num, pill, plural, shown, table, took } from "./h.js";
 
-const SIGNS = { added: "+", removed: "−", changed: "~", moved: "↕" };
+const MARKS = { added: "+", removed: "−", changed: "~", moved: "↕" };
 const MOODS = { added: "good", removed: "bad", changed: "doubt", moved: "quiet" };
 const MOST = 12;
 
 /** A JSON value on one line. @param {any} value */
-const told = (value) => shown(typeof value === "string" ? value : JSON.stringify(value), 120);
+const inWords = (value) => shown(typeof value === "string" ? value : JSON.stringify(value), 120);
 
 /** One operation of a patch. @param {any} one */
-const operation = (one) => h("li", null, h("code", null, shown(one.path || "/", 120)), ": ",
-  one.op !== "add" && h("del", null, told(one.was)), one.op === "replace" && " → ", one.op !== "remove" && h("ins", null, told(one.value)));
+const operation = (one) => h("li", h("code", shown(one.path || "/", 120)), ": ",
+  one.op !== "add" && h("del", inWords(one.was)), one.op === "replace" && " → ", one.op !== "remove" && h("ins", inWords(one.value)));
 
 /** @param {any[]} patch */
-const operations = (patch) => h("ul", null, patch.slice(0, MOST).map(operation), patch.length > MOST && h("li", null, `${patch.length - MOST} more`));
+const operations = (patch) => h("ul", patch.slice(0, MOST).map(operation), patch.length > MOST && h("li", `${patch.length - MOST} more`));
 
 /** How many, and what. @param {string} words */
 const folded = (words) => h("li", { class: "quiet" }, `⋯ ${words}`);
@@ -42,9 +42,9 @@ export function drawn(report, span) {
       follow = among = 0;
       if (one.equal_before) steps.push(folded(plural(one.equal_before, "equal step")));
       const what = one.values.map((/** @type {any} */ value) => value.value + (value.hidden ? " (not shown)" : "")).join(", ");
-      steps.push(h("li", null, h("b", { class: MOODS[one.verdict] }, `${SIGNS[one.verdict]} ${one.verdict}`), ` ${one.op} `, h("b", null, shown(one.name, 80)),
+      steps.push(h("li", h("b", { class: MOODS[one.verdict] }, `${MARKS[one.verdict]} ${one.verdict}`), ` ${one.op} `, h("b", shown(one.name, 80)),
         one.steps > 1 && ` and ${plural(one.steps - 1, "step")} beneath it`, what && `: ${what}`, spans(one),
-        one.values.filter((/** @type {any} */ value) => !value.hidden && value.patch.length).map((/** @type {any} */ value) => [h("h3", null, value.value), operations(value.patch)])));
+        one.values.filter((/** @type {any} */ value) => !value.hidden && value.patch.length).map((/** @type {any} */ value) => [h("h3", value.value), operations(value.patch)])));
     }
   }
   flush();
@@ -54,13 +54,13 @@ export function drawn(report, span) {
   const numbers = [...report.totals.map((/** @type {any} */ one) => [one.what.replaceAll("_", " "), one.a, one.b]), ...report.tools.map((/** @type {any} */ one) => [`calls of ${one.tool}`, one.a, one.b])]
     .filter(([, a, b]) => a !== b).map(([what, a, b]) => [what, num(a), num(b), `${b > a ? "+" : "−"}${num(Math.abs(b - a))}`]);
   return h("div", { class: "compared" },
-    causes.length ? causes.map((/** @type {any} */ one, /** @type {number} */ at) => h(at ? "p" : "h2", null, at ? "also " : "", h("code", null, one.code), ` ${shown(one.sentence, 300)}`, spans(one)))
-      : h("h2", null, pill(report.outcome === "same" ? "pass" : "unknown"), report.outcome === "same" ? " the same: nothing differs but times and ids" : " nothing was found to differ, but something could not be compared"),
-    table("The two runs", ["side", "run", "name", "status", "steps", "took"], ["a", "b"].map((side, at) => [side.toUpperCase(), h("code", null, shown(report[side].run_id, 80)), report[side].name ?? "",
+    causes.length ? causes.map((/** @type {any} */ one, /** @type {number} */ at) => h(at ? "p" : "h2", at ? "also " : "", h("code", one.code), ` ${shown(one.sentence, 300)}`, spans(one)))
+      : h("h2", pill(report.outcome === "same" ? "pass" : "unknown"), report.outcome === "same" ? " the same: nothing differs but times and ids" : " nothing was found to differ, but something could not be compared"),
+    table("The two runs", ["side", "run", "name", "status", "steps", "took"], ["a", "b"].map((side, at) => [side.toUpperCase(), h("code", shown(report[side].run_id, 80)), report[side].name ?? "",
       pill(report[side].status), num(report[side].steps), took(Number(report.duration_ns[at]) / 1000)])),
     report.also.length > 0 && note(`also: ${shown(report.also.join("; "), 400)}`),
-    report.config.length > 0 && [h("h2", null, "Configuration"), operations(report.config)],
-    steps.length > 0 && [h("h2", null, `Steps: ${num(report.same_steps)} the same, ${num(report.changes_total)} not`), h("ol", { class: "steps" }, steps)],
+    report.config.length > 0 && [h("h2", "Configuration"), operations(report.config)],
+    steps.length > 0 && [h("h2", `Steps: ${num(report.same_steps)} the same, ${num(report.changes_total)} not`), h("ol", { class: "steps" }, steps)],
     numbers.length > 0 && table("Numbers that differ", ["what", "A", "B", "B − A"], numbers),
     report.unknown > 0 && note(`Not compared: values of ${plural(report.unknown, "step")} that are not shown, or not recorded whole.`),
     !report.is_fewest && note("So much differs that a shorter list of differences may exist."),
@@ -68,7 +68,7 @@ export function drawn(report, span) {
 }
 
 /** The run beside another one. @param {any} page */
-export async function compare({ run, select, told: other, chose }) {
+export async function compare({ run, select, other, chose }) {
   const { source, key } = run;
   if (source.sealedIn) return note("This file holds one run; runbundle diff A B --format html writes one about two.");
   const out = h("div", { "aria-live": "polite" });
@@ -83,16 +83,16 @@ export async function compare({ run, select, told: other, chose }) {
       const report = await source.compare(key, name);
       if (field.value.trim() !== name) return;
       fill(out, drawn(report, (side, id) => (side === "b" ? button(id, () => select(run.spans.rowOf(id))) : h("a", { href: `#/run/${encodeURIComponent(name)}?span=${id}` }, id))),
-        h("p", null, h("a", { href: `#/run/${encodeURIComponent(name)}?tab=compare&with=${encodeURIComponent(key)}` }, "the other way round")));
+        h("p", h("a", { href: `#/run/${encodeURIComponent(name)}?tab=compare&with=${encodeURIComponent(key)}` }, "the other way round")));
     } catch (error) {
       fill(out, h("p", { role: "alert" }, pill("error"), ` ${shown(error.message, 400)}`));
     }
   };
   const form = h("form", { class: "tools", onsubmit: (/** @type {Event} */ event) => (event.preventDefault(), show()) }, h("label", { for: "with" }, "Compare with run"), field,
-    h("datalist", { id: "others" }, known.map((/** @type {any} */ one) => h("option", { value: one.key }))), h("button", null, "compare"));
+    h("datalist", { id: "others" }, known.map((/** @type {any} */ one) => h("option", { value: one.key }))), h("button", "compare"));
   show();
-  return h("div", null, form, out);
+  return h("div", form, out);
 }
 
-const held = document.getElementById("compared");
-if (held) fill(document.getElementById("app") ?? document.body, h("header", null, h("b", null, "runbundle"), h("h1", null, "two runs")), h("main", null, drawn(JSON.parse(held.textContent ?? ""), (_, id) => h("code", null, id))));
+const report = document.getElementById("compared");
+if (report) fill(document.getElementById("app") ?? document.body, h("header", h("b", "runbundle"), h("h1", "two runs")), h("main", drawn(JSON.parse(report.textContent ?? ""), (_, id) => h("code", id))));

@@ -3,21 +3,30 @@
 /**
  * Make an element. `on…` properties are listeners, `class` is the class; other properties are attributes.
  * @param {string} tag
- * @param {Record<string, any> | null} [props]
+ * @param {any} [props] may be left out
  * @param {...any} children
  * @returns {HTMLElement}
  */
 export function h(tag, props, ...children) {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(props ?? {})) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name === "class") element.className = value;
-    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "href" && !/^(#|https?:\/\/)/.test(value)) continue;
-    else element.setAttribute(name, value === true ? "" : String(value));
-  }
-  put(element, children);
+  const given = props?.constructor === Object;
+  set(element, given ? props : {});
+  put(element, given ? children : [props, children]);
   return element;
+}
+
+/**
+ * Set properties of an element as `h` does. What is false is taken away, but for `aria-…`, which say it.
+ * @param {Element} element
+ * @param {Record<string, any>} props
+ */
+export function set(element, props) {
+  for (const [name, value] of Object.entries(props)) {
+    if ((value ?? false) === false && !(name.startsWith("aria") && value === false)) element.removeAttribute(name);
+    else if (name === "class") element.className = value;
+    else if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name !== "href" || /^#/.test(value)) element.setAttribute(name, value);
+  }
 }
 
 /**
@@ -80,10 +89,8 @@ export function shown(value, most = 200) {
  * @param {string} text
  * @param {number} [most]
  */
-export function block(text, most = 100_000) {
-  const cut = text.length > most ? `${text.slice(0, most)}\n… ${text.length - most} more characters` : text;
-  return cut.replace(ODD, (sign) => (sign === "\n" ? sign : named(sign)));
-}
+export const block = (text, most = 100_000) =>
+  text.slice(0, most).replace(ODD, (sign) => (sign === "\n" ? sign : named(sign))) + (text.length > most ? `\n… ${text.length - most} more characters` : "");
 
 /**
  * Return a duration for people. NaN is one that has not ended.
@@ -92,12 +99,10 @@ export function block(text, most = 100_000) {
 export function took(us) {
   if (Number.isNaN(us)) return "open";
   if (us < 1000) return `${Math.round(us)} µs`;
-  if (us < 1e6) return `${(us / 1e3).toPrecision(3)} ms`;
-  if (us < 60e6) return `${(us / 1e6).toPrecision(3)} s`;
-  const s = Math.round(us / 1e6);
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
-  if (s < 3600) return `${Math.floor(s / 60)} m ${two(s % 60)} s`;
-  return `${Math.floor(s / 3600)} h ${two(Math.floor((s % 3600) / 60))} m`;
+  if (us < 60e6) return us < 1e6 ? `${(us / 1e3).toPrecision(3)} ms` : `${(us / 1e6).toPrecision(3)} s`;
+  const whole = Math.round(us / 1e6);
+  const [h, m, s] = [whole / 3600, (whole / 60) % 60, whole % 60].map((n) => String(Math.floor(n)).padStart(2, "0"));
+  return h === "00" ? `${m} m ${s} s` : `${h} h ${m} m`;
 }
 
 /**
@@ -116,17 +121,13 @@ export function size(bytes) {
  * @param {string} noun
  */
 export const plural = (count, noun) =>
-  `${num(count)} ${count === 1 ? noun : noun.endsWith("y") ? `${noun.slice(0, -1)}ies` : `${noun}s`}`;
+  `${num(count)} ${noun}${count === 1 ? "" : "s"}`;
 
 /**
  * Return a moment as this machine's clock shows it, with its zone.
  * @param {string} moment RFC 3339
  */
-export function when(moment) {
-  const date = new Date(moment.replace(/(\.\d{3})\d+/, "$1"));
-  if (Number.isNaN(date.getTime())) return moment;
-  return date.toLocaleString("sv", { timeZoneName: "short" });
-}
+export const when = (moment) => new Date(moment).toLocaleString("sv", { timeZoneName: "short" });
 
 const OPS = { run: "R", agent: "A", step: "S", tool: "T", model: "M", retrieval: "D", other: "·" };
 /** @param {string} op */
@@ -142,7 +143,7 @@ export const sign = (word) => SIGNS.find(([, words]) => words.split(" ").include
  * Return the class for a word of status: its colour goes with its sign, never alone.
  * @param {string} word
  */
-export const mood = (word) => (sign(word) === "✓" ? "good" : sign(word) === "–" ? "quiet" : "✕⊘↯".includes(sign(word)) ? "bad" : "doubt");
+export const mood = (word) => (sign(word) === "✓" ? "good" : sign(word) === "–" ? "quiet" : "✕⊘⊗↯".includes(sign(word)) ? "bad" : "doubt");
 
 /**
  * Return a status as a sign and a word.
@@ -152,5 +153,5 @@ export const pill = (word) => h("span", { class: `pill ${mood(word)}` }, `${sign
 
 /** A plain table. @param {string} label @param {string[]} columns @param {any[][]} rows */
 export const table = (label, columns, rows) =>
-  h("table", { "aria-label": label }, h("thead", null, h("tr", null, columns.map((name) => h("th", { scope: "col" }, name)))),
-    h("tbody", null, rows.map((cells) => h("tr", null, cells.map((cell) => h("td", null, cell instanceof Node ? cell : shown(cell, 300)))))));
+  h("table", { "aria-label": label }, h("thead", h("tr", columns.map((name) => h("th", { scope: "col" }, name)))),
+    h("tbody", rows.map((cells) => h("tr", cells.map((cell) => h("td", cell instanceof Node ? cell : shown(cell, 300)))))));

@@ -1,9 +1,11 @@
 // A run that is still being written: its spans arrive by server-sent events and are added to growing columns.
 import { endOf, Spans } from "./columns.js";
+import { address } from "./source.js";
 
 const REDRAWN_MS = 100;
 
 export class LiveRun {
+  /** @param {{changed: () => void, state: (now: any) => void}} told */
   constructor(key, told) {
     this.spans = new Spans();
     this.spans.statuses = [""];
@@ -11,19 +13,17 @@ export class LiveRun {
     this.key = key;
     this.rows = new Map();
     this.waiting = new Map();
-    this.words = new Map([["", 0]]);
-    this.opWords = new Map();
-    this.statusWords = new Map([["", 0]]);
+    this.words = new Map();
     this.name = "";
-    this.places = [];
-    this.room = 0;
     this.state = "live";
+    this.places = [];
     this.due = 0;
-    this.events = new EventSource(`api/live/${key.split("/").map(encodeURIComponent).join("/")}`);
+    this.events = new EventSource(`api/live/${address(key)}`);
     this.events.addEventListener("rows", (event) => this.take(JSON.parse(event.data)));
     this.events.addEventListener("state", (event) => {
       const said = JSON.parse(event.data);
       this.state = said.state;
+      this.name ||= said.name;
       if (said.state === "sealed" || said.state === "gone") this.events.close();
       told.state(said);
     });
@@ -34,39 +34,24 @@ export class LiveRun {
     clearTimeout(this.due);
   }
 
-  grow() {
-    const { spans } = this;
-    this.room = Math.max(1024, this.room * 2);
-    for (const [name, value] of Object.entries(spans)) {
-      if (!ArrayBuffer.isView(value)) continue;
-      const size = name === "id" ? 8 : 1;
-      const bigger = new /** @type {any} */ (value.constructor)(this.room * size);
-      bigger.set(value);
-      spans[name] = bigger;
-    }
-  }
-
   /** The number of a word in a table of the columns. */
-  word(text, table = this.spans.strings, words = this.words) {
-    let number = words.get(text);
-    if (number === undefined) {
-      number = table.push(text) - 1;
-      words.set(text, number);
-    }
-    return number;
+  word(text, table = this.spans.strings) {
+    if (!this.words.has(table)) this.words.set(table, new Map(table.map((word, at) => [word, at])));
+    const numbers = this.words.get(table);
+    if (!numbers.has(text)) numbers.set(text, table.push(text) - 1);
+    return numbers.get(text);
   }
 
   row(id, parent, start) {
     const { spans, rows, waiting } = this;
-    let row = rows.get(id);
-    if (row !== undefined) return row;
-    row = spans.n++;
-    if (row >= this.room) this.grow();
+    if (rows.has(id)) return rows.get(id);
+    const row = spans.n++;
     if (!row) spans.base = BigInt(start);
     rows.set(id, row);
-    for (let at = 0; at < 8; at++) spans.id[8 * row + at] = parseInt(id.slice(2 * at, 2 * at + 2), 16);
+    for (let at = 0; at < 8; at++) spans.span_id[8 * row + at] = parseInt(id.slice(2 * at, 2 * at + 2), 16);
     spans.start[row] = Number(BigInt(start) - spans.base) / 1000;
     spans.took[row] = NaN;
+    for (const name of ["name", "lane", "model", "tool", "op", "status", "withheld"]) spans[name][row] = 0;
     spans.parent[row] = parent ? rows.get(parent) ?? -2 : -1;
     if (spans.parent[row] === -2) waiting.set(parent, [...(waiting.get(parent) ?? []), row]);
     for (const below of waiting.get(id) ?? []) spans.parent[below] = row;
@@ -79,11 +64,11 @@ export class LiveRun {
     for (const one of batch) {
       const row = this.row(one.id, one.parent, one.start);
       spans.name[row] = this.word(one.name);
-      spans.op[row] = this.word(one.op, spans.ops, this.opWords);
+      spans.op[row] = this.word(one.op, spans.ops);
       if (one.lane) spans.lane[row] = this.word(one.lane);
       if (!one.end) continue;
       spans.took[row] = Number(BigInt(one.end) - BigInt(one.start)) / 1000;
-      spans.status[row] = this.word(one.status, spans.statuses, this.statusWords);
+      spans.status[row] = this.word(one.status, spans.statuses);
       spans.tool[row] = this.word(one.tool);
       spans.model[row] = this.word(one.model);
       spans.withheld[row] = one.withheld;
@@ -100,7 +85,7 @@ export class LiveRun {
     const none = { started: null, ended: null, others: [], more: 0, long: false };
     const place = this.places[row];
     if (!place) return none;
-    const answer = await fetch(`api/journal/${this.key}?${new URLSearchParams(place)}`);
+    const answer = await fetch(`api/journal/${address(this.key)}?${new URLSearchParams(place)}`);
     return answer.ok ? { ...none, ...(await answer.json()) } : none;
   }
 }

@@ -1,51 +1,40 @@
 // The whole run on a strip: how much was at work when, by kind of work, and where the faults are.
-import { Spans, treeOf } from "./columns.js";
-import { h, plural, took } from "./h.js";
+import { h, plural, set, took } from "./h.js";
 
 
 export class Minimap {
   /** @param {{picked: (us: number) => void, zoomed: (from: number, to: number) => void}} told */
   constructor(told) {
-    this.told = told;
+    this.spans = this.tree = this.counted = /** @type {any} */ (null);
+    this.from = this.to = 0;
     this.canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { class: "minimap", role: "img" }));
-    this.spans = new Spans();
-    this.tree = treeOf(this.spans);
-    this.counted = null;
-    this.from = 0;
-    this.to = 1;
-    this.pressed = -1;
-    this.canvas.addEventListener("pointerdown", (event) => {
-      this.pressed = this.timeAt(event);
-      this.canvas.setPointerCapture(event.pointerId);
+    let pressed = 0;
+    set(this.canvas, {
+      onpointerdown: (event) => {
+        pressed = this.timeAt(event);
+        this.canvas.setPointerCapture(event.pointerId);
+      },
+      onpointerup: (event) => {
+        const [from, to] = [pressed, this.timeAt(event)].sort((a, b) => a - b);
+        if (to - from > this.spans.end / 100) told.zoomed(from, to);
+        else told.picked(to);
+      },
     });
-    this.canvas.addEventListener("pointerup", (event) => {
-      const began = this.pressed;
-      const ended = this.timeAt(event);
-      this.pressed = -1;
-      if (Math.abs(ended - began) > (this.spans.end) / 100) this.told.zoomed(Math.min(began, ended), Math.max(began, ended));
-      else this.told.picked(ended);
-    });
-    this.observer = new ResizeObserver(() => this.draw());
-    this.observer.observe(this.canvas);
+    new ResizeObserver(() => this.draw()).observe(this.canvas);
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
   }
 
   /** @param {PointerEvent} event */
   timeAt(event) {
-    return Math.max(0, Math.min(1, event.offsetX / this.canvas.clientWidth)) * (this.spans.end);
+    return Math.max(0, Math.min(1, event.offsetX / this.canvas.clientWidth)) * this.spans.end;
   }
 
-  /**
-   * @param {Spans} spans
-   * @param {import("./columns.js").Tree} tree
-   */
   show(spans, tree) {
     this.spans = spans;
     this.tree = tree;
     const faults = tree.fault.reduce((sum, one) => sum + one, 0);
-    this.canvas.setAttribute("aria-label", `Overview of ${plural(spans.n, "span")} in ${took(spans.end)}, ${plural(faults, "fault")}`);
+    set(this.canvas, { "aria-label": `Overview of ${plural(spans.n, "span")} in ${took(spans.end)}, ${plural(faults, "fault")}` });
     this.counted = null;
-    this.draw();
   }
 
   /** Count the spans of each column of pixels, by lane of the strip. @param {number} width */
@@ -72,10 +61,12 @@ export class Minimap {
     return this.counted;
   }
 
-  draw() {
+  /** Draw, and mark what the bars show. */
+  draw(from = this.from, to = this.to) {
+    [this.from, this.to] = [from, to];
     const width = this.canvas.clientWidth;
     const height = this.canvas.clientHeight;
-    if (!this.spans.n || !width) return;
+    if (!this.spans?.n || !width) return;
     const ratio = devicePixelRatio || 1;
     this.canvas.width = width * ratio;
     this.canvas.height = height * ratio;
@@ -105,18 +96,8 @@ export class Minimap {
     context.fillStyle = colour("--veil");
     context.fillRect(0, 0, left, height);
     context.fillRect(right, 0, width - right, height);
-    context.strokeStyle = colour("--line-strong");
+    context.strokeStyle = colour("--edge");
     context.strokeRect(left + 0.5, 0.5, Math.max(2, right - left - 1), height - 1);
   }
 
-  /**
-   * Mark what the bars show.
-   * @param {number} from
-   * @param {number} to
-   */
-  window(from, to) {
-    this.from = from;
-    this.to = to;
-    this.draw();
-  }
 }

@@ -1,6 +1,6 @@
 // A list of which only the rows on screen are elements. It is one tab stop; the row that the keys move is its
 // `aria-activedescendant`.
-import { h } from "./h.js";
+import { h, set } from "./h.js";
 
 const MOST_PX = 8_000_000;
 let lists = 0;
@@ -17,7 +17,6 @@ let lists = 0;
  * @property {(at: number) => void} [opened] a row was opened, by Enter or a second click
  * @property {(event: KeyboardEvent, at: number) => boolean} [key] take a key; true if it was taken
  * @property {(at: number, event: MouseEvent) => boolean} [pressed] take a click on a row; true if it was taken
- * @property {(first: number, last: number) => void} [moved] other rows are on screen
  */
 
 export class Rows {
@@ -49,7 +48,7 @@ export class Rows {
     this.count = count;
     this.active = Math.min(this.active, count - 1);
     this.space.style.height = `${Math.min(MOST_PX, count * this.height)}px`;
-    this.element.setAttribute("aria-rowcount", String(count + 1));
+    set(this.element, { "aria-rowcount": count + 1 });
     this.draw();
   }
 
@@ -89,16 +88,12 @@ export class Rows {
       item.row.hidden = number >= wanted;
       if (item.row.hidden) return;
       item.at = at;
-      item.row.id = `${this.id}-${at}`;
-      item.row.setAttribute("aria-rowindex", String(at + 2));
+      set(item.row, { id: `${this.id}-${at}`, "aria-rowindex": at + 2, "aria-selected": at === this.active });
       item.row.classList.toggle("active", at === this.active);
-      item.row.setAttribute("aria-selected", String(at === this.active));
       this.shape.draw(item.row, item.cells, at);
     });
     const on = this.active >= this.first && this.active < this.first + wanted;
-    if (on) this.element.setAttribute("aria-activedescendant", `${this.id}-${this.active}`);
-    else this.element.removeAttribute("aria-activedescendant");
-    this.shape.moved?.(this.first, this.first + wanted);
+    set(this.element, { "aria-activedescendant": on ? `${this.id}-${this.active}` : null });
   }
 
   /**
@@ -130,14 +125,11 @@ export class Rows {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.element) return;
     const step = { ArrowDown: 1, ArrowUp: -1, PageDown: this.room, PageUp: -this.room, Home: -this.count, End: this.count }[event.key];
-    if (this.shape.key?.(event, this.active)) event.preventDefault();
-    else if (step !== undefined) {
-      event.preventDefault();
-      this.choose(this.active < 0 ? 0 : this.active + step);
-    } else if (event.key === "Enter" && this.active >= 0) {
-      event.preventDefault();
-      (this.shape.opened ?? this.shape.chosen)?.(this.active);
-    }
+    const taken = this.shape.key?.(event, this.active) || step || (event.key === "Enter" && this.active >= 0);
+    if (!taken) return;
+    event.preventDefault();
+    if (event.key === "Enter") (this.shape.opened ?? this.shape.chosen)?.(this.active);
+    else if (taken === step) this.choose(this.active < 0 ? 0 : this.active + step);
   }
 
   /** @param {MouseEvent} event */
@@ -147,6 +139,6 @@ export class Rows {
     if (!item || String(getSelection() ?? "")) return;
     if (this.shape.pressed?.(item.at, event)) return;
     this.choose(item.at);
-    if (this.shape.opened) this.shape.opened(item.at);
+    this.shape.opened?.(item.at);
   }
 }

@@ -2,80 +2,55 @@
 
 /**
  * @typedef {object} Source
- * @property {boolean} sealedIn whether everything lies in this one file
  * @property {(key: string) => Promise<any>} about what the sealed run says of itself: run.json and more
  * @property {(key: string) => Promise<ArrayBuffer>} columns
  * @property {(key: string, path: string, at: number, bytes: number) => Promise<Uint8Array>} bytes
- * @property {(key: string, whole: boolean) => Promise<any>} verify
+ * @property {(key: string, tab: string, whole?: boolean) => Promise<any>} tab what a tab says, as blocks
  * @property {(query: URLSearchParams) => Promise<any>} runs
- * @property {(key: string) => Promise<any>} scores
  * @property {(key: string, other: string) => Promise<any>} compare
  */
 
 export const MOST_BYTES = 1_048_576;
-const KEPT = 200;
 
-/** An answer that is none: what went wrong, in words. */
-export class Refused extends Error {
-  /**
-   * @param {string} message
-   * @param {number} status
-   */
-  constructor(message, status) {
-    super(message);
-    this.status = status;
-  }
-}
+/** An answer that is none: what went wrong, in words, and the status of the answer. */
+const refused = (message, status = 0) => Object.assign(new Error(message), { status });
 
 /**
  * @param {string} path
  * @param {RequestInit} [options]
  */
 async function ask(path, options) {
-  let answer;
-  try {
-    answer = await fetch(path, { credentials: "same-origin", ...options });
-  } catch {
-    throw new Refused("The server does not answer. Was runbundle view ended?", 0);
-  }
+  const answer = await fetch(path, options).catch(() => {
+    throw refused("The server does not answer; was it ended?");
+  });
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => ({}));
-  throw new Refused(String(said.error ?? `The server answered ${answer.status}.`), answer.status);
+  throw refused([said.error ?? `The server answered ${answer.status}.`, said.hint].filter(Boolean).join("; "), answer.status);
 }
 
-/** @param {string} key */
-const path = (key) => key.split("/").map(encodeURIComponent).join("/");
+/** A key as a part of an address. @param {string} key */
+export const address = (key) => key.split("/").map(encodeURIComponent).join("/");
 
 /** @returns {Source} */
 export function liveSource() {
   /** @type {Map<string, string>} */
   const tags = new Map();
-  /** @type {Map<string, Promise<Uint8Array>>} */
-  const kept = new Map();
+  const read = async (key, path) => {
+    const answer = await ask(path, { headers: { "if-match": tags.get(key) ?? "*" } });
+    tags.set(key, answer.headers.get("etag") ?? "*");
+    return answer.arrayBuffer();
+  };
   return {
-    sealedIn: false,
     about: async (key) => {
-      const answer = await ask(`api/about/${path(key)}`);
-      tags.set(key, answer.headers.get("etag") ?? "");
-      kept.clear();
+      const answer = await ask(`api/about/${address(key)}`);
+      tags.set(key, answer.headers.get("etag") ?? "*");
       return answer.json();
     },
-    columns: async (key) => (await ask(`api/columns/${path(key)}`, { headers: { "if-match": tags.get(key) ?? "*" } })).arrayBuffer(),
-    bytes: (key, file, at, bytes) => {
-      const query = `${path(key)}?file=${encodeURIComponent(file)}&at=${at}&bytes=${bytes}`;
-      const known = kept.get(query);
-      if (known) return known;
-      const answer = ask(`api/bytes/${query}`, { headers: { "if-match": tags.get(key) ?? "*" } }).then(async (found) => new Uint8Array(await found.arrayBuffer()));
-      kept.set(query, answer);
-      answer.catch(() => kept.delete(query));
-      const oldest = kept.keys().next().value;
-      if (kept.size > KEPT && oldest !== undefined) kept.delete(oldest);
-      return answer;
-    },
-    verify: async (key, whole) => (await ask(`api/verify/${path(key)}${whole ? "?whole=1" : ""}`)).json(),
-    runs: async (query) => (await ask(`api/runs?${query}`)).json(),
-    scores: async (key) => (await ask(`api/scores/${path(key)}`)).json(),
-    compare: async (key, other) => (await ask(`api/compare/${path(key)}?with=${encodeURIComponent(other)}`)).json(),
+    columns: (key) => read(key, `api/columns/${address(key)}`),
+    bytes: async (key, file, at, bytes) => new Uint8Array(await read(key, `api/bytes/${address(key)}?${new URLSearchParams(/** @type {any} */ ({ file, at, bytes }))}`)),
+    tab: async (key, name, whole) => (await ask(`api/tab/${name}/${address(key)}${whole ? "?whole=1" : ""}`)).json(),
+    runs: async (query) => (await ask("api/runs", { headers: { "runbundle-filter": String(query) } })).json(),
+    compare: async (key, other) => (await ask(`api/compare/${address(key)}?with=${encodeURIComponent(other)}`)).json(),
   };
 }
 
@@ -114,17 +89,13 @@ export function heldSource(held, packed) {
   /** @type {Map<number, Promise<Uint8Array>>} */
   const open = new Map();
   /** @param {[number, number, number, number]} piece place in the file, bytes, place in `packed`, characters */
-  const piece = (piece) => {
-    const known = open.get(piece[2]);
-    if (known) return known;
-    const made = unpacked(decoded(packed.slice(piece[2], piece[2] + piece[3])));
-    open.set(piece[2], made);
-    const oldest = open.keys().next().value;
-    if (open.size > 8 && oldest !== undefined) open.delete(oldest);
+  const piece = ([, , from, count]) => {
+    const made = open.get(from) ?? unpacked(decoded(packed.slice(from, from + count)));
+    if (open.size > 8) open.clear();
+    open.set(from, made);
     return made;
   };
   return {
-    sealedIn: true,
     about: async () => held.about,
     columns: async () => /** @type {ArrayBuffer} */ ((await piece(held.columns)).buffer),
     bytes: async (_key, file, at, bytes) => {
@@ -138,12 +109,11 @@ export function heldSource(held, packed) {
         out.set(part, from - at);
         got += part.length;
       }
-      if (!got && bytes) throw new Refused("This part was left out to keep the file small.", 404);
+      if (!got && bytes) throw refused("This part was left out to keep the file small.", 404);
       return out.subarray(0, got);
     },
-    verify: async () => held.verify,
+    tab: async (_key, name) => held.tabs[name],
     runs: async () => ({ runs: [] }),
-    scores: async () => held.scores,
     compare: async () => ({}),
   };
 }

@@ -1,6 +1,6 @@
 // The spans as a tree with bars: the keys of a treegrid, folding, finding, and the way from fault to fault.
 import { find, Spans, treeOf, visible, withAncestors } from "./columns.js";
-import { button, fill, h, letter, mood, num, plural, shown, sign, took } from "./h.js";
+import { button, fill, h, letter, mood, num, plural, set, shown, sign, took } from "./h.js";
 import { Minimap } from "./minimap.js";
 import { Rows } from "./rows.js";
 
@@ -16,10 +16,8 @@ export class Timeline {
     this.tree = treeOf(this.spans);
     this.open = new Uint8Array(0);
     this.shown = new Int32Array(0);
+    this.from = this.to = 0;
     this.marks = /** @type {Uint8Array | null} */ (null);
-    this.found = 0;
-    this.from = 0;
-    this.to = 1;
     this.follow = false;
     this.whole = true;
     this.rows = new Rows({
@@ -28,35 +26,29 @@ export class Timeline {
       chosen: (at) => told.chosen(this.shown[at]),
       key: (event, at) => this.key(event, at),
       pressed: (at, event) => {
-        const cell = /** @type {Element} */ (event.target);
-        const left = cell.getBoundingClientRect().left + parseFloat(getComputedStyle(cell).paddingLeft);
-        if (!cell.matches("span:first-child") || event.clientX > left || event.clientX < left - 18) return false;
-        this.toggle(this.shown[at]);
-        return true;
+        const left = 38 + 14 * this.indent(this.shown[at]);
+        const fold = /** @type {Element} */ (event.target).matches("span:first-child") && event.offsetX < left && event.offsetX > left - 38;
+        if (fold) this.toggle(this.shown[at]);
+        return fold;
       },
     });
-    this.map = new Minimap({
-      picked: (us) => this.near(us),
-      zoomed: (from, to) => this.zoom(from, to),
-    });
+    this.map = new Minimap({ picked: (us) => this.near(us), zoomed: (from, to) => this.zoom(from, to) });
     this.query = /** @type {HTMLInputElement} */ (h("input", { type: "search", id: "find", placeholder: "find: refund  status:error  >2s  tool:…",
       "aria-label": "Find spans", "aria-describedby": "found", autocomplete: "off", spellcheck: "false",
       oninput: () => this.search(this.query.value),
       onkeydown: (/** @type {KeyboardEvent} */ event) => {
-        if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1, this.marks ?? this.faults());
+        if (event.key === "Enter") this.step(event.shiftKey ? -1 : 1, this.marks ?? this.tree.fault);
         if (event.key === "Escape") this.search((this.query.value = "")), this.rows.element.focus();
       } }));
     this.tally = h("output", { id: "found" });
     this.only = /** @type {HTMLSelectElement} */ (h("select", { "aria-label": "Rows", onchange: () => this.flatten() },
-      h("option", { value: "all" }, "all rows"), h("option", { value: "found" }, "found rows"),
-      h("option", { value: "faults" }, "faults"), h("option", { value: "withheld" }, "withheld"),
-      h("option", { value: "slow" }, "slowest 1 %")));
-    const tool = (text, title, act) => button(text, act, { title, "aria-label": /\w/.test(text) ? null : title });
-    this.tools = h("div", { class: "tools" }, this.query, this.tally, this.only,
-      tool("fold", "Fold all ([)", () => this.foldAll(false)), tool("unfold", "Unfold all (])", () => this.foldAll(true)),
+      ["all rows", "found rows", "faults", "withheld", "slowest 1 %"].map((text) => h("option", { value: text.split(" ")[0] }, text))));
+    const tool = (text, title, act) => button(text, act, { title, "aria-label": title });
+    const tools = h("div", { class: "tools" }, this.query, this.tally, this.only,
+      tool("fold", "Fold all ([)", () => this.foldAll(0)), tool("unfold", "Unfold all (])", () => this.foldAll(1)),
       tool("−", "Zoom out (-)", () => this.scale(2)), tool("+", "Zoom in (+)", () => this.scale(0.5)),
-      tool("fit", "Show the whole run (f)", () => this.zoom(0, this.spans.end)));
-    this.element = h("div", { class: "timeline" }, this.tools, this.map.canvas, this.rows.element);
+      tool("fit", "Fit: the whole run (f)", () => this.zoom(0, this.spans.end)));
+    this.element = h("div", { class: "timeline" }, tools, this.map.canvas, this.rows.element);
   }
 
   /**
@@ -65,16 +57,16 @@ export class Timeline {
    * @param {boolean} [same]
    */
   show(spans, same) {
-    const was = this.row;
+    const was = same ? this.row : -1;
+    const { depth, faults, fault } = (this.tree = treeOf(spans));
     this.spans = spans;
-    this.tree = treeOf(spans);
-    const open = new Uint8Array(spans.n).fill(spans.n <= SMALL || same ? 1 : 0);
-    if (same) open.set(this.open.subarray(0, spans.n));
-    else if (spans.n > SMALL) for (let row = 0; row < spans.n; row++) open[row] = this.tree.depth[row] < 1 || this.tree.faults[row] > this.tree.fault[row] ? 1 : 0;
+    const open = new Uint8Array(spans.n).fill(1);
+    if (same) open.set(this.open);
+    else if (spans.n > SMALL) open.forEach((_, row) => (open[row] = depth[row] < 1 || faults[row] > fault[row] ? 1 : 0));
     this.open = open;
     if (this.whole) [this.from, this.to] = [0, spans.end];
     this.map.show(spans, this.tree);
-    this.map.window(this.from, this.to);
+    this.map.draw(this.from, this.to);
     if (this.query.value) this.marks = find(spans, this.query.value);
     this.flatten();
     if (this.follow && spans.n) this.rows.choose(this.rows.count - 1, true);
@@ -83,30 +75,24 @@ export class Timeline {
 
   /** The chosen row, or -1. */
   get row() {
-    return this.rows.active >= 0 && this.rows.active < this.shown.length ? this.shown[this.rows.active] : -1;
+    return this.shown[this.rows.active] ?? -1;
   }
 
   /** Work out which rows are to be seen, and draw; the chosen one stays if it is among them. */
   flatten() {
     const { spans, tree } = this;
     const was = this.row;
-    const marks = { found: () => this.marks, faults: () => this.faults(), withheld: () => spans.withheld,
-      slow: () => this.slow(), all: () => null }[this.only.value]?.();
+    const marks = { found: () => this.marks, faults: () => tree.fault, withheld: () => spans.withheld, slowest: () => this.slow() }[this.only.value]?.();
     const kept = marks ? withAncestors(spans, tree, Uint8Array.from(marks, (mark) => (mark ? 1 : 0))) : null;
     this.shown = visible(tree, kept ? new Uint8Array(spans.n).fill(1) : this.open, kept);
     this.rows.active = was < 0 ? -1 : this.placeOf(was);
     this.rows.show(this.shown.length);
   }
 
-  faults() {
-    return this.tree.fault;
-  }
-
   slow() {
     const spans = this.spans;
     const sorted = Float64Array.from(spans.took.filter((us) => us === us)).sort();
-    const limit = sorted[Math.floor(sorted.length * 0.99)] ?? 0;
-    return Uint8Array.from(spans.took, (us) => (us >= limit ? 1 : 0));
+    return spans.took.map((us) => (us >= sorted[Math.floor(sorted.length * 0.99)] ? 1 : 0));
   }
 
   /** Where a row stands among those to be seen; if it is folded away, where what holds it stands. @param {number} row */
@@ -154,9 +140,9 @@ export class Timeline {
     this.flatten();
   }
 
-  /** @param {boolean} open */
+  /** @param {number} open 1 or 0 */
   foldAll(open) {
-    this.open.fill(open ? 1 : 0);
+    this.open.fill(open);
     this.flatten();
     if (this.rows.active >= 0) this.rows.choose(this.rows.active);
   }
@@ -166,8 +152,7 @@ export class Timeline {
     const spans = this.spans;
     this.query.value = query;
     this.marks = query.trim() ? find(spans, query) : null;
-    this.found = this.marks ? this.marks.reduce((sum, mark) => sum + mark, 0) : 0;
-    fill(this.tally, this.marks ? `${num(this.found)} found` : "");
+    fill(this.tally, this.marks && `${num(this.marks.reduce((sum, mark) => sum + mark, 0))} found`);
     if (this.only.value === "found") {
       if (!this.marks) this.only.value = "all";
       this.flatten();
@@ -192,10 +177,8 @@ export class Timeline {
 
   /** Go to the row that began nearest to a moment. @param {number} us */
   near(us) {
-    const spans = this.spans;
-    let best = -1;
-    for (let row = 0; row < spans.n; row++) if (best < 0 || Math.abs(spans.start[row] - us) < Math.abs(spans.start[best] - us)) best = row;
-    this.reveal(best);
+    const far = this.spans.start.map((start) => Math.abs(start - us));
+    this.reveal(far.indexOf(far.reduce((least, one) => Math.min(least, one), Infinity)));
   }
 
   /**
@@ -204,42 +187,36 @@ export class Timeline {
    * @param {number} to
    */
   zoom(from, to) {
-    const end = this.spans.end;
-    const least = Math.min(end, 1);
-    this.from = Math.max(0, Math.min(from, end - least));
-    this.to = Math.min(end, Math.max(to, this.from + least));
+    const { end } = this.spans;
+    this.from = Math.max(0, Math.min(from, end - 1));
+    this.to = Math.min(end, Math.max(to, this.from + 1));
     this.whole = this.from === 0 && this.to === end;
-    this.map.window(this.from, this.to);
+    this.map.draw(this.from, this.to);
     this.rows.draw();
   }
 
   /** Zoom around the chosen span. @param {number} by */
   scale(by) {
-    const spans = this.spans;
-    const row = this.row;
+    const { spans, row } = this;
     const middle = row < 0 ? (this.from + this.to) / 2 : spans.start[row] + (spans.took[row] || 0) / 2;
     const half = ((this.to - this.from) * by) / 2;
     this.zoom(middle - half, middle + half);
   }
 
-  /**
-   * @param {KeyboardEvent} event
-   * @param {number} at
-   */
-  key(event, at) {
-    const spans = this.spans;
-    const { size, place, depth } = this.tree;
-    const row = at >= 0 ? this.shown[at] : -1;
-    if (event.key === "ArrowRight" && row >= 0) {
-      if (size[place[row]] > 1) this.open[row] ? this.rows.choose(at + 1) : this.toggle(row);
-      return true;
-    }
-    if (event.key === "ArrowLeft" && row >= 0) {
-      if (this.open[row] && size[place[row]] > 1) this.toggle(row);
-      else if (depth[row] > 0) this.rows.choose(this.placeOf(spans.parent[row]));
-      return true;
-    }
-    return false;
+  /** How far in a row is drawn. @param {number} row */
+  indent(row) {
+    return Math.min(this.tree.depth[row], DEEPEST);
+  }
+
+  /** Take a key of a treegrid. */
+  key({ key }, at) {
+    const { row, tree } = this;
+    if (row < 0 || !/^Arrow(Left|Right)$/.test(key)) return false;
+    const below = tree.size[tree.place[row]] > 1;
+    if (below && Boolean(this.open[row]) === (key === "ArrowLeft")) this.toggle(row);
+    else if (key === "ArrowRight") below && this.rows.choose(at + 1);
+    else if (tree.depth[row] > 0) this.rows.choose(this.placeOf(this.spans.parent[row]));
+    return true;
   }
 
   /**
@@ -256,32 +233,28 @@ export class Timeline {
     const below = tree.size[tree.place[row]] - 1;
     const open = this.open[row] || this.only.value !== "all";
     const text = shown(spans.nameOf(row), 160);
-    const withheld = spans.withheld[row];
+    const withheld = spans.withheld[row] ? `${spans.withheld[row]} withheld` : "";
+    const lost = spans.parent[row] === -2 ? "parent not in this run" : "";
     const calm = word === "ok" || word === "unset";
     const inside = tree.faults[row] - tree.fault[row];
-    const folded = inside > 0 && !open;
-    element.className = `row ${at === this.rows.active ? "active" : ""} ${this.marks?.[row] ? "hit" : ""} op-${letter(op) === "·" ? "O" : letter(op)}`;
+    const hidden = inside ? `✕ ${plural(inside, "fault")} inside` : "";
+    const said = calm ? "" : `${sign(word)} ${word}`;
+    const kind = `row ${at === this.rows.active ? "active" : ""} ${this.marks?.[row] ? "hit" : ""} op-${letter(op) === "·" ? "O" : letter(op)}`;
     name.dataset.fold = below ? (open ? "▾" : "▸") : "";
-    element.setAttribute("aria-level", String(tree.depth[row] + 1));
-    if (below) element.setAttribute("aria-expanded", String(Boolean(open)));
-    else element.removeAttribute("aria-expanded");
-    element.setAttribute("aria-label", `${op} ${text}, ${calm ? "ok" : word}, ${took(spans.took[row])}${withheld ? `, ${withheld} withheld` : ""}`
-      + `${inside ? `, ${plural(inside, "fault")} inside` : ""}${spans.parent[row] === -2 ? ", parent not in this run" : ""}`);
-    const depth = Math.min(tree.depth[row], DEEPEST);
-    name.style.paddingLeft = `${38 + depth * 14}px`;
-    name.style.setProperty("--indent", `${4 + depth * 14}px`);
+    set(element, { class: kind, "aria-level": tree.depth[row] + 1, "aria-expanded": below ? Boolean(open) : null, "aria-label": `${op} ${text}, ${[calm ? "ok" : word, took(spans.took[row]), withheld, hidden, lost].filter(Boolean).join(", ")}` });
+    name.style.setProperty("--indent", `${this.indent(row) * 14}px`);
     name.dataset.op = letter(op);
-    name.textContent = `${tree.depth[row] > DEEPEST ? `(${tree.depth[row]}) ` : ""}${text}${below && !open ? `  +${num(below)}` : ""}${spans.parent[row] === -2 ? "  ⚠ parent elsewhere" : ""}`;
-    status.className = calm ? (folded ? "bad" : "quiet") : mood(word);
-    status.textContent = `${calm ? "" : `${sign(word)} ${word}`}${folded ? `${calm ? "" : ", "}✕ ${num(inside)} inside` : ""}`
-      || (withheld ? `${withheld} withheld` : "");
+    name.textContent = `${tree.depth[row] > DEEPEST ? `(${tree.depth[row]}) ` : ""}${text}${below && !open ? `  +${num(below)}` : ""}  ${lost}`;
+    status.className = calm ? (hidden && !open ? "bad" : "quiet") : mood(word);
+    status.textContent = [said, !open && hidden].filter(Boolean).join(", ") || withheld;
     lasted.textContent = took(spans.took[row]);
     const whole = this.to - this.from;
     const left = (spans.start[row] - this.from) / whole;
-    const right = (spans.start[row] + (Number.isNaN(spans.took[row]) ? spans.end - spans.start[row] : spans.took[row]) - this.from) / whole;
-    const off = right < 0 || left > 1;
-    bar.className = off ? "bar off" : `bar ${calm ? "" : mood(word)} ${Number.isNaN(spans.took[row]) ? "open" : ""}`;
-    bar.style.setProperty("--from", String(Math.max(0, Math.min(1, left))));
-    bar.style.setProperty("--part", String(Math.max(0, Math.min(1, right) - Math.max(0, left))));
+    const opened = Number.isNaN(spans.took[row]);
+    const right = opened ? 1 : left + spans.took[row] / whole;
+    bar.className = `bar ${right < 0 || left > 1 ? "off" : calm ? "" : mood(word)} ${opened ? "open" : ""}`;
+    const from = Math.max(0, Math.min(1, left));
+    bar.style.setProperty("--from", String(from));
+    bar.style.setProperty("--part", String(Math.max(0, Math.min(1, right) - from)));
   }
 }

@@ -12,7 +12,7 @@ from runbundle.bundle.catalog.rows import Row, with_facts
 from runbundle.bundle.facts import Act, Facts
 from runbundle.cli.listing.bars import bar, line
 from runbundle.cli.listing.moments import Style, shown
-from runbundle.cli.listing.table import what_was_lost, why_failed
+from runbundle.inspect.outcome import what_was_lost, why_failed
 
 NOW = datetime(2026, 11, 27, 16, 30, tzinfo=UTC)
 
