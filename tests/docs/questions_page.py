@@ -113,7 +113,7 @@ def _draw(made: Mixed, folder: Path) -> None:
         server = Server(made.store)
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
-        tab = browser.page(width=1180, height=560)
+        tab = browser.page(width=1180, height=430)
         tab.open(server.link())
         done(tab, QUESTIONS[number - 1], known(made))
         print(tab.picture(ROOT / "docs" / "picture" / f"questions-{name}.png"))

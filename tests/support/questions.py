@@ -122,7 +122,7 @@ QUESTIONS = (
     Question(
         "Where does the time go in a run of 100,000 spans?",
         ("show", "long", "--slow"),
-        ("OWN TIME", "run r", "chat m"),
+        ("OWN TIME", "chat m", "50.0 µs"),
         (Step("filter", "text", "long"), Step("row", "long"), Step("choose", "Rows", "slowest")),
         ("100,000 spans", "chat m"),
     ),

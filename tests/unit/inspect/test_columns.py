@@ -1,10 +1,12 @@
 """The span columns say of a run what its events say, of any events, and are made anew on any doubt."""
 
 import tracemalloc
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +15,17 @@ from runbundle.bundle.reader import Bundle
 from runbundle.cli.demo_agent import record
 from runbundle.errors import BundleError, MalformedBundle
 from runbundle.inspect.columns import columns_from, columns_of, event_at, line_of, lines_of
-from runbundle.inspect.span_columns import ELSEWHERE, NEVER_ENDED, ROOT, SpanColumns, from_bytes
+from runbundle.inspect.span_columns import (
+    CODES,
+    ELSEWHERE,
+    FORMAT,
+    NEVER_ENDED,
+    OTHER_COLUMNS,
+    ROOT,
+    SPAN_COLUMNS,
+    SpanColumns,
+    from_bytes,
+)
 from runbundle.redaction.detectors import cache
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from tests.support import handmade
@@ -311,3 +323,44 @@ def test_few_files_are_kept(counted: Counting) -> None:
         lines = [e | {"name": f"n{number}"} for e in handmade.events()]
         columns_of(bundle_of(lines, MemoryStore()))
     assert len(list((cache.folder() / "columns").iterdir())) == 50
+
+
+@pytest.mark.parametrize(
+    ("starts", "durations", "parents"),
+    [
+        ([0, 5, 5, 300], [NEVER_ENDED, 0, 254, 255], [ROOT, 0, ELSEWHERE, 2]),
+        ([0, 2**40, 2**41, 2**63 - 1], [2**32 - 1, 2**32, NEVER_ENDED - 1, NEVER_ENDED], [-1, 2**31 - 1, 0, 1]),
+        ([0, -7, -(2**63) + 1, 4], [0, 0, 0, 0], [127, 128, 32_767, 32_768]),
+        ([0, 1, 2, 3], [65_534, 65_535, 65_536, NEVER_ENDED], [0, 0, 0, 0]),
+    ],
+)
+def test_the_file_keeps_every_number_in_the_narrowest_type(
+    starts: list[int], durations: list[int], parents: list[int]
+) -> None:
+    """Also the largest, the smallest, those before the first span, and that a span never ended."""
+    data = {name: memoryview(array(CODES[kind], [0, 1, 2, 3])) for name, kind in SPAN_COLUMNS}
+    data |= {name: memoryview(array(CODES[kind])) for name, kind in OTHER_COLUMNS}
+    given = {"start_ns": ("q", starts), "duration_ns": ("Q", durations), "parent": ("i", parents)}
+    data |= {name: memoryview(array(code, values)) for name, (code, values) in given.items()}
+    header = {"format": FORMAT, "base_ns": "0", "spans": 4, "others": 0, "strings": [""]}
+    made = SpanColumns(header, data)
+    again = from_bytes(made.to_bytes())
+    assert again is not None
+    assert {name: list(column) for name, column in again.data.items()} == {n: list(c) for n, c in data.items()}
+    assert again.to_bytes() == made.to_bytes()
+
+
+def test_a_span_takes_forty_six_bytes_at_most() -> None:
+    """In the file of a run of some thousand spans, besides the words that are there once."""
+    lines: list[dict[str, Any]] = []
+    for number in range(2000):
+        span = f"{number + 1:016x}"
+        start = 1_800_000_000_000_000_000 + number * 3_000_000
+        more = {"op": "tool", "name": "execute_tool find_order", "trace_id": "ab" * 16, "parent_span_id": None}
+        lines += [
+            {"type": "span.started", "time_ns": str(start), "span_id": span, **more, "attributes": {}},
+            {"type": "span.ended", "time_ns": str(start + 5), "span_id": span, **more, "status": "ok",
+             "duration_ns": str(10**9 * (number + 1)), "attributes": {"gen_ai.tool.name": "find_order"}},
+        ]  # fmt: skip
+    made = columns_from(orjson.dumps(line) + b"\n" for line in lines)
+    assert len(made.to_bytes()) <= 46 * 2000 + 4000
