@@ -117,7 +117,7 @@ def test_scores_and_gates_of_a_run_are_shown(store: LocalStore, served: Serve, p
     assert "weather was called" in said
     opened(page, served(store).link("args"))
     page.press("g", "s")
-    page.wait(f"{SAID}.includes('Gate ✕ fail against main, entry 1')")
+    page.wait(f"{SAID}.includes('Gate against main, entry 1 ✕ fail')")
     text = page.run(SAID)
     assert "tool_calls" in text
     assert "weather was called" in text

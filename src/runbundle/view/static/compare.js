@@ -70,7 +70,7 @@ export function drawn(report, span) {
 /** The run beside another one. @param {any} page */
 export async function compare({ run, select, other, chose }) {
   const { source, key } = run;
-  if (source.sealedIn) return note("This file holds one run; runbundle diff A B --format html writes one about two.");
+  if (!source.compare) return note("This file holds one run; runbundle diff A B --format html writes one about two.");
   const out = h("div", { "aria-live": "polite" });
   const known = (await source.runs(new URLSearchParams({ state: "sealed" }))).runs.filter((/** @type {any} */ one) => one.key !== key).slice(0, 50);
   const field = /** @type {HTMLInputElement} */ (h("input", { id: "with", list: "others", value: other, size: 40, autocomplete: "off", spellcheck: "false" }));

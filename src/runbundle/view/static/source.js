@@ -7,7 +7,7 @@
  * @property {(key: string, path: string, at: number, bytes: number) => Promise<Uint8Array>} bytes
  * @property {(key: string, tab: string, whole?: boolean) => Promise<any>} tab what a tab says, as blocks
  * @property {(query: URLSearchParams) => Promise<any>} runs
- * @property {(key: string, other: string) => Promise<any>} compare
+ * @property {(key: string, other: string) => Promise<any>} [compare] the report of `diff`; a page that holds its run has none
  */
 
 export const MOST_BYTES = 1_048_576;
@@ -114,6 +114,5 @@ export function heldSource(held, packed) {
     },
     tab: async (_key, name) => held.tabs[name],
     runs: async () => ({ runs: [] }),
-    compare: async () => ({}),
   };
 }
