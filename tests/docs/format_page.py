@@ -48,8 +48,8 @@ def page() -> str:
         "",
         "## Beside the bundles of a store",
         "",
-        "These are no bundles: they are not copied, verified, searched, listed, or removed with a bundle. `push` and `sync`"
-        " carry baselines after their runs.",
+        "These are no bundles: they are not copied, verified, searched, listed, or removed with a bundle. `push` and"
+        " `sync` carry baselines after their runs.",
         "",
         "| name | holds | written by | moved by |",
         "|---|---|---|---|",
