@@ -10,7 +10,7 @@ lines are read, and those of a span's end, about half of them, are parsed.
 
 from array import array
 from collections.abc import Iterator, Sequence
-from operator import lt
+from operator import itemgetter, lt
 from typing import Any, BinaryIO
 
 import orjson
@@ -212,7 +212,7 @@ def steps_of(bundle: Bundle, numbers: Numbers) -> Steps:
 
 
 def _in_order(column: "array[int]", order: list[int]) -> "array[int]":
-    return array(column.typecode, map(column.__getitem__, order))
+    return array(column.typecode, itemgetter(*order)(column)) if len(order) > 1 else column
 
 
 def _row_above(number: int, row_of: "array[int]", above: dict[int, int]) -> int:

@@ -139,6 +139,8 @@ def verify(names: tuple[str, ...], store_url: str, format_: str) -> None:
     found = {name: baselines.problems_of(store, name) for name in names or known}
     if format_ == "json":
         print_json({"baselines": [{"name": name, "problems": problems} for name, problems in found.items()]})
+    elif not found:
+        say("There are no baselines.")
     for name, problems in found.items() if format_ != "json" else ():
         say(f"{name}  ", "failed" if problems else "whole")
         for problem in problems:
