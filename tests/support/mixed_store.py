@@ -103,7 +103,7 @@ def make_runs(root: Path, runs: int = RUNS, *, now_ns: int | None = None) -> Non
     try:
         with mock.patch("opentelemetry.sdk.trace.time_ns", clock):
             for number in range(runs):
-                clock.now_ns = now_ns - int((runs - number) * 48 / runs * 3600e9) + 60_000_000_000
+                clock.now_ns = now_ns - int((runs - number) * 48 / runs * 3600e9) + 600_000_000_000
                 with contextlib.suppress(TimeoutError, ValueError, ConnectionError):
                     _run(number, draw, clock)
         handle.flush()

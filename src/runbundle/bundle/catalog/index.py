@@ -298,9 +298,19 @@ def index_of(
         return Index(store, _local(store, store.folder, progress, refresh=refresh, rebuild=rebuild), progress)
     if (beside := store.beside(_BESIDE)) is not None:
         return Index(store, _objects(store, beside, progress, refresh=refresh or rebuild, keep=keep), progress)
-    db = connect(None)
-    save(db, (read_row(store, key) for key in list_keys(store)))
+    with _closed_on_error(connect(None)) as db:
+        save(db, (read_row(store, key) for key in list_keys(store)))
     return Index(store, db, progress)
+
+
+@contextlib.contextmanager
+def _closed_on_error(db: sqlite3.Connection) -> Generator[sqlite3.Connection]:
+    """Close a connection if what is done with it fails, as where a store is away; else it stays open."""
+    try:
+        yield db
+    except BaseException:
+        db.close()
+        raise
 
 
 def _local(
@@ -311,17 +321,17 @@ def _local(
     path = index_file(store) if folder.is_dir() else None
     if path is not None:
         try:
-            db = connect(path)
-            forget_other_root(db, folder_identity(folder))
-            if rebuild:
-                forget_all(db, "folders")
-            complete(store, folder, db, progress, thorough=refresh)
+            with _closed_on_error(connect(path)) as db:
+                forget_other_root(db, folder_identity(folder))
+                if rebuild:
+                    forget_all(db, "folders")
+                complete(store, folder, db, progress, thorough=refresh)
         except (sqlite3.Error, OSError):
             _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
         else:
             return db
-    db = connect(None)
-    complete(store, folder, db, progress, thorough=False)
+    with _closed_on_error(connect(None)) as db:
+        complete(store, folder, db, progress, thorough=False)
     return db
 
 
@@ -332,12 +342,12 @@ def _objects(
 
     path = index_file(store)
     try:
-        db = connect(path)
-        found = _completed(store, beside, db, progress, refresh=refresh)
+        with _closed_on_error(connect(path)) as db:
+            found = _completed(store, beside, db, progress, refresh=refresh)
     except (sqlite3.Error, OSError):
         _log.debug("the index cannot be kept; the store is read instead", exc_info=True)
-        db = connect(None)
-        found = _completed(store, beside, db, progress, refresh=refresh)
+        with _closed_on_error(connect(None)) as db:
+            found = _completed(store, beside, db, progress, refresh=refresh)
     sealed = [row for row in found if not row.problem]
     if keep and (sealed or refresh):
         with contextlib.suppress(RunbundleError):  # whoever may not write has read it all the same

@@ -8,18 +8,21 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner
 
+from runbundle.bundle.catalog import index as catalog_index
 from runbundle.bundle.catalog import local as index_local
 from runbundle.bundle.catalog.cache_file import index_file
+from runbundle.bundle.catalog.database import connect
 from runbundle.bundle.catalog.index import add_to_index, index_of
 from runbundle.bundle.catalog.keys import list_keys
 from runbundle.bundle.catalog.locate import list_runs, resolve
 from runbundle.bundle.search.filters import RunFilter
 from runbundle.cli.main import group
-from runbundle.errors import KeyNotFound
+from runbundle.errors import KeyNotFound, StoreUnavailable
 from runbundle.store import LocalStore, MemoryStore
 from tests.support.golden import CALLS, EVENTS, add, run_json
 from tests.support.stores import keys
@@ -268,3 +271,19 @@ def test_a_thousand_runs_are_listed_quickly_the_second_time(tmp_path: Path) -> N
         assert keys(store, 2) == ["run0999", "run0998"]
         times.append(time.perf_counter() - began)
     assert min(times[1:]) < times[0] / 10
+
+
+def test_a_store_that_is_away_leaves_no_connection_to_its_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever serves many stores would else collect files that stay open."""
+    opened: list[sqlite3.Connection] = []
+    monkeypatch.setattr(catalog_index, "connect", lambda path: opened.append(connect(path)) or opened[-1])
+    store = LocalStore(tmp_path / "away")
+    monkeypatch.setattr(index_local, "complete", Mock(side_effect=StoreUnavailable("away")))
+    with pytest.raises(StoreUnavailable):
+        index_of(store)
+    assert opened
+    for db in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            db.execute("SELECT 1")
