@@ -39,7 +39,7 @@ pub fn write(run: &Run<'_>, given: &[Vec<u8>], tail: &[u8]) -> Mine<(Vec<u8>, u6
     for (number, (_, call)) in calls.iter().enumerate() {
         out.extend_from_slice(if number > 0 { b",\n    " } else { b"\n    " });
         match call {
-            Call::Of(row) => refused += u64::from(put_call(&mut out, &run.of(*row))?),
+            Call::Of(row) => refused += u64::from(put_call(&mut out, &Of { agent: run.agent(*row), ..run.of(*row) })?),
             Call::Given(body) => {
                 for (place, line) in body.split(|byte| *byte == 1).enumerate() {
                     out.extend_from_slice(if place > 0 { b"\n    " } else { b"" });

@@ -316,6 +316,7 @@ pub struct Of<'a> {
     pub span: &'a Span<'a>,
     pub facts: &'a Facts,
     pub parent_here: bool,
+    /// The agent for which it works; only the entries of calls say it.
     pub agent: Option<&'a str>,
     /// The id of the span in which its error began; none if in itself.
     pub began: &'a str,
@@ -375,18 +376,18 @@ impl<'a> Run<'a> {
         Ok((entries, run, shown))
     }
 
-    fn agent(&self, row: usize) -> Option<&str> {
+    pub fn agent(&self, row: usize) -> Option<&str> {
         self.spans.get(self.agents[row] as usize).and_then(|span| span.attributes.text(&self.words.agent_name))
     }
 
-    /// Returns a span and what follows for it from the others. Python was asked before.
+    /// Returns a span and what follows for it from the others, but for its agent. Python was asked before.
     pub fn of(&self, row: usize) -> Of<'_> {
         Of {
             words: self.words,
             span: &self.spans[row],
             facts: &self.facts[row],
             parent_here: self.parents[row] != NONE,
-            agent: self.agent(row),
+            agent: None,
             began: self.began(row),
             answer: &self.answers[self.shown_as[row] as usize],
         }

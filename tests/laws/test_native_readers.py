@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core
 
 def test_hostile_bytes_are_left_to_python() -> None:
     """Journals, events and calls, damaged byte by byte, with what stands in others."""
-    look(4000, seed=1)
+    look(12_000, seed=1)
 
 
 @pytest.mark.parametrize("name", ["journal-plain.jsonl", "events-plain.jsonl", "calls-plain.json"])

@@ -11,7 +11,7 @@ from runbundle.bundle.reader import first_problem
 from runbundle.format.events import Event
 from runbundle.format.run import RunIndex
 from runbundle.redaction.markers import is_digest, is_marker
-from runbundle.redaction.permitted.safe_text import has_credential_format
+from runbundle.redaction.permitted.safe_text import bytes_have_credential_format, has_credential_format
 from runbundle.redaction.receipt import Receipt, read_receipt
 from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
@@ -192,7 +192,7 @@ def suspicious(lines: Iterable[bytes]) -> bool:
 
     Each line then has to be searched by itself.
     """
-    return has_credential_format(b"\n".join(lines).decode("utf-8", "replace"))
+    return bytes_have_credential_format(b"\n".join(lines))
 
 
 def holds_credential(value: Any) -> bool:

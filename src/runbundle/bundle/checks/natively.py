@@ -48,7 +48,7 @@ from runbundle.redaction.permitted.safe_text import has_credential_format
 from runbundle.redaction.receipt import read_receipt
 from runbundle.signals import own
 
-_KEPT_MARKED = 32
+_MARKED = 32
 """The bit of a key whose values are withheld whatever the policy; the other bits are in `assembly.natively`."""
 _MOST_CHILDREN = 1000
 _MOST_LINE_BYTES = 33_554_432
@@ -85,9 +85,12 @@ class NativeDerivation:
         if module is None or bundle.index.rules != RULES:
             self.refused = "there is no native core" if module is None else "its rules are earlier ones"
             return
-        self._judge = _Judge(bundle, scratch_folder(), self._held)
+        self._tried(self._begin, module)
+
+    def _begin(self, module: Any) -> None:
+        self._judge = _Judge(self._bundle, scratch_folder(), self._held)
         bits = words()["bits"]
-        marked = {key: bits.get(key, 0) | _KEPT_MARKED for key in MARKED}
+        marked = {key: bits.get(key, 0) | _MARKED for key in MARKED}
         self._verifier: _Verifier = module.Verifier({**words(), "bits": {**bits, **marked}}, self._judge)
 
     def close(self) -> None:

@@ -58,6 +58,13 @@ def has_credential_format(text: str) -> bool:
     return _CREDENTIAL.search(text) is not None and _CREDENTIAL.search(blanked(text, '"')) is not None
 
 
+def bytes_have_credential_format(data: bytes) -> bool:
+    """Tell the same of the text that `data` is in UTF-8. Of ASCII, as most is, it makes no copy."""
+    if data.isascii() and _CREDENTIAL.search(data) is None:
+        return False
+    return has_credential_format(data.decode("utf-8", "replace"))
+
+
 def _has_credential(text: str) -> bool:
     if not _searched(text):
         return False  # nearly all text: what is written by ourselves need not be found in it
