@@ -113,7 +113,7 @@ def test_a_million_spans_are_on_screen_within_three_seconds(
 ) -> None:
     """Ten times the columns, one after the other; the last row is reached."""
     ten = _tiled(columns_of(Bundle.open(long, "long")), 10)
-    monkeypatch.setattr("runbundle.view.runs.columns_of", lambda _bundle: ten)
+    monkeypatch.setattr("runbundle.view.runs.columns_of", lambda _bundle, **_options: ten)
     server = served(long)
     page.open(server.link("long"))
     page.wait(READY, 60)

@@ -261,14 +261,12 @@ export function find(spans, query) {
     const tables = { name: texts, tool: texts, model: texts, op: spans.ops.map((text) => text.includes(said)),
       status: spans.statuses.map((text) => (text || "open").includes(said)), lane: texts };
     texts[0] = false;
-    const [first, ...rest] = only ? [only] : ["name", "tool", "model", "op", "status"];
-    const fits = (column) => {
+    const hits = new Uint8Array(n);
+    for (const column of only ? [only] : ["name", "tool", "model", "op", "status"]) {
       const [table, numbers] = [tables[column], spans[column]];
-      return (row) => table[numbers[row]];
-    };
-    const one = fits(first);
-    const others = rest.map(fits);
-    for (let row = 0; row < n; row++) if (!one(row) && !others.some((other) => other(row))) marks[row] = 0;
+      for (let row = 0; row < n; row++) if (table[numbers[row]]) hits[row] = 1;
+    }
+    for (let row = 0; row < n; row++) marks[row] &= hits[row];
   }
   return marks;
 }
