@@ -19,6 +19,9 @@ PAGE = ROOT / "docs" / "guides" / "ten-questions.md"
 PICTURES = {1: "runs", 2: "failure", 5: "policy", 6: "live"}
 """The questions of which the page is drawn, by their numbers, and the names of the pictures."""
 _LINES = 10
+_NAMELESS = """for (const one of document.querySelectorAll("p"))
+  if (one.textContent.includes("{url}")) one.textContent = one.textContent.replace("{url}", "runs");"""
+"""The folder of the store is of this machine."""
 _INTRODUCTION = """\
 # Ten questions at 3 a.m.
 
@@ -116,6 +119,7 @@ def _draw(made: Mixed, folder: Path) -> None:
         tab = browser.page(width=1180, height=430)
         tab.open(server.link())
         done(tab, QUESTIONS[number - 1], known(made))
+        tab.run(_NAMELESS.format(url=made.url))
         print(tab.picture(ROOT / "docs" / "picture" / f"questions-{name}.png"))
         tab.close()
         server.stop()
