@@ -77,7 +77,7 @@ def test_with_fsync_each_record_is_on_the_disk_first(tmp_path: Path, monkeypatch
     file.append(b"three\n")
     file.close()
     assert [start + length for start, length in calls] == [8, 13, 14]
-    assert (tmp_path / "f").read_bytes().rstrip(b"\0") == b"one\ntwo\nthree\n"
+    assert (tmp_path / "f").read_bytes() == b"one\ntwo\nthree\n"
 
 
 @pytest.mark.parametrize("durability", ["os", "fsync-batch", "fsync"])

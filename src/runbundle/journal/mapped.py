@@ -111,17 +111,17 @@ class MappedFile:
         self._synced = self._end  # after `dup`: if no descriptor is left, the next call must try again
         return copy
 
-    def close(self) -> None:
-        """Close the file, after cutting off the zeros behind the last line if they are more than 64 KiB.
+    def close(self, *, cut: bool = True) -> None:
+        """Close the file, after cutting off the zeros behind the last line.
 
-        Fewer stay: nearly every journal is sealed and removed in a moment, and to cut one takes the file system 0.2 ms,
-        or 3 ms while it is busy, of a caller's time. `cut_zeros` is for those that have to wait. If another process has
-        cut the file shorter, it stays as it is.
+        Without `cut` up to 64 KiB of them stay, for a journal that is sealed and removed in a moment: to cut one takes
+        the file system 0.2 ms, or 3 ms while it is busy, of a caller's time. `cut_zeros` is for one that has to wait
+        after all. If another process has cut the file shorter, it stays as it is.
         """
         if self.fd >= 0:
             try:
                 self._unmap()
-                if os.fstat(self.fd).st_size > self._end + _FIRST_BYTES:
+                if os.fstat(self.fd).st_size > self._end + (0 if cut else _FIRST_BYTES):
                     os.ftruncate(self.fd, self._end)
             finally:
                 with contextlib.suppress(OSError):

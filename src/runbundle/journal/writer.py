@@ -108,9 +108,9 @@ class JournalWriter:
         """Return a descriptor that the caller syncs and closes; -1 if nothing was appended since the last call."""
         return self._file.duplicate_if_unsynced()
 
-    def close(self) -> None:
-        """Close the file, which frees its lock."""
-        self._file.close()
+    def close(self, *, cut: bool = True) -> None:
+        """Close the file, which frees its lock. `cut`: as for `MappedFile.close`."""
+        self._file.close(cut=cut)
 
     def abandon_after_fork(self) -> None:
         """Close the descriptor in a forked child. The file, and the lock on it, stay with the parent."""

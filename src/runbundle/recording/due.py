@@ -31,6 +31,9 @@ class DueRuns:
     def __init__(self) -> None:
         self._due: dict[RunKey, Due] = {}
 
+    def __len__(self) -> int:
+        return len(self._due)
+
     def expect(self, key: RunKey, due: Due) -> None:
         """Add a run. One that waits already, as more than a part, is tried as early as either says."""
         known = self._replaced_by(key, due)

@@ -40,6 +40,10 @@ Durability = Literal["os", "fsync-batch", "fsync"]
 _log = logging.getLogger("runbundle")
 
 
+_FEW = 256
+"""Runs that may wait for their seal with a journal that takes up to 64 KiB more room than its lines."""
+
+
 @dataclass
 class _Run:
     key: RunKey
@@ -75,7 +79,7 @@ class Recorder:
         self._runs: dict[RunKey, _Run] = {}
         self.losses = Losses(spool)
         """What this process could not keep; it is noted in the spool, too."""
-        self._written = 0
+        self._written = self._waiting = 0
         self._limit = SpoolLimit(spool_limit_bytes, lambda: written_bytes(self.spool, self._writer_id))
         self._unsynced = Unsynced(self._complain)
         self._stop = threading.Event()
@@ -255,7 +259,8 @@ class Recorder:
         del self._runs[run.key]
         # Closed here, not at the seal: however many runs wait for that, they hold no files open.
         self._close(run)
-        self._sealer.settled(run.key, has_ended=run.ended, records=run.records, trace_id=run.trace_id)
+        ended, trace_id = run.ended, run.trace_id
+        self._waiting = self._sealer.settled(run.key, has_ended=ended, records=run.records, trace_id=trace_id)
 
     def _renewed(self, run: _Run) -> JournalWriter:
         """Return a new journal for a run whose file somebody else has cut."""
@@ -277,10 +282,10 @@ class Recorder:
                 f"somebody has truncated or removed a journal: {gone} records of run {run.key.path} are lost"
             )
 
-    def _shut(self, run: _Run) -> None:
+    def _shut(self, run: _Run, *, cut: bool = True) -> None:
         if run.writer is not None:
             with contextlib.suppress(OSError):
-                run.writer.close()
+                run.writer.close(cut=cut)
             run.writer = None
 
     def _close(self, run: _Run) -> None:
@@ -288,7 +293,7 @@ class Recorder:
         if run.writer is not None:
             if self._batched:
                 self._unsynced.note(run.writer)
-            self._shut(run)
+            self._shut(run, cut=self._waiting > _FEW)
 
     def _complain(self, message: str) -> None:
         self._sealer.complain("journal", message)

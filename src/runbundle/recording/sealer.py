@@ -91,8 +91,9 @@ class Sealer:
         last = time.monotonic() + self._grace_s
         self._expect(key, Due(last, last))
 
-    def settled(self, key: RunKey, *, has_ended: bool, records: int = 0, trace_id: str = "") -> None:
+    def settled(self, key: RunKey, *, has_ended: bool, records: int = 0, trace_id: str = "") -> int:
         """Take note that no span of the run is open in this process. Its journal here, of `records`, is closed.
+        Returns how many runs wait now.
 
         If it has not ended here, its end is elsewhere, or was before: what is here is late, if so.
         """
@@ -100,18 +101,19 @@ class Sealer:
         last = now + self._grace_s
         due = Due(now if has_ended else last, last, settled=True, part=not has_ended)
         due.records, due.trace_id = records, trace_id
-        self._expect(key, due)
+        return self._expect(key, due)
 
     def take_records(self, key: RunKey) -> int:
         """Return how many records of a run wait for their seal: they are again in the hands of a writer."""
         with self._condition:
             return self._due.take_records(key)
 
-    def _expect(self, key: RunKey, due: Due) -> None:
+    def _expect(self, key: RunKey, due: Due) -> int:
         with self._condition:
             self._due.expect(key, due)
             self._start_thread()
             self._condition.notify_all()
+            return len(self._due)
 
     def look_for_orphans(self) -> None:
         """Seal, in the background, what writers that are dead have left in the spool: now, and again now and then."""

@@ -44,9 +44,9 @@ def journal(
 
 
 def spooled(spool: Path, runs: Sequence[RunKey] = RUNS) -> None:
-    """Leave a closed journal of each run."""
+    """Leave a closed journal of each run, as a recorder leaves it."""
     for run in runs:
-        journal(spool, run).close()
+        journal(spool, run).close(cut=False)
 
 
 def together(

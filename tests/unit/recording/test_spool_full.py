@@ -7,6 +7,7 @@ import pytest
 
 import runbundle
 from runbundle.recording import recorder
+from runbundle.recording.sealer import Sealer
 
 
 def test_a_full_spool_is_not_looked_through_at_each_record(
@@ -28,3 +29,19 @@ def test_a_full_spool_is_not_looked_through_at_each_record(
                 pass
     assert len(looks) < 12
     assert handle.recorder.flush(0.1).dropped["spool_limit"] > 20
+
+
+def test_many_runs_that_wait_take_no_more_room_than_their_lines(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few journals have room to spare, which costs nothing to leave; all are sealed whole."""
+    monkeypatch.setattr(recorder, "_FEW", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Sealer, "_start_thread", lambda _: None)
+        handle = configured()
+        for number in range(6):
+            with runbundle.start_run("r", run_id=f"r{number}"):
+                pass
+        zeros = {path.parent.name: b"\0" in path.read_bytes() for path in handle.recorder.spool.glob("r*/*.jsonl")}
+    assert zeros == {f"r{number}": number < 3 for number in range(6)}
+    assert len(handle.flush().sealed) == 6
