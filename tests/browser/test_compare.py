@@ -55,7 +55,7 @@ def test_another_run_is_chosen_by_keys_and_the_cause_comes_first(
     page.scheme(scheme)
     opened(page, served(store).link("args"))
     page.press("g", "d")
-    page.wait(f"{SAID}.includes('Choose the run to compare with')")
+    page.wait(f"{SAID}.includes('Choose the baseline')")
     assert page.run("[...document.querySelectorAll('#others option')].map(one => one.value)") == ["base"]
     page.run("document.getElementById('with').focus()")
     page.type("base")
@@ -81,7 +81,7 @@ def test_another_run_is_chosen_by_keys_and_the_cause_comes_first(
 
 
 def test_a_link_leads_to_the_comparison_and_from_it_to_the_spans(store: LocalStore, served: Serve, page: Page) -> None:
-    """A span of this run is chosen beside it; one of the other opens there; the other way round is a link."""
+    """A span of this run is chosen beside it; one of the other opens there; a link may turn the two around."""
     server = served(store)
     opened(page, server.link("args"))
     page.run("location.hash = '#/run/args?tab=compare&with=base'")
@@ -90,7 +90,7 @@ def test_a_link_leads_to_the_comparison_and_from_it_to_the_spans(store: LocalSto
         "(() => { const one = document.querySelector('.compared .steps button'); one.click(); return one.innerText })()"
     )
     page.wait(f"document.querySelector('.detail').innerText.includes({span!r})")
-    page.run("[...document.querySelectorAll('#panel a')].find(one => one.innerText === 'the other way round').click()")
+    page.run("location.hash = '#/run/base?tab=compare&with=args'")
     page.wait("location.hash.startsWith('#/run/base')")
     page.wait(f"{SAID}.includes('removed tool weather')")
 

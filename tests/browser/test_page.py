@@ -73,7 +73,7 @@ def test_every_tab_is_reached_by_keys_and_says_something_of_its_own(eventful: Pa
     said = {
         "timeline": "find_order", "tools": "median", "policy": "No policy decided", "evidence": "doc-1",
         "redaction": "values withheld", "integrity": "unchanged", "config": "steps", "raw": "span.started",
-        "scores": "No scorecard", "compare": "Choose the run to compare with",
+        "scores": "No scorecard", "compare": "Choose the baseline",
     }  # fmt: skip
     for name in TABS:
         _tab(eventful, name)

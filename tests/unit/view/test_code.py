@@ -60,10 +60,10 @@ def test_what_is_sent_is_the_same_program(tmp_path: Path) -> None:
     assert "<!--" not in one_script()
 
 
-def test_the_page_is_sixty_kibibytes_at_most() -> None:
+def test_the_page_is_sixty_kilobytes_at_most() -> None:
     """All that is sent of it is counted: the page, the style sheet and the script, as they are sent, not compressed."""
     sent = {name: len(static_file(name) or b"") for name in FILES}
-    assert sum(sent.values()) <= 60 * 1024, sent
+    assert sum(sent.values()) <= 60_000, sent
 
 
 def test_no_other_file_is_sent() -> None:

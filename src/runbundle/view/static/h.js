@@ -112,7 +112,7 @@ export function took(us) {
 export function size(bytes) {
   if (bytes < 1000) return `${bytes} B`;
   const step = Math.min(4, Math.floor(Math.log10(bytes) / 3));
-  return `${(bytes / 1000 ** step).toPrecision(3)} ${["", "kB", "MB", "GB", "TB"][step]}`;
+  return `${(bytes / 1000 ** step).toPrecision(3)} ${" kMGT"[step]}B`;
 }
 
 /**
@@ -134,7 +134,7 @@ const OPS = { run: "R", agent: "A", step: "S", tool: "T", model: "M", retrieval:
 export const letter = (op) => OPS[/** @type {keyof typeof OPS} */ (op)] ?? "·";
 
 const SIGNS = Object.entries({ "✓": "ok verified unchanged pass approved allowed sealed complete", "–": "unset skipped", "✕": "error fail failed",
-  "⊘": "blocked denied quarantined", "⊗": "cancelled", "↯": "interrupted abandoned crashed", "…": "open waiting", "!": "warn lossy", "●": "live" });
+  "⊘": "blocked denied quarantined", "⊗": "cancelled", "↯": "interrupted abandoned crashed", "…": "open waiting", "!": "warn lossy", "●": "live", "+": "added", "−": "removed", "~": "changed", "↕": "moved" });
 
 /** @param {string} word */
 export const sign = (word) => SIGNS.find(([, words]) => words.split(" ").includes(word))?.[0] ?? "?";
@@ -143,7 +143,7 @@ export const sign = (word) => SIGNS.find(([, words]) => words.split(" ").include
  * Return the class for a word of status: its colour goes with its sign, never alone.
  * @param {string} word
  */
-export const mood = (word) => (sign(word) === "✓" ? "good" : sign(word) === "–" ? "quiet" : "✕⊘⊗↯".includes(sign(word)) ? "bad" : "doubt");
+export const mood = (word) => ("✓+".includes(sign(word)) ? "good" : "–↕".includes(sign(word)) ? "quiet" : "✕⊘⊗↯−".includes(sign(word)) ? "bad" : "doubt");
 
 /**
  * Return a status as a sign and a word.

@@ -21,8 +21,8 @@ const KEYS = { "↑ ↓ Home End PgUp PgDn": "move", "→ ←": "unfold, fold; t
   l: "follow a live run", y: "copy a link to this", "?": "this help" };
 
 const held = document.getElementById("held");
-const source = held ? heldSource(JSON.parse(held.textContent ?? ""), document.getElementById("packed")?.textContent ?? "") : liveSource();
-const app = document.getElementById("app") ?? document.body;
+const source = held ? heldSource(JSON.parse(/** @type {string} */ (held.textContent)), /** @type {any} */ (document.getElementById("packed")).textContent) : liveSource();
+const app = /** @type {HTMLElement} */ (document.getElementById("app"));
 const detail = h("aside", { class: "detail", "aria-label": "Chosen span", tabindex: 0 });
 const panel = h("div", { class: "panel", role: "tabpanel", id: "panel" });
 const notice = h("div", { role: "alert", class: "notice" });

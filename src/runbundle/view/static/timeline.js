@@ -239,7 +239,7 @@ export class Timeline {
     const inside = tree.faults[row] - tree.fault[row];
     const hidden = inside ? `✕ ${plural(inside, "fault")} inside` : "";
     const said = calm ? "" : `${sign(word)} ${word}`;
-    const kind = `row ${at === this.rows.active ? "active" : ""} ${this.marks?.[row] ? "hit" : ""} op-${letter(op) === "·" ? "O" : letter(op)}`;
+    const kind = `row ${at === this.rows.active ? "active" : ""} ${this.marks?.[row] ? "hit" : ""} op-${letter(op)}`;
     name.dataset.fold = below ? (open ? "▾" : "▸") : "";
     set(element, { class: kind, "aria-level": tree.depth[row] + 1, "aria-expanded": below ? Boolean(open) : null, "aria-label": `${op} ${text}, ${[calm ? "ok" : word, took(spans.took[row]), withheld, hidden, lost].filter(Boolean).join(", ")}` });
     name.style.setProperty("--indent", `${this.indent(row) * 14}px`);
