@@ -53,12 +53,12 @@ export function drawn(report, span) {
     .filter(({ a, b }) => a !== b).map(({ what, a, b }) => [what, num(a), num(b), num(b - a)]);
   return h("div", { class: "compared" },
     causes.length ? causes.map((/** @type {any} */ one, /** @type {number} */ at) => h(at ? "p" : "h2", at ? "also " : "", h("code", one.code), ` ${shown(one.sentence, 300)}`, spans(one)))
-      : h("h2", pill(report.outcome === "same" ? "pass" : "unknown"), report.outcome === "same" ? " the same but for times and ids" : " not found to differ, but something could not be compared"),
+      : h("h2", pill(report.outcome === "same" ? "pass" : "unknown"), report.outcome === "same" ? " the same but for times and ids" : " not found to differ, but not all was compared"),
     table("Runs", ["side", "run", "name", "status", "steps", "took"], ["a", "b"].map((side, at) => [side.toUpperCase(), h("code", shown(report[side].run_id, 80)), report[side].name ?? "",
       pill(report[side].status), num(report[side].steps), took(Number(report.duration_ns[at]) / 1000)])),
     report.also.length > 0 && note(`also: ${shown(report.also.join("; "), 400)}`),
     report.config.length > 0 && [h("h2", "Configuration"), operations(report.config)],
-    steps.length > 0 && [h("h2", `Steps: ${num(report.same_steps)} the same, ${num(report.changes_total)} not`), h("ol", { class: "steps" }, steps)],
+    steps.length > 0 && [h("h2", `Steps: ${num(report.same_steps)} the same, ${num(report.changes_total)} not`), h("ul", { class: "steps" }, steps)],
     numbers.length > 0 && table("Numbers", ["what", "A", "B", "B − A"], numbers),
     report.unknown > 0 && note(`Not compared: values of ${plural(report.unknown, "step")}, not shown or not whole.`),
     !report.is_fewest && note("A shorter list may exist."),
