@@ -76,8 +76,9 @@ def both_cores() -> Generator[list[str]]:
 
     def read(codec: SpanCodec, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
         found = to_record(codec, span, run, ended=ended)
-        with mock.patch.object(codec, "_reader", None, create=True):
-            wanted = to_record(codec, span, run, ended=ended)
+        wanted = codec._read(span, run, ended=ended)  # pyright: ignore[reportPrivateUsage]
+        if wanted["scope"]["name"] == own.SCOPE:
+            wanted["attributes"].pop(own.DIALECT, None)
         # As text, in which 1, 1.0 and True are three; a time that was found now is another a moment later.
         if repr(found) != repr(wanted) and own.COERCED not in found["attributes"]:
             different.append(f"{found!r}\nis not\n{wanted!r}")
