@@ -10,14 +10,12 @@ import json
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
-import hypothesis
 import orjson
 from hypothesis import strategies as st
 
@@ -35,6 +33,7 @@ from runbundle.signals import own, semconv
 from runbundle.store import LocalStore
 from tests.fuzz import native_seals
 from tests.fuzz.native_seals import RUN, journals_of
+from tests.fuzz.searching import search
 from tests.support.both_ways import FAULT, reports
 
 PARTS: tuple[bytes, ...] = (
@@ -268,23 +267,7 @@ def compared(case: Case) -> list[str]:
 
 def main(minutes: float) -> int:
     """Look for a difference until the time is over; print how many bundles the native core derived, why not others."""
-    until, seed = time.monotonic() + 60 * minutes, time.time_ns()
-    found: dict[str, int] = {}
-
-    def each(case: Case) -> None:
-        for reason in compared(case):
-            found[reason] = found.get(reason, 0) + 1
-
-    settings = hypothesis.settings(
-        max_examples=500, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
-    )
-    while time.monotonic() < until:
-        seed += 1
-        hypothesis.seed(seed)(settings(hypothesis.given(cases)(each)))()
-        print(f"{sum(found.values())} bundles, {found.get('', 0)} of them native, no difference", flush=True)
-    for reason, number in sorted(found.items(), key=lambda pair: -pair[1]):
-        print(f"{number:8} {reason or 'native'}")
-    return 0
+    return search(cases, compared, "bundles", minutes)
 
 
 if __name__ == "__main__":

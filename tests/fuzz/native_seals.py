@@ -7,12 +7,10 @@ Most journals are what a recorder writes, of odd spans; some have bytes that no 
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any, NamedTuple
 from zlib import crc32
 
-import hypothesis
 import orjson
 from hypothesis import strategies as st
 
@@ -25,6 +23,7 @@ from runbundle.redaction.markers import marker
 from runbundle.signals import own, semconv
 from runbundle.signals.operations import OF_GEN_AI
 from tests.fuzz.native_spans import payloads, texts, written
+from tests.fuzz.searching import search
 from tests.support.both_ways import same
 
 RUN = RunKey("", "run-1")
@@ -253,23 +252,7 @@ def compared(case: Case) -> str:
 
 def main(minutes: float) -> int:
     """Look for a difference until the time is over; print how many runs the native core took, and why not others."""
-    until, seed = time.monotonic() + 60 * minutes, time.time_ns()
-    found: dict[str, int] = {}
-
-    def each(case: Case) -> None:
-        reason = compared(case)
-        found[reason] = found.get(reason, 0) + 1
-
-    settings = hypothesis.settings(
-        max_examples=500, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
-    )
-    while time.monotonic() < until:
-        seed += 1
-        hypothesis.seed(seed)(settings(hypothesis.given(cases)(each)))()
-        print(f"{sum(found.values())} runs, {found.get('', 0)} of them native, no difference", flush=True)
-    for reason, number in sorted(found.items(), key=lambda pair: -pair[1]):
-        print(f"{number:8} {reason or 'native'}")
-    return 0
+    return search(cases, lambda case: [compared(case)], "runs", minutes)
 
 
 if __name__ == "__main__":
