@@ -11,7 +11,7 @@ from runbundle.view.server import Server
 from tests.browser.chromium import Page
 from tests.browser.questions import done
 from tests.docs import questions_page
-from tests.support.mixed_store import KEY, Mixed
+from tests.support.mixed_store import KEY, Mixed, own_folders
 from tests.support.questions import QUESTIONS, Question, known, night_store, said
 
 Serve = Callable[[ArtifactStore], Server]
@@ -21,11 +21,8 @@ each = pytest.mark.parametrize("question", QUESTIONS, ids=[f"question-{n}" for n
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     """The store: 300 mixed runs of three tenants, live, crashed, quarantined, and one of 100,000 spans."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("KEYS", "CACHE"):
-            patch.setenv(f"RUNBUNDLE_{name}", str(tmp_path_factory.getbasetemp() / name.lower()))
-        with night_store(tmp_path_factory.mktemp("night") / "s") as store:
-            yield store
+    with own_folders(tmp_path_factory), night_store(tmp_path_factory.mktemp("night") / "s") as store:
+        yield store
 
 
 @pytest.fixture(autouse=True)

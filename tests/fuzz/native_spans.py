@@ -6,10 +6,8 @@ that it takes is counted, and a law holds it.
 """
 
 import sys
-import time
 from typing import Any, NamedTuple, get_args
 
-import hypothesis
 import orjson
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -26,6 +24,7 @@ from runbundle.redaction.redactor import Redactor
 from runbundle.signals import own, semconv
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import SpanRecord
+from tests.fuzz.searching import search
 
 # -- texts -------------------------------------------------------------------------------------------------------------
 
@@ -295,22 +294,13 @@ def compared(case: Case) -> Compared:
 
 
 def main(minutes: float) -> int:
-    """Look for a difference until the time is over; return 1 if there is one."""
-    until, native, python, seed = time.monotonic() + 60 * minutes, 0, 0, time.time_ns()
+    """Look until the time is over; print how many spans the native core took."""
 
-    def each(case: Case) -> None:
-        nonlocal native, python
+    def cores(case: Case) -> list[str]:
         found = compared(case)
-        native, python = native + found.native, python + found.python
+        return [""] * found.native + ["Python"] * found.python
 
-    settings = hypothesis.settings(
-        max_examples=500, deadline=None, database=None, suppress_health_check=list(hypothesis.HealthCheck)
-    )
-    while time.monotonic() < until:
-        seed += 1
-        hypothesis.seed(seed)(settings(hypothesis.given(cases)(each)))()
-        print(f"{native + python} spans, {native} of them native, no difference", flush=True)
-    return 0
+    return search(cases, cores, "spans", minutes)
 
 
 if __name__ == "__main__":

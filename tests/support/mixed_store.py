@@ -195,6 +195,14 @@ def mixed_store(root: Path, runs: int = RUNS) -> Iterator[Mixed]:
         live.communicate()
 
 
+@contextlib.contextmanager
+def own_folders(base: Any) -> Iterator[None]:
+    """Have keys and caches of a module's store kept below pytest's folder. `base`: its `tmp_path_factory`."""
+    named = {f"RUNBUNDLE_{name}": str(base.getbasetemp() / name.lower()) for name in ("KEYS", "CACHE")}
+    with mock.patch.dict(os.environ, named):
+        yield
+
+
 if __name__ == "__main__":
     with mixed_store(Path(sys.argv[1]), *map(int, sys.argv[2:3])) as made:
         print(f"{made.url} is there; RUNBUNDLE_REDACTION_KEY={KEY}; Ctrl-C ends its live run")

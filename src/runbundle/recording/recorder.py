@@ -79,7 +79,7 @@ class Recorder:
         self._runs: dict[RunKey, _Run] = {}
         self.losses = Losses(spool)
         """What this process could not keep; it is noted in the spool, too."""
-        self._written = self._waiting = 0
+        self._written = 0
         self._limit = SpoolLimit(spool_limit_bytes, lambda: written_bytes(self.spool, self._writer_id))
         self._unsynced = Unsynced(self._complain)
         self._stop = threading.Event()
@@ -100,6 +100,7 @@ class Recorder:
 
     def _reset_process(self) -> None:
         self._lock = Mutex()
+        self._waiting = 0  # runs that waited for their seal when the last one was handed over
         self._writer_id = self._sealer.own = f"{os.getpid()}-{uuid4().hex[:12]}"
         self._syncing: threading.Thread | None = None
 

@@ -13,7 +13,7 @@ from runbundle.bundle.search.asked import WORDS
 from runbundle.cli.listing.choosing import NAMES
 from runbundle.cli.main import group
 from runbundle.view.app import FILTER, viewer
-from tests.support.mixed_store import CHILD, HELD, KEY, LIVE, QUARANTINED, Mixed, mixed_store, run_id
+from tests.support.mixed_store import CHILD, HELD, KEY, LIVE, QUARANTINED, Mixed, mixed_store, own_folders, run_id
 
 Ask = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -21,11 +21,8 @@ Ask = Callable[..., tuple[int, dict[str, Any]]]
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     """The store, with its live run."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("KEYS", "CACHE"):
-            patch.setenv(f"RUNBUNDLE_{name}", str(tmp_path_factory.getbasetemp() / name.lower()))
-        with mixed_store(tmp_path_factory.mktemp("mixed") / "s") as store:
-            yield store
+    with own_folders(tmp_path_factory), mixed_store(tmp_path_factory.mktemp("mixed") / "s") as store:
+        yield store
 
 
 @pytest.fixture

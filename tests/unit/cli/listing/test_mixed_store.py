@@ -10,18 +10,26 @@ from click.testing import CliRunner, Result
 
 from runbundle.cli.main import group
 from runbundle.otel import active
-from tests.support.mixed_store import CRASHED, HELD, KEY, LIVE, QUARANTINED, RUNS, Mixed, mixed_store, run_id
+from tests.support.mixed_store import (
+    CRASHED,
+    HELD,
+    KEY,
+    LIVE,
+    QUARANTINED,
+    RUNS,
+    Mixed,
+    mixed_store,
+    own_folders,
+    run_id,
+)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mixed]:
     """The store, with its live run."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("KEYS", "CACHE"):
-            patch.setenv(f"RUNBUNDLE_{name}", str(tmp_path_factory.getbasetemp() / name.lower()))
-        with mixed_store(tmp_path_factory.mktemp("mixed") / "s") as store:
-            assert active.get() is None
-            yield store
+    with own_folders(tmp_path_factory), mixed_store(tmp_path_factory.mktemp("mixed") / "s") as store:
+        assert active.get() is None
+        yield store
 
 
 @pytest.fixture
