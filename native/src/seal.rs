@@ -9,9 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use foldhash::{HashMap, HashMapExt};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
-use sha2::{Digest, Sha256};
 
 use crate::calls;
+use crate::digest;
 use crate::facts;
 use crate::journal::{Beginning, Entries, Ids, Mine, Span};
 use crate::json::{Json, put_sorted};
@@ -248,7 +248,7 @@ pub struct File {
 
 impl File {
     pub fn new(bytes: Vec<u8>) -> Self {
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = digest::sha256(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         File { bytes, sha256 }
     }
 }

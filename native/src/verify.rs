@@ -13,9 +13,9 @@ use foldhash::{HashMap, HashMapExt, HashSet};
 use memchr::{memchr, memmem};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use sha2::{Digest, Sha256};
 
 use crate::calls;
+use crate::digest::sha256;
 use crate::journal::{Attributes, Entries, Event, Ids, Link, Mine, Span, ids_of, link_of, scope_of};
 use crate::json::{self, Json, put_text};
 use crate::kin::{self, NONE};
@@ -458,7 +458,7 @@ impl State {
                     self.refused += u64::from(calls::put_call(&mut self.out, &of)?);
                 }
                 let rest = self.out.strip_prefix(HEAD).and_then(|rest| rest.strip_prefix(b"null"));
-                call.sha256 = Sha256::digest(rest.ok_or("an entry has another form")?).into();
+                call.sha256 = sha256(rest.ok_or("an entry has another form")?);
                 Ok(())
             }
             (None, op) if op != Op::Tool && entry.is_none() => Ok(()),
@@ -635,7 +635,7 @@ impl State {
                 None => self.out.extend_from_slice(b"null"),
             }
             let behind = entry.strip_prefix(self.out.as_slice()).ok_or("a call has another agent")?;
-            if Sha256::digest(behind).as_slice() != call.sha256 {
+            if sha256(behind) != call.sha256 {
                 return Err("a call is not what follows");
             }
             if self.is_suspect || memchr(b'\\', entry).is_some() {
