@@ -17,21 +17,7 @@ pub struct Described<'p> {
 
 /// Describes the messages of a model call.
 pub fn describe<'p>(work: &Work<'_, '_>, plan: &'p Plan, value: Json<'_>) -> Answer<Described<'p>> {
-    let messages = match value {
-        Json::List(messages) => messages,
-        Json::Map(fields) => {
-            let has_role = fields.iter().any(|field| field.0 == "role");
-            let is_list = |item: &Json<'_>| match item {
-                Json::List(items) => items.iter().any(|item| !role_of(plan, item).is_empty()),
-                _ => false,
-            };
-            if !has_role && fields.iter().any(|field| is_list(&field.1)) {
-                return Err(Stop::NotMine); // arguments, of which some are messages
-            }
-            vec![Json::Map(fields)]
-        }
-        single => vec![single],
-    };
+    let messages = messages_of(plan, value);
     let mut buffer = Vec::new();
     let mut digest = |message: &Json<'_>| {
         buffer.clear();
@@ -80,6 +66,29 @@ pub fn describe<'p>(work: &Work<'_, '_>, plan: &'p Plan, value: Json<'_>) -> Ans
     entry.extend_from_slice(b"]}");
     roles.truncate(8);
     Ok(Described { entry, roles })
+}
+
+/// Returns the messages in what a model was given: a list of them, one, or arguments of which one is such a list.
+fn messages_of<'a>(plan: &Plan, value: Json<'a>) -> Vec<Json<'a>> {
+    let fields = match value {
+        Json::List(messages) => return messages,
+        Json::Map(fields) if fields.iter().all(|field| field.0 != "role") => fields,
+        single => return vec![single],
+    };
+    let (mut lists, rest): (Vec<_>, Vec<_>) = fields.into_iter().partition(|field| match &field.1 {
+        Json::List(items) => items.iter().any(|item| !role_of(plan, item).is_empty()),
+        _ => false,
+    });
+    if lists.is_empty() {
+        return vec![Json::Map(rest)];
+    }
+    lists.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    let of_field = |(_, item)| if let Json::List(messages) = item { messages } else { Vec::new() };
+    let mut messages: Vec<_> = lists.into_iter().flat_map(of_field).collect();
+    if !rest.is_empty() {
+        messages.push(Json::Map(rest)); // no message, and part of what was asked
+    }
+    messages
 }
 
 fn role_of<'p>(plan: &'p Plan, message: &Json<'_>) -> &'p str {

@@ -126,7 +126,10 @@ _message = st.one_of(
     st.builds(lambda kind, text: {"type": kind, "content": text}, st.sampled_from(("human", "ai", "text")), texts),
     plain,
 )  # fmt: skip
-messages = st.one_of(st.lists(_message, max_size=4).map(_text_of), _message.map(_text_of), written, texts)
+_arguments = st.dictionaries(keys, st.lists(_message, max_size=3) | plain, max_size=3)
+messages = st.one_of(
+    st.lists(_message, max_size=4).map(_text_of), _message.map(_text_of), _arguments.map(_text_of), written, texts
+)
 
 # -- attributes --------------------------------------------------------------------------------------------------------
 

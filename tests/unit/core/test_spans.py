@@ -152,6 +152,21 @@ def test_the_native_core_writes_the_line_that_python_writes() -> None:
 
 
 @needs_native
+def test_messages_among_a_models_arguments_are_the_native_cores() -> None:
+    """A decorated function is given them by name, with what else was asked."""
+    said = '[{"role":"user","parts":[{"type":"tool_call","id":"c1","name":"f"}]},{"role":"odd"}]'
+    for given in (
+        '{"messages":%s}' % said,
+        '{"b":%s,"a":[{"type":"ai","id":"c1"}],"model":"gpt","tools":["x"],"none":[]}' % said,
+        '{"role":"user","history":%s}' % said,
+    ):
+        lines = SpanLines(redactor())
+        span = record(gen_ai__operation__name="chat", gen_ai__input__messages=given)
+        assert lines.line(span, 3) == record_line("span", redactor().redact_span(span), 3)
+        assert lines.counted() == {"native": 1}
+
+
+@needs_native
 def test_what_one_core_saw_withheld_the_other_masks() -> None:
     """Whichever of them handled the span with the value, and with the span that repeats it."""
     for first, second in (({}, LEFT), (LEFT, {}), ({}, {}), (LEFT, LEFT)):
