@@ -73,17 +73,22 @@ class JournalWriter:
         """The number of bytes in the journal."""
         return self._file.size_bytes
 
-    def write(self, record: RecordLine) -> None:
-        """Append a redacted record. Its resource is written once, and referred to by number.
+    def write(self, record: RecordLine) -> int:
+        """Append a redacted record; return how many bytes that took. Its resource is written once, and referred to by
+        number.
 
         Raises `OSError` if the disk is full or another process has cut the file.
         """
-        resource = record.resource
+        resource, line = record.resource, record.line
+        written_bytes = len(line)
         if resource.number not in self._resources:
-            self.append(resource_line(*resource))
+            said = resource_line(*resource)
+            self.append(said)
             self._resources.add(resource.number)  # after the append: a line that the disk refused is tried again
-        self.append(record.line)
+            written_bytes += len(said)
+        self.append(line)
         self.records += 1
+        return written_bytes
 
     def records_lost(self) -> int | None:
         """Return how many records another process has removed from the file; None if the file is as it was written.

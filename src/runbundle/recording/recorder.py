@@ -226,16 +226,13 @@ class Recorder:
         try:
             if self._limit.written_bytes >= self._limit.limit_bytes:
                 self._limit.make_room(self._lock.step_aside)
-            writer = run.writer or self._open(run)
-            before = writer.size_bytes
             try:
-                writer.write(line)
+                size_bytes = (run.writer or self._open(run)).write(line)
             except FileCut:
-                before = (writer := self._renewed(run)).size_bytes
-                writer.write(line)
+                size_bytes = self._renewed(run).write(line)
             run.records += 1
             self._written += 1
-            self._limit.written_bytes += writer.size_bytes - before
+            self._limit.written_bytes += size_bytes
         except OSError as error:
             run.dropped += 1 + line.states_lost  # with a local root goes what it was to state; the next one states both
             reason = "spool_limit" if isinstance(error, SpoolFull) else "journal"

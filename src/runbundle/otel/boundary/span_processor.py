@@ -234,7 +234,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         raw = self._raw(span, member, ends=False)
         if not self.on_own_provider:
             self._state_cuts(span, raw, member.originals)
-        return self.redactor.redact_span(raw)
+        return self.lines.begun(raw)
 
     def _raw(self, span: ReadableSpan, member: Member | None, *, ends: bool = True) -> SpanRecord:
         record = self._codec.to_record(span, member.key if member else NO_RUN, ended=ends)

@@ -198,11 +198,15 @@ class TaintTables:
         _taints.add(self)
         self._tables: OrderedDict[tuple[str, str], TaintTable] = OrderedDict()
         self._left: OrderedDict[tuple[str, str], int] = OrderedDict()
+        self._last: tuple[str, str, TaintTable] | None = None  # the one that the next span asks for, too
 
     def table(self, tenant_id: str, run_id: str) -> TaintTable:
         """Return the table of a run. Without a run id each call returns a new table."""
         if not run_id:
             return TaintTable()
+        last = self._last
+        if last is not None and last[1] == run_id and last[0] == tenant_id:
+            return last[2]
         key = (tenant_id, run_id)
         with self._lock:
             table = self._tables.get(key)
@@ -212,6 +216,7 @@ class TaintTables:
                     self._forget(*self._tables.popitem(last=False))
             else:
                 self._tables.move_to_end(key)
+            self._last = tenant_id, run_id, table
             return table
 
     def _forget(self, key: tuple[str, str], table: TaintTable) -> None:
