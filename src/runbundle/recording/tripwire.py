@@ -43,11 +43,11 @@ def search(files: Iterable[tuple[str, Iterable[bytes]]]) -> list[Hit]:
     """
     hits: list[Hit] = []
     for name, pieces in files:
-        before = 0
+        before, last = 0, b""
         for piece in pieces:
-            text = piece.decode("utf-8", "replace")
+            before += last.count(b"\n")  # not of the last piece, which is the only one of most files
+            text, last = piece.decode("utf-8", "replace"), piece
             hits += [Hit(name, before + text.count("\n", 0, f.start) + 1, f.rule) for f in format_detector().hits(text)]
-            before += text.count("\n")
     return hits
 
 
