@@ -74,6 +74,12 @@ fn forget_judgements() {
     judge::forget();
 }
 
+/// Tells whether a value is surely nothing but JSON's own types: then it reads as it was written.
+#[pyfunction]
+fn is_plain(value: &Bound<'_, PyAny>) -> bool {
+    work::is_plain(value, json::MAX_DEPTH)
+}
+
 /// Returns JSON text written anew with sorted keys; True for what is no JSON, None for what is left to Python.
 #[pyfunction]
 fn sorted_json<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -97,5 +103,6 @@ fn runbundle_native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<record::SpanReader>()?;
     module.add_class::<verify::Verifier>()?;
     module.add_function(wrap_pyfunction!(forget_judgements, module)?)?;
+    module.add_function(wrap_pyfunction!(is_plain, module)?)?;
     module.add_function(wrap_pyfunction!(sorted_json, module)?)
 }

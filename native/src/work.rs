@@ -128,3 +128,29 @@ fn json_of<'a>(given: &'a Bound<'_, PyAny>, depth: usize, parts: &mut Vec<usize>
     let fields = fields.map(|(key, item)| Ok((text_of(&key)?.to_owned().into(), inner(item)?)));
     Ok(Json::Map(fields.collect::<Answer<_>>()?))
 }
+
+/// Tells whether a value is made of the types that JSON has alone, without NaN, with keys of which no two read the same.
+/// False for what is nested deeply, too.
+pub fn is_plain(value: &Bound<'_, PyAny>, depth: usize) -> bool {
+    if value.is_exact_instance_of::<PyString>() || value.is_none() || value.is_exact_instance_of::<PyInt>() {
+        return true;
+    }
+    if let Ok(number) = value.cast_exact::<PyFloat>() {
+        return number.value().is_finite();
+    }
+    if depth == 0 {
+        return false;
+    }
+    if let Ok(fields) = value.cast_exact::<PyDict>() {
+        let are_texts = fields.iter().all(|(key, _)| key.is_exact_instance_of::<PyString>());
+        return (are_texts || fields.iter().all(|(key, _)| key.is_exact_instance_of::<PyInt>()))
+            && fields.iter().all(|(_, item)| is_plain(&item, depth - 1));
+    }
+    if let Ok(items) = value.cast_exact::<PyList>() {
+        return items.iter().all(|item| is_plain(&item, depth - 1));
+    }
+    if let Ok(items) = value.cast_exact::<PyTuple>() {
+        return items.iter().all(|item| is_plain(&item, depth - 1));
+    }
+    value.is_exact_instance_of::<PyBool>()
+}

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from runbundle.core import native
 from runbundle.format.words import CaptureWord
 from runbundle.otel.agent.json_kinds import json_stand_in, type_of
 from runbundle.otel.agent.json_walk import JsonWalk
@@ -95,6 +96,10 @@ def _written(value: Any) -> bytes | None:
 
 def _is_simple(value: Any) -> bool:
     """Tell whether a value is made of JSON's own types, without NaN, with keys of which no two read the same."""
+    # A result with a `null` in it is as usual as one without: by the native core 1 µs for 40 parts, here 12.
+    module = native.module()
+    if module is not None and module.is_plain(value):
+        return True
     pending = [value]
     while pending:
         item = pending.pop()

@@ -13,7 +13,7 @@ from tests.support.mixed_store import live_run
 
 
 def tail(*arguments: str) -> subprocess.Popen[str]:
-    """Start the command. It takes Ctrl-C, even if the tests were started in the background, where a shell ignores it."""
+    """Start the command. It takes Ctrl-C, even if the tests run in the background, where a shell ignores it."""
     return subprocess.Popen(
         [sys.executable, "-m", "runbundle", "tail", *arguments], text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),

@@ -4,6 +4,7 @@ import hashlib
 import random
 import time
 from typing import Any
+from unittest import mock
 
 import orjson
 import pytest
@@ -96,6 +97,22 @@ def test_equal_values_have_equal_text(value: Any, shuffle: random.Random) -> Non
     """Whatever the order in which their keys were set."""
     assert capture(_shuffled(value, shuffle)) == capture(value)
     assert capture(value).word == "whole"
+
+
+_numbers = st.floats() | st.integers() | st.text(max_size=3) | st.none() | st.booleans()
+_simple = st.recursive(
+    _numbers | st.sampled_from(list(DATA)).map(lambda name: DATA[name][0]),
+    lambda v: st.lists(v, max_size=3) | st.dictionaries(st.integers() | st.text(max_size=2), v, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(_simple.map(lambda value: [value, None]))
+def test_both_cores_take_the_same_values_for_data_alone(value: Any) -> None:
+    """With a NaN, a class of one's own, or two keys that read the same, each part is looked at."""
+    with mock.patch("runbundle.core.native.module", lambda: None):
+        by_python = capture(value)
+    assert capture(value) == by_python
 
 
 def _shuffled(value: Any, shuffle: random.Random) -> Any:
