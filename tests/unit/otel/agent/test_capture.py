@@ -110,7 +110,7 @@ _simple = st.recursive(
 @given(_simple.map(lambda value: [value, None]))
 def test_both_cores_take_the_same_values_for_data_alone(value: Any) -> None:
     """With a NaN, a class of one's own, or two keys that read the same, each part is looked at."""
-    with mock.patch("runbundle.core.native.module", lambda: None):
+    with mock.patch("runbundle.core.native.module", return_value=None):
         by_python = capture(value)
     assert capture(value) == by_python
 
