@@ -138,6 +138,6 @@ forks.in_child(forks.Stage.INHERITED, _after_fork_in_child)
 def is_still_at(path: Path, fd: int) -> bool:
     """Tell whether the open file is the one that lies at `path`; False if the path is missing."""
     try:
-        return os.path.samestat(path.lstat(), os.fstat(fd))
+        return os.path.samestat(os.lstat(path), os.fstat(fd))
     except (FileNotFoundError, NotADirectoryError):
         return False

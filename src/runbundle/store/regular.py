@@ -130,8 +130,9 @@ def refuse_link(path: Path) -> None:
 
     A link may be put there a moment later; only `folder_below` excludes that.
     """
-    if path.is_symlink():
-        raise NotRegular("a link")
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        if stat.S_ISLNK(os.lstat(path).st_mode):
+            raise NotRegular("a link")
 
 
 def file_at(path: Path, *, depth: int = 2) -> BinaryIO:

@@ -8,6 +8,7 @@ baggage entry and holds a tenant, a run and lanes: ids and names that may be kep
 import base64
 import binascii
 import hmac
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple, cast
 
 import orjson
@@ -87,4 +88,12 @@ def _is_lane(text: str) -> bool:
 
 
 def _mac(key: bytes, head: str) -> str:
-    return hmac.digest(key, head.encode(), "sha256").hex()
+    keyed = _keyed(key).copy()
+    keyed.update(head.encode())
+    return keyed.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _keyed(key: bytes) -> "hmac.HMAC":
+    """Return what is prepared once for a key, and copied: unlike the one-shot it keeps the interpreter lock."""
+    return hmac.new(key, digestmod="sha256")

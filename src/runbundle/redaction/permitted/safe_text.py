@@ -55,7 +55,7 @@ def has_credential(text: str) -> bool:
 
 def has_credential_format(text: str) -> bool:
     """Tell whether `text` holds text in the public format of a credential, whatever secrets this process knows."""
-    return _CREDENTIAL.search(text) is not None and _CREDENTIAL.search(blanked(text, '"')) is not None
+    return _has_format(text) and _has_format(blanked(text, '"'))
 
 
 def bytes_have_credential_format(data: bytes) -> bool:
@@ -74,8 +74,12 @@ def _has_credential(text: str) -> bool:
 
 
 def _searched(text: str) -> bool:
+    return _has_format(text) or bool(KNOWN.find(text))
+
+
+def _has_format(text: str) -> bool:
     pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
-    return pattern.search(text) is not None or bool(KNOWN.find(text))
+    return pattern.search(text) is not None
 
 
 @lru_cache(maxsize=_CACHE)
