@@ -42,14 +42,14 @@ pub fn forget() {
 pub enum Ask {
     Name,
     Id,
-    Kept,
     InKey,
     Credential,
     NameKey,
 }
 
-/// The names of the questions, in their order.
-const ASKS: [&str; 6] = ["name", "id", "kept", "in_key", "credential", "name_key"];
+/// The names of the questions, in their order; the last is about several texts at once.
+const ASKS: [&str; 6] = ["name", "id", "in_key", "credential", "name_key", "stay"];
+const KEPT: usize = 5;
 const MOST: usize = 8192;
 const MOST_CHARS: usize = 256;
 const MOST_PIECE: usize = 8192;
@@ -127,6 +127,30 @@ impl Judge {
             return Ok(answer);
         }
         let answer = self.asks[place].bind(py).call1((text,))?.extract()?;
+        self.remember(generation, place, text, answer);
+        Ok(answer)
+    }
+
+    /// Returns the answer to whether a text stays if it is kept, if it was asked for before.
+    pub fn stays(&self, text: &str) -> Option<bool> {
+        self.look(|tables| tables.asked[KEPT].get(text).copied()).1
+    }
+
+    /// Asks for several texts at once whether all stay: most texts are met once, and one question costs what ten do.
+    pub fn all_stay(&self, py: Python<'_>, texts: &[Box<str>]) -> Answer<bool> {
+        let (generation, _) = self.look(|_| None::<()>);
+        let answers: Vec<bool> =
+            self.asks[KEPT].bind(py).call1((texts.iter().map(|text| &**text).collect::<Vec<_>>(),))?.extract()?;
+        if answers.len() != texts.len() {
+            return Err(Stop::NotMine);
+        }
+        for (text, answer) in texts.iter().zip(&answers) {
+            self.remember(generation, KEPT, text, *answer);
+        }
+        Ok(answers.iter().all(|answer| *answer))
+    }
+
+    fn remember(&self, generation: u64, place: usize, text: &str, answer: bool) {
         if text.len() <= MOST_CHARS {
             self.keep(generation, |tables| {
                 let full = tables.asked[place].len() >= MOST;
@@ -135,7 +159,6 @@ impl Judge {
                 old
             });
         }
-        Ok(answer)
     }
 
     /// Returns the answer of the function `name` to a question that `key` stands for.

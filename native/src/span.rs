@@ -57,6 +57,7 @@ pub fn line(core: &Core, record: &Bound<'_, PyDict>, resource: i64) -> Answer<Ve
         tenant: core.judge.tenant(py, tenant_id)?,
         tool: String::new(),
         notes: Notes::default(),
+        unjudged: Vec::new(),
         named: Vec::new(),
         table,
         taint: None,
@@ -64,6 +65,9 @@ pub fn line(core: &Core, record: &Bound<'_, PyDict>, resource: i64) -> Answer<Ve
     work.tool = work.tool_of(&items)?;
     let calls = work.asked_for(&items)?;
     let line = work.made(record, &items, resource)?;
+    if !work.unjudged.is_empty() && !core.judge.all_stay(py, &work.unjudged)? {
+        return Err(Stop::NotMine);
+    }
     if let Some(mut taint) = work.taint.take() {
         taint.commit(py)?;
         core.mirrors.put(tenant_id, run_id, taint);

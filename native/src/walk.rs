@@ -234,8 +234,11 @@ impl<'r> Walk<'_, '_, '_, 'r> {
         self.work.unmarked(&text)?;
         // What may be JSON in text is opened, and searched for labels.
         let inner = text.trim_start_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c));
-        if inner.starts_with(['{', '[', '"']) || !self.work.core.judge.ask(self.work.py, Ask::Kept, &text)? {
-            return Err(Stop::NotMine);
+        match self.work.core.judge.stays(&text) {
+            _ if inner.starts_with(['{', '[', '"']) => return Err(Stop::NotMine),
+            Some(true) => (),
+            Some(false) => return Err(Stop::NotMine),
+            None => self.work.unjudged.push(text.as_ref().into()),
         }
         let Some(limit) = limit else { return Ok(text) };
         let chars = if text.len() <= limit { 0 } else { text.chars().count() };

@@ -30,6 +30,8 @@ pub struct Work<'c, 'py> {
     pub tenant: Arc<Tenant>,
     pub tool: String,
     pub notes: Notes,
+    /// Texts that are kept if they stay: asked for together when all else is done.
+    pub unjudged: Vec<Box<str>>,
     /// What the span's name may follow from: keys and values, with a NUL behind each.
     pub named: Vec<u8>,
     pub table: Bound<'py, PyAny>,

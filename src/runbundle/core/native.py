@@ -25,7 +25,7 @@ from runbundle.redaction.payloads.payload import PayloadRules
 from runbundle.redaction.payloads.selectors import Node
 from runbundle.redaction.payloads.taint import OPENED, VALUES, TaintTable, is_name_key
 from runbundle.redaction.permitted import labelled
-from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
+from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text, surely_stay
 from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER
 from runbundle.redaction.permitted.safe_text import safe_identifier, safe_name
 from runbundle.redaction.permitted.values import kept_trace_state
@@ -221,10 +221,11 @@ def _functions(redactor: Redactor) -> dict[str, Callable[..., Any]]:
         # Asked for yes or no, of a text.
         "name": safe_name,
         "id": safe_identifier,
-        "kept": _is_kept,
         "in_key": credential_in_key,
         "credential": _may_be_of_credential,
         "name_key": is_name_key,
+        # Asked for yes or no, of each of several texts.
+        "stay": _stay,
         # Asked for a part of a line.
         "attribute": attribute,
         "span_name": span_name,
@@ -248,8 +249,10 @@ def _may_be_of_credential(key: str) -> bool:
     return credential_key(key) != ""
 
 
-def _is_kept(text: str) -> bool:
-    return redact_text(text, Receipt(), "") == text
+def _stay(texts: list[str]) -> list[bool]:
+    if surely_stay(texts):
+        return [True] * len(texts)
+    return [redact_text(text, Receipt(), "") == text for text in texts]
 
 
 def _trace_state(text: str) -> dict[str, Any]:

@@ -167,6 +167,21 @@ def test_messages_among_a_models_arguments_are_the_native_cores() -> None:
 
 
 @needs_native
+def test_texts_that_are_kept_are_judged_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each text; a span of which one does not stay is left to Python, with what was learned of the others."""
+    asked_of: list[list[str]] = []
+    stay = native._stay
+    monkeypatch.setattr(native, "_stay", lambda texts: asked_of.append(texts) or stay(texts))
+    lines = SpanLines(redactor())
+    city = '{"city":["%s","%s"]}'
+    for first, second in (("Oslo", "Bergen"), ("Bergen", "Moss"), ("Bodø", f"ghp_{'a1B2' * 9}"), ("Bodø", "Moss")):
+        span = record(gen_ai__tool__call__arguments=city % (first, second))
+        assert lines.line(span, 3) == record_line("span", redactor().redact_span(span), 3)
+    assert asked_of == [["Oslo", "Bergen"], ["Moss"], ["Bodø", f"ghp_{'a1B2' * 9}"]]
+    assert lines.counted() == {"native": 3, "python": 1}
+
+
+@needs_native
 def test_what_one_core_saw_withheld_the_other_masks() -> None:
     """Whichever of them handled the span with the value, and with the span that repeats it."""
     for first, second in (({}, LEFT), (LEFT, {}), ({}, {}), (LEFT, LEFT)):

@@ -105,6 +105,21 @@ class Detector:
             spans = _merged([*spans, *more])
         return spans
 
+    def is_clear(self, text: str) -> bool:
+        """Tell whether `find` surely finds nothing, neither in the text nor in any part of it between line ends.
+
+        False for what has to be looked at: for what is not ASCII, holds a marker or a digest, or may be encoded, too.
+        """
+        if not text.isascii() or blanked(text, "\0") is not text:
+            return False
+        data = text.encode()
+        return not (
+            any(self._matcher.candidates(data))
+            or self._known.find(text, data)
+            or _base64_runs(data)
+            or _HAS_ESCAPES.search(data)
+        )
+
     def hits(self, text: str) -> list[CredentialSpan]:
         """Return the credentials in `text` as it stands, without decoding it. For text that was redacted already."""
         if next(self._plain(text, text.encode("ascii", "replace")), None) is None:

@@ -29,6 +29,10 @@ class Matcher:
         self._patterns: list[Any] = [None] * len(self.rules)
         self._prefilter = prefilter(self.rules) if first_pass is None else first_pass
 
+    def candidates(self, data: bytes) -> Iterable[Rule]:
+        """Return the rules that may match ASCII `data`, or a part of it between line ends; of others none does."""
+        return [self.rules[index] for index in self._prefilter.candidates(data)]
+
     def matches(self, data: bytes) -> Iterator[Match]:
         """Yield the matches of the rules in ASCII `data`, in no order. Matches of different rules may overlap."""
         for index in self._prefilter.candidates(data):

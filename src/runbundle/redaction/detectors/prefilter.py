@@ -16,13 +16,14 @@ from runbundle.redaction.detectors.rule import Rule
 
 _SHORT = 3
 _LONG_REPEAT = re.compile(r"\{(\d+),\d{3,}\}")
+_END = re.compile(r"(?<!\\)\\[Az]")
 
 
 class Prefilter(Protocol):
-    """Names the rules that may match a text. It may name too many, never too few."""
+    """Names the rules that may match a text, or a part of it between line ends. It may name too many, never too few."""
 
     def candidates(self, data: bytes) -> Iterable[int]:
-        """Return the indexes of rules that may match ASCII `data`, in no order, each once."""
+        """Return the indexes of rules that may match ASCII `data`, or such a part, in no order, each once."""
         ...
 
 
@@ -89,13 +90,15 @@ class HyperscanFilter:
     def _load(self, patterns: list[bytes]) -> Any:
         hyperscan = self._hyperscan
         digest = hashlib.sha256(b"\0".join([hyperscan.__version__.encode(), *patterns])).hexdigest()
-        name = f"rules-{digest[:32]}.hs"
+        name = f"rules-{digest[:32]}-lines.hs"
         kept = cache.read(name)
         if kept is not None:
             with contextlib.suppress(hyperscan.error):  # of another version, or damaged: compile
                 return hyperscan.loadb(kept, mode=hyperscan.HS_MODE_BLOCK)
         database = hyperscan.Database()
-        flags = [hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY] * len(patterns)
+        # With many lines a rule's end of text is the end of each line: so it names the rules of every part, too.
+        each = hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_ALLOWEMPTY | hyperscan.HS_FLAG_MULTILINE
+        flags = [each] * len(patterns)
         database.compile(patterns, ids=list(self._all), elements=len(patterns), flags=flags)
         cache.write(name, hyperscan.dumpb(database))
         return database
@@ -112,5 +115,8 @@ def prefilter(rules: Sequence[Rule]) -> Prefilter:
 
 
 def _broader(pattern: str) -> str:
-    """Let long bounded repeats be unbounded: Hyperscan unrolls them, and the first pass may say too much."""
-    return _LONG_REPEAT.sub(r"{\1,}", pattern)
+    """Let long bounded repeats be unbounded, since Hyperscan unrolls them, and begin and end a text at any line.
+
+    The first pass may say too much.
+    """
+    return _END.sub(lambda at: "^" if at[0] == r"\A" else "$", _LONG_REPEAT.sub(r"{\1,}", pattern))

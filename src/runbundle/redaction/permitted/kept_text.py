@@ -1,15 +1,18 @@
 """The last check of text that a contract or a configuration keeps: detectors, then formats of credentials."""
 
+import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from runbundle.redaction.detectors.detector import CredentialSpan, default_detector, masked
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.detectors.known_values import MIN_CHARS
-from runbundle.redaction.permitted.safe_text import has_credential
+from runbundle.redaction.permitted.safe_text import has_credential, has_credential_format
 from runbundle.redaction.receipt import Receipt, withhold
 
 SHORTEST_KNOWN = 10 ** (MIN_CHARS - 1)
 """A number closer to 0 is no known secret."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SHORT_CHARS = 256  # short texts repeat: a query, a city, a status
 
 
@@ -63,6 +66,17 @@ def redact_text(text: str, receipt: Receipt, path: str) -> str:
 def stays(text: str) -> bool:
     """Tell whether `redact_text` would return a short text as it is, and note nothing; False for a longer one."""
     return len(text) <= _SHORT_CHARS and _judged_short(text) == (text, ())
+
+
+def surely_stay(texts: Sequence[str]) -> bool:
+    """Tell whether `redact_text` would surely return each text as it is and note nothing; False: it has to be asked.
+
+    Texts are looked at together, which costs as much as one of them: each between line ends, so that a rule which holds
+    at the end of a text holds there too.
+    """
+    text = "\n".join(texts)
+    # Of other control characters the engines do not agree which are blanks.
+    return _CONTROL.search(text) is None and default_detector().is_clear(text) and not has_credential_format(text)
 
 
 def _judged(text: str) -> tuple[str | None, tuple[str, ...]]:

@@ -16,8 +16,10 @@ from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.patterns import compiled, compiles
 from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter
+from runbundle.redaction.detectors.rule import Rule
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.payloads.configuration import redact_configuration
+from runbundle.redaction.permitted.kept_text import redact_text, surely_stay
 from runbundle.redaction.receipt import Receipt
 from tests.support.credentials import examples
 
@@ -137,3 +139,46 @@ def test_a_forked_child_does_not_wait_for_a_thread_it_does_not_have() -> None:
             default_detector().find("x")
             os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@given(st.lists(texts | st.text(max_size=30), min_size=1, max_size=5))
+@settings(max_examples=600)
+def test_texts_that_surely_stay_together_stay_each_alone(given: list[str]) -> None:
+    """What is looked at between others is judged no more mildly than by itself."""
+    if surely_stay(given):
+        assert [redact_text(text, Receipt(), "") for text in given] == given
+
+
+ENDS = {
+    "betterleaks.sidekiq-sensitive-url": "https://deadbeef:cafebabe@gems.contribsys.com",
+    "betterleaks.deepseek-api-key": "sk-" + "0123456789abcdef" * 2,
+    "betterleaks.slack-session-cookie": "xoxd-" + "aB3" * 40,
+    "tableau": "aB3dE5gH7jK9mN1pQ3sT5v==:" + "aB3d" * 8,
+}
+"""Credentials that a rule finds since the text ends, or begins, where they do."""
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_a_rule_that_holds_at_an_end_of_the_text_holds_between_others(name: str) -> None:
+    """Each text is as it were alone."""
+    text = ENDS[name]
+    assert redact_text(text, Receipt(), "") != text
+    assert not surely_stay(["before", text, "behind"])
+
+
+def test_the_first_pass_names_the_rules_of_each_part_between_line_ends() -> None:
+    """Ends of the text in a rule are ends of lines there, in each of the words that mean them."""
+    rules = [Rule("a", r"(?:^|,)abc(?:$|;)", ("abc",)), Rule("b", r"\Adef\z", ("def",)), Rule("c", r"^ghi$", ("ghi",))]
+    for first_pass in (HyperscanFilter(rules), KeywordFilter(rules)):
+        for text in (b"x\nabc\ny\ndef\nghi\nz", b"ghi\nabc\ndef", b"abc\ndef\nghi\n"):
+            assert sorted(first_pass.candidates(text)) == [0, 1, 2]
+    assert HyperscanFilter(rules).candidates(b"xabc\ndefx\nx ghi") == []
+
+
+def test_usual_texts_surely_stay() -> None:
+    """So that they cost one look together: words, numbers, places, what stands in a contract's fields."""
+    usual = ["weather in Bremen", "7 of 9, \"done\"", "Order 4711\nis on its way\t(2 days)", "a@example.org", ""]
+    assert surely_stay(usual)
+    assert surely_stay([])
+    for odd in ("é", "a\x0bb", "h2:0a1b2c3d:" + "a" * 26, "x" * 24, "100%41"):
+        assert not surely_stay([*usual, odd])
