@@ -27,6 +27,7 @@ def tell(prefix: str, *words: str) -> None:
 def main(key: str, folder: str, prefix: str, *blocks: str) -> None:
     """Do all."""
     random.seed(0)
+    work.fill(work.MANY)
     running = BY_KEY[key].make(Setting(f"{folder}/store", "", work.STEPS, BY_KEY[key].options))
     emit(running, range(3))
     flush(running, 3)

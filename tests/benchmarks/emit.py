@@ -58,6 +58,8 @@ def flush(running: Running, runs: int) -> None:
 
 def measured(given: argparse.Namespace, folder: str) -> dict[str, Any]:
     """Do everything; return the figures."""
+    if given.warm:  # else it is asked how fast it is there, and how much memory that takes
+        work.fill(work.MANY)
     began = time.perf_counter()
     running = BY_KEY[given.subject].make(setting_of(given, folder))
     if given.warm:

@@ -88,7 +88,7 @@ def raw_run(tracer: Any, root: Callable[[int], Any], steps: int) -> Callable[[in
     def run(number: int) -> None:
         with root(number):
             for step in range(steps):
-                kind = (number + step) % work.KINDS
+                kind = work.place(number, step)
                 with tracer.start_as_current_span("chat gpt") as span:
                     span.set_attribute("gen_ai.operation.name", "chat")
                     span.set_attribute("gen_ai.request.model", "gpt")
@@ -97,7 +97,7 @@ def raw_run(tracer: Any, root: Callable[[int], Any], steps: int) -> Callable[[in
                     span.set_attribute("gen_ai.input.messages", json.dumps(work.PROMPTS[kind]))
                     span.set_attribute("gen_ai.output.messages", json.dumps(work.ANSWERS[kind]))
                 for call in range(work.TOOLS):
-                    which = (kind + call) % work.KINDS
+                    which = work.place(number, step, call)
                     with tracer.start_as_current_span("execute_tool search") as span:
                         span.set_attribute("gen_ai.operation.name", "execute_tool")
                         span.set_attribute("gen_ai.tool.name", "search")
@@ -242,10 +242,10 @@ def ours_decorated(setting: Setting) -> Running:
     def run(number: int) -> None:
         with runbundle.start_run("demo", run_id=f"run-{number}"):
             for step in range(setting.steps):
-                kind = (number + step) % work.KINDS
+                kind = work.place(number, step)
                 chat(work.PROMPTS[kind])
                 for call in range(work.TOOLS):
-                    search(**work.ARGUMENTS[(kind + call) % work.KINDS])
+                    search(**work.ARGUMENTS[work.place(number, step, call)])
 
     return Running(run, flush, handle.shutdown)
 
@@ -260,7 +260,7 @@ def langfuse(setting: Setting) -> Running:
         observe = client.start_as_current_observation
         with observe(name="invoke_agent demo", as_type="agent", metadata={"run_id": f"run-{number}"}):
             for step in range(setting.steps):
-                kind = (number + step) % work.KINDS
+                kind = work.place(number, step)
                 with observe(
                     name="chat gpt", as_type="generation", model="gpt", input=work.PROMPTS[kind],
                     output=work.ANSWERS[kind],
@@ -268,7 +268,7 @@ def langfuse(setting: Setting) -> Running:
                 ):  # fmt: skip
                     pass
                 for call in range(work.TOOLS):
-                    which = (kind + call) % work.KINDS
+                    which = work.place(number, step, call)
                     with observe(
                         name="execute_tool search", as_type="tool", input=work.ARGUMENTS[which],
                         output=work.RESULTS[which], metadata={"call_id": f"call-{number}-{step}-{call}"},
@@ -294,7 +294,7 @@ def logfire(setting: Setting) -> Running:
     def run(number: int) -> None:
         with client.span("invoke_agent demo", run_id=f"run-{number}"):
             for step in range(setting.steps):
-                kind = (number + step) % work.KINDS
+                kind = work.place(number, step)
                 with client.span(
                     "chat gpt", op="chat", model="gpt", input_messages=work.PROMPTS[kind],
                     output_messages=work.ANSWERS[kind], input_tokens=work.INPUT_TOKENS,
@@ -302,7 +302,7 @@ def logfire(setting: Setting) -> Running:
                 ):  # fmt: skip
                     pass
                 for call in range(work.TOOLS):
-                    which = (kind + call) % work.KINDS
+                    which = work.place(number, step, call)
                     with client.span(
                         "execute_tool search", op="execute_tool", tool="search", call_id=f"call-{number}-{step}-{call}",
                         arguments=work.ARGUMENTS[which], result=work.RESULTS[which],

@@ -11,10 +11,18 @@ from typing import Any
 STEPS = 10
 TOOLS = 2
 KINDS = 64
-"""How many different payloads there are of each kind, so that nothing is read from a cache by its value alone."""
+"""How many different payloads there are of each kind to begin with."""
+MANY = 2048
+"""How many there are where runs are compared: 2,000 calls of a tool are 2,000 different ones, and keep 18,000 texts. So
+nothing is read from a cache by its value alone; few texts of an agent come again."""
 
 _random = random.Random(31)
 _WORDS = ["".join(_random.choices(string.ascii_lowercase, k=_random.randint(2, 10))) for _ in range(4000)]
+
+
+def place(number: int, step: int, call: int = 0) -> int:
+    """Return which payloads a step of a run has, and a call of a tool in it: others in each run."""
+    return ((number * STEPS + step) * TOOLS + call) % len(PROMPTS)
 
 
 def spans_of(steps: int) -> int:
@@ -35,17 +43,25 @@ def _message(role: str, size: int) -> list[dict[str, Any]]:
     return [{"role": role, "parts": [{"type": "text", "content": _words(size)}]}]
 
 
-PROMPTS = [_message("user", 2000) for _ in range(KINDS)]
-ANSWERS = [_message("assistant", 500) for _ in range(KINDS)]
-ARGUMENTS: list[dict[str, Any]] = [
-    {"query": _words(120), "limit": number, "filters": {"lang": "en", "tags": _words(60).split()},
-     "user_email": f"u{number}@example.com"}
-    for number in range(KINDS)
-]  # fmt: skip
-RESULTS: list[dict[str, Any]] = [
-    {"rows": [{"id": row, "title": _words(60), "score": row / 7} for row in range(8)], "next": None, "took_ms": number}
-    for number in range(KINDS)
-]
+PROMPTS: list[list[dict[str, Any]]] = []
+ANSWERS: list[list[dict[str, Any]]] = []
+ARGUMENTS: list[dict[str, Any]] = []
+RESULTS: list[dict[str, Any]] = []
+
+
+def fill(kinds: int) -> None:
+    """Have so many different payloads of each kind: the same in every process."""
+    for number in range(len(PROMPTS), kinds):
+        PROMPTS.append(_message("user", 2000))
+        ANSWERS.append(_message("assistant", 500))
+        filters = {"lang": "en", "tags": _words(60).split()}
+        email = f"u{number}@example.com"
+        ARGUMENTS.append({"query": _words(120), "limit": number, "filters": filters, "user_email": email})
+        rows = [{"id": row, "title": _words(60), "score": row / 7} for row in range(8)]
+        RESULTS.append({"rows": rows, "next": None, "took_ms": number})
+
+
+fill(KINDS)
 INPUT_TOKENS, OUTPUT_TOKENS = 500, 120
 
 _KEPT = (("/query", "input"), ("/limit", "input"), ("/rows/*/title", "output"), ("/rows/*/id", "output"))
