@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import orjson
@@ -24,6 +24,7 @@ from runbundle.redaction.permitted.kept_text import (
     SHORTEST_KNOWN,
     credential_in_key,
     is_known_number,
+    look_together,
     redact_text,
     stays,
 )
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 64
 """Deeper levels are masked whole. Schemas of real tools nest less; the limit bounds recursion."""
 
+_MOST_TOGETHER = 512
 _GONE = object()
 _LISTS = (list, tuple)
 _NUMBERS = (bool, int, float)
@@ -57,6 +59,8 @@ class PayloadRules(NamedTuple):
     """The rule that receipts name for a value that no rule names."""
     masks_undeclared: bool
     """Whether every value that no rule names is masked, numbers too."""
+    keeps: bool = False
+    """Whether a rule keeps something."""
     shown_keys: frozenset[str] = frozenset()
     """Keys that an explanation may name. Redaction ignores them."""
 
@@ -74,6 +78,7 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
         any(rule.target == target for rule in contract.data.rules),
         rule_name(contract.name, None),
         contract.data.undeclared == contract.data.undeclared_scalars == "mask",
+        any(rule.target == target and rule.effective_action in ("keep", "truncate") for rule in contract.data.rules),
     )
 
 
@@ -93,8 +98,25 @@ def redact_payload(
     Credentials in kept text are masked before the text is cut. `receipt` notes each redaction, with paths below `path`;
     `taint` remembers the withheld values.
     """
+    if rules.keeps:
+        look_together(_texts(value))
     result = _walk(value, _Walk(rules, digest, receipt, taint), rules.root, None, path, 0)
     return None if result is _GONE else result
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield texts of a value, some hundreds at most: others are looked at one by one."""
+    pending = [value]
+    for _ in range(_MOST_TOGETHER):
+        if not pending:
+            return
+        item = pending.pop()
+        if item.__class__ is str:
+            yield item
+        elif item.__class__ is dict:
+            pending += item.values()
+        elif item.__class__ is list:
+            pending += item
 
 
 class _Walk(NamedTuple):

@@ -1,7 +1,7 @@
 """The last check of text that a contract or a configuration keeps: detectors, then formats of credentials."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from runbundle.redaction.detectors.detector import CredentialSpan, default_detector, masked
@@ -32,6 +32,17 @@ def _judged_short(text: str) -> tuple[str | None, tuple[str, ...]]:
     return _judged(text)
 
 
+_MOST = 8192
+_staying: dict[str, None] = {}
+"""Short texts that were looked at together, and stay."""
+
+
+def _forget() -> None:
+    global _staying
+    _staying = {}  # another one: what is being looked at just now is added to the old one
+
+
+KNOWN.on_change(_forget)
 KNOWN.on_change(credential_in_key.cache_clear)
 KNOWN.on_change(_found_in_short.cache_clear)
 KNOWN.on_change(_judged_short.cache_clear)
@@ -54,6 +65,8 @@ def redact_text(text: str, receipt: Receipt, path: str) -> str:
     If a credential's format is still there after the detectors, the whole text is masked. Lone surrogates, which UTF-8
     cannot hold, become `?`.
     """
+    if text in _staying:
+        return text
     kept, rules = _judged_short(text) if len(text) <= _SHORT_CHARS else _judged(text)
     for rule in rules:
         receipt.add(path, f"detector:{rule}", "mask")
@@ -65,7 +78,17 @@ def redact_text(text: str, receipt: Receipt, path: str) -> str:
 
 def stays(text: str) -> bool:
     """Tell whether `redact_text` would return a short text as it is, and note nothing; False for a longer one."""
-    return len(text) <= _SHORT_CHARS and _judged_short(text) == (text, ())
+    return text in _staying or (len(text) <= _SHORT_CHARS and _judged_short(text) == (text, ()))
+
+
+def look_together(texts: Iterable[str]) -> None:
+    """Look at several texts that may be kept, so that `redact_text` need not look at each: of ten it takes a tenth."""
+    staying = _staying
+    new = [text for text in texts if len(text) <= _SHORT_CHARS and text not in staying]
+    if len(new) > 1 and surely_stay(new):
+        if len(staying) + len(new) > _MOST:
+            staying.clear()
+        staying.update(dict.fromkeys(new))
 
 
 def surely_stay(texts: Sequence[str]) -> bool:

@@ -1,5 +1,6 @@
 """The last check of kept text, and the tests of names, ids and values of declared shape."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from runbundle.redaction.markers import marker
 from runbundle.redaction.permitted.kept_text import (
     credential_in_key,
     is_known_number,
+    look_together,
     redact_text,
     rule_matching_whole,
 )
@@ -40,6 +42,25 @@ def test_a_credential_in_kept_text_is_masked_and_noted_by_rule() -> None:
 def test_text_is_what_utf_8_can_hold() -> None:
     """A lone surrogate would stop the journal."""
     assert redact_text("a\ud800b", Receipt(), "p") == "a?b"
+
+
+def test_what_was_looked_at_together_is_looked_at_again_when_a_secret_is_learned() -> None:
+    """Also if it is learned while they are looked at; texts beside a credential are judged one by one."""
+    assert redact_text("order 4711 oslo", Receipt(), "p") == "order 4711 oslo"
+    look_together(["order 4711 oslo", "order 4712 bergen"])
+    KNOWN.register("order 4711 oslo")
+    assert redact_text("order 4711 oslo", Receipt(), "p") == marker("credential")
+    assert redact_text("order 4712 bergen", Receipt(), "p") == "order 4712 bergen"
+
+    def learning() -> Iterator[str]:
+        yield "order 4712 bergen"
+        KNOWN.register("order 4712 bergen")
+        yield "order 4713 moss"
+
+    look_together(learning())
+    assert redact_text("order 4712 bergen", Receipt(), "p") == marker("credential")
+    look_together(["order 4714 alta", TOKEN])
+    assert redact_text(TOKEN, Receipt(), "p") == marker("credential")
 
 
 def test_a_rule_is_named_only_for_a_text_that_it_matches_whole() -> None:
