@@ -117,7 +117,7 @@ class Detector:
             any(self._matcher.candidates(data))
             or self._known.find(text, data)
             or _base64_runs(data)
-            or _HAS_ESCAPES.search(data)
+            or _has_escapes(data)
         )
 
     def hits(self, text: str) -> list[CredentialSpan]:
@@ -212,14 +212,20 @@ def _formats() -> Detector:
 def _rewritings(
     text: str, data: bytes, *, broken: bool
 ) -> Iterable[tuple[re.Pattern[str], Callable[[re.Match[str]], str]]]:
-    # One character each is looked for first: most text has none of them.
-    if (b"%" in data or b"\\" in data or b"&" in data or b"\x1b" in data) and _HAS_ESCAPES.search(data):
+    if _has_escapes(data):
         yield _ESCAPES, _unescaped
     if broken:
         yield _BROKEN_BASE64, lambda _: ""
     if not text.isascii() and _HAS_INVISIBLE.search(text.encode("utf-8", "replace")):
         yield _INVISIBLE, lambda _: ""
         yield _WIDE, lambda m: "".join(chr(ord(c) - 0xFEE0) for c in m[0])
+
+
+def _has_escapes(data: bytes) -> bool:
+    # One character each is looked for first: most text has none of them.
+    if b"%" in data or b"\\" in data or b"&" in data or b"\x1b" in data:
+        return _HAS_ESCAPES.search(data) is not None
+    return False
 
 
 def _windows(pattern: re.Pattern[str], text: str, around: int) -> Iterator[tuple[int, int]]:
