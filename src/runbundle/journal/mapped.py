@@ -121,7 +121,8 @@ class MappedFile:
         if self.fd >= 0:
             try:
                 self._unmap()
-                if os.fstat(self.fd).st_size > self._end + (0 if cut else _FIRST_BYTES):
+                most = self._end + (0 if cut else _FIRST_BYTES)
+                if self._space > most and os.fstat(self.fd).st_size > most:
                     os.ftruncate(self.fd, self._end)
             finally:
                 with contextlib.suppress(OSError):
@@ -151,7 +152,7 @@ class MappedFile:
     def _grow(self, needed: int) -> None:
         if not self._mapped:
             return
-        if os.fstat(self.fd).st_size < self._space:
+        if self._space and os.fstat(self.fd).st_size < self._space:
             raise FileCut(errno.EIO, "another process has truncated the file")
         step = min(max(self._space, _FIRST_BYTES), _MOST_AT_ONCE_BYTES)
         space = -(-max(needed, self._space + step) // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -151,6 +151,22 @@ def test_the_native_core_writes_the_line_that_python_writes() -> None:
     assert (lines.by_native, lines.by_python) == (1, 0)
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_start_of_a_run_is_redacted_by_either_core_and_not_counted(
+    monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """What is told of it is what Python tells; flush() counts spans that have ended."""
+    if not is_there:
+        monkeypatch.setattr(spans, "core_of", lambda _: None)
+    lines = SpanLines(redactor())
+    one = record(
+        gen_ai__operation__name="invoke_agent", runbundle__config='{"model":"m","api_key":"hunter2xx"}', app="x"
+    )
+    said, expected = lines.begun(one), redactor().redact_span(one)
+    assert (said["name"], said["attributes"]) == (expected["name"], expected["attributes"])
+    assert lines.counted() == {}
+
+
 @needs_native
 def test_messages_among_a_models_arguments_are_the_native_cores() -> None:
     """A decorated function is given them by name, with what else was asked."""
