@@ -12,6 +12,7 @@ from runbundle.redaction.detectors.detector import MASK
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.payloads.configuration import redact_configuration
 from runbundle.redaction.payloads.payload import compile_payload_rules, redact_payload
+from runbundle.redaction.permitted import safe_text
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.redactor import Redactor
@@ -185,7 +186,11 @@ def test_everything_below_a_key_that_names_a_credential_is_withheld(config: Any,
 )  # fmt: skip
 def test_short_texts_are_judged_as_long_ones_are(parts: list[str]) -> None:
     """`safe_text` has one list of formats and two engines, which agree on every short ASCII text."""
-    from runbundle.redaction.permitted import safe_text
-
     text = "".join(parts)[: safe_text._SHORT]
     assert (safe_text._SHORT_CREDENTIAL.search(text) is None) == (safe_text._CREDENTIAL.search(text) is None)
+
+
+@given(st.from_regex(safe_text._SHORT_CREDENTIAL, fullmatch=True))
+def test_every_format_has_one_of_the_characters_that_are_looked_for_first(text: str) -> None:
+    """So that an id of hexadecimal digits is no credential at a glance."""
+    assert safe_text._IN_CREDENTIALS.search(text) is not None

@@ -27,7 +27,7 @@ from runbundle.redaction.payloads.taint import OPENED, VALUES, TaintTable, is_na
 from runbundle.redaction.permitted import labelled
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text, surely_stay
 from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER
-from runbundle.redaction.permitted.safe_text import safe_identifier, safe_name
+from runbundle.redaction.permitted.safe_text import judged_identifier, safe_name
 from runbundle.redaction.permitted.values import kept_trace_state
 from runbundle.redaction.plan import Handling, Work
 from runbundle.redaction.receipt import Receipt
@@ -220,7 +220,7 @@ def _functions(redactor: Redactor) -> dict[str, Callable[..., Any]]:
     return {
         # Asked for yes or no, of a text.
         "name": safe_name,
-        "id": safe_identifier,
+        "id": judged_identifier,
         "in_key": credential_in_key,
         "credential": _may_be_of_credential,
         "name_key": is_name_key,

@@ -255,17 +255,33 @@ def test_an_answer_that_was_asked_for_before_a_secret_was_learned_is_not_remembe
     """Another thread may register one while Python judges."""
     lines = SpanLines(redactor())
     lines.line(record(), 0)
-    real = native.safe_identifier
+    real = native.judged_identifier
 
     def slow(text: str) -> bool:
         answer = real(text)
         KNOWN.register("Xk7-Qm2-Zr9")
         return answer
 
-    with mock.patch.object(native, "safe_identifier", slow):
+    with mock.patch.object(native, "judged_identifier", slow):
         lines = SpanLines(redactor())
         lines.line(record(gen_ai__response__id="Xk7-Qm2-Zr9"), 0)
     assert b"Xk7-Qm2-Zr9" not in lines.line(record(gen_ai__response__id="Xk7-Qm2-Zr9"), 0)
+
+
+@needs_native
+def test_texts_that_were_judged_before_a_secret_was_learned_are_not_remembered() -> None:
+    """The same holds for what is judged together."""
+    real = native._stay
+
+    def slow(texts: list[str]) -> list[bool]:
+        answers = real(texts)
+        KNOWN.register("Xk7-Qm2-Zr8")
+        return answers
+
+    with mock.patch.object(native, "_stay", slow):
+        lines = SpanLines(redactor())
+        lines.line(told("Xk7-Qm2-Zr8"), 0)
+    assert b"Xk7-Qm2-Zr8" not in lines.line(told("Xk7-Qm2-Zr8"), 0)
 
 
 @needs_native

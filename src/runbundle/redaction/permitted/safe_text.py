@@ -46,6 +46,8 @@ _CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberT
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
 _SHORT_CREDENTIAL = re.compile(_FORMATS, re.ASCII)
 _SHORT = 64
+_IN_CREDENTIALS = re.compile(r"[A-Zghknprstxy:]")
+"""Text without any of these characters has none of the formats: most ids are of digits and hexadecimal ones."""
 
 
 def has_credential(text: str) -> bool:
@@ -78,8 +80,9 @@ def _searched(text: str) -> bool:
 
 
 def _has_format(text: str) -> bool:
-    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
-    return pattern.search(text) is not None
+    if len(text) > _SHORT or not text.isascii():
+        return _CREDENTIAL.search(text) is not None
+    return _IN_CREDENTIALS.search(text) is not None and _SHORT_CREDENTIAL.search(text) is not None
 
 
 @lru_cache(maxsize=_CACHE)
@@ -98,7 +101,12 @@ def safe_name(text: str) -> bool:
 @lru_cache(maxsize=_CACHE)
 def safe_identifier(text: str) -> bool:
     """Tell whether `text` may be kept where an id belongs. Ids are random, so only alphabet and formats are tested."""
-    return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
+    return judged_identifier(text)
+
+
+def judged_identifier(text: str) -> bool:
+    """Tell what `safe_identifier` does, for a caller that remembers answers itself: most ids are met once."""
+    return _IDENTIFIER.fullmatch(text) is not None and not _has_credential(text)
 
 
 _SAID = re.compile(r"([A-Za-z_-]{2,40})(?: is)?[ =:]{1,3}(\S{6,})")

@@ -177,7 +177,7 @@ def test_the_first_pass_names_the_rules_of_each_part_between_line_ends() -> None
 
 def test_usual_texts_surely_stay() -> None:
     """So that they cost one look together: words, numbers, places, what stands in a contract's fields."""
-    usual = ["weather in Bremen", "7 of 9, \"done\"", "Order 4711\nis on its way\t(2 days)", "a@example.org", ""]
+    usual = ["weather in Bremen", '7 of 9, "done"', "Order 4711\nis on its way\t(2 days)", "a@example.org", ""]
     assert surely_stay(usual)
     assert surely_stay([])
     for odd in ("é", "a\x0bb", "h2:0a1b2c3d:" + "a" * 26, "x" * 24, "100%41"):
