@@ -16,6 +16,8 @@ from runbundle.errors import ConfigError
 
 _WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,40}")
 PREFIX = "RUNBUNDLE_"
+VAULT_TTL_S = 7 * 24 * 3600
+"""How long a vault keeps what it has by default."""
 
 
 Kind = Literal[
