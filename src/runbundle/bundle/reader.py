@@ -13,10 +13,11 @@ from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS
 from runbundle.format.run import ConfigSnapshot, RunIndex
 from runbundle.format.tool_calls import ToolCalls
 from runbundle.format.words import RUN_SCHEMA
+from runbundle.process.regex import later
 from runbundle.store import ArtifactStore
 
 M = TypeVar("M", bound=BaseModel)
-_TIME = re.compile(r"[0-9]{1,20}")  # not str.isdigit(), which takes superscripts too
+_TIME = later(r"[0-9]{1,20}")  # not str.isdigit(), which takes superscripts too
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """Limit in bytes for a line of events.jsonl, an entry of a listing, and other files that are read as a whole. More is
 refused, so that a hostile bundle cannot exhaust memory."""
@@ -25,7 +26,7 @@ MAX_INDEX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 96
 """Limit for the nesting of JSON. Bundles that runbundle writes stay below it: payloads have at most 64 levels and
 configurations 32, and both lie at most six levels deep."""
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRINGS = later(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
+from runbundle.process.regex import later
 from runbundle.redaction.detectors.credential_words import NEVER_KEPT_WORDS, credential_key, names_another
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import blanked
@@ -22,9 +23,9 @@ from runbundle.redaction.permitted.names import names_a_person
 _CACHE = 8192
 _CACHED_CHARS = 256
 
-_NAME = re.compile(r"[A-Za-z0-9_./<>{}()\[\]*:,@+= #-]{1,256}")
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:/|+=-]{1,256}")
-_RUN = re.compile(r"[A-Za-z0-9]{16,}")
+_NAME = later(r"[A-Za-z0-9_./<>{}()\[\]*:,@+= #-]{1,256}")
+_IDENTIFIER = later(r"[A-Za-z0-9_.:/|+=-]{1,256}")
+_RUN = later(r"[A-Za-z0-9]{16,}")
 
 # Formats from the vendors' public documentation. The detector engine proper is a layer of its own; this is the part
 # that must hold without it.
@@ -44,7 +45,7 @@ _FORMATS = (
 )
 _CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
-_SHORT_CREDENTIAL = re.compile(_FORMATS, re.ASCII)
+_SHORT_CREDENTIAL = later(_FORMATS, re.ASCII)
 _SHORT = 64
 
 
@@ -97,7 +98,7 @@ def safe_identifier(text: str) -> bool:
     return _IDENTIFIER.fullmatch(text) is not None and not has_credential(text)
 
 
-_SAID = re.compile(r"([A-Za-z_-]{2,40})(?: is)?[ =:]{1,3}(\S{6,})")
+_SAID = later(r"([A-Za-z_-]{2,40})(?: is)?[ =:]{1,3}(\S{6,})")
 
 
 def _says_a_credential(text: str) -> bool:
