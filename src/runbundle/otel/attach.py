@@ -25,17 +25,19 @@ from runbundle.otel.belonging.run_names import run_names
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
-from runbundle.otel.composition import compose, open_store, redacts_all
+from runbundle.otel.composition import compose, open_store, redacts_all, warm_up
 from runbundle.otel.digest_key import carrier_keys
 from runbundle.otel.handle import Handle, running, shut_down_at_exit
 from runbundle.otel.providers import build_logger_provider, build_tracer_provider
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.sealing.publisher import sealed_by
 from runbundle.store.locations import spool_of, vault_of
-from runbundle.vault.debug_mode import debug_vault
 
 if TYPE_CHECKING:
     from runbundle.otel.forwarding.destination import Destination
+    from runbundle.redaction.redactor import Redactor
+    from runbundle.store import ArtifactStore
+    from runbundle.vault.debug_mode import DebugVault
 
 _log = logging.getLogger("runbundle")
 _lock = threading.Lock()
@@ -63,12 +65,12 @@ def attach(given: dict[str, Any]) -> Handle:
             safe_names=given["safe_names"],
             user_id=given["user_id"],
             result=given["result"],
+            warm=False,
         ).redactor
         policy = redactor.policy
         names = run_names(policy.digester, given["run_id_keys"], given["group_by"])
         destinations, seals = _destinations(given["otlp"]), sealed_by(given["seal"])  # may refuse
-        in_debug = given["content_mode"] == "debug"
-        debug = debug_vault(redactor, vault_of(artifact_store), given["vault_ttl_s"]) if in_debug else None
+        debug = _debug(redactor, artifact_store, given["vault_ttl_s"]) if given["content_mode"] == "debug" else None
         theirs = _theirs(given["tracer_provider"])
         if theirs is not None:
             _mind_raw_exporters(theirs, refuse=everything and given["raw_exporters"] != "allow")
@@ -133,6 +135,7 @@ def attach(given: dict[str, Any]) -> Handle:
             destination.begin()
         notices.note_configured(shut_down_at_exit)
         notices.say_unknown_variables()
+        warm_up()  # last: the two would wait for each other
         return handle
 
 
@@ -143,6 +146,12 @@ def _destinations(option: Any) -> "Sequence[Destination]":
     from runbundle.otel.forwarding.destination import build
 
     return build(option)
+
+
+def _debug(redactor: "Redactor", store: "ArtifactStore", ttl_s: float) -> "DebugVault":
+    from runbundle.vault.debug_mode import debug_vault  # nobody else needs it
+
+    return debug_vault(redactor, vault_of(store), ttl_s)
 
 
 def _have_sinks_stand_back(handle: Handle) -> None:

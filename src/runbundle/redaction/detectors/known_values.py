@@ -101,12 +101,11 @@ def refusal(value: str) -> str:
 
 @cache
 def _words_of_the_format() -> frozenset[str]:
-    """Return the keys and the fixed values of bundles and records."""
-    from runbundle.format import findings
+    """Return the keys and the fixed values of bundles and records; codes of findings are too short to be secrets."""
     from runbundle.signals import own
     from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 
-    return frozenset({*SPAN_KEYS, *RESOURCE_KEYS, *own.EVENTS, *findings.FINDINGS, *_FIELDS, *_WRITTEN})
+    return frozenset({*SPAN_KEYS, *RESOURCE_KEYS, *own.EVENTS, *_FIELDS, *_WRITTEN})
 
 
 def forms(value: str) -> Iterable[str]:
