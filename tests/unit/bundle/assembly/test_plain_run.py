@@ -123,9 +123,8 @@ def test_what_is_taken_the_model_takes_and_writes_with_the_same_bytes(data: st.D
         elif change == "remove":
             del outer[place[-1]]
         elif isinstance(outer, dict):
-            outer[data.draw(st.sampled_from(["schema_", "later", "view", "version", "dirty"]))] = data.draw(
-                st.sampled_from(ODD)
-            )
+            name = data.draw(st.sampled_from(["schema_", "later", "view", "version", "dirty"]))
+            outer[name] = copy.deepcopy(data.draw(st.sampled_from(ODD)))
     said = written(plain_run.INDEX, index)
     if said is not None:
         assert to_json_bytes(said, indent=True) == by_model(index)
