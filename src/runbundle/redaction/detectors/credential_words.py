@@ -201,14 +201,15 @@ _FLAT = later(
 
 def looks_drawn(text: str) -> bool:
     """Tell whether a text looks drawn at random: mixed characters, and no word, number, date, id or path."""
-    if not 8 <= len(text) <= 512 or " " in text.strip() or "[REDACTED:" in text or _FLAT.fullmatch(text) is not None:
+    if not 8 <= len(text) <= 512 or " " in text.strip() or "[REDACTED:" in text:
         return False
     kinds = sum((
         any(c.islower() for c in text), any(c.isupper() for c in text), any(c.isdigit() for c in text),
         any(not c.isalnum() and c not in "-_.:/" for c in text),
     ))  # fmt: skip
     digits = sum(c.isdigit() for c in text)
-    return kinds >= 3 or (len(text) >= 16 and digits >= 2 and _entropy(text) >= 3.0)
+    drawn = kinds >= 3 or (len(text) >= 16 and digits >= 2 and _entropy(text) >= 3.0)
+    return drawn and _FLAT.fullmatch(text) is None  # last: of what is left few are asked
 
 
 def _entropy(text: str) -> float:

@@ -6,7 +6,7 @@ credentials. Both are a net under the contracts and know no context: a password 
 """
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -43,10 +43,14 @@ _FORMATS = (
     r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
     rf"|(?i:{'|'.join(NEVER_KEPT_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
 )
-_CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
 _SHORT_CREDENTIAL = later(_FORMATS, re.ASCII)
 _SHORT = 64
+
+
+@cache
+def _credential() -> Any:
+    return re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 
 
 def has_credential(text: str) -> bool:
@@ -56,12 +60,12 @@ def has_credential(text: str) -> bool:
 
 def has_credential_format(text: str) -> bool:
     """Tell whether `text` holds text in the public format of a credential, whatever secrets this process knows."""
-    return _CREDENTIAL.search(text) is not None and _CREDENTIAL.search(blanked(text, '"')) is not None
+    return _credential().search(text) is not None and _credential().search(blanked(text, '"')) is not None
 
 
 def bytes_have_credential_format(data: bytes) -> bool:
     """Tell the same of the text that `data` is in UTF-8. Of ASCII, as most is, it makes no copy."""
-    if data.isascii() and _CREDENTIAL.search(data) is None:
+    if data.isascii() and _credential().search(data) is None:
         return False
     return has_credential_format(data.decode("utf-8", "replace"))
 
@@ -75,7 +79,7 @@ def _has_credential(text: str) -> bool:
 
 
 def _searched(text: str) -> bool:
-    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _CREDENTIAL
+    pattern = _SHORT_CREDENTIAL if len(text) <= _SHORT and text.isascii() else _credential()
     return pattern.search(text) is not None or bool(KNOWN.find(text))
 
 
