@@ -50,9 +50,10 @@ if TYPE_CHECKING:
     from runbundle.otel.agent.decorators import agent, model, retriever, run, step, tool
     from runbundle.otel.agent.run_handle import RunHandle, current_run
     from runbundle.otel.agent.starts import start_agent, start_model, start_retriever, start_run, start_step, start_tool
-    from runbundle.otel.configure import Handle, configure
+    from runbundle.otel.configure import configure
     from runbundle.otel.exporters import RedactingSpanExporter, RedactingSpanProcessor
     from runbundle.otel.forwarding.option import Otlp
+    from runbundle.otel.handle import Handle
     from runbundle.recording.results import Delivery, FlushResult
     from runbundle.redaction.detectors.known_secrets import register_secret
 
@@ -78,7 +79,8 @@ _PLACES = {
     "runbundle.inspect.sealed_run": ["SealedRun"],
     "runbundle.inspect.unsealed_run": ["UnsealedRun"],
     "runbundle.contracts.approval": ["Decision", "ToolCall"],
-    "runbundle.otel.configure": ["Handle", "configure"],
+    "runbundle.otel.configure": ["configure"],
+    "runbundle.otel.handle": ["Handle"],
     "runbundle.otel.agent.decorators": ["agent", "model", "retriever", "run", "step", "tool"],
     "runbundle.otel.exporters": ["RedactingSpanExporter", "RedactingSpanProcessor"],
     "runbundle.otel.forwarding.option": ["Otlp"],

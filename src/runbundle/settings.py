@@ -13,9 +13,12 @@ from typing import Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from runbundle.errors import ConfigError
+from runbundle.process.regex import later
 
-_WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,40}")
+_WORD = later(r"[A-Za-z0-9_.:/-]{1,40}")
 PREFIX = "RUNBUNDLE_"
+VAULT_TTL_S = 7 * 24 * 3600
+"""How long a vault keeps what it has by default."""
 
 
 Kind = Literal[

@@ -1,11 +1,10 @@
-"""Streaming of tool_calls.json and evidence.json: files that are an object with one long list.
+"""Reading tool_calls.json and evidence.json, which are an object with one long list, one entry at a time.
 
-Such a file is written and read one entry at a time. Its bytes are those of `to_json_bytes(..., indent=True)`: each
-entry begins and ends with a line of its own, indented by four, so a reader finds its end without parsing the rest. A
-file with another layout is read as a whole.
+Each entry begins and ends with a line of its own, indented by four (see `entry_lines`), so a reader finds its end
+without parsing the rest. A file with another layout is read as a whole.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO, Generic, TypeVar
 
 import orjson
@@ -13,41 +12,12 @@ from pydantic import BaseModel
 
 from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, listed_path, parse_json, parse_model
 from runbundle.errors import MalformedBundle, TooLarge
-from runbundle.format.canonical import to_json_bytes
 from runbundle.format.evidence import Evidence, Retrieval
 from runbundle.format.layout import EVIDENCE, TOOL_CALLS
 from runbundle.format.tool_calls import CallEntry, ToolCalls
 
 M = TypeVar("M", bound=BaseModel)
-_BREAK = b"\x01"
 _MOST_AROUND_BYTES = 65_536  # what may stand behind the list
-
-
-def entry_bytes(entry: dict[str, Any]) -> bytes:
-    """Return an entry as it will be written, but on one line, so that lines can be sorted.
-
-    Line ends are replaced by the byte 1, which JSON text never contains.
-    """
-    return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2).replace(b"\n", _BREAK)
-
-
-def parsed_entry(line: bytes) -> dict[str, Any]:
-    """Return an entry that `entry_bytes` made."""
-    return orjson.loads(line.replace(_BREAK, b"\n"))
-
-
-def write_listing(key: str, entries: Iterable[bytes], **rest: str) -> Iterator[bytes]:
-    """Yield the pieces of a file: `entries`, made by `entry_bytes`, as a list under `key`, then the fields `rest`.
-
-    `key` must sort before the keys of `rest`. One entry is in memory at a time.
-    """
-    assert all(key < other for other in rest)
-    yield b'{\n  "%b": [' % key.encode()
-    end = b"]"
-    for number, entry in enumerate(entries):
-        yield (b",\n    " if number else b"\n    ") + entry.replace(_BREAK, b"\n    ")
-        end = b"\n  ]"
-    yield end + b",\n" + to_json_bytes(rest, indent=True)[2:]
 
 
 class Listing(Generic[M]):

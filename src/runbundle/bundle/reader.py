@@ -1,22 +1,31 @@
-"""Reading a bundle: its index, one span, or a stream of events. Each function reads only the files that it needs."""
+"""Reading a bundle: its index, one span, or a stream of events. Each function reads only the files that it needs.
+
+The models of the files are loaded by who reads one: a seal only asks whether there is a bundle.
+"""
+
+from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 
 import orjson
-from pydantic import BaseModel, ValidationError
 
 from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, OddEntry, TooDeep, TooLarge, UnsupportedVersion
-from runbundle.format.evidence import Evidence
 from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS
-from runbundle.format.run import ConfigSnapshot, RunIndex
-from runbundle.format.tool_calls import ToolCalls
 from runbundle.format.words import RUN_SCHEMA
+from runbundle.process.regex import later
 from runbundle.store import ArtifactStore
 
-M = TypeVar("M", bound=BaseModel)
-_TIME = re.compile(r"[0-9]{1,20}")  # not str.isdigit(), which takes superscripts too
+if TYPE_CHECKING:
+    from pydantic import BaseModel, ValidationError
+
+    from runbundle.format.evidence import Evidence
+    from runbundle.format.run import ConfigSnapshot, RunIndex
+    from runbundle.format.tool_calls import ToolCalls
+
+M = TypeVar("M", bound="BaseModel")
+_TIME = later(r"[0-9]{1,20}")  # not str.isdigit(), which takes superscripts too
 MAX_LINE_BYTES = 64 * 1024 * 1024
 """Limit in bytes for a line of events.jsonl, an entry of a listing, and other files that are read as a whole. More is
 refused, so that a hostile bundle cannot exhaust memory."""
@@ -25,7 +34,7 @@ MAX_INDEX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 96
 """Limit for the nesting of JSON. Bundles that runbundle writes stay below it: payloads have at most 64 levels and
 configurations 32, and both lie at most six levels deep."""
-_STRINGS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_STRINGS = later(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _BRACKETS = bytes.maketrans(b"[]{}", b"()()")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 
@@ -40,7 +49,7 @@ class Bundle:
         self.index_bytes = index_bytes
 
     @classmethod
-    def open(cls, store: ArtifactStore, key: str) -> "Bundle":
+    def open(cls, store: ArtifactStore, key: str) -> Bundle:
         """Open the bundle under `key` by reading its run.json.
 
         Raises `NotSealed`, `MalformedBundle` or `UnsupportedVersion`.
@@ -81,16 +90,22 @@ class Bundle:
 
     def tool_calls(self) -> ToolCalls:
         """Return all tool calls. Raises `MalformedBundle`; `listings.each_tool_call` reads files above 64 MiB too."""
+        from runbundle.format.tool_calls import ToolCalls
+
         return self._parsed(TOOL_CALLS, ToolCalls)
 
     def evidence(self) -> Evidence | None:
         """Return the evidence, or None if nothing was retrieved. Raises `MalformedBundle`."""
         if listed_path(self.index, EVIDENCE) is None:
             return None
+        from runbundle.format.evidence import Evidence
+
         return self._parsed(EVIDENCE, Evidence)
 
     def config(self) -> ConfigSnapshot:
         """Return the configuration of the run. Raises `MalformedBundle`."""
+        from runbundle.format.run import ConfigSnapshot
+
         return self._parsed(self.index.config.path, ConfigSnapshot)
 
     def _parsed(self, name: str, model: type[M]) -> M:
@@ -178,6 +193,8 @@ def parse_index(data: bytes) -> RunIndex:
     said = cast("dict[str, Any]", value).get("schema") if isinstance(value, dict) else None
     if isinstance(said, str) and said.startswith("runbundle/run/v") and said != RUN_SCHEMA:
         raise UnsupportedVersion(f"run.json is in format {said}", hint="install a newer runbundle")
+    from runbundle.format.run import RunIndex
+
     return parse_model(data, RunIndex, RUN)
 
 
@@ -185,6 +202,8 @@ def parse_model(data: bytes, model: type[M], file: str) -> M:
     """Parse JSON as a model. Raises `MalformedBundle` that names the wrong field, never its value."""
     if too_deep(data):
         raise TooDeep(f"is nested more than {MAX_DEPTH} deep, or no JSON", file=file)
+    from pydantic import ValidationError
+
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

@@ -7,7 +7,6 @@ fails in any way, the call is denied.
 
 import inspect
 import logging
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -15,13 +14,14 @@ from weakref import WeakSet
 
 from runbundle import format as formats  # its models are loaded when they are asked for
 from runbundle.errors import PolicyBlocked
+from runbundle.process.regex import later
 from runbundle.redaction.permitted.safe_text import safe_name
 
 _log = logging.getLogger("runbundle")
 
 Outcome = Literal["allowed", "blocked", "approved", "denied"]
 _OUTCOMES = frozenset({"allowed", "blocked", "approved", "denied"})
-_RULE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,255}")
+_RULE = later(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,255}")
 
 NOBODY = "needs an approval that nobody gave"
 

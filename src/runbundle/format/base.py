@@ -4,24 +4,14 @@ A bundle may come from anybody. A value that has passed these types can be added
 date without further checks.
 """
 
-import re
-from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from runbundle.format.words import require_moment
+
 MOST = 2**63 - 1
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|\+00:00)")
-
-
-def _moment(text: str) -> str:
-    if _TIME.fullmatch(text) is None:
-        raise ValueError("is not a time in UTC")
-    datetime.fromisoformat(text)  # February has no 30th
-    return text
-
-
-Moment = Annotated[str, AfterValidator(_moment)]
+Moment = Annotated[str, AfterValidator(require_moment)]
 """A time as RFC 3339 text in UTC, with up to nine digits of a second: `2026-11-25T04:56:00.000000001Z`."""
 Nanoseconds = Annotated[str, Field(pattern="^[0-9]{1,20}$")]
 """A number of nanoseconds, zero or more, as decimal text, because JSON numbers lose digits above 2**53."""

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 from runbundle.errors import ConfigError
 from runbundle.format.layout import FOLDERS
+from runbundle.process.regex import later
 
 _CHARS = 128
-_RUN_ID = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_CHARS - 1}}}")
+_RUN_ID = later(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{_CHARS - 1}}}")
 # Names of devices, with or without an extension, and names that end in a dot: Windows opens something else for them.
 # https://learn.microsoft.com/windows/win32/fileio/naming-a-file
-_WINDOWS = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
+_WINDOWS = later(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?|.*\.", re.IGNORECASE)
 
 
 class RunKey(NamedTuple):

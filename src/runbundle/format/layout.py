@@ -9,6 +9,8 @@ import re
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from runbundle.process.regex import later
+
 RUN = "run.json"
 CONFIG = "config.snapshot.json"
 EVENTS = "events.jsonl"
@@ -112,11 +114,11 @@ _HOLES = {
     "<sha256>": "[0-9a-f]{64}",
     "<file>": "(?:" + "|".join(map(re.escape, SEALED)) + ")",
 }
-_HOLE = re.compile("|".join(_HOLES))
+_HOLE = later("|".join(_HOLES))
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    return re.compile("".join(_HOLES.get(piece, re.escape(piece)) for piece in re.split(f"({_HOLE.pattern})", path)))
+    return later("".join(_HOLES.get(piece, re.escape(piece)) for piece in re.split(f"({_HOLE.pattern})", path)))
 
 
 _PATTERNS = [(_pattern(file.path), file) for file in BUNDLE]

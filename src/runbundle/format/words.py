@@ -3,7 +3,10 @@
 They are apart from the models, so that who records needs no models, whose making takes a fifth of a second.
 """
 
+from datetime import datetime
 from typing import Literal
+
+from runbundle.process.regex import later
 
 RUN_SCHEMA = "runbundle/run/v1"
 CONFIG_SCHEMA = "runbundle/config/v1"
@@ -19,6 +22,17 @@ CaptureWord = Literal["whole", "cut", "not_consumed", "abandoned", "oversize", "
 stream that nobody read to its end. `oversize`: too large to keep, but its digest is of the whole. `unserialisable`: no
 JSON value.
 """
+
+_TIME = later(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|\+00:00)")
+
+
+def require_moment(text: str) -> str:
+    """Return a time as RFC 3339 text in UTC, with up to nine digits of a second. Raises `ValueError` for another."""
+    if _TIME.fullmatch(text) is None:
+        raise ValueError("is not a time in UTC")
+    datetime.fromisoformat(text)  # February has no 30th
+    return text
+
 
 Action = Literal["keep", "truncate", "hash", "mask", "drop"]
 DataClass = Literal["public", "internal", "content", "personal", "special", "financial", "credential"]

@@ -1,13 +1,16 @@
 """Keys that people give: one test of strength for all, where a digest key is looked for, and how it is stretched."""
 
+import contextlib
 import hashlib
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from runbundle import settings
 from runbundle.errors import ConfigError
+from runbundle.process import forks
 
 MIN_BYTES = 16
 _IN_CODE_BYTES = 32
@@ -17,6 +20,8 @@ _SALT = b"runbundle/digest-key/v2"
 
 _log = logging.getLogger("runbundle")
 _stretched: dict[bytes, bytes] = {}
+_begun: dict[bytes, threading.Thread] = {}
+"""Threads that are deriving, by the name of the key."""
 
 GivenKey = bytes | str | Path | Callable[[], bytes]
 """A key, the path of a file that holds one, or a callable that returns one."""
@@ -68,17 +73,73 @@ def stretched(given: bytes) -> bytes:
 
     A process derives them once for each key. Raises `ConfigError` if this Python has no scrypt.
     """
-    name = hashlib.sha256(given).digest()
+    name = _name(given)
+    begun = _begun.pop(name, None)
+    if begun is not None:
+        begun.join()
     found = _stretched.get(name)
-    if found is None:
-        try:
-            found = hashlib.scrypt(given, salt=_SALT, n=2**14, r=8, p=1, dklen=32)
-        except (AttributeError, ValueError):
-            raise ConfigError("this Python has no scrypt, which a given digest key needs") from None
-        if len(_stretched) >= 64:
-            _stretched.clear()
-        _stretched[name] = found
+    return _derive(given) if found is None else found
+
+
+def begin_to_stretch(given: GivenKey | None) -> None:
+    """Begin on a thread what `stretched` will be asked for, if `digest_key_given` needs to ask nobody for the key.
+
+    scrypt lets go of the interpreter, so whoever loads modules meanwhile hardly notices. Never raises: a key that must
+    not be used is refused by who asks for it. A fork waits for the end.
+    """
+    key = b""
+    with contextlib.suppress(ConfigError):
+        key = _known_now(given)
+    name = _name(key)
+    if len(key) < MIN_BYTES or name in _stretched or name in _begun:
+        return
+    thread = threading.Thread(target=_try_to_derive, args=(key,), name="runbundle-key", daemon=True)
+    with contextlib.suppress(RuntimeError):  # no more threads: then it is derived where it is needed
+        thread.start()
+        _begun[name] = thread
+
+
+def _known_now(given: GivenKey | None) -> bytes:
+    """Return the key that was given, unless a callable returns it. Raises `ConfigError`."""
+    if isinstance(given, bytes | bytearray):
+        return bytes(given)
+    if isinstance(given, str | Path):
+        return _read(given, "")
+    if given is not None:
+        return b""
+    text = settings.variable("RUNBUNDLE_REDACTION_KEY")
+    if text:
+        return text.encode("utf-8", "surrogateescape").strip()
+    name = settings.variable("RUNBUNDLE_REDACTION_KEY_FILE")
+    return _read(name, "") if name else b""
+
+
+def _name(given: bytes) -> bytes:
+    return hashlib.sha256(given).digest()
+
+
+def _derive(given: bytes) -> bytes:
+    try:
+        found = hashlib.scrypt(given, salt=_SALT, n=2**14, r=8, p=1, dklen=32)
+    except (AttributeError, ValueError):
+        raise ConfigError("this Python has no scrypt, which a given digest key needs") from None
+    if len(_stretched) >= 64:
+        _stretched.clear()
+    _stretched[_name(given)] = found
     return found
+
+
+def _try_to_derive(given: bytes) -> None:
+    with contextlib.suppress(ConfigError):  # said by who asks for the key
+        _derive(given)
+
+
+def _wait_for_begun() -> None:
+    for thread in list(_begun.values()):
+        thread.join()
+
+
+forks.around(forks.Stage.LEAVES, before=_wait_for_begun, in_child=_begun.clear)
 
 
 def _read(path: str | Path, what: str) -> bytes:

@@ -61,14 +61,15 @@ def compose(
     safe_names: Iterable[str] = (),
     user_id: Literal["keep", "hash", "drop"] = "hash",
     result: "Iterable[FieldRule]" = (),
+    warm: bool = True,
 ) -> Composition:
     """Build the redactor of an entrance. An argument that is left out is taken from the environment.
 
     `store` decides which digests join; by default `RUNBUNDLE_STORE`, else `.runbundle` in the working directory. It is
     not opened. `contracts` are by default the files of `RUNBUNDLE_CONTRACTS`; contracts that tools declare are added,
     also those declared later. The values of variables that are credentials by their names, and the digest key, are
-    registered as known secrets. Raises `ConfigError` for a key that must not be used, and `ContractError` for a
-    contract that is wrong.
+    registered as known secrets. With `warm`, rules are loaded in the background as `warm_up` does. Raises `ConfigError`
+    for a key that must not be used, and `ContractError` for a contract that is wrong.
     """
     register_environment(os.environ)
     url = store.url if isinstance(store, ArtifactStore) else str(store or _store_of_environment())
@@ -85,7 +86,8 @@ def compose(
     )
     redactor = Redactor(policy)
     DECLARED.follow(redactor)
-    _warm_up()
+    if warm:
+        warm_up()
     return Composition(url, redactor)
 
 
@@ -139,6 +141,6 @@ def _each(contracts: Contracts) -> list[Any]:
     return list(contracts)
 
 
-def _warm_up() -> None:
-    # In the background: on a machine that has not done it yet, compiling all rules takes some seconds.
+def warm_up() -> None:
+    """Load the rules of the detectors in the background: where they are not cached yet, that takes some seconds."""
     threading.Thread(target=default_detector, name="runbundle-rules", daemon=True).start()

@@ -1,7 +1,6 @@
 """The root key of digests: given, kept for this user and store, or of this process only; and its description."""
 
 import logging
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -131,6 +130,8 @@ def _mind_the_store(url: str) -> None:
 
 def _thrown_away(folder: Path) -> bool:
     """Tell whether a folder is temporary, or on no volume of its container."""
+    import tempfile  # only doctor asks
+
     here = folder.absolute()
     if any(here.is_relative_to(place) for place in {tempfile.gettempdir(), "/tmp", "/var/tmp", "/dev/shm"}):  # noqa: S108
         return True

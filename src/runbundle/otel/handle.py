@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -19,13 +19,15 @@ from runbundle.otel.boundary.log_processor import BoundaryLogProcessor
 from runbundle.otel.boundary.neighbours import raw_processors, value_limit_of
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.composition import set_fallback_redactor
-from runbundle.otel.forwarding.destination import Destination, close_all, flush_all
-from runbundle.otel.forwarding.forwarder import EXPORTERS_S
+from runbundle.otel.forwarding import EXPORTERS_S
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.results import FlushResult
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals import own
 from runbundle.store import ArtifactStore
+
+if TYPE_CHECKING:
+    from runbundle.otel.forwarding.destination import Destination
 
 _log = logging.getLogger("runbundle")
 
@@ -54,7 +56,7 @@ class Handle:
         *,
         owns_provider: bool,
         owns_logger_provider: bool = True,
-        destinations: Sequence[Destination] = (),
+        destinations: "Sequence[Destination]" = (),
         decider: Decider = default_decider,
     ) -> None:
         self.tracer_provider = tracer_provider
@@ -180,7 +182,10 @@ class Handle:
             result.dropped["live_spans"] = membership.unfollowed
         result.unsampled = membership.outside.unsampled
         self._look_around()
-        flush_all(self.destinations, deadline)
+        if self.destinations:
+            from runbundle.otel.forwarding.destination import flush_all  # loaded by who made them, and by nobody else
+
+            flush_all(self.destinations, deadline)
         providers = (self.tracer_provider, self.logger_provider)
         _until(deadline, [lambda p=p: p.force_flush(_left_ms(deadline)) for p in providers])
         result.refused = self._refused()
@@ -253,7 +258,10 @@ class Handle:
             self._note_losses()
 
     def _stop_exporters(self, deadline: float) -> None:
-        close_all(self.destinations, deadline)
+        if self.destinations:
+            from runbundle.otel.forwarding.destination import close_all
+
+            close_all(self.destinations, deadline)
         stops: list[Callable[[], Any]] = [
             self.tracer_provider.shutdown if self.owns_provider else self.boundary.shutdown,
             self.logger_provider.shutdown if self.owns_logger_provider else self.log_boundary.shutdown,

@@ -3,7 +3,6 @@
 import atexit
 import logging
 import os
-import re
 from typing import Any, Literal
 
 from opentelemetry import trace
@@ -12,18 +11,19 @@ from runbundle import settings
 from runbundle.otel import switch
 from runbundle.otel.boundary.neighbours import innermost, processors_of, writes_bundles
 from runbundle.process import forks
+from runbundle.process.regex import later
 
 _log = logging.getLogger("runbundle")
 
 Sampling = Literal["all", "parents", "some"]
 """The share that a sampler keeps: everything, what its parent's flag lets through, or some by a rule."""
 
-_PARENT_BASED = re.compile(
+_PARENT_BASED = later(
     r"ParentBased\{root:(?P<root>.*),remoteParentSampled:(?P<a>.*),remoteParentNotSampled:(?P<b>.*)"
     r",localParentSampled:(?P<c>.*),localParentNotSampled:(?P<d>.*)\}"
 )
-_SAYABLE = re.compile(r"[A-Za-z]{1,40}(?:\{[A-Za-z0-9_.:{}]{0,60})?")
-_RATIO = re.compile(r"TraceIdRatioBased\{1(?:\.0*)?\}")
+_SAYABLE = later(r"[A-Za-z]{1,40}(?:\{[A-Za-z0-9_.:{}]{0,60})?")
+_RATIO = later(r"TraceIdRatioBased\{1(?:\.0*)?\}")
 
 
 def say_unknown_variables() -> None:

@@ -6,7 +6,6 @@ import fcntl
 import logging
 import mmap
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -88,6 +87,8 @@ def _tried(folder: Path) -> frozenset[str]:
     """Try everything. Raises `OSError` if nothing can be written."""
     for left in folder.glob(f"{_SCRATCH}*"):  # of processes that were killed in the middle
         if time.time() - left.lstat().st_mtime > _STALE_S:
+            import shutil  # it loads every format of compression
+
             shutil.rmtree(left, ignore_errors=True)
     scratch = folder / f"{_SCRATCH}{os.getpid()}-{uuid4().hex[:8]}"
     make_folder(scratch)
@@ -104,7 +105,10 @@ def _tried(folder: Path) -> frozenset[str]:
         found["sync"] = _syncs(scratch)
         return frozenset(guarantee for guarantee, holds in found.items() if not holds)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            for name in "abc":
+                (scratch / name).unlink(missing_ok=True)
+            scratch.rmdir()
 
 
 def _excludes(path: Path, fd: int) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 
+from runbundle.process.regex import later
 from runbundle.redaction.beyond_json import bytes_beyond_json, json_writes_null
 from runbundle.signals import own
 
@@ -37,13 +38,13 @@ _SMALL_PIECE = 1536
 _IN_PIECES = 65_536
 """Longer values are hashed as a whole: meanwhile others may as well run."""
 
-MARKER = re.compile(
+MARKER = later(
     rf"\[REDACTED:(?:{CLASSES})(?::{DIGEST})?(?::bytes=(?:\d{{1,15}}|<{SMALL}))?(?::roles=(?:{ROLES})(?:\+(?:{ROLES})){{0,7}})?"
     rf"(?::last=.{{1,4}})?(?::\d{{1,4}})?\]"
 )
 """The grammar of markers."""
-_DIGEST = re.compile(DIGEST)
-_OURS = re.compile(rf"{MARKER.pattern}|{DIGEST}(?![A-Za-z0-9])|{re.escape(own.HIDDEN)}[a-z2-7]{{12}}\b")
+_DIGEST = later(DIGEST)
+_OURS = later(rf"{MARKER.pattern}|{DIGEST}(?![A-Za-z0-9])|{re.escape(own.HIDDEN)}[a-z2-7]{{12}}\b")
 
 
 class Digester:

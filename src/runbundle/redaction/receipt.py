@@ -5,13 +5,13 @@ that was redacted elsewhere, and anybody may write text that looks like a marker
 carry nothing; but no redactor here withheld the values they stand for.
 """
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import orjson
 
+from runbundle.process.regex import later
 from runbundle.redaction.markers import MARKER, marker
 from runbundle.signals import own
 from runbundle.signals.records import Attributes
@@ -22,13 +22,13 @@ NOTES_LIMIT = 100
 _MOST_COUNTED = 2**31 - 1
 _SHARED_CHARS = 1024
 
-_SAFE_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
+_SAFE_PATH = later(r"[A-Za-z0-9_.\[\]/*:~-]{0,256}|.{0,200}\[REDACTED:[a-z]+(:[0-9]+)?\].{0,100}")
 _PATH_CHARS = 256
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]/*:~-]*")
-_UNSAFE = re.compile(r"[^A-Za-z0-9_.\[\]/*:~-]")
-_SAFE_RULE = re.compile(r"[A-Za-z0-9_.:/*-]{1,160}")
-_KEY_ID = re.compile(r"[0-9a-f]{8}")
-_AT_CAPTURE = re.compile(r"\[REDACTED:(?:credential|unserialisable|oversize(?::bytes=[0-9<]+)?(?::roles=[a-z+]+)?)\]")
+_PLAIN_PATH = later(r"[A-Za-z0-9_.\[\]/*:~-]*")
+_UNSAFE = later(r"[^A-Za-z0-9_.\[\]/*:~-]")
+_SAFE_RULE = later(r"[A-Za-z0-9_.:/*-]{1,160}")
+_KEY_ID = later(r"[0-9a-f]{8}")
+_AT_CAPTURE = later(r"\[REDACTED:(?:credential|unserialisable|oversize(?::bytes=[0-9<]+)?(?::roles=[a-z+]+)?)\]")
 """Markers that the capture of values writes, as whole values: a secret of pydantic, no data, too large."""
 _ACTIONS = frozenset({"digest", "hash", "mask", "drop", "truncate", "floor", "shorten", "found"})
 """The actions that a receipt may name. `floor` is a word of the format: a credential was found in text that a rule

@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any, cast, get_args
 
 from runbundle.format.words import Target
+from runbundle.process.regex import later
 from runbundle.redaction.detectors.credential_words import credential_key, is_credential
 from runbundle.redaction.markers import Digester
 from runbundle.redaction.permitted.values import allowed, is_name
@@ -41,8 +42,8 @@ _START = ("k", "trace_id", "span_id", "parent_span_id", "start_ns", "is_run")
 _CONTRACT = (own.CONTRACT_VERSION, own.CONTRACT_SHA256, own.SIDE_EFFECTS)
 _TARGETS: tuple[Target, ...] = get_args(Target)
 _DROPPED = frozenset({"attributes", "events", "links"})
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,255}")
-_LABEL = re.compile(r"([a-z]{1,20})(?::(.*))?", re.DOTALL)
+_PLAIN_KEY = later(r"[A-Za-z0-9_][A-Za-z0-9_.:/-]{0,255}")
+_LABEL = later(r"([a-z]{1,20})(?::(.*))?", re.DOTALL)
 
 
 def redact_again(entry: dict[str, Any]) -> dict[str, Any]:

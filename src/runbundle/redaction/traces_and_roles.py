@@ -2,15 +2,14 @@
 
 import re
 
+from runbundle.process.regex import later
 from runbundle.redaction.permitted.safe_text import safe_name
 
-_FRAME = re.compile(r'^ {0,8}File "([^"\n]{1,512})", line (\d{1,9}), in ([^\n]{1,128})$', re.MULTILINE)
+_FRAME = later(r'^ {0,8}File "([^"\n]{1,512})", line (\d{1,9}), in ([^\n]{1,128})$', re.MULTILINE)
 # A place has no blanks, or a sentence could pass for one; that of a frozen module has one, and a form of its own.
-_REDUCED = re.compile(
-    r"([A-Za-z0-9_./<>\[\]:-]{1,128}|<frozen [A-Za-z0-9_.]{1,100}>):\d{1,9} in ([A-Za-z0-9_.<>]{1,128})"
-)
+_REDUCED = later(r"([A-Za-z0-9_./<>\[\]:-]{1,128}|<frozen [A-Za-z0-9_.]{1,100}>):\d{1,9} in ([A-Za-z0-9_.<>]{1,128})")
 _FROZEN = "<frozen "
-_ROLE = re.compile(r'"role"\s?:\s?"(system|user|assistant|tool|developer|model|function)"')
+_ROLE = later(r'"role"\s?:\s?"(system|user|assistant|tool|developer|model|function)"')
 MAX_FRAMES = 64
 
 

@@ -1,19 +1,19 @@
 """The interface that every artifact store implements, and the functions that need nothing but that interface."""
 
 import contextlib
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from runbundle.errors import ConfigError, KeyNotFound, StoreError, StoreUnavailable
+from runbundle.process.regex import later
 
 Body = bytes | BinaryIO
 """Bytes to store, or a seekable file, which is read from its beginning and stays open."""
 
 _CHUNK_BYTES = 1_048_576
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+_SEGMENT = later(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 
 class ArtifactStore(ABC):

@@ -10,7 +10,7 @@ from runbundle.process.printable import printable
 from runbundle.redaction.markers import MARKER
 
 if TYPE_CHECKING:
-    from runbundle.otel.configure import Handle
+    from runbundle.otel.handle import Handle
 
 _SHOWN = 50
 _REFUSED = ("blocked", "denied")

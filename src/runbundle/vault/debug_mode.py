@@ -13,7 +13,7 @@ from runbundle.process import forks
 from runbundle.redaction.redactor import Redactor
 from runbundle.signals.records import SpanRecord
 from runbundle.vault.content import DebugContent
-from runbundle.vault.files import DEFAULT_TTL_S, VaultWriter, purge, vault_key
+from runbundle.vault.files import VaultWriter, purge, vault_key
 
 _log = logging.getLogger("runbundle")
 FLAG = "RUNBUNDLE_DEBUG_CONTENT"
@@ -42,7 +42,7 @@ class DebugVault:
         self._writer.after_fork()
 
 
-def debug_vault(redactor: Redactor, root: Path, ttl_s: float = DEFAULT_TTL_S) -> DebugVault:
+def debug_vault(redactor: Redactor, root: Path, ttl_s: float = settings.VAULT_TTL_S) -> DebugVault:
     """Open the vault in `root`, remove expired runs, and log a warning that debug mode is on.
 
     Raises `ConfigError` unless `RUNBUNDLE_DEBUG_CONTENT` is set and the environment gives a vault key.

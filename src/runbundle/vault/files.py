@@ -29,7 +29,6 @@ from runbundle.keyring.given_key import require_key
 from runbundle.process.disk import create, make_folder
 from runbundle.store.regular import NotRegular, entries_of, file_at, folder_below, read_at, refuse_link
 
-DEFAULT_TTL_S = 7 * 24 * 3600
 _OPEN_RUNS = 1024
 _MOST_KEY_BYTES = 65_536
 _LENGTH = struct.Struct(">I")
@@ -61,7 +60,7 @@ class VaultWriter:
     """Appends encrypted entries; each run has a data key of its own. Thread-safe."""
 
     def __init__(
-        self, root: Path, key: bytes, *, ttl_s: float = DEFAULT_TTL_S, clock: Callable[[], float] = time.time
+        self, root: Path, key: bytes, *, ttl_s: float = settings.VAULT_TTL_S, clock: Callable[[], float] = time.time
     ) -> None:
         self.root = root
         self._wrap = _cipher(key)

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from runbundle.bundle.listings import each_retrieval, each_tool_call, entry_bytes, write_listing
+from runbundle.bundle.entry_lines import entry_bytes, write_listing
+from runbundle.bundle.listings import each_retrieval, each_tool_call
 from runbundle.bundle.reader import Bundle
 from runbundle.errors import MalformedBundle
 from runbundle.format.canonical import to_json_bytes

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import stat
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from runbundle.errors import ConfigError
 from runbundle.keyring import given_key, kept_keys
-from runbundle.keyring.given_key import digest_key_given, require_key, stretched
+from runbundle.keyring.given_key import begin_to_stretch, digest_key_given, require_key, stretched
 from runbundle.otel.composition import compose
 from runbundle.otel.digest_key import describe_key, digest_key
 from runbundle.redaction.detectors.known_secrets import KNOWN
@@ -312,6 +313,48 @@ def test_one_store_has_one_key_whatever_it_is_called(tmp_path: Path, monkeypatch
     assert {canonical_url(name) for name in names} == {(tmp_path.resolve() / "store").as_uri()}
     monkeypatch.chdir("/")
     assert canonical_url("loop/" * 3) == "file:///loop/loop/loop"
+
+
+@pytest.mark.parametrize("way", ["bytes", "file", "environment", "file of environment"])
+def test_a_key_whose_stretching_was_begun_is_stretched_once_and_to_the_same_bytes(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a thread; whoever asks for it waits for that."""
+    monkeypatch.setattr(given_key, "_stretched", {})
+    file = tmp_path / "key"
+    file.write_bytes(GOOD + b"\n")
+    if way == "environment":
+        monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY", GOOD.decode())
+    if way == "file of environment":
+        monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY_FILE", str(file))
+    asked: list[str] = []
+    real = given_key.hashlib.scrypt
+    monkeypatch.setattr(
+        given_key.hashlib, "scrypt", lambda *a, **k: asked.append(threading.current_thread().name) or real(*a, **k)
+    )
+    begin_to_stretch({"bytes": GOOD, "file": file}.get(way))
+    assert stretched(GOOD) == real(GOOD, salt=b"runbundle/digest-key/v2", n=2**14, r=8, p=1, dklen=32)
+    begin_to_stretch(GOOD)
+    assert (stretched(GOOD), asked) == (stretched(GOOD), ["runbundle-key"])
+
+
+def test_nothing_is_begun_for_a_key_that_is_asked_for_or_refused(tmp_path: Path) -> None:
+    """A callable is called by who needs the key, once; a file that cannot be read is refused there too."""
+    called: list[int] = []
+    for given in (lambda: bytes(called.append(1) or GOOD), b"short", tmp_path / "none", None):
+        begin_to_stretch(given)
+    assert (called, given_key._begun) == ([], {})
+
+
+def test_a_fork_waits_for_a_key_that_is_being_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child has it, and no thread to wait for."""
+    monkeypatch.setattr(given_key, "_stretched", {})
+    begin_to_stretch(GOOD)
+    child = os.fork()
+    if child == 0:  # pragma: no cover - in the child
+        os._exit(0 if list(given_key._stretched) and not given_key._begun else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert len(stretched(GOOD)) == 32
 
 
 def test_a_keyring_inside_the_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

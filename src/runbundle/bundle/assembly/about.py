@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import orjson
-from pydantic import ValidationError
 
 from runbundle.bundle.assembly.acts import Acts, CountedActs
 from runbundle.bundle.assembly.entries import stated_captures
+from runbundle.bundle.assembly.plain_run import VERSIONS, written
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span
-from runbundle.format.run import Versions
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
 from runbundle.signals.reading import count_of, json_of, text_of
@@ -165,6 +164,12 @@ def _fitting(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         return {}
     said = cast("dict[str, Any]", value)
+    if written(VERSIONS, {**said, "semconv": ""}) is not None:
+        return said
+    from pydantic import ValidationError  # few say what is for the model to judge
+
+    from runbundle.format.run import Versions
+
     try:
         Versions.model_validate({**said, "semconv": ""})
     except ValidationError as error:

@@ -20,15 +20,15 @@ from runbundle.bundle.assembly.entries import (
 )
 from runbundle.bundle.assembly.gather import GatheredRun
 from runbundle.bundle.assembly.parts import FileMaker, NewFile, make_file
+from runbundle.bundle.assembly.plain_run import COUNTS, INDEX, written
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span, event_line, is_log, run_lines, span_lines, without_content
+from runbundle.bundle.entry_lines import entry_bytes, parsed_entry, write_listing
 from runbundle.bundle.facts import Facts
-from runbundle.bundle.listings import entry_bytes, parsed_entry, write_listing
 from runbundle.format.canonical import to_json_bytes, with_self_digest
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
-from runbundle.format.run import Counts, RunIndex
 from runbundle.format.words import RULES, CaptureWord
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own
@@ -69,16 +69,14 @@ class Assembled:
         ]
         config = next(entry for p, entry in zip(self.files, entries, strict=True) if p.name == CONFIG)
         # Validated, not merely dumped: a bundle that its own schema refuses must never be sealed.
-        checked = RunIndex.model_validate(
-            {
-                **self._index,
-                "completeness": self.completeness,
-                **fields,
-                "config": {"path": config["path"], "sha256": config["sha256"]},
-                "files": sorted(entries, key=lambda entry: entry["path"]),
-            }
-        )
-        said = checked.model_dump(mode="json", by_alias=True, exclude_none=True)
+        index: dict[str, Any] = {
+            **self._index,
+            "completeness": self.completeness,
+            **fields,
+            "config": {"path": config["path"], "sha256": config["sha256"]},
+            "files": sorted(entries, key=lambda entry: entry["path"]),
+        }
+        said = written(INDEX, index) or _written_by_model(index)
         # What names no rules was assembled before there were any, and stays as it was.
         made = with_self_digest(said) if "rules" in said else to_json_bytes(said, indent=True)
         if not (paths or fields):
@@ -98,6 +96,13 @@ class Assembled:
         """Close the files, which frees their space on disk."""
         for made in self.files:
             made.close()
+
+
+def _written_by_model(index: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of run.json as its model writes them. Raises `ValidationError`."""
+    from runbundle.format.run import RunIndex  # most runs need no models
+
+    return RunIndex.model_validate(index).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def assemble(
@@ -322,9 +327,8 @@ def index_of(whole: Whole, of_run: dict[str, Any], sdk_versions: frozenset[str])
         "status": about.status(tally, begun=whole.begins, failed=failed),
         "versions": about.versions(of_run, tally, sdk_versions),
         "counts": {
-            kind: tally.counts[kind]
-            for kind, field in Counts.model_fields.items()
-            if field.is_required() or tally.counts[kind]
+            **{kind: tally.counts[kind] for kind in COUNTS.needed},
+            **{kind: tally.counts[kind] for kind in COUNTS.optional if tally.counts[kind]},
         },
         "usage": acts.usage() if rules > 1 else tally.usage(),
         "trace_ids": sorted(tally.trace_ids),

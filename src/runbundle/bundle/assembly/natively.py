@@ -46,8 +46,8 @@ from runbundle.bundle.assembly.timeline import (
     run_lines,
     span_from_entry,
 )
+from runbundle.bundle.entry_lines import entry_bytes, write_listing
 from runbundle.bundle.facts import Act, Facts
-from runbundle.bundle.listings import entry_bytes, write_listing
 from runbundle.core import native
 from runbundle.format.identity import RunKey, tenant_of
 from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS

@@ -10,12 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
 
 from runbundle.bundle.assembly.sorting import Sorter
 from runbundle.bundle.reader import Bundle, first_problem
 from runbundle.errors import MalformedBundle
-from runbundle.format.events import Event
 from runbundle.format.layout import EVENTS
 from runbundle.redaction.receipt import read_receipt
 from runbundle.signals import own
@@ -28,6 +26,10 @@ _PARSED_BYTES = 1_048_576
 
 def entries_of_bundle(bundle: Bundle, scratch: Path) -> Iterator[dict[str, Any]]:
     """Yield the journal entries of a bundle: spans, starts of open spans, and logs. Raises `MalformedBundle`."""
+    from pydantic import ValidationError  # the first revision of a bundle is made without models
+
+    from runbundle.format.events import Event
+
     with closing(EventsBySpan(scratch)) as of_spans:
         for number, event in enumerate(bundle.events()):
             try:

@@ -1,7 +1,6 @@
 """Rows of an index: what a listing shows of one bundle and searches it by, from run.json and its other files."""
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -11,6 +10,7 @@ from runbundle.bundle.catalog.facts import FactsOf, error_text
 from runbundle.bundle.facts import Facts
 from runbundle.errors import BundleError, KeyNotFound, OddEntry
 from runbundle.format.layout import EVENTS, RUN, SCORECARD, TOOL_CALLS
+from runbundle.process.regex import later
 from runbundle.signals.reading import LARGEST
 from runbundle.store import ArtifactStore
 from runbundle.store.base import Body, is_key
@@ -18,8 +18,8 @@ from runbundle.store.base import Body, is_key
 T = TypeVar("T")
 _BATCH = 500
 _MOST_TEXT = 16 * 1024 * 1024
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[0-9.]{0,10}(?:Z|\+00:00)\Z")
-_WORD = re.compile(r"[a-z]{1,20}")
+_MOMENT = later(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[0-9.]{0,10}(?:Z|\+00:00)\Z")
+_WORD = later(r"[a-z]{1,20}")
 _SMALL = 8 * 1024 * 1024  # in larger files facts are looked up when they are first asked for, not at the seal
 
 

@@ -37,7 +37,7 @@ from runbundle.bundle.checks.derived import COLLIDED, MALFORMED, TORN
 from runbundle.bundle.checks.events import MARKED, holds_credential, is_withheld, suspicious, validated
 from runbundle.bundle.checks.reassemble import SearchingMaker, contradictions, scratch_folder
 from runbundle.bundle.checks.times import TimeChecks
-from runbundle.bundle.listings import entry_bytes, write_listing
+from runbundle.bundle.entry_lines import entry_bytes, write_listing
 from runbundle.bundle.reader import Bundle, listed_path
 from runbundle.core import native
 from runbundle.format.identity import RunKey, tenant_of

@@ -1,15 +1,15 @@
 """Times and durations as people type them: `2d`, `3 hours ago`, `yesterday`, `2026-11-25T14:00`, `1.5s`."""
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from runbundle.errors import ConfigError
+from runbundle.process.regex import later
 
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _NAMES = {"second": "s", "sec": "s", "minute": "m", "min": "m", "hour": "h", "day": "d", "week": "w"}
-_AGO = re.compile(r"(\d{1,6})\s*([a-z]+?)s?(?:\s+ago)?")
+_AGO = later(r"(\d{1,6})\s*([a-z]+?)s?(?:\s+ago)?")
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_LENGTH = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ns|us|µs|ms|s|m|h|d|w)")
+_LENGTH = later(r"(\d{1,12}(?:\.\d{1,9})?)\s*(ns|us|µs|ms|s|m|h|d|w)")
 _NS = {"ns": 1, "us": 1_000, "µs": 1_000, "ms": 1_000_000} | {unit: s * 10**9 for unit, s in _UNITS.items()}
 _LONGEST_NS = 2**63 - 1
 TIMES = "as in 90m, 2d, yesterday, monday, 2026-11-25 or 2026-11-25T14:00+01:00"

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from runbundle.bundle.search.fields import FIELDS, NAMED, Field
 from runbundle.bundle.search.moments import parse_duration, parse_moment
 from runbundle.errors import ConfigError
+from runbundle.process.regex import later
 from runbundle.settings import nearest
 
-_TOKEN = re.compile(
+_TOKEN = later(
     r"""\s*(?:(?P<text>"[^"\n]*"|'[^'\n]*')|(?P<op>!=|<=|>=|=|<|>|~|\(|\))"""
     r"""|(?P<word>[^\s"'()=<>!~]+(?:"[^"\n]*"[^\s"'()=<>!~]*)?))"""
 )

@@ -15,7 +15,7 @@ from runbundle.errors import ConfigError
 from runbundle.process.printable import printable
 
 if TYPE_CHECKING:
-    from runbundle.otel.configure import Handle
+    from runbundle.otel.handle import Handle
     from runbundle.redaction.detectors.detector import Detector
 
 _BLOCK_BYTES = 65_536

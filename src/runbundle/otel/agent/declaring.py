@@ -1,27 +1,36 @@
-"""Contracts that tools declare in their own code: `@tool(contract=..., keep=...)` and `Sensitive` annotations."""
+"""Contracts that tools declare in their own code: `@tool(contract=..., keep=...)` and `Sensitive` annotations.
+
+The models of contracts are loaded for the first tool that declares something: most declare nothing.
+"""
 
 import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Union, cast, get_args, get_origin, get_type_hints
 
+from runbundle import format as formats  # its models are loaded when they are asked for
 from runbundle.contracts.declared import DECLARED
-from runbundle.contracts.derive import Sensitive, contract_from_function
 from runbundle.contracts.files import load_contracts
 from runbundle.errors import ContractError
-from runbundle.format.contract import FieldRule, ToolContract, parse_contract
 from runbundle.format.words import STRICTNESS
 from runbundle.otel.agent.capture import signature_of
-from runbundle.otel.agent.json_kinds import declared_fields, is_model, is_secret
+from runbundle.otel.agent.json_kinds import declared_fields, is_model, is_of, is_secret
 
-ContractGiven = ToolContract | Mapping[str, Any] | str | Path
+if TYPE_CHECKING:
+    from runbundle.format.contract import FieldRule, ToolContract
+
+ContractGiven = Union["formats.contract.ToolContract", Mapping[str, Any], str, Path]
 _log = logging.getLogger("runbundle")
 _MAX_DEPTH = 16
 
 
 def declare_tool(
-    function: Callable[..., Any], title: str, name: str, contract: ContractGiven | None, keep: Iterable[str | FieldRule]
+    function: Callable[..., Any],
+    title: str,
+    name: str,
+    contract: ContractGiven | None,
+    keep: "Iterable[str | FieldRule]",
 ) -> str:
     """Declare the contract that a tool's decorator and annotations give; return the tool's name.
 
@@ -32,6 +41,8 @@ def declare_tool(
     try:
         if not explicit and not _declares(function):
             return name or title
+        from runbundle.contracts.derive import contract_from_function
+
         given = None if contract is None else _given(contract, title, name)
         tool = given.name if given is not None else name or title
         derived = contract_from_function(function, name=tool)
@@ -49,7 +60,9 @@ def declare_tool(
     return tool
 
 
-def _given(contract: ContractGiven, title: str, name: str) -> ToolContract:
+def _given(contract: ContractGiven, title: str, name: str) -> "ToolContract":
+    from runbundle.format.contract import ToolContract, parse_contract
+
     if isinstance(contract, ToolContract):
         found = contract
     elif isinstance(contract, Mapping):
@@ -67,11 +80,15 @@ def _given(contract: ContractGiven, title: str, name: str) -> ToolContract:
     return found
 
 
-def _merged(tool: str, given: ToolContract | None, derived: ToolContract, kept: list[FieldRule]) -> ToolContract:
+def _merged(
+    tool: str, given: "ToolContract | None", derived: "ToolContract", kept: "list[FieldRule]"
+) -> "ToolContract":
     """Return the contract that was given, or the derived one, with the rules of all; of two for one place the stricter.
 
     Schemas and all else are those of the contract that was given.
     """
+    from runbundle.format.contract import ToolContract, parse_contract
+
     base = given or derived
     rules: dict[tuple[str, str], FieldRule] = {}
     for rule in (*kept, *derived.data.rules, *(given.data.rules if given is not None else ())):
@@ -83,8 +100,10 @@ def _merged(tool: str, given: ToolContract | None, derived: ToolContract, kept: 
     return parse_contract({**fields, "name": tool, "data": data.model_dump()}, where=tool)
 
 
-def _kept(function: Callable[..., Any], keep: Iterable[str | FieldRule]) -> list[FieldRule]:
+def _kept(function: Callable[..., Any], keep: "Iterable[str | FieldRule]") -> "list[FieldRule]":
     """Return the rules that keep fields: of an argument where the first step is one's name, else of the result."""
+    from runbundle.format.contract import FieldRule
+
     if isinstance(keep, str):
         keep = (keep,)
     signature = signature_of(function)
@@ -120,10 +139,14 @@ def _declares(function: Callable[..., Any]) -> bool:
     return any(_may_declare(hint, 0) for hint in hints.values())
 
 
+def _is_sensitive(item: Any) -> bool:
+    return is_of(type(item), "runbundle.contracts.derive", "Sensitive")  # who wrote one has loaded it
+
+
 def _may_declare(hint: Any, depth: int) -> bool:
     if depth > _MAX_DEPTH:
         return True
-    if get_origin(hint) is Annotated and any(isinstance(item, Sensitive) for item in hint.__metadata__):
+    if get_origin(hint) is Annotated and any(_is_sensitive(item) for item in hint.__metadata__):
         return True
     if inspect.isclass(hint):
         if is_model(hint) or is_secret(hint):

@@ -9,8 +9,8 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from typing import Any, ParamSpec, TypeVar, cast, overload
 
+from runbundle import format as formats  # its models are loaded when they are asked for
 from runbundle.errors import ConfigError
-from runbundle.format.contract import FieldRule
 from runbundle.otel.agent.admission import all_arguments
 from runbundle.otel.agent.attribute_values import kind_of, text_of
 from runbundle.otel.agent.capture import arguments_of
@@ -92,7 +92,7 @@ def step(function: Any = None, /, *, name: str = "") -> Any:
 def tool(function: Callable[P, R], /) -> Callable[P, R]: ...
 @overload
 def tool(
-    *, name: str = "", contract: ContractGiven | None = None, keep: Iterable[str | FieldRule] = ()
+    *, name: str = "", contract: ContractGiven | None = None, keep: "Iterable[str | formats.contract.FieldRule]" = ()
 ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
 def tool(
     function: Any = None,
@@ -100,7 +100,7 @@ def tool(
     *,
     name: str = "",
     contract: ContractGiven | None = None,
-    keep: Iterable[str | FieldRule] = (),
+    keep: "Iterable[str | formats.contract.FieldRule]" = (),
 ) -> Any:
     """Record each call as a tool call: its arguments and its result, as far as the tool's contract keeps them.
 
@@ -123,7 +123,9 @@ def tool(
     return _tool_of(function, name, contract, keep)
 
 
-def _tool_of(function: Any, name: str, contract: ContractGiven | None, keep: Iterable[str | FieldRule]) -> Any:
+def _tool_of(
+    function: Any, name: str, contract: ContractGiven | None, keep: "Iterable[str | formats.contract.FieldRule]"
+) -> Any:
     """Decorate a function as a tool, and declare its contract."""
     inner: Any = function.__func__ if isinstance(function, staticmethod | classmethod) else function  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
     if callable(inner):

@@ -14,8 +14,6 @@ import sys
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
-from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Literal, cast
 
@@ -40,7 +38,9 @@ def json_kind(kind: Any) -> JsonKind:
     """Return what the values of a type are to JSON; "none" for types that are no data."""
     if kind in NATIVE:
         return "native"
-    if issubclass(kind, (enum.Enum, str, int, float, *_SCALARS)) or _is_numpy(kind) or is_secret(kind):
+    if issubclass(kind, (enum.Enum, str, int, float, *_SCALARS)) or _number_of(kind) is not None:
+        return "scalar"
+    if _is_numpy(kind) or is_secret(kind):
         return "scalar"
     if issubclass(kind, Mapping):
         return "map"
@@ -53,7 +53,8 @@ def json_kind(kind: Any) -> JsonKind:
     return "fields" if declared_fields(kind) is not None else "none"
 
 
-# Pydantic's classes are known without importing pydantic: a value can be of one only if somebody else has.
+# Pydantic's classes and exact numbers are known without importing their modules: a value can be of one only if somebody
+# else has.
 
 
 def is_model(kind: Any) -> bool:
@@ -64,6 +65,12 @@ def is_model(kind: Any) -> bool:
 def is_secret(kind: Any) -> bool:
     """Tell whether a class is one of pydantic's secrets."""
     return any(is_of(kind, "pydantic.types", name) for name in ("Secret", "SecretStr", "SecretBytes"))
+
+
+def _number_of(kind: Any) -> Any:
+    """Return the class of exact numbers that a class is or is below; None if there is none."""
+    names = ("decimal", "Decimal"), ("fractions", "Fraction")
+    return next((getattr(sys.modules[at], name) for at, name in names if is_of(kind, at, name)), None)
 
 
 def is_of(kind: Any, module: str, name: str) -> bool:
@@ -102,6 +109,9 @@ def scalar(value: Any) -> Any:
         if issubclass(kind, base):
             made = written(value)
             return _bytes(made) if type(made) is bytes else _text(made)
+    number = _number_of(kind)
+    if number is not None:
+        return _text(number.__str__(value))
     if is_secret(kind):
         return _secret(value)
     if issubclass(kind, str):
@@ -169,8 +179,6 @@ _SCALARS: dict[Any, Any] = {
     datetime.date: datetime.date.isoformat,
     datetime.time: datetime.time.isoformat,
     datetime.timedelta: _duration,
-    Decimal: Decimal.__str__,
-    Fraction: Fraction.__str__,
     complex: complex.__repr__,
     uuid.UUID: uuid.UUID.__str__,
     PurePath: PurePath.__str__,

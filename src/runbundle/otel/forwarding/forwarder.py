@@ -20,6 +20,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord, ReadW
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
+from runbundle.otel.forwarding import EXPORTERS_S
 from runbundle.otel.forwarding.answers import Kind
 from runbundle.process import forks
 
@@ -28,8 +29,6 @@ _log = logging.getLogger("runbundle")
 Send = Callable[[Sequence[Any]], dict[str, int]]
 """Sends a batch. Returns how many items, of this batch or of others, are lost by it, by reason. Does not raise."""
 
-EXPORTERS_S = 5.0
-"""Seconds that the end of a process waits for the delivery of queued items."""
 _COMPLAIN_EVERY_S = 30.0
 
 

@@ -17,7 +17,8 @@ from runbundle import settings
 from runbundle.otel import active
 from runbundle.otel.agent.starts import start_run
 from runbundle.otel.boundary.neighbours import exporters_of, log_exporters_of
-from runbundle.otel.configure import Handle, configure
+from runbundle.otel.configure import configure
+from runbundle.otel.handle import Handle
 from runbundle.otel.inspection.canaries import (
     CHANNELS,
     CONTRACT,

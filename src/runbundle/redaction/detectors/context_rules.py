@@ -5,9 +5,9 @@ variable, no word, and no id under a key that holds ids. That judgement keeps th
 """
 
 import math
-import re
 from collections import Counter
 
+from runbundle.process.regex import later
 from runbundle.redaction.detectors.credential_words import KEY_OF, PASSWORDS, TEXT_WORDS, names_another
 from runbundle.redaction.detectors.rule import Rule
 from runbundle.redaction.detectors.value_ends import (
@@ -36,7 +36,7 @@ _BARE = r"([^\s\"'`,;&<>()\\]{6,512}|[^\s\"'`,;&<>()\\]{1,5}[\"'`,;&<>()\\][A-Za
 """A value without quotes, or its beginning up to a sign in it."""
 _TYPE = r"(?:\s(?:string|str|text))?"
 
-_PLACEHOLDER = re.compile(
+_PLACEHOLDER = later(
     rb"(?i)[<\[({][^0-9]*[0-9]{0,2}[^0-9]*[>\])}]|\$(?:[a-z_]\w*|[{(].*)|%[a-z_]+%|\{\{.*|x+|\*+"
     rb"|(?:your|my|the|some|insert|enter|put|add|replace)[-_ ].*"
     rb"|.*(?:placeholder|redacted|change_?me|not_?set|undefined).*|true|false|null|none|nil|yes|no|str(?:ing)?|int|bytes"
@@ -44,25 +44,25 @@ _PLACEHOLDER = re.compile(
     rb"|process\.env.*|env[.:(].*|self\..*|config\..*|settings\..*|getenv.*|(?:input|output|total|max)_?tokens.*"
     rb"|[a-z+]+://[^:@/]*(?:/.*)?|/(?:[\w.-]+/)*[\w.-]*|\.{2,}.*"
 )
-_WORDS = re.compile(rb"[A-Za-z]+(?:[_.:/-]+[A-Za-z]+)*[_.:-]?[0-9]{0,2}[.:]?")
-_PROTOCOL_ID = re.compile(
+_WORDS = later(rb"[A-Za-z]+(?:[_.:/-]+[A-Za-z]+)*[_.:-]?[0-9]{0,2}[.:]?")
+_PROTOCOL_ID = later(
     rb"(?i)(?:call|(?:srv)?tool(?:u|use)?|msg|message|resp|response|req|request|chatcmpl|cmpl|run|rs|fc|ws|ci|mcp|item|event"
     rb"|evt|file|batch|gen|asst|thread|step|vs|container|cntr|auto_load|pyd_ai|conv|session|trace|span|ep|prompt|output"
     rb"|audio|sess|part|node"
     rb"|proj|org|user|acct|cus|sub|price|prod|pi|ig|cu|lc|ft|h1|sha(?:1|256|384|512)?|md5"
     rb"|model|claude|gpt|gemini|accounts|mistral|llama|qwen|deepseek)[-_:/].*"
 )
-_ID_KEY = re.compile(
+_ID_KEY = later(
     rb"(?:(?:^|[^A-Za-z])id|[_-]ids?|[a-z]I[dD]|uuid|guid|hash|digest|sha[0-9]+|checksum|etag|fingerprint|version|name|model"
     rb"|type|count|length|authors?|keywords?|keyboard|tokens|monkey|passages?|passenger|author[a-z]*|tokeni[sz]\w*"
     rb"|index|url|uri|path|created|expires?(?:_(?:at|in))?"
     rb"|signature)[\"'`\\]{0,4}\s{0,5}[:=>,|]{1,3}[\s\"'`\\]{0,6}$"
 )
-_KEY_BEFORE = re.compile(rb"([A-Za-z][A-Za-z0-9_.-]{1,50})[\"'`\\\])]{0,4}\s{0,5}[:=>]{1,3}[\s\"'`\\]{0,6}$")
-_CONSTANT = re.compile(rb"[A-Z]+(?:_[A-Z]+)+")
-_PATH = re.compile(rb"(?i)[a-z]{4,}/|[a-z]+-[a-z]+/")
+_KEY_BEFORE = later(rb"([A-Za-z][A-Za-z0-9_.-]{1,50})[\"'`\\\])]{0,4}\s{0,5}[:=>]{1,3}[\s\"'`\\]{0,6}$")
+_CONSTANT = later(rb"[A-Z]+(?:_[A-Z]+)+")
+_PATH = later(rb"(?i)[a-z]{4,}/|[a-z]+-[a-z]+/")
 _TOKEN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+/=-")
-_PORT = re.compile(rb"[^:]*:[0-9]{1,5}(?:/|$)")
+_PORT = later(rb"[^:]*:[0-9]{1,5}(?:/|$)")
 _LONGEST = 200
 _SHORTEST = 6
 

@@ -7,12 +7,12 @@ same table, with those words that are telling in text.
 """
 
 import math
-import re
 from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 from typing import Literal
 
+from runbundle.process.regex import later
 from runbundle.redaction.markers import blanked
 
 Strength = Literal["", "weak", "strong"]
@@ -99,7 +99,7 @@ TEXT_WORDS = sorted(
 NEVER_KEPT_WORDS = ("password", "passwd", "secret", "token", "api_?key")
 """Words that no kept text may have a value behind, whatever the rules by context say of the value."""
 
-_PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-zß-ÿ]+|[0-9]+")
+_PARTS = later(r"[A-Z]+(?![a-z])|[A-Z]?[a-zß-ÿ]+|[0-9]+")
 _LONGEST_KEY = 256
 
 
@@ -191,7 +191,7 @@ def _typed(key: str) -> bool:
     return any(word in PASSWORDS or word in SECRETS or word in ("pin", "otp", "totp", "cvv", "cvc") for word in words)
 
 
-_FLAT = re.compile(
+_FLAT = later(
     r"(?i)[a-z]+(?:[_.:/ -]+[a-z]+)*[_.:-]?[0-9]{0,3}"  # words
     r"|[0-9][0-9.,:/ TZ+-]*"  # numbers, dates
     r"|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
@@ -201,14 +201,15 @@ _FLAT = re.compile(
 
 def looks_drawn(text: str) -> bool:
     """Tell whether a text looks drawn at random: mixed characters, and no word, number, date, id or path."""
-    if not 8 <= len(text) <= 512 or " " in text.strip() or "[REDACTED:" in text or _FLAT.fullmatch(text) is not None:
+    if not 8 <= len(text) <= 512 or " " in text.strip() or "[REDACTED:" in text:
         return False
     kinds = sum((
         any(c.islower() for c in text), any(c.isupper() for c in text), any(c.isdigit() for c in text),
         any(not c.isalnum() and c not in "-_.:/" for c in text),
     ))  # fmt: skip
     digits = sum(c.isdigit() for c in text)
-    return kinds >= 3 or (len(text) >= 16 and digits >= 2 and _entropy(text) >= 3.0)
+    drawn = kinds >= 3 or (len(text) >= 16 and digits >= 2 and _entropy(text) >= 3.0)
+    return drawn and _FLAT.fullmatch(text) is None  # last: of what is left few are asked
 
 
 def _entropy(text: str) -> float:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from runbundle.process import forks
+from runbundle.process.regex import later
 from runbundle.redaction.detectors.context_rules import GENERIC_RULES
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.known_secrets import KNOWN, KnownSecrets
@@ -52,11 +53,11 @@ _BASE64 = bytes(65 if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/_-"
 _BASE64_RUN = b"A" * 24
 _LINE_CHARS, _LINE_END_CHARS = 60, 2
 _HAS_ESCAPES: Any = compiled(r"%[0-9A-Fa-f]{2}|\\(?:u00[2-7]|/)|&#(?:x[2-7]|[0-9]{2})|\x1b\[|(?:1b|33)\[[0-9;]{0,12}m")
-_ESCAPES = re.compile(
+_ESCAPES = later(
     r"%([0-9A-Fa-f]{2})|\\{1,4}u00([2-7][0-9A-Fa-f])|\\{1,4}(/)|&#(?:x([2-7][0-9A-Fa-f])|([0-9]{2,3}));"
     r"|(?:\x1b|\\{1,4}(?:u001b|x1b|033))\[[0-9;]{0,12}m"  # colours of terminals
 )
-_BROKEN_BASE64 = re.compile(
+_BROKEN_BASE64 = later(
     r"\n(?<=[A-Za-z0-9+/]{60}\n)(?=[A-Za-z0-9+/]{4})|\r\n(?<=[A-Za-z0-9+/]{60}\r\n)(?=[A-Za-z0-9+/]{4})"
 )
 """The line ends within base64 that was written in lines of 60 to 76 characters, as `base64` and MIME do."""
@@ -64,8 +65,8 @@ _INVISIBLE_CLASS = (
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-_INVISIBLE = re.compile(_INVISIBLE_CLASS)
-_WIDE = re.compile("[\uff01-\uff5e]+")
+_INVISIBLE = later(_INVISIBLE_CLASS)
+_WIDE = later("[\uff01-\uff5e]+")
 _HAS_INVISIBLE: Any = compiled(_INVISIBLE_CLASS.removesuffix("+") + "|[\uff01-\uff5e]")
 
 

@@ -1,7 +1,6 @@
 """Which values may become known secrets, and the forms in which a value is written."""
 
 import base64
-import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, cast
@@ -9,17 +8,19 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 
+from runbundle.process.regex import later
+
 MIN_CHARS = 8
 """Shorter values are not registered, since ordinary text contains them."""
 _OPENED = 4096
 _SMALLEST_NUMBER = 10 ** (MIN_CHARS - 1)
 
-_PLAIN = re.compile(r"[A-Za-z0-9_.~-]+")
-_DATE = re.compile(
+_PLAIN = later(r"[A-Za-z0-9_.~-]+")
+_DATE = later(
     r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?:[T ]?[\d:.,]*(?:Z|[+-]\d{2}:?\d{2})?)?"
     r"|\d{1,2}:\d{2}:\d{2}[\d.,]*|[A-Z][a-z]{2},? \d{1,2} [A-Z][a-z]{2} \d{4}[ \d:]*(?:GMT|UTC|Z)?"
 )
-_MEDIA_TYPE = re.compile(
+_MEDIA_TYPE = later(
     r"(?:application|audio|chemical|font|image|message|model|multipart|text|video)/[A-Za-z0-9.+*-]+"
     r"(?:; ?[a-z]+=[\w.-]+)?"
 )
@@ -100,12 +101,11 @@ def refusal(value: str) -> str:
 
 @cache
 def _words_of_the_format() -> frozenset[str]:
-    """Return the keys and the fixed values of bundles and records."""
-    from runbundle.format import findings
+    """Return the keys and the fixed values of bundles and records; codes of findings are too short to be secrets."""
     from runbundle.signals import own
     from runbundle.signals.keys import RESOURCE_KEYS, SPAN_KEYS
 
-    return frozenset({*SPAN_KEYS, *RESOURCE_KEYS, *own.EVENTS, *findings.FINDINGS, *_FIELDS, *_WRITTEN})
+    return frozenset({*SPAN_KEYS, *RESOURCE_KEYS, *own.EVENTS, *_FIELDS, *_WRITTEN})
 
 
 def forms(value: str) -> Iterable[str]:

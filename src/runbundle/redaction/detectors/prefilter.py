@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import re
 import threading
 from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
@@ -11,12 +10,13 @@ from typing import Any, Protocol
 from ahocorasick_rs import AhoCorasick
 
 from runbundle.process import forks
+from runbundle.process.regex import later
 from runbundle.redaction.detectors import cache
 from runbundle.redaction.detectors.rule import Rule
 
 _SHORT = 3
-_LONG_REPEAT = re.compile(r"\{(\d+),\d{3,}\}")
-_END = re.compile(r"(?<!\\)\\[Az]")
+_LONG_REPEAT = later(r"\{(\d+),\d{3,}\}")
+_END = later(r"(?<!\\)\\[Az]")
 
 
 class Prefilter(Protocol):

@@ -4,14 +4,14 @@ A sign within a value is a part of it (`p4&ss;w0rd`). A sign before another fiel
 (`a=1&b=2`). All functions here take the span `data[start:end]` of the beginning.
 """
 
-import re
+from runbundle.process.regex import later
 
 LONGEST_VALUE = 512
 
 _QUOTES = b"\"'`"
 _BLANK = b" \t\r\n\0"
 _SIGNS = frozenset(b"\"'`,;&<>()\\")
-_STOP = re.compile(
+_STOP = later(
     rb"&(?:amp;|[\w.%\[\]-]{1,40}=|[&\s]|$)"
     rb"|[,;](?:\s|$|[\"'`\])}\\]|[\w.-]{1,40}[\"']?\s?[=:])"
     rb"|[\"'`](?:$|[\s,;:)\]}>\"'`<&\\])"
@@ -19,10 +19,10 @@ _STOP = re.compile(
     rb"|[()](?:$|[\s,;.:)\]}\"'`\\])"
     rb"|\\+(?:[nrtu\"'/`]|$)"
 )
-_MORE_COOKIES = re.compile(rb"(?:;[ \t]{0,2}[\w.-]{1,64}(?:=[^\s;,\"'\\<>]{0,4096})?){1,64}")
-_FIELDS = re.compile(rb"(?:,?[ \t]{0,2}\w{1,32}=(?:\\{0,3}\"[^\"\\]{0,1024}\\{0,3}\"|[^\s,\"'\\]{1,1024})){1,16}")
-_ENCODED_REST = re.compile(rb"(?:%(?!26|23|20)[0-9A-Fa-f]{2}|[^\s&#\"'<>\\;%])*")
-_AUTHORITY = re.compile(rb"[^\s/?#\"'<>\\]{0,256}@(?=[^\s\"'<>])")
+_MORE_COOKIES = later(rb"(?:;[ \t]{0,2}[\w.-]{1,64}(?:=[^\s;,\"'\\<>]{0,4096})?){1,64}")
+_FIELDS = later(rb"(?:,?[ \t]{0,2}\w{1,32}=(?:\\{0,3}\"[^\"\\]{0,1024}\\{0,3}\"|[^\s,\"'\\]{1,1024})){1,16}")
+_ENCODED_REST = later(rb"(?:%(?!26|23|20)[0-9A-Fa-f]{2}|[^\s&#\"'<>\\;%])*")
+_AUTHORITY = later(rb"[^\s/?#\"'<>\\]{0,256}@(?=[^\s\"'<>])")
 
 
 def value_end(data: bytes, start: int, end: int) -> int:

@@ -21,6 +21,7 @@ import orjson
 from ahocorasick_rs import AhoCorasick, Implementation
 
 from runbundle.process import forks
+from runbundle.process.regex import later
 from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_marker, marker
 from runbundle.redaction.receipt import Receipt
 
@@ -42,13 +43,13 @@ _LISTS = (list, tuple)
 _CONTAINERS = (Mapping, *_LISTS)
 _LIKE_ASCII = {0x17F: "s", 0x131: "i"}
 """Lower-case letters that a pattern which ignores case takes for these: the long `s`, and the `i` without a dot."""
-_WORD = re.compile(r"[^\W\d_]{4,}")
-_NAME = re.compile(r"[A-Z][^\W\d_A-Z]+(?:[ '-]+[A-Z][^\W\d_]*\.?){1,3}")
+_WORD = later(r"[^\W\d_]{4,}")
+_NAME = later(r"[A-Z][^\W\d_A-Z]+(?:[ '-]+[A-Z][^\W\d_]*\.?){1,3}")
 _NAME_OF = (
     "first|last|full|given|family|middle|maiden|display|nick|sur|fore|customer|client|patient|contact|person|employee|user"
     "|account|holder|owner|recipient|sender|traveller|passenger|guest|member"
 )
-_NAME_KEY = re.compile(
+_NAME_KEY = later(
     rf"(?i)(?:^|[a-z_. -])(?:(?:{_NAME_OF})[_ -]?name|surname)s?$"
     r"|^(?:name|author|contact|person|customer|patient|recipient|employee|passenger|guest|owner|who)$"
 )

@@ -4,13 +4,13 @@ Text has rules for the same (`detectors.context_rules`); both use the table in `
 opened up to `DECODING_DEPTH` times.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
 import orjson
 
+from runbundle.process.regex import later
 from runbundle.redaction.detectors.credential_words import credential_key, holds_below, is_credential
 from runbundle.redaction.detectors.detector import DECODING_DEPTH
 from runbundle.redaction.markers import is_marker
@@ -25,7 +25,7 @@ VALUES = frozenset({
     "value", "values", "v", "val", "data", "content", "text", "default", "string_value", "stringvalue", "secret",
     "raw", "current",
 })  # fmt: skip
-_NAME = re.compile(r"-{0,2}[A-Za-z][A-Za-z0-9_.:-]{0,63}")
+_NAME = later(r"-{0,2}[A-Za-z][A-Za-z0-9_.:-]{0,63}")
 _FIELDS = frozenset({
     "username", "user", "email", "login", "name", "id", "url", "host", "type", "role",
 })  # fmt: skip

@@ -6,6 +6,7 @@ has few blanks, and names no person. Any other value under a key for names becom
 
 import re
 
+from runbundle.process.regex import later
 from runbundle.signals import own, semconv
 
 CHARS = 64
@@ -20,26 +21,26 @@ LONGER: dict[str, int] = {
 """Keys whose names may be longer: models, routes, tools, lanes and effects."""
 LONGEST = max(LONGER.values())
 
-_MAIL = re.compile(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
-_USER_INFO = re.compile(r"[^\s/@:]+:[^\s/@]+@(?![0-9a-f]{15}(?![0-9a-f]))[^\s/@]")
+_MAIL = later(r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
+_USER_INFO = later(r"[^\s/@:]+:[^\s/@]+@(?![0-9a-f]{15}(?![0-9a-f]))[^\s/@]")
 """`user:password@host`; a digest of a lane begins with an `@` too, and has 15 hex digits."""
-_GROUPED = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){8,22}(?![0-9])")
+_GROUPED = later(r"(?<![0-9A-Za-z])[0-9](?:[ -]?[0-9]){8,22}(?![0-9])")
 _NUMBERS = (
-    re.compile(r"(?<!\d)\d{3}[- ]\d{2}[- ]\d{4}(?!\d)"),  # United States
-    re.compile(r"(?<![A-Za-z])[A-Z]{2}\d{2} ?(?:[A-Z0-9]{4} ?){2,7}[A-Z0-9]{1,4}(?![A-Za-z0-9])"),  # bank accounts
-    re.compile(r"(?<![A-Za-z0-9])[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D](?![A-Za-z0-9])"),  # United Kingdom
-    re.compile(r"(?<!\d)\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)"),  # Brazil
-    re.compile(r"(?<!\d)\d{3}[- ]\d{3}[- ]\d{3}(?!\d)"),  # Canada
-    re.compile(r"(?<!\d)\d{4}[- ]\d{4}[- ]\d{4}(?!\d)"),  # India
-    re.compile(r"(?<!\d)\d{6,8}[-+]\d{4}(?!\d)"),  # Nordic countries
-    re.compile(r"(?<![A-Za-z0-9])(?:\d{8}|[XYZ]\d{7})-?[A-Z](?![A-Za-z0-9])"),  # Spain
-    re.compile(r"(?<![A-Za-z0-9])\d{17}[\dXx](?![A-Za-z0-9])"),  # China
-    re.compile(r"(?<![A-Za-z0-9])[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z](?![A-Za-z0-9])"),  # Italy
-    re.compile(r"(?<![A-Za-z0-9.])\+\d[\d ().-]{6,}\d"),  # telephones
-    re.compile(r"(?<!\d)(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?!\d)"),
-    re.compile(r"(?<![0-9A-Za-z.])\d{9,11}(?![0-9A-Za-z.])"),  # undivided: telephones, numbers of many countries
+    later(r"(?<!\d)\d{3}[- ]\d{2}[- ]\d{4}(?!\d)"),  # United States
+    later(r"(?<![A-Za-z])[A-Z]{2}\d{2} ?(?:[A-Z0-9]{4} ?){2,7}[A-Z0-9]{1,4}(?![A-Za-z0-9])"),  # bank accounts
+    later(r"(?<![A-Za-z0-9])[A-Z]{2} ?\d{2} ?\d{2} ?\d{2} ?[A-D](?![A-Za-z0-9])"),  # United Kingdom
+    later(r"(?<!\d)\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)"),  # Brazil
+    later(r"(?<!\d)\d{3}[- ]\d{3}[- ]\d{3}(?!\d)"),  # Canada
+    later(r"(?<!\d)\d{4}[- ]\d{4}[- ]\d{4}(?!\d)"),  # India
+    later(r"(?<!\d)\d{6,8}[-+]\d{4}(?!\d)"),  # Nordic countries
+    later(r"(?<![A-Za-z0-9])(?:\d{8}|[XYZ]\d{7})-?[A-Z](?![A-Za-z0-9])"),  # Spain
+    later(r"(?<![A-Za-z0-9])\d{17}[\dXx](?![A-Za-z0-9])"),  # China
+    later(r"(?<![A-Za-z0-9])[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z](?![A-Za-z0-9])"),  # Italy
+    later(r"(?<![A-Za-z0-9.])\+\d[\d ().-]{6,}\d"),  # telephones
+    later(r"(?<!\d)(?:\(\d{3}\) ?|\d{3}[-. ])\d{3}[-. ]\d{4}(?!\d)"),
+    later(r"(?<![0-9A-Za-z.])\d{9,11}(?![0-9A-Za-z.])"),  # undivided: telephones, numbers of many countries
 )
-_DATE = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])")
+_DATE = later(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:[01]\d|2[0-3])")
 
 
 def names_a_person(text: str) -> bool:

@@ -6,12 +6,13 @@ credentials. Both are a net under the contracts and know no context: a password 
 """
 
 import re
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
+from runbundle.process.regex import later
 from runbundle.redaction.detectors.credential_words import NEVER_KEPT_WORDS, credential_key, names_another
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import blanked
@@ -22,9 +23,9 @@ from runbundle.redaction.permitted.names import names_a_person
 _CACHE = 8192
 _CACHED_CHARS = 256
 
-_NAME = re.compile(r"[A-Za-z0-9_./<>{}()\[\]*:,@+= #-]{1,256}")
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.:/|+=-]{1,256}")
-_RUN = re.compile(r"[A-Za-z0-9]{16,}")
+_NAME = later(r"[A-Za-z0-9_./<>{}()\[\]*:,@+= #-]{1,256}")
+_IDENTIFIER = later(r"[A-Za-z0-9_.:/|+=-]{1,256}")
+_RUN = later(r"[A-Za-z0-9]{16,}")
 
 # Formats from the vendors' public documentation. The detector engine proper is a layer of its own; this is the part
 # that must hold without it.
@@ -42,12 +43,16 @@ _FORMATS = (
     r"|[A-Za-z][A-Za-z0-9+.-]*://[^\s/?#\"'<>@]+@"  # user information in a URL
     rf"|(?i:{'|'.join(NEVER_KEPT_WORDS)})\"?\s*[:=]\s*\"?[^\s\"]{{6,}}"
 )
-_CREDENTIAL: Any = re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 # For an id or a name: too short for a backtracking engine to lose its way in, and this one keeps the interpreter lock.
-_SHORT_CREDENTIAL = re.compile(_FORMATS, re.ASCII)
+_SHORT_CREDENTIAL = later(_FORMATS, re.ASCII)
 _SHORT = 64
-_IN_CREDENTIALS = re.compile(r"[A-Zghknprstxy:]")
+_IN_CREDENTIALS = later(r"[A-Zghknprstxy:]")
 """Text without any of these characters has none of the formats: most ids are of digits and hexadecimal ones."""
+
+
+@cache
+def _credential() -> Any:
+    return re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
 
 
 def has_credential(text: str) -> bool:
@@ -62,7 +67,7 @@ def has_credential_format(text: str) -> bool:
 
 def bytes_have_credential_format(data: bytes) -> bool:
     """Tell the same of the text that `data` is in UTF-8. Of ASCII, as most is, it makes no copy."""
-    if data.isascii() and _CREDENTIAL.search(data) is None:
+    if data.isascii() and _credential().search(data) is None:
         return False
     return has_credential_format(data.decode("utf-8", "replace"))
 
@@ -81,7 +86,7 @@ def _searched(text: str) -> bool:
 
 def _has_format(text: str) -> bool:
     if len(text) > _SHORT or not text.isascii():
-        return _CREDENTIAL.search(text) is not None
+        return _credential().search(text) is not None
     return _IN_CREDENTIALS.search(text) is not None and _SHORT_CREDENTIAL.search(text) is not None
 
 
@@ -109,7 +114,7 @@ def judged_identifier(text: str) -> bool:
     return _IDENTIFIER.fullmatch(text) is not None and not _has_credential(text)
 
 
-_SAID = re.compile(r"([A-Za-z_-]{2,40})(?: is)?[ =:]{1,3}(\S{6,})")
+_SAID = later(r"([A-Za-z_-]{2,40})(?: is)?[ =:]{1,3}(\S{6,})")
 
 
 def _says_a_credential(text: str) -> bool:

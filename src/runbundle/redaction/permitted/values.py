@@ -7,6 +7,7 @@ from typing import Any, cast
 import orjson
 
 from runbundle.format.identity import valid_run_id
+from runbundle.process.regex import later
 from runbundle.redaction.captured import parse_capture
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import is_digest
@@ -21,7 +22,7 @@ from runbundle.signals.records import COERCED_WORDS
 
 _LONG_NUMBER = 10_000_000
 """A number below it is neither a known secret nor a person's."""
-_SPAWNED = re.compile(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
+_SPAWNED = later(r"main|[^\s:]{0,199}(?:#[0-9]{1,9}|@[0-9a-f]{15})")
 
 
 def is_name(text: str, key: str = "") -> bool:
@@ -63,12 +64,10 @@ def _names_run(text: str) -> bool:
 
 
 # A telephone number, or so many digits that they may be one, or a card's: channels make session ids of these.
-_MAY_BE_A_PERSON = re.compile(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
+_MAY_BE_A_PERSON = later(r"\+\d{6}|(?<!\d)\d{9,19}(?![\d.])")
 
 
-_RANDOM = re.compile(
-    r"(?=(?:[^a-f]*[a-f]){4})(?:[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE
-)
+_RANDOM = later(r"(?=(?:[^a-f]*[a-f]){4})(?:[0-9a-f]{32}|[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})", re.IGNORECASE)
 """A UUID: one in eight has nine digits in a row by chance. With fewer letters it may be a number that was filled up."""
 
 

@@ -5,10 +5,10 @@ https://docs.langchain.com/langsmith/trace-with-opentelemetry for what applicati
 inputs and outputs are JSON in `gen_ai.prompt` and `gen_ai.completion`.
 """
 
-import re
 from collections.abc import Callable
 from typing import Any, cast
 
+from runbundle.process.regex import later
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.documents import MOST, add_documents, document_of
 from runbundle.signals.dialects.forms.envelopes import answer_of, python_value, result_of, unwrapped
@@ -25,7 +25,7 @@ _WORK = {
 """By kind of run; any other is a step. `gen_ai.operation.name` says `embeddings` of a retriever, `chat` of a prompt."""
 _FRAMEWORK = "langchain"
 """What it has for a provider if it knows none."""
-_COUNTS = re.compile(r"""['"](cache_read|cache_creation|reasoning)['"]: ?(\d{1,15})\b""")
+_COUNTS = later(r"""['"](cache_read|cache_creation|reasoning)['"]: ?(\d{1,15})\b""")
 _COUNTED = {
     "cache_read": semconv.CACHE_READ_TOKENS,
     "cache_creation": semconv.CACHE_CREATION_TOKENS,
@@ -35,7 +35,7 @@ _DETAILS = ("gen_ai.usage.input_token_details", "gen_ai.usage.output_token_detai
 """Texts with those counts, of Python or JSON; the others in them are said elsewhere."""
 _GRAPHS = frozenset({"langchain_create_agent", "langgraph"})
 _DETAIL_CHARS = 4096
-_RAISED = re.compile(r"([A-Za-z_][A-Za-z0-9_]{0,63})\(")
+_RAISED = later(r"([A-Za-z_][A-Za-z0-9_]{0,63})\(")
 _ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 
 

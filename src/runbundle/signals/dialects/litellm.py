@@ -4,9 +4,9 @@ Source: litellm/integrations/opentelemetry.py and litellm/integrations/otel/ of 
 https://github.com/BerriAI/litellm.
 """
 
-import re
 from typing import Any
 
+from runbundle.process.regex import later
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
@@ -19,7 +19,7 @@ _CALLS = {
     "vector_store_search": RETRIEVAL, "call_mcp_tool": EXECUTE_TOOL,
 }  # fmt: skip
 """Kinds of calls, in whichever attribute they are said; those of asynchronous calls begin with an `a`."""
-_COUNTS = re.compile(r"'(cached_tokens|reasoning_tokens|cache_creation_input_tokens)': (\d{1,15})\b")
+_COUNTS = later(r"'(cached_tokens|reasoning_tokens|cache_creation_input_tokens)': (\d{1,15})\b")
 """What only the usage of the provider has, as Python writes it."""
 _COUNTED = {
     "cached_tokens": semconv.CACHE_READ_TOKENS,

@@ -4,11 +4,11 @@ Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/mcp/ and the spans of
 the name of a tool in the span's name alone. Methods other than a tool's call are steps, each called as its method.
 """
 
-import re
 from typing import Any, cast
 
 import orjson
 
+from runbundle.process.regex import later
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.table import Dialect, Reading, Row
 from runbundle.signals.kinds import keys_of
@@ -16,7 +16,7 @@ from runbundle.signals.names import EXECUTE_TOOL, STEP
 from runbundle.signals.reading import json_of
 
 _CALL = "tools/call"
-_NAMED = re.compile(r"(?:MCP send )?tools/call ([A-Za-z0-9_./-]{1,128})")
+_NAMED = later(r"(?:MCP send )?tools/call ([A-Za-z0-9_./-]{1,128})")
 """Names of spans that say a tool's, in the alphabet that the protocol has for it: any other name may say anything."""
 _ENVELOPE = {"content", "isError", "structuredContent", "_meta", "meta", "resultType"}
 _REQUEST = "mcp.request.argument"

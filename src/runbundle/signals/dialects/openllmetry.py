@@ -4,9 +4,9 @@ Source: the packages opentelemetry-semantic-conventions-ai (0.4 and 0.5), tracel
 same repository, https://github.com/traceloop/openllmetry, in versions 0.47 and 0.62, and spans of them.
 """
 
-import re
 from typing import Any, cast
 
+from runbundle.process.regex import later
 from runbundle.signals import own, semconv
 from runbundle.signals.dialects.forms.documents import MOST, add_documents, document_of
 from runbundle.signals.dialects.forms.envelopes import Opened, answer_of, arguments_of, result_of
@@ -164,7 +164,7 @@ def _open_payloads(reading: Reading) -> None:
 
 
 _OPENINGS = frozenset("{[(")
-_IN_ENVELOPES = re.compile('"(?:output|tool_output|raw_output|kwargs|result|tool_call_id)"')
+_IN_ENVELOPES = later('"(?:output|tool_output|raw_output|kwargs|result|tool_call_id)"')
 """Words of envelopes; a result without them is JSON as the tool returned it."""
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from runbundle.format import events, evidence, run, tool_calls
 from runbundle.format.base import Record
 from runbundle.format.contract import parse_contract
+from runbundle.format.findings import FINDINGS
 from runbundle.redaction.detectors import known_secrets as known_module
 from runbundle.redaction.detectors.environment import secrets_of_environment
 from runbundle.redaction.detectors.known_secrets import KNOWN, LIMIT, KnownSecrets, register_secret
@@ -231,6 +232,11 @@ def test_no_word_of_the_models_may_be_a_known_secret() -> None:
     assert len(words) > 150
     assert {word for word in words if not refusal(word)} == set()
     assert set(_FIELDS) <= words
+
+
+def test_no_code_of_a_finding_may_be_a_known_secret() -> None:
+    """They are too short, and so are not listed with the words of the format."""
+    assert {refusal(code) for code in FINDINGS} == {"short"}
 
 
 _ALPHABET = 'ab?é\udc80\u4e00/"\\'

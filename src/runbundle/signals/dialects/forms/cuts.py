@@ -4,12 +4,12 @@ The text of such a value is a marker already. It goes wherever the value goes: i
 gathered attribute. So what has the marker in it is cut as well.
 """
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, cast
 
 import orjson
 
+from runbundle.process.regex import later
 from runbundle.signals import own, semconv
 from runbundle.signals.records import Attributes, EventRecord, SpanRecord
 
@@ -24,7 +24,7 @@ PAYLOADS = LISTS | {
 }  # fmt: skip
 """What tables make of several attributes, or of parts of one."""
 OF_DOCUMENTS = frozenset({own.DOCUMENT_ID, own.DOCUMENT_CONTENT, own.DOCUMENT_URI, own.DOCUMENT_TITLE})
-_OF_LIST = re.compile(r"\.[0-9]{1,6}(?:\.|$)")
+_OF_LIST = later(r"\.[0-9]{1,6}(?:\.|$)")
 
 
 def without_cut(record: SpanRecord) -> SpanRecord:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 
 import orjson
 
+from runbundle.process.regex import later
 from runbundle.signals.reading import json_of
 
 OPENED_CHARS = 1_048_576
@@ -139,7 +140,7 @@ def answer_of(state: Any) -> Any:
 # -- Python's own way of writing values --------------------------------------------------------------------------------
 
 # A text that ends within a string is one token: so the search never goes back.
-_TOKEN = re.compile(r"""'(?:[^'\\]|\\.)*+'?|"(?:[^"\\]|\\.)*+"?|\bTrue\b|\bFalse\b|\bNone\b|,?\)|\(""", re.DOTALL)
+_TOKEN = later(r"""'(?:[^'\\]|\\.)*+'?|"(?:[^"\\]|\\.)*+"?|\bTrue\b|\bFalse\b|\bNone\b|,?\)|\(""", re.DOTALL)
 _IN_JSON = {"True": "true", "False": "false", "None": "null", "(": "[", ")": "]", ",)": "]"}
 
 
@@ -192,7 +193,7 @@ def response_id(payload: Any) -> str | None:
     return None
 
 
-_FIRST_ID = re.compile(r'\s*+\{\s*+"id"\s*+:\s*+"([^"\\]{1,256})"')
+_FIRST_ID = later(r'\s*+\{\s*+"id"\s*+:\s*+"([^"\\]{1,256})"')
 _OWN_IDS = ("lc_", "run-", "run_")
 
 
