@@ -1,9 +1,9 @@
 """The last check of text that a contract or a configuration keeps: detectors, then formats of credentials."""
 
-import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from runbundle.process.regex import later
 from runbundle.redaction.detectors.detector import CredentialSpan, default_detector, masked
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.detectors.known_values import MIN_CHARS
@@ -12,7 +12,7 @@ from runbundle.redaction.receipt import Receipt, withhold
 
 SHORTEST_KNOWN = 10 ** (MIN_CHARS - 1)
 """A number closer to 0 is no known secret."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONTROL = later(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _SHORT_CHARS = 256  # short texts repeat: a query, a city, a status
 
 
