@@ -48,7 +48,7 @@ def _imported(distribution: str) -> bool:
 
 
 def _version(distribution: str) -> str | None:
-    from runbundle.process import installed as metadata  # at the first run, and not where an agent only begins
+    from importlib import metadata  # at the first run, and not where an agent only begins
 
     try:
         return metadata.version(distribution)
