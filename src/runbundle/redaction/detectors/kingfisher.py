@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from runbundle.process import forks, installed
+from runbundle.process import forks
 from runbundle.redaction.detectors import cache
 from runbundle.redaction.detectors.context_rules import is_token_like
 from runbundle.redaction.detectors.patterns import compiles
@@ -32,9 +32,10 @@ def kingfisher_rules() -> tuple[Rule, ...]:
     """
     if find_spec("kingfisher_sdk") is None:
         return ()
-    with forks.loading():  # where it lies otherwise, of what reads mail
-        version = installed.version("kingfisher-secret-scanner")
-    name = f"kingfisher-{version}-{_VERSION}.json"
+    with forks.loading():  # with all that reads mail: configure() does not wait for it
+        from importlib.metadata import version
+
+    name = f"kingfisher-{version('kingfisher-secret-scanner')}-{_VERSION}.json"
     kept = cache.read(name)
     pairs = _pairs(kept)
     if pairs is None:
