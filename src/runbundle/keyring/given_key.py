@@ -88,7 +88,7 @@ def begin_to_stretch(given: GivenKey | None) -> None:
     not be used is refused by who asks for it. A fork waits for the end.
     """
     key = b""
-    with contextlib.suppress(ConfigError):
+    with contextlib.suppress(ConfigError, OSError, ValueError):
         key = _known_now(given)
     name = _name(key)
     if len(key) < MIN_BYTES or name in _stretched or name in _begun:
@@ -104,14 +104,19 @@ def _known_now(given: GivenKey | None) -> bytes:
     if isinstance(given, bytes | bytearray):
         return bytes(given)
     if isinstance(given, str | Path):
-        return _read(given, "")
+        return _kept(given)
     if given is not None:
         return b""
     text = settings.variable("RUNBUNDLE_REDACTION_KEY")
     if text:
         return text.encode("utf-8", "surrogateescape").strip()
     name = settings.variable("RUNBUNDLE_REDACTION_KEY_FILE")
-    return _read(name, "") if name else b""
+    return _kept(name) if name else b""
+
+
+def _kept(path: str | Path) -> bytes:
+    """Return the key in a file that can be read twice; none of a pipe, whose reader takes the key out of it."""
+    return _read(path, "") if Path(path).is_file() else b""
 
 
 def _name(given: bytes) -> bytes:

@@ -346,6 +346,18 @@ def test_nothing_is_begun_for_a_key_that_is_asked_for_or_refused(tmp_path: Path)
     assert (called, given_key._begun) == ([], {})
 
 
+def test_a_key_in_a_pipe_is_left_to_who_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It can be read once: `RUNBUNDLE_REDACTION_KEY_FILE=<(a command)`."""
+    reading, writing = os.pipe()
+    os.write(writing, GOOD)
+    os.close(writing)
+    begin_to_stretch(f"/dev/fd/{reading}")
+    monkeypatch.setenv("RUNBUNDLE_REDACTION_KEY_FILE", f"/dev/fd/{reading}")
+    begin_to_stretch(None)
+    assert os.read(reading, 100) == GOOD
+    os.close(reading)
+
+
 def test_a_fork_waits_for_a_key_that_is_being_stretched(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child has it, and no thread to wait for."""
     monkeypatch.setattr(given_key, "_stretched", {})
