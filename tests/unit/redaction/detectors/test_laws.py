@@ -197,6 +197,13 @@ def test_what_stands_before_a_credential_does_not_hide_its_rule_from_the_first_p
     assert not surely_stay(["it rains in bergen", text])
 
 
+def test_each_beginning_of_a_slack_token_is_a_keyword_of_its_rule() -> None:
+    """Without Hyperscan only texts with a keyword of a rule are looked at by it."""
+    by_keyword = Detector(Matcher(VENDOR_RULES, KeywordFilter(VENDOR_RULES)))
+    for beginning in ("xox" + letter + sign for letter in "abcdeoprs" for sign in "-."):
+        assert by_keyword.find(f"use {beginning}jJuV16nJmZ5IIAgQesvY00"), beginning
+
+
 def test_usual_texts_surely_stay() -> None:
     """So that they cost one look together: words, numbers, places, what stands in a contract's fields."""
     usual = ["weather in Bremen", '7 of 9, "done"', "Order 4711\nis on its way\t(2 days)", "a@example.org", ""]
