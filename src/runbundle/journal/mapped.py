@@ -122,7 +122,8 @@ class MappedFile:
             try:
                 self._unmap()
                 most = self._end + (0 if cut else _FIRST_BYTES)
-                if self._space > most and os.fstat(self.fd).st_size > most:
+                # Without a map nobody counts the space; an append that was interrupted may have left a part of a line.
+                if (self._space > most or not self._mapped) and os.fstat(self.fd).st_size > most:
                     os.ftruncate(self.fd, self._end)
             finally:
                 with contextlib.suppress(OSError):

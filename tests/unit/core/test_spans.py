@@ -268,6 +268,15 @@ def test_an_answer_that_was_asked_for_before_a_secret_was_learned_is_not_remembe
     assert b"Xk7-Qm2-Zr9" not in lines.line(record(gen_ai__response__id="Xk7-Qm2-Zr9"), 0)
 
 
+def test_a_long_text_is_not_looked_at_together_with_others() -> None:
+    """It would be looked at twice wherever it holds an id; the short ones are looked at once for that."""
+    given, long = ["it rains in Oslo", "x " * 600 + "6f1c1c62-51d0-4f2a-9d6e-0f7a3c1b2e9d", "7 of 9"], "y " * 600
+    with mock.patch.object(native, "surely_stay", wraps=native.surely_stay) as looked:
+        assert native._stay([*given, long]) == [True] * 4  # pyright: ignore[reportPrivateUsage]
+        assert native._stay([f"use {'ghp_' + 'a1B2' * 9} {long}", *given]) == [False, True, True, True]  # pyright: ignore[reportPrivateUsage]
+    assert [call.args[0] for call in looked.mock_calls] == [["it rains in Oslo", "7 of 9"]] * 2
+
+
 @needs_native
 def test_texts_that_were_judged_before_a_secret_was_learned_are_not_remembered() -> None:
     """The same holds for what is judged together."""

@@ -31,6 +31,19 @@ def test_lines_are_there_after_close_and_reopening(tmp_path: Path) -> None:
     assert path.read_bytes() == b"".join(lines)
 
 
+@pytest.mark.parametrize("mapped", [True, False])
+def test_what_an_interrupted_append_left_behind_the_lines_goes_when_the_file_is_closed(
+    tmp_path: Path, *, mapped: bool
+) -> None:
+    """Half a line behind the last one would be read as a damaged line."""
+    path = tmp_path / "f"
+    file = MappedFile(path, mapped=mapped)
+    file.append(b"one\n")
+    os.pwrite(file.fd, b"tw", file.size_bytes)
+    file.close()
+    assert path.read_bytes() == b"one\n"
+
+
 def test_what_was_appended_survives_sigkill(tmp_path: Path) -> None:
     """The writer dies between two lines without closing: every line it had appended is read, none is torn."""
     path = tmp_path / "run" / "w.jsonl"

@@ -59,6 +59,8 @@ class KnownSecrets:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changed: list[Callable[[], None]] = []
+        self.changes = 0
+        """A count that grows when values were added or removed: before the functions of `on_change`, and after them."""
         self._forget()
 
     def _forget(self) -> None:
@@ -166,8 +168,10 @@ class KnownSecrets:
         self._changed.append(function)
 
     def _tell(self) -> None:
+        self.changes += 1
         for function in self._changed:
             function()
+        self.changes += 1  # a judgement made in between may rest on a cache that was not empty yet
 
     def clear(self) -> None:
         """Remove all values. For tests."""

@@ -6,9 +6,10 @@ credentials. Both are a net under the contracts and know no context: a password 
 """
 
 import re
-from functools import cache, lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache, wraps
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 import re2  # pyright: ignore[reportMissingTypeStubs]
 
@@ -23,6 +24,7 @@ from runbundle.redaction.permitted.names import names_a_person
 _CACHE = 8192
 _CACHED_CHARS = 256
 
+_Judged = TypeVar("_Judged")
 _NAME = later(r"[A-Za-z0-9_./<>{}()\[\]*:,@+= #-]{1,256}")
 _IDENTIFIER = later(r"[A-Za-z0-9_.:/|+=-]{1,256}")
 _RUN = later(r"[A-Za-z0-9]{16,}")
@@ -53,6 +55,29 @@ _IN_CREDENTIALS = later(r"[A-Zghknprstxy:]")
 @cache
 def _credential() -> Any:
     return re2.compile(_FORMATS)  # pyright: ignore[reportUnknownMemberType]
+
+
+def until_more_is_known(most: int) -> Callable[[Callable[[str], _Judged]], Callable[[str], _Judged]]:
+    """Return a decorator that remembers the judgements of `most` texts until a secret is learned.
+
+    A text that is being judged just then is judged again: a cache that was emptied meanwhile would take in, and keep,
+    what was true before.
+    """
+
+    def remembering(judge: Callable[[str], _Judged]) -> Callable[[str], _Judged]:
+        @lru_cache(maxsize=most)
+        @wraps(judge)
+        def judged(text: str) -> _Judged:
+            while True:
+                changes = KNOWN.changes
+                judgement = judge(text)
+                if KNOWN.changes == changes:
+                    return judgement
+
+        KNOWN.on_change(judged.cache_clear)
+        return judged
+
+    return remembering
 
 
 def has_credential(text: str) -> bool:
@@ -90,12 +115,12 @@ def _has_format(text: str) -> bool:
     return _IN_CREDENTIALS.search(text) is not None and _SHORT_CREDENTIAL.search(text) is not None
 
 
-@lru_cache(maxsize=_CACHE)
+@until_more_is_known(_CACHE)
 def _short_has_credential(text: str) -> bool:
     return _has_credential(text)
 
 
-@lru_cache(maxsize=_CACHE)
+@until_more_is_known(_CACHE)
 def safe_name(text: str) -> bool:
     """Tell whether `text` may be kept where a short name of few possible values belongs."""
     if _NAME.fullmatch(text) is None or has_credential(text) or names_a_person(text) or _says_a_credential(text):
@@ -103,7 +128,7 @@ def safe_name(text: str) -> bool:
     return not any(_drawn_at_random(token.group()) for token in _RUN.finditer(text))
 
 
-@lru_cache(maxsize=_CACHE)
+@until_more_is_known(_CACHE)
 def safe_identifier(text: str) -> bool:
     """Tell whether `text` may be kept where an id belongs. Ids are random, so only alphabet and formats are tested."""
     return judged_identifier(text)
@@ -135,11 +160,3 @@ def _drawn_at_random(token: str) -> bool:
 
 def _kind(character: str) -> int:
     return 0 if character.isdigit() else 1 if character.islower() else 2 if character.isupper() else 3
-
-
-def _forget_judgements() -> None:
-    for judged in (_short_has_credential, safe_name, safe_identifier):
-        judged.cache_clear()
-
-
-KNOWN.on_change(_forget_judgements)

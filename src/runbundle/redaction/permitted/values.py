@@ -9,12 +9,16 @@ import orjson
 from runbundle.format.identity import valid_run_id
 from runbundle.process.regex import later
 from runbundle.redaction.captured import parse_capture
-from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER, names_a_person
-from runbundle.redaction.permitted.safe_text import has_credential_format, safe_identifier, safe_name
+from runbundle.redaction.permitted.safe_text import (
+    has_credential_format,
+    safe_identifier,
+    safe_name,
+    until_more_is_known,
+)
 from runbundle.redaction.receipt import parse_receipt
 from runbundle.signals import own
 from runbundle.signals.keys import NAMES_RUNS, Kind
@@ -105,7 +109,7 @@ def _spawned(lane: str) -> bool:
     return _SPAWNED.fullmatch(lane) is not None
 
 
-@lru_cache(maxsize=16)  # of a process there is one, judged twice a run: 0.1 µs instead of 60
+@until_more_is_known(16)  # of a process there is one, judged twice a run: 0.1 µs instead of 60
 def _plain_versions(text: str) -> bool:
     try:
         data = orjson.loads(text)
@@ -122,9 +126,6 @@ def _plain_versions(text: str) -> bool:
         elif item is not None and not isinstance(item, bool):
             return False
     return True
-
-
-KNOWN.on_change(_plain_versions.cache_clear)
 
 
 def standard_event(name: str) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbundle.core import native
 from runbundle.otel.agent.capture import MAX_CAPTURE_BYTES, capture
 from runbundle.redaction.captured import WORDS, Said, capture_text, parse_capture
 from runbundle.redaction.payloads.shrink import shrink
@@ -27,6 +28,16 @@ def test_data_becomes_text_numbers_and_structure(name: str) -> None:
     seen = capture(value)
     assert (orjson.loads(seen.text), seen.word, seen.sha256) == (expected, "whole", "")
     assert orjson.loads(capture({"a": [value], "b": 1}).text) == {"a": [expected], "b": 1}
+
+
+def test_a_variable_that_says_nothing_of_the_native_core_costs_no_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`configure()` does not refuse it, so it is there when values are captured; the core is not used."""
+    monkeypatch.setenv("RUNBUNDLE_NATIVE", "perhaps")
+    native.module.cache_clear()
+    try:
+        assert capture({"a": None}) == ('{"a":null}', "whole", "", None)
+    finally:
+        native.module.cache_clear()
 
 
 @pytest.mark.parametrize("name", NOT_DATA)

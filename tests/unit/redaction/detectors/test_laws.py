@@ -175,6 +175,35 @@ def test_the_first_pass_names_the_rules_of_each_part_between_line_ends() -> None
     assert HyperscanFilter(rules).candidates(b"xabc\ndefx\nx ghi") == []
 
 
+BEHIND = {
+    "header": "the deploy went fine in oslo and bergen: x-token: M2/)%lz?",
+    "command-line": 'qKeMxdy";\ns>-_$#thisone}\nBDkFaAW\n-key=abcd1234',
+}
+"""Credentials that one rule alone finds, behind other text."""
+
+
+@pytest.mark.parametrize("rule", BEHIND)
+def test_what_stands_before_a_credential_does_not_hide_its_rule_from_the_first_pass(rule: str) -> None:
+    """A bounded repeat in the rule, or a choice at its beginning, let Hyperscan pass over them."""
+    text = BEHIND[rule]
+    matching = next(each.pattern for each in GENERIC_RULES if each.id == rule)
+    first_pass = HyperscanFilter([Rule(rule, matching, ())])
+    for before in ("a-b-" * 15 + "'", "y" * 40 + "\n", "\r\n" * 8 + ","):
+        for credential in ("-pass=)x1abcd", "-key=abcd1234", "x-token: M2/)%lz?"):
+            data = (before + credential).encode()
+            assert (compiled(matching).search(data) is None) or first_pass.candidates(data) == [0], data
+    assert rule in {span.rule for span in default_detector().find(text)}
+    assert not surely_stay(text.split("\n"))
+    assert not surely_stay(["it rains in bergen", text])
+
+
+def test_each_beginning_of_a_slack_token_is_a_keyword_of_its_rule() -> None:
+    """Without Hyperscan only texts with a keyword of a rule are looked at by it."""
+    by_keyword = Detector(Matcher(VENDOR_RULES, KeywordFilter(VENDOR_RULES)))
+    for beginning in ("xox" + letter + sign for letter in "abcdeoprs" for sign in "-."):
+        assert by_keyword.find(f"use {beginning}jJuV16nJmZ5IIAgQesvY00"), beginning
+
+
 def test_usual_texts_surely_stay() -> None:
     """So that they cost one look together: words, numbers, places, what stands in a contract's fields."""
     usual = ["weather in Bremen", '7 of 9, "done"', "Order 4711\nis on its way\t(2 days)", "a@example.org", ""]

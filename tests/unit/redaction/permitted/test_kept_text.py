@@ -1,12 +1,13 @@
 """The last check of kept text, and the tests of names, ids and values of declared shape."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import marker
+from runbundle.redaction.permitted import safe_text
 from runbundle.redaction.permitted.kept_text import (
     credential_in_key,
     is_known_number,
@@ -61,6 +62,24 @@ def test_what_was_looked_at_together_is_looked_at_again_when_a_secret_is_learned
     assert redact_text("order 4712 bergen", Receipt(), "p") == marker("credential")
     look_together(["order 4714 alta", TOKEN])
     assert redact_text(TOKEN, Receipt(), "p") == marker("credential")
+
+
+@pytest.mark.parametrize("judge", [lambda text: redact_text(text, Receipt(), "p") == text, safe_name, safe_identifier])
+def test_a_judgement_that_a_secret_has_overtaken_is_not_remembered(
+    judge: Callable[[str], bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another thread learns the text after it was looked at, and before the judgement is put away."""
+    text, searched = "kristiansund-77", safe_text._searched  # pyright: ignore[reportPrivateUsage]
+
+    def overtaken(given: str) -> bool:
+        found = searched(given)
+        KNOWN.register(text)
+        return found
+
+    monkeypatch.setattr(safe_text, "_searched", overtaken)
+    judge(text)
+    monkeypatch.undo()
+    assert not judge(text)
 
 
 def test_a_rule_is_named_only_for_a_text_that_it_matches_whole() -> None:
