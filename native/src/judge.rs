@@ -49,7 +49,7 @@ pub enum Ask {
 
 /// The names of the questions, in their order; the last is about several texts at once.
 const ASKS: [&str; 6] = ["name", "id", "in_key", "credential", "name_key", "stay"];
-const KEPT: usize = 5;
+const STAY: usize = 5;
 const MOST: usize = 8192;
 const MOST_CHARS: usize = 256;
 const MOST_PIECE: usize = 8192;
@@ -133,19 +133,19 @@ impl Judge {
 
     /// Returns the answer to whether a text stays if it is kept, if it was asked for before.
     pub fn stays(&self, text: &str) -> Option<bool> {
-        self.look(|tables| tables.asked[KEPT].get(text).copied()).1
+        self.look(|tables| tables.asked[STAY].get(text).copied()).1
     }
 
     /// Asks for several texts at once whether all stay: most texts are met once, and one question costs what ten do.
     pub fn all_stay(&self, py: Python<'_>, texts: &[Box<str>]) -> Answer<bool> {
         let (generation, _) = self.look(|_| None::<()>);
         let answers: Vec<bool> =
-            self.asks[KEPT].bind(py).call1((texts.iter().map(|text| &**text).collect::<Vec<_>>(),))?.extract()?;
+            self.asks[STAY].bind(py).call1((texts.iter().map(|text| &**text).collect::<Vec<_>>(),))?.extract()?;
         if answers.len() != texts.len() {
             return Err(Stop::NotMine);
         }
         for (text, answer) in texts.iter().zip(&answers) {
-            self.remember(generation, KEPT, text, *answer);
+            self.remember(generation, STAY, text, *answer);
         }
         Ok(answers.iter().all(|answer| *answer))
     }

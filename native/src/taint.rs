@@ -22,7 +22,7 @@ const MAX_CHARS: usize = 512;
 const MIN_DIGITS: usize = 6;
 const SMALLEST: u128 = 100_000;
 const NAME_CHARS: usize = 128;
-const BEGUN: usize = 1 << 14; // bits: with 512 texts one place in 32 is looked up
+const BITS: usize = 1 << 14; // bits: with 512 texts one place in 32 is looked up
 
 #[derive(Clone, Copy, PartialEq)]
 enum Part {
@@ -38,8 +38,8 @@ pub struct Taint {
     have: [HashSet<Box<str>>; 3],
     /// The texts in lower case, by their first eight bytes.
     starts: HashMap<[u8; 8], Vec<Box<[u8]>>>,
-    /// A bit for what some of these eight begin with: most places in a text need no look-up.
-    begun: Box<[u64; BEGUN / 64]>,
+    /// A bit for each of these eight bytes, some sharing one: most places in a text need no look-up.
+    bits: Box<[u64; BITS / 64]>,
     /// Whether a word or number is not made of plain letters and digits alone: then each text may hold it.
     is_odd: bool,
     added: Vec<(Part, Box<str>, String)>,
@@ -63,7 +63,7 @@ impl Taint {
             table,
             have,
             starts: HashMap::new(),
-            begun: Box::new([0; BEGUN / 64]),
+            bits: Box::new([0; BITS / 64]),
             is_odd: false,
             added: Vec::new(),
             forgotten_before: 0,
@@ -97,8 +97,8 @@ impl Taint {
         }
         let lower = folded(text);
         if let Some(start) = lower.as_bytes().first_chunk::<8>() {
-            let (word, bit) = begun(start);
-            self.begun[word] |= bit;
+            let (word, bit) = bit_of(start);
+            self.bits[word] |= bit;
             self.starts.entry(*start).or_default().push(lower.as_bytes().into());
         }
     }
@@ -275,8 +275,8 @@ impl Taint {
         if !self.starts.is_empty() {
             for (at, window) in lower.as_bytes().windows(8).enumerate() {
                 if let Some(start) = window.first_chunk::<8>()
-                    && let (word, bit) = begun(start)
-                    && self.begun[word] & bit != 0
+                    && let (word, bit) = bit_of(start)
+                    && self.bits[word] & bit != 0
                     && let Some(texts) = self.starts.get(start)
                     && texts.iter().any(|known| lower.as_bytes()[at..].starts_with(known))
                 {
@@ -296,9 +296,9 @@ impl Taint {
     }
 }
 
-/// Returns where the bit of a beginning is.
-fn begun(start: &[u8; 8]) -> (usize, u64) {
-    let place = u64::from_le_bytes(*start).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BEGUN.ilog2());
+/// Returns the word that has the bit of eight bytes, and the bit.
+fn bit_of(start: &[u8; 8]) -> (usize, u64) {
+    let place = u64::from_le_bytes(*start).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - BITS.ilog2());
     (place as usize / 64, 1 << (place % 64))
 }
 

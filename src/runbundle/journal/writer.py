@@ -74,10 +74,10 @@ class JournalWriter:
         return self._file.size_bytes
 
     def write(self, record: RecordLine) -> int:
-        """Append a redacted record; return how many bytes that took. Its resource is written once, and referred to by
-        number.
+        """Append a redacted record; return how many bytes that took.
 
-        Raises `OSError` if the disk is full or another process has cut the file.
+        Its resource is written once, and referred to by number. Raises `OSError` if the disk is full or another process
+        has cut the file.
         """
         resource, line = record.resource, record.line
         written_bytes = len(line)

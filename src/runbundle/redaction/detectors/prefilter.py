@@ -90,8 +90,8 @@ class HyperscanFilter:
 
     def _load(self, patterns: list[bytes]) -> Any:
         hyperscan = self._hyperscan
-        digest = hashlib.sha256(b"\0".join([hyperscan.__version__.encode(), *patterns])).hexdigest()
-        name = f"rules-{digest[:32]}-lines.hs"
+        digest = hashlib.sha256(b"\0".join([hyperscan.__version__.encode(), b"lines", *patterns])).hexdigest()
+        name = f"rules-{digest[:32]}.hs"
         kept = cache.read(name)
         if kept is not None:
             with contextlib.suppress(hyperscan.error):  # of another version, or damaged: compile
