@@ -115,10 +115,7 @@ class Detector:
             return False
         data = text.encode()
         return not (
-            any(self._matcher.candidates(data))
-            or self._known.find(text, data)
-            or _base64_runs(data)
-            or _has_escapes(data)
+            self._matcher.may_match(data) or self._known.find(text, data) or _base64_runs(data) or _has_escapes(data)
         )
 
     def hits(self, text: str) -> list[CredentialSpan]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from runbundle.redaction.detectors.patterns import compiled
-from runbundle.redaction.detectors.prefilter import Prefilter, prefilter
+from runbundle.redaction.detectors.prefilter import Prefilter, broader, prefilter
 from runbundle.redaction.detectors.rule import Rule
 
 
@@ -27,11 +27,18 @@ class Matcher:
         self.rules = tuple(rules)
         # Compiled when first needed: of some 550 patterns a process meets a few dozen.
         self._patterns: list[Any] = [None] * len(self.rules)
+        self._broader: list[Any] = [None] * len(self.rules)
         self._prefilter = prefilter(self.rules) if first_pass is None else first_pass
 
-    def candidates(self, data: bytes) -> Iterable[Rule]:
-        """Return the rules that may match ASCII `data`, or a part of it between line ends; of others none does."""
-        return [self.rules[index] for index in self._prefilter.candidates(data)]
+    def may_match(self, data: bytes) -> bool:
+        """Tell whether a rule may match ASCII `data`, or a part of it between line ends."""
+        for index in self._prefilter.candidates(data):
+            pattern = self._broader[index]
+            if pattern is None:
+                pattern = self._broader[index] = compiled(f"(?m){broader(self.rules[index].pattern)}")
+            if pattern.search(data) is not None:
+                return True
+        return False
 
     def matches(self, data: bytes) -> Iterator[Match]:
         """Yield the matches of the rules in ASCII `data`, in no order. Matches of different rules may overlap."""

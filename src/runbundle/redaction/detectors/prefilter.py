@@ -68,7 +68,7 @@ class HyperscanFilter:
 
         self._hyperscan: Any = hyperscan
         self._all = range(len(rules))
-        self._database = self._load([_broader(rule.pattern).encode() for rule in rules])
+        self._database = self._load([broader(rule.pattern).encode() for rule in rules])
         self._local = threading.local()
 
     def candidates(self, data: bytes) -> Iterable[int]:
@@ -115,7 +115,7 @@ def prefilter(rules: Sequence[Rule]) -> Prefilter:
     return KeywordFilter(rules)
 
 
-def _broader(pattern: str) -> str:
+def broader(pattern: str) -> str:
     """Let long bounded repeats be unbounded, leave out what has to stand before a match, begin and end a text at any
     line.
 

@@ -15,7 +15,7 @@ from runbundle.redaction.detectors.detector import Detector, default_detector, m
 from runbundle.redaction.detectors.kingfisher import kingfisher_rules
 from runbundle.redaction.detectors.matcher import Matcher
 from runbundle.redaction.detectors.patterns import compiled, compiles
-from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter
+from runbundle.redaction.detectors.prefilter import HyperscanFilter, KeywordFilter, broader
 from runbundle.redaction.detectors.rule import Rule
 from runbundle.redaction.detectors.vendor_rules import VENDOR_RULES
 from runbundle.redaction.payloads.configuration import redact_configuration
@@ -202,6 +202,15 @@ def test_each_beginning_of_a_slack_token_is_a_keyword_of_its_rule() -> None:
     by_keyword = Detector(Matcher(VENDOR_RULES, KeywordFilter(VENDOR_RULES)))
     for beginning in ("xox" + letter + sign for letter in "abcdeoprs" for sign in "-."):
         assert by_keyword.find(f"use {beginning}jJuV16nJmZ5IIAgQesvY00"), beginning
+
+
+def test_each_rule_is_looked_for_in_parts_of_a_text() -> None:
+    """By a pattern that compiles; also where keywords are the first pass."""
+    for rule in (*CORE, *kingfisher_rules()):
+        assert compiles(f"(?m){broader(rule.pattern)}"), rule.id
+    for matcher in (BY_KEYWORD, BY_PATTERN):
+        assert matcher.may_match(b"before\n--token hunter2hunter2\nbehind")
+        assert not matcher.may_match(b"weather in Bremen\nthe user id of a password")
 
 
 def test_usual_texts_surely_stay() -> None:
