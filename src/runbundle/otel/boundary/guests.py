@@ -181,9 +181,13 @@ def _masked_scope(scope: InstrumentationScope) -> InstrumentationScope:
 
 
 def _remembered(given: Any, shown: Any) -> Any:
-    known = _known.get(id(given))
-    if known is None or known[0] is not given:
+    known = _known.get(id(given), (None, None))
+    if known[0] is not given:
         if len(_known) > 512:
             _known.clear()
-        known = _known[id(given)] = (given, shown(given))
+        changes = -1
+        while changes != KNOWN.changes:  # a secret that is learned meanwhile may be in what was just made
+            changes = KNOWN.changes
+            known = (given, shown(given))
+        _known[id(given)] = known
     return known[1]

@@ -99,13 +99,15 @@ class Destination:
             refused.update(forwarder.refused())
         if again is not None:
             refused.update(again.refused())
+        # First what waits: what is sent meanwhile is counted twice then, and never as neither.
+        queued = sum(batch.items for batch in again.queue.waiting()) if again is not None else 0
         resent = again.delivered if again is not None else 0
         return Delivery(
             delivered=self._delivered + resent,
             resent=resent,
             refused=dict(refused),
             unsent=sum(forwarder.unsent() for forwarder in self._forwarders.values()),
-            queued=sum(batch.items for batch in again.queue.waiting()) if again is not None else 0,
+            queued=queued,
             sees_rejected=self._sees_rejected,
         )
 

@@ -9,11 +9,13 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.otel.belonging.membership import Membership
+from runbundle.otel.boundary import guests
 from runbundle.otel.boundary.guests import is_guest, is_guest_log, masked_log, masked_span
 from runbundle.otel.boundary.log_processor import BoundaryLogProcessor, raw_log
 from runbundle.otel.boundary.span_processor import BoundarySpanProcessor
 from runbundle.otel.boundary.span_records import SpanCodec, bounded_list, to_scope
 from runbundle.redaction.detectors.known_secrets import register_secret
+from runbundle.redaction.others_telemetry import mask_text
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.redactor import Redactor
 
@@ -128,3 +130,16 @@ def test_a_boundary_whose_redactor_fails_withholds_the_span_and_raises_nothing(c
         assert handed == []
         boundary.on_end(ended())
     assert [span.name for span in handed] == ["GET /"]
+
+
+def test_what_is_shown_of_a_resource_is_made_again_if_a_secret_is_learned_meanwhile() -> None:
+    """Another thread may register one between the look at it and the note of it."""
+    given, looks = ["Xk7-Qm2-Zr7"], list[str]()
+
+    def shown(texts: list[str]) -> str:
+        looks.append(mask_text(texts[0]))
+        register_secret("Xk7-Qm2-Zr7")
+        return looks[-1]
+
+    assert guests._remembered(given, shown) == guests._remembered(given, shown) == looks[-1]
+    assert (looks[0], len(looks), "Xk7" in looks[1]) == ("Xk7-Qm2-Zr7", 2, False)
