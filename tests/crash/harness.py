@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from opentelemetry import trace
 
@@ -31,10 +31,12 @@ from runbundle.bundle.catalog.locate import list_keys
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.journal import mapped
+from runbundle.journal.apart import take_apart
 from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.otel.agent.scopes import SpanScope
 from runbundle.process import disk
 from runbundle.recording.recovery import recover
+from runbundle.recording.writing.segments import Segments
 from runbundle.redaction.detectors.detector import default_detector, format_detector
 from runbundle.store import ArtifactStore, LocalStore
 
@@ -151,6 +153,19 @@ class Points:
 def small_steps() -> None:
     """Let journals grow in small steps, so that a short run meets several."""
     mapped._FIRST_BYTES = 4096  # pyright: ignore[reportPrivateUsage]
+
+
+def put_runs(where: Literal["journals", "segments"]) -> None:
+    """Put the runs that begin from now on into journals of their own, or into segments, however busy this process is.
+
+    There is no way back but this: for a child.
+    """
+
+    def is_busy(of: Segments, now: float) -> bool:
+        of._begun.append(now)  # pyright: ignore[reportPrivateUsage]
+        return where == "segments"
+
+    Segments._is_busy = is_busy  # type: ignore[method-assign] # pyright: ignore[reportPrivateUsage]
 
 
 # -- in the parent -----------------------------------------------------------------------------------------------
@@ -317,6 +332,7 @@ def never_failed(store: ArtifactStore) -> None:
 def recover_all(root: Path) -> None:
     """Recover everything in the spool. Afterwards there is nothing in it."""
     store, spool = LocalStore(root), root / ".spool"
+    take_apart(spool)
     for run in spooled_runs(spool):
         empty = is_empty(folder_of(spool, run))
         found = recover(store, spool, run)

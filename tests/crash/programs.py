@@ -8,9 +8,10 @@ from pathlib import Path
 
 import runbundle
 from runbundle.format.identity import RunKey
+from runbundle.journal.apart import runs_in
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording import publish
-from tests.crash.harness import GRACE_S, KEY, Child, Plan, Points, Teller, Told, small_steps
+from tests.crash.harness import GRACE_S, KEY, Child, Plan, Points, Teller, Told, put_runs, small_steps
 
 
 def begin(root: Path, *, durability: str = "os", orphans: bool = True) -> runbundle.Handle:
@@ -56,12 +57,14 @@ def late(teller: Teller, run_id: str) -> None:
 
 
 def whole(root: Path, teller: Teller, plan: Plan) -> None:
-    """Do two runs, each flushed, and a third to which a log record comes after its seal: a revision."""
+    """Do a run with a journal of its own, and two in a segment. To the last a log record comes late: a revision."""
     begin(root)
     Points(plan).install()
-    for number in range(2):
-        one_run(teller, f"run{number}", turns=1)
-        teller.flush()
+    put_runs("journals")
+    one_run(teller, "run0", turns=1)
+    teller.flush()
+    put_runs("segments")
+    one_run(teller, "run1", turns=1)
     late(teller, "late")
     teller.flush()
 
@@ -71,8 +74,33 @@ def endless(root: Path, teller: Teller, *, durability: str = "os") -> None:
     begin(root, durability=durability)
     teller.say("ready")
     for number in itertools.count():
+        put_runs("segments" if number % 4 < 2 else "journals")
         one_run(teller, f"run{number}")
         late(teller, f"late{number}") if number % 3 == 2 else None
+
+
+def left_in_segments(root: Path) -> Told:
+    """Leave a segment as crashes do: a run that nobody has sealed, one that is sealed, one cut off within a line."""
+
+    def leave(teller: Teller) -> None:
+        begin(root)
+        put_runs("segments")
+        one_run(teller, "sealed", turns=1)
+        with teller.span(runbundle.start_run("work", run_id="open")), teller.span(runbundle.start_tool("t", {"n": 1})):
+            teller.flush()
+            publish.publish_together = lambda *_, **__: threading.Event().wait()  # type: ignore[assignment, return-value]
+            one_run(teller, "whole", turns=1)
+            teller.log()
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = Child(leave).wait()
+    assert child.killed
+    assert spooled_runs(root / ".spool") == []
+    (torn,) = (root / ".spool" / ".segments").iterdir()
+    assert set(runs_in(torn)) == {RunKey("", "open"), RunKey("", "whole")}
+    body = torn.read_bytes().rstrip(b"\0")
+    torn.write_bytes(body + body.splitlines()[-1][:30] + bytes(5000))
+    return child.told
 
 
 def left_behind(root: Path) -> Told:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import runbundle
-from tests.crash.harness import Child, Plan, Points, Teller, Told, check, pipelined, where
+from tests.crash.harness import Child, Plan, Points, Teller, Told, check, pipelined, put_runs, where
 from tests.crash.programs import begin, late, one_run
 
 
@@ -14,9 +14,11 @@ def faulty(root: Path, teller: Teller, plan: Plan) -> None:
     """Do as the killed ones do, with failing calls; the disk is well again before the end."""
     begin(root)
     points = Points(plan).install()
-    for number in range(2):
-        one_run(teller, f"run{number}", turns=1)
-        teller.flush()
+    put_runs("journals")
+    one_run(teller, "run0", turns=1)
+    teller.flush()
+    put_runs("segments")
+    one_run(teller, "run1", turns=1)
     late(teller, "late")
     teller.flush()
     points.over = True

@@ -8,15 +8,17 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from runbundle.journal import mapped
+from runbundle.journal.apart import take_apart
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording.recovery import recover
 from runbundle.store import LocalStore
-from tests.crash.harness import Child, Plan, Points, Teller, check, kill_points, where
-from tests.crash.programs import begin, endless, left_behind, one_run, whole
+from tests.crash.harness import Child, Plan, Points, Teller, check, kill_points, put_runs, where
+from tests.crash.programs import begin, endless, left_behind, left_in_segments, one_run, whole
 
 AT_RANDOM = 100
 AT_LEAST = 300
@@ -91,7 +93,33 @@ def test_while_recovering(how: str, scratch: Path, kills: Counter[str]) -> None:
     kills["recover"] += kill_points(make, work, after, how)
 
 
-def test_within_a_line(scratch: Path, kills: Counter[str]) -> None:
+@pytest.mark.parametrize("how", ["before", "after"])
+def test_while_taking_segments_apart(how: str, scratch: Path, kills: Counter[str]) -> None:
+    """Runs that are left in a segment get journals and are sealed, once, whenever that is cut off."""
+    told = left_in_segments(scratch / "template")
+
+    def make(number: int) -> Path:
+        shutil.copytree(scratch / "template", scratch / str(number))
+        return scratch / str(number)
+
+    def work(root: Path, teller: Teller, plan: Plan) -> None:
+        Points(plan).install()
+        take_apart(root / ".spool")
+        for run in spooled_runs(root / ".spool"):
+            assert recover(LocalStore(root), root / ".spool", run).outcome == "recovered"
+
+    def after(root: Path, child: Child) -> None:
+        found = check(root, told)
+        assert {run_id: seen.bundle.index.revision for run_id, seen in found.items()} == dict.fromkeys(found, 1)
+        assert found["open"].said.dropped == {"torn_lines": 1}
+        assert (found["open"].said.state, len(found["open"].interrupted)) == ("crashed", 2)
+        shutil.rmtree(root)
+
+    kills["recover"] += kill_points(make, work, after, how)
+
+
+@pytest.mark.parametrize("place", ["journals", "segments"])
+def test_within_a_line(place: Literal["journals", "segments"], scratch: Path, kills: Counter[str]) -> None:
     """The writer dies within a line, at every tenth of it: the lines before it are whole, the torn one is counted."""
     real = mapped.MappedFile.append
 
@@ -107,6 +135,7 @@ def test_within_a_line(scratch: Path, kills: Counter[str]) -> None:
 
         mapped.MappedFile.append = append  # type: ignore[method-assign]
         begin(root)
+        put_runs(place)
         one_run(teller, "torn")
 
     for number in range(10, 25):

@@ -12,8 +12,9 @@ import pytest
 
 import runbundle
 from runbundle.bundle.verify import verify
+from runbundle.recording.writing.segments import Segments
 from runbundle.store import LocalStore
-from tests.crash.harness import Child, Seen, Teller, active_handle, check
+from tests.crash.harness import Child, Seen, Teller, active_handle, check, put_runs
 from tests.crash.programs import begin, one_run
 from tests.crash.worker import THREADS, TOOLS_A_THREAD, exit_after, four_threads, work
 
@@ -173,6 +174,13 @@ def test_a_child_that_outlives_its_parent_holds_nothing(tmp_path: Path) -> None:
         os.close(theirs)
         os.close(mine)
         child.wait()
+
+
+@pytest.fixture(autouse=True, params=["journals", "segments"])
+def _places(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do all of it with runs in journals of their own, and in segments."""
+    monkeypatch.setattr(Segments, "_is_busy", Segments._is_busy)  # pyright: ignore[reportPrivateUsage]
+    put_runs(request.param)
 
 
 @pytest.fixture(autouse=True)

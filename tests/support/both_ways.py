@@ -49,11 +49,18 @@ def same(
 
 
 def compare(
-    made: Assembled, journals: Sequence[Path], run: RunKey, scratch: Path, *, own: str, grace_s: float | None
+    made: Assembled,
+    journals: Sequence[Path],
+    run: RunKey,
+    scratch: Path,
+    *,
+    lines: bytes = b"",
+    own: str,
+    grace_s: float | None,
 ) -> None:
-    """Raise `AssertionError` unless Python makes the same bundle of the journals."""
+    """Raise `AssertionError` unless Python makes the same bundle of the journals and of `lines` in a segment."""
     with closing(GatheredRun(run, scratch)) as gathered:
-        reader = JournalReader(journals, own=own)
+        reader = JournalReader(journals, own=own, lines=lines)
         gathered.add(reader)
         versions = frozenset(reader.sdk_versions)
         with closing(assemble(gathered, torn=reader.torn, sdk_versions=versions, grace_s=grace_s)) as wanted:
@@ -132,16 +139,17 @@ def watched() -> Iterator[None]:
         run: RunKey,
         scratch: Path,
         *,
+        lines: bytes,
         own: str,
         grace_s: float | None,
         if_new: Callable[[RunKey, bool], bool],
     ) -> Assembled | None:
-        made = tried(journals, run, scratch, own=own, grace_s=grace_s, if_new=if_new)
+        made = tried(journals, run, scratch, lines=lines, own=own, grace_s=grace_s, if_new=if_new)
         _note(made if isinstance(made, str) else "native")
         if isinstance(made, str):
             return None
         try:
-            compare(made, journals, run, scratch, own=own, grace_s=grace_s)
+            compare(made, journals, run, scratch, lines=lines, own=own, grace_s=grace_s)
         except AssertionError as error:  # a sealer would only log it
             differences.append(error)
         return made

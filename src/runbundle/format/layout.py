@@ -26,7 +26,7 @@ REVISIONS = "revisions"
 SPOOL, VAULT, STATE, SCRATCH = ".spool", ".vault", ".state", ".tmp"
 BASELINES = "baselines"
 """Name of the place beside a store in which its baselines are."""
-QUARANTINE, LOSSES = ".quarantine", ".losses"
+QUARANTINE, LOSSES, SEGMENTS = ".quarantine", ".losses", ".segments"
 
 JSON, LINES = "application/json", "application/x-ndjson"
 
@@ -92,6 +92,7 @@ BESIDE = (
     Beside(SPOOL, "recorders", "journals of runs that are not sealed", "RUNBUNDLE_SPOOL"),
     Beside(f"{SPOOL}/{QUARANTINE}", "seal", "runs in which a credential was found"),
     Beside(f"{SPOOL}/{LOSSES}", "recorders", "counts of lost records, one file a process"),
+    Beside(f"{SPOOL}/{SEGMENTS}", "recorders", "short runs of busy processes, before they are sealed"),
     Beside(VAULT, "debug mode", "raw prompts and answers, encrypted", "RUNBUNDLE_VAULT"),
     Beside(STATE, "run state", "checkpoints from which runs can be resumed", "RUNBUNDLE_STATE"),
     Beside(SCRATCH, "local stores, object stores", "files that are still being written"),

@@ -58,7 +58,7 @@ def snapshot(run: Unsealed) -> Bundle:
 def _assembled(run: Unsealed, journals: list[Path], scratch: Path, hits: Counter[str] | None) -> Assembled:
     live = [path for path in journals if is_held(path)]
     with contextlib.closing(GatheredRun(run.key, scratch)) as gathered:
-        reader = JournalReader(journals, live=live, own="")
+        reader = JournalReader(journals, live=live, own="", lines=run.lines)
         gathered.add(reader if hits is None else masked_entries(reader, hits))
         if not gathered.anything:
             raise NotSealed("nothing is recorded of this run yet")

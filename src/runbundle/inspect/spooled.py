@@ -72,7 +72,8 @@ def _with_contents(run: "Unsealed", row: Row) -> Row:
     journals = journal_files(run.folder)
     facts, traces, agents = FactsOf(), set[str](), set[str]()
     users = sessions = ""
-    for entry in JournalReader(journals, live=[path for path in journals if is_held(path)], own=""):
+    live = [path for path in journals if is_held(path)]
+    for entry in JournalReader(journals, live=live, own="", lines=run.lines):
         if entry["k"] not in ("span", "start") or not is_entry(entry):
             continue
         traces.add(entry["trace_id"])

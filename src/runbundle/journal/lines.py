@@ -93,6 +93,11 @@ def resource_line(number: int, resource: ResourceRecord) -> bytes:
     return _line({"k": "resource", "resource": number, "value": resource})
 
 
+def run_line(kind: Literal["run", "gone"], run: RunKey) -> bytes:
+    """Return the line of a segment that says whose the next lines are (`run`), or whose are elsewhere now (`gone`)."""
+    return _line({"k": kind, "run_id": run.run_id, "tenant_id": run.tenant_id})
+
+
 def record_line(kind: str, record: SpanRecord | LogRecordDict, resource: int) -> bytes:
     """Return the line of a redacted span (`kind` is `span`) or log record (`log`), with the number of its resource."""
     return _line({"k": kind, **record, "resource": resource})

@@ -35,13 +35,15 @@ def journal_files(directory: Path) -> list[Path]:
 class JournalReader:
     """Iterates over the entries of the journals of a run: spans, logs and starts."""
 
-    def __init__(self, paths: Iterable[Path], *, live: Iterable[Path] = (), own: str | None = None) -> None:
-        """Read the journals at `paths`.
+    def __init__(
+        self, paths: Iterable[Path], *, live: Iterable[Path] = (), own: str | None = None, lines: bytes = b""
+    ) -> None:
+        """Read the journals at `paths`, and then `lines` of a segment.
 
         `live` names the journals to which a writer may still append: there an incomplete last line ends the journal,
         and is not counted as torn. `own` is the beginning of the names of this process's journals; entries of all
-        others are redacted again (`redaction.second_pass`). With None no entry is, which is only for readers that build
-        nothing from the entries.
+        others, and if it is empty of `lines`, are redacted again (`redaction.second_pass`). With None no entry is,
+        which is only for readers that build nothing from the entries.
         """
         self.torn = 0
         """The number of damaged lines so far. Each writer leaves at most one, its last, unless a file was damaged."""
@@ -50,6 +52,7 @@ class JournalReader:
         self._paths = list(paths)
         self._live = frozenset(live)
         self._own = own
+        self._lines = lines
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield entries in the order of the journals.
@@ -58,14 +61,16 @@ class JournalReader:
         """
         for path in self._paths:
             with contextlib.suppress(FileNotFoundError, NotRegular):
-                yield from self._entries(path)
+                again = self._own is not None and not (self._own and path.name.startswith(self._own))
+                yield from self._entries(lines_of(path), again=again, is_live=path in self._live)
+        lines = self._lines.split(b"\n")
+        yield from self._entries(filter(None, lines), again=self._own == "", is_live=False)
 
-    def _entries(self, path: Path) -> Iterator[dict[str, Any]]:
-        again = self._own is not None and not (self._own and path.name.startswith(self._own))
-        for line in lines_of(path):
+    def _entries(self, lines: Iterable[bytes], *, again: bool, is_live: bool) -> Iterator[dict[str, Any]]:
+        for line in lines:
             entry = parse_line(line)
             if entry is None:
-                if path in self._live:
+                if is_live:
                     return
                 self.torn += 1
             elif entry["k"] == "resource":

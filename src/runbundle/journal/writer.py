@@ -7,6 +7,7 @@ of other writers as far as they go, and removes only files whose lock is free.
 
 import contextlib
 import fcntl
+from collections.abc import Callable
 from pathlib import Path
 
 from runbundle.journal.lines import RecordLine, parse_line, resource_line
@@ -19,8 +20,36 @@ from runbundle.store.regular import refuse_link
 _MAX_NAMES = 1000  # tried for one journal, if assemblers hold all before
 
 
-class JournalWriter:
-    """Appends the records of one run from one writer. Not thread-safe: its owner holds a lock."""
+class RunWriter:
+    """Appends the records of one run, wherever its lines are kept. Not thread-safe: its owner holds a lock."""
+
+    append: Callable[[bytes], None]
+    """Appends one line. Raises `OSError`; then nothing of the line is there."""
+
+    def __init__(self) -> None:
+        self.records = 0
+        """The number of spans and logs appended."""
+        self._resources: set[int] = set()
+
+    def write(self, record: RecordLine) -> int:
+        """Append a redacted record; return how many bytes that took.
+
+        Its resource is written once, and referred to by number. Raises `OSError` as `append` does.
+        """
+        resource, line = record.resource, record.line
+        written_bytes = len(line)
+        if resource.number not in self._resources:
+            said = resource_line(*resource)
+            self.append(said)
+            self._resources.add(resource.number)  # after the append: a line that the disk refused is tried again
+            written_bytes += len(said)
+        self.append(line)
+        self.records += 1
+        return written_bytes
+
+
+class JournalWriter(RunWriter):
+    """Appends to a journal, which is a file of one run from one writer."""
 
     def __init__(self, path: Path, *, sync_each: bool = False, mapped: bool = True) -> None:
         """Open or create `path` and lock it.
@@ -45,9 +74,7 @@ class JournalWriter:
         except OSError:
             self._file.abandon()
             raise
-        self._resources: set[int] = set()
-        self.records = 0
-        """The number of spans and logs appended."""
+        super().__init__()
         self.append = self._file.append
         if not self._file.whole:
             self.append(b"\n")  # ends the line that a killed writer left incomplete, so that it does not spoil ours
@@ -72,23 +99,6 @@ class JournalWriter:
     def size_bytes(self) -> int:
         """The number of bytes in the journal."""
         return self._file.size_bytes
-
-    def write(self, record: RecordLine) -> int:
-        """Append a redacted record; return how many bytes that took.
-
-        Its resource is written once, and referred to by number. Raises `OSError` if the disk is full or another process
-        has cut the file.
-        """
-        resource, line = record.resource, record.line
-        written_bytes = len(line)
-        if resource.number not in self._resources:
-            said = resource_line(*resource)
-            self.append(said)
-            self._resources.add(resource.number)  # after the append: a line that the disk refused is tried again
-            written_bytes += len(said)
-        self.append(line)
-        self.records += 1
-        return written_bytes
 
     def records_lost(self) -> int | None:
         """Return how many records another process has removed from the file; None if the file is as it was written.

@@ -8,7 +8,7 @@ from runbundle import format as formats  # its models are loaded when they are a
 from runbundle import settings
 from runbundle.keyring.given_key import GivenKey, begin_to_stretch
 from runbundle.otel import option_types as types  # and so are these
-from runbundle.recording.spool_limit import SPOOL_LIMIT_BYTES
+from runbundle.recording.writing.spool_limit import SPOOL_LIMIT_BYTES
 
 __all__ = ["configure"]
 

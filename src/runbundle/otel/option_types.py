@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from runbundle.otel.composition import Redacted as Redacted
     from runbundle.otel.forwarding.option import Otlp as Otlp
     from runbundle.otel.handle import Handle as Handle
-    from runbundle.recording.recorder import Durability as Durability
     from runbundle.recording.sealing.publisher import SealedBy as SealedBy
+    from runbundle.recording.writing.open_runs import Durability as Durability
     from runbundle.store import ArtifactStore as ArtifactStore
 
 _PLACES = {

@@ -45,10 +45,12 @@ class _Source(NamedTuple):
     parts: bool
     grace_s: float | None
     own: str
+    lines: bytes = b""
+    """Lines of a segment of this process."""
 
 
 class _Ready(NamedTuple):
-    """A run that is locked, assembled and searched."""
+    """A run that is locked, assembled and searched. One whose lines are in a segment has no journals."""
 
     run: RunKey
     bundle: Assembled
@@ -155,17 +157,12 @@ def _made_ready(
     directory = folder_of(spool, wanted.run)
     with contextlib.ExitStack() as mine:
         try:
-            # Not waited for: two processes that held one run each and waited for the other's would wait for ever.
-            if not mine.enter_context(sole_sealer(directory, wait=False)):
+            of_run = _in_segment if wanted.lines is not None else _in_journals
+            found = of_run(store, spool, wanted, own, directory, mine)
+            if found is None:
                 return None
-            every = journal_files(directory)
-            if sum(path.stat().st_size for path in every) > _SHORT_BYTES:
-                return None
-            free = mine.enter_context(free_files(every))
-            live = set(every) - set(free)
-            if not free or (live and wanted.wait):
-                return None
-            made = _assembled(_Source(store, spool, wanted.run, every, live, True, wanted.grace_s, own))
+            source, free = found
+            made = _assembled(source)
             if made is None:
                 return None
             bundle, over = made
@@ -176,6 +173,33 @@ def _made_ready(
             return None
         held.enter_context(mine.pop_all())
         return _Ready(wanted.run, bundle, directory, free)
+
+
+def _in_journals(
+    store: ArtifactStore, spool: Path, wanted: Wanted, own: str, directory: Path, held: contextlib.ExitStack
+) -> tuple[_Source, list[Path]] | None:
+    """Lock the folder and the journals of a short run; return them, and which are free. None if that cannot be."""
+    # Not waited for: two processes that held one run each and waited for the other's would wait for ever.
+    if not held.enter_context(sole_sealer(directory, wait=False)):
+        return None
+    every = journal_files(directory)
+    if sum(path.stat().st_size for path in every) > _SHORT_BYTES:
+        return None
+    free = held.enter_context(free_files(every))
+    live = set(every) - set(free)
+    if not free or (live and wanted.wait):
+        return None
+    return _Source(store, spool, wanted.run, every, live, True, wanted.grace_s, own), free
+
+
+def _in_segment(
+    store: ArtifactStore, spool: Path, wanted: Wanted, own: str, directory: Path, _: contextlib.ExitStack
+) -> tuple[_Source, list[Path]] | None:
+    """Read the lines of a run in a segment. None if some are missing, or the run has journals too, of whomever."""
+    lines = wanted.lines.lines() if wanted.lines is not None and not os.path.lexists(directory) else None
+    if lines is None:
+        return None
+    return _Source(store, spool, wanted.run, [], set(), True, wanted.grace_s, own, lines), []
 
 
 def _seal_ready(store: ArtifactStore, ready: Sequence[_Ready]) -> dict[RunKey, Published | StoreUnavailable]:
@@ -196,7 +220,8 @@ def _seal_ready(store: ArtifactStore, ready: Sequence[_Ready]) -> dict[RunKey, P
             _trim(one.free)
     for one, it in sealed:
         with contextlib.suppress(OSError):  # publish() tries again, and says why not
-            _remove(one.directory, one.free)
+            if one.free:
+                _remove(one.directory, one.free)
             done[one.run] = Published(it.key, one.bundle.collided)
     return done
 
@@ -230,13 +255,13 @@ def _assembled(source: _Source, hits: Counter[str] | None = None) -> tuple[Assem
     store, spool = source.store, source.spool
     if hits is None:
         made = assembled_natively(
-            source.every, source.run, spool, own=source.own, grace_s=source.grace_s,
+            source.every, source.run, spool, lines=source.lines, own=source.own, grace_s=source.grace_s,
             if_new=lambda run, begins: (source.parts or begins) and _sealed(store, run) is None,
         )  # fmt: skip
         if made is not None:
             return made, None
     with contextlib.closing(GatheredRun(source.run, spool)) as gathered:
-        journals = JournalReader(source.every, live=source.live, own=source.own)
+        journals = JournalReader(source.every, live=source.live, own=source.own, lines=source.lines)
         gathered.add(journals if hits is None else masked_entries(journals, hits))
         if not gathered.anything:
             if gathered.malformed:
@@ -257,6 +282,17 @@ def _assembled(source: _Source, hits: Counter[str] | None = None) -> tuple[Assem
         elif not source.parts and not gathered.begins:
             raise BegunElsewhere("it was begun elsewhere; its beginning is not in this spool")
         return assemble(gathered, torn=torn, sdk_versions=frozenset(sdk_versions), grace_s=source.grace_s), over
+
+
+def is_sealed(store: ArtifactStore, run: RunKey, trace_id: str) -> bool:
+    """Tell whether somebody has sealed a run, with that trace in it. Raises `StoreUnavailable`."""
+    places = [run.path] if run.tenant_id else [run.path, *(f"{t}/{run.run_id}" for t in store.list_dirs())]
+    for place in places:
+        if store.exists(f"{place}/run.json"):
+            sealed = Bundle.open(store, place).index
+            if not trace_id or trace_id in sealed.trace_ids:
+                return True
+    return False
 
 
 def _sealed(store: ArtifactStore, run: RunKey) -> Bundle | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import RunKey
+from runbundle.journal.segment import SegmentWriter
 
 _SEALED_TOLD = 1000
 """How many keys of bundles a flush tells of."""
@@ -47,6 +48,8 @@ class Wanted(NamedTuple):
     """Whether to leave it if a process still holds a journal of it."""
     grace_s: float | None
     """As for `publish`."""
+    lines: SegmentWriter | None = None
+    """Its lines, if they are in a segment of this process and not in journals."""
 
 
 @dataclass

@@ -30,6 +30,7 @@ from runbundle.recording.results import (
 )
 from runbundle.recording.sealing.publisher import Publisher
 from runbundle.recording.sweep import Found, Sweep
+from runbundle.recording.writing.segments import Segments
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")
@@ -52,13 +53,14 @@ class Sealer:
         losses: Losses,
         let_go: Callable[[RunKey], int],
         writing: Callable[[], list[RunKey]],
-        publisher: Publisher | None = None,
+        publisher: Publisher,
+        segments: Segments,
     ) -> None:
         """`let_go` closes this process's journal of a run of which spans are still open, and returns how many records
         it wrote; `writing` returns the runs it is writing.
         """
-        self.store, self.spool = store, spool
-        self._publisher = publisher or Publisher()
+        self.store, self.spool, self._segments = store, spool, segments
+        self._publisher = publisher
         self._grace_s = grace_s
         self._losses, self._let_go = losses, let_go
         self._writing, self.own = writing, ""  # what the names of this process's journals begin with
@@ -124,6 +126,7 @@ class Sealer:
 
     def wake(self) -> None:
         """Have the thread see what there is to do."""
+        self._segments.is_new = False
         with self._condition:
             self._start_thread()
             self._condition.notify_all()
@@ -180,11 +183,13 @@ class Sealer:
             return partial(self._recover, self._orphans.popleft())
         if self._losses.write_at <= now:
             return self._losses.write
+        if self._segments.next_at <= now:
+            return self._segments.tidy
         return self._look if self._sweep and self._sweep.next_at <= now else None
 
     def _wait_s(self) -> float | None:
         looks_at = self._sweep.next_at if self._sweep else float("inf")
-        first = min(self._due.first_at(), looks_at, self._losses.write_at)
+        first = min(self._due.first_at(), looks_at, self._losses.write_at, self._segments.next_at)
         return max(0.001, first - time.monotonic()) if first < float("inf") else None
 
     def _do_all(self, found: list[tuple[RunKey, Due]]) -> None:
@@ -193,7 +198,7 @@ class Sealer:
         with contextlib.ExitStack() as each:  # goes through all, whatever is raised
             for key, due in reversed(found):
                 each.callback(self._do, key, due, done)
-            if len(found) > 1:
+            if len(found) > 1 or found[0][0] in self._segments:
                 done |= self._together(found)
 
     def _together(self, found: list[tuple[RunKey, Due]]) -> dict[RunKey, Published | StoreUnavailable]:
@@ -203,7 +208,8 @@ class Sealer:
             if due.settled and not due.part:
                 overdue = now >= due.last
                 due.records += self._let_go(key) if overdue else 0
-                wanted.append(Wanted(key, wait=not overdue, grace_s=self._grace_s if overdue else None))
+                grace_s = self._grace_s if overdue else None
+                wanted.append(Wanted(key, not overdue, grace_s, self._segments.ended_lines(key)))
         return self._publisher.publish_together(self.store, self.spool, wanted, own=self.own)
 
     def _do(self, key: RunKey, due: Due, done: dict[RunKey, Published | StoreUnavailable]) -> None:
@@ -236,6 +242,10 @@ class Sealer:
         ):  # spans may have begun since its last one here ended
             due.records += self._let_go(key)
         try:
+            if isinstance(done, Published):
+                self._segments.sealed(key)
+            else:
+                self._segments.leave(key)
             if isinstance(done, StoreUnavailable):
                 raise done
             published = done or self._publisher.publish(
@@ -283,7 +293,9 @@ class Sealer:
 
     def _nothing_there(self, key: RunKey, records: int, trace_id: str) -> None:
         """Take note that there are no journals of a run of which this process wrote some: were they sealed, or lost?"""
-        if not records or self._has_sealed(key, trace_id):
+        with forks.loading():
+            from runbundle.recording.publish import is_sealed
+        if not records or is_sealed(self.store, key, trace_id):
             return
         if folder_of(self.spool / QUARANTINE, key).exists():
             self._results.failed[key] = "another process has put it into quarantine"
@@ -291,19 +303,6 @@ class Sealer:
         self._losses.count("journal_lost", records, key)
         self._results.failed[key] = _GONE
         self.complain("gone", f"run {key.path} was not sealed: {_GONE}; {records} records are lost")
-
-    def _has_sealed(self, key: RunKey, trace_id: str) -> bool:
-        """Tell whether somebody has sealed the run, with that trace in it. Raises `StoreUnavailable`."""
-        with forks.loading():
-            from runbundle.bundle.reader import Bundle
-
-        places = [key.path] if key.tenant_id else [key.path, *(f"{t}/{key.run_id}" for t in self.store.list_dirs())]
-        for place in places:
-            if self.store.exists(f"{place}/run.json"):
-                sealed = Bundle.open(self.store, place).index
-                if not trace_id or trace_id in sealed.trace_ids:
-                    return True
-        return False
 
     def _note_collisions(self, run: RunKey, published: Published) -> None:
         if published.masked:

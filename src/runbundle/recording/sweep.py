@@ -1,10 +1,13 @@
 """Which runs of other processes in the spool are to be sealed now: those whose writers are dead, a few at a time.
 
+Those that a dead process has left in segments get journals first.
+
 A look costs one listing of the spool, and for each run that is not this process's the times and the locks of its
 files. What a look has tried in vain is not tried again until something of it has changed, or its time has come: a part
 of a run is kept for its beginning, for a day; then, or if there are too many, it is sealed by itself.
 """
 
+import contextlib
 import time
 from collections.abc import Container
 from pathlib import Path
@@ -12,6 +15,7 @@ from typing import NamedTuple
 
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import RunKey
+from runbundle.journal.apart import take_apart
 from runbundle.journal.locks import is_held
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of, spooled_runs
@@ -62,7 +66,7 @@ class Sweep:
         Raises `OSError` if the spool cannot be read.
         """
         self.put_off()
-        return [Found(key, alone=False) for key in spooled_runs(self._spool)]
+        return [Found(key, alone=False) for key in self._listed()]
 
     def look(self, ours: Container[RunKey]) -> list[Found]:
         """Return what is to be sealed now, the oldest first; `ours` are runs that this process writes or will seal.
@@ -86,7 +90,7 @@ class Sweep:
         self._tried[key] = _Tried(self._files(key), part, again_at)
 
     def _look(self, ours: Container[RunKey], now: float) -> list[Found]:
-        keys = spooled_runs(self._spool)
+        keys = self._listed()
         known = set(keys)
         self._tried = {key: tried for key, tried in self._tried.items() if key in known}
         aged = sorted((self._files(key), key) for key in keys if key not in ours)
@@ -104,6 +108,11 @@ class Sweep:
             elif now >= tried.again_at and not self._is_live(key) and (not tried.part or self._is_sealed(key)):
                 found.append(Found(key, alone=False))
         return found
+
+    def _listed(self) -> list[RunKey]:
+        with contextlib.suppress(OSError):  # such as a full disk: the next look tries again
+            take_apart(self._spool)
+        return spooled_runs(self._spool)
 
     def _is_live(self, key: RunKey) -> bool:
         return any(map(is_held, journal_files(folder_of(self._spool, key))))

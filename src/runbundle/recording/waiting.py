@@ -6,7 +6,7 @@ by what the ledger of losses says. Nothing is written, and nothing waited for.
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -14,6 +14,7 @@ import orjson
 
 from runbundle.format.identity import RunKey
 from runbundle.format.layout import QUARANTINE
+from runbundle.journal.apart import runs_in_segments
 from runbundle.journal.entries import is_time
 from runbundle.journal.lines import parse_line
 from runbundle.journal.locks import is_held
@@ -50,6 +51,8 @@ class Unsealed(NamedTuple):
     """Why it was given up."""
     folder: Path = Path()
     """Where its records are."""
+    lines: bytes = b""
+    """Records that are not there but in a segment."""
 
 
 class Contents(NamedTuple):
@@ -72,11 +75,15 @@ class _Seen(NamedTuple):
 
 
 def unsealed_runs(spool: Path) -> Iterator[Unsealed]:
-    """Yield what is in the spool, what was written to last first, and then what is in its quarantine."""
+    """Yield what is in the spool, what was written to last first, and then what is in its quarantine.
+
+    Those that are in segments are among them, where they were written to last.
+    """
     failed = {key: reason for loss in read_losses(spool) for key, reason in loss.failed.items()}
     keys = [(_touched_ns(folder_of(spool, key)), key) for key in spooled_runs(spool)]
-    for _, key in sorted(keys, reverse=True):
-        found = _in_spool(spool, key, failed.get(key.path, ""))
+    in_segments = _in_segments(spool, {key for _, key in keys})
+    for _, key in sorted([*keys, *((run.since_ns, key) for key, run in in_segments.items())], reverse=True):
+        found = in_segments.get(key) or _in_spool(spool, key, failed.get(key.path, ""))
         if found is not None:
             yield found
     yield from quarantined_runs(spool)
@@ -85,6 +92,7 @@ def unsealed_runs(spool: Path) -> Iterator[Unsealed]:
 def unsealed_named(spool: Path, name: str) -> list[Unsealed]:
     """Return the runs in the spool that `name` may mean: a key, else an id, else the beginning of one."""
     keys = spooled_runs(spool)
+    in_segments = _in_segments(spool, set(keys))
     failed = {key: reason for loss in read_losses(spool) for key, reason in loss.failed.items()}
     aside = list(quarantined_runs(spool))
     tests: list[Callable[[RunKey], bool]] = [
@@ -92,6 +100,7 @@ def unsealed_named(spool: Path, name: str) -> list[Unsealed]:
     ]  # fmt: skip
     for fits in tests:
         found = [_in_spool(spool, key, failed.get(key.path, "")) for key in keys if fits(key)]
+        found += [run for key, run in in_segments.items() if fits(key)]
         named = [run for run in found if run is not None] + [run for run in aside if fits(run.key)]
         if named:
             return named
@@ -114,7 +123,7 @@ def quarantined_runs(spool: Path) -> Iterator[Unsealed]:
 def contents(run: Unsealed) -> Contents:
     """Read all journals of a run."""
     journals = journal_files(run.folder)
-    reader = JournalReader(journals, live=[path for path in journals if is_held(path)])
+    reader = JournalReader(journals, live=[path for path in journals if is_held(path)], lines=run.lines)
     begun: dict[str, str] = {}
     ended: set[str] = set()
     logs = 0
@@ -173,12 +182,33 @@ def _in_spool(spool: Path, key: RunKey, failed: str) -> Unsealed | None:
     return Unsealed(key, state, at, seen.started_ns, seen.name, part, failed if state == "failed" else "", folder)
 
 
+def _in_segments(spool: Path, but: Container[RunKey]) -> dict[RunKey, Unsealed]:
+    """Return the runs in segments, without those that have journals too: there they are looked for."""
+    found: dict[RunKey, Unsealed] = {}
+    for path, held, runs in runs_in_segments(spool):
+        at = _touched_ns(path)
+        for key, lines in runs.items():
+            if key in but:
+                continue
+            entries = [entry for line in lines if (entry := parse_line(line)) is not None]
+            seen = _seen([(entries, entries)])
+            state: State = "waiting" if seen.ended else "live" if held else "crashed"
+            since = seen.started_ns or at if state == "live" else at
+            found[key] = Unsealed(
+                key, state, since, seen.started_ns, seen.name, folder=folder_of(spool, key), lines=b"".join(lines)
+            )
+    return found
+
+
 def _look(journals: list[Path]) -> _Seen:
+    return _seen(map(ends, journals[:_JOURNALS_LOOKED_INTO]))
+
+
+def _seen(ends_of_journals: Iterable[tuple[list[dict[str, Any]], list[dict[str, Any]]]]) -> _Seen:
     """Look for the span that is the run: at its start, and at its end."""
     started: int | None = None
     name, ended = "", False
-    for path in journals[:_JOURNALS_LOOKED_INTO]:
-        first, last = ends(path)
+    for first, last in ends_of_journals:
         for entry in first:
             if _begins(entry) and started is None:
                 started, name = int(entry["start_ns"]), _name(entry)

@@ -27,7 +27,7 @@ _OURS = {
     "contracts": "approval declared files",
     "core": "native spans",
     "format": "identity layout words",
-    "journal": "entries lines locks mapped reader spool writer",
+    "journal": "apart entries lines locks mapped reader segment spool writer",
     "keyring": "given_key kept_keys",
     "otel": "active agent attach belonging boundary composition configure digest_key forwarding handle ids notices"
             " option_types providers switch",
@@ -39,8 +39,9 @@ _OURS = {
                       " span_identity spawning undecided",
     "otel.boundary": "guests limits log_processor neighbours span_processor span_records versions",
     "process": "complaints disk forks mutex regex",
-    "recording": "due losses port probe recorder results sealer sealing spool_limit sweep syncing waiting",
+    "recording": "due losses port probe recorder results sealer sealing sweep waiting writing",
     "recording.sealing": "publisher",
+    "recording.writing": "open_runs segments spool_limit syncing",
     "redaction": "attributes beyond_json captured contents detectors markers messages origins others_telemetry payloads"
                  " permitted plan policy receipt redactor second_pass traces_and_roles views",
     "redaction.detectors": "cache context_rules credential_words detector environment kingfisher known_secrets"

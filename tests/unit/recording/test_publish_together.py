@@ -21,6 +21,7 @@ from runbundle.recording import publish as module
 from runbundle.recording.publish import publish, publish_together
 from runbundle.recording.results import Published, Wanted
 from runbundle.recording.sealer import Sealer
+from runbundle.recording.writing import segments
 from runbundle.store import ArtifactStore, LocalStore, MemoryStore
 from runbundle.store.base import Body
 from runbundle.testing import Fault, FaultyStore
@@ -232,6 +233,7 @@ def test_a_store_that_raises_what_it_must_not_leaves_all_to_be_tried_alone(tmp_p
 def test_runs_that_are_due_at_once_are_sealed_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an application: those that ended while the sealer was at work, without waiting for more to come."""
     monkeypatch.setattr(module, "_BATCH_S", 60.0)
+    monkeypatch.setattr(segments, "BUSY_RUNS", 1000)  # each has journals, so that the last is sealed as a run alone is
     store = Watched(tmp_path / "s")
     with runbundle.configure(store=store, key=b"a key for these tests", recover=False) as handle:
         with monkeypatch.context() as patch:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import runbundle
-from runbundle.recording import syncing
+from runbundle.recording.writing import syncing
 
 
 def test_no_descriptor_left_costs_no_run(

@@ -12,9 +12,12 @@ from opentelemetry.context import Context
 import runbundle
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
+from runbundle.journal.writer import JournalWriter
 from runbundle.recording import publish as module
 from runbundle.recording.losses import Losses
 from runbundle.recording.sealer import Sealer
+from runbundle.recording.sealing.publisher import Publisher
+from runbundle.recording.writing.segments import Segments
 from runbundle.store import from_url
 
 
@@ -28,7 +31,9 @@ def test_a_run_that_another_flush_is_sealing_is_pending(tmp_path: Path, monkeypa
             assert go_on.wait(30)
 
     monkeypatch.setattr(module, "publish", publish)
-    sealer = Sealer(from_url(str(tmp_path / "store")), tmp_path / "spool", 0.0, Losses(tmp_path), lambda _: 0, list)
+    store, spool, losses = from_url(str(tmp_path / "store")), tmp_path / "spool", Losses(tmp_path)
+    segments = Segments(spool, JournalWriter.open_in, lambda _: None, lambda *_: None, used=False)
+    sealer = Sealer(store, spool, 0.0, losses, lambda _: 0, list, Publisher(), segments)
     sealer._closed = True  # as when the interpreter is shutting down  # pyright: ignore[reportPrivateUsage]
     sealer.settled(RunKey("", "slow"), has_ended=True)
     other = threading.Thread(target=sealer.flush, args=(30.0,))

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 import runbundle
-from runbundle.recording import recorder
 from runbundle.recording.sealer import Sealer
+from runbundle.recording.writing import open_runs
 
 
 def test_a_full_spool_is_not_looked_through_at_each_record(
@@ -22,7 +22,7 @@ def test_a_full_spool_is_not_looked_through_at_each_record(
         time.sleep(0.1)  # a spool of many runs
         return 1000
 
-    monkeypatch.setattr(recorder, "written_bytes", slow)
+    monkeypatch.setattr(open_runs, "written_bytes", slow)
     with runbundle.start_run("r"):
         for _ in range(30):
             with runbundle.start_step("s"):
@@ -35,7 +35,7 @@ def test_many_runs_that_wait_take_no_more_room_than_their_lines(
     configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A few journals have room to spare, which costs nothing to leave; all are sealed whole."""
-    monkeypatch.setattr(recorder, "_FEW", 2)
+    monkeypatch.setattr(open_runs, "_FEW", 2)
     with monkeypatch.context() as patch:
         patch.setattr(Sealer, "_start_thread", lambda _: None)
         handle = configured()

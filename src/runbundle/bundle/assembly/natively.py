@@ -75,16 +75,17 @@ def assembled_natively(
     run: RunKey,
     scratch: Path,
     *,
+    lines: bytes = b"",
     own: str,
     grace_s: float | None,
     if_new: Callable[[RunKey, bool], bool],
 ) -> Assembled | None:
     """Return the first bundle of a run, as `assemble` makes it; None if the native core does not take it.
 
-    `own`: the beginning of the names of this process's journals. `if_new` is asked whether to go on, given the run and
-    whether its beginning is there. Never raises.
+    `own`: the beginning of the names of this process's journals; `lines` in a segment are its own too. `if_new` is
+    asked whether to go on, given the run and whether its beginning is there. Never raises.
     """
-    made = tried(journals, run, scratch, own=own, grace_s=grace_s, if_new=if_new)
+    made = tried(journals, run, scratch, lines=lines, own=own, grace_s=grace_s, if_new=if_new)
     return None if isinstance(made, str) else made
 
 
@@ -93,6 +94,7 @@ def tried(
     run: RunKey,
     scratch: Path,
     *,
+    lines: bytes = b"",
     own: str,
     grace_s: float | None,
     if_new: Callable[[RunKey, bool], bool],
@@ -106,7 +108,7 @@ def tried(
     try:
         with ExitStack() as held:
             judge = _Judge(run, if_new, scratch, held)
-            made = sealer.seal(_contents(journals), judge)
+            made = sealer.seal([*_contents(journals), *([lines] if lines else [])], judge)
             return made if isinstance(made, str) else _assembled(judge, made, scratch, grace_s)
     except _NotMine as error:
         return str(error)

@@ -42,6 +42,7 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     Exit codes: 0 all runs were sealed, or there were none; 1 some were not sealed; 2 no such run.
     """
     from runbundle.cli.render import table
+    from runbundle.journal.apart import take_apart
     from runbundle.journal.spool import spooled_runs
     from runbundle.recording.recovery import recover
     from runbundle.redaction.detectors.environment import register_environment
@@ -55,6 +56,7 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     spool = spool_of(store)
     if not spool.is_dir():
         require_there(store)
+    take_apart(spool)
     known = {key.path: key for key in spooled_runs(spool)}
     chosen = list(known) if everything else list(dict.fromkeys(_named(list(known), run, spool) for run in runs))
     results = [recover(store, spool, known[run], parts=bool(runs)) for run in chosen]

@@ -92,7 +92,7 @@ def _published(request: Request) -> dict[RunKey, Outcome]:
     if request.together:
         return dict(publish_together(store, request.spool, request.runs, own=request.own))
     outcomes: dict[RunKey, Outcome] = {}
-    for run, wait, grace_s in request.runs:
+    for run, wait, grace_s, _ in request.runs:
         more: dict[str, Any] = {"wait": wait, "grace_s": grace_s, "own": request.own, "parts": request.parts}
         try:
             outcomes[run] = publish(store, request.spool, run, **more)

@@ -74,7 +74,7 @@ def request_line(request: Request) -> bytes:
     """Return a request as a line."""
     said = request._asdict()
     said |= {"store": path_as_text(request.store.absolute()), "spool": path_as_text(request.spool.absolute())}
-    said["runs"] = [(tuple(run), wait, grace_s) for run, wait, grace_s in request.runs]
+    said["runs"] = [(tuple(run), wait, grace_s) for run, wait, grace_s, _ in request.runs]
     return orjson.dumps(said) + b"\n"
 
 

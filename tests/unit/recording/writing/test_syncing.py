@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runbundle.journal.writer import JournalWriter
-from runbundle.recording import syncing
-from runbundle.recording.syncing import Unsynced, bring_to_disk, sync_in_turns
+from runbundle.recording.writing import syncing
+from runbundle.recording.writing.syncing import Unsynced, bring_to_disk, sync_in_turns
 
 
 def open_files() -> int:

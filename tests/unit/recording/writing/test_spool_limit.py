@@ -2,8 +2,8 @@
 
 import pytest
 
-from runbundle.recording import spool_limit
-from runbundle.recording.spool_limit import SpoolFull, SpoolLimit
+from runbundle.recording.writing import spool_limit
+from runbundle.recording.writing.spool_limit import SpoolFull, SpoolLimit
 
 
 def test_room_that_comes_in_time_ends_the_wait() -> None:

@@ -1,0 +1,145 @@
+"""Segments: files in which short runs of a busy process lie one after another, so that none needs a file of its own.
+
+To make a folder and a journal, to lock, list and remove them again costs a run about a millisecond. A segment is made
+once for many runs. It has the lines of a journal, and two more kinds. A `run` line says whose the lines behind it are,
+up to the next one. A `gone` line says that what came before it of a run is elsewhere: in a bundle that is sealed, or in
+a journal. The process that writes a segment holds its lock. One whose process is dead is read by `journal.apart`.
+"""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from runbundle.format.identity import RunKey
+from runbundle.journal.lines import parse_line, run_line
+from runbundle.journal.mapped import FileCut, MappedFile
+from runbundle.journal.writer import RunWriter
+from runbundle.process.disk import make_folder
+from runbundle.store.regular import refuse_link
+
+FULL_BYTES = 1_048_576
+"""Of a segment: then it takes no more runs. Those that it has may add three times as much."""
+MOST_BYTES = 262_144
+"""Of the lines of a run in a segment: a longer run has a journal of its own."""
+
+
+class Outgrown(OSError):
+    """A run has become too long for a segment. Nothing was written."""
+
+
+class Segment:
+    """A file with the lines of several runs. Not thread-safe: its owner holds a lock."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the file and lock it. Raises `OSError`, which is `FileExistsError` if it is there."""
+        make_folder(path.parent)
+        refuse_link(path.parent)
+        self.path = path
+        self.runs = 0
+        """How many runs have lines here that are not elsewhere."""
+        self._whose: RunKey | None = None
+        if os.path.lexists(path):
+            raise FileExistsError(f"there is a segment {path.name} already")
+        self._file = MappedFile(path)
+        self._is_cut = False
+        try:
+            fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.abandon()
+            raise
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it takes no more runs."""
+        return self._is_cut or self._file.size_bytes >= FULL_BYTES
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the runs that it has may go on in it."""
+        return self._file.size_bytes < 4 * FULL_BYTES
+
+    def append(self, run: RunKey, line: bytes) -> int:
+        """Append a line of a run; return where it begins. Raises what `MappedFile.append` raises."""
+        try:
+            if run is not self._whose:
+                self._file.append(run_line("run", run))
+                self._whose = run
+            start = self._file.size_bytes
+            self._file.append(line)
+        except FileCut:
+            self._is_cut = True
+            raise
+        return start
+
+    def gone(self, run: RunKey) -> None:
+        """Take note that the lines of a run are elsewhere now. Never raises: who reads them again makes nothing new."""
+        self.runs -= 1
+        with contextlib.suppress(OSError):
+            self._file.append(run_line("gone", run))
+            self._whose = None
+
+    def has_all(self) -> bool:
+        """Tell whether the file is as long as it was written. Raises `OSError`."""
+        return self._file.remaining_bytes() in (self._file.size_bytes, -1)  # of a removed file we hold all there is
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return what lies between two positions; less if it is not there any more. Raises `OSError`."""
+        return os.pread(self._file.fd, end - start, start)
+
+    def remove(self) -> None:
+        """Remove the file. Raises `OSError`."""
+        try:
+            self.path.unlink(missing_ok=True)
+        finally:
+            self._file.close(cut=False)
+
+    def abandon_after_fork(self) -> None:
+        """Close the descriptor in a forked child. The file, and the lock on it, stay with the parent."""
+        self._file.abandon()
+
+
+class SegmentWriter(RunWriter):
+    """Appends the records of one run to a segment, and reads them again."""
+
+    def __init__(self, segment: Segment, run: RunKey) -> None:
+        super().__init__()
+        self.segment = segment
+        self.run = run
+        self.size_bytes = 0
+        """The number of bytes of its lines."""
+        self._parts: list[tuple[int, int]] = []  # where the lines lie, one behind another
+        segment.runs += 1
+
+    def append(self, line: bytes) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Append a line. Raises `Outgrown` if the run is too long for a segment, and what `MappedFile.append` raises.
+
+        What had been appended before is then to be moved to a journal.
+        """
+        if self.size_bytes + len(line) > MOST_BYTES or not self.segment.has_room:
+            raise Outgrown("a run has become too long for a segment")
+        start = self.segment.append(self.run, line)
+        end = start + len(line)
+        parts = self._parts
+        if parts and parts[-1][1] == start:
+            parts[-1] = parts[-1][0], end
+        else:
+            parts.append((start, end))
+        self.size_bytes += len(line)
+
+    def lines(self) -> bytes | None:
+        """Return all lines; None if another process has cut the file, so that some are missing. Raises `OSError`."""
+        found = self._read()
+        return found if len(found) == self.size_bytes and b"\0" not in found else None
+
+    def left(self) -> tuple[bytes, int]:
+        """Return the lines that can still be read, and how many records are lost. Raises `OSError`."""
+        whole = self.lines()
+        if whole is not None:
+            return whole, 0
+        read = [(line, parse_line(line)) for line in self._read().splitlines(keepends=True)]
+        kept = [(line, entry["k"]) for line, entry in read if entry is not None]
+        return b"".join(line for line, _ in kept), self.records - sum(kind in ("span", "log") for _, kind in kept)
+
+    def _read(self) -> bytes:
+        return b"".join(self.segment.read(start, end) for start, end in self._parts)

@@ -1,0 +1,186 @@
+"""The runs of this process that are in segments (`journal.segment`) and not in journals of their own.
+
+A run begins in a segment if the process is busy: the millisecond that a folder and a journal cost is then worth more
+than that others see the run in the spool at once. It gets a journal of its own as soon as anything about it is out of
+the ordinary: it is older than a second, it is long, its process ends, its seal is not plain. So whatever looks for
+journals misses a run for a second at most; `ls` looks into segments too.
+"""
+
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+
+from runbundle.errors import StoreUnavailable
+from runbundle.format.identity import RunKey
+from runbundle.format.layout import SEGMENTS
+from runbundle.journal.apart import SUFFIX
+from runbundle.journal.segment import Segment, SegmentWriter
+from runbundle.journal.spool import folder_of
+from runbundle.journal.writer import JournalWriter
+from runbundle.process.mutex import Mutex
+
+BUSY_RUNS = 16
+"""Runs that begin within a second in a busy process."""
+STAYS_S = 1.0
+"""How long a run may stay open in a segment, and a segment without runs may lie there."""
+_NEVER = float("inf")
+
+
+class Segments:
+    """Which runs of this process are in segments. Thread-safe, by the lock of the recorder that owns it."""
+
+    def __init__(
+        self,
+        spool: Path,
+        journal: Callable[[Path, str], JournalWriter],
+        move_out: Callable[[RunKey], None],
+        lost: Callable[[RunKey, int], None],
+        *,
+        used: bool,
+    ) -> None:
+        """`journal` opens a journal in a folder for a writer. `move_out` gives an open run its own journal, and calls
+        `moved`. `lost` is told how many records of a run somebody has cut off. Without `used` no segment is made.
+        """
+        self.spool = spool
+        self._journal, self._move_out, self._lost = journal, move_out, lost
+        self._used = used
+        self._current: Segment | None = None
+        self._all: list[Segment] = []
+        self.reset(Mutex(), "")
+
+    def reset(self, lock: Mutex, writer_id: str) -> None:
+        """Start afresh, as a forked child must: segments of the parent stay with the parent."""
+        for segment in self._all:
+            with contextlib.suppress(OSError):
+                segment.abandon_after_fork()
+        self._lock, self._writer_id = lock, writer_id
+        self._current, self._all, self._made = None, [], 0
+        self._open: dict[RunKey, tuple[SegmentWriter, float]] = {}
+        self._ended: dict[RunKey, SegmentWriter] = {}
+        self._begun: deque[float] = deque(maxlen=BUSY_RUNS)
+        self.next_at = _NEVER
+        """When `tidy` is to be called, by the monotonic clock."""
+        self.is_new = False
+        """Whether nobody may know yet that it is to be called."""
+
+    # -- the recorder's, under its lock ---------------------------------------------------------------------------
+
+    def begin(self, key: RunKey) -> SegmentWriter | None:
+        """Return a writer for a run that begins now; None if it is to have a journal of its own."""
+        now = time.monotonic()
+        if not (self._is_busy(now) and self._used) or key in self:
+            return None
+        try:
+            segment = self._segment()
+        except OSError:
+            return None  # the journal will say why
+        lines = SegmentWriter(segment, key)
+        self._open[key] = lines, now
+        self.is_new = self.next_at == _NEVER
+        self.next_at = min(self.next_at, now + STAYS_S)
+        return lines
+
+    def ended(self, key: RunKey) -> None:
+        """Take note that a run in a segment has ended, and waits for its seal."""
+        if key in self._open:
+            self._ended[key] = self._open.pop(key)[0]
+
+    def moved(self, key: RunKey) -> tuple[JournalWriter, int]:
+        """Move the lines of a run to a journal; return that, open, and how many records had been cut off.
+
+        Raises `OSError`; then the lines are where they were.
+        """
+        lines = self._ended[key] if key in self._ended else self._open[key][0]
+        left, lost = lines.left()
+        journal = self._journal(folder_of(self.spool, key), self._writer_id)
+        try:
+            if left:
+                journal.append(left)
+        except OSError:
+            journal.close()
+            raise
+        journal.records += lines.records - lost
+        self._forget(key, lines)
+        return journal, lost
+
+    def size_bytes(self) -> int:
+        """Return the number of bytes that wait in segments for their seal."""
+        return sum(lines.size_bytes for lines in (*self._ended.values(), *(lines for lines, _ in self._open.values())))
+
+    def __contains__(self, key: RunKey) -> bool:
+        """Tell whether a run is in a segment."""
+        return key in self._open or key in self._ended
+
+    # -- the sealer's ---------------------------------------------------------------------------------------------
+
+    def ended_lines(self, key: RunKey) -> SegmentWriter | None:
+        """Return the lines of a run that has ended in a segment, which grow no more; else None."""
+        return self._ended.get(key)
+
+    def sealed(self, key: RunKey) -> None:
+        """Take note that a run is in a bundle. Never raises."""
+        with self._lock:
+            lines = self._ended.get(key)
+            if lines is not None:
+                self._forget(key, lines)
+
+    def leave(self, key: RunKey) -> None:
+        """Give a run that has ended in a segment a journal, which is closed. Raises `StoreUnavailable`."""
+        with self._lock:
+            if key not in self._ended:
+                return
+            try:
+                journal, lost = self.moved(key)
+                journal.close(cut=False)
+            except OSError as error:
+                raise StoreUnavailable(f"cannot write in {self.spool}: {error.strerror or error}") from error
+            self._lost(key, lost)
+
+    def tidy(self, *, now: float | None = None) -> None:
+        """Move out what has been open for too long, and remove a segment in which nothing is. Raises `OSError`.
+
+        Without runs a segment is removed at once if `now` is infinite.
+        """
+        now = time.monotonic() if now is None else now
+        with self._lock:
+            self.next_at = time.monotonic() + STAYS_S  # also if something fails
+            for key in [key for key, (_, begun) in self._open.items() if begun + STAYS_S <= now < _NEVER]:
+                self._move_out(key)
+            last = self._begun[-1] if self._begun else 0.0
+            if self._current is not None and not self._current.runs and last + STAYS_S <= now:
+                self._current = None
+            self._remove_empty()
+            if not self._all:
+                self.next_at = _NEVER
+
+    def _is_busy(self, now: float) -> bool:
+        begun = self._begun
+        busy = len(begun) == BUSY_RUNS and now - begun[0] < 1.0
+        begun.append(now)
+        return busy
+
+    def _segment(self) -> Segment:
+        if self._current is None or self._current.is_full:
+            self._made += 1
+            self._current = Segment(self.spool / SEGMENTS / f"{self._writer_id}-s{self._made}{SUFFIX}")
+            self._all.append(self._current)
+        return self._current
+
+    def _forget(self, key: RunKey, lines: SegmentWriter) -> None:
+        self._open.pop(key, None)
+        self._ended.pop(key, None)
+        segment = lines.segment
+        segment.gone(key)
+        if not segment.runs and segment is not self._current:
+            self._remove_empty()
+
+    def _remove_empty(self) -> None:
+        for segment in [one for one in self._all if not one.runs and one is not self._current]:
+            self._all.remove(segment)
+            with contextlib.suppress(OSError):  # whoever finds it finds that nothing is in it
+                segment.remove()
+        if not self._all:
+            with contextlib.suppress(OSError):  # others have some
+                (self.spool / SEGMENTS).rmdir()
