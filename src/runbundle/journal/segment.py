@@ -25,11 +25,15 @@ MOST_BYTES = 262_144
 
 
 class Outgrown(OSError):
-    """A run has become too long for a segment. Nothing was written."""
+    """A run cannot go on in its segment: it is too long, or was moved. Nothing that counts was written."""
 
 
 class Segment:
-    """A file with the lines of several runs. Not thread-safe: its owner holds a lock."""
+    """A file with the lines of several runs. Not thread-safe: its owner holds a lock.
+
+    A signal's handler may come to it in the middle of an append. It writes nothing then: what it appends goes to a
+    journal.
+    """
 
     def __init__(self, path: Path) -> None:
         """Make the file and lock it. Raises `OSError`, which is `FileExistsError` if it is there."""
@@ -42,7 +46,7 @@ class Segment:
         if os.path.lexists(path):
             raise FileExistsError(f"there is a segment {path.name} already")
         self._file = MappedFile(path)
-        self._is_cut = False
+        self._is_cut = self._at_work = False
         try:
             fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -60,7 +64,10 @@ class Segment:
         return self._file.size_bytes < 4 * FULL_BYTES
 
     def append(self, run: RunKey, line: bytes) -> int:
-        """Append a line of a run; return where it begins. Raises what `MappedFile.append` raises."""
+        """Append a line of a run; return where it begins. Raises what `MappedFile.append` raises, and `Outgrown`."""
+        if self._at_work:
+            raise Outgrown("a signal's handler cannot append to a segment while the code that it interrupted does")
+        self._at_work = True
         try:
             if run is not self._whose:
                 self._file.append(run_line("run", run))
@@ -70,11 +77,15 @@ class Segment:
         except FileCut:
             self._is_cut = True
             raise
+        finally:
+            self._at_work = False
         return start
 
     def gone(self, run: RunKey) -> None:
         """Take note that the lines of a run are elsewhere now. Never raises: who reads them again makes nothing new."""
         self.runs -= 1
+        if self._at_work:
+            return
         with contextlib.suppress(OSError):
             self._file.append(run_line("gone", run))
             self._whose = None
@@ -106,19 +117,22 @@ class SegmentWriter(RunWriter):
         super().__init__()
         self.segment = segment
         self.run = run
+        self.is_moved = False
+        """Whether its lines are elsewhere."""
         self.size_bytes = 0
         """The number of bytes of its lines."""
         self._parts: list[tuple[int, int]] = []  # where the lines lie, one behind another
         segment.runs += 1
 
     def append(self, line: bytes) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Append a line. Raises `Outgrown` if the run is too long for a segment, and what `MappedFile.append` raises.
-
-        What had been appended before is then to be moved to a journal.
+        """Append a line. Raises `Outgrown`, and what `MappedFile.append` raises; then it is to go to a journal, with
+        what had been appended before.
         """
         if self.size_bytes + len(line) > MOST_BYTES or not self.segment.has_room:
             raise Outgrown("a run has become too long for a segment")
         start = self.segment.append(self.run, line)
+        if self.is_moved:
+            raise Outgrown("a signal's handler has moved the run")
         end = start + len(line)
         parts = self._parts
         if parts and parts[-1][1] == start:

@@ -171,7 +171,7 @@ class Segments:
     def _forget(self, key: RunKey, lines: SegmentWriter) -> None:
         self._open.pop(key, None)
         self._ended.pop(key, None)
-        segment = lines.segment
+        segment, lines.is_moved = lines.segment, True
         segment.gone(key)
         if not segment.runs and segment is not self._current:
             self._remove_empty()
