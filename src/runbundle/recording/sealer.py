@@ -245,7 +245,7 @@ class Sealer:
             if isinstance(done, Published):
                 self._segments.sealed(key)
             else:
-                self._segments.leave(key)
+                due.records -= self._segments.leave(key)
             if isinstance(done, StoreUnavailable):
                 raise done
             published = done or self._publisher.publish(

@@ -126,17 +126,21 @@ class Segments:
             if lines is not None:
                 self._forget(key, lines)
 
-    def leave(self, key: RunKey) -> None:
-        """Give a run that has ended in a segment a journal, which is closed. Raises `StoreUnavailable`."""
+    def leave(self, key: RunKey) -> int:
+        """Give a run that has ended in a segment a journal, which is closed; return how many records had been cut off.
+
+        Raises `StoreUnavailable`.
+        """
         with self._lock:
             if key not in self._ended:
-                return
+                return 0
             try:
                 journal, lost = self.moved(key)
                 journal.close(cut=False)
             except OSError as error:
                 raise StoreUnavailable(f"cannot write in {self.spool}: {error.strerror or error}") from error
             self._lost(key, lost)
+            return lost
 
     def tidy(self, *, now: float | None = None) -> None:
         """Move out what has been open for too long, and remove a segment in which nothing is. Raises `OSError`.
