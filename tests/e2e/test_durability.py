@@ -18,8 +18,9 @@ from runbundle.format.identity import RunKey
 from runbundle.journal.mapped import MappedFile
 from runbundle.journal.spool import spooled_runs
 from runbundle.otel.belonging import membership
-from runbundle.recording import sealer, spool_limit
+from runbundle.recording import sealer
 from runbundle.recording.recovery import recover
+from runbundle.recording.writing import spool_limit
 from runbundle.store import LocalStore
 from tests.conftest import left_open, sealed
 

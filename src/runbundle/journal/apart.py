@@ -18,7 +18,7 @@ from runbundle.journal.lines import parse_line, run_line
 from runbundle.journal.locks import free_files, is_held
 from runbundle.journal.reader import lines_of
 from runbundle.journal.spool import folder_of
-from runbundle.process.disk import make_folder, sync_folder, writer
+from runbundle.process.disk import make_folder, sync_folder, write_synced
 from runbundle.store.regular import NotRegular, entries_of, folder_below, read_at, refuse_link
 
 SUFFIX = ".lines"
@@ -109,10 +109,8 @@ def _take_apart(spool: Path, segment: Path) -> None:
     written_ns = segment.stat().st_mtime_ns
     scratch = segment.with_suffix(".new")
     for run, lines in runs_in(segment).items():
-        with writer(scratch) as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
+        scratch.unlink(missing_ok=True)  # of one that was cut off
+        write_synced(scratch, lines)
         os.utime(scratch, ns=(written_ns, written_ns))  # since when nothing was written to it
         _move(scratch, folder_of(spool, run), f"{segment.stem}.jsonl")
     segment.unlink(missing_ok=True)

@@ -215,4 +215,9 @@ def test_nobody_else_makes_or_syncs_files_by_hand() -> None:
             if re.search(rf"os\.{word}\b", path.read_text()):
                 places.add(path.relative_to(source).as_posix())
     assert found["O_CREAT"] == {"process/disk.py"}
-    assert found["fsync"] == {"process/disk.py", "journal/mapped.py", "store/placing.py", "recording/syncing.py"}
+    assert found["fsync"] == {
+        "process/disk.py",
+        "journal/mapped.py",
+        "store/placing.py",
+        "recording/writing/syncing.py",
+    }
