@@ -72,9 +72,9 @@ class DueRuns:
         return records
 
     def hurry(self, now: float) -> None:
-        """Have what was put off tried now: parts, and what was tried in vain."""
+        """Have what was put off tried now: parts, what was tried in vain, and what waits for others that end."""
         for due in self._due.values():
-            if due.part or due.tries:
+            if due.part or due.tries or due.settled:
                 due.at, due.tries = now, 0
 
     def first_at(self) -> float:

@@ -123,6 +123,14 @@ class Results:
         """The latest count of each run, by kind."""
         self.masked: dict[str, int] = {}
 
+    def add(self, run: RunKey, published: Published) -> None:
+        """Keep what is to be told of a run that is in the store now."""
+        self.sealed.append(published.key)
+        if published.masked:
+            self.masked[published.key] = published.masked
+        if published.collided:
+            self.collided[run] = published.collided
+
     def collisions(self) -> Counter[str]:
         """Return the claims of all runs to an identity that another has, by kind."""
         total: Counter[str] = Counter()

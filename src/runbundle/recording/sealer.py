@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -37,6 +38,8 @@ _log = logging.getLogger("runbundle")
 _LOOK_EVERY_S = 0.05  # whether another process has let go of a run
 _TRIES_OF_A_PART = 2
 _RETRY_FIRST_S, _RETRY_LAST_S = 1.0, 60.0  # while a store is unavailable
+_TOGETHER_S = 0.1  # runs that end within it in a busy process are sealed together
+_NEVER = float("inf")
 _QUIET_S = 1.0  # beyond the grace: the process of a run may be about to seal it
 _GONE = "its journals are gone from the spool"
 _KEPT = "its records are kept in the spool, for runbundle recover"
@@ -66,7 +69,6 @@ class Sealer:
         self._writing, self.own = writing, ""  # what the names of this process's journals begin with
         self._sweep: Sweep | None = None
         self._parent = 0
-        self._due = DueRuns()
         self._orphans: deque[Found] = deque()
         self._at_work, self._closed = 0, False
         self._results = Results()
@@ -83,6 +85,7 @@ class Sealer:
     def reset(self) -> None:
         """Forget what was to be sealed."""
         self._due, self._orphans, self._at_work = DueRuns(), deque(), 0
+        self._sleeps_until = _NEVER
         self._in_hand = set[RunKey]()  # taken from those due, and not sealed yet
         # Re-entrant: a signal's handler may call shutdown() in the middle of anything.
         self._condition = threading.Condition(threading.RLock())
@@ -95,13 +98,14 @@ class Sealer:
 
     def settled(self, key: RunKey, *, has_ended: bool, records: int = 0, trace_id: str = "") -> int:
         """Take note that no span of the run is open in this process. Its journal here, of `records`, is closed.
-        Returns how many runs wait now.
+        Returns how many runs wait now. One in a segment waits for others that end.
 
         If it has not ended here, its end is elsewhere, or was before: what is here is late, if so.
         """
         now = time.monotonic()
         last = now + self._grace_s
-        due = Due(now if has_ended else last, last, settled=True, part=not has_ended)
+        soon = now if key not in self._segments else math.ceil(now / _TOGETHER_S) * _TOGETHER_S
+        due = Due(soon if has_ended else last, last, settled=True, part=not has_ended)
         due.records, due.trace_id = records, trace_id
         return self._expect(key, due)
 
@@ -114,7 +118,8 @@ class Sealer:
         with self._condition:
             self._due.expect(key, due)
             self._start_thread()
-            self._condition.notify_all()
+            if due.at < self._sleeps_until:
+                self._condition.notify_all()  # which costs both threads more than to be handed a run
             return len(self._due)
 
     def look_for_orphans(self) -> None:
@@ -132,10 +137,7 @@ class Sealer:
             self._condition.notify_all()
 
     def abandoned(self, runs: dict[RunKey, int]) -> None:
-        """Seal runs that will not end in this process, which is ending: what is open in them is interrupted.
-
-        With how many records it has written of each.
-        """
+        """Seal what this process, which is ending, has of runs that will not end in it: so many records of each."""
         for key, records in runs.items():
             self._recover(Found(key, alone=False), records)
 
@@ -156,7 +158,9 @@ class Sealer:
                 while job is None:
                     if self._closed:
                         return
-                    condition.wait(self._wait_s())
+                    wait_s = self._wait_s()
+                    self._sleeps_until = _NEVER if wait_s is None else time.monotonic() + wait_s
+                    condition.wait(wait_s)
                     job = self._take()
                 self._at_work += 1
             try:
@@ -188,9 +192,9 @@ class Sealer:
         return self._look if self._sweep and self._sweep.next_at <= now else None
 
     def _wait_s(self) -> float | None:
-        looks_at = self._sweep.next_at if self._sweep else float("inf")
+        looks_at = self._sweep.next_at if self._sweep else _NEVER
         first = min(self._due.first_at(), looks_at, self._losses.write_at, self._segments.next_at)
-        return max(0.001, first - time.monotonic()) if first < float("inf") else None
+        return max(0.001, first - time.monotonic()) if first < _NEVER else None
 
     def _do_all(self, found: list[tuple[RunKey, Due]]) -> None:
         """Seal what is due just now, as far as that can be done at once, and the rest one after another."""
@@ -259,9 +263,9 @@ class Sealer:
             )
             self._results.failed.pop(key, None)
             if published is not None:
-                self._results.sealed.append(published.key)
+                self._results.add(key, published)
                 self._losses.sealed(key)
-                self._note_collisions(key, published)
+                self._note_collisions(published)
             else:
                 self._nothing_there(key, due.records, due.trace_id)
         except StillWritten as error:
@@ -304,11 +308,8 @@ class Sealer:
         self._results.failed[key] = _GONE
         self.complain("gone", f"run {key.path} was not sealed: {_GONE}; {records} records are lost")
 
-    def _note_collisions(self, run: RunKey, published: Published) -> None:
-        if published.masked:
-            self._results.masked[published.key] = published.masked
+    def _note_collisions(self, published: Published) -> None:
         if published.collided:
-            self._results.collided[run] = published.collided
             for kind, count in self._results.collisions().items():
                 self._losses.state(f"collided: {kind}", count)
             kinds = ", ".join(f"{kind}: {count}" for kind, count in sorted(published.collided.items()))

@@ -21,6 +21,7 @@ from runbundle.inspect.snapshot import snapshot
 from runbundle.journal import segment as file_of_runs
 from runbundle.journal.apart import segments_in, take_apart
 from runbundle.journal.spool import folder_of, spooled_runs
+from runbundle.recording import sealer
 from runbundle.recording.publish import publish
 from runbundle.recording.recorder import Recorder
 from runbundle.recording.sealer import Sealer
@@ -404,3 +405,34 @@ def test_whose_spans_come_from_elsewhere_can_ask_for_a_run_in_a_segment(
     handle.flush()
     assert other.holds(R)  # in the store
     other.close()
+
+
+@pytest.mark.usefixtures("_busy")
+def test_runs_in_a_segment_wait_for_others_that_end_and_a_flush_does_not(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They are sealed together, also with the ones that come while the sealer sleeps."""
+    commits: list[int] = []
+
+    class Watched(LocalStore):
+        def commit(self, bundles: Any) -> Any:
+            commits.append(len(bundles))
+            return super().commit(bundles)
+
+    monkeypatch.setattr(sealer, "_TOGETHER_S", 3600.0)
+    handle = configured(store=Watched(tmp_path / "store"))
+    for number in range(10):
+        one_run(f"r{number}")
+        time.sleep(0.01)
+    assert commits == []
+    assert len(handle.flush().sealed) == 10
+    assert commits == [10]
+    monkeypatch.setattr(sealer, "_TOGETHER_S", 0.2)
+    for number in range(10, 20):
+        one_run(f"r{number}")
+    deadline = time.monotonic() + 30
+    while not all(handle.store.exists(f"r{number}/run.json") for number in range(20)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert sum(commits) == 20
+    assert len(commits) <= 4
