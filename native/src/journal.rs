@@ -79,7 +79,7 @@ impl<'a> Attributes<'a> {
         place.ok().map(|place| &self.fields[place].1)
     }
 
-    /// Returns a text that is not empty; for what is no text, too, there is none: see `seal::KEY_TEXT`.
+    /// Returns a text that is not empty; for what is no text, too, there is none: see `words::KEY_TEXT`.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.get(key) {
             Some(Json::Text(text)) if !text.is_empty() => Some(text),
