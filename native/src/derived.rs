@@ -105,14 +105,14 @@ struct Line<'a> {
 impl<'a> Line<'a> {
     fn read(text: &'a str) -> Mine<Line<'a>> {
         let Ok(Json::Map(fields)) = json::parse(text) else { return Err("a line holds odd JSON") };
-        let mut line = Line::default();
+        let mut line = Line { time_ns: u64::MAX, seq: u64::MAX, ..Line::default() }; // neither is accepted
         for (key, value) in fields {
             match (key.as_ref(), value) {
                 ("type", Json::Text(Cow::Borrowed(text))) => line.kind = text,
                 ("trace_id", Json::Text(Cow::Borrowed(text))) => line.trace_id = text,
                 ("span_id", Json::Text(Cow::Borrowed(text))) => line.span_id = text,
                 ("parent_span_id", Json::Text(Cow::Borrowed(text))) => line.parent_id = text,
-                ("time_ns", Json::Text(text)) => line.time_ns = text.parse().map_err(|_| "a time is no number")?,
+                ("time_ns", Json::Text(text)) => line.time_ns = time_of(&text)?,
                 ("seq", Json::Int(text)) => line.seq = text.parse().map_err(|_| "a line has no number")?,
                 ("name", Json::Text(text)) => line.span.name = text,
                 ("attributes", Json::Map(fields)) => line.span.attributes = Attributes::new(fields),
@@ -176,6 +176,12 @@ impl<'a> Line<'a> {
             ..ended.span
         })
     }
+}
+
+/// Reads a time as it is written, without a sign or a zero before it.
+fn time_of(text: &str) -> Mine<u64> {
+    let is_plain = text == "0" || text.starts_with(|first: char| matches!(first, '1'..='9'));
+    if is_plain { text.parse().map_err(|_| "a time is no number") } else { Err("a time is no number") }
 }
 
 fn link(item: Json<'_>) -> Mine<Link<'_>> {
