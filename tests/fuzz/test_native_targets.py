@@ -7,7 +7,7 @@ import pytest
 
 from tests.fuzz.native_targets import NAMES, Missing, built, command
 
-_RUNS = 20_000
+_RUNS = 50_000
 _MOST_S = 7
 
 

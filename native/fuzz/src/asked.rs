@@ -9,9 +9,8 @@ use crate::run::Answer;
 use crate::words::Words;
 
 /// The words that the package gives to the core: tests hold the file to them.
-pub static WORDS: LazyLock<Words> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../words.json")).expect("words.json has what the core reads") //
-});
+pub static WORDS: LazyLock<Words> =
+    LazyLock::new(|| serde_json::from_str(include_str!("../words.json")).expect("words.json has what the core reads"));
 
 /// What stands behind the list of calls.
 pub const TAIL: &[u8] = b",\n  \"run_id\": \"r\",\n  \"schema\": \"runbundle/tool_calls/v1\"\n}\n";

@@ -1,5 +1,7 @@
 //! The long files of a bundle are derived again: events.jsonl and, behind a zero, tool_calls.json.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::asked::{TAIL, WORDS, Yes};
@@ -51,7 +53,8 @@ fn taken(events: &[&[u8]], calls: &[&[u8]]) -> Taken {
     let spans = state.acts.len();
     assert_eq!(*yes.spans.borrow(), spans as u64, "each span is shown, or stands for one that is");
     assert!(state.parents.iter().all(|parent| *parent == NONE || (*parent as usize) < spans), "parents are of the run");
-    assert_eq!(state.trace_ids.len(), state.trace_ids.iter().collect::<std::collections::BTreeSet<_>>().len());
+    let traces: BTreeSet<&String> = state.trace_ids.iter().collect();
+    assert_eq!(traces.len(), state.trace_ids.len(), "a trace is named once");
     let mut shown = 0;
     for part in calls {
         match state.read_calls(part, true) {
@@ -61,16 +64,19 @@ fn taken(events: &[&[u8]], calls: &[&[u8]]) -> Taken {
     }
     let ends = state.ends_calls(&[b"]", TAIL].concat());
     if ends {
-        let tools = text
-            .lines()
-            .filter(|line| line.contains(",\"op\":\"tool\",") && line.contains("\"type\":\"span.started\""));
-        assert!(shown >= tools.count().min(shown), "each call has an entry");
+        assert_eq!(shown, tools_of(text), "each call has an entry");
         if rare.is_empty() {
             let value: Value = serde_json::from_slice(&calls.concat()).expect("calls that follow are JSON");
             assert_eq!(value["calls"].as_array().expect("calls are a list").len(), shown, "each call is read");
         }
     }
     Taken::Run(spans, *yes.spans.borrow(), shown, ends)
+}
+
+/// Returns how many tools began, as the reader tells them.
+fn tools_of(events: &str) -> usize {
+    let is_start = |line: &&str| serde_json::from_str::<Value>(line).is_ok_and(|line| line["type"] == "span.started");
+    events.lines().filter(|line| line.contains(",\"op\":\"tool\",")).filter(is_start).count()
 }
 
 /// How many lines a timeline has, how many of these are canonical, and how many the core leaves to Python.
