@@ -18,7 +18,7 @@ INSTALL = $(PIP) install --quiet --disable-pip-version-check --constraint constr
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check unit coverage check-pythons frameworks interop calibrate bench bench-figures bench-compare docs \
-        collector native native-if-cargo clean
+        collector native native-if-cargo fuzz clean
 
 $(CORE): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "runbundle needs Python 3.11 or newer; run make PYTHON=/path/to/python3.11")'
@@ -122,6 +122,13 @@ native: $(READY)
 native-if-cargo: $(READY)
 	@if command -v cargo >/dev/null; then $(MAKE) --no-print-directory native; else \
 	  echo "no cargo: the native core is not built, and its tests are left out"; fi
+
+# Inputs that coverage leads to, for what the native core reads without Python: a minute for each of four targets, or
+# make fuzz FUZZ_SECONDS=600. Needs cargo and a C++ compiler; the first time it builds for a minute or two.
+FUZZ_SECONDS ?= 60
+
+fuzz: $(READY)
+	$(BIN)/python -m tests.fuzz.native_targets $(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) site .cache .pytest_cache .ruff_cache .import_linter_cache .grimp_cache .hypothesis .coverage

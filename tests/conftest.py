@@ -103,6 +103,7 @@ _SLOW = (
     "interop/test_frameworks.py",
     "conformance/test_objects.py",
     "conformance/test_object_bundles.py",
+    "fuzz/test_native_targets.py",
 )
 """Folders and files whose tests kill processes, start servers or build programs: what `make test` runs last."""
 _FIRST = ("laws", "unit", "crash")

@@ -3,8 +3,8 @@
 use crate::journal::{Ids, Mine, ids_of};
 use crate::json::{self, Json, Odd, put_indented, put_int, put_text};
 use crate::notes::coarse_size;
-use crate::plan::Payload;
-use crate::seal::{Of, Op, Run, Words};
+use crate::run::{Of, Op, Run};
+use crate::words::{Payload, Words};
 
 const KEY: usize = 68;
 /// What the field of an entry, and of a mapping in it, begins with.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use foldhash::{HashSet, HashSetExt};
 
 use crate::json::Json;
-use crate::seal::{Op, Run};
+use crate::run::{Op, Run};
 
 const CHARS: usize = 256;
 const MOST_GROUPS: usize = 1000;

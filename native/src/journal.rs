@@ -79,7 +79,7 @@ impl<'a> Attributes<'a> {
         place.ok().map(|place| &self.fields[place].1)
     }
 
-    /// Returns a text that is not empty; for what is no text, too, there is none: see `seal::KEY_TEXT`.
+    /// Returns a text that is not empty; for what is no text, too, there is none: see `words::KEY_TEXT`.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.get(key) {
             Some(Json::Text(text)) if !text.is_empty() => Some(text),
@@ -150,14 +150,14 @@ impl<'a> Entries<'a> {
     }
 
     fn start(&mut self, fields: Fields<'a>, keys: &Beginning<'_>) -> Mine<()> {
-        let (mut trace_id, mut span_id, mut parent_id) = ("", "", "");
+        let (mut trace_id, mut span_id, mut parent_id) = ("", "", None);
         let (mut is_run, mut is_timed, mut is_named) = (false, false, false);
         let mut attributes = None;
         for (key, value) in fields {
             match (key.as_ref(), value) {
                 ("trace_id", Json::Text(Cow::Borrowed(text))) => trace_id = text,
                 ("span_id", Json::Text(Cow::Borrowed(text))) => span_id = text,
-                ("parent_span_id", Json::Text(Cow::Borrowed(text))) => parent_id = text,
+                ("parent_span_id", Json::Text(Cow::Borrowed(text))) => parent_id = Some(text),
                 ("start_ns", value) => is_timed = time_of(&value)? > 0,
                 ("is_run", Json::Bool(flag)) => is_run = flag,
                 ("label" | "lane", Json::Text(_)) | ("k", _) => (),
@@ -166,9 +166,9 @@ impl<'a> Entries<'a> {
                 _ => return Err("a start has another form"),
             }
         }
-        if !is_timed || (attributes.is_some() && !is_named) {
+        let Some(parent_id) = parent_id.filter(|_| is_timed && (attributes.is_none() || is_named)) else {
             return Err("a start has another form");
-        }
+        };
         self.starts.push(ids_of(trace_id, span_id, parent_id)?);
         match attributes {
             Some(attributes) => self.notice(&attributes, is_run, keys)?,

@@ -7,7 +7,8 @@ use foldhash::{HashSet, HashSetExt};
 
 use crate::journal::{Ids, Mine, Span};
 use crate::json::Json;
-use crate::seal::{Facts, Op, Words};
+use crate::run::{Facts, Op};
+use crate::words::Words;
 
 /// The row of nothing.
 pub const NONE: u32 = u32::MAX;

@@ -5,6 +5,7 @@
 //! never more permissive.
 
 mod calls;
+mod derived;
 mod digest;
 mod facts;
 mod journal;
@@ -16,12 +17,14 @@ mod notes;
 mod plan;
 mod record;
 mod rules;
+mod run;
 mod seal;
 mod span;
 mod taint;
 mod timeline;
 mod verify;
 mod walk;
+mod words;
 mod work;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -4,6 +4,7 @@ use foldhash::HashMap;
 use pyo3::prelude::*;
 
 use crate::rules::Rules;
+use crate::words::Payload;
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Handling {
@@ -54,16 +55,6 @@ pub struct Key {
     pub chars: usize,
     /// Whether a span's name may follow from it.
     pub in_name: bool,
-}
-
-/// A payload: how it is called, and the keys that it has.
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub struct Payload {
-    pub kind: String,
-    pub key: String,
-    pub digest_key: String,
-    pub bytes_key: String,
 }
 
 #[derive(FromPyObject)]

@@ -10,9 +10,10 @@ use crate::json::{Json, Odd, parse, put_escaped, put_int, put_sorted, put_text};
 use crate::judge::{Answer, Ask, Piece, Stop};
 use crate::messages::describe;
 use crate::notes::{Notes, coarse_size, marker};
-use crate::plan::{Handling, Key, Payload};
+use crate::plan::{Handling, Key};
 use crate::rules::Rules;
 use crate::walk::redact;
+use crate::words::Payload;
 use crate::work::{Core, Work, bytes_of, text_of};
 
 const FIELDS: usize = 18; // besides the tenant, which a record of nobody's run may lack

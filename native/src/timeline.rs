@@ -2,7 +2,7 @@
 
 use crate::journal::{Attributes, Ids, Mine, ids_of};
 use crate::json::{put_int, put_sorted_fields, put_text};
-use crate::seal::{Of, Run};
+use crate::run::{Of, Run};
 
 /// What a line is made of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

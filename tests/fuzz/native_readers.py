@@ -1,8 +1,9 @@
 """Journals and events, damaged byte by byte, read by the native core alone: `python -m tests.fuzz.native_readers
 [MINUTES]`, by default ten.
 
-The inputs from which it starts are in native/corpus; one that found a fault is put there. What a reader makes of an
-input is not judged here (`native_seals` and `native_bundles` do that): it must say something, soon, and have no fault.
+The inputs from which it starts are the files of native/corpus; one that found a fault is put there. What a reader makes
+of an input is not judged here (`native_seals` and `native_bundles` do that): it must say something, soon, have no
+fault, and take no line of a journal that Python would refuse. The folders there have the inputs of `native_targets`.
 """
 
 import random
@@ -14,6 +15,8 @@ from zlib import crc32
 
 from runbundle.bundle.assembly.natively import notes_text, words
 from runbundle.core import native
+from runbundle.journal.entries import is_entry
+from runbundle.journal.lines import parse_line
 from runbundle.redaction.receipt import Receipt, read_receipt
 from tests.fuzz.native_bundles import PARTS
 from tests.support.both_ways import FAULT
@@ -71,8 +74,9 @@ def read(name: str, data: bytes) -> list[Any]:
     """Let the native core read an input; return what it says. Raises `AssertionError` for a fault or if it is slow."""
     begun, module = time.monotonic(), native.module()
     if name.startswith("journal"):
-        lines = (b"%08x %b" % (crc32(line), line) for line in data.removesuffix(b"\n").split(b"\n"))
-        said: list[Any] = [module.Sealer(words()).seal([b"\n".join(lines) + b"\n"], _Yes())]
+        lines = [b"%08x %b\n" % (crc32(line), line) for line in data.removesuffix(b"\n").split(b"\n")]
+        said: list[Any] = [module.Sealer(words()).seal([b"".join(lines)], _Yes())]
+        assert isinstance(said[0], str) or all(map(_is_taken, lines)), "Python refuses a line"
     elif name.startswith("events"):
         verifier = module.Verifier(words(), _Yes())
         said = [verifier.events(data), verifier.finish(), verifier.calls(data, True), verifier.finish_calls(data)]
@@ -85,10 +89,21 @@ def read(name: str, data: bytes) -> list[Any]:
     return said
 
 
+def _is_taken(line: bytes) -> bool:
+    """Tell whether Python takes a line of a journal. Of logs it says so where they are written, for both cores."""
+    entry = parse_line(line)
+    return entry is not None and (entry["k"] in ("log", "resource") or is_entry(entry))
+
+
+def kept(target: str) -> dict[str, bytes]:
+    """Return the inputs that are kept for a fuzz target, by their names."""
+    return {path.name: path.read_bytes() for path in sorted((CORPUS / target).iterdir())}
+
+
 def look(rounds: int, seed: int) -> None:
     """Let the native core read as many damaged inputs. The same seed gives the same inputs."""
     draw = random.Random(seed)
-    inputs = [(path.name, path.read_bytes()) for path in sorted(CORPUS.iterdir())]
+    inputs = [(path.name, path.read_bytes()) for path in sorted(CORPUS.iterdir()) if path.is_file()]
     for _ in range(rounds):
         (name, data), (_, other) = draw.choice(inputs), draw.choice(inputs)
         read(name, mutated(data, other, draw))
