@@ -100,6 +100,19 @@ class MappedFile:
             return 0  # another process emptied the file, and it has grown again
         return min(state.st_size, self._end)
 
+    def has_last_page(self) -> bool:
+        """Tell whether the page with the end of the last line is there, by a call that keeps the interpreter lock.
+
+        A file that another process has cut within that page has it. Raises `OSError`.
+        """
+        if self._map is None or not self._end:
+            return os.fstat(self.fd).st_size >= self._end
+        try:
+            _page_check[0](self.fd, self._map, (self._end - 1) & -mmap.PAGESIZE, self._end, self._space)
+        except FileCut:
+            return False
+        return True
+
     def duplicate_if_unsynced(self) -> int:
         """Return a duplicate of the descriptor if lines were appended since the last call, else -1.
 

@@ -91,8 +91,8 @@ class Segment:
             self._whose = None
 
     def has_all(self) -> bool:
-        """Tell whether the file is as long as it was written; one that was removed is, too. Raises `OSError`."""
-        return os.fstat(self._file.fd).st_size >= self._file.size_bytes
+        """Tell whether the file has the page of its last line; one that was removed has it, too. Raises `OSError`."""
+        return self._file.has_last_page()
 
     def read(self, start: int, end: int) -> bytes:
         """Return what lies between two positions; less if it is not there any more. Raises `OSError`."""

@@ -18,6 +18,7 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.seal import Sealed, seal, seal_all
 from runbundle.errors import NotSealed, RunbundleError, StoreUnavailable, WriteConflict
 from runbundle.format.identity import RunKey
+from runbundle.format.layout import RUN
 from runbundle.journal.locks import free_files, sole_sealer
 from runbundle.journal.mapped import cut_zeros
 from runbundle.journal.reader import JournalReader, journal_files
@@ -106,7 +107,7 @@ def _publish_alone(
             raise StillWritten(f"a process is still writing {run.path}")
         if not free:
             return None
-        if live and not parts and not store.exists(f"{run.path}/run.json"):
+        if live and not parts and not store.exists(f"{run.path}/{RUN}"):
             raise BegunElsewhere("it is written elsewhere, and not sealed yet")  # before all of it is read
         source = _Source(store, spool, run, every, live, parts, grace_s, own)
         try:
@@ -256,7 +257,7 @@ def _assembled(source: _Source, hits: Counter[str] | None = None) -> tuple[Assem
     if hits is None:
         made = assembled_natively(
             source.every, source.run, spool, lines=source.lines, own=source.own, grace_s=source.grace_s,
-            if_new=lambda run, begins: (source.parts or begins) and _sealed(store, run) is None,
+            if_new=lambda run, begins: (source.parts or begins) and not store.exists(f"{run.path}/{RUN}"),
         )  # fmt: skip
         if made is not None:
             return made, None
@@ -288,7 +289,7 @@ def is_sealed(store: ArtifactStore, run: RunKey, trace_id: str) -> bool:
     """Tell whether somebody has sealed a run, with that trace in it. Raises `StoreUnavailable`."""
     places = [run.path] if run.tenant_id else [run.path, *(f"{t}/{run.run_id}" for t in store.list_dirs())]
     for place in places:
-        if store.exists(f"{place}/run.json"):
+        if store.exists(f"{place}/{RUN}"):
             sealed = Bundle.open(store, place).index
             if not trace_id or trace_id in sealed.trace_ids:
                 return True
