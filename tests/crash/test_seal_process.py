@@ -9,7 +9,7 @@ import pytest
 
 import runbundle
 from runbundle.recording.sealing.process import SEAL_PROCESS
-from tests.crash.harness import GRACE_S, KEY, Child, Teller, active_handle, check, small_steps, where
+from tests.crash.harness import GRACE_S, KEY, Child, Teller, active_handle, check, put_runs, small_steps, where
 from tests.crash.programs import one_run
 
 RUNS, ROUNDS = 12, 10
@@ -22,6 +22,7 @@ def record(root: Path, teller: Teller) -> None:
     assert SEAL_PROCESS.ready(60)
     teller.say("sealer", str(SEAL_PROCESS.pid))
     for number in range(RUNS):
+        put_runs("segments" if number % 3 else "journals")
         one_run(teller, f"run{number}", turns=1)
         teller.say("done", str(number))
 

@@ -9,14 +9,16 @@ a journal. The process that writes a segment holds its lock. One whose process i
 import contextlib
 import fcntl
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from runbundle.format.identity import RunKey
 from runbundle.journal.lines import parse_line, run_line
 from runbundle.journal.mapped import FileCut, MappedFile
 from runbundle.journal.writer import RunWriter
 from runbundle.process.disk import make_folder
-from runbundle.store.regular import refuse_link
+from runbundle.store.regular import descriptor_at, refuse_link
 
 FULL_BYTES = 1_048_576
 """Of a segment: then it takes no more runs. Those that it has may add three times as much."""
@@ -110,6 +112,23 @@ class Segment:
         self._file.abandon()
 
 
+class SegmentLines(NamedTuple):
+    """Where the lines of a run that has ended lie in a segment, for another process of ours."""
+
+    path: Path
+    parts: Sequence[tuple[int, int]]
+    size_bytes: int
+
+    def lines(self) -> bytes | None:
+        """Return all lines; None if some are missing. Raises `OSError`."""
+        fd = descriptor_at(self.path)
+        try:
+            found = b"".join(os.pread(fd, end - start, start) for start, end in self.parts)
+        finally:
+            os.close(fd)
+        return _if_whole(found, self.size_bytes)
+
+
 class SegmentWriter(RunWriter):
     """Appends the records of one run to a segment, and reads them again."""
 
@@ -143,8 +162,11 @@ class SegmentWriter(RunWriter):
 
     def lines(self) -> bytes | None:
         """Return all lines; None if another process has cut the file, so that some are missing. Raises `OSError`."""
-        found = self._read()
-        return found if len(found) == self.size_bytes and b"\0" not in found else None
+        return _if_whole(self._read(), self.size_bytes)
+
+    def place(self) -> SegmentLines:
+        """Return where the lines lie."""
+        return SegmentLines(self.segment.path, self._parts, self.size_bytes)
 
     def left(self) -> tuple[bytes, int]:
         """Return the lines that can still be read, and how many records are lost. Raises `OSError`."""
@@ -157,3 +179,7 @@ class SegmentWriter(RunWriter):
 
     def _read(self) -> bytes:
         return b"".join(self.segment.read(start, end) for start, end in self._parts)
+
+
+def _if_whole(lines: bytes, size_bytes: int) -> bytes | None:
+    return lines if len(lines) == size_bytes and b"\0" not in lines else None

@@ -56,7 +56,7 @@ class Recorder:
         """Who is to seal."""
         self._open_runs = OpenRuns(
             spool, self.losses, self._complain, self._take_records, durability=durability,
-            limit_bytes=spool_limit_bytes, segments=publisher.by == "thread",
+            limit_bytes=spool_limit_bytes,
         )  # fmt: skip
         runs, segments = self._open_runs.runs, self._open_runs.segments
         self._sealer = Sealer(store, spool, grace_s, self.losses, self._let_go, lambda: list(runs), publisher, segments)

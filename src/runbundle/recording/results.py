@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import RunKey
-from runbundle.journal.segment import SegmentWriter
+from runbundle.journal.segment import SegmentLines, SegmentWriter
 
 _SEALED_TOLD = 1000
 """How many keys of bundles a flush tells of."""
@@ -48,8 +48,8 @@ class Wanted(NamedTuple):
     """Whether to leave it if a process still holds a journal of it."""
     grace_s: float | None
     """As for `publish`."""
-    lines: SegmentWriter | None = None
-    """Its lines, if they are in a segment of this process and not in journals."""
+    lines: SegmentWriter | SegmentLines | None = None
+    """Its lines, if they are in a segment of the process that wants it and not in journals."""
 
 
 @dataclass

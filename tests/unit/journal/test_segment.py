@@ -40,7 +40,9 @@ def test_whatever_the_order_each_run_reads_what_it_wrote(tmp_path_factory: pytes
         line = span(RUNS[which], number, status_message="x" * length)
         writers[which].append(line)
         wrote.setdefault(RUNS[which], []).append(line)
-    assert {w.run: w.lines() for w in writers if w.size_bytes} == {run: b"".join(it) for run, it in wrote.items()}
+    whole = {run: b"".join(lines) for run, lines in wrote.items()}
+    assert {w.run: w.lines() for w in writers if w.size_bytes} == whole
+    assert {w.run: w.place().lines() for w in writers if w.size_bytes} == whole
     assert runs_in(segment.path) == wrote
     segment.remove()
     assert not segment.path.exists()
@@ -129,6 +131,7 @@ def test_zeros_in_the_place_of_lines_are_no_lines(tmp_path: Path) -> None:
     os.truncate(segment.path, 0)
     os.truncate(segment.path, 65_536)
     assert one.lines() is None
+    assert one.place().lines() is None
     assert one.left() == (b"", 1)
     segment.remove()
 

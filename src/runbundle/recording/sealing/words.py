@@ -14,6 +14,7 @@ import orjson
 
 from runbundle.errors import BundleQuarantined, RunbundleError, StoreUnavailable, WriteConflict
 from runbundle.format.identity import RunKey
+from runbundle.journal.segment import SegmentLines, SegmentWriter
 from runbundle.recording.results import BegunElsewhere, Published, StillWritten, Wanted
 
 _RAISED: dict[str, type[RunbundleError]] = {
@@ -74,7 +75,7 @@ def request_line(request: Request) -> bytes:
     """Return a request as a line."""
     said = request._asdict()
     said |= {"store": path_as_text(request.store.absolute()), "spool": path_as_text(request.spool.absolute())}
-    said["runs"] = [(tuple(run), wait, grace_s) for run, wait, grace_s, _ in request.runs]
+    said["runs"] = [(tuple(run), wait, grace_s, _place(lines)) for run, wait, grace_s, lines in request.runs]
     return orjson.dumps(said) + b"\n"
 
 
@@ -82,8 +83,23 @@ def request_of(line: bytes) -> Request:
     """Return the request in a line that `request_line` wrote."""
     said = orjson.loads(line)
     said |= {"store": path_of_text(said["store"]), "spool": path_of_text(said["spool"])}
-    said["runs"] = [Wanted(RunKey(*run), wait, grace_s) for run, wait, grace_s in said["runs"]]
+    said["runs"] = [Wanted(RunKey(*run), wait, grace_s, _lines(place)) for run, wait, grace_s, place in said["runs"]]
     return Request(**said)
+
+
+def _place(lines: SegmentWriter | SegmentLines | None) -> Any:
+    """Return where lines are, as JSON holds it: they are not sent."""
+    if lines is None:
+        return None
+    path, parts, size_bytes = lines.place() if isinstance(lines, SegmentWriter) else lines
+    return path_as_text(path.absolute()), parts, size_bytes
+
+
+def _lines(place: Any) -> SegmentLines | None:
+    if place is None:
+        return None
+    path, parts, size_bytes = place
+    return SegmentLines(path_of_text(path), tuple((int(start), int(end)) for start, end in parts), int(size_bytes))
 
 
 def answer_line(answer: Answer) -> bytes:

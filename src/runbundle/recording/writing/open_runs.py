@@ -60,11 +60,8 @@ class OpenRuns:
         *,
         durability: Durability,
         limit_bytes: int,
-        segments: bool,
     ) -> None:
-        """`take_records` returns how many records of a run wait for their seal, which are then ours again. `segments`:
-        whether runs may be put into segments.
-        """
+        """`take_records` returns how many records of a run wait for their seal, which are then ours again."""
         self.spool = spool
         self.runs: dict[RunKey, OpenRun] = {}
         """The runs that are open here."""
@@ -76,9 +73,7 @@ class OpenRuns:
         self._unsynced = Unsynced(complain)
         mapped = "maps" not in stands_on(spool).lacks
         self._journal = partial(JournalWriter.open_in, sync_each=durability == "fsync", mapped=mapped)
-        self.segments = Segments(
-            spool, self._journal, self._move_out, self._lost, used=segments and mapped and durability == "os"
-        )
+        self.segments = Segments(spool, self._journal, self._move_out, self._lost, used=mapped and durability == "os")
 
     def write_to(self, spool: Path) -> None:
         """Go on with another spool, while nothing is open."""

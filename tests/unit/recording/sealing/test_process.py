@@ -15,6 +15,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.errors import ConfigError
+from runbundle.journal.segment import SegmentLines, SegmentWriter
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording import sealer
 from runbundle.recording.results import Wanted
@@ -22,6 +23,7 @@ from runbundle.recording.sealing import process as module
 from runbundle.recording.sealing import publisher
 from runbundle.recording.sealing.process import SEAL_PROCESS, SealProcess
 from runbundle.recording.sealing.publisher import Publisher
+from runbundle.recording.writing.segments import Segments
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.store import LocalStore
 
@@ -127,6 +129,29 @@ def test_the_bundles_are_the_same_byte_for_byte(
     assert any(name.startswith("r0/revisions/") for name in made[0])
     assert {verify(LocalStore(tmp_path / "process" / "store"), run.path).verdict for run in runs[1:]} == {"verified"}
     assert process.pid
+
+
+def test_it_reads_runs_in_a_segment_where_they_are(
+    process: SealProcess, configured: Configured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Their bundles are those of a thread; a run whose lines it cannot read there gets a journal."""
+    monkeypatch.setattr(Segments, "_is_busy", lambda of, now: of._begun.append(now) or True)
+    made: list[list[str]] = []
+    for by in ("thread", "process"):
+        handle = configured(contracts=[CONTRACT], store=tmp_path / by, recover=False, seal=by)
+        some_runs()
+        made.append(sorted(handle.flush().sealed))
+        assert counts_of(handle) == {by: 4}
+        assert list((tmp_path / by / ".spool").iterdir()) == []
+        assert {verify(handle.store, key).verdict for key in made[-1]} == {"verified"}
+        if by == "process":
+            monkeypatch.setattr(SegmentWriter, "place", lambda of: SegmentLines(tmp_path / "gone", (), of.size_bytes))
+            with runbundle.start_run("work", run_id="elsewhere"):
+                pass
+            assert handle.flush().sealed == ["elsewhere"]
+            assert counts_of(handle) == {by: 5}
+        handle.shutdown()
+    assert made[0] == made[1]
 
 
 def test_it_has_nothing_of_the_agent_but_what_it_needs(

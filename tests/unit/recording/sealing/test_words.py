@@ -7,6 +7,7 @@ import pytest
 
 from runbundle.errors import BundleQuarantined, MalformedBundle, RunbundleError, StoreUnavailable
 from runbundle.format.identity import RunKey
+from runbundle.journal.segment import SegmentLines
 from runbundle.recording.results import BegunElsewhere, Published, StillWritten, Wanted
 from runbundle.recording.sealing.words import Answer, Request, answer_line, answer_of, request_line, request_of
 
@@ -16,7 +17,8 @@ RUNS = [RunKey("acme", "r1"), RunKey("", "r2")]
 def test_a_request_comes_as_it_was_made() -> None:
     """Also with a path that is no text, and with secrets of any characters."""
     odd = Path(os.fsdecode(b"/spool/\xff\xe4 \xc3\xa4"))
-    wanted = [Wanted(RUNS[0], True, None), Wanted(RUNS[1], False, 2.5)]
+    lines = SegmentLines(odd / "s.lines", ((1, 2), (5, 9)), 5)
+    wanted = [Wanted(RUNS[0], True, None), Wanted(RUNS[1], False, 2.5, lines)]
     request = Request(Path("/store"), odd, "17-abc", wanted, False, True, [("hunter2 ä \n", True), ("x" * 9, False)])
     line = request_line(request)
     assert line.count(b"\n") == 1
