@@ -93,6 +93,8 @@ def take_apart(spool: Path) -> None:
                     _take_apart(spool, segment)
             except OSError as error:
                 failed = failed or error
+    with contextlib.suppress(OSError):  # there are others
+        (spool / SEGMENTS).rmdir()
     if failed is not None:
         raise failed
 

@@ -22,9 +22,13 @@ _PIECE = 4 * 1024 * 1024
 class Follower:
     """Follows all journals of one run, also those that come later. Close it after use."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder`: the run's folder in the spool, which may go."""
+    def __init__(self, folder: Path, lines: bytes = b"") -> None:
+        """`folder`: the run's folder in the spool, which may go. `lines`: those that the run has in a segment; they
+        come to a journal later, and are told once.
+        """
         self._folder = folder
+        self._first = [line for line in lines.split(b"\n") if line]
+        self._told = set(self._first)
         self._open: dict[Path, _Journal] = {}
         self.torn = 0
         """Number of lines that could not be read."""
@@ -37,15 +41,21 @@ class Follower:
                     self._open[path] = _Journal(descriptor_at(path))
                 except (OSError, NotRegular):
                     continue
-        found: list[dict[str, Any]] = []
+        found = self._entries(self._first)
+        self._first = []
         for journal in self._open.values():
-            for line in journal.lines():
-                entry = parse_line(line)
-                if entry is None:
-                    self.torn += 1
-                elif entry["k"] != "resource" and is_entry(entry):
-                    found.append(redact_again(entry))
+            found += self._entries(line for line in journal.lines() if line not in self._told)
         return sorted(found, key=time_of)
+
+    def _entries(self, lines: Iterable[bytes]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        for line in lines:
+            entry = parse_line(line)
+            if entry is None:
+                self.torn += 1
+            elif entry["k"] != "resource" and is_entry(entry):
+                found.append(redact_again(entry))
+        return found
 
     def close(self) -> None:
         """Close all journals."""

@@ -53,6 +53,8 @@ class Unsealed(NamedTuple):
     """Where its records are."""
     lines: bytes = b""
     """Records that are not there but in a segment."""
+    segment: Path = Path()
+    """The segment, if there are such."""
 
 
 class Contents(NamedTuple):
@@ -195,8 +197,9 @@ def _in_segments(spool: Path, but: Container[RunKey]) -> dict[RunKey, Unsealed]:
             state: State = "waiting" if seen.ended else "live" if held else "crashed"
             since = seen.started_ns or at if state == "live" else at
             found[key] = Unsealed(
-                key, state, since, seen.started_ns, seen.name, folder=folder_of(spool, key), lines=b"".join(lines)
-            )
+                key, state, since, seen.started_ns, seen.name, folder=folder_of(spool, key), lines=b"".join(lines),
+                segment=path,
+            )  # fmt: skip
     return found
 
 

@@ -64,6 +64,6 @@ def _print(run: "Unsealed", spans: int, logs: int, opened: list[str], torn: int)
         say(f"open      {', '.join(opened[:_OPEN_SHOWN])}{more}")
     if torn:
         say(f"damaged   {plural(torn, 'line')}")
-    say(f"where     {run.folder}")
+    say(f"where     {run.segment if run.lines else run.folder}")
     say()
     say(f"next: {next_step(run)}")

@@ -67,7 +67,7 @@ class Tail:
         """Follow a run, whatever the filter says."""
         if run.key not in self._followed:
             self.verdicts.pop(run.key, None)
-            self._followed[run.key] = Follower(run.folder)
+            self._followed[run.key] = Follower(run.folder, run.lines)
 
     def look(self) -> None:
         """Follow the runs in the spool that match by now and are being written, or have just been."""
