@@ -67,10 +67,10 @@ def runs_in(segment: Path) -> dict[RunKey, list[bytes]]:
 
 
 def is_in_segment(spool: Path, run: RunKey) -> bool:
-    """Tell whether a segment in a spool has lines of a run that are not elsewhere. Raises `OSError`."""
+    """Tell whether a segment in a spool has lines of a run that are not elsewhere. Never raises `OSError`."""
     here, gone = run_line("run", run), run_line("gone", run)
     for segment in segments_in(spool):
-        with contextlib.suppress(FileNotFoundError, NotRegular):
+        with contextlib.suppress(OSError):
             data = read_at(segment, _MOST_BYTES)
             if data.rfind(here) > data.rfind(gone):
                 return True

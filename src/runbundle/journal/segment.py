@@ -6,7 +6,6 @@ up to the next one. A `gone` line says that what came before it of a run is else
 a journal. The process that writes a segment holds its lock. One whose process is dead is read by `journal.apart`.
 """
 
-import contextlib
 import fcntl
 import os
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import NamedTuple
 
 from runbundle.format.identity import RunKey
 from runbundle.journal.lines import parse_line, run_line
+from runbundle.journal.locks import is_still_at
 from runbundle.journal.mapped import FileCut, MappedFile
 from runbundle.journal.writer import RunWriter
 from runbundle.process.disk import make_folder
@@ -51,6 +51,8 @@ class Segment:
         self._is_cut = self._at_work = False
         try:
             fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not is_still_at(path, self._file.fd):
+                raise BlockingIOError(f"another process has just taken {path.name} apart")
         except OSError:
             self._file.abandon()
             raise
@@ -88,9 +90,14 @@ class Segment:
         self.runs -= 1
         if self._at_work:
             return
-        with contextlib.suppress(OSError):
+        self._at_work = True
+        try:
             self._file.append(run_line("gone", run))
             self._whose = None
+        except OSError:
+            pass
+        finally:
+            self._at_work = False
 
     def has_all(self) -> bool:
         """Tell whether the file has the page of its last line; one that was removed has it, too. Raises `OSError`."""

@@ -249,7 +249,7 @@ def not_sealed(run: Unsealed) -> list[Block]:
     held = contents(run)
     journals = [
         [path.name, {"bytes": path.stat().st_size}, "a process writes it" if is_held(path) else "no process holds it"]
-        for path in journal_files(run.folder) if path.exists()
+        for path in [*([run.segment] if run.lines else []), *journal_files(run.folder)] if path.exists()
     ]  # fmt: skip
     since = datetime.fromtimestamp(run.since_ns / 1e9, UTC).isoformat(timespec="seconds")
     return [

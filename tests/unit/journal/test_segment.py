@@ -157,3 +157,42 @@ def test_who_interrupts_an_append_writes_nothing(tmp_path: Path, monkeypatch: py
     assert two.size_bytes == 0
     assert list(runs_in(segment.path)) == [RUNS[0]]
     segment.remove()
+
+
+def test_who_interrupts_the_note_that_a_run_is_gone_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else one of the two would be written over the other."""
+    segment = Segment(tmp_path / ".segments" / "w-s1.lines")
+    one, two = SegmentWriter(segment, RUNS[0]), SegmentWriter(segment, RUNS[1])
+    one.append(span(RUNS[0], 1))
+    real = segment._file.append
+
+    def interrupted(line: bytes) -> None:
+        with pytest.raises(Outgrown):
+            two.append(span(RUNS[1], 2))
+        real(line)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment._file, "append", interrupted)
+        segment.gone(RUNS[0])
+    two.append(span(RUNS[1], 3))
+    assert runs_in(segment.path) == {RUNS[1]: [span(RUNS[1], 3)]}
+    segment.remove()
+
+
+def test_a_segment_that_was_taken_apart_before_it_was_locked_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody would find it after the death of the process."""
+    path, real = tmp_path / ".segments" / "w-s1.lines", module.fcntl.flock
+
+    def flock(fd: int, how: int) -> None:
+        path.unlink()
+        real(fd, how)
+
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    with pytest.raises(BlockingIOError, match="taken w-s1.lines apart"):
+        Segment(path)
+    monkeypatch.undo()
+    Segment(path).remove()

@@ -180,8 +180,7 @@ class OpenRuns:
 
     def tidy(self) -> None:
         """Remove segments in which nothing is. The lock must be free, or this thread's."""
-        with contextlib.suppress(OSError):
-            self.segments.tidy(now=float("inf"))
+        self.segments.tidy(now=float("inf"))
 
     def stop(self) -> None:
         """Stop the thread that syncs."""

@@ -143,15 +143,16 @@ class Segments:
             return lost
 
     def tidy(self, *, now: float | None = None) -> None:
-        """Move out what has been open for too long, and remove a segment in which nothing is. Raises `OSError`.
+        """Move out what has been open for too long, and remove a segment in which nothing is. Never raises `OSError`.
 
-        Without runs a segment is removed at once if `now` is infinite.
+        What cannot be moved is tried again in a second. Without runs a segment is removed at once if `now` is infinite.
         """
         now = time.monotonic() if now is None else now
         with self._lock:
-            self.next_at = time.monotonic() + STAYS_S  # also if something fails
+            self.next_at = time.monotonic() + STAYS_S
             for key in [key for key, (_, begun) in self._open.items() if begun + STAYS_S <= now < _NEVER]:
-                self._move_out(key)
+                with contextlib.suppress(OSError):
+                    self._move_out(key)
             last = self._begun[-1] if self._begun else 0.0
             if self._current is not None and not self._current.runs and last + STAYS_S <= now:
                 self._current = None
