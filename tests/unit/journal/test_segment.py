@@ -192,7 +192,7 @@ def test_a_segment_that_was_taken_apart_before_it_was_locked_is_not_written(
         real(fd, how)
 
     monkeypatch.setattr(module.fcntl, "flock", flock)
-    with pytest.raises(BlockingIOError, match="taken w-s1.lines apart"):
+    with pytest.raises(BlockingIOError, match=r"taken w-s1\.lines apart"):
         Segment(path)
     monkeypatch.undo()
     Segment(path).remove()
