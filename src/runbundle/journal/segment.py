@@ -6,6 +6,7 @@ up to the next one. A `gone` line says that what came before it of a run is else
 a journal. The process that writes a segment holds its lock. One whose process is dead is read by `journal.apart`.
 """
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ class Segment:
             raise FileExistsError(f"there is a segment {path.name} already")
         self._file = MappedFile(path)
         self._is_cut = self._at_work = False
+        self._owed: list[RunKey] = []  # what `gone` could not write yet
         try:
             fcntl.flock(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not is_still_at(path, self._file.fd):
@@ -71,9 +73,14 @@ class Segment:
         """Append a line of a run; return where it begins. Raises what `MappedFile.append` raises, and `Outgrown`."""
         if self._at_work:
             raise Outgrown("a signal's handler cannot append to a segment while the code that it interrupted does")
+        if self._owed:
+            self._say_gone()
+            if run in self._owed:  # said later, it would take what is new
+                raise Outgrown("that the lines of a run are elsewhere cannot be written")
         self._at_work = True
         try:
             if run is not self._whose:
+                self._whose = None  # a signal's handler may raise
                 self._file.append(run_line("run", run))
                 self._whose = run
             start = self._file.size_bytes
@@ -86,18 +93,13 @@ class Segment:
         return start
 
     def gone(self, run: RunKey) -> None:
-        """Take note that the lines of a run are elsewhere now. Never raises: who reads them again makes nothing new."""
+        """Take note that the lines of a run are elsewhere now. Never raises: what cannot be written now is written
+        before the next line.
+        """
         self.runs -= 1
-        if self._at_work:
-            return
-        self._at_work = True
-        try:
-            self._file.append(run_line("gone", run))
-            self._whose = None
-        except OSError:
-            pass
-        finally:
-            self._at_work = False
+        self._owed.append(run)
+        if not self._at_work:
+            self._say_gone()
 
     def has_all(self) -> bool:
         """Tell whether the file has the page of its last line; one that was removed has it, too. Raises `OSError`."""
@@ -106,6 +108,16 @@ class Segment:
     def read(self, start: int, end: int) -> bytes:
         """Return what lies between two positions; less if it is not there any more. Raises `OSError`."""
         return os.pread(self._file.fd, end - start, start)
+
+    def _say_gone(self) -> None:
+        self._at_work, self._whose = True, None
+        try:
+            with contextlib.suppress(OSError):
+                while self._owed:  # a signal's handler adds to the end
+                    self._file.append(run_line("gone", self._owed[0]))
+                    del self._owed[0]
+        finally:
+            self._at_work = False
 
     def remove(self) -> None:
         """Remove the file. Raises `OSError`."""

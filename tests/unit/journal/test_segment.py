@@ -137,7 +137,7 @@ def test_zeros_in_the_place_of_lines_are_no_lines(tmp_path: Path) -> None:
 
 
 def test_who_interrupts_an_append_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither lines nor that a run is gone; and the run that it moves meanwhile is told so."""
+    """Neither lines nor that a run is gone, which the next line is behind; the run that it moves meanwhile is told."""
     segment = Segment(tmp_path / ".segments" / "w-s1.lines")
     one, two = SegmentWriter(segment, RUNS[0]), SegmentWriter(segment, RUNS[1])
     one.append(start_line(TRACE, "1" * 16, "", 10**18, "", is_run=True))
@@ -156,6 +156,8 @@ def test_who_interrupts_an_append_writes_nothing(tmp_path: Path, monkeypatch: py
         one.append(span(RUNS[0], 1))
     assert two.size_bytes == 0
     assert list(runs_in(segment.path)) == [RUNS[0]]
+    two.append(span(RUNS[1], 2))
+    assert runs_in(segment.path) == {RUNS[1]: [span(RUNS[1], 2)]}
     segment.remove()
 
 
@@ -176,6 +178,48 @@ def test_who_interrupts_the_note_that_a_run_is_gone_writes_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(segment._file, "append", interrupted)
         segment.gone(RUNS[0])
+    two.append(span(RUNS[1], 3))
+    assert runs_in(segment.path) == {RUNS[1]: [span(RUNS[1], 3)]}
+    segment.remove()
+
+
+def test_a_note_that_comes_while_another_is_written_is_written_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a signal's handler: both runs are elsewhere."""
+    segment = Segment(tmp_path / ".segments" / "w-s1.lines")
+    for number, run in enumerate(RUNS[:2]):
+        SegmentWriter(segment, run).append(span(run, number))
+    real, runs = segment._file.append, [RUNS[1]]
+
+    def interrupted(line: bytes) -> None:
+        if runs:
+            segment.gone(runs.pop())
+        real(line)
+
+    monkeypatch.setattr(segment._file, "append", interrupted)
+    segment.gone(RUNS[0])
+    assert runs_in(segment.path) == {}
+    monkeypatch.undo()
+    segment.remove()
+
+
+def test_a_note_that_a_full_disk_refused_comes_before_the_next_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who reads the segment after a crash would take the run for one that is only there."""
+    segment = Segment(tmp_path / ".segments" / "w-s1.lines")
+    one, two = SegmentWriter(segment, RUNS[0]), SegmentWriter(segment, RUNS[1])
+    one.append(span(RUNS[0], 1))
+
+    def full(_: bytes) -> None:
+        raise OSError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segment._file, "append", full)
+        segment.gone(RUNS[0])
+        with pytest.raises(Outgrown):
+            SegmentWriter(segment, RUNS[0]).append(span(RUNS[0], 2))
     two.append(span(RUNS[1], 3))
     assert runs_in(segment.path) == {RUNS[1]: [span(RUNS[1], 3)]}
     segment.remove()
