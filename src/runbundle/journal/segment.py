@@ -17,7 +17,7 @@ from runbundle.format.identity import RunKey
 from runbundle.journal.lines import parse_line, run_line
 from runbundle.journal.locks import is_still_at
 from runbundle.journal.mapped import FileCut, MappedFile
-from runbundle.journal.writer import RunWriter
+from runbundle.journal.writer import JournalWriter, RunWriter
 from runbundle.process.disk import make_folder
 from runbundle.store.regular import descriptor_at, refuse_link
 
@@ -155,8 +155,8 @@ class SegmentWriter(RunWriter):
         super().__init__()
         self.segment = segment
         self.run = run
-        self.is_moved = False
-        """Whether its lines are elsewhere."""
+        self.moved_to: JournalWriter | None = None
+        """Where its lines are now, if they were moved."""
         self.size_bytes = 0
         """The number of bytes of its lines."""
         self._parts: list[tuple[int, int]] = []  # where the lines lie, one behind another
@@ -168,16 +168,16 @@ class SegmentWriter(RunWriter):
         """
         if self.size_bytes + len(line) > MOST_BYTES or not self.segment.has_room:
             raise Outgrown("a run has become too long for a segment")
+        parts, length = self._parts, len(line)
         start = self.segment.append(self.run, line)
-        if self.is_moved:
+        # From here on nothing is called, so that no signal's handler comes between.
+        if self.moved_to is not None:
             raise Outgrown("a signal's handler has moved the run")
-        end = start + len(line)
-        parts = self._parts
         if parts and parts[-1][1] == start:
-            parts[-1] = parts[-1][0], end
+            parts[-1] = parts[-1][0], start + length
         else:
-            parts.append((start, end))
-        self.size_bytes += len(line)
+            parts += ((start, start + length),)
+        self.size_bytes += length
 
     def lines(self) -> bytes | None:
         """Return all lines; None if another process has cut the file, so that some are missing. Raises `OSError`."""
@@ -194,7 +194,8 @@ class SegmentWriter(RunWriter):
             return whole, 0
         read = [(line, parse_line(line)) for line in self._read().splitlines(keepends=True)]
         kept = [(line, entry["k"]) for line, entry in read if entry is not None]
-        return b"".join(line for line, _ in kept), self.records - sum(kind in ("span", "log") for _, kind in kept)
+        lost = self.records - sum(kind in ("span", "log") for _, kind in kept)
+        return b"".join(line for line, _ in kept), max(0, lost)
 
     def _read(self) -> bytes:
         return b"".join(self.segment.read(start, end) for start, end in self._parts)

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -15,6 +15,7 @@ from runbundle.journal.lines import numbered, parse_line, record_line, start_lin
 from runbundle.journal.locks import is_held
 from runbundle.journal.mapped import FileCut
 from runbundle.journal.segment import Outgrown, Segment, SegmentWriter
+from runbundle.journal.writer import JournalWriter
 from runbundle.store.regular import NotRegular
 from tests.support.record_lines import bare_line
 
@@ -147,7 +148,7 @@ def test_who_interrupts_an_append_writes_nothing(tmp_path: Path, monkeypatch: py
         monkeypatch.setattr(segment._file, "append", real)
         with pytest.raises(Outgrown):
             two.append(span(RUNS[1], 2))
-        one.is_moved = True
+        one.moved_to = cast("JournalWriter", object())
         segment.gone(RUNS[0])
         real(line)
 

@@ -141,7 +141,7 @@ class OpenRuns:
         """Close a run's journal, so that others read it: however many wait for their seal, they hold no files open."""
         if isinstance(run.writer, SegmentWriter):
             try:
-                self._moved(run)
+                self._moved(run, run.writer)
             except OSError as error:
                 self.segments.ended(run.key)  # its seal tries again
                 self._complain(f"a run cannot be moved out of a segment: {error.strerror or error}")
@@ -160,7 +160,7 @@ class OpenRuns:
         if isinstance(run.writer, SegmentWriter):
             with contextlib.suppress(OSError):
                 if not run.writer.segment.has_all():
-                    self._moved(run)
+                    self._moved(run, run.writer)
             return
         gone = None if run.writer is None else records_lost(self.spool, run.key, run.writer, moved_too=at_end)
         if gone is not None:
@@ -203,21 +203,22 @@ class OpenRuns:
     def _renewed(self, run: OpenRun) -> JournalWriter:
         """Return a new journal for a run whose file somebody else has cut, or which is too long for a segment."""
         if isinstance(run.writer, SegmentWriter):
-            return self._moved(run)
+            return self._moved(run, run.writer)
         self.take_stock(run)
         self._shut(run)  # if only space behind the lines was cut off
         return self._journal_of(run)
 
-    def _moved(self, run: OpenRun) -> JournalWriter:
+    def _moved(self, run: OpenRun, lines: SegmentWriter) -> JournalWriter:
         """Move the lines of an open run from a segment to a journal, and go on there. Raises `OSError`."""
-        run.writer, gone = self.segments.moved(run.key)
+        journal, gone = self.segments.moved(lines)
+        run.writer = journal
         self._missed(run, gone)
-        return run.writer
+        return journal
 
     def _move_out(self, key: RunKey) -> None:
         run = self.runs.get(key)
         if run is not None and isinstance(run.writer, SegmentWriter):
-            self._moved(run)
+            self._moved(run, run.writer)
 
     def _missed(self, run: OpenRun, gone: int) -> None:
         run.dropped += gone

@@ -87,22 +87,32 @@ class Segments:
         if key in self._open:
             self._ended[key] = self._open.pop(key)[0]
 
-    def moved(self, key: RunKey) -> tuple[JournalWriter, int]:
+    def moved(self, lines: SegmentWriter) -> tuple[JournalWriter, int]:
         """Move the lines of a run to a journal; return that, open, and how many records had been cut off.
 
-        Raises `OSError`; then the lines are where they were.
+        A signal's handler may append to them meanwhile, or move them. Raises `OSError`; then they are where they were.
         """
-        lines = self._ended[key] if key in self._ended else self._open[key][0]
-        left, lost = lines.left()
-        journal = self._journal(folder_of(self.spool, key), self._writer_id)
+        if lines.moved_to is not None:
+            return lines.moved_to, 0
+        journal = self._journal(folder_of(self.spool, lines.run), self._writer_id)
+        left, lost, size_bytes = b"", 0, 0
         try:
-            if left:
-                journal.append(left)
+            while lines.moved_to is None:
+                if size_bytes == lines.size_bytes:
+                    lines.moved_to = journal  # nothing is called between that and the comparison
+                    break
+                size_bytes, before = lines.size_bytes, len(left)
+                left, lost = lines.left()
+                if len(left) > before:
+                    journal.append(left[before:])
         except OSError:
             journal.close()
             raise
+        if lines.moved_to is not journal:  # what is in both is one and the same
+            journal.close()
+            return lines.moved_to, 0
         journal.records += lines.records - lost
-        self._forget(key, lines)
+        self._forget(lines.run, lines)
         return journal, lost
 
     def size_bytes(self) -> int:
@@ -135,7 +145,7 @@ class Segments:
             if key not in self._ended:
                 return 0
             try:
-                journal, lost = self.moved(key)
+                journal, lost = self.moved(self._ended[key])
                 journal.close(cut=False)
             except OSError as error:
                 raise StoreUnavailable(f"cannot write in {self.spool}: {error.strerror or error}") from error
@@ -176,7 +186,7 @@ class Segments:
     def _forget(self, key: RunKey, lines: SegmentWriter) -> None:
         self._open.pop(key, None)
         self._ended.pop(key, None)
-        segment, lines.is_moved = lines.segment, True
+        segment = lines.segment
         segment.gone(key)
         if not segment.runs and segment is not self._current:
             self._remove_empty()

@@ -4,7 +4,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,29 +24,11 @@ from runbundle.journal.spool import folder_of, spooled_runs
 from runbundle.recording import sealer
 from runbundle.recording.publish import publish
 from runbundle.recording.recorder import Recorder
-from runbundle.recording.sealer import Sealer
 from runbundle.recording.waiting import contents, unsealed_named, unsealed_runs
 from runbundle.recording.writing import segments as module
-from runbundle.recording.writing.segments import Segments
 from runbundle.store import LocalStore
 
 R = RunKey("", "r")
-
-
-@pytest.fixture
-def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Segments, "_is_busy", lambda of, now: of._begun.append(now) or True)
-
-
-@pytest.fixture
-def idle() -> Iterator[Callable[[], None]]:
-    """Give a function that lets sealers work, which do not until then."""
-    real = Sealer._start_thread
-    Sealer._start_thread = lambda _: None  # type: ignore[method-assign]
-    try:
-        yield lambda: setattr(Sealer, "_start_thread", real)
-    finally:
-        Sealer._start_thread = real  # type: ignore[method-assign]
 
 
 def late_step() -> None:
