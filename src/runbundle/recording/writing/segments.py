@@ -25,6 +25,7 @@ BUSY_RUNS = 16
 """Runs that begin within a second in a busy process."""
 STAYS_S = 1.0
 """How long a run may stay open in a segment, and a segment without runs may lie there."""
+_ASIDE_S = 0.0002  # between two runs that are moved: agents wait for the same lock
 _NEVER = float("inf")
 
 
@@ -160,9 +161,12 @@ class Segments:
         now = time.monotonic() if now is None else now
         with self._lock:
             self.next_at = time.monotonic() + STAYS_S
-            for key in [key for key, (_, begun) in self._open.items() if begun + STAYS_S <= now < _NEVER]:
-                with contextlib.suppress(OSError):
-                    self._move_out(key)
+            overdue = [key for key, (_, begun) in self._open.items() if begun + STAYS_S <= now < _NEVER]
+        for key in overdue:
+            with self._lock, contextlib.suppress(OSError):
+                self._move_out(key)
+            time.sleep(_ASIDE_S)
+        with self._lock:
             last = self._begun[-1] if self._begun else 0.0
             if self._current is not None and not self._current.runs and last + STAYS_S <= now:
                 self._current = None

@@ -1,5 +1,6 @@
 """A run leaves its segment whole, whoever interrupts that and whatever fails."""
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
+from runbundle.format.identity import RunKey
+from runbundle.journal.spool import spooled_runs
 from tests.unit.recording.writing.test_segments import late_step
 
 pytestmark = pytest.mark.usefixtures("_busy")
@@ -58,3 +61,27 @@ def test_a_handler_that_moves_a_run_which_is_being_moved_moves_it_once(
     assert (result.sealed, result.dropped) == (["r"], {})
     assert Bundle.open(handle.store, "r").index.counts.spans == 3
     assert verify(handle.store, "r").verdict == "verified"
+
+
+def test_many_runs_that_are_moved_do_not_keep_an_agent_waiting(
+    configured: Callable[..., runbundle.Handle], idle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets the lock between two of them."""
+    recorder = configured().recorder
+    segments, begun, moved = recorder._open_runs.segments, threading.Event(), []
+    for number in range(50):
+        recorder.started(RunKey("", f"r{number}"), f"{number + 1:032x}", "1" * 16, "", 10**18, "", is_run=True)
+
+    def agent() -> None:
+        begun.wait(30)
+        with recorder._lock:
+            moved.append(len(spooled_runs(recorder.spool)))
+
+    thread = threading.Thread(target=agent)
+    thread.start()
+    monkeypatch.setattr(segments, "_journal", interrupted(segments._journal, begun.set))
+    segments.tidy(now=time.monotonic() + 60)
+    thread.join(30)
+    assert len(spooled_runs(recorder.spool)) == 50
+    assert moved[0] < 50
+    idle()
