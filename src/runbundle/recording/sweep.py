@@ -9,13 +9,13 @@ of a run is kept for its beginning, for a day; then, or if there are too many, i
 
 import contextlib
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import RunKey
-from runbundle.journal.apart import take_apart
+from runbundle.journal.apart import runs_in_segments, segments_in, take_apart
 from runbundle.journal.locks import is_held
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of, spooled_runs
@@ -57,16 +57,20 @@ class Sweep:
         self._spool = spool
         self._quiet_s = quiet_s
         self._tried: dict[RunKey, _Tried] = {}
+        self._begins = True
         self.next_at = 0.0
         """When to look again, by the monotonic clock."""
 
     def everything(self) -> list[Found]:
-        """Return all that is in the spool: what is there when a process begins is nobody's who may be about to seal it.
+        """Return all that has journals: what is there when a process begins is nobody's who may be about to seal it.
 
-        Raises `OSError` if the spool cannot be read.
+        What is in segments the first look returns, at once: to take them apart takes too long for a process that
+        begins. Raises `OSError` if the spool cannot be read.
         """
         self.put_off()
-        return [Found(key, alone=False) for key in self._listed()]
+        if segments_in(self._spool):
+            self.next_at = 0.0
+        return [Found(key, alone=False) for key in spooled_runs(self._spool)]
 
     def look(self, ours: Container[RunKey]) -> list[Found]:
         """Return what is to be sealed now, the oldest first; `ours` are runs that this process writes or will seal.
@@ -90,7 +94,10 @@ class Sweep:
         self._tried[key] = _Tried(self._files(key), part, again_at)
 
     def _look(self, ours: Container[RunKey], now: float) -> list[Found]:
-        keys = self._listed()
+        in_segments = set(self._in_segments())
+        with contextlib.suppress(OSError):  # such as a full disk: the next look tries again
+            take_apart(self._spool)
+        keys = spooled_runs(self._spool)
         known = set(keys)
         self._tried = {key: tried for key, tried in self._tried.items() if key in known}
         aged = sorted((self._files(key), key) for key in keys if key not in ours)
@@ -100,7 +107,7 @@ class Sweep:
             tried = self._tried.get(key)
             age_s = (time.time_ns() - files[0]) / 1e9
             if tried is None or tried.files != files:
-                if not 0 <= age_s < self._quiet_s and not self._is_live(key):
+                if (key in in_segments or not 0 <= age_s < self._quiet_s) and not self._is_live(key):
                     found.append(Found(key, alone=False))
             elif tried.part and (too_many > 0 or age_s > PARTS_KEPT_S):
                 too_many -= 1
@@ -109,10 +116,11 @@ class Sweep:
                 found.append(Found(key, alone=False))
         return found
 
-    def _listed(self) -> list[RunKey]:
-        with contextlib.suppress(OSError):  # such as a full disk: the next look tries again
-            take_apart(self._spool)
-        return spooled_runs(self._spool)
+    def _in_segments(self) -> Iterator[RunKey]:
+        """Yield, the first time, the runs that processes which are dead already have left in segments."""
+        begins, self._begins = self._begins, False
+        for _, held, runs in runs_in_segments(self._spool) if begins else ():
+            yield from () if held else runs
 
     def _is_live(self, key: RunKey) -> bool:
         return any(map(is_held, journal_files(folder_of(self._spool, key))))

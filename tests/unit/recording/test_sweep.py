@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runbundle.format.identity import RunKey
+from runbundle.journal.lines import run_line, start_line
 from runbundle.journal.spool import folder_of
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording import sweep as sweeping
@@ -70,6 +71,20 @@ def test_at_its_beginning_a_process_takes_everything(tmp_path: Path) -> None:
     began = time.monotonic()
     assert sweep.everything() == [Found(ONE, alone=False), Found(TWO, alone=False)]
     assert sweep.next_at >= began + SWEEP_EVERY_S
+
+
+def test_what_dead_processes_have_left_in_segments_is_found_at_the_first_look(tmp_path: Path) -> None:
+    """Which is due at once, however young they are: to take them apart would hold up a process that begins."""
+    sweep = Sweep(MemoryStore(), tmp_path, QUIET_S)
+    path = tmp_path / ".segments" / "w-s1.lines"
+    path.parent.mkdir()
+    path.write_bytes(run_line("run", ONE) + start_line("a" * 32, "1" * 16, "", 10**18, "", is_run=True))
+    journal(tmp_path, TWO)
+    assert sweep.everything() == [Found(TWO, alone=False)]
+    assert path.exists()
+    assert sweep.next_at <= time.monotonic()
+    assert sweep.look({TWO}) == [Found(ONE, alone=False)]
+    assert not path.exists()
 
 
 def test_looks_are_apart_from_each_other(tmp_path: Path, clock: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
