@@ -139,7 +139,10 @@ class Sealer:
     def abandoned(self, runs: dict[RunKey, int]) -> None:
         """Seal what this process, which is ending, has of runs that will not end in it: so many records of each."""
         for key, records in runs.items():
-            self._recover(Found(key, alone=False), records)
+            try:
+                self._recover(Found(key, alone=False), records - self._segments.leave(key))
+            except StoreUnavailable as error:  # its lines are in the segment
+                self._fail(key, str(error))
 
     # -- the thread ----------------------------------------------------------------------------------------------
 
@@ -241,9 +244,8 @@ class Sealer:
         """Seal a run, unless that is `done`; return when to try again, if it is to be."""
         now = time.monotonic()
         overdue = now >= due.last
-        if done is None and (
-            not due.settled or (overdue and not due.part)
-        ):  # spans may have begun since its last one here ended
+        # Spans may have begun since its last one here ended.
+        if done is None and (not due.settled or (overdue and not due.part)):
             due.records += self._let_go(key)
         try:
             if isinstance(done, Published):
@@ -332,10 +334,8 @@ class Sealer:
             self._results.sealed.append(found.key)
             self._losses.sealed(key)
             self.complain("recover", f"run {key.path} was left by its process; it is sealed now", level=logging.WARNING)
-        elif found.outcome is Outcome.FAILED and not found.again:
-            self._give_up(key, found.note)
         elif found.outcome is Outcome.FAILED:
-            self._fail(key, found.note)
+            (self._fail if found.again else self._give_up)(key, found.note)
         if self._sweep is not None and found.outcome in (Outcome.FAILED, Outcome.PART):
             self._sweep.tried(key, part=found.outcome is Outcome.PART, again=found.again)
 

@@ -1,5 +1,7 @@
 """A run leaves its segment whole, whoever interrupts that and whatever fails."""
 
+import errno
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +14,8 @@ from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
 from runbundle.journal.spool import spooled_runs
-from tests.unit.recording.writing.test_segments import late_step
+from runbundle.recording.waiting import unsealed_runs
+from tests.unit.recording.writing.test_segments import R, late_step
 
 pytestmark = pytest.mark.usefixtures("_busy")
 
@@ -85,3 +88,26 @@ def test_many_runs_that_are_moved_do_not_keep_an_agent_waiting(
     assert len(spooled_runs(recorder.spool)) == 50
     assert moved[0] < 50
     idle()
+
+
+def test_a_run_that_cannot_be_moved_when_its_process_ends_is_said_to_be_in_the_segment(
+    configured: Callable[..., runbundle.Handle], idle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not lost: a recovery finds it."""
+    recorder = configured().recorder
+    step = runbundle.start_run("work", run_id="r")
+    step.__enter__()
+    late_step()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    idle()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "posix_fallocate", full)
+        recorder.close()
+        result = recorder.flush()
+    assert (result.dropped, list(result.failed)) == ({}, ["r"])
+    assert "full" in result.failed["r"]
+    assert [run.key for run in unsealed_runs(recorder.spool)] == [R]
+    step.__exit__(None, None, None)
