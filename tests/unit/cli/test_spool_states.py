@@ -235,3 +235,17 @@ def test_the_times_of_a_waiting_run_are_printed(tmp_path: Path) -> None:
     at = time.time() - 7200
     os.utime(tmp_path / ".spool" / "r" / "w.jsonl", (at, at))
     assert "waiting for 2 h" in call("ls", "--store", str(tmp_path)).output
+
+
+def test_a_segment_that_cannot_be_taken_apart_holds_up_no_other_run(tmp_path: Path) -> None:
+    """`recover` seals those, and says at its end what is wrong."""
+    spool = tmp_path / ".spool"
+    _begin(spool, RunKey("", "r")).close()
+    (spool / ".segments").mkdir()
+    with (spool / ".segments" / "w-s1.lines").open("wb") as file:
+        file.truncate(17 << 20)
+    result = call("recover", "--all", "--store", str(tmp_path))
+    assert "recovered" in result.output
+    assert "longer than a recorder writes segments" in result.output
+    assert result.exit_code == 5
+    assert (tmp_path / "r" / "run.json").exists()

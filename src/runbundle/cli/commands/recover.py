@@ -56,7 +56,11 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
     spool = spool_of(store)
     if not spool.is_dir():
         require_there(store)
-    take_apart(spool)
+    damaged: OSError | None = None
+    try:
+        take_apart(spool)
+    except OSError as error:  # said at the end: the others are recovered
+        damaged = error
     known = {key.path: key for key in spooled_runs(spool)}
     chosen = list(known) if everything else list(dict.fromkeys(_named(list(known), run, spool) for run in runs))
     results = [recover(store, spool, known[run], parts=bool(runs)) for run in chosen]
@@ -73,6 +77,8 @@ def command(runs: tuple[str, ...], everything: bool, store_url: str, format_: st
             say(f"next: runbundle verify {first}{store_flag(store_url)} says what is missing")
     else:
         say(f"Nothing to recover in {spool}.")
+    if damaged is not None:
+        raise damaged
     left = [r for r in results if r.outcome in ("failed", "part") or (r.outcome == "alive" and not everything)]
     raise click.exceptions.Exit(1 if left else 0)
 
