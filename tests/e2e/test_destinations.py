@@ -229,19 +229,35 @@ def test_what_an_outage_held_up_is_sent_in_order_when_it_is_over(
     assert names == ["run r0", "run r1", "run r2", "run r3", "run after"]
 
 
+ENDS_IN_AN_OUTAGE = """
+import os, sys, runbundle
+store, url, queue = sys.argv[1:]
+otlp = runbundle.Otlp(url, timeout_s=30, queue=queue, headers={"x-own": "mine"})
+handle = runbundle.configure(store=store, key=b"a key for tests only", otlp=[otlp])
+def one_run(name):
+    with runbundle.start_run(name), runbundle.start_tool("f"):
+        pass
+one_run("first")
+handle.destinations[0].wake()
+sys.stdin.readline()  # it is being sent
+one_run("second")
+handle.shutdown(timeout_s=0.2)
+print(handle.destinations[0].delivery().queued, flush=True)
+os._exit(0)  # with the request that hangs
+"""
+
+
 def test_a_process_that_ends_in_an_outage_leaves_its_records_to_the_next(
     configured: Configured, receiver: Receiver, tmp_path: Path
 ) -> None:
     """Which sends them by itself, with the headers that it was given; what never got a try is left too."""
     receiver.mood = "hang"
     options: Any = {"queue": tmp_path / "queue", "headers": {"x-own": "mine"}}
-    handle = configured(otlp=[runbundle.Otlp(receiver.url, timeout_s=30, **options)])
-    one_run("first")
-    handle.destinations[0].wake()
-    wait_until(lambda: receiver.asked)
-    one_run("second")
-    handle.shutdown(timeout_s=0.2)
-    assert queued(handle) == 4
+    command = [sys.executable, "-c", ENDS_IN_AN_OUTAGE, str(tmp_path / "store"), receiver.url, str(options["queue"])]
+    first = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    wait_until(lambda: receiver.asked, 60.0)
+    said, _ = first.communicate("\n", 60)
+    assert (said.strip(), first.returncode) == ("4", 0)
     receiver.mood = "well"
     handle = configured(otlp=[runbundle.Otlp(receiver.url, timeout_s=5, **options)])
     wait_until(lambda: queued(handle) == 0)
