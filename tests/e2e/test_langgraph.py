@@ -3,7 +3,7 @@
 import asyncio
 import operator
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
@@ -62,9 +62,10 @@ def fail(state: State) -> State:
 
 
 @pytest.fixture
-def saver(tmp_path: Path) -> RunStoreSaver:
-    """Return a saver over a store of the test's own."""
-    return RunStoreSaver(SqliteRunStore(tmp_path / "state.sqlite"))
+def saver(tmp_path: Path) -> Generator[RunStoreSaver]:
+    """Give a saver over a store of the test's own."""
+    with SqliteRunStore(tmp_path / "state.sqlite") as store:
+        yield RunStoreSaver(store)
 
 
 def graph(saver: Any, *layers: Any) -> Any:

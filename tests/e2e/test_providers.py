@@ -41,8 +41,9 @@ def framework(tracer=None):
 def program(body: str, folder: Path, **env: str) -> str:
     """Run a program in a process of its own; return what it printed and logged, in that order."""
     head = "import runbundle\nfrom opentelemetry import trace\nfrom opentelemetry.sdk.trace import TracerProvider\n"
+    forks = "ignore::DeprecationWarning:__main__"  # of a fork beside threads, as a recorder's is, since 3.12
     done = subprocess.run(
-        [sys.executable, "-c", head + FRAMEWORK + textwrap.dedent(body)],
+        [sys.executable, "-W", forks, "-c", head + FRAMEWORK + textwrap.dedent(body)],
         env={**os.environ, **env}, capture_output=True, check=True, cwd=folder, timeout=60, text=True,
     )  # fmt: skip
     return done.stdout + done.stderr

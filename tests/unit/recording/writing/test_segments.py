@@ -404,7 +404,7 @@ def test_runs_in_a_segment_wait_for_others_that_end_and_a_flush_does_not(
             commits.append(len(bundles))
             return super().commit(bundles)
 
-    monkeypatch.setattr(sealer, "_TOGETHER_S", 3600.0)
+    monkeypatch.setattr(sealer, "_TOGETHER_S", 1e9)
     handle = configured(store=Watched(tmp_path / "store"))
     for number in range(10):
         one_run(f"r{number}")
