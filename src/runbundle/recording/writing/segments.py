@@ -136,6 +136,8 @@ class Segments:
             lines = self._ended.get(key)
             if lines is not None:
                 self._forget(key, lines)
+            empty = self._take_empty()
+        self._remove(empty)
 
     def leave(self, key: RunKey) -> int:
         """Give a run that has ended in a segment a journal, which is closed; return how many records had been cut off.
@@ -151,7 +153,9 @@ class Segments:
             except OSError as error:
                 raise StoreUnavailable(f"cannot write in {self.spool}: {error.strerror or error}") from error
             self._lost(key, lost)
-            return lost
+            empty = self._take_empty()
+        self._remove(empty)
+        return lost
 
     def tidy(self, *, now: float | None = None) -> None:
         """Move out what has been open for too long, and remove a segment in which nothing is. Never raises `OSError`.
@@ -170,9 +174,10 @@ class Segments:
             last = self._begun[-1] if self._begun else 0.0
             if self._current is not None and not self._current.runs and last + STAYS_S <= now:
                 self._current = None
-            self._remove_empty()
+            empty = self._take_empty()
             if not self._all:
                 self.next_at = _NEVER
+        self._remove(empty)
 
     def _is_busy(self, now: float) -> bool:
         begun = self._begun
@@ -190,16 +195,20 @@ class Segments:
     def _forget(self, key: RunKey, lines: SegmentWriter) -> None:
         self._open.pop(key, None)
         self._ended.pop(key, None)
-        segment = lines.segment
-        segment.gone(key)
-        if not segment.runs and segment is not self._current:
-            self._remove_empty()
+        lines.segment.gone(key)
 
-    def _remove_empty(self) -> None:
-        for segment in [one for one in self._all if not one.runs and one is not self._current]:
+    def _take_empty(self) -> list[Segment]:
+        """Take out the segments in which nothing is, for `_remove`."""
+        empty = [one for one in self._all if not one.runs and one is not self._current]
+        for segment in empty:
             self._all.remove(segment)
+        return empty
+
+    def _remove(self, empty: list[Segment]) -> None:
+        """Remove segments, without the lock: agents wait for it, and to free a megabyte takes milliseconds."""
+        for segment in empty:
             with contextlib.suppress(OSError):  # whoever finds it finds that nothing is in it
                 segment.remove()
-        if not self._all:
+        if empty and not self._all:
             with contextlib.suppress(OSError):  # others have some
                 (self.spool / SEGMENTS).rmdir()
