@@ -14,6 +14,19 @@ pub type Fields<'a> = Vec<(Cow<'a, str>, Json<'a>)>;
 /// The ids of a trace and of a span in it, which are in the order of their texts.
 pub type Ids = (u128, u64);
 
+/// How the lines of spans begin that have ended, and that have started, with room for the sum.
+pub const SPAN: &[u8] = b"00000000 {\"k\":\"span\"";
+pub const START: &[u8] = b"00000000 {\"k\":\"start\"";
+
+/// Ends a line, and puts the sum of what it says before that.
+pub fn summed(mut line: Vec<u8>) -> Vec<u8> {
+    line.push(b'}');
+    let sum = format!("{:08x}", crc32fast::hash(&line[9..]));
+    line[..8].copy_from_slice(sum.as_bytes());
+    line.push(b'\n');
+    line
+}
+
 #[derive(Default)]
 pub struct Event<'a> {
     pub name: Cow<'a, str>,

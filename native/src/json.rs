@@ -374,6 +374,26 @@ pub fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
+/// Writes a comma, unless an object or a list begins here.
+pub fn comma(out: &mut Vec<u8>) {
+    if !matches!(out.last(), Some(b'{' | b'[')) {
+        out.push(b',');
+    }
+}
+
+/// Writes the key of a field.
+pub fn put_key(out: &mut Vec<u8>, key: &str) {
+    comma(out);
+    put_text(out, key);
+    out.push(b':');
+}
+
+/// Writes a field that is a text.
+pub fn put_pair(out: &mut Vec<u8>, key: &str, text: &str) {
+    put_key(out, key);
+    put_text(out, text);
+}
+
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 /// Returns how many bytes stand before the first that has to be escaped in JSON; all, if none has.

@@ -45,11 +45,12 @@ pub enum Ask {
     InKey,
     Credential,
     NameKey,
+    Run,
 }
 
 /// The names of the questions, in their order; the last is about several texts at once.
-const ASKS: [&str; 6] = ["name", "id", "in_key", "credential", "name_key", "stay"];
-const STAY: usize = 5;
+const ASKS: [&str; 7] = ["name", "id", "in_key", "credential", "name_key", "names_run", "stay"];
+const STAY: usize = 6;
 const MOST: usize = 8192;
 const MOST_CHARS: usize = 256;
 const MOST_PIECE: usize = 8192;

@@ -62,12 +62,24 @@ impl PyCore {
 
     /// Returns the line of a span whose record is in our terms, or None: then Python has to make it.
     fn span_line<'py>(&self, record: &Bound<'py, PyDict>, resource: i64) -> PyResult<Option<Bound<'py, PyBytes>>> {
-        let made = catch_unwind(AssertUnwindSafe(|| span::line(&self.core, record, resource)));
-        match made {
-            Ok(Ok(line)) => Ok(Some(PyBytes::new(record.py(), &line))),
-            Ok(Err(Stop::Raised(error))) => Err(error),
-            Ok(Err(Stop::NotMine)) | Err(_) => Ok(None),
-        }
+        Ok(mine(|| span::line(&self.core, record, resource))?.map(|line| PyBytes::new(record.py(), &line)))
+    }
+
+    /// Returns the name and the attributes of a span that has begun, each as JSON, or None: then Python has to make them.
+    fn span_begun<'py>(
+        &self, record: &Bound<'py, PyDict>,
+    ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {
+        let of = |json: Vec<u8>| PyBytes::new(record.py(), &json);
+        Ok(mine(|| span::begun(&self.core, record))?.map(|(name, attributes)| (of(name), of(attributes))))
+    }
+}
+
+/// Makes something of a record; none if that is left to Python.
+fn mine<T>(make: impl FnOnce() -> judge::Answer<T>) -> PyResult<Option<T>> {
+    match catch_unwind(AssertUnwindSafe(make)) {
+        Ok(Ok(made)) => Ok(Some(made)),
+        Ok(Err(Stop::Raised(error))) => Err(error),
+        Ok(Err(Stop::NotMine)) | Err(_) => Ok(None),
     }
 }
 

@@ -10,6 +10,8 @@ use crate::words::Payload;
 pub enum Handling {
     Name,
     Id,
+    /// What names a run or a tenant.
+    Run,
     Number,
     Content,
     Messages,
@@ -32,6 +34,7 @@ impl<'py> FromPyObject<'_, 'py> for Handling {
         Ok(match given.extract::<String>()?.as_str() {
             "name" => Handling::Name,
             "id" => Handling::Id,
+            "run" => Handling::Run,
             "number" => Handling::Number,
             "content" => Handling::Content,
             "messages" => Handling::Messages,

@@ -1,14 +1,19 @@
-//! The record of an ended span as its SDK has it, as `otel/boundary/span_records.py` and `codec/coerce.py` make it: of
+//! The record of a span as its SDK has it, as `otel/boundary/span_records.py` and `codec/coerce.py` make it: of
 //! spans of plain types alone.
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple, PyType};
+
+use crate::journal::{START, summed};
+use crate::json::{put_int, put_key, put_pair};
 
 /// The classes of the SDK that a plain span is made of: those that inherit from them are read by Python.
 #[pyclass(frozen)]
 pub struct SpanReader {
     span: Py<PyType>,
+    live: Py<PyType>,
     context: Py<PyType>,
     attributes: Py<PyType>,
     list: Py<PyType>,
@@ -32,13 +37,23 @@ type Plain<T> = Result<T, Odd>;
 impl SpanReader {
     #[new]
     fn new(
-        span: Py<PyType>, context: Py<PyType>, attributes: Py<PyType>, list: Py<PyType>, kind: Py<PyType>,
-        status: Py<PyType>, code: Py<PyType>,
+        span: Py<PyType>, live: Py<PyType>, context: Py<PyType>, attributes: Py<PyType>, list: Py<PyType>,
+        kind: Py<PyType>, status: Py<PyType>, code: Py<PyType>,
     ) -> Self {
-        SpanReader { span, context, attributes, list, kind, status, code }
+        SpanReader { span, live, context, attributes, list, kind, status, code }
     }
 
-    /// Returns the raw record of a span, with the records of its scope and its resource; None if Python has to make it.
+    /// Returns the line that says that a span has started, as `start_line` of `journal/lines.py` writes it; None if
+    /// Python has to write it. `begun`: the name and the attributes of a run's own span, each as JSON.
+    fn start_line<'py>(
+        &self, span: &Bound<'py, PyAny>, lane: &Bound<'py, PyString>, label: &Bound<'py, PyString>, is_run: bool,
+        begun: Option<(PyBackedBytes, PyBackedBytes)>,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let line = self.started(span, lane, label, is_run, begun).ok()?;
+        Some(PyBytes::new(span.py(), &line))
+    }
+
+    /// Returns the raw record of a span that has ended or is live, with the records of its scope and its resource; None if Python has to make it.
     fn record<'py>(
         &self, span: &Bound<'py, PyAny>, run_id: &Bound<'py, PyString>, tenant_id: &Bound<'py, PyString>,
         scope: &Bound<'py, PyAny>, resource: &Bound<'py, PyAny>,
@@ -53,7 +68,8 @@ impl SpanReader {
         scope: &Bound<'py, PyAny>, resource: &Bound<'py, PyAny>,
     ) -> Plain<Bound<'py, PyDict>> {
         let py = span.py();
-        if !span.get_type().is(&self.span) {
+        let is_live = span.get_type().is(&self.live);
+        if !is_live && !span.get_type().is(&self.span) {
             return Err(Odd);
         }
         let context = self.context_of(&span.getattr(intern!(py, "_context"))?)?;
@@ -81,15 +97,14 @@ impl SpanReader {
             return Err(Odd);
         }
         record.set_item(intern!(py, "kind"), number_of(&span.getattr(intern!(py, "_kind"))?, &self.kind)?)?;
-        let times =
-            [(intern!(py, "start_ns"), intern!(py, "_start_time")), (intern!(py, "end_ns"), intern!(py, "_end_time"))];
-        for (key, name) in times {
-            let time = span.getattr(name)?;
-            if !time.is_exact_instance_of::<PyInt>() || time.extract::<i64>()? < 0 {
-                return Err(Odd);
-            }
-            record.set_item(key, time)?;
-        }
+        let start = time_of(span, intern!(py, "_start_time"))?;
+        record.set_item(intern!(py, "start_ns"), &start)?;
+        let end = if is_live && span.getattr(intern!(py, "_end_time"))?.is_none() {
+            start
+        } else {
+            time_of(span, intern!(py, "_end_time"))?
+        };
+        record.set_item(intern!(py, "end_ns"), end)?;
         let code = number_of(&status.getattr(intern!(py, "_status_code"))?, &self.code)?;
         record.set_item(intern!(py, "status_code"), code)?;
         let message = status.getattr(intern!(py, "_description"))?;
@@ -105,6 +120,38 @@ impl SpanReader {
         record.set_item(intern!(py, "resource"), resource)?;
         record.set_item(intern!(py, "dropped"), PyDict::new(py))?;
         Ok(record)
+    }
+
+    fn started(
+        &self, span: &Bound<'_, PyAny>, lane: &Bound<'_, PyString>, label: &Bound<'_, PyString>, is_run: bool,
+        begun: Option<(PyBackedBytes, PyBackedBytes)>,
+    ) -> Plain<Vec<u8>> {
+        let py = span.py();
+        if !span.get_type().is(&self.live) {
+            return Err(Odd);
+        }
+        let context = self.context_of(&span.getattr(intern!(py, "_context"))?)?;
+        let mut line = Vec::with_capacity(512 + begun.as_ref().map_or(0, |begun| begun.1.len()));
+        line.extend_from_slice(START);
+        put_pair(&mut line, "trace_id", &hex(&context.get_item(0)?, 32)?);
+        put_pair(&mut line, "span_id", &hex(&context.get_item(1)?, 16)?);
+        let parent = span.getattr(intern!(py, "_parent"))?;
+        let parent_id =
+            if parent.is_none() { String::new() } else { hex(&self.context_of(&parent)?.get_item(1)?, 16)? };
+        put_pair(&mut line, "parent_span_id", &parent_id);
+        put_key(&mut line, "start_ns");
+        put_int(&mut line, time_of(span, intern!(py, "_start_time"))?.extract()?);
+        put_pair(&mut line, "lane", lane.to_str()?);
+        put_pair(&mut line, "label", label.to_str()?);
+        put_key(&mut line, "is_run");
+        line.extend_from_slice(if is_run { b"true" } else { b"false" });
+        if let Some((name, attributes)) = begun {
+            put_key(&mut line, "name");
+            line.extend_from_slice(&name);
+            put_key(&mut line, "attributes");
+            line.extend_from_slice(&attributes);
+        }
+        Ok(summed(line))
     }
 
     fn context_of<'py>(&self, context: &Bound<'py, PyAny>) -> Plain<Bound<'py, PyTuple>> {
@@ -158,6 +205,12 @@ fn is_plain(value: &Bound<'_, PyAny>) -> bool {
 fn ascii(value: Bound<'_, PyAny>) -> Plain<Bound<'_, PyAny>> {
     let is_ascii = value.cast_exact::<PyString>().map_err(|_| Odd)?.to_str()?.is_ascii();
     if is_ascii { Ok(value) } else { Err(Odd) }
+}
+
+/// Returns a time of a span, in nanoseconds since 1970.
+fn time_of<'py>(span: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> Plain<Bound<'py, PyAny>> {
+    let time = span.getattr(name)?;
+    if time.is_exact_instance_of::<PyInt>() && time.extract::<i64>()? >= 0 { Ok(time) } else { Err(Odd) }
 }
 
 /// Returns an id in hex digits.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString};
 
-use crate::json::{Json, Odd, parse, put_escaped, put_int, put_sorted, put_text};
+use crate::json::{Json, Odd, comma, parse, put_escaped, put_int, put_key, put_pair, put_sorted, put_text};
+use crate::journal::{SPAN, summed};
 use crate::judge::{Answer, Ask, Piece, Stop};
 use crate::messages::describe;
 use crate::notes::{Notes, coarse_size, marker};
@@ -38,8 +39,29 @@ enum Place {
     Link,
 }
 
+/// The redacted parts of a span.
+struct Redacted {
+    attributes: Vec<u8>,
+    events: Vec<u8>,
+    links: Vec<u8>,
+    scope: Arc<Piece>,
+    name: Arc<Piece>,
+    state: Arc<Piece>,
+    status: String,
+}
+
 /// Returns the line of a span.
 pub fn line(core: &Core, record: &Bound<'_, PyDict>, resource: i64) -> Answer<Vec<u8>> {
+    written(record, &redacted(core, record)?, resource)
+}
+
+/// Returns the name and the attributes of a span that has begun, each as JSON.
+pub fn begun(core: &Core, record: &Bound<'_, PyDict>) -> Answer<(Vec<u8>, Vec<u8>)> {
+    let made = redacted(core, record)?;
+    Ok((made.name.json.clone(), made.attributes))
+}
+
+fn redacted(core: &Core, record: &Bound<'_, PyDict>) -> Answer<Redacted> {
     let py = record.py();
     let (tenant, run_id) = (record.get_item("tenant_id")?, field(record, "run_id")?);
     let tenant_id = tenant.as_ref().map_or(Ok(""), text_of)?;
@@ -65,7 +87,7 @@ pub fn line(core: &Core, record: &Bound<'_, PyDict>, resource: i64) -> Answer<Ve
     };
     work.tool = work.tool_of(&items)?;
     let calls = work.asked_for(&items)?;
-    let line = work.made(record, &items, resource)?;
+    let made = work.made(record, &items)?;
     if !work.unjudged.is_empty() && !core.judge.all_stay(py, &work.unjudged)? {
         return Err(Stop::NotMine);
     }
@@ -76,7 +98,31 @@ pub fn line(core: &Core, record: &Bound<'_, PyDict>, resource: i64) -> Answer<Ve
     if let Some(calls) = calls {
         core.judge.call(py, "remember_calls", (calls, &work.table))?;
     }
-    Ok(line)
+    Ok(made)
+}
+
+/// Writes the line of a record whose parts are redacted.
+fn written(record: &Bound<'_, PyDict>, made: &Redacted, resource: i64) -> Answer<Vec<u8>> {
+    let mut line = Vec::with_capacity(made.attributes.len() + made.events.len() + 1024);
+    line.extend_from_slice(SPAN);
+    for (key, value) in record.iter() {
+        let key = text_of(&key)?;
+        put_key(&mut line, key);
+        match key {
+            "attributes" => line.extend_from_slice(&made.attributes),
+            "events" => line.extend_from_slice(&made.events),
+            "links" => line.extend_from_slice(&made.links),
+            "scope" => line.extend_from_slice(&made.scope.json),
+            "name" => line.extend_from_slice(&made.name.json),
+            "trace_state" => line.extend_from_slice(&made.state.json),
+            "status_message" => put_text(&mut line, &made.status),
+            "resource" => put_int(&mut line, resource),
+            "run_id" | "tenant_id" | "trace_id" | "span_id" | "parent_span_id" | "remote_parent" | "kind"
+            | "start_ns" | "end_ns" | "status_code" | "dropped" => put_plain(&mut line, &value)?,
+            _ => return Err(Stop::NotMine),
+        }
+    }
+    Ok(summed(line))
 }
 
 fn field<'py>(record: &Bound<'py, PyDict>, name: &str) -> Answer<Bound<'py, PyAny>> {
@@ -106,24 +152,6 @@ fn find<'a, 'py>(items: &'a [Item<'a, 'py>], key: &str) -> Option<&'a Item<'a, '
 
 fn chars_at_most(text: &str, most: usize) -> bool {
     text.len() <= most || (text.len() <= 4 * most && text.chars().count() <= most)
-}
-
-fn comma(out: &mut Vec<u8>) {
-    if !matches!(out.last(), Some(b'{' | b'[')) {
-        out.push(b',');
-    }
-}
-
-/// Writes the key of a field.
-fn put_key(out: &mut Vec<u8>, key: &str) {
-    comma(out);
-    put_text(out, key);
-    out.push(b':');
-}
-
-fn put_pair(out: &mut Vec<u8>, key: &str, text: &str) {
-    put_key(out, key);
-    put_text(out, text);
 }
 
 /// Writes JSON as a text.
@@ -183,7 +211,7 @@ impl<'c> Work<'c, '_> {
         Ok(self.core.tool_call.find(text.as_bytes()).map(|_| item.value))
     }
 
-    fn made<'a>(&mut self, record: &Bound<'_, PyDict>, items: &'a [Item<'a, '_>], resource: i64) -> Answer<Vec<u8>>
+    fn made<'a>(&mut self, record: &Bound<'_, PyDict>, items: &'a [Item<'a, '_>]) -> Answer<Redacted>
     where
         'c: 'a,
     {
@@ -224,31 +252,7 @@ impl<'c> Work<'c, '_> {
         self.noted(&state, "trace_state", "trace_state")?;
         put_quoted(&mut attributes, &self.core.plan.receipt, &self.notes.text(&self.tenant.key_id));
         attributes.push(b'}');
-
-        let mut line = Vec::with_capacity(attributes.len() + events.len() + 1024);
-        line.extend_from_slice(b"00000000 {\"k\":\"span\"");
-        for (key, value) in record.iter() {
-            let key = text_of(&key)?;
-            put_key(&mut line, key);
-            match key {
-                "attributes" => line.extend_from_slice(&attributes),
-                "events" => line.extend_from_slice(&events),
-                "links" => line.extend_from_slice(&links),
-                "scope" => line.extend_from_slice(&scope.json),
-                "name" => line.extend_from_slice(&name.json),
-                "trace_state" => line.extend_from_slice(&state.json),
-                "status_message" => put_text(&mut line, &status),
-                "resource" => put_int(&mut line, resource),
-                "run_id" | "tenant_id" | "trace_id" | "span_id" | "parent_span_id" | "remote_parent" | "kind"
-                | "start_ns" | "end_ns" | "status_code" | "dropped" => put_plain(&mut line, &value)?,
-                _ => return Err(Stop::NotMine),
-            }
-        }
-        line.push(b'}');
-        let sum = format!("{:08x}", crc32fast::hash(&line[9..]));
-        line[..8].copy_from_slice(sum.as_bytes());
-        line.push(b'\n');
-        Ok(line)
+        Ok(Redacted { attributes, events, links, scope, name, state, status })
     }
 
     /// Notes what Python noted of a piece that stands at another place: `from` is where it was there, `to` where it is.
@@ -345,6 +349,9 @@ impl<'c> Work<'c, '_> {
                             self.named.push(0);
                         }
                     }
+                }
+                (Handling::Run, Json::Text(text)) if self.core.judge.ask(self.py, Ask::Run, &text)? => {
+                    put_pair(out, key, &text);
                 }
                 (Handling::Name | Handling::Id | Handling::Number, value) if !known.in_name && is_small(&value) => {
                     put_key(out, key);

@@ -29,9 +29,9 @@ class Kept:
         self.told: list[tuple[str, RunKey, str]] = []
         self.started_as: dict[str, int] = {}
 
-    def started(self, key: RunKey, trace_id: str, span_id: str, *rest: Any, **named: Any) -> None:
+    def started(self, key: RunKey, line: bytes, *, is_run: bool = False) -> None:
         """Keep a start."""
-        self.told.append(("start", key, span_id))
+        self.told.append(("start", key, (parse_line(line) or {})["span_id"]))
 
     def ended(self, line: RecordLine, *, is_root: bool) -> None:
         """Keep an end, and how many spans a local root says were started."""

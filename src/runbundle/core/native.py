@@ -29,7 +29,7 @@ from runbundle.redaction.permitted import labelled
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text, surely_stay
 from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER
 from runbundle.redaction.permitted.safe_text import judged_identifier, safe_name
-from runbundle.redaction.permitted.values import kept_trace_state
+from runbundle.redaction.permitted.values import kept_trace_state, names_run
 from runbundle.redaction.plan import Handling, Work
 from runbundle.redaction.receipt import Receipt
 from runbundle.redaction.redactor import Redactor
@@ -38,7 +38,7 @@ from runbundle.signals import own, semconv
 from runbundle.signals.keys import NAMES_RUNS
 from runbundle.signals.names import NAME_KEYS
 
-VERSION = "0.4.1"
+VERSION = "0.4.2"
 """The version of `runbundle-native` that this package works with."""
 _ID_CHARS = 256
 _TOGETHER_CHARS = 1024
@@ -51,6 +51,10 @@ class NativeCore(Protocol):
 
     def span_line(self, record: Any, resource: int) -> bytes | None:
         """Return the line of a span whose record is in our terms; None if Python has to make it."""
+        ...
+
+    def span_begun(self, record: Any) -> tuple[bytes, bytes] | None:
+        """Return the redacted name and attributes of a span that has begun, as JSON; None if Python has to do it."""
         ...
 
 
@@ -134,7 +138,9 @@ def _key(key: str, handling: Handling) -> dict[str, Any]:
     word: str = handling if handling in _KNOWN else "asked"
     if key in _LEFT_TO_PYTHON or (key in NAME_KEYS and handling != "name"):
         word = "python"
-    elif key in NAMES_RUNS or key == own.CLAIMED_RUN_ID:
+    elif key in NAMES_RUNS:
+        word = "run"
+    elif key == own.CLAIMED_RUN_ID:
         word = "asked"  # judged by more than its shape
     elif key == own.EFFECT:
         word = "effect"
@@ -231,6 +237,7 @@ def _functions(redactor: Redactor) -> dict[str, Callable[..., Any]]:
         "in_key": credential_in_key,
         "credential": _may_be_of_credential,
         "name_key": is_name_key,
+        "names_run": names_run,
         # Asked for yes or no, of each of several texts.
         "stay": _stay,
         # Asked for a part of a line.

@@ -1,9 +1,9 @@
 """Lines of ended spans: made by the native core if it is there and takes the span, else by the redactor in Python."""
 
-from typing import Any
+from typing import Any, Literal
 
 from runbundle.core.native import NativeCore, core_of
-from runbundle.journal.lines import RecordLine, line_of, numbered, parse_line, record_line
+from runbundle.journal.lines import Begun, RecordLine, begun_of, line_of, numbered, record_line
 from runbundle.redaction.plan import Plan
 from runbundle.redaction.redactor import Redactor, claims
 from runbundle.signals import own
@@ -44,21 +44,20 @@ class SpanLines:
 
     def line(self, record: SpanRecord, resource: int) -> bytes:
         """Return the line of a raw record, with the number of its resource. Total, as the redactor is."""
-        line = self._natively(record, resource)
+        line: bytes | None = self._natively("span_line", record, resource)
         if line is not None:
             self.by_native += 1
             return line
         self.by_python += 1
         return record_line("span", self._redactor.redact_span(record), resource)
 
-    def begun(self, record: SpanRecord) -> SpanRecord:
-        """Return the redacted record of a span that has begun, by either core. Total; it is not counted."""
-        line = self._natively(record, 0)
-        said: Any = parse_line(line) if line is not None else None
-        return said if said is not None else self._redactor.redact_span(record)
+    def begun(self, record: SpanRecord) -> Begun:
+        """Return what is said of a span that has begun, redacted by either core. Total; it is not counted."""
+        made = self._natively("span_begun", record)
+        return Begun(*made) if made is not None else begun_of(self._redactor.redact_span(record))
 
-    def _natively(self, record: SpanRecord, resource: int) -> bytes | None:
-        """Return the line that the native core makes; None if Python has to make it."""
+    def _natively(self, make: Literal["span_line", "span_begun"], record: SpanRecord, *given: int) -> Any:
+        """Return what the native core makes of a record; None if Python has to make it."""
         plan, core = self._made
         if plan is not self._redactor.plan:
             core = self._renewed()
@@ -66,9 +65,9 @@ class SpanLines:
             return None
         try:
             if record["scope"]["name"] == own.SCOPE:
-                return core.span_line(record, resource)
+                return getattr(core, make)(record, *given)
             # One that says what only we may say is taken apart first: by Python.
-            return None if claims(record) else core.span_line(canonical(record), resource)
+            return None if claims(record) else getattr(core, make)(canonical(record), *given)
         except Exception:  # noqa: BLE001 - whatever went wrong there, Python makes the line
             return None
 

@@ -38,6 +38,18 @@ class RecordLine(NamedTuple):
     """Number of lost records that it states. If it is lost too, somebody else must state them."""
 
 
+class Begun(NamedTuple):
+    """What a redacted span says when it begins, each as JSON."""
+
+    name: bytes
+    attributes: bytes
+
+
+def begun_of(record: SpanRecord) -> Begun:
+    """Return what a redacted record says of a span that begins."""
+    return Begun(_json(record["name"]), _json(record["attributes"]))
+
+
 def line_of(kind: Literal["span", "log"], record: SpanRecord | LogRecordDict) -> RecordLine:
     """Return a redacted record as the line of a journal."""
     resource = numbered(record["resource"])
@@ -70,22 +82,22 @@ def start_line(
     label: str = "",
     *,
     is_run: bool = False,
-    record: SpanRecord | None = None,
+    begun: Begun | None = None,
 ) -> bytes:
     """Return the line that says that a span has started.
 
-    Except for `record`, it carries only text that may be kept. `label` is the kind of the span, followed by its name if
+    Except for `begun`, it carries only text that may be kept. `label` is the kind of the span, followed by its name if
     that may be kept: `tool:find_order`. `is_run` says that the span is the run's own; a reader tells by it a run that
-    was cut off from a part of a run begun elsewhere. `record` is then the redacted span as it was at its start, with
-    the run's identity and configuration. `start_ns` counts nanoseconds since the epoch.
+    was cut off from a part of a run begun elsewhere. `begun` is then what the redacted span says at its start, with the
+    run's identity and configuration. `start_ns` counts nanoseconds since the epoch. The native core writes it, too.
     """
-    body: dict[str, Any] = {
+    body = _json({
         "k": "start", "trace_id": trace_id, "span_id": span_id, "parent_span_id": parent_span_id,
         "start_ns": start_ns, "lane": lane, "label": label, "is_run": is_run,
-    }  # fmt: skip
-    if record is not None:
-        body |= {"name": record["name"], "attributes": record["attributes"]}
-    return _line(body)
+    })  # fmt: skip
+    if begun is not None:
+        body = b'%b,"name":%b,"attributes":%b}' % (body[:-1], *begun)
+    return _summed(body)
 
 
 def resource_line(number: int, resource: ResourceRecord) -> bytes:
@@ -116,11 +128,18 @@ def parse_line(line: bytes) -> dict[str, Any] | None:
 
 
 def _line(value: dict[str, Any]) -> bytes:
-    try:
-        body = orjson.dumps(value)
-    except TypeError:  # bytes or a lone surrogate in an attribute; rare, since redaction has replaced most of them
-        body = orjson.dumps(json_safe(value))
+    return _summed(_json(value))
+
+
+def _summed(body: bytes) -> bytes:
     return b"%08x %b\n" % (crc32(body), body)
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except TypeError:  # bytes or a lone surrogate in an attribute; rare, since redaction has replaced most of them
+        return orjson.dumps(json_safe(value))
 
 
 def json_safe(value: Any) -> Any:

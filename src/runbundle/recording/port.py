@@ -10,28 +10,15 @@ from typing import Protocol
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.journal.lines import RecordLine
 from runbundle.recording.results import FlushResult
-from runbundle.signals.records import SpanRecord
 
 
 class RecordPort(Protocol):
     """Takes redacted records of runs. No method raises: what cannot be kept is counted and stated."""
 
-    def started(
-        self,
-        key: RunKey,
-        trace_id: str,
-        span_id: str,
-        parent_span_id: str,
-        start_ns: int,
-        lane: str,
-        label: str = "",
-        *,
-        is_run: bool = False,
-        record: SpanRecord | None = None,
-    ) -> None:
+    def started(self, key: RunKey, line: bytes, *, is_run: bool = False) -> None:
         """Take note that a span of a run has started, so that a process that dies leaves a trace of it.
 
-        `is_run`: the span is the run's own; then `record` is the redacted record of what is known of it already.
+        `line` is that of a journal (`journal.lines.start_line`). `is_run`: the span is the run's own.
         """
         ...
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 from runbundle.errors import RunbundleError
 from runbundle.format.identity import NO_RUN, RunKey
 from runbundle.journal.apart import is_in_segment
-from runbundle.journal.lines import RecordLine, start_line
+from runbundle.journal.lines import RecordLine
 from runbundle.journal.reader import journal_files
 from runbundle.journal.spool import folder_of
 from runbundle.process import forks
@@ -25,7 +25,6 @@ from runbundle.recording.sealer import Sealer
 from runbundle.recording.sealing.publisher import Publisher, SealedBy, sealed_by
 from runbundle.recording.writing.open_runs import Durability, OpenRun, OpenRuns
 from runbundle.recording.writing.spool_limit import SPOOL_LIMIT_BYTES
-from runbundle.signals.records import SpanRecord
 from runbundle.store import ArtifactStore
 
 _log = logging.getLogger("runbundle")
@@ -89,23 +88,10 @@ class Recorder:
 
     # -- records -------------------------------------------------------------------------------------------------
 
-    def started(
-        self,
-        key: RunKey,
-        trace_id: str,
-        span_id: str,
-        parent_span_id: str,
-        start_ns: int,
-        lane: str,
-        label: str = "",
-        *,
-        is_run: bool = False,
-        record: SpanRecord | None = None,
-    ) -> None:
-        """Record that a span has started. `is_run`: it is the run's own, and `record` what is known of it already."""
+    def started(self, key: RunKey, line: bytes, *, is_run: bool = False) -> None:
+        """Record that a span has started. `is_run`: it is the run's own."""
         if not key.valid:
             return  # its end is counted
-        line = start_line(trace_id, span_id, parent_span_id, start_ns, lane, label, is_run=is_run, record=record)
         with self._lock:
             run = self._open_runs.run(key)
             run.open += 1

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 import runbundle
 from runbundle.cli.main import group
 from runbundle.format.identity import RunKey
-from runbundle.journal.lines import start_line
+from runbundle.journal.lines import Begun, start_line
 from runbundle.journal.spool import folder_of
 from runbundle.journal.writer import JournalWriter
 from runbundle.recording import probe as ground
@@ -32,9 +32,9 @@ def call(*arguments: str) -> Result:
 
 def _begin(spool: Path, key: RunKey, *, is_run: bool = True, writer: str = "w") -> JournalWriter:
     journal = JournalWriter.open_in(folder_of(spool, key), writer)
-    record: Any = {"name": "work", "attributes": {"runbundle.op": "run"}} if is_run else None
+    begun = Begun(b'"work"', b'{"runbundle.op":"run"}') if is_run else None
     label = "run:work" if is_run else "tool:t"
-    journal.append(start_line(_TRACE, _SPAN, "", 10**18, "", label, is_run=is_run, record=record))
+    journal.append(start_line(_TRACE, _SPAN, "", 10**18, "", label, is_run=is_run, begun=begun))
     return journal
 
 

@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runbundle.journal.lines import json_safe, parse_line, record_line, resource_line, start_line
+from runbundle.journal.lines import begun_of, json_safe, parse_line, record_line, resource_line, start_line
 
 RESOURCE: Any = {"attributes": {"service.name": "s"}, "schema_url": ""}
 RECORD: Any = {"name": "n", "attributes": {"a": 1}}
 LINES = {
     "start": start_line("a" * 32, "b" * 16, "", 1, "main", "tool:t"),
-    "run": start_line("a" * 32, "b" * 16, "", 1, "main", is_run=True, record=RECORD),
+    "run": start_line("a" * 32, "b" * 16, "", 1, "main", is_run=True, begun=begun_of(RECORD)),
     "resource": resource_line(7, RESOURCE),
     "span": record_line("span", RECORD, 7),
 }

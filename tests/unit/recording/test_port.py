@@ -26,7 +26,7 @@ class Kept:
         self.logs: list[dict[str, Any]] = []
         self.dropped: list[str] = []
 
-    def started(self, key: RunKey, *rest: Any, **named: Any) -> None:
+    def started(self, key: RunKey, line: bytes, *, is_run: bool = False) -> None:
         """Keep whose span has started."""
         self.begun.append(key)
 

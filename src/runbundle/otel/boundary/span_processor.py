@@ -7,23 +7,20 @@ or later, is behind it. Added to an existing provider, it protects the processor
 
 import contextlib
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, SynchronousMultiSpanProcessor
 
-from runbundle.codec.coerce import hex_id, time_of
 from runbundle.core.spans import SpanLines
 from runbundle.format.identity import NO_RUN, RunKey, valid_run_id
-from runbundle.journal.lines import line_of
+from runbundle.journal.lines import Begun, line_of
 from runbundle.otel.belonging.joining import Trust
 from runbundle.otel.belonging.member import Member
 from runbundle.otel.belonging.membership import Membership, Recording
 from runbundle.otel.belonging.originals import Originals, originals_in
 from runbundle.otel.belonging.run_names import RunNames
-from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.otel.belonging.undecided import Log
 from runbundle.otel.boundary.guests import is_guest, masked_span
 from runbundle.otel.boundary.limits import char_limit_of, state_cut
@@ -131,18 +128,9 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
         if self.recorder is None:
             return
         try:
-            context, parent, start_ns = span_context_of(span), span.parent, time_of(span.start_time)
-            self.recorder.started(
-                member.key,
-                hex_id(context.trace_id, 32),
-                hex_id(context.span_id, 16),
-                hex_id(parent.span_id, 16) if parent else "",
-                time.time_ns() if start_ns is None else start_ns,
-                member.lane,
-                member.label,
-                is_run=member.is_run,
-                record=self._begun(span, member) if member.is_run else None,
-            )
+            begun = self._begun(span, member) if member.is_run else None
+            line = self._codec.start_line(span, member.lane, member.label, is_run=member.is_run, begun=begun)
+            self.recorder.started(member.key, line, is_run=member.is_run)
         except Exception:  # noqa: BLE001 - never raise into the application
             self._failed("start", member.key)
 
@@ -229,7 +217,7 @@ class BoundarySpanProcessor(SynchronousMultiSpanProcessor):
             raw = self._codec.to_record(span, NO_RUN)
             return self._codec.to_span(span, record or self.redactor.redact_span(raw))
 
-    def _begun(self, span: ReadableSpan, member: Member) -> SpanRecord:
+    def _begun(self, span: ReadableSpan, member: Member) -> Begun:
         """Return what is known of a run at its start, redacted."""
         raw = self._raw(span, member, ends=False)
         if not self.on_own_provider:

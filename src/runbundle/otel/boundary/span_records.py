@@ -4,21 +4,24 @@ The SDK freezes a span before it shows it to processors (in SDK 1.45 attributes 
 so a redacted span is a new span.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
 from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util import BoundedList
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceState
 
-from runbundle.codec.coerce import span_record, text_of_scope
+from runbundle.codec.coerce import hex_id, span_record, text_of_scope, time_of
 from runbundle.core import native
 from runbundle.format.identity import RunKey
+from runbundle.journal.lines import Begun, start_line
 from runbundle.otel.belonging.span_identity import span_context_of
 from runbundle.signals import own
 from runbundle.signals.records import ResourceRecord, ScopeRecord, SpanRecord
@@ -39,7 +42,7 @@ class SpanCodec:
     def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
         """Return the raw record of a span. Attribute values of declared types are shared with the span."""
         record: SpanRecord | None = None
-        if ended and self._reader is not None:
+        if self._reader is not None and (ended or span.end_time is None):
             scope, resource = self.scope_record(span.instrumentation_scope), self.resource_record(span.resource)
             record = self._reader.record(span, run.run_id, run.tenant_id, scope, resource)
         if record is None:
@@ -50,14 +53,36 @@ class SpanCodec:
             ]  # nobody translates our own spans: it would make of a run's span another
         return record
 
+    def start_line(
+        self, span: ReadableSpan, lane: str, label: str, *, is_run: bool = False, begun: Begun | None = None
+    ) -> bytes:
+        """Return the line of a journal that says that a span has started; see `journal.lines.start_line`."""
+        line: bytes | None = None
+        if self._reader is not None:
+            line = self._reader.start_line(span, lane, label, is_run, begun)
+        if line is not None:
+            return line
+        context, parent, start_ns = span_context_of(span), span.parent, time_of(span.start_time)
+        return start_line(
+            hex_id(context.trace_id, 32),
+            hex_id(context.span_id, 16),
+            hex_id(parent.span_id, 16) if parent else "",
+            time.time_ns() if start_ns is None else start_ns,
+            lane,
+            label,
+            is_run=is_run,
+            begun=begun,
+        )
+
     @cached_property
     def _reader(self) -> Any:
         """The native core's reader of plain spans; None without it."""
         module = native.module()
         if module is None:
             return None
+        live = getattr(sdk, "_Span", ReadableSpan)  # the class of a span that its tracer has made
         return module.SpanReader(
-            ReadableSpan, SpanContext, BoundedAttributes, BoundedList, SpanKind, Status, StatusCode
+            ReadableSpan, live, SpanContext, BoundedAttributes, BoundedList, SpanKind, Status, StatusCode
         )  # fmt: skip
 
     def _read(self, span: ReadableSpan, run: RunKey, *, ended: bool) -> SpanRecord:

@@ -115,7 +115,7 @@ def _automaton(values: list[str]) -> _Automaton:
 class TaintTable:
     """The values withheld in one run, each with the data class it was withheld for."""
 
-    __slots__ = ("_longest_first", "_texts", "_whole", "_words", "asked", "classes", "forgotten", "numbers", "words")
+    __slots__ = ("_longest_first", "_needles", "_words", "asked", "classes", "forgotten", "numbers", "words")
 
     def __init__(self, forgotten: int = 0) -> None:
         self.classes: dict[str, str] = {}
@@ -130,8 +130,9 @@ class TaintTable:
         """The arguments of calls that a model asked for, by tool and only value (see `bare_arguments`)."""
         self._longest_first: list[tuple[str, str]] = []
         self._words: tuple[int, re.Pattern[str]] | None = None
-        self._texts, self._whole = _Needles(self.classes, like={}), _Needles(self.numbers, self.words, like=_LIKE_ASCII)
-        """The same values, to tell quickly where they are not: the texts; and the numbers and words."""
+        self._needles: tuple[_Needles, _Needles] | None = None
+        """The same values, to tell quickly where they are not: the texts; and the numbers and words. In most runs
+        nothing is searched for, so they are made when they are needed."""
 
     def __len__(self) -> int:
         return len(self.classes) + len(self.numbers) + len(self.words)
@@ -159,7 +160,11 @@ class TaintTable:
         lower = text.lower()
         if not text.isascii() and (self.words or "Σ" in text or len(lower) != len(text)):
             return True
-        return self._texts.any_in(lower) or self._whole.any_in(lower)
+        needles = self._needles
+        if needles is None:
+            texts, whole = _Needles(self.classes, like={}), _Needles(self.numbers, self.words, like=_LIKE_ASCII)
+            needles = self._needles = texts, whole
+        return needles[0].any_in(lower) or needles[1].any_in(lower)
 
     def texts_longest_first(self) -> list[tuple[str, str]]:
         """Return the texts in lower case with their classes, longest first."""

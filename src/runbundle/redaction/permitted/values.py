@@ -46,7 +46,7 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
             # As `is_name`: an agent that calls itself ends spans on the last frames of the stack.
             return len(value) <= LONGER.get(key, CHARS) and value.count(" ") <= BLANKS and safe_name(value)
         if key in NAMES_RUNS:
-            return len(value) <= 256 and _names_run(value)
+            return names_run(value)
         if kind == "id":
             return len(value) <= 256 and safe_identifier(value) and (key != own.CLAIMED_RUN_ID or valid_run_id(value))
         return kind == "own" and own_value(key, value)
@@ -60,6 +60,11 @@ def allowed(kind: Kind, key: str, value: Any) -> bool:
     if key == own.COERCED and isinstance(value, list | tuple):
         return all(isinstance(word, str) and word in COERCED_WORDS for word in cast("list[Any]", value))
     return False
+
+
+def names_run(text: str) -> bool:
+    """Tell whether a text may be kept as the id of a run or a tenant."""
+    return len(text) <= 256 and _names_run(text)
 
 
 @lru_cache(maxsize=1024)  # each span of a run has its id: 0.1 µs instead of 4

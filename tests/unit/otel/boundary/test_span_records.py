@@ -6,12 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.util import BoundedList
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    set_span_in_context,
+)
 
 from runbundle.core import native
 from runbundle.format.identity import RunKey
+from runbundle.journal.lines import Begun
 from runbundle.otel.boundary.span_records import SpanCodec
 
 pytestmark = pytest.mark.skipif(native.module() is None, reason="the native core is not installed: make native")
@@ -124,3 +135,68 @@ def test_what_is_read_natively_is_what_python_reads(
         span(name=name, context=_context(trace_id, span_id), attributes=made, kind=kind, status=Status(code))
     )
     assert found is None or repr(found) == repr(wanted)
+
+
+# -- spans that have started -------------------------------------------------------------------------------------------
+
+_TRACER = TracerProvider(shutdown_on_exit=False).get_tracer("t")
+
+
+def _live(attributes: Any = None, parent: SpanContext | None = None, **fields: Any) -> Any:
+    """Return a span that its tracer has just started; `fields` are changed in it."""
+    above = set_span_in_context(NonRecordingSpan(parent)) if parent is not None else None
+    one = _TRACER.start_span("chat", context=above, kind=SpanKind.CLIENT, attributes=attributes, start_time=5)
+    for name, value in fields.items():
+        setattr(one, name, value)
+    return one
+
+
+def _lines(one: Any, *said: Any, **more: Any) -> tuple[Any, bytes]:
+    """Return the line of a span's start as the native core writes it, None if it does not, and as Python writes it."""
+    codec, python = SpanCodec(), SpanCodec()
+    python.__dict__["_reader"] = None
+    found = codec._reader.start_line(one, *said, more.get("is_run", False), more.get("begun"))
+    wanted = python.start_line(one, *said, **more)
+    assert codec.start_line(one, *said, **more) == wanted
+    return found, wanted
+
+
+def test_a_span_that_has_just_started_is_read_as_python_reads_it() -> None:
+    """It has no end yet; one that has ended since has."""
+    ended = _live({"a": 1})
+    ended.end(9)
+    for one in (_live({"a": 1, "b": ["x"]}), _live(parent=_context(1, 7, remote=True)), ended):
+        codec = SpanCodec()
+        scope, resource = codec.scope_record(one.instrumentation_scope), codec.resource_record(one.resource)
+        found = codec._reader.record(one, RUN.run_id, RUN.tenant_id, scope, resource)
+        assert repr(found) == repr(codec._read(one, RUN, ended=one.end_time is not None))
+
+
+@given(st.text(max_size=9), st.text(max_size=9), st.booleans(), st.booleans())
+def test_both_cores_write_the_same_line_of_a_start(lane: str, label: str, is_run: bool, is_below: bool) -> None:
+    """With what the run's own span says, and without; a text that is no text is written by Python."""
+    one = _live(parent=_context(2**127, 1) if is_below else None)
+    begun = Begun('"ü"'.encode(), b'{"a":1}') if is_run else None
+    found, wanted = _lines(one, lane, label, is_run=is_run, begun=begun)
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"_start_time": 5.0}, {"_start_time": 2**63}, {"_start_time": -1}, {"_context": _context(1, 2)[:2]},
+        {"_parent": (1, 2)},
+    ],
+    ids=repr,
+)  # fmt: skip
+def test_the_start_of_an_odd_span_is_left_to_python(fields: dict[str, Any]) -> None:
+    """A time or an id of another type."""
+    codec, one = SpanCodec(), _live(**fields)
+    assert codec._reader.start_line(one, "", "", False, None) is None
+
+
+def test_the_start_of_a_lone_surrogate_is_left_to_python() -> None:
+    """JSON cannot hold it."""
+    found, wanted = _lines(_live(), "\ud800", "tool:t")
+    assert found is None
+    assert b'"lane":"?"' in wanted

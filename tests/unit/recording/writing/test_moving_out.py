@@ -13,6 +13,7 @@ import runbundle
 from runbundle.bundle.reader import Bundle
 from runbundle.bundle.verify import verify
 from runbundle.format.identity import RunKey
+from runbundle.journal.lines import start_line
 from runbundle.journal.spool import spooled_runs
 from runbundle.recording.waiting import unsealed_runs
 from tests.unit.recording.writing.test_segments import R, late_step
@@ -73,7 +74,8 @@ def test_many_runs_that_are_moved_do_not_keep_an_agent_waiting(
     recorder = configured().recorder
     segments, begun, moved = recorder._open_runs.segments, threading.Event(), []
     for number in range(50):
-        recorder.started(RunKey("", f"r{number}"), f"{number + 1:032x}", "1" * 16, "", 10**18, "", is_run=True)
+        line = start_line(f"{number + 1:032x}", "1" * 16, "", 10**18, "", is_run=True)
+        recorder.started(RunKey("", f"r{number}"), line, is_run=True)
 
     def agent() -> None:
         begun.wait(30)
