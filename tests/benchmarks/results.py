@@ -109,7 +109,9 @@ class Measure(NamedTuple):
 MEASURES = (
     Measure("fixed", "a run beside its spans, CPU", "{us:.0f} µs", "150 µs"),
     Measure("tail", "a decorated tool's call, 200 runs/s: median, p99", "{p50_us:.0f}, {p99_us:.0f} µs", "p99 100 µs"),
+    Measure("tail", "the same with the SDK's span alone", "{sdk_p50_us:.0f}, {sdk_p99_us:.0f} µs", ""),
     Measure("threads", "8 threads x 8 tasks over one thread, spans/s", "{many_over_one:.2f}", "0.95"),
+    Measure("threads", "the same with the SDK's spans alone", "{sdk_many_over_one:.2f}", ""),
     Measure(
         "start", "import to first run over the SDK's: time, memory", "{time_ratio:.1f} x, {memory_ratio:.1f} x",
         "1.5 x, 1.5 x",

@@ -97,15 +97,20 @@ def raw_run(tracer: Any, root: Callable[[int], Any], steps: int) -> Callable[[in
                     span.set_attribute("gen_ai.input.messages", json.dumps(work.PROMPTS[kind]))
                     span.set_attribute("gen_ai.output.messages", json.dumps(work.ANSWERS[kind]))
                 for call in range(work.TOOLS):
-                    which = work.place(number, step, call)
-                    with tracer.start_as_current_span("execute_tool search") as span:
-                        span.set_attribute("gen_ai.operation.name", "execute_tool")
-                        span.set_attribute("gen_ai.tool.name", "search")
-                        span.set_attribute("gen_ai.tool.call.id", f"call-{number}-{step}-{call}")
-                        span.set_attribute("gen_ai.tool.call.arguments", json.dumps(work.ARGUMENTS[which]))
-                        span.set_attribute("gen_ai.tool.call.result", json.dumps(work.RESULTS[which]))
+                    raw_call(tracer, work.place(number, step, call), f"call-{number}-{step}-{call}")
 
     return run
+
+
+def raw_call(tracer: Any, which: int, call_id: str) -> dict[str, Any]:
+    """Call the workload's tool as an instrumentation does it; return its result."""
+    with tracer.start_as_current_span("execute_tool search") as span:
+        span.set_attribute("gen_ai.operation.name", "execute_tool")
+        span.set_attribute("gen_ai.tool.name", "search")
+        span.set_attribute("gen_ai.tool.call.id", call_id)
+        span.set_attribute("gen_ai.tool.call.arguments", json.dumps(work.ARGUMENTS[which]))
+        span.set_attribute("gen_ai.tool.call.result", json.dumps(work.RESULTS[which]))
+    return work.RESULTS[which]
 
 
 def untraced(setting: Setting) -> Running:

@@ -44,7 +44,8 @@ FOUND: dict[str, Any] = {
     "rounds": ROUNDS,
     "measures": {
         "native": {
-            "fixed": {"us": 1234.5}, "tail": {"p50_us": 10.4, "p99_us": 99.6}, "threads": {"many_over_one": 0.853},
+            "fixed": {"us": 1234.5}, "tail": {"p50_us": 10.4, "p99_us": 99.6, "sdk_p50_us": 3.4, "sdk_p99_us": 8.0},
+            "threads": {"many_over_one": 0.853, "sdk_many_over_one": 1.0},
             "start": {"time_ratio": 3.04, "memory_ratio": 2.0}, "memory": {"early_mb": 70.2, "late_mb": 71.8},
             "long": {"spans": 30000, "seal_ratio": 12.34, "seal_mb": 98.7, "verify_ratio": 1.2, "verify_mb": 130.2},
         },
@@ -94,7 +95,9 @@ def test_a_measure_has_a_column_for_each_variant() -> None:
     rows = dict(row for _, row in results.measure_rows(FOUND["measures"]))
     assert rows["a run beside its spans, CPU"] == "1234 µs"
     assert rows["a decorated tool's call, 200 runs/s: median, p99"] == "10, 100 µs"
+    assert rows["the same with the SDK's span alone"] == "3, 8 µs"
     assert rows["8 threads x 8 tasks over one thread, spans/s"] == "0.85"
+    assert rows["the same with the SDK's spans alone"] == "1.00"
     assert rows["seal, verify of 30,000 spans over sha256sum"] == "12.3 x, 1.2 x"
 
 
