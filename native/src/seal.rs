@@ -6,7 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict};
+use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::calls;
 use crate::digest;
@@ -103,11 +103,15 @@ impl Sealer {
 
     /// Returns events.jsonl and tool_calls.json with their digests, the number of events, and of calls that were
     /// refused, and the facts of the run if they are made here; or a text that says why the run is left to Python. `judge` is told of the run by `begin`, and asked by `add`;
-    /// what it raises is raised.
+    /// what it raises is raised. The list `files` is empty afterwards: then they and what is made of them take room
+    /// one after the other.
     fn seal<'py>(
-        &self, py: Python<'py>, files: Vec<Bound<'py, PyBytes>>, judge: &Bound<'py, PyAny>,
+        &self, py: Python<'py>, files: &Bound<'py, PyList>, judge: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let made = catch_unwind(AssertUnwindSafe(|| self.made(py, &files, judge)));
+        let held: Vec<Bound<'py, PyBytes>> = files.extract()?;
+        let made = catch_unwind(AssertUnwindSafe(|| self.made(py, &held, judge)));
+        drop(held);
+        files.set_slice(0, files.len(), PyList::empty(py).as_any())?;
         match made.unwrap_or(Ok(Err("a fault of its own")))? {
             Ok((events, calls, number, refused, facts)) => {
                 let of = |file: File| (PyBytes::new(py, &file.bytes), file.sha256);
