@@ -10,9 +10,11 @@ use crate::journal::{START, summed};
 use crate::json::{put_int, put_key, put_pair};
 
 /// The classes of the SDK that a plain span is made of: those that inherit from them are read by Python.
-#[pyclass(frozen)]
-pub struct SpanReader {
-    span: Py<PyType>,
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Classes {
+    /// Of a span that has ended, and of one that its tracer has started.
+    ended: Py<PyType>,
     live: Py<PyType>,
     context: Py<PyType>,
     attributes: Py<PyType>,
@@ -20,6 +22,11 @@ pub struct SpanReader {
     kind: Py<PyType>,
     status: Py<PyType>,
     code: Py<PyType>,
+}
+
+#[pyclass(frozen)]
+pub struct SpanReader {
+    of: Classes,
 }
 
 /// A span that Python reads.
@@ -36,11 +43,8 @@ type Plain<T> = Result<T, Odd>;
 #[pymethods]
 impl SpanReader {
     #[new]
-    fn new(
-        span: Py<PyType>, live: Py<PyType>, context: Py<PyType>, attributes: Py<PyType>, list: Py<PyType>,
-        kind: Py<PyType>, status: Py<PyType>, code: Py<PyType>,
-    ) -> Self {
-        SpanReader { span, live, context, attributes, list, kind, status, code }
+    fn new(classes: Classes) -> Self {
+        SpanReader { of: classes }
     }
 
     /// Returns the line that says that a span has started, as `start_line` of `journal/lines.py` writes it; None if
@@ -68,8 +72,8 @@ impl SpanReader {
         scope: &Bound<'py, PyAny>, resource: &Bound<'py, PyAny>,
     ) -> Plain<Bound<'py, PyDict>> {
         let py = span.py();
-        let is_live = span.get_type().is(&self.live);
-        if !is_live && !span.get_type().is(&self.span) {
+        let is_live = span.get_type().is(&self.of.live);
+        if !is_live && !span.get_type().is(&self.of.ended) {
             return Err(Odd);
         }
         let context = self.context_of(&span.getattr(intern!(py, "_context"))?)?;
@@ -93,10 +97,10 @@ impl SpanReader {
         record.set_item(intern!(py, "trace_state"), intern!(py, ""))?;
         record.set_item(intern!(py, "name"), ascii(span.getattr(intern!(py, "_name"))?)?)?;
         let status = span.getattr(intern!(py, "_status"))?;
-        if !status.get_type().is(&self.status) {
+        if !status.get_type().is(&self.of.status) {
             return Err(Odd);
         }
-        record.set_item(intern!(py, "kind"), number_of(&span.getattr(intern!(py, "_kind"))?, &self.kind)?)?;
+        record.set_item(intern!(py, "kind"), number_of(&span.getattr(intern!(py, "_kind"))?, &self.of.kind)?)?;
         let start = time_of(span, intern!(py, "_start_time"))?;
         record.set_item(intern!(py, "start_ns"), &start)?;
         let end = if is_live && span.getattr(intern!(py, "_end_time"))?.is_none() {
@@ -105,7 +109,7 @@ impl SpanReader {
             time_of(span, intern!(py, "_end_time"))?
         };
         record.set_item(intern!(py, "end_ns"), end)?;
-        let code = number_of(&status.getattr(intern!(py, "_status_code"))?, &self.code)?;
+        let code = number_of(&status.getattr(intern!(py, "_status_code"))?, &self.of.code)?;
         record.set_item(intern!(py, "status_code"), code)?;
         let message = status.getattr(intern!(py, "_description"))?;
         let message = if message.is_none() { intern!(py, "").clone().into_any() } else { ascii(message)? };
@@ -127,7 +131,7 @@ impl SpanReader {
         begun: Option<(PyBackedBytes, PyBackedBytes)>,
     ) -> Plain<Vec<u8>> {
         let py = span.py();
-        if !span.get_type().is(&self.live) {
+        if !span.get_type().is(&self.of.live) {
             return Err(Odd);
         }
         let context = self.context_of(&span.getattr(intern!(py, "_context"))?)?;
@@ -155,7 +159,7 @@ impl SpanReader {
     }
 
     fn context_of<'py>(&self, context: &Bound<'py, PyAny>) -> Plain<Bound<'py, PyTuple>> {
-        if !context.get_type().is(&self.context) {
+        if !context.get_type().is(&self.of.context) {
             return Err(Odd);
         }
         Ok(context.cast::<PyTuple>().map_err(|_| Odd)?.clone())
@@ -164,7 +168,7 @@ impl SpanReader {
     /// Returns a copy of a span's attributes, if limits have discarded none and JSON can hold each.
     fn attributes_of<'py>(&self, given: &Bound<'py, PyAny>) -> Plain<Bound<'py, PyDict>> {
         let py = given.py();
-        if !given.get_type().is(&self.attributes) || given.getattr(intern!(py, "dropped"))?.extract::<u64>()? != 0 {
+        if !given.get_type().is(&self.of.attributes) || given.getattr(intern!(py, "dropped"))?.extract::<u64>()? != 0 {
             return Err(Odd);
         }
         let held = given.getattr(intern!(py, "_dict"))?;
@@ -180,7 +184,7 @@ impl SpanReader {
 
     fn check_empty(&self, parts: &Bound<'_, PyAny>) -> Plain<()> {
         let py = parts.py();
-        let is_empty = parts.get_type().is(&self.list)
+        let is_empty = parts.get_type().is(&self.of.list)
             && parts.getattr(intern!(py, "dropped"))?.extract::<u64>()? == 0
             && parts.getattr(intern!(py, "_dq"))?.len()? == 0;
         if is_empty { Ok(()) } else { Err(Odd) }

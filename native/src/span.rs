@@ -6,8 +6,8 @@ use std::sync::Arc;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyInt, PyList, PyString};
 
-use crate::json::{Json, Odd, comma, parse, put_escaped, put_int, put_key, put_pair, put_sorted, put_text};
 use crate::journal::{SPAN, summed};
+use crate::json::{Json, Odd, comma, parse, put_escaped, put_int, put_key, put_pair, put_sorted, put_text};
 use crate::judge::{Answer, Ask, Piece, Stop};
 use crate::messages::describe;
 use crate::notes::{Notes, coarse_size, marker};

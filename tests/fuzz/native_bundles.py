@@ -93,7 +93,7 @@ _TIMES = {951_827_696_000_000_001: 13, 1_790_000_000_123_456_789: 21, 2**63 - 1:
 
 def _tamed(case: native_seals.Case) -> native_seals.Case:
     """Return the journals as a redactor writes them: with receipts, with markers where nothing else may stand, of one
-    time.
+    time and of one tenant.
     """
     lines: list[bytes] = []
     for line in case.lines:
@@ -105,7 +105,9 @@ def _tamed(case: native_seals.Case) -> native_seals.Case:
                 said: dict[str, Any] = {
                     key: value
                     for key, value in part["attributes"].items()
-                    if not has_credential_format(orjson.dumps([key, value]).decode()) and key != own.COERCED
+                    if not has_credential_format(orjson.dumps([key, value]).decode())
+                    and key != own.COERCED
+                    and (key != own.TENANT_ID or value == entry.get("tenant_id"))
                 }
                 part["attributes"] = said | {
                     key: "[REDACTED:content]" for key in MARKED.intersection(said) if not is_withheld(said[key])

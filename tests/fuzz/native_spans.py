@@ -16,7 +16,7 @@ from runbundle.codec.coerce import attributes_of
 from runbundle.core.spans import SpanLines
 from runbundle.errors import ContractError
 from runbundle.format.contract import DataClass, FieldRule, ToolContract, parse_contract
-from runbundle.journal.lines import record_line
+from runbundle.journal.lines import begun_of, record_line
 from runbundle.redaction.detectors.known_secrets import KNOWN
 from runbundle.redaction.markers import Digester, marker
 from runbundle.redaction.policy import Policy
@@ -284,12 +284,15 @@ class Compared(NamedTuple):
 
 
 def compared(case: Case) -> Compared:
-    """Redact the spans of a case by both cores. Raises `AssertionError` where a line differs."""
+    """Redact the spans of a case by both cores, as they begin and as they end. Raises `AssertionError` where the two
+    differ.
+    """
     KNOWN.clear()
     lines, python = SpanLines(Redactor(case.policy)), Redactor(case.policy)
     for number, span in enumerate(case.spans):
         if number == len(case.spans) - 1:
             KNOWN.register(*case.secrets)
+        assert lines.begun(span) == begun_of(python.redact_span(span))
         line, wanted = lines.line(span, number), record_line("span", python.redact_span(span), number)
         assert line == wanted, f"{line!r}\nis not\n{wanted!r}"
     KNOWN.clear()

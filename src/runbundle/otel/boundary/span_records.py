@@ -80,10 +80,16 @@ class SpanCodec:
         module = native.module()
         if module is None:
             return None
-        live = getattr(sdk, "_Span", ReadableSpan)  # the class of a span that its tracer has made
-        return module.SpanReader(
-            ReadableSpan, live, SpanContext, BoundedAttributes, BoundedList, SpanKind, Status, StatusCode
-        )  # fmt: skip
+        return module.SpanReader({
+            "ended": ReadableSpan,
+            "live": getattr(sdk, "_Span", ReadableSpan),
+            "context": SpanContext,
+            "attributes": BoundedAttributes,
+            "list": BoundedList,
+            "kind": SpanKind,
+            "status": Status,
+            "code": StatusCode,
+        })  # fmt: skip
 
     def _read(self, span: ReadableSpan, run: RunKey, *, ended: bool) -> SpanRecord:
         context, parent = span_context_of(span), span.parent
