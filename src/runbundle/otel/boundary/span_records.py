@@ -42,7 +42,7 @@ class SpanCodec:
     def to_record(self, span: ReadableSpan, run: RunKey, *, ended: bool = True) -> SpanRecord:
         """Return the raw record of a span. Attribute values of declared types are shared with the span."""
         record: SpanRecord | None = None
-        if self._reader is not None and (ended or span.end_time is None):
+        if self._reader is not None and ended == (span.__class__ is ReadableSpan):
             scope, resource = self.scope_record(span.instrumentation_scope), self.resource_record(span.resource)
             record = self._reader.record(span, run.run_id, run.tenant_id, scope, resource)
         if record is None:

@@ -172,6 +172,12 @@ def test_a_span_that_has_just_started_is_read_as_python_reads_it() -> None:
         assert repr(found) == repr(codec._read(one, RUN, ended=one.end_time is not None))
 
 
+def test_of_a_live_span_that_is_taken_for_an_ended_one_it_is_said_that_it_has_no_end() -> None:
+    """An exporter may be given one."""
+    assert SpanCodec().to_record(_live(), RUN)["attributes"]["runbundle.coerced"] == ["end_ns:replaced"]
+    assert "runbundle.coerced" not in SpanCodec().to_record(_live(), RUN, ended=False)["attributes"]
+
+
 @given(st.text(max_size=9), st.text(max_size=9), st.booleans(), st.booleans())
 def test_both_cores_write_the_same_line_of_a_start(lane: str, label: str, is_run: bool, is_below: bool) -> None:
     """With what the run's own span says, and without; a text that is no text is written by Python."""
