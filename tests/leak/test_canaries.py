@@ -276,3 +276,18 @@ def test_redact_check_on_the_command_line(tmp_path: Path) -> None:
     assert "sql" in json.loads(leaks.stdout)["sinks"][0]["leaked"]
     assert check("--app", "appl:nothing").returncode == 2
     assert check("--app", "nonsense").returncode == 2
+
+
+def test_the_name_of_a_span_that_never_ends_is_kept_only_if_that_of_one_that_ends_is(
+    configured: Callable[..., runbundle.Handle], tmp_path: Path
+) -> None:
+    """What is known of it is the line of its start: no record of it passes the redactor."""
+    handle = configured(grace_s=0.1)
+    sentence = "the patient told us of HIV and of debts"
+    scopes = [runbundle.start_run(sentence), runbundle.start_agent(sentence), runbundle.start_tool(sentence, {"n": 1})]
+    for scope in scopes:
+        scope.__enter__()
+    assert b"HIV" not in all_bytes(tmp_path)
+    handle.shutdown()
+    assert len(list((tmp_path / "store").glob("*/run.json"))) == 1
+    assert b"HIV" not in all_bytes(tmp_path)

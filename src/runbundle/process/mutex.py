@@ -9,9 +9,10 @@ A signal handler that raises, as Ctrl-C does, may run between any two calls in P
 which is no Python code, and `__enter__` releases the lock if it is interrupted.
 """
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 _PATIENCE = 20
 _NAP_S = 0.0001
@@ -38,6 +39,23 @@ class Mutex(type(threading.RLock())):  # pyright: ignore[reportUntypedBaseClass,
                 self.release()
             raise
         return True
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Generator[bool]:
+        """Hold the lock for a section, which is told whether it does: not if others keep it for so many seconds."""
+        had, until, taken = self._is_owned(), time.monotonic() + seconds, False
+        try:
+            while not (taken := self.acquire(blocking=False)) and time.monotonic() < until:
+                time.sleep(_NAP_S)
+            yield taken
+        finally:
+            if taken or (self._is_owned() and not had):  # a signal's handler may raise before that is noted
+                self.release()
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this thread holds it: a signal's handler may have interrupted the section."""
+        return self._is_owned()
 
     def step_aside(self, seconds: float) -> None:
         """Release the lock for `seconds`, then take it again. The caller must hold it exactly once."""

@@ -73,13 +73,13 @@ class DueRuns:
 
     def hurry(self, now: float) -> None:
         """Have what was put off tried now: parts, what was tried in vain, and what waits for others that end."""
-        for due in self._due.values():
+        for due in list(self._due.values()):  # a signal's handler may add to them
             if due.part or due.tries or due.settled:
                 due.at, due.tries = now, 0
 
     def first_at(self) -> float:
         """Return when the first is to be tried; infinite if none waits."""
-        return min((due.at for due in self._due.values()), default=float("inf"))
+        return min((due.at for due in list(self._due.values())), default=float("inf"))
 
     def keys(self) -> list[RunKey]:
         """Return all that wait."""
@@ -87,4 +87,4 @@ class DueRuns:
 
     def untried(self) -> list[RunKey]:
         """Return those that were not tried in vain yet."""
-        return [key for key, due in self._due.items() if not due.tries]
+        return [key for key, due in list(self._due.items()) if not due.tries]

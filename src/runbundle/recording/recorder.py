@@ -24,6 +24,7 @@ from runbundle.recording.results import FlushResult
 from runbundle.recording.sealer import Sealer
 from runbundle.recording.sealing.publisher import Publisher, SealedBy, sealed_by
 from runbundle.recording.writing.open_runs import Durability, OpenRun, OpenRuns
+from runbundle.recording.writing.segments import LEAVE_S
 from runbundle.recording.writing.spool_limit import SPOOL_LIMIT_BYTES
 from runbundle.store import ArtifactStore
 
@@ -189,11 +190,18 @@ class Recorder:
     # -- ending --------------------------------------------------------------------------------------------------
 
     def _let_go(self, key: RunKey) -> int:
-        """Close a run whose end was waited for long enough; return how many records it has. What comes now is late."""
-        with self._lock:
-            if run := self._runs.pop(key, None):
-                self._open_runs.close(run)
-            return run.records if run else 0
+        """Close a run whose end was waited for long enough; return how many records it has. What comes now is late.
+
+        It stays open if others keep the lock: a signal's handler may be waiting for the sealer in the middle of it.
+        """
+        if key not in self._runs:
+            return 0
+        with self._lock.within(LEAVE_S) as mine:
+            run = self._runs.pop(key, None) if mine else None
+            if run is None:
+                return 0
+            self._open_runs.close(run)
+            return run.records
 
     def flush(self, timeout_s: float = 30.0, *, take: bool = True) -> FlushResult:
         """Wait until every run that has ended is sealed, at most `timeout_s`; return what became of them.
@@ -203,9 +211,9 @@ class Recorder:
         self._open_runs.sync()
         result = self._sealer.flush(timeout_s, take=take)
         with self._lock:
-            result.pending += sum(not run.ended for run in self._runs.values())
-            result.dropped = self.losses.counts()
+            result.pending += sum(not run.ended for run in list(self._runs.values()))
             result.written = self._open_runs.written
+        result.dropped = self.losses.counts()  # not under the lock: a handler in the middle of a count may want that
         self._open_runs.tidy()
         self.losses.write(now=True)
         return result
@@ -218,15 +226,17 @@ class Recorder:
         """
         deadline = time.monotonic() + timeout_s
         with self._lock:
-            for run in [run for run in self._runs.values() if not (run.begun or run.ended)]:
-                self._settle(run)
+            for run in list(self._runs.values()):  # a signal's handler may begin one
+                if not (run.begun or run.ended):
+                    self._settle(run)
         result = self.flush(timeout_s)
         with self._lock:
-            for run in self._runs.values():
+            runs = list(self._runs.values())
+            for run in runs:
                 self._open_runs.close(run)
             # Of those that did not begin here some may be sealed already, and what is left of them is late.
-            left = {run.key: run.records for run in self._runs.values()}
-            begun = sum(run.begun for run in self._runs.values())
+            left = {run.key: run.records for run in runs}
+            begun = sum(run.begun for run in runs)
             self._runs.clear()
         self._open_runs.stop()
         self._sealer.close(max(0.0, deadline - time.monotonic()))

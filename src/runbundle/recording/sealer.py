@@ -69,7 +69,6 @@ class Sealer:
         self._writing, self.own = writing, ""  # what the names of this process's journals begin with
         self._sweep: Sweep | None = None
         self._parent = 0
-        self._orphans: deque[Found] = deque()
         self._at_work, self._closed = 0, False
         self._results = Results()
         self.complain = Complaints().complain
@@ -84,7 +83,7 @@ class Sealer:
 
     def reset(self) -> None:
         """Forget what was to be sealed."""
-        self._due, self._orphans, self._at_work = DueRuns(), deque(), 0
+        self._due, self._orphans, self._at_work = DueRuns(), deque[Found](), 0
         self._sleeps_until = _NEVER
         self._in_hand = set[RunKey]()  # taken from those due, and not sealed yet
         # Re-entrant: a signal's handler may call shutdown() in the middle of anything.
@@ -132,7 +131,7 @@ class Sealer:
     def wake(self) -> None:
         """Have the thread see what there is to do."""
         self._segments.is_new = False
-        with self._condition:
+        with self._segments.lock, self._condition:
             self._start_thread()
             self._condition.notify_all()
 
@@ -268,6 +267,8 @@ class Sealer:
                 self._results.add(key, published)
                 self._losses.sealed(key)
                 self._note_collisions(published)
+            elif overdue and not due.part and key in self._writing():  # `let_go` was not let in
+                return replace(due, at=now + _LOOK_EVERY_S)
             else:
                 self._nothing_there(key, due.records, due.trace_id)
         except StillWritten as error:
@@ -354,42 +355,41 @@ class Sealer:
 
     def flush(self, timeout_s: float, *, take: bool = True) -> FlushResult:
         """Wait until every run that has ended is sealed, at most `timeout_s`, and all late data that is here too."""
-        now = time.monotonic()
-        deadline = now + timeout_s
-        with self._condition:
+        deadline = (now := time.monotonic()) + timeout_s
+        lock, condition = self._segments.lock, self._condition
+        # Never the condition alone: a handler that records would wait for one who has the lock and waits for it.
+        is_inside = lock.is_mine  # in such a handler; then what waits there must let go of the condition
+        with lock, condition:
             self._due.hurry(now)
-            if self._due.keys():
+            if len(self._due):
                 self._start_thread()
-            self._condition.notify_all()
-            while self._thread is not None and (self._at_work or self._waiting()):
-                left = deadline - time.monotonic()
-                if left <= 0:
+            condition.notify_all()
+        while True:
+            with lock, condition:
+                alone, at = self._thread is None, time.monotonic()
+                if alone or not (self._at_work or self._due.untried()) or at >= deadline:
                     break
-                self._condition.wait(min(left, _LOOK_EVERY_S))
-            alone = self._thread is None
-        while alone and self._waiting() and time.monotonic() < deadline:
+                pause_s = min(deadline - at, _LOOK_EVERY_S)
+                if is_inside:
+                    condition.wait(pause_s)
+            if not is_inside:
+                time.sleep(min(pause_s, max(0.0005, (at - now) / 10)))
+        while alone and self._due.untried() and time.monotonic() < deadline:
             self._flush_here()
-        with self._condition:
-            result = self._results.told(len(self._in_hand.union(self._waiting())), take=take)
+        with lock, condition:
+            result = self._results.told(len(self._in_hand.union(self._due.untried())), take=take)
         result.sealed_by = self._publisher.counted()
         return result
 
-    def _waiting(self) -> list[RunKey]:
-        with self._condition:
-            return self._due.untried()
-
     def _flush_here(self) -> None:
         """Seal without a thread: the interpreter is shutting down."""
-        with self._condition:  # other threads may go on recording
+        with self._segments.lock, self._condition:  # other threads may go on recording
             job, wait_s = self._take(alone=True), self._wait_s()
-        if job is None:
-            time.sleep(min(_LOOK_EVERY_S, wait_s or 0))
-        else:
-            job()
+        (job or partial(time.sleep, min(_LOOK_EVERY_S, wait_s or 0)))()
 
     def close(self, timeout_s: float) -> None:
         """Stop the thread, and the process that it has had seal."""
-        with self._condition:
+        with self._segments.lock, self._condition:
             self._closed = True
             self._condition.notify_all()
             thread = self._thread

@@ -172,7 +172,7 @@ class OpenRuns:
         if not self._batched:
             return
         with self._lock:
-            for run in self.runs.values():
+            for run in list(self.runs.values()):
                 if isinstance(run.writer, JournalWriter):
                     self._unsynced.note(run.writer)
             waiting = self._unsynced.take()

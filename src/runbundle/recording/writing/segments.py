@@ -25,6 +25,11 @@ BUSY_RUNS = 16
 """Runs that begin within a second in a busy process."""
 STAYS_S = 1.0
 """How long a run may stay open in a segment, and a segment without runs may lie there."""
+_PATIENCE_S = 0.1
+"""How long the sealer waits for the lock. Who keeps it for longer may be a signal's handler in `flush()`, which has
+interrupted whoever took it, and waits for the sealer."""
+LEAVE_S = 1.0
+"""The same, where a seal cannot go on without it."""
 _ASIDE_S = 0.0002  # between two runs that are moved: agents wait for the same lock
 _NEVER = float("inf")
 
@@ -56,10 +61,11 @@ class Segments:
         for segment in self._all:
             with contextlib.suppress(OSError):
                 segment.abandon_after_fork()
-        self._lock, self._writer_id = lock, writer_id
+        self.lock, self._writer_id = lock, writer_id
         self._current, self._all, self._made = None, [], 0
         self._open: dict[RunKey, tuple[SegmentWriter, float]] = {}
         self._ended: dict[RunKey, SegmentWriter] = {}
+        self._sealed: deque[SegmentWriter] = deque()  # of `_ended`, and still to be forgotten
         self._begun: deque[float] = deque(maxlen=BUSY_RUNS)
         self.next_at = _NEVER
         """When `tidy` is to be called, by the monotonic clock."""
@@ -71,6 +77,7 @@ class Segments:
     def begin(self, key: RunKey) -> SegmentWriter | None:
         """Return a writer for a run that begins now; None if it is to have a journal of its own."""
         now = time.monotonic()
+        self._forget_sealed()
         if not (self._is_busy(now) and self._used) or key in self:
             return None
         try:
@@ -118,7 +125,8 @@ class Segments:
 
     def size_bytes(self) -> int:
         """Return the number of bytes that wait in segments for their seal."""
-        return sum(lines.size_bytes for lines in (*self._ended.values(), *(lines for lines, _ in self._open.values())))
+        opened = (lines for lines, _ in list(self._open.values()))  # a signal's handler may begin one
+        return sum(lines.size_bytes for lines in (*self._ended.values(), *opened))
 
     def __contains__(self, key: RunKey) -> bool:
         """Tell whether a run is in a segment."""
@@ -131,12 +139,14 @@ class Segments:
         return self._ended.get(key)
 
     def sealed(self, key: RunKey) -> None:
-        """Take note that a run is in a bundle. Never raises."""
-        with self._lock:
-            lines = self._ended.get(key)
-            if lines is not None:
-                self._forget(key, lines)
-            empty = self._take_empty()
+        """Take note that a run is in a bundle. Never raises. Whoever has the lock next sees to it, if not we."""
+        lines = self._ended.get(key)
+        if lines is None:
+            return
+        patience_s = 0.0 if self._sealed else _PATIENCE_S
+        self._sealed.append(lines)
+        with self.lock.within(patience_s) as mine:
+            empty = self._take_empty() if mine else []
         self._remove(empty)
 
     def leave(self, key: RunKey) -> int:
@@ -144,7 +154,10 @@ class Segments:
 
         Raises `StoreUnavailable`.
         """
-        with self._lock:
+        with self.lock.within(LEAVE_S) as mine:
+            if not mine:
+                raise StoreUnavailable("it cannot be moved out of a segment: whoever writes there does not let go")
+            self._forget_sealed()
             if key not in self._ended:
                 return 0
             try:
@@ -163,14 +176,21 @@ class Segments:
         What cannot be moved is tried again in a second. Without runs a segment is removed at once if `now` is infinite.
         """
         now = time.monotonic() if now is None else now
-        with self._lock:
+        patience_s = _NEVER if now == _NEVER else _PATIENCE_S
+        with self.lock.within(patience_s) as mine:
             self.next_at = time.monotonic() + STAYS_S
-            overdue = [key for key, (_, begun) in self._open.items() if begun + STAYS_S <= now < _NEVER]
+            if not mine:
+                return
+            overdue = [key for key, (_, begun) in list(self._open.items()) if begun + STAYS_S <= now < _NEVER]
         for key in overdue:
-            with self._lock, contextlib.suppress(OSError):
+            with self.lock.within(patience_s) as mine, contextlib.suppress(OSError):
+                if not mine:
+                    return
                 self._move_out(key)
             time.sleep(_ASIDE_S)
-        with self._lock:
+        with self.lock.within(patience_s) as mine:
+            if not mine:
+                return
             last = self._begun[-1] if self._begun else 0.0
             if self._current is not None and not self._current.runs and last + STAYS_S <= now:
                 self._current = None
@@ -192,6 +212,14 @@ class Segments:
             self._all.append(self._current)
         return self._current
 
+    def _forget_sealed(self) -> None:
+        while self._sealed:
+            lines = self._sealed[0]
+            if self._ended.get(lines.run) is lines:
+                self._forget(lines.run, lines)
+            with contextlib.suppress(ValueError):
+                self._sealed.remove(lines)
+
     def _forget(self, key: RunKey, lines: SegmentWriter) -> None:
         self._open.pop(key, None)
         self._ended.pop(key, None)
@@ -199,9 +227,12 @@ class Segments:
 
     def _take_empty(self) -> list[Segment]:
         """Take out the segments in which nothing is, for `_remove`."""
-        empty = [one for one in self._all if not one.runs and one is not self._current]
-        for segment in empty:
-            self._all.remove(segment)
+        self._forget_sealed()
+        empty: list[Segment] = []
+        for segment in [one for one in self._all if not one.runs and one is not self._current]:
+            with contextlib.suppress(ValueError):  # a signal's handler was faster
+                self._all.remove(segment)
+                empty.append(segment)
         return empty
 
     def _remove(self, empty: list[Segment]) -> None:

@@ -98,7 +98,9 @@ def test_a_run_from_elsewhere_is_held_until_it_is_released() -> None:
 def test_a_name_that_may_not_be_kept_is_no_part_of_a_label() -> None:
     """The operation alone stands for it."""
     assert operation_and_label({"runbundle.op": "step", "runbundle.name": "plan"}) == ("step", "step:plan")
-    assert operation_and_label({"runbundle.op": "step", "runbundle.name": "a/b"}) == ("step", "step")
+    sentence = "they told us of a debt"
+    for name in ("a/b", sentence, "n" * 65):
+        assert operation_and_label({"runbundle.op": "step", "runbundle.name": name}) == ("step", "step")
     one = span("s", a=1)
     copied_attributes(one)["a"] = 2
     assert one.attributes == {"a": 1}
