@@ -45,6 +45,8 @@ class Segment:
         self.path = path
         self.runs = 0
         """How many runs have lines here that are not elsewhere."""
+        self.has_failed = False
+        """Whether it could not grow."""
         self._whose: RunKey | None = None
         if os.path.lexists(path):
             raise FileExistsError(f"there is a segment {path.name} already")
@@ -62,7 +64,7 @@ class Segment:
     @property
     def is_full(self) -> bool:
         """Whether it takes no more runs."""
-        return self._is_cut or self._file.size_bytes >= FULL_BYTES
+        return self._is_cut or self.has_failed or self._file.size_bytes >= FULL_BYTES
 
     @property
     def has_room(self) -> bool:
@@ -70,7 +72,7 @@ class Segment:
         return self._file.size_bytes < 4 * FULL_BYTES
 
     def append(self, run: RunKey, line: bytes) -> int:
-        """Append a line of a run; return where it begins. Raises what `MappedFile.append` raises, and `Outgrown`."""
+        """Append a line of a run; return where it begins. Raises `FileCut`, and `Outgrown`, also if it cannot grow."""
         if self._at_work:
             raise Outgrown("a signal's handler cannot append to a segment while the code that it interrupted does")
         if self._owed:
@@ -88,6 +90,9 @@ class Segment:
         except FileCut:
             self._is_cut = True
             raise
+        except OSError as error:
+            self.has_failed = True
+            raise Outgrown(f"a segment cannot grow: {error.strerror or error}") from error  # a journal may, or says why
         finally:
             self._at_work = False
         return start
@@ -163,8 +168,8 @@ class SegmentWriter(RunWriter):
         segment.runs += 1
 
     def append(self, line: bytes) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Append a line. Raises `Outgrown`, and what `MappedFile.append` raises; then it is to go to a journal, with
-        what had been appended before.
+        """Append a line. Raises `Outgrown` and `FileCut`; then it is to go to a journal, with what had been appended
+        before.
         """
         if self.size_bytes + len(line) > MOST_BYTES or not self.segment.has_room:
             raise Outgrown("a run has become too long for a segment")

@@ -63,6 +63,7 @@ class Segments:
                 segment.abandon_after_fork()
         self.lock, self._writer_id = lock, writer_id
         self._current, self._all, self._made = None, [], 0
+        self._rests_until = 0.0  # after a segment that could not grow: then runs have journals, which may
         self._open: dict[RunKey, tuple[SegmentWriter, float]] = {}
         self._ended: dict[RunKey, SegmentWriter] = {}
         self._sealed: deque[SegmentWriter] = deque()  # of `_ended`, and still to be forgotten
@@ -78,7 +79,9 @@ class Segments:
         """Return a writer for a run that begins now; None if it is to have a journal of its own."""
         now = time.monotonic()
         self._forget_sealed()
-        if not (self._is_busy(now) and self._used) or key in self:
+        if self._current is not None and self._current.has_failed:
+            self._current, self._rests_until = None, now + STAYS_S
+        if not (self._is_busy(now) and self._used) or key in self or now < self._rests_until:
             return None
         try:
             segment = self._segment()
@@ -221,9 +224,10 @@ class Segments:
                 self._sealed.remove(lines)
 
     def _forget(self, key: RunKey, lines: SegmentWriter) -> None:
-        self._open.pop(key, None)
-        self._ended.pop(key, None)
-        lines.segment.gone(key)
+        # Of those who come to it, a signal's handler among them, one takes it out: counted twice, a segment would be
+        # empty too soon.
+        if self._open.pop(key, None) is not None or self._ended.pop(key, None) is not None:
+            lines.segment.gone(key)
 
     def _take_empty(self) -> list[Segment]:
         """Take out the segments in which nothing is, for `_remove`."""

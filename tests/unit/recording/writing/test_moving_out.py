@@ -113,3 +113,59 @@ def test_a_run_that_cannot_be_moved_when_its_process_ends_is_said_to_be_in_the_s
     assert "full" in result.failed["r"]
     assert [run.key for run in unsealed_runs(recorder.spool)] == [R]
     step.__exit__(None, None, None)
+
+
+def test_when_a_segment_cannot_grow_its_runs_go_on_in_journals(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that begin within the next second, too: files may have a limit that only a long one meets."""
+    handle = configured()
+    segments = handle.recorder._open_runs.segments
+    with runbundle.start_run("work", run_id="r0"):
+        late_step()
+        current = segments._current
+
+        def full(_: bytes) -> None:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+
+        monkeypatch.setattr(current._file, "append", full)
+        late_step()
+        assert len(spooled_runs(handle.recorder.spool)) == 1
+        for number in range(1, 4):
+            with runbundle.start_run("work", run_id=f"r{number}"):
+                assert RunKey("", f"r{number}") not in segments
+    result = handle.flush()
+    assert sorted(result.sealed) == ["r0", "r1", "r2", "r3"]
+    assert result.dropped == {}
+    assert Bundle.open(handle.store, "r0").index.counts.spans == 3
+    segments._rests_until = 0.0
+    with runbundle.start_run("work", run_id="r4"):
+        assert RunKey("", "r4") in segments
+
+
+def test_a_run_that_a_handler_forgets_meanwhile_is_gone_once(
+    configured: Callable[..., runbundle.Handle], idle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted twice, a segment would be empty while another run is in it."""
+    handle = configured()
+    segments = handle.recorder._open_runs.segments
+    for run_id in ("r0", "r1"):
+        with runbundle.start_run("work", run_id=run_id):
+            pass
+    ended, key = segments._ended, RunKey("", "r0")
+
+    class Handled(dict[RunKey, Any]):
+        def get(self, one: RunKey, default: Any = None) -> Any:
+            found = super().get(one, default)
+            if handlers:
+                handlers.pop()()
+            return found
+
+    handlers = [lambda: segments.sealed(key)]
+    segments._ended = Handled(ended)
+    segments._sealed.append(ended[key])
+    with segments.lock:
+        segments._forget_sealed()
+    assert segments._current.runs == 1
+    idle()
+    assert "r1" in handle.flush().sealed
