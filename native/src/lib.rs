@@ -65,7 +65,7 @@ impl PyCore {
         Ok(mine(|| span::line(&self.core, record, resource))?.map(|line| PyBytes::new(record.py(), &line)))
     }
 
-    /// Returns the name and the attributes of a span that has begun, each as JSON, or None: then Python has to make them.
+    /// Returns the name and the attributes of a span that has begun, each as JSON, or None: then Python makes them.
     fn span_begun<'py>(
         &self, record: &Bound<'py, PyDict>,
     ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyBytes>)>> {

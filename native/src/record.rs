@@ -1,5 +1,5 @@
-//! The record of a span as its SDK has it, as `otel/boundary/span_records.py` and `codec/coerce.py` make it: of
-//! spans of plain types alone.
+//! The record of a span as its SDK has it, and the line of its start, as `otel/boundary/span_records.py` and
+//! `codec/coerce.py` make them: of spans of plain types alone.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -57,7 +57,8 @@ impl SpanReader {
         Some(PyBytes::new(span.py(), &line))
     }
 
-    /// Returns the raw record of a span that has ended or is live, with the records of its scope and its resource; None if Python has to make it.
+    /// Returns the raw record of a span that has ended or is live, with the records of its scope and its resource; None
+    /// if Python has to make it.
     fn record<'py>(
         &self, span: &Bound<'py, PyAny>, run_id: &Bound<'py, PyString>, tenant_id: &Bound<'py, PyString>,
         scope: &Bound<'py, PyAny>, resource: &Bound<'py, PyAny>,

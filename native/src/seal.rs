@@ -102,9 +102,9 @@ impl Sealer {
     }
 
     /// Returns events.jsonl and tool_calls.json with their digests, the number of events, and of calls that were
-    /// refused, and the facts of the run if they are made here; or a text that says why the run is left to Python. `judge` is told of the run by `begin`, and asked by `add`;
-    /// what it raises is raised. The list `files` is empty afterwards: then they and what is made of them take room
-    /// one after the other.
+    /// refused, and the facts of the run if they are made here; or a text that says why the run is left to Python.
+    /// `judge` is told of the run by `begin`, and asked by `add`; what it raises is raised. The list `files` is empty
+    /// afterwards: then they and what is made of them take room one after the other.
     fn seal<'py>(
         &self, py: Python<'py>, files: &Bound<'py, PyList>, judge: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {

@@ -64,8 +64,7 @@ class Sealer:
         """
         self.store, self.spool, self._segments = store, spool, segments
         self._publisher = publisher
-        self._grace_s = grace_s
-        self._losses, self._let_go = losses, let_go
+        self._grace_s, self._losses, self._let_go = grace_s, losses, let_go
         self._writing, self.own = writing, ""  # what the names of this process's journals begin with
         self._sweep: Sweep | None = None
         self._parent = 0
@@ -385,7 +384,8 @@ class Sealer:
         """Seal without a thread: the interpreter is shutting down."""
         with self._segments.lock, self._condition:  # other threads may go on recording
             job, wait_s = self._take(alone=True), self._wait_s()
-        (job or partial(time.sleep, min(_LOOK_EVERY_S, wait_s or 0)))()
+        pause = partial(time.sleep, min(_LOOK_EVERY_S, wait_s or 0))
+        (job or pause)()
 
     def close(self, timeout_s: float) -> None:
         """Stop the thread, and the process that it has had seal."""

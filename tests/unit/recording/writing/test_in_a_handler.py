@@ -11,15 +11,11 @@ import runbundle
 from runbundle.errors import StoreUnavailable
 from runbundle.format.identity import RunKey
 from runbundle.journal.apart import segments_in
+from runbundle.journal.segment import Segment
 from runbundle.process.mutex import Mutex
 from runbundle.recording.due import Due, DueRuns
 from runbundle.recording.writing import segments
-
-
-def one_run(run_id: str) -> None:
-    """Do a run."""
-    with runbundle.start_run("work", run_id=run_id), runbundle.start_tool("find", {"n": 1}):
-        pass
+from tests.unit.recording.writing.test_segments import one_run
 
 
 @pytest.mark.usefixtures("_busy")
@@ -109,6 +105,19 @@ def test_a_run_that_a_handler_adds_while_those_due_are_gone_through_waits_too() 
     due.hurry(1.0)
     assert RunKey("", "b") in due.untried()
     assert len(due) == 4
+
+
+@pytest.mark.usefixtures("_busy")
+def test_no_agent_waits_while_an_empty_segment_is_removed(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To free its space takes the file system milliseconds."""
+    handle, held, remove = configured(), list[bool](), Segment.remove
+    lock = handle.recorder._open_runs.segments.lock  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(Segment, "remove", lambda segment: held.append(lock.is_mine) or remove(segment))
+    one_run()
+    assert handle.flush().sealed == ["r"]
+    assert held == [False]
 
 
 def test_a_lock_that_others_keep_is_given_up() -> None:
