@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -264,6 +265,23 @@ def test_a_process_that_ends_in_an_outage_leaves_its_records_to_the_next(
     assert set(receiver.names()) == {"run first", "run second", "execute_tool f"}
     assert {headers["x-own"] for _, _, headers in receiver.requests} == {"mine"}
     assert handle.flush().destinations[f"127.0.0.1:{receiver.port}"].resent == 4
+
+
+def test_a_flush_tries_though_an_attempt_before_it_fails_meanwhile(
+    configured: Configured, receiver: Receiver, tmp_path: Path
+) -> None:
+    """One that was under way had met the receiver before it was back."""
+    receiver.mood = 503
+    handle = configured(otlp=[runbundle.Otlp(receiver.url, timeout_s=5, queue=tmp_path / "queue")])
+    one_run()
+    assert not handle.flush()
+    receiver.mood = "hang"
+    asked = receiver.asked
+    wait_until(lambda: receiver.asked > asked)
+    back = threading.Timer(0.3, setattr, (receiver, "mood", "well"))
+    back.start()
+    assert handle.flush()
+    back.join()
 
 
 def test_nothing_raw_of_an_agent_waits_on_disk(configured: Configured, receiver: Receiver, tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ class Redelivery:
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._refused: Counter[str] = Counter()
-        self._passes = 0
+        self._begun, self._passes = 0, 0  # attempts that began, and those that are over
         self._stuck: set[str] = set()
         self._closed = False
         self.delivered = 0
@@ -71,17 +71,17 @@ class Redelivery:
             return dict(self._refused)
 
     def flush(self, deadline: float) -> bool:
-        """Try now, and wait until all is sent, an attempt has failed, or `deadline`; return whether nothing waits.
+        """Try now, and wait until all is sent, that attempt has failed, or `deadline`; return whether nothing waits.
 
-        An attempt that is under way already is the one that is waited for.
+        An attempt that is under way already is waited for too: it may have met a receiver that is back since.
         """
         if not self.is_down:
             return True
         with self._idle:
-            target = self._passes + 1
+            target = self._begun + 1
             self._start()
             self._wake.set()
-            while self.is_down and self._passes < target and self._thread is not None:
+            while self.is_down and self._passes < target and self._thread is not None and not self._closed:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     break
@@ -115,7 +115,9 @@ class Redelivery:
     def _work(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._closed:
-            self._wake.clear()
+            with self._idle:
+                self._wake.clear()
+                self._begun += 1
             before = self.delivered
             try:
                 asked_s = self._pass()
@@ -133,6 +135,8 @@ class Redelivery:
             pause_s = FIRST_PAUSE_S if self.delivered > before else pause_s
             self._wake.wait(max(pause_s, min(asked_s, 10 * LONGEST_PAUSE_S)))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        with self._idle:
+            self._idle.notify_all()  # who waits for the next attempt waits for none
 
     def _pass(self) -> float:
         """Send what waits, oldest first, until one is not taken. Return how long its receiver wants to be left alone.

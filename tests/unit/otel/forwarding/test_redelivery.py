@@ -1,5 +1,6 @@
 """Sending again: in order, with pauses that grow, and as long as a receiver asks to be left alone."""
 
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ class Fake:
         self.results: list[Result | Exception] = []
         """What comes of the next attempts; delivered when there are no more."""
         self.tried: list[tuple[float, bytes]] = []
-        self.retry_after_s = 0.0
+        self.retry_after_s = self.pause_s = 0.0
 
     def encoded(self, items: Sequence[Any]) -> bytes:
         if not items:
@@ -30,6 +31,7 @@ class Fake:
 
     def send_encoded(self, body: bytes, items: int) -> Result:
         self.tried.append((time.monotonic(), body))
+        time.sleep(self.pause_s)
         result = self.results.pop(0) if self.results else Result({})
         if isinstance(result, Exception):
             raise result
@@ -97,10 +99,27 @@ def test_a_flush_tries_at_once_and_waits_for_one_attempt(fake: Fake, tmp_path: P
     again = made(fake, tmp_path)
     assert again.flush(time.monotonic())
     again.keep("spans", [b"x"])
-    wait_until(lambda: again._passes == 1)  # an attempt under way would be the one that it waits for
+    wait_until(lambda: again._passes == 1)
     began = time.monotonic()
     assert not again.flush(time.monotonic() + 20)
     assert again.flush(time.monotonic() + 20)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.alone
+def test_a_flush_waits_for_no_attempt_after_the_end(fake: Fake, tmp_path: Path) -> None:
+    """Whether the end came before the flush or meanwhile; the next process sends."""
+    fake.results, fake.retry_after_s = away(5), 100.0
+    again = made(fake, tmp_path)
+    again.keep("spans", [b"x"])
+    wait_until(lambda: again._passes == 1)
+    fake.pause_s = 0.3
+    end = threading.Timer(0.1, again.close)
+    end.start()
+    began = time.monotonic()
+    assert not again.flush(time.monotonic() + 20)
+    end.join()
+    assert not again.flush(time.monotonic() + 20)
     assert time.monotonic() - began < 10
 
 
