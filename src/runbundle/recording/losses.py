@@ -8,6 +8,7 @@ import contextlib
 import os
 import threading
 import time
+from collections import Counter, deque
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -25,6 +26,8 @@ _EVERY_S = 1.0
 """How often a process writes its ledger at most, unless it is told to."""
 _RUNS_NAMED = 100
 """By reason; and as many that could not be sealed."""
+_NOTED = 1000
+"""How many losses wait to be added up; the sealer does so once a second."""
 _FILES = 1000
 _KEPT_S = 30 * 86_400.0
 _MOST_BYTES = 1_048_576
@@ -63,8 +66,11 @@ class Losses:
 
     def reset(self) -> None:
         """Start afresh, as a forked child must: the parent's losses are the parent's to say."""
-        # Re-entrant: a signal's handler may count something in the middle of anything.
+        # Re-entrant: a signal's handler may ask for something in the middle of anything.
         self._lock = threading.RLock()
+        self._noted = deque[tuple[str, int, RunKey | None]]()
+        """Losses that are not in `_counts` and `_runs` yet."""
+        self._adds_up = False
         self._counts: dict[str, int] = {}
         self._stated: dict[str, int] = {}
         self._runs: dict[str, dict[str, None]] = {}
@@ -76,14 +82,17 @@ class Losses:
         self._written_at = float("-inf")
 
     def count(self, reason: str, count: int = 1, key: RunKey | None = None) -> None:
-        """Add to what was lost for a reason; `key`: of which run."""
-        with self._lock:
-            self._counts[reason] = self._counts.get(reason, 0) + count
-            if key is not None:
-                named = self._runs.setdefault(reason, {})
-                if len(named) < _RUNS_NAMED:
-                    named[key.path] = None
-            self._dirty = True
+        """Add to what was lost for a reason; `key`: of which run.
+
+        It waits for no lock: a signal's handler may have interrupted this ledger and wait for a lock of the caller's.
+        """
+        self._noted.append((reason, count, key))
+        self._dirty = True
+        if len(self._noted) > _NOTED and self._lock.acquire(blocking=False):  # there is no sealer any more
+            try:
+                self._add_up()
+            finally:
+                self._lock.release()
 
     def state(self, reason: str, total: int) -> None:
         """Say how many were lost for a reason that somebody else counts; in the ledger only, not in `counts()`."""
@@ -109,7 +118,7 @@ class Losses:
     def counts(self) -> dict[str, int]:
         """Return what was lost since the start of the process, by reason."""
         with self._lock:
-            return dict(self._counts)
+            return self._totals()
 
     @property
     def write_at(self) -> float:
@@ -124,12 +133,15 @@ class Losses:
             at = time.monotonic()
             if not self._dirty or not (now or at - self._written_at >= _EVERY_S):
                 return
+            counts = self._totals()
             self._dirty, self._written_at = False, at
+            if self._noted:  # meanwhile, or by whom this handler has interrupted
+                self._dirty = True
             name, prune = self._name, not self._pruned
             self._pruned = True
             body = {
                 "schema": _SCHEMA, "pid": os.getpid(), "began": self._began, "until": _now(),
-                "counts": {**self._stated, **self._counts},
+                "counts": {**self._stated, **counts},
                 "runs": {reason: list(named) for reason, named in self._runs.items()}, "failed": self._failed,
             }  # fmt: skip
             data = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
@@ -139,6 +151,30 @@ class Losses:
             replace(self._folder / name, data)
             if prune:
                 _prune(self._folder)
+
+    def _totals(self) -> dict[str, int]:
+        self._add_up()
+        totals = Counter(self._counts)
+        for reason, count, _ in list(self._noted):  # there are any in a handler that has interrupted the adding up
+            totals[reason] += count
+        return dict(totals)
+
+    def _add_up(self) -> None:
+        """Take what was noted into the counts, the oldest first. The lock is held."""
+        if self._adds_up:
+            return  # a signal's handler has interrupted this very function
+        self._adds_up = True
+        try:
+            while self._noted:
+                reason, count, key = self._noted[0]
+                self._counts[reason] = self._counts.get(reason, 0) + count
+                if key is not None:
+                    named = self._runs.setdefault(reason, {})
+                    if len(named) < _RUNS_NAMED:
+                        named[key.path] = None
+                self._noted.popleft()
+        finally:
+            self._adds_up = False
 
 
 def read_losses(spool: Path) -> list[Loss]:

@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,46 @@ def test_what_was_counted_is_read_back(tmp_path: Path) -> None:
     assert loss.failed == {"r": "no space left"}
     assert (loss.pid, loss.total) == (os.getpid(), 10)
     assert ledger.counts() == {"journal_lost": 5, "spool_limit": 1}
+
+
+def test_who_counts_waits_for_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler may have interrupted the ledger, and wait for a lock of whoever counts; memory is bounded meanwhile."""
+    monkeypatch.setattr(losses, "_NOTED", 2)
+    ledger = Losses(tmp_path)
+    with ledger._lock:
+        counting = threading.Thread(target=lambda: [ledger.count("journal") for _ in range(5)], daemon=True)
+        counting.start()
+        counting.join(20)
+        assert not counting.is_alive()
+    ledger.count("journal")
+    assert len(ledger._noted) == 0
+    assert ledger.counts() == {"journal": 6}
+
+
+def test_a_handler_in_the_middle_of_adding_up_loses_nothing(tmp_path: Path) -> None:
+    """What it counts, and what was being added up, is in what it is told, and once in what is written."""
+    told: list[dict[str, int]] = []
+
+    class Interrupted(RunKey):
+        @property
+        def path(self) -> str:
+            """Stand for a moment in which a signal's handler runs."""
+            if not told:
+                ledger.count("journal", 10)
+                told.append(ledger.counts())
+                ledger.write(now=True)
+            return "r"
+
+    ledger = Losses(tmp_path)
+    ledger.count("journal_lost", 3, Interrupted("", "r"))
+    ledger.count("journal", 1)
+    assert ledger.counts() == {"journal_lost": 3, "journal": 11}
+    assert told[0]["journal"] == 11
+    assert told[0]["journal_lost"] >= 3
+    ledger.write(now=True)
+    (loss,) = read_losses(tmp_path)
+    assert loss.counts["journal"] == 11
+    assert loss.runs == {"journal_lost": ["r"]}
 
 
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
