@@ -118,9 +118,9 @@ def test_a_full_spool_holds_up_then_drops_and_counts(
 ) -> None:
     """Callers wait once; then each record lost is counted in flush() and in the bundle, and room ends it."""
     monkeypatch.setattr(spool_limit, "HOLD_UP_S", 0.05)
-    handle = configured(spool_limit_bytes=20_000)
+    handle = configured(spool_limit_bytes=100_000)
     with runbundle.start_run("r", run_id="big"):
-        for _ in range(60):
+        for _ in range(400):
             with runbundle.start_tool("t", {"n": 1}):
                 pass
     result = handle.flush()
@@ -129,11 +129,12 @@ def test_a_full_spool_holds_up_then_drops_and_counts(
     assert lost > 0
     assert not result
     # The run's own span found no room either: what remains is sealed as cut off, with the open spans it knows of.
-    assert bundle.counts.spans + 0 == 61
+    assert bundle.counts.spans == 401
     assert len(bundle.completeness.open_spans) == lost
     with runbundle.start_run("r", run_id="small"):
         pass
-    assert handle.flush().sealed == ["small"]
+    result = handle.flush()
+    assert (result.sealed, result.dropped) == (["small"], {"spool_limit": lost})
 
 
 def test_room_that_comes_in_time_loses_nothing(

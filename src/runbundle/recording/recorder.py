@@ -213,6 +213,7 @@ class Recorder:
         with self._lock:
             result.pending += sum(not run.ended for run in list(self._runs.values()))
             result.written = self._open_runs.written
+            self._open_runs.look_for_room()
         result.dropped = self.losses.counts()  # not under the lock: a handler in the middle of a count may want that
         self._open_runs.tidy()
         self.losses.write(now=True)

@@ -7,7 +7,7 @@ import pytest
 
 import runbundle
 from runbundle.recording.sealer import Sealer
-from runbundle.recording.writing import open_runs
+from runbundle.recording.writing import open_runs, spool_limit
 
 
 def test_a_full_spool_is_not_looked_through_at_each_record(
@@ -29,6 +29,24 @@ def test_a_full_spool_is_not_looked_through_at_each_record(
                 pass
     assert len(looks) < 12
     assert handle.recorder.flush(0.1).dropped["spool_limit"] > 20
+
+
+def test_after_a_flush_there_is_room(
+    configured: Callable[..., runbundle.Handle], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the last look through the full spool took, and the next is not due yet."""
+    monkeypatch.setattr(spool_limit, "_LOOK_SHARE", 1_000_000)
+    handle = configured(spool_limit_bytes=100_000)
+    with runbundle.start_run("r"):
+        for _ in range(300):
+            with runbundle.start_step("s"):
+                pass
+    lost = handle.flush().dropped
+    assert lost["spool_limit"] > 0
+    with runbundle.start_run("r", run_id="after"):
+        pass
+    result = handle.flush()
+    assert (result.sealed, result.dropped) == (["after"], lost)
 
 
 def test_many_runs_that_wait_take_no_more_room_than_their_lines(

@@ -178,6 +178,10 @@ class OpenRuns:
             waiting = self._unsynced.take()
         bring_to_disk(waiting, self.spool, self._complain)
 
+    def look_for_room(self) -> None:
+        """Have the next record look for room in the spool. The lock is held."""
+        self._limit.look_again()
+
     def tidy(self) -> None:
         """Remove segments in which nothing is. The lock must be free, or this thread's."""
         self.segments.tidy(now=float("inf"))

@@ -54,6 +54,10 @@ class SpoolLimit:
                 raise full
             step_aside(_STEP_S)
 
+    def look_again(self) -> None:
+        """Have the next caller look for room, however lately one looked: what waited may be sealed."""
+        self._look_again_at = 0.0
+
     def reset(self) -> None:
         """Count afresh in a forked child: what the parent has written is the parent's."""
         self.written_bytes = 0
