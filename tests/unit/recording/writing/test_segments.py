@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,9 +47,12 @@ def one_run(run_id: str = "r", *, steps: int = 2, tenant_id: str | None = None) 
 
 
 def test_a_process_is_busy_from_the_seventeenth_run_of_a_second_on(
-    configured: Callable[..., runbundle.Handle], idle: Callable[[], None]
+    configured: Callable[..., runbundle.Handle], idle: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before that each run is in a place of its own, where everybody sees it at once."""
+    at = time.monotonic()
+    clock = SimpleNamespace(monotonic=lambda: at, sleep=time.sleep)
+    monkeypatch.setattr(module, "time", clock)  # all of it is one second, however slow the machine
     handle = configured()
     for number in range(20):
         one_run(f"r{number}")
