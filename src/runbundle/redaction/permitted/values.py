@@ -138,17 +138,27 @@ def standard_event(name: str) -> bool:
     return name.startswith("gen_ai.") and len(name) <= 64 and name.replace(".", "").replace("_", "").isalpha()
 
 
+_SCHEMA = later(
+    r"https://opentelemetry\.io/schemas/(?:gen-ai/)?\d{1,4}(?:\.\d{1,4}){1,2}(?:-[a-z]{1,5}(?:\.?\d{1,3})?)?"
+)
+_SAMPLING = later(r"(?:th|rv):[0-9a-f]{1,14}|[pr]:\d{1,2}")
+
+
 def schema_url(url: str) -> str:
-    """Return a schema's URL if it is one of OpenTelemetry's, else ""."""
-    return url if url.startswith("https://opentelemetry.io/schemas/") and len(url) < 80 else ""
+    """Return a schema's URL if it is one of OpenTelemetry's, with a version and nothing else behind it; else ""."""
+    return url if _SCHEMA.fullmatch(url) is not None else ""
 
 
 def kept_trace_state(text: str) -> str:
-    """Return OpenTelemetry's own entry of a trace state, which samplers need, or "". Vendors' entries are free text."""
+    """Return what samplers need of OpenTelemetry's own entry of a trace state, or "": thresholds and random values.
+
+    Vendors' entries are free text, and so is any other field of that entry. Both come with requests from outside.
+    """
     if not text:
         return ""
     for entry in text.split(","):
         key, _, value = entry.strip().partition("=")
-        if key == "ot" and len(value) <= 128 and all(c in "0123456789abcdefghijklmnopqrstuvwxyz:;." for c in value):
-            return f"ot={value}"
+        if key == "ot" and len(value) <= 128:
+            kept = ";".join(field for field in value.split(";") if _SAMPLING.fullmatch(field) is not None)
+            return f"ot={kept}" if kept or not value else ""
     return ""
