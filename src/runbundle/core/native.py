@@ -22,7 +22,7 @@ from runbundle.redaction.markers import CLASSES, ROLES, Digester
 from runbundle.redaction.messages import ID_KEYS, PAYLOADS, TYPES
 from runbundle.redaction.origins import redacted_scope
 from runbundle.redaction.payloads.bare_arguments import remember_calls
-from runbundle.redaction.payloads.opened_text import UNSEEN
+from runbundle.redaction.payloads.opened_text import PLAIN, opened
 from runbundle.redaction.payloads.payload import PayloadRules
 from runbundle.redaction.payloads.selectors import Node
 from runbundle.redaction.payloads.taint import OPENED, VALUES, TaintTable, is_name_key
@@ -266,10 +266,10 @@ def _may_be_of_credential(key: str) -> bool:
 
 def _stay(texts: list[str]) -> list[bool]:
     together = surely_stay([text for text in texts if len(text) <= _TOGETHER_CHARS])
-    # What stands behind a character that is not seen may have to be opened: by Python.
+    # What seems to be an object or a list may have to be opened: by Python.
     return [
-        (together and len(text) <= _TOGETHER_CHARS)
-        or (text[:1] not in UNSEEN and redact_text(text, Receipt(), "") == text)
+        opened(text) is PLAIN
+        and ((together and len(text) <= _TOGETHER_CHARS) or redact_text(text, Receipt(), "") == text)
         for text in texts
     ]
 

@@ -9,18 +9,19 @@ from typing import Any
 import orjson
 
 from runbundle.process.regex import later
-from runbundle.redaction.markers import MARKER
 
 PLAIN = object()
 """Stands for the content of a text that is neither an object nor a list, and does not begin as one."""
 SHUT = object()
 """Stands for the content of a text that begins as an object or a list does, and cannot be read as JSON."""
 
-UNSEEN = ("\ufeff", "\u200b", "\0")
+_UNSEEN = "\ufeff\u200b\0"
 """Characters that hide the beginning of a text and are no blanks."""
-_BEFORE = later(rf"[\s{''.join(UNSEEN)}]*")
-_QUOTED = later(rf"[\s{''.join(UNSEEN)}\"\\]*[{{\[]")
-_OPENING = ("{", "[")
+_BEFORE = later(rf"[\s{_UNSEEN}]*")
+_QUOTED = later(rf"(?:[\s{_UNSEEN}\"'`\\]|[bBuUrR]{{1,2}}[\"'])*(?:{{|\[(?!REDACTED:))")
+"""The beginning of an object or a list, also in quotes of Python: `str()` of bytes and of a `KeyError` has some."""
+_OPENING = ("{", "[", '"')
+_MAY_BE_PREFIX = frozenset("bBuUrR")
 
 
 def opened(text: str) -> Any:
@@ -29,17 +30,17 @@ def opened(text: str) -> Any:
 
     A text that begins with a marker is plain: it was redacted before.
     """
-    if text[:1].isalnum():  # of most the first character says it
+    if text[:1].isalnum() and text[0] not in _MAY_BE_PREFIX:  # of most the first character says it
         return PLAIN
     while True:
         before = _BEFORE.match(text)
         head = text[before.end() :] if before is not None else text
-        if head[:1] not in ('"', *_OPENING) or MARKER.match(head) is not None:
-            return PLAIN
         try:
+            if head[:1] not in _OPENING or head.startswith("[REDACTED:"):
+                raise ValueError
             inner = orjson.loads(head.encode("utf-8", "replace"))  # as it will be written
-        except orjson.JSONDecodeError:
-            return SHUT if head[:1] in _OPENING or _QUOTED.match(head) is not None else PLAIN
+        except ValueError:
+            return SHUT if _QUOTED.match(head) is not None else PLAIN
         if not isinstance(inner, str):
             return inner
         text = inner

@@ -38,13 +38,15 @@ WITHHELD: dict[str, str] = {
     "JSON lines": json.dumps(INNER) + "\n" + json.dumps(INNER),
     "a dict of Python": repr(INNER),
     "a list of Python": repr([INNER]),
+    "bytes of Python": str(json.dumps(INNER).encode()),
+    "the text of a KeyError": str(KeyError(json.dumps(INNER))),
     "cut at its end": json.dumps(INNER)[:-1],
     "deeper than can be read": json.dumps(INNER)[:-1] + ', "d": ' + "[" * 2000 + "]" * 2000 + "}",
     "in a JSON string that was cut": json.dumps(json.dumps(INNER))[:-3],
 }
 PLAIN_TEXTS = [
     "Bremen is wet", '"Rain," she said.', "(1) see {above}", "", " ", "\ufeff", "[REDACTED:credential] and [more]",
-    json.dumps("Bremen"), "7",
+    json.dumps("Bremen"), "7", "b is 'wet'", "u", "'tis [sic]", "[REDACTED:content]", "\"[REDACTED:content] x",
 ]  # fmt: skip
 
 
