@@ -12,7 +12,7 @@ from runbundle.redaction.captured import parse_capture
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
-from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER, names_a_person
+from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER, has_number_of_person, names_a_person
 from runbundle.redaction.permitted.safe_text import (
     has_credential_format,
     safe_identifier,
@@ -87,7 +87,8 @@ def opaque(key: str, value: Any) -> bool:
 
 def may_be_a_person(text: str) -> bool:
     """Tell whether a text has a number in it that may be a person's, or a card's."""
-    return _MAY_BE_A_PERSON.search(text) is not None and _RANDOM.fullmatch(text) is None
+    found = _MAY_BE_A_PERSON.search(text) is not None or has_number_of_person(text)
+    return found and _RANDOM.fullmatch(text) is None
 
 
 def own_value(key: str, value: str) -> bool:

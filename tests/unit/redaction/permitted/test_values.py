@@ -2,7 +2,7 @@
 
 import pytest
 
-from runbundle.redaction.permitted.values import kept_trace_state, schema_url
+from runbundle.redaction.permitted.values import kept_trace_state, opaque, schema_url
 
 SCHEMAS = "https://opentelemetry.io/schemas/"
 
@@ -38,3 +38,27 @@ def test_nothing_else_is_kept_behind_the_address_of_schemas(tail: str) -> None:
 def test_of_a_trace_state_samplers_values_are_kept(given: str, kept: str) -> None:
     """What is kept of it is all that is kept of it again."""
     assert kept_trace_state(given) == kept == kept_trace_state(kept)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+49-171-1234567", "tel:+49.171.1234567", "4111-1111-1111-1111", "user/078-05-1120", "DE89370400440532013000",
+        "555-867-5309", "01711234567",
+    ],
+)  # fmt: skip
+def test_an_id_that_is_a_persons_number_is_not_opaque(number: str) -> None:
+    """However its digits are divided: channels make session ids of telephone numbers."""
+    assert not opaque("session.id", number)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        "123e4567-e89b-12d3-a456-426614174000", "sess-7", "req_2026-11-28T10:00:00", "thread-0042", "conv/12/3",
+        "4bf92f3577b34da6a3ce929d0e0e4736", "case-2026-11-28-01",
+    ],
+)  # fmt: skip
+def test_an_id_that_a_program_made_is_opaque(made: str) -> None:
+    """Counts, dates, and what was drawn at random."""
+    assert opaque("session.id", made)
