@@ -1,6 +1,5 @@
 """`explain` names, for each value of a payload, the rule that decides about it. It shows no values."""
 
-import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -10,12 +9,14 @@ from runbundle.contracts.schema_walk import selector_of
 from runbundle.format.contract import ToolContract
 from runbundle.format.words import Action, Target
 from runbundle.redaction.markers import is_digest, is_marker, marker
+from runbundle.redaction.payloads.opened_text import PLAIN, SHUT, opened
 from runbundle.redaction.payloads.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, mask_if_kept
 from runbundle.redaction.payloads.selectors import (
     CompiledRule,
     State,
     advance,
     best_rule,
+    limits_below,
     may_decide_below,
     names_key,
     withholds,
@@ -75,9 +76,8 @@ def _keys_in(payload: Any) -> Iterator[str]:
             pending += cast("Mapping[Any, Any]", item).values()
         elif isinstance(item, list | tuple):
             pending += cast("list[Any]", item)
-        elif isinstance(item, str) and item[:1] in ("{", "["):
-            with contextlib.suppress(orjson.JSONDecodeError):
-                pending.append(orjson.loads(item.encode("utf-8", "replace")))
+        elif isinstance(item, str):
+            pending.append(opened(item))
 
 
 def _walk(
@@ -114,6 +114,13 @@ def _walk(
     scalar = value is None or isinstance(value, bool | int | float)
     if rule is not None:
         action, why = rule.action, "a rule names it" if own else "a rule on what holds it"
+        inner = opened(value) if rule.keeps and isinstance(value, str) and limits_below(state) else PLAIN
+        if inner is SHUT:
+            yield from _whole(value, _Cause(None, "mask", "no JSON, and parts are withheld", _nameable(rules)), path)
+            return
+        if inner is not PLAIN:
+            yield from _walk(inner, rules, state, inherited, path, depth + 1)
+            return
     elif scalar:
         action, why = rules.scalars, "no rule names it (undeclared_scalars)"
     else:

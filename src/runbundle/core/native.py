@@ -22,6 +22,7 @@ from runbundle.redaction.markers import CLASSES, ROLES, Digester
 from runbundle.redaction.messages import ID_KEYS, PAYLOADS, TYPES
 from runbundle.redaction.origins import redacted_scope
 from runbundle.redaction.payloads.bare_arguments import remember_calls
+from runbundle.redaction.payloads.opened_text import PLAIN, opened
 from runbundle.redaction.payloads.payload import PayloadRules
 from runbundle.redaction.payloads.selectors import Node
 from runbundle.redaction.payloads.taint import OPENED, VALUES, TaintTable, is_name_key
@@ -265,7 +266,12 @@ def _may_be_of_credential(key: str) -> bool:
 
 def _stay(texts: list[str]) -> list[bool]:
     together = surely_stay([text for text in texts if len(text) <= _TOGETHER_CHARS])
-    return [(together and len(text) <= _TOGETHER_CHARS) or redact_text(text, Receipt(), "") == text for text in texts]
+    # What seems to be an object or a list may have to be opened: by Python.
+    return [
+        opened(text) is PLAIN
+        and ((together and len(text) <= _TOGETHER_CHARS) or redact_text(text, Receipt(), "") == text)
+        for text in texts
+    ]
 
 
 def _trace_state(text: str) -> dict[str, Any]:

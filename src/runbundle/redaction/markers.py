@@ -40,7 +40,7 @@ _IN_PIECES = 65_536
 
 MARKER = later(
     rf"\[REDACTED:(?:{CLASSES})(?::{DIGEST})?(?::bytes=(?:\d{{1,15}}|<{SMALL}))?(?::roles=(?:{ROLES})(?:\+(?:{ROLES})){{0,7}})?"
-    rf"(?::last=.{{1,4}})?(?::\d{{1,4}})?\]"
+    rf"(?::last=.{{1,4}})?(?::\d{{1,5}})?\]"
 )
 """The grammar of markers."""
 _DIGEST = later(DIGEST)

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 from unittest import mock
 
+import orjson
 import pytest
 
 from runbundle.format.contract import parse_contract
@@ -102,3 +103,12 @@ def test_the_texts_of_a_key_are_those_it_would_be_written_as() -> None:
         base64.urlsafe_b64encode(key).decode().rstrip("="),
     }  # fmt: skip
     assert set(texts_of_key(b"root")) <= set(Digester(b"root").key_texts())
+
+
+def test_ten_thousand_fields_that_nobody_declared_are_as_many_the_second_time() -> None:
+    """A second boundary takes none of the counted markers for a key, and lets none take another's place."""
+    one = Redactor(Policy(contracts={"find": FIND}, digester=Digester(b"k")))
+    fields = orjson.dumps({f"k{number}": number for number in range(10_050)}).decode()
+    once = one.redact_span(record({**CALL, "gen_ai.tool.call.arguments": fields}))
+    assert len(orjson.loads(once["attributes"]["gen_ai.tool.call.arguments"])) == 10_050
+    assert one.redact_span(once) == once

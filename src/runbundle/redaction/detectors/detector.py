@@ -52,11 +52,16 @@ _AROUND_MASK = 600
 _BASE64 = bytes(65 if chr(c).isascii() and (chr(c).isalnum() or chr(c) in "+/_-") else 32 for c in range(256))
 _BASE64_RUN = b"A" * 24
 _LINE_CHARS, _LINE_END_CHARS = 60, 2
-_HAS_ESCAPES: Any = compiled(r"%[0-9A-Fa-f]{2}|\\(?:u00[2-7]|/)|&#(?:x[2-7]|[0-9]{2})|\x1b\[|(?:1b|33)\[[0-9;]{0,12}m")
+_HAS_ESCAPES: Any = compiled(
+    r"%[0-9A-Fa-f]{2}|\\(?:u00[2-7]|x[2-7]|/)|&(?:#(?:[xX]?0{0,6}[2-7]|[0-9]{2})|amp;|lt;|gt;|quot;|apos;)"
+    r"|\x1b\[|(?:1b|33)\[[0-9;]{0,12}m"
+)
 _ESCAPES = later(
-    r"%([0-9A-Fa-f]{2})|\\{1,4}u00([2-7][0-9A-Fa-f])|\\{1,4}(/)|&#(?:x([2-7][0-9A-Fa-f])|([0-9]{2,3}));"
+    r"%([0-9A-Fa-f]{2})|\\{1,4}(?:u00|x)([2-7][0-9A-Fa-f])|\\{1,4}(/)"
+    r"|&(?:#(?:[xX]0{0,6}([2-7][0-9A-Fa-f])|0{0,6}([0-9]{2,3}))|(amp|lt|gt|quot|apos));"
     r"|(?:\x1b|\\{1,4}(?:u001b|x1b|033))\[[0-9;]{0,12}m"  # colours of terminals
 )
+_NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _BROKEN_BASE64 = later(
     r"\n(?<=[A-Za-z0-9+/]{60}\n)(?=[A-Za-z0-9+/]{4})|\r\n(?<=[A-Za-z0-9+/]{60}\r\n)(?=[A-Za-z0-9+/]{4})"
 )
@@ -249,9 +254,9 @@ def _anything(text: str, spans: Iterable[CredentialSpan]) -> Iterator[Credential
 
 
 def _unescaped(match: re.Match[str]) -> str:
-    percent, unicode, slash, hexadecimal, decimal = match.groups()
-    if slash:
-        return slash
+    percent, unicode, slash, hexadecimal, decimal, named = match.groups()
+    if slash or named:
+        return slash or _NAMED[named]
     if not (percent or unicode or hexadecimal or decimal):
         return " "
     code = int(decimal) if decimal else int(percent or unicode or hexadecimal, 16)

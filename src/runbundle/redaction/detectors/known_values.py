@@ -1,6 +1,8 @@
 """Which values may become known secrets, and the forms in which a value is written."""
 
 import base64
+import html
+import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, cast
@@ -15,6 +17,10 @@ MIN_CHARS = 8
 _OPENED = 4096
 _SMALLEST_NUMBER = 10 ** (MIN_CHARS - 1)
 
+_QUOTED = 3
+"""How often a value may have been written as JSON in JSON: as often as a detector decodes a text."""
+_UNICODE = later(r"\\u([0-9a-f]{4})")
+_PERCENT = later(r"%[0-9A-F]{2}")
 _PLAIN = later(r"[A-Za-z0-9_.~-]+")
 _DATE = later(
     r"(?:19|20)\d{2}-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?:[T ]?[\d:.,]*(?:Z|[+-]\d{2}:?\d{2})?)?"
@@ -109,18 +115,24 @@ def _words_of_the_format() -> frozenset[str]:
 
 
 def forms(value: str) -> Iterable[str]:
-    """Yield the forms in which `value` is written: as it is, escaped, percent-encoded, in hex and in base64."""
+    """Yield the forms in which `value` is written: as it is, escaped, percent-encoded, in hex and in base64.
+
+    What else a detector decodes it is not written in: it is found once the text around it was decoded.
+    """
     yield value
     data = value.encode("utf-8", "replace")
     if _PLAIN.fullmatch(value) is None:
-        escaped = orjson.dumps(data.decode()).decode()[1:-1]
-        yield from (
-            escaped,
-            escaped.replace("\\", "\\\\").replace('"', '\\"'),
-            quote(value, safe=""),
-            quote(value),
-            quote_plus(value),
-        )
+        text = data.decode()
+        percent = quote(value, safe="")
+        yield from (percent, quote(value), quote_plus(value))
+        written = [text]
+        for _ in range(_QUOTED):
+            written = list(dict.fromkeys(form for before in written for form in _as_json(before)))
+            yield from written
+        if not text.isascii():
+            yield _PERCENT.sub(lambda m: m[0].lower(), percent)
+            yield html.escape(text).encode("ascii", "xmlcharrefreplace").decode()
+            yield from (text.encode("ascii", "backslashreplace").decode(), repr(data)[2:-1])
     digits = data.hex()
     yield from (digits, digits.upper())
     for shift in range(3):
@@ -132,3 +144,11 @@ def forms(value: str) -> Iterable[str]:
             yield core
             if "+" in core or "/" in core:
                 yield core.replace("+", "-").replace("/", "_")
+
+
+def _as_json(text: str) -> Iterable[str]:
+    """Yield what is between the quotes when a text is written as JSON: in UTF-8, and in ASCII as Python does."""
+    yield orjson.dumps(text).decode()[1:-1]
+    if not text.isascii():
+        escaped = json.dumps(text)[1:-1]
+        yield from (escaped, _UNICODE.sub(lambda m: "\\u" + m[1].upper(), escaped))

@@ -9,12 +9,14 @@ import orjson
 
 from runbundle.format.words import Action, Target
 from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
+from runbundle.redaction.payloads.opened_text import PLAIN, SHUT, opened
 from runbundle.redaction.payloads.selectors import (
     CompiledRule,
     State,
     advance,
     best_rule,
     compile_rules,
+    limits_below,
     may_decide_below,
     names_key,
     rule_name,
@@ -156,6 +158,12 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: CompiledRule | None,
     if rule is None:
         scalar = value is None or isinstance(value, _NUMBERS)
         return _apply(value, walk, None, walk.rules.scalars if scalar else walk.rules.undeclared, path)
+    inner = opened(value) if rule.keeps and value.__class__ is str and limits_below(state) else PLAIN
+    if inner is SHUT:
+        return _apply(value, walk, None, "mask", path)
+    if inner is not PLAIN:
+        kept = _walk(inner, walk, state, inherited, path, depth + 1)
+        return kept if kept is _GONE or isinstance(kept, str) else orjson.dumps(kept).decode()
     kept = _apply(value, walk, rule, rule.action, path)
     if kept != value and isinstance(kept, str) and kept[:1] in ("{", "[") and not is_marker(kept) and not withheld:
         # With what stood in the way masked it may be JSON now, and would be opened the next time.

@@ -143,6 +143,20 @@ def may_decide_below(state: State, *, withheld: bool) -> bool:
     return False
 
 
+def limits_below(state: State) -> bool:
+    """Tell whether a rule for a node below this one keeps less than all of it."""
+    if not may_decide_below(state, withheld=False):
+        return False
+    pending = list(state)
+    for node in pending:
+        for below in (*node.children.values(), node.star, node.deep):
+            if below is not None and below not in pending:
+                if below.rule is not None and below.rule.action != "keep":
+                    return True
+                pending.append(below)
+    return False
+
+
 def names_key(state: State, step: str) -> bool:
     """Tell whether a rule names the key `step` literally."""
     for node in state:  # noqa: SIM110

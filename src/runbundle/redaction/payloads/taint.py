@@ -325,8 +325,13 @@ def _scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
             receipt.add(path, "taint", "mask")
         return clean
     if isinstance(value, dict):
-        items = cast("dict[str, Any]", value).items()
-        return {_scrub(k, table, receipt, path): _scrub(v, table, receipt, path) for k, v in items}
+        made: dict[str, Any] = {}
+        for key, item in cast("dict[str, Any]", value).items():
+            shown = _scrub(key, table, receipt, path)
+            if shown in made:  # two values of one class were keys: what is under them stays apart
+                shown = marker("key", index=len(made) + 1)
+            made[shown] = _scrub(item, table, receipt, path)
+        return made
     if isinstance(value, list):
         return [_scrub(item, table, receipt, path) for item in cast("list[Any]", value)]
     if table.numbers and value.__class__ in (int, float) and (known := table.numbers.get(str(abs(value)))):

@@ -51,6 +51,13 @@ def names_a_person(text: str) -> bool:
     """
     if "@" in text and (_MAIL.search(text) is not None or _USER_INFO.search(text) is not None):
         return True
+    return has_number_of_person(text)
+
+
+def has_number_of_person(text: str) -> bool:
+    """Tell whether a text holds the number of a card, a bank account, a person or a telephone, in a form that tells it
+    from other numbers.
+    """
     if sum(c.isdigit() for c in text) < 6:
         return False
     return any(_counts(found) for pattern in _NUMBERS for found in pattern.finditer(text)) or any(

@@ -12,7 +12,7 @@ from runbundle.redaction.captured import parse_capture
 from runbundle.redaction.markers import is_digest
 from runbundle.redaction.messages import parse_messages
 from runbundle.redaction.permitted.kept_text import is_known_number
-from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER, names_a_person
+from runbundle.redaction.permitted.names import BLANKS, CHARS, LONGER, has_number_of_person, names_a_person
 from runbundle.redaction.permitted.safe_text import (
     has_credential_format,
     safe_identifier,
@@ -87,7 +87,8 @@ def opaque(key: str, value: Any) -> bool:
 
 def may_be_a_person(text: str) -> bool:
     """Tell whether a text has a number in it that may be a person's, or a card's."""
-    return _MAY_BE_A_PERSON.search(text) is not None and _RANDOM.fullmatch(text) is None
+    found = _MAY_BE_A_PERSON.search(text) is not None or has_number_of_person(text)
+    return found and _RANDOM.fullmatch(text) is None
 
 
 def own_value(key: str, value: str) -> bool:
@@ -138,17 +139,27 @@ def standard_event(name: str) -> bool:
     return name.startswith("gen_ai.") and len(name) <= 64 and name.replace(".", "").replace("_", "").isalpha()
 
 
+_SCHEMA = later(
+    r"https://opentelemetry\.io/schemas/(?:gen-ai/)?\d{1,4}(?:\.\d{1,4}){1,2}(?:-[a-z]{1,5}(?:\.?\d{1,3})?)?"
+)
+_SAMPLING = later(r"(?:th|rv):[0-9a-f]{1,14}|[pr]:\d{1,2}")
+
+
 def schema_url(url: str) -> str:
-    """Return a schema's URL if it is one of OpenTelemetry's, else ""."""
-    return url if url.startswith("https://opentelemetry.io/schemas/") and len(url) < 80 else ""
+    """Return a schema's URL if it is one of OpenTelemetry's, with a version and nothing else behind it; else ""."""
+    return url if _SCHEMA.fullmatch(url) is not None else ""
 
 
 def kept_trace_state(text: str) -> str:
-    """Return OpenTelemetry's own entry of a trace state, which samplers need, or "". Vendors' entries are free text."""
+    """Return what samplers need of OpenTelemetry's own entry of a trace state, or "": thresholds and random values.
+
+    Vendors' entries are free text, and so is any other field of that entry. Both come with requests from outside.
+    """
     if not text:
         return ""
     for entry in text.split(","):
         key, _, value = entry.strip().partition("=")
-        if key == "ot" and len(value) <= 128 and all(c in "0123456789abcdefghijklmnopqrstuvwxyz:;." for c in value):
-            return f"ot={value}"
+        if key == "ot" and len(value) <= 128:
+            kept = ";".join(field for field in value.split(";") if _SAMPLING.fullmatch(field) is not None)
+            return f"ot={kept}" if kept or not value else ""
     return ""

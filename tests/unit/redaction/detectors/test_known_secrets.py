@@ -1,7 +1,9 @@
 """Known secrets: exact values, in whatever encoding they come."""
 
 import base64
+import html
 import json
+import re
 import secrets
 import time
 import urllib.parse
@@ -32,6 +34,14 @@ FORMS: dict[str, Callable[[str], str]] = {
     "raw": str,
     "JSON": lambda s: json.dumps({"a": s}, ensure_ascii=False),
     "JSON in JSON": lambda s: json.dumps(json.dumps({"a": s}, ensure_ascii=False), ensure_ascii=False),
+    "JSON as Python writes it": lambda s: json.dumps({"a": s}),
+    "JSON of capital digits": lambda s: json.dumps({"a": s}).replace("00e9", "00E9"),
+    "JSON in JSON as Python writes it": lambda s: json.dumps(json.dumps({"a": s})),
+    "JSON three deep": lambda s: json.dumps(json.dumps(json.dumps({"a": s}, ensure_ascii=False))),
+    "bytes of Python": lambda s: repr(s.encode()),
+    "escaped by Python": lambda s: s.encode("ascii", "backslashreplace").decode(),
+    "HTML of ASCII": lambda s: html.escape(s).encode("ascii", "xmlcharrefreplace").decode(),
+    "URL of small digits": lambda s: re.sub("%..", lambda m: m[0].lower(), urllib.parse.quote(s, safe="")),
     "URL": lambda s: "?a=" + urllib.parse.quote(s, safe=""),
     "form": lambda s: "a=" + urllib.parse.quote_plus(s),
     "hex": lambda s: s.encode().hex(),

@@ -1,13 +1,16 @@
 """A credential is found in whatever a trace wraps it in."""
 
 import base64
+import html
 import json
 import urllib.parse
 from collections.abc import Callable
 
 import pytest
 
-from runbundle.redaction.detectors.detector import MASK, default_detector
+from runbundle.redaction.detectors.detector import MASK, Detector, default_detector
+from runbundle.redaction.detectors.known_secrets import KnownSecrets
+from runbundle.redaction.detectors.matcher import Matcher
 from tests.support.credentials import examples
 
 SECRETS = examples()
@@ -29,6 +32,10 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     ),
     "quoted for a URL": lambda s: urllib.parse.quote(json.dumps({"v": s})),
     "escaped as unicode": lambda s: '{"v":"' + "".join(f"\\u{ord(c):04x}" for c in s) + '"}',
+    "escaped as bytes": lambda s: "v='" + "".join(f"\\x{ord(c):02x}" for c in s) + "'",
+    "numbers of HTML": lambda s: "<b>" + "".join(f"&#{ord(c):04d};" for c in s) + "</b>",
+    "capital numbers of HTML": lambda s: "<b>" + "".join(f"&#X{ord(c):X};" for c in s) + "</b>",
+    "JSON in HTML": lambda s: html.escape(json.dumps({"v": s})),
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "base64 of key=value": lambda s: base64.urlsafe_b64encode(f"key={s}".encode()).decode(),
     "base64 twice": lambda s: base64.b64encode(base64.b64encode(s.encode())).decode(),
@@ -84,7 +91,18 @@ def test_context_gives_a_credential_away(text: str) -> None:
     assert MASK in default_detector().redact(text)
 
 
+def test_a_known_secret_is_found_in_html() -> None:
+    """As `html.escape` writes it, also twice, and as templates do."""
+    known = KnownSecrets()
+    known.register(secret := "Zebra&Quill<77>'mauve\"")
+    templates = secret.replace("&", "&amp;").replace("<", "&#60;").replace("'", "&apos;").replace('"', "&#34;")
+    for text in (html.escape(secret), html.escape(html.escape(secret)), html.escape(secret, quote=False), templates):
+        shown = Detector(Matcher(()), known).redact(f"<p>{text}</p>")
+        assert shown == f"<p>{MASK}</p>", text
+
+
 HARMLESS = [
+    "<p>Terms &amp; conditions: a &lt; b, &quot;token&quot; &#8212; it&#39;s a word, \\x41 and \\x2f too.</p>",
     "The token count was 512 of max_tokens=4096, input_tokens: 500.",
     '{"tool_call_id": "call_Vx8zq2LmT0pKc9Rr", "id": "msg_01XFDUDYJgAACzvnptvVoYEL", "response_id": "resp_68a5b1c2"}',
     "trace_id=4bf92f3577b34da6a3ce929d0e0e4736 span_id=00f067aa0ba902b7",

@@ -58,6 +58,16 @@ def test_the_order_of_keys_and_payloads_does_not_matter() -> None:
     assert one.redact_span(once) == once
 
 
+def test_values_that_are_keys_stay_apart() -> None:
+    """Of two keys that were withheld elsewhere none takes the other's place, and redacting again changes nothing."""
+    table, receipt = taint.TaintTable(), Receipt()
+    mails = ["ada@example.org", "bob@example.org", "eve@example.org"]
+    taint.remember(table, mails, "personal")
+    once = taint.scrub({mail: number for number, mail in enumerate(mails)}, table, receipt, "result")
+    assert once == {"[REDACTED:personal]": 0, "[REDACTED:key:2]": 1, "[REDACTED:key:3]": 2}
+    assert taint.scrub(once, table, receipt, "result") == once
+
+
 def test_other_runs_are_not_searched() -> None:
     """A value is withheld in the run that withheld it: bundles do not depend on what else a process did."""
     one = redactor()
