@@ -286,12 +286,18 @@ def _broken(data: bytes, runs: list[tuple[int, int]]) -> bool:
 
 
 def _decoded(data: bytes, start: int, end: int) -> str:
-    """Return the text that a run of base64 stands for; "" if that is not printable ASCII, or long."""
+    """Return the text that a run of base64 stands for; "" if that is not printable ASCII, or long.
+
+    A PowerShell takes commands in base64 of UTF-16: of its two bytes a character one is zero then.
+    """
     # The beginning of nearly all that is not text says so: 12 bytes are looked at before the whole is decoded.
     if end - start > _BASE64_CHARS or not binascii.a2b_base64(data[start : start + 16].translate(_STANDARD)).isascii():
         return ""
     run = data[start:end].translate(_STANDARD)
-    text = binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==").decode("latin-1")
+    inner = binascii.a2b_base64(run[: len(run) - (len(run) % 4 == 1)] + b"==")
+    if b"\0" in inner:
+        inner = inner[::2] if not inner[1::2].strip(b"\0") else inner[1::2] if not inner[::2].strip(b"\0") else inner
+    text = inner.decode("latin-1")
     return text if text.isascii() and text.translate(_LINE_ENDS).isprintable() else ""
 
 

@@ -38,6 +38,8 @@ WRAPPINGS: dict[str, Callable[[str], str]] = {
     "JSON in HTML": lambda s: html.escape(json.dumps({"v": s})),
     "base64": lambda s: base64.b64encode(s.encode()).decode(),
     "base64 of key=value": lambda s: base64.urlsafe_b64encode(f"key={s}".encode()).decode(),
+    "base64 of UTF-16": lambda s: f"powershell -enc {base64.b64encode(s.encode('utf-16-le')).decode()}",
+    "base64 of UTF-16, other end first": lambda s: base64.b64encode(s.encode("utf-16-be")).decode(),
     "base64 twice": lambda s: base64.b64encode(base64.b64encode(s.encode())).decode(),
     "zero-width space inside": lambda s: s[:9] + "\u200b" + s[9:],
     "soft hyphens inside": lambda s: "\u00ad".join(s),
