@@ -141,7 +141,8 @@ def _walk_map(
         known = names_key(state, name) or name in rules.known_keys or is_marker(name)
         if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
-            name = marker("key", index=hidden)
+            while (name := marker("key", index=hidden)) in value:
+                hidden += 1
             if rule is None and rules.masks_undeclared and not advance(state, name):
                 cause = _Cause(None, "mask", "neither a rule nor the schema names its key", _nameable(rules))
                 at = key if key in rules.shown_keys else name

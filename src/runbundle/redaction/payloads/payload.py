@@ -185,7 +185,8 @@ def _walk_map(
         if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
             walk.receipt.add(f"{path}/*", walk.rules.undeclared_note, "mask")
-            name = marker("key", index=hidden)
+            while (name := marker("key", index=hidden)) in value:  # a key that was withheld before it came here
+                hidden += 1
             if rule is None and walk.rules.masks_undeclared and not advance(state, name):
                 # What a payload is mostly made of: its key and its value go, with one note for both.
                 result[name] = _UNDECLARED
@@ -241,11 +242,14 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
         return _keep_text(value, walk, note, limit, path)
     if depth <= MAX_DEPTH and (value.__class__ is dict or isinstance(value, Mapping)):
         kept: dict[str, Any] = {}
+        number = 0
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = key if key.__class__ is str else str(key)
             if name not in walk.rules.known_keys and credential_in_key(name):
                 walk.receipt.add(path, "floor", "floor")  # a word of the format: see `redact_text`
-                name = marker("key", index=len(kept) + 1)
+                number = max(number, len(kept)) + 1
+                while (name := marker("key", index=number)) in value:
+                    number += 1
             kept[name] = (
                 item if _stays(item, limit) else _keep(item, walk, note, limit, f"{path}/{escape(name)}", depth + 1)
             )
