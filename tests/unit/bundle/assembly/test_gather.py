@@ -72,6 +72,15 @@ def test_what_the_sealed_bundle_has_is_kept_and_the_rest_is_late(tmp_path: Path)
         assert run.late == 2
 
 
+def test_log_records_that_are_equal_to_the_nanosecond_are_one(tmp_path: Path) -> None:
+    """They have no id by which one that came twice could be told from two; another time or text makes another."""
+    log: dict[str, Any] = {"k": "log", "trace_id": TRACE, "span_id": span_id(1), "time_ns": 10, "event_name": "",
+                           "attributes": {}, "body": "again", "severity": 9}  # fmt: skip
+    others = ({**log, "time_ns": 11}, {**log, "body": "else"})
+    with contextlib.closing(gathered(tmp_path, log, dict(log), *others)) as run:
+        assert (len(list(run.timeline())), run.collided) == (3, 0)
+
+
 def test_a_malformed_entry_costs_itself_alone(tmp_path: Path) -> None:
     """And is counted."""
     with contextlib.closing(gathered(tmp_path, {"k": "span"}, entry(1))) as run:
