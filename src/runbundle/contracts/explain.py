@@ -10,7 +10,13 @@ from runbundle.format.contract import ToolContract
 from runbundle.format.words import Action, Target
 from runbundle.redaction.markers import is_digest, is_marker, marker
 from runbundle.redaction.payloads.opened_text import PLAIN, SHUT, opened
-from runbundle.redaction.payloads.payload import MAX_DEPTH, PayloadRules, compile_payload_rules, mask_if_kept
+from runbundle.redaction.payloads.payload import (
+    MAX_DEPTH,
+    PayloadRules,
+    compile_payload_rules,
+    cuts_number,
+    mask_if_kept,
+)
 from runbundle.redaction.payloads.selectors import (
     CompiledRule,
     State,
@@ -141,7 +147,8 @@ def _walk_map(
         known = names_key(state, name) or name in rules.known_keys or is_marker(name)
         if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
-            name = marker("key", index=hidden)
+            while (name := marker("key", index=hidden)) in value:
+                hidden += 1
             if rule is None and rules.masks_undeclared and not advance(state, name):
                 cause = _Cause(None, "mask", "neither a rule nor the schema names its key", _nameable(rules))
                 at = key if key in rules.shown_keys else name
@@ -179,7 +186,7 @@ def _kept(value: Any, clean: Any, cause: _Cause, path: str, depth: int) -> Itera
     elif is_marker(clean) and not is_marker(value):
         yield _row(path, cause, "mask", "a name beside it says that it is a credential")
     elif value is None or isinstance(value, bool | int | float):
-        yield _row(path, cause, "keep")
+        yield _row(path, cause, "truncate" if cuts_number(value, cause.limit) else "keep")
     elif isinstance(value, str):
         if not is_marker(value) and redact_text(clean, Receipt(), path) != value:
             yield _row(path, cause, "mask", "holds a credential, or text that is not UTF-8")

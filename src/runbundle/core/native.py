@@ -23,7 +23,7 @@ from runbundle.redaction.messages import ID_KEYS, PAYLOADS, TYPES
 from runbundle.redaction.origins import redacted_scope
 from runbundle.redaction.payloads.bare_arguments import remember_calls
 from runbundle.redaction.payloads.opened_text import PLAIN, opened
-from runbundle.redaction.payloads.payload import PayloadRules
+from runbundle.redaction.payloads.payload import PayloadRules, cuts_number
 from runbundle.redaction.payloads.selectors import Node
 from runbundle.redaction.payloads.taint import OPENED, VALUES, TaintTable, is_name_key
 from runbundle.redaction.permitted import labelled
@@ -227,6 +227,12 @@ def _functions(redactor: Redactor) -> dict[str, Callable[..., Any]]:
         redacted = redacted_scope(given, redactor.tenant(tenant_id), plan)
         return _piece(orjson.dumps(redacted), Receipt(), held=given)
 
+    limits = [rules.shortest for rules in (*plan.payloads.values(), plan.result) if rules.shortest is not None]
+
+    def known_number(value: float) -> bool:
+        # Python cuts it, where a rule does.
+        return is_known_number(value) or any(cuts_number(value, limit) for limit in limits)
+
     def tenant(tenant_id: str) -> tuple[bytes, str]:
         digest = redactor.tenant(tenant_id).digest
         return digest.key(), digest.key_id
@@ -252,7 +258,7 @@ def _functions(redactor: Redactor) -> dict[str, Callable[..., Any]]:
         "tenant": tenant,
         "table": redactor.taint_table,
         "remember_calls": remember_calls,
-        "known_number": is_known_number,
+        "known_number": known_number,
     }
 
 

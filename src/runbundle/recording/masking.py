@@ -44,13 +44,16 @@ def _clean(value: Any, hits: Counter[str], *, data: bool) -> Any:
         return _text(value, hits, data=data)
     if isinstance(value, dict):
         made: dict[str, Any] = {}
+        number = 0
         for name, item in cast("dict[str, Any]", value).items():
             if (SPAN_KEYS.get(name) == "own" or name in NAMES_RUNS) if data else name in _FORMAT:
                 made[name] = item
                 continue
             shown = name
             if data and SPAN_KEYS.get(name) is None and _text(name, hits, data=False) != name:
-                shown = marker("key", index=len(made) + 1)
+                number = max(number, len(made)) + 1
+                while (shown := marker("key", index=number)) in value:  # the redactor has counted, too
+                    number += 1
             made[shown] = _clean(item, hits, data=data or name == "attributes")
         return made
     if isinstance(value, list):

@@ -49,8 +49,9 @@ def mask_text(text: str) -> str:
 def mask_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return attributes with known secrets and credentials masked; the same object if there are none."""
     masked: dict[str, Any] | None = None
-    for number, (key, value) in enumerate(attributes.items(), 1):
-        shown_key = key if not credential_in_key(key) else marker("key", index=number)
+    keys = _keys(attributes)
+    for key, value in attributes.items():
+        shown_key = keys.get(key, key)
         shown = _value(value, 0) if not _withheld(key, value) else _under_secret_key(value)
         if shown_key is not key or shown is not value:
             masked = masked if masked is not None else dict(attributes)
@@ -63,6 +64,19 @@ def mask_attributes(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
 def mask_value(value: Any) -> Any:
     """Return the body of a log record with known secrets and credentials masked."""
     return _value(value, 0)
+
+
+def _keys(given: Mapping[str, Any]) -> dict[str, str]:
+    """Return the keys that are credentials, each with a marker that no other key is."""
+    found: dict[str, str] = {}
+    index = 0
+    for number, key in enumerate(given, 1):
+        if credential_in_key(key):
+            index = max(index + 1, number)
+            while (shown := marker("key", index=index)) in given:
+                index += 1
+            found[key] = shown
+    return found
 
 
 def _withheld(key: str, value: Any) -> bool:
@@ -93,11 +107,10 @@ def _value(value: Any, depth: int) -> Any:
         return value if mask_text(text) == text else marker("credential")
     if isinstance(value, Mapping):
         given = {str(key): item for key, item in cast("Mapping[Any, Any]", value).items()}
+        keys = _keys(given)
         shown = {
-            key if not credential_in_key(key) else marker("key", index=number): (
-                _under_secret_key(item) if is_credential(key, item) else _value(item, depth + 1)
-            )
-            for number, (key, item) in enumerate(given.items(), 1)
+            keys.get(key, key): _under_secret_key(item) if is_credential(key, item) else _value(item, depth + 1)
+            for key, item in given.items()
         }
         return cast("Any", value) if all(shown.get(key) is item for key, item in given.items()) else shown
     if isinstance(value, list | tuple):

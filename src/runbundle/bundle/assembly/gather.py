@@ -8,6 +8,7 @@ from array import array
 from binascii import unhexlify
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -310,5 +311,8 @@ def _other_ends(lines: list[bytes]) -> int:
 def _said(line: bytes) -> bytes:
     """Return the part of an end that a bundle can be read back to, in one form."""
     entry = orjson.loads(line[_BODY:])
-    body = [entry[name] for name in ("name", "start_ns", "end_ns", "status_code", "attributes")]
+    said = ("name", "parent_span_id", "start_ns", "end_ns", "status_code", "attributes")
+    body: list[Any] = [entry[name] for name in said]
+    body += [(e["time_ns"], e["name"], e["attributes"]) for e in sorted(entry["events"], key=itemgetter("time_ns"))]
+    body += [(link["trace_id"], link["span_id"], link["attributes"]) for link in entry["links"]]
     return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)

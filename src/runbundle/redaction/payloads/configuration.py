@@ -26,11 +26,14 @@ def _redacted(value: Any, receipt: Receipt, path: str, depth: int) -> Any:
         return withhold(receipt, path, "config", "oversize")
     if isinstance(value, Mapping):
         result: dict[str, Any] = {}
+        number = 0
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = str(key)
             if credential_in_key(name):
                 receipt.add(f"{path}/*", "config", "mask")
-                name = marker("key", index=len(result) + 1)
+                number = max(number, len(result)) + 1
+                while (name := marker("key", index=number)) in value:
+                    number += 1
             result[name] = _redacted(item, receipt, f"{path}/{escape(name)}", depth + 1)
         return result
     if isinstance(value, list | tuple):

@@ -63,6 +63,8 @@ class PayloadRules(NamedTuple):
     """Whether every value that no rule names is masked, numbers too."""
     keeps: bool = False
     """Whether a rule keeps something."""
+    shortest: int | None = None
+    """The fewest characters that a rule leaves of a value that it truncates."""
     shown_keys: frozenset[str] = frozenset()
     """Keys that an explanation may name. Redaction ignores them."""
 
@@ -81,6 +83,7 @@ def compile_payload_rules(contract: ToolContract, target: Target) -> PayloadRule
         rule_name(contract.name, None),
         contract.data.undeclared == contract.data.undeclared_scalars == "mask",
         any(rule.target == target and rule.effective_action in ("keep", "truncate") for rule in contract.data.rules),
+        min((rule.max_chars for rule in contract.data.rules if rule.target == target and rule.max_chars), default=None),
     )
 
 
@@ -185,7 +188,8 @@ def _walk_map(
         if not known and (not kept_below or credential_in_key(name)):
             hidden += 1
             walk.receipt.add(f"{path}/*", walk.rules.undeclared_note, "mask")
-            name = marker("key", index=hidden)
+            while (name := marker("key", index=hidden)) in value:  # a key that was withheld before it came here
+                hidden += 1
             if rule is None and walk.rules.masks_undeclared and not advance(state, name):
                 # What a payload is mostly made of: its key and its value go, with one note for both.
                 result[name] = _UNDECLARED
@@ -241,11 +245,14 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
         return _keep_text(value, walk, note, limit, path)
     if depth <= MAX_DEPTH and (value.__class__ is dict or isinstance(value, Mapping)):
         kept: dict[str, Any] = {}
+        number = 0
         for key, item in cast("Mapping[Any, Any]", value).items():
             name = key if key.__class__ is str else str(key)
             if name not in walk.rules.known_keys and credential_in_key(name):
                 walk.receipt.add(path, "floor", "floor")  # a word of the format: see `redact_text`
-                name = marker("key", index=len(kept) + 1)
+                number = max(number, len(kept)) + 1
+                while (name := marker("key", index=number)) in value:
+                    number += 1
             kept[name] = (
                 item if _stays(item, limit) else _keep(item, walk, note, limit, f"{path}/{escape(name)}", depth + 1)
             )
@@ -257,11 +264,25 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
         ]
     if isinstance(value, _NUMBERS) and is_known_number(value):
         return withhold(walk.receipt, path, "detector:known-secret", "credential")
+    if cuts_number(value, limit):
+        return _keep_text(str(value), walk, note, limit, path)
     if value is None or isinstance(value, int):
         return value if value is None or -(2**63) <= value < 2**64 else str(value)
     if isinstance(value, float):
         return value if value - value == 0 else str(value)  # NaN and infinities are not JSON
     return withhold(walk.receipt, path, "unserialisable", "unserialisable")
+
+
+def cuts_number(value: Any, limit: int | None) -> bool:
+    """Tell whether a value is a number that a limit of characters cuts: one of eight digits or more, as those of
+    telephones, cards and accounts are. A shorter one stays whole.
+    """
+    return (
+        limit is not None
+        and isinstance(value, int | float)
+        and (value >= SHORTEST_KNOWN or value <= -SHORTEST_KNOWN)
+        and len(str(value)) > limit
+    )
 
 
 def _stays(value: Any, limit: int | None) -> bool:

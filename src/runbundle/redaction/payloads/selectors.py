@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
+from unicodedata import normalize
 
 from runbundle.format.words import STRICTNESS, Action
 
@@ -65,7 +66,12 @@ def compile_rules(rules: Iterable[FieldRule], tool: str = "") -> State:
             elif step == "**":
                 node.deep = node = node.deep or Node(loops=True)
             else:
-                node = node.children.setdefault(step, Node())
+                # Who writes a contract does not see in which form of Unicode a key will come.
+                composed = normalize("NFC", step)
+                below = node.children.get(composed) or Node()
+                for form in (step, composed, normalize("NFD", step)):
+                    node.children[form] = below
+                node = below
         literals = sum(step not in ("*", "**") for step in steps)
         rank = (literals, steps.count("*"), STRICTNESS[rule.effective_action])
         if node.rule is None or rank > node.rank:

@@ -326,10 +326,13 @@ def _scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
         return clean
     if isinstance(value, dict):
         made: dict[str, Any] = {}
+        number = 0
         for key, item in cast("dict[str, Any]", value).items():
             shown = _scrub(key, table, receipt, path)
             if shown in made:  # two values of one class were keys: what is under them stays apart
-                shown = marker("key", index=len(made) + 1)
+                number = max(number, len(made)) + 1
+                while (shown := marker("key", index=number)) in value or shown in made:
+                    number += 1
             made[shown] = _scrub(item, table, receipt, path)
         return made
     if isinstance(value, list):

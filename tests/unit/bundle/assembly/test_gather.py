@@ -53,6 +53,16 @@ def test_a_span_recorded_twice_counts_once_and_other_content_collides(tmp_path: 
         assert (run.collided, run.malformed, run.anything) == (1, 0, True)
 
 
+@pytest.mark.parametrize("other", [
+    {"events": [{"name": "e", "time_ns": 10, "attributes": {}}]}, {"parent_span_id": span_id(9)},
+    {"links": [{"trace_id": TRACE, "span_id": span_id(7), "attributes": {}}]},
+])  # fmt: skip
+def test_an_end_with_other_events_links_or_another_parent_collides(tmp_path: Path, other: dict[str, Any]) -> None:
+    """One of the two is in the bundle, and that there was another is said."""
+    with contextlib.closing(gathered(tmp_path, entry(1), {**entry(1), **other})) as run:
+        assert (len(list(run.spans())), run.collided) == (1, 1)
+
+
 def test_what_the_sealed_bundle_has_is_kept_and_the_rest_is_late(tmp_path: Path) -> None:
     """An interrupted span is replaced by its end."""
     start: dict[str, Any] = {"k": "start", "trace_id": TRACE, "span_id": span_id(1), "parent_span_id": "",
@@ -60,6 +70,15 @@ def test_what_the_sealed_bundle_has_is_kept_and_the_rest_is_late(tmp_path: Path)
     with contextlib.closing(gathered(tmp_path, entry(1), entry(3), sealed=(start, entry(2)))) as run:
         assert [span.ended for _, span in run.spans()] == [True, True, True]
         assert run.late == 2
+
+
+def test_log_records_that_are_equal_to_the_nanosecond_are_one(tmp_path: Path) -> None:
+    """They have no id by which one that came twice could be told from two; another time or text makes another."""
+    log: dict[str, Any] = {"k": "log", "trace_id": TRACE, "span_id": span_id(1), "time_ns": 10, "event_name": "",
+                           "attributes": {}, "body": "again", "severity": 9}  # fmt: skip
+    others = ({**log, "time_ns": 11}, {**log, "body": "else"})
+    with contextlib.closing(gathered(tmp_path, log, dict(log), *others)) as run:
+        assert (len(list(run.timeline())), run.collided) == (3, 0)
 
 
 def test_a_malformed_entry_costs_itself_alone(tmp_path: Path) -> None:

@@ -94,3 +94,20 @@ def test_compiled_rules_know_the_keys_that_a_schema_declares() -> None:
     assert isinstance(rules, PayloadRules)
     assert (rules.known_keys, rules.decides) == ({"city", "zip"}, True)
     assert not compile_payload_rules(contract, "output").decides
+
+
+@pytest.mark.parametrize("written", ["/caf\u00e9/x", "/cafe\u0301/x"])
+@pytest.mark.parametrize("key", ["caf\u00e9", "cafe\u0301"])
+def test_a_key_is_the_same_in_both_normal_forms(written: str, key: str) -> None:
+    """A rule that withholds it under one that keeps all around it misses neither."""
+    root = state(("", "keep"), (written, "mask"))
+    assert decided(root, key, "x") == written
+    assert decided(root, key, "y") == ""
+    assert decided(root, "cafe", "x") == ""
+
+
+def test_rules_for_one_key_in_several_forms_are_rules_for_one_node() -> None:
+    """The stricter decides, in whatever form the key comes, also in one that is neither composed nor decomposed."""
+    forms = ["\u1e69", "s\u0323\u0307", "\u1e63\u0307", "\u1e61\u0323"]
+    root = state(*((f"/{form}", "keep") for form in forms[:2]), (f"/{forms[2]}", "mask"), (f"/{forms[3]}", "hash"))
+    assert [decided(root, form) for form in forms] == [f"/{forms[2]}"] * 4
