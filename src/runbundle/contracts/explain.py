@@ -8,7 +8,7 @@ import orjson
 from runbundle.contracts.schema_walk import selector_of
 from runbundle.format.contract import ToolContract
 from runbundle.format.words import Action, Target
-from runbundle.redaction.markers import is_digest, is_marker, marker
+from runbundle.redaction.markers import is_digest, is_marker, key_marker, marker
 from runbundle.redaction.payloads.opened_text import PLAIN, SHUT, opened
 from runbundle.redaction.payloads.payload import (
     MAX_DEPTH,
@@ -146,9 +146,7 @@ def _walk_map(
         name = key if isinstance(key, str) else str(key) if isinstance(key, bool | int | float) else "?"
         known = names_key(state, name) or name in rules.known_keys or is_marker(name)
         if not known and (not kept_below or credential_in_key(name)):
-            hidden += 1
-            while (name := marker("key", index=hidden)) in value:
-                hidden += 1
+            name, hidden = key_marker(hidden + 1, value)
             if rule is None and rules.masks_undeclared and not advance(state, name):
                 cause = _Cause(None, "mask", "neither a rule nor the schema names its key", _nameable(rules))
                 at = key if key in rules.shown_keys else name

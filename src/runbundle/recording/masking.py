@@ -11,7 +11,7 @@ from typing import Any, cast
 import orjson
 
 from runbundle.redaction.detectors.detector import MASK, format_detector, masked
-from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.markers import is_marker, key_marker
 from runbundle.redaction.permitted.kept_text import is_known_number
 from runbundle.signals.keys import NAMES_RUNS, SPAN_KEYS
 
@@ -51,9 +51,9 @@ def _clean(value: Any, hits: Counter[str], *, data: bool) -> Any:
                 continue
             shown = name
             if data and SPAN_KEYS.get(name) is None and _text(name, hits, data=False) != name:
-                number = max(number, len(made)) + 1
-                while (shown := marker("key", index=number)) in value:  # the redactor has counted, too
-                    number += 1
+                shown, number = key_marker(
+                    max(number, len(made)) + 1, cast("dict[str, Any]", value)
+                )  # the redactor has counted, too
             made[shown] = _clean(item, hits, data=data or name == "attributes")
         return made
     if isinstance(value, list):

@@ -10,6 +10,7 @@ import base64
 import hmac
 import re
 import secrets
+from collections.abc import Container
 from typing import Any
 
 import orjson
@@ -148,6 +149,16 @@ def marker(
     if index is not None:
         text += f":{index}"
     return text + "]"
+
+
+def key_marker(index: int, keys: Container[str]) -> tuple[str, int]:
+    """Return the marker of a withheld key, numbered from `index` on, that is none of `keys`; and its number.
+
+    An object whose keys were withheld before has such keys, and one that took another's place would hide its value.
+    """
+    while (shown := marker("key", index=index)) in keys:
+        index += 1
+    return shown, index
 
 
 def is_marker(value: Any) -> bool:

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from runbundle.redaction.detectors.credential_words import is_credential
-from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.markers import is_marker, key_marker, marker
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals.keys import SPAN_KEYS
@@ -72,10 +72,7 @@ def _keys(given: Mapping[str, Any]) -> dict[str, str]:
     index = 0
     for number, key in enumerate(given, 1):
         if credential_in_key(key):
-            index = max(index + 1, number)
-            while (shown := marker("key", index=index)) in given:
-                index += 1
-            found[key] = shown
+            found[key], index = key_marker(max(index + 1, number), given)
     return found
 
 

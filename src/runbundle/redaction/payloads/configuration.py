@@ -7,7 +7,7 @@ that names a credential loses its value, text in the format of a credential is r
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runbundle.redaction.markers import is_marker, marker
+from runbundle.redaction.markers import is_marker, key_marker
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.labelled import escape, mask_labelled
 from runbundle.redaction.receipt import Receipt, withhold
@@ -31,9 +31,7 @@ def _redacted(value: Any, receipt: Receipt, path: str, depth: int) -> Any:
             name = str(key)
             if credential_in_key(name):
                 receipt.add(f"{path}/*", "config", "mask")
-                number = max(number, len(result)) + 1
-                while (name := marker("key", index=number)) in value:
-                    number += 1
+                name, number = key_marker(max(number, len(result)) + 1, cast("Mapping[str, Any]", value))
             result[name] = _redacted(item, receipt, f"{path}/{escape(name)}", depth + 1)
         return result
     if isinstance(value, list | tuple):

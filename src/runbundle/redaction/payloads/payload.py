@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 import orjson
 
 from runbundle.format.words import Action, Target
-from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, marker
+from runbundle.redaction.markers import Digester, canonical, is_digest, is_marker, key_marker, marker
 from runbundle.redaction.payloads.opened_text import PLAIN, SHUT, opened
 from runbundle.redaction.payloads.selectors import (
     CompiledRule,
@@ -186,10 +186,8 @@ def _walk_map(
         name = key if isinstance(key, str) else str(key) if isinstance(key, _NUMBERS) else "?"
         known = names_key(state, name) or name in walk.rules.known_keys or is_marker(name)
         if not known and (not kept_below or credential_in_key(name)):
-            hidden += 1
             walk.receipt.add(f"{path}/*", walk.rules.undeclared_note, "mask")
-            while (name := marker("key", index=hidden)) in value:  # a key that was withheld before it came here
-                hidden += 1
+            name, hidden = key_marker(hidden + 1, value)
             if rule is None and walk.rules.masks_undeclared and not advance(state, name):
                 # What a payload is mostly made of: its key and its value go, with one note for both.
                 result[name] = _UNDECLARED
@@ -250,9 +248,7 @@ def _keep(value: Any, walk: _Walk, note: str, limit: int | None, path: str, dept
             name = key if key.__class__ is str else str(key)
             if name not in walk.rules.known_keys and credential_in_key(name):
                 walk.receipt.add(path, "floor", "floor")  # a word of the format: see `redact_text`
-                number = max(number, len(kept)) + 1
-                while (name := marker("key", index=number)) in value:
-                    number += 1
+                name, number = key_marker(max(number, len(kept)) + 1, cast("Mapping[Any, Any]", value))
             kept[name] = (
                 item if _stays(item, limit) else _keep(item, walk, note, limit, f"{path}/{escape(name)}", depth + 1)
             )

@@ -22,7 +22,7 @@ from ahocorasick_rs import AhoCorasick, Implementation
 
 from runbundle.process import forks
 from runbundle.process.regex import later
-from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_marker, marker
+from runbundle.redaction.markers import CLASSES, ROLES, blanked, is_digest, is_marker, key_marker, marker
 from runbundle.redaction.receipt import Receipt
 
 RUNS = 256
@@ -330,9 +330,7 @@ def _scrub(value: Any, table: TaintTable, receipt: Receipt, path: str) -> Any:
         for key, item in cast("dict[str, Any]", value).items():
             shown = _scrub(key, table, receipt, path)
             if shown in made:  # two values of one class were keys: what is under them stays apart
-                number = max(number, len(made)) + 1
-                while (shown := marker("key", index=number)) in value or shown in made:
-                    number += 1
+                shown, number = key_marker(max(number, len(made)) + 1, {*cast("dict[str, Any]", value), *made})
             made[shown] = _scrub(item, table, receipt, path)
         return made
     if isinstance(value, list):
