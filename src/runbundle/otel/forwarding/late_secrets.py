@@ -53,8 +53,9 @@ def _mask(message: Any) -> bool:
     if getattr(message, "key", None) in _NAMES_A_RUN:
         return False
     found = False
-    for field, value in message.ListFields():
-        many = not isinstance(value, str | bytes) and hasattr(value, "__len__")
+    fields: list[tuple[Any, Any]] = message.ListFields()
+    for field, value in fields:
+        many = not any(hasattr(value, name) for name in ("ListFields", "encode", "decode"))
         if field.type == field.TYPE_MESSAGE:
             inner = [_mask(one) for one in (value if many else (value,))]
             found = found or any(inner)

@@ -62,7 +62,8 @@ class Sender:
 
     def __init__(self, kind: Kind, exporter: Any, session: Any, word: str, prepare: Callable[[Any], Any]) -> None:
         """`word`: the reason for a failure of which no session tells more."""
-        self.kind, self.exporter = kind, exporter
+        self.kind: Kind = kind
+        self.exporter = exporter
         self._session, self._word, self._prepare = session, word, prepare
         self._changes, self._older = KNOWN.changes, 0
 
