@@ -65,7 +65,8 @@ def command(
     Of a run above 32 MB only the sizes of the files are compared, which a line says; with --format json, and by
     runbundle verify, their digests are.
 
-    Exit codes: 0 done; 2 no such run or span; 3 the run is not sealed; 4 a file was changed after the seal.
+    Exit codes: 0 done; 2 no such run or span; 3 the run is not sealed; 4 a file was changed after the seal, or the
+    bundle lies in the folder of another run.
     """
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.reader import Bundle
