@@ -298,6 +298,38 @@ def test_nothing_raw_of_an_agent_waits_on_disk(configured: Configured, receiver:
     assert found_in(written) == []
 
 
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_secret_that_becomes_known_while_a_batch_waits_is_not_sent(
+    configured: Configured, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
+) -> None:
+    """In memory or on disk, in spans and logs, in any encoding; all else of the batch arrives as it was."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", compression)
+    receiver.mood = 503
+    handle = configured(otlp=[runbundle.Otlp(receiver.url, timeout_s=0.3, queue=tmp_path / "queue")])
+    secret, again, run = "Bremen-Rathaus-4711", "QnJlbWVuLVJhdGhhdXMtNDcxM", "Bremen-run-4711"
+
+    @runbundle.tool(keep=["/city", "/code", "/other"])
+    def weather(city: str, code: str, other: str) -> None: ...
+
+    def record(name: str) -> None:
+        with runbundle.start_run("r", run_id=f"{run}-{name}"):
+            weather(city=f"in {secret}", code=f"{again}Q==", other="Hamburg")
+
+    record("disk")
+    handle.flush()
+    assert queued(handle) > 0
+    record("memory")
+    runbundle.register_secret(secret, f"{run}-disk")
+    receiver.mood = "well"
+    handle.flush()
+    wait_until(lambda: len(receiver.spans()) >= 4)
+    assert len(receiver.spans()) == 4
+    assert secret.encode() not in receiver.sent
+    assert again.encode() not in receiver.sent
+    assert receiver.sent.count(b"Hamburg") == 2
+    assert receiver.sent.count(f"{run}-disk".encode()) > 0
+
+
 def test_a_check_for_leaks_leaves_nothing_in_a_queue(
     configured: Configured, receiver: Receiver, tmp_path: Path
 ) -> None:

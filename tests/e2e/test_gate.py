@@ -207,6 +207,18 @@ def test_a_waiver_lets_a_failure_through_until_its_day_is_over(store: LocalStore
     assert "has expired on 2020-12-31" in gate("rogue-*").output
 
 
+def test_a_copy_of_a_run_is_no_further_run(store: LocalStore) -> None:
+    """Of a store that is named in two ways, or copied: no check is surer by it."""
+    shutil.copytree(store.root, store.root.parent / "copied")
+    (store.root.parent / "linked").symlink_to(store.root, target_is_directory=True)
+    (store.root.parent / "gate.yaml").write_text(POLICY.split("  - id: answered")[0])
+    once = gate("prompt-*", "--no-write").output
+    assert "held in each of 20 runs, which leaves up to 13.9% that break it" in once
+    keys = [key for key in store.list_dirs() if key.startswith("prompt-")]
+    copies = [part for key in keys for folder in ("copied", "linked") for part in ("--candidate", f"{folder}/{key}")]
+    assert gate("prompt-*", "--no-write", *copies).output == once
+
+
 def test_candidates_may_lie_in_another_store(store: LocalStore) -> None:
     """All of its runs, by its folder."""
     for key in [key for key in store.list_dirs() if key.startswith("prompt-")]:

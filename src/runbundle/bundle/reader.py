@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, cast
 import orjson
 
 from runbundle.errors import KeyNotFound, MalformedBundle, NotSealed, OddEntry, TooDeep, TooLarge, UnsupportedVersion
+from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS
 from runbundle.format.words import RUN_SCHEMA
 from runbundle.process.regex import later
@@ -129,6 +130,15 @@ def listed_path(index: RunIndex, name: str) -> str | None:
         if entry.path == name or entry.path.endswith("/" + name):
             return entry.path
     return None
+
+
+def misplaced(key: str, index: RunIndex) -> str:
+    """Return what is wrong if a run.json lies under the key of another run or tenant; an empty text if it does not."""
+    if key.rpartition("/")[2] != index.run_id:
+        return "run.json is of another run than its folder's name says"
+    if key != RunKey(index.tenant_id or "", index.run_id).path:
+        return "run.json is of another tenant than the bundle lies under"
+    return ""
 
 
 def index_bytes(store: ArtifactStore, key: str, path: str = "run.json") -> bytes:

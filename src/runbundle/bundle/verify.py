@@ -27,6 +27,7 @@ from runbundle.bundle.reader import (
     event_lines,
     index_bytes,
     listed_path,
+    misplaced,
     parse_index,
     parse_model,
     parse_object_line,
@@ -34,7 +35,6 @@ from runbundle.bundle.reader import (
 )
 from runbundle.errors import BundleError, KeyNotFound, MalformedBundle, OddEntry, UnsupportedVersion
 from runbundle.format.evidence import Evidence, Retrieval
-from runbundle.format.identity import RunKey
 from runbundle.format.layout import EVENTS, EVIDENCE, RUN, TOOL_CALLS, file_at
 from runbundle.format.run import ConfigSnapshot, RunIndex
 from runbundle.format.tool_calls import CallEntry, ToolCalls
@@ -78,10 +78,8 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False, search: bool 
     except MalformedBundle as error:
         report.add(error.finding or "RB101", error.message, file="run.json", line=error.line or None)
         return finished_report(report, key)
-    if key.rpartition("/")[2] != index.run_id:
-        report.add("RB505", "run.json is of another run than its folder's name says", file=RUN)
-    elif key != RunKey(index.tenant_id or "", index.run_id).path:
-        report.add("RB505", "run.json is of another tenant than the bundle lies under", file=RUN)
+    if why := misplaced(key, index):
+        report.add("RB505", why, file=RUN)
     by_rules = check_own_digest(data, index, report)
     _credentials(data, RUN, report)
     present = {name[len(key) + 1 :] for name in store.list(f"{key}/")}

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from runbundle.cli.options import store_flag
-from runbundle.cli.printing import json_text, say
+from runbundle.cli.printing import json_text, markdown_code, markdown_text, say
 from runbundle.cli.render import duration, plural, width
 from runbundle.compare.diff_report import DiffCause, DiffReport, Patch, StepDiff, ValueDiff
 from runbundle.process.printable import printable
@@ -75,24 +75,29 @@ def operation(one: Patch) -> str:
 
 def markdown(report: DiffReport) -> str:
     """Return a report as Markdown."""
-    lines = [f"**{_plain(headline(report))}**", ""]
-    lines += [f"- also {cause.code}: {_plain(cause_text(cause))}" for cause in report.causes[1:]]
+    lines = [f"**{markdown_text(headline(report))}**", ""]
+    lines += [f"- also {cause.code}: {markdown_text(cause_text(cause))}" for cause in report.causes[1:]]
     lines += ["", "| | A | B |", "|---|---|---|"] if report.causes[1:] else ["| | A | B |", "|---|---|---|"]
-    lines += [f"| run | `{_plain(report.a.run_id)}` | `{_plain(report.b.run_id)}` |"]
-    lines += [f"| status | {_plain(report.a.status)} | {_plain(report.b.status)} |"]
+    lines += [f"| run | `{markdown_code(report.a.run_id)}` | `{markdown_code(report.b.run_id)}` |"]
+    lines += [f"| status | {markdown_text(report.a.status)} | {markdown_text(report.b.status)} |"]
     lines += [f"| took | {duration(report.duration_ns[0])} | {duration(report.duration_ns[1])} |"]
-    lines += [f"| {_plain(one.what)} | {one.a} | {one.b} |" for one in report.totals if one.a != one.b]
-    lines += [f"| calls of {_plain(one.tool)} | {one.a} | {one.b} |" for one in report.tools if one.a != one.b]
+    lines += [f"| {markdown_text(one.what)} | {one.a} | {one.b} |" for one in report.totals if one.a != one.b]
+    lines += [f"| calls of {markdown_text(one.tool)} | {one.a} | {one.b} |" for one in report.tools if one.a != one.b]
     if report.config:
-        lines += ["", "Configuration:", "", *[f"- `{_plain(operation(one))}`" for one in report.config[:_PATCHES]]]
+        lines += [
+            "",
+            "Configuration:",
+            "",
+            *[f"- `{markdown_code(operation(one))}`" for one in report.config[:_PATCHES]],
+        ]
     shown = [change for change in report.changes if not change.follows]
     if shown:
         lines += ["", "Steps:", ""]
     for change in shown[:50]:
-        lines.append(f"- `{_SIGNS[change.verdict]}` {_plain(_title(change))}")
+        lines.append(f"- `{_SIGNS[change.verdict]}` {markdown_text(_title(change))}")
         for value in change.values:
-            lines += [f"  - `{_plain(line)}`" for line in _value_lines(value)]
-    lines += ["", *[f"_{_plain(line)}_" for line in _remarks(report)]]
+            lines += [f"  - `{markdown_code(line)}`" for line in _value_lines(value)]
+    lines += ["", *[f"_{markdown_text(line)}_" for line in _remarks(report)]]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -196,8 +201,3 @@ def _show(report: DiffReport, side: str) -> str:
 def _value(value: Any, room: int = _SHORT) -> str:
     text = value if isinstance(value, str) and "\n" not in value else json_text(value).rstrip("\n")
     return text if len(text) <= room else f"{text[: room - 1]}…"
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    return printable(text).replace("`", "'").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")

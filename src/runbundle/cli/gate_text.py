@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from runbundle.cli.options import store_flag
-from runbundle.cli.printing import github, say, xml_attribute, xml_text
+from runbundle.cli.printing import github, markdown_text, say, xml_attribute, xml_text
 from runbundle.compare.gating.told import (
     SHOWN,
     event_text,
@@ -16,7 +16,6 @@ from runbundle.compare.gating.told import (
     sides_text,
     title,
 )
-from runbundle.process.printable import printable
 
 if TYPE_CHECKING:
     from runbundle.format.evaluation import Gate
@@ -53,21 +52,21 @@ def markdown(gate: "Gate") -> str:
         MARK,
         f"### Gate: {gate.verdict}",
         "",
-        _cell(sides_text(gate)),
+        markdown_text(sides_text(gate)),
         "",
         "| check | verdict | why |",
         "|---|---|---|",
     ]
-    lines += [f"| {_cell(title(c))} | {c.verdict} | {_cell(c.reason or '')} |" for c in gate.criteria]
+    lines += [f"| {markdown_text(title(c))} | {c.verdict} | {markdown_text(c.reason or '')} |" for c in gate.criteria]
     events = [event for criterion in gate.criteria for event in criterion.evidence[:SHOWN]]
     flips = [flip for criterion in gate.criteria for flip in criterion.flips[:SHOWN]]
     if events or flips:
         lines.append("")
-    lines += [f"- {_cell(event_text(event))}" for event in events]
-    lines += [f"- {_cell(flip_text(flip))}" for flip in flips]
-    lines += [f"- {_cell(flaky_text(flaky))}" for flaky in gate.flaky]
+    lines += [f"- {markdown_text(event_text(event))}" for event in events]
+    lines += [f"- {markdown_text(flip_text(flip))}" for flip in flips]
+    lines += [f"- {markdown_text(flaky_text(flaky))}" for flaky in gate.flaky]
     notes = notes_of(gate)
-    return "\n".join([*lines, *(["", *(f"- {_cell(note)}" for note in notes)] if notes else []), ""])
+    return "\n".join([*lines, *(["", *(f"- {markdown_text(note)}" for note in notes)] if notes else []), ""])
 
 
 def junit(gate: "Gate") -> str:
@@ -107,11 +106,3 @@ def annotations(gate: "Gate", policy: str, lines: dict[str, int]) -> Iterator[st
         where = "; ".join(said)
         message = f"{criterion.verdict}: {criterion.reason or ''}{f' ({where})' if where else ''}"
         yield github(level, f"gate {criterion.name}", message, file=policy, line=lines.get(criterion.name, 1))
-
-
-def _cell(text: str) -> str:
-    """Return text for Markdown in which nothing is markup, an image or a mention."""
-    shown = printable(text).replace("\\", "\\\\")
-    for sign in "|<>[]`*_@#!":
-        shown = shown.replace(sign, f"&#{ord(sign)};" if sign in "<>@#" else f"\\{sign}")
-    return shown

@@ -7,6 +7,12 @@ import click
 
 from runbundle.process.printable import printable, printable_json
 
+_NO_WIDTH = "&#8203;"
+_IN_MARKDOWN = str.maketrans({
+    "&": "&amp;", "<": "&lt;", ">": "&gt;", "@": f"&#64;{_NO_WIDTH}", "#": f"&#35;{_NO_WIDTH}",
+    **{sign: f"\\{sign}" for sign in "\\|[]`*_!~$"},
+})  # fmt: skip
+_ADDRESS = re.compile(r"(:)(//)|(?<=www)()(?=\.)", re.IGNORECASE)
 _EXTRA = re.compile(r"(runbundle\[(?:yaml|debug|postgres|langgraph|objects|sql|view)\])")
 
 
@@ -44,6 +50,19 @@ def github(level: str, title: str, message: str, *, file: str = "", line: int = 
     """
     place = f"file={_property(file)},line={line}," if file else ""
     return f"::{level} {place}title={_property(title)}::{_github(message)}"
+
+
+def markdown_text(text: str) -> str:
+    """Return text that Markdown shows as it is: no markup, link, image, formula, mention or cell, and no entity.
+
+    What a program makes of the page itself, such as mentions and addresses, is interrupted by a mark of no width.
+    """
+    return _ADDRESS.sub(rf"\1{_NO_WIDTH}\2", printable(text).translate(_IN_MARKDOWN))
+
+
+def markdown_code(text: str) -> str:
+    """Return text to stand between backticks in Markdown, outside tables. A backtick becomes an apostrophe."""
+    return printable(text).replace("`", "'")
 
 
 def xml_text(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import orjson
 
-from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle
+from runbundle.bundle.reader import MAX_LINE_BYTES, Bundle, misplaced
 from runbundle.errors import MalformedBundle, RunbundleError
 from runbundle.format.canonical import sha256_hex
 from runbundle.format.layout import EVENTS
@@ -52,6 +52,8 @@ def write_page(bundle: Bundle, out: BinaryIO, *, most_bytes: int) -> Written:
 
     `most_bytes` is kept as far as lines of events.jsonl can be left out.
     """
+    if why := misplaced(bundle.key, bundle.index):
+        raise MalformedBundle(why, file=bundle.key, hint="runbundle verify says more")
     columns = columns_of(bundle)
     tabs = {name: _tab(name, bundle, columns) for name in TABS}
     if any("warn" in block for block in tabs["integrity"]):

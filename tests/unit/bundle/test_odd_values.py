@@ -73,6 +73,8 @@ def test_every_command_answers_whatever_a_field_holds(tmp_path: Path, field: str
     """Whatever stands in a field that is computed with: an exit code, and the bundle beside it is served."""
     store = build(LocalStore(tmp_path / "s"))
     shutil.copytree(tmp_path / "s" / KEY, tmp_path / "s" / "other")
+    other = tmp_path / "s" / "other" / "run.json"
+    other.write_bytes(other.read_bytes().replace(KEY.encode(), b"other"))
     data = _put(orjson.loads(store.get(f"{KEY}/run.json")), (field,), junk)
     (tmp_path / "s" / KEY / "run.json").write_bytes(data)
     for command in COMMANDS if field == "started_at" else COMMANDS[:6]:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import runbundle
 from runbundle.cli.demo_agent import record
 from runbundle.cli.main import _COMMANDS
-from runbundle.cli.printing import github, json_text, xml_attribute, xml_text
+from runbundle.cli.printing import github, json_text, markdown_code, markdown_text, xml_attribute, xml_text
 from runbundle.process.printable import printable, printable_json
 from runbundle.store import LocalStore
 from tests.conftest import sealed
@@ -51,6 +51,30 @@ FORBIDDEN = re.compile(
     "|a\ufe0f|\\[/?bold|\\[link=|\\[@click|##\\w*\\[|(?m:^\\s*::error file)"
 )
 OWN = re.compile(r"\x1b\[[0-9;]*m|\r\n")
+
+
+MARKUP = (
+    "![x](//evil.example/t.png) [Click](https://evil.example) <b onclick=x> &#x202e;&lt;b&gt; **x** __x__ ~~pass~~ $x$"
+    " `y` @octo-org/all #12 www.evil.example | a \\| b \\"
+)
+
+
+def _parsed(text: str) -> str:
+    """Return Markdown as the HTML that a renderer with the extensions of GitHub makes of it."""
+    markdown_it: Any = pytest.importorskip("markdown_it")
+    return markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"]).render(text)
+
+
+def test_nothing_of_a_run_is_markup_in_markdown() -> None:
+    """No image, link, entity, emphasis, formula, code, cell, mention; in text, and in code."""
+    text = markdown_text(MARKUP)
+    rest = re.sub(r"\\[!-/:-@[-`{-~]|&#?\w+;", " ", text)
+    assert not re.search(r"[@#&<>\[\]*_~$|`\\]|://|www\.", rest)
+    html = _parsed(f"| a | b |\n|---|---|\n| {text} | end |\n\n- `{markdown_code(MARKUP)}`\n")
+    assert html.count("<td>") == 2
+    assert "<td>end</td>" in html
+    assert html.count("<code>") == 1
+    assert not re.search("<(?!/?(?:table|thead|tbody|tr|th|td|ul|li|code)>)", html)
 
 
 @pytest.mark.parametrize("text", CLASSES.values(), ids=CLASSES.keys())

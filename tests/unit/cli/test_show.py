@@ -1,6 +1,7 @@
 """`show` leads with the failure, draws when each span ran, and prints what else only files hold."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from runbundle.cli.waterfall import label, lines, slowest, tree
 from runbundle.inspect.columns import SpanColumns, columns_from, columns_of
 from runbundle.store import LocalStore, MemoryStore
 from tests.support import handmade
+from tests.support.golden import KEY, V1
 from tests.support.handmade import dump, event
 
 Configured = Callable[..., runbundle.Handle]
@@ -214,6 +216,21 @@ def made(*spans: tuple[str, int, int | None, str | None]) -> SpanColumns:
 
 
 A, B, C = "a" * 16, "b" * 16, "c" * 16
+
+
+def test_a_run_in_the_folder_of_another_is_not_shown_as_that(tmp_path: Path) -> None:
+    """A warning comes first, and the next commands name what is shown: the other would verify."""
+    shutil.copytree(V1.root / KEY, tmp_path / "s" / KEY)
+    shutil.copytree(V1.root / KEY, tmp_path / "s" / "victim")
+    done = CliRunner().invoke(group, ["show", "victim", "--store", str(tmp_path / "s")])
+    assert done.exit_code == 4
+    assert done.output.startswith("WARNING: this bundle is not what was sealed")
+    assert "RB505  run.json: run.json is of another run than its folder's name says" in done.output
+    assert "next: runbundle verify victim" in done.output
+    for kind in ("html", "zip"):
+        to = ["--to", kind, "-o", str(tmp_path / kind), "--store", str(tmp_path / "s")]
+        assert CliRunner().invoke(group, ["export", "victim", *to]).exit_code == 4
+        assert CliRunner().invoke(group, ["export", KEY, *to]).exit_code == 0
 
 
 def test_bars_show_offset_and_duration(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,8 @@ def test_no_name_of_the_format_is_opened_if_it_is_no_file(
 ) -> None:
     """Whichever name it has, or if it is the bundle's own folder: every command answers, and the others are served."""
     shutil.copytree(store.root / KEY, store.root / "other")
+    other = store.root / "other" / "run.json"
+    other.write_bytes(other.read_bytes().replace(KEY.encode(), b"other"))
     at = store.root / KEY / name if name else store.root / KEY
     if at.is_dir():
         at.rename(tmp_path / "away")

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 from runbundle.bundle.catalog.index import add_to_index
 from runbundle.bundle.catalog.keys import list_keys
-from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, parse_index
+from runbundle.bundle.reader import MAX_INDEX_BYTES, index_bytes, misplaced, parse_index
 from runbundle.errors import AlreadyExists, BundleError, ConfigError, KeyChanged, KeyNotFound, OddEntry
 from runbundle.format.canonical import sha256_hex
 from runbundle.format.layout import EARLIER, HOLD, REMOVING, RUN, file_at, revision_of
@@ -68,6 +68,8 @@ def copy(source: ArtifactStore, key: str, target: ArtifactStore, *, progress: Pr
         index = parse_index(data)
     except BundleError as error:
         return CopyResult(key, "damaged", problems=[error.message])
+    if why := misplaced(key, index):
+        return CopyResult(key, "damaged", problems=[f"{RUN}: {why}"])
     result = CopyResult(key, "copied", left_out=[f"{p[len(key) + 1 :]} is {kind}" for p, kind in source.odd(f"{key}/")])
     old = _get(target, f"{key}/{RUN}")
     if old is not None and old != data:

@@ -65,7 +65,8 @@ def command(
     Of a run above 32 MB only the sizes of the files are compared, which a line says; with --format json, and by
     runbundle verify, their digests are.
 
-    Exit codes: 0 done; 2 no such run or span; 3 the run is not sealed; 4 a file was changed after the seal.
+    Exit codes: 0 done; 2 no such run or span; 3 the run is not sealed; 4 a file was changed after the seal, or the
+    bundle lies in the folder of another run.
     """
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.reader import Bundle
@@ -95,10 +96,12 @@ def command(
 
 def _altered(bundle: "Bundle", *, as_json: bool) -> bool:
     """Say what of the bundle is not as it was sealed; return whether anything is."""
+    from runbundle.bundle.reader import misplaced
     from runbundle.cli.render import size
     from runbundle.errors import KeyNotFound
 
     whole = sum(entry.bytes for entry in bundle.index.files)
+    elsewhere = misplaced(bundle.key, bundle.index)
     if whole <= _DIGESTED_BYTES or as_json:
         from runbundle.bundle.verify import verify  # 0.2 s, which a large run need not wait for
 
@@ -114,6 +117,8 @@ def _altered(bundle: "Bundle", *, as_json: bool) -> bool:
             except KeyNotFound:
                 wrong.append(f"{entry.path}: is not there")
         say(f"only the sizes of the files were compared, {size(whole)}; runbundle verify compares all", err=True)
+    if elsewhere:
+        wrong.insert(0, f"RB505  run.json: {elsewhere}")
     if wrong:
         say("WARNING: this bundle is not what was sealed; runbundle verify says more", err=as_json)
     for text in wrong[:_FINDINGS_SHOWN]:
@@ -166,7 +171,7 @@ def _show(bundle: "Bundle", part: str | None, store_url: str, *, every: bool, fu
     elif as_json:
         print_json(bundle.index.model_dump(mode="json", by_alias=True, exclude_none=True))
     else:
-        run, store = again(bundle.key if bundle.index.tenant_id else bundle.index.run_id, bundle.store, store_url)
+        run, store = again(bundle.key, bundle.store, store_url)
         print_run(bundle, columns_of(bundle), Look(bars=part != "tree", every=every, full=full), run, store)
 
 

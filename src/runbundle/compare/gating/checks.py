@@ -29,6 +29,8 @@ from runbundle.compare.statistics.paired import (
 from runbundle.format.evaluation import EventRef, FlakyCase, RunEvent, Verdict
 
 _REFUSED = ("blocked", "denied")
+_MOST_RATIO = 1e90
+"""The largest ratio, and between the values of cases, that is judged: cubes of them are added up."""
 
 
 class Judged(NamedTuple):
@@ -163,6 +165,9 @@ def _ratio(check: Ratio, sides: Sides, policy: Policy) -> Judged:
         pairs = [(b, a) for a, b in pairs]
     if any(b <= 0 for _, b in pairs):
         raise Undecidable("inconclusive", f"{check.metric} is zero in a case, so there is no ratio")
+    most, least = max(a for a, _ in pairs), min(b for _, b in pairs)
+    if most > _MOST_RATIO * least or (turned and 0 < most * _MOST_RATIO < least):
+        raise Undecidable("inconclusive", f"{check.metric} is nearly zero in a case, so there is no ratio")
     limit = 1 / check.min if check.min is not None else check.max
     assert limit is not None
     found = ratio_against(pairs, limit, alpha=policy.alpha, seed=policy.seed, resamples=policy.resamples)
@@ -226,7 +231,7 @@ def _trajectory(check: TrajectoryCheck, sides: Sides, policy: Policy) -> Judged:
         cases = by_case(sides.candidate, "candidate")
     before: Cases = {}
     if check.expected == "baseline":
-        _require_baseline(sides)
+        _require_apart(sides)
         before = by_case(sides.baseline, "baseline")
         paired(before, cases)
     judged = [
@@ -283,11 +288,7 @@ class _Pairing(NamedTuple):
 
 def _both(check: Metric, sides: Sides) -> _Pairing:
     """Pair the two sides. Raises `Undecidable`."""
-    _require_baseline(sides)
-    twice = {member.key for member in sides.baseline} & {member.key for member in sides.candidate}
-    if twice:
-        name = next(member.name for member in sides.baseline if member.key in twice)
-        raise Undecidable("error", f"the run {name} is on both sides")
+    _require_apart(sides)
     before, after = by_case(sides.baseline, "baseline"), by_case(sides.candidate, "candidate")
     cases = paired(before, after)
     # Of both at once: evaluators of the two sides must have one configuration.
@@ -295,9 +296,14 @@ def _both(check: Metric, sides: Sides) -> _Pairing:
     return _Pairing(before, after, cases, of_runs, means(before, of_runs), means(after, of_runs))
 
 
-def _require_baseline(sides: Sides) -> None:
+def _require_apart(sides: Sides) -> None:
+    """Raise `Undecidable` if there is no baseline, or a run is compared with itself."""
     if not sides.baseline:
         raise Undecidable("error", "it compares with a baseline, and none was given")
+    twice = {member.key for member in sides.baseline} & {member.key for member in sides.candidate}
+    if twice:
+        name = next(member.name for member in sides.baseline if member.key in twice)
+        raise Undecidable("error", f"the run {name} is on both sides")
 
 
 def _require_complete(members: Sequence[Member]) -> None:

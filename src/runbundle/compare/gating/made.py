@@ -47,13 +47,13 @@ def make_gate(loaded: Loaded, store: ArtifactStore, before: Runs | Kept, after: 
     """Verify the runs of both sides, judge them by a policy, and store the gate where it belongs, if `write`.
 
     A gate over one run lies in that run's bundle, one against a named baseline beside the baseline. If a run does not
-    verify, or the baseline was edited, nothing is compared: the gate then has one criterion, `integrity`. Raises
-    `NotSealed`, and `UnsupportedVersion`.
+    verify, or the baseline was edited, nothing is compared: the gate then has one criterion, `integrity`. Copies of a
+    run are one run. Raises `NotSealed`, and `UnsupportedVersion`.
     """
     kept = before if isinstance(before, Kept) else None
     try:
-        old = open_checked(_runs_of(store, before) if isinstance(before, Kept) else before)
-        new = open_checked(after)
+        old = _each_once(open_checked(_runs_of(store, before) if isinstance(before, Kept) else before))
+        new = _each_once(open_checked(after))
     except (Unsound, MalformedBundle) as error:
         return unsound_gate(error, loaded)
     sides = Sides([_member(one, loaded) for one in old], [_member(one, loaded) for one in new])
@@ -95,6 +95,14 @@ def open_checked(runs: Iterable[tuple[ArtifactStore, str]]) -> list[Checked]:
     if problems:
         raise Unsound(problems)
     return opened
+
+
+def _each_once(runs: list[Checked]) -> list[Checked]:
+    """Return each run once, however many stores it was found in: a copy of it makes nothing surer."""
+    found: dict[bytes, Checked] = {}
+    for one in runs:
+        found.setdefault(one.bundle.index_bytes, one)
+    return list(found.values())
 
 
 def _runs_of(store: ArtifactStore, kept: Kept) -> list[tuple[ArtifactStore, str]]:

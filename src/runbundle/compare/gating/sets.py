@@ -10,6 +10,8 @@ from runbundle.format.canonical import sha256_hex, to_json_bytes
 from runbundle.format.evaluation import Evaluator, Score, Scorecard, Subject, Verdict
 
 _SHOWN = 3
+_MOST = 1e90
+"""The largest score that is judged. Cubes of differences are added up, and beyond this the sum may be no number."""
 
 
 class Undecidable(Exception):
@@ -85,8 +87,8 @@ def paired(baseline: Cases, candidate: Cases) -> list[str]:
 def values(members: Sequence[Member], metric: str, evaluator: str | None) -> dict[str, float]:
     """Return the value of a score for each run, by its key. Several scores of one run count as their mean.
 
-    Raises `Undecidable`: as an error if a run has no such score or a scorer failed, and as inconclusive if a score was
-    skipped, or if the scores come from evaluators of different configurations.
+    Raises `Undecidable`: as an error if a run has no such score, one beyond 1e90, or a scorer failed, and as
+    inconclusive if a score was skipped, or if the scores come from evaluators of different configurations.
     """
     found: dict[str, float] = {}
     origins: dict[str, Evaluator] = {}
@@ -106,7 +108,13 @@ def values(members: Sequence[Member], metric: str, evaluator: str | None) -> dic
                 raise Undecidable(
                     "inconclusive", f"{metric} comes from two configurations of {origin.id}, which cannot be compared"
                 )
-        found[member.key] = _mean([_value(score, member.name) for score in scores])
+        numbers = [_value(score, member.name) for score in scores]
+        huge = next((number for number in numbers if abs(number) > _MOST), None)
+        if huge is not None:
+            raise Undecidable(
+                "error", f"{metric} of the run {member.name} is {huge:g}, which is too large to calculate with"
+            )
+        found[member.key] = _mean(numbers)
     if len(used) > 1:
         raise Undecidable("inconclusive", f"{metric} comes from different evaluators: {', '.join(sorted(used))}")
     return found

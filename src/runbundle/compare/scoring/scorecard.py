@@ -22,6 +22,8 @@ def scorecard(
     found: dict[str, tuple[Evaluator, list[Score]]] = {}
     if before is not None and before.subject.run_sha256 == facts.subject.run_sha256:
         for evaluator in before.evaluators:
+            if evaluator.id == SIGNALS:
+                continue  # the events say what was recorded; this file, which no seal covers, could say anything
             found[evaluator.id] = (evaluator, [score for score in before.scores if score.evaluator == evaluator.id])
     if facts.signals:
         found[SIGNALS] = (SIGNAL_EVALUATOR, list(facts.signals))

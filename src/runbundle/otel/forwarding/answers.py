@@ -10,11 +10,12 @@ import os
 import time
 import zlib
 from collections.abc import Collection, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 
-Kind = Literal["spans", "logs"]
+from runbundle.otel.forwarding.late_secrets import Kind, without_known_secrets
+from runbundle.redaction.detectors.known_secrets import KNOWN
 
 ALL = 1 << 31
 """More than any batch holds: none of it was taken."""
@@ -53,6 +54,8 @@ def watched_session(kind: Kind, own_headers: Collection[str] | None = None) -> A
         """What is sent instead of what the exporter has encoded. Then there is one attempt: its caller comes again."""
         retry_after_s = 0.0
         """How long the receiver asked to be left alone."""
+        known_at = KNOWN.changes
+        """The count of `KNOWN` since which no secret became known that could be in what is sent."""
         _pid = os.getpid()
 
         def request(self, method: str, url: str, **kwargs: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -64,10 +67,10 @@ def watched_session(kind: Kind, own_headers: Collection[str] | None = None) -> A
             headers: Mapping[str, str] = kwargs.get("headers") or {}
             if own_headers is not None:
                 headers = {k: v for k, v in headers.items() if k.lower() in _OF_PROTOCOL or k.lower() in own_headers}
-            if self.body is not None:
-                kwargs["data"] = _compressed(self.body, headers)
             deadline = time.monotonic() + (kwargs.get("timeout") or 10.0)
             try:
+                if self.body is not None or self.known_at != KNOWN.changes:
+                    kwargs["data"] = _without_known_secrets(kind, self.body, kwargs.get("data"), headers)
                 kwargs |= {"headers": dict(headers), "stream": True}
                 response = super().request(method, url, **kwargs)
                 self._note(response, deadline)
@@ -129,9 +132,18 @@ def _is_page(content_type: str, body: bytes) -> bool:
     return content_type.startswith(_PAGE) or begins.startswith((b"<!doctype", b"<html")) or len(body) > _MOST_BYTES
 
 
-def _compressed(body: bytes, headers: Mapping[str, str]) -> bytes:
+def _without_known_secrets(kind: Kind, kept: bytes | None, made: Any, headers: Mapping[str, str]) -> Any:
+    """Return what to send: `kept`, which is not compressed, else what was `made`, which is as the headers say."""
     encoding = next((value for name, value in headers.items() if name.lower() == "content-encoding"), "")
-    return gzip.compress(body) if encoding == "gzip" else zlib.compress(body) if encoding == "deflate" else body
+    body = kept if kept is not None else _whole(made, encoding)
+    masked = without_known_secrets(kind, body)
+    if kept is None and masked is body:
+        return made
+    return gzip.compress(masked) if encoding == "gzip" else zlib.compress(masked) if encoding == "deflate" else masked
+
+
+def _whole(data: bytes, encoding: str) -> bytes:
+    return gzip.decompress(data) if encoding == "gzip" else zlib.decompress(data) if encoding == "deflate" else data
 
 
 def failure_reason(error: BaseException) -> str:

@@ -22,7 +22,9 @@ from runbundle.otel.boundary.limits import (
     span_limits_of_environment,
 )
 from runbundle.otel.forwarding.answers import Kind, may_pass, watched_session
+from runbundle.otel.forwarding.forwarder import Pace
 from runbundle.otel.forwarding.option import Protocol, url_of
+from runbundle.redaction.detectors.known_secrets import KNOWN
 
 KINDS: tuple[Kind, Kind] = ("spans", "logs")
 
@@ -60,15 +62,29 @@ class Sender:
 
     def __init__(self, kind: Kind, exporter: Any, session: Any, word: str, prepare: Callable[[Any], Any]) -> None:
         """`word`: the reason for a failure of which no session tells more."""
-        self.kind, self.exporter = kind, exporter
+        self.kind: Kind = kind
+        self.exporter = exporter
         self._session, self._word, self._prepare = session, word, prepare
+        self._changes, self._older = KNOWN.changes, 0
 
     def send(self, items: Sequence[Any]) -> Result:
         """Send records, as often as the exporter tries within its time-out."""
+        self._look_for_secrets(len(items))
         return self._export(items, len(items))
 
+    def _look_for_secrets(self, items: int) -> None:
+        """Have records searched that may have been redacted before a secret was known: all that a queue then held."""
+        if self._changes != (changes := KNOWN.changes):
+            self._changes, self._older = changes, 2 * Pace.of_environment(self.kind).queue
+        if self._session is not None:
+            self._session.known_at = -1 if self._older > 0 else changes
+        self._older -= items
+
     def send_encoded(self, body: bytes, items: int) -> Result:
-        """Send a request that was encoded before, which holds `items` records, once. Over HTTP only."""
+        """Send a request that was encoded before, which holds `items` records, once. Over HTTP only.
+
+        Secrets that have become known since are masked in it.
+        """
         self._session.body = body
         try:
             return self._export((), items)

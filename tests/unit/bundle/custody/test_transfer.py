@@ -89,6 +89,18 @@ def test_a_damaged_bundle_is_not_spread() -> None:
     assert not target.exists(f"{KEY}/run.json")
 
 
+def test_a_bundle_under_another_name_is_not_spread() -> None:
+    """A copy of a run in the folder of another, or of another tenant, is damaged; nothing is written."""
+    source, target = MemoryStore(), MemoryStore()
+    for key, why in (("victim", "another run"), (f"tenant/{KEY}", "another tenant")):
+        for name, data in contents(V1).items():
+            source.put(f"{key}/{name.removeprefix(f'{KEY}/')}", data)
+        result = copy(source, key, target)
+        assert (result.outcome, result.files) == ("damaged", 0)
+        assert why in result.problems[0]
+    assert contents(target) == {}
+
+
 def test_a_newer_revision_replaces_the_older_and_never_the_other_way() -> None:
     """run.json is replaced if it is the one that was superseded; an older source changes nothing."""
     newer, older = MemoryStore(), MemoryStore()
@@ -119,7 +131,10 @@ def test_every_sealed_bundle_of_a_store_is_copied(tmp_path: Path) -> None:
     source, target = MemoryStore(), MemoryStore()
     copy(V1, KEY, source)
     for name in V1.list(f"{KEY}/"):
-        source.put(f"acme/{name}", V1.get(name))
+        data = V1.get(name)
+        if name.endswith("/run.json"):
+            data = json.dumps({**json.loads(data), "tenant_id": "acme"}).encode()
+        source.put(f"acme/{name}", data)
     source.put("open/events.jsonl", b"")
     assert [(r.key, r.outcome) for r in copy_all(source, target)] == [
         ("acme/golden-v1", "copied"), ("golden-v1", "copied"), ("open", "unsealed"),

@@ -290,3 +290,44 @@ def test_each_look_at_one_candidate_is_counted() -> None:
     assert counted(made("fresh"), [first])[0].looks == 2
     assert counted(made("a", PolicyRef(name="p", sha256="1" * 64)), [first, made("fresh")])[0].looks == 3
     assert counted(made("new", name="other"), [first, made("fresh")])[0].looks == 1
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"id": "x", "type": "threshold", "metric": "good", "min": 0.5},
+        {"id": "x", "type": "ratio", "metric": "good", "max": 2},
+        {"id": "x", "type": "ratio", "metric": "good", "min": 0.5},
+        {"id": "x", "type": "invariant", "metric": "good", "min": 0.5},
+        NI,
+    ],
+)
+def test_a_score_too_large_to_calculate_with_is_an_error_of_its_check(check: dict[str, Any]) -> None:
+    """Alone among others, on either side, and where several of one run cancel out; nothing is raised."""
+    usual = [0.7 + i / 100 for i in range(20)]
+    for huge in (1e308, 1e120):
+        found = one(side("b", usual), side("a", [huge, *usual[1:]]), check)
+        assert found.verdict == "error"
+        assert found.reason == f"good of the run a-0 is {huge:g}, which is too large to calculate with"
+    several = [member("z", "c000", 1e308, 1e308, -1e308, -1e308), *side("a", usual)[1:]]
+    assert one(side("b", usual), several, check).verdict == "error"
+
+
+def test_a_ratio_too_large_to_calculate_with_is_inconclusive() -> None:
+    """As one to zero is: of a baseline that is nearly zero."""
+    nearly, usual = side("b", [1e-319 * (i + 1) for i in range(20)]), side("a", [0.7 + i / 100 for i in range(20)])
+    for before, after, limit in (
+        (nearly, usual, {"max": 2}),
+        (nearly, usual, {"min": 0.5}),
+        (usual, nearly, {"min": 0.5}),
+    ):
+        found = one(before, after, {"id": "x", "type": "ratio", "metric": "good", **limit})
+        assert found.verdict == "inconclusive"
+        assert "nearly zero in a case" in (found.reason or "")
+
+
+def test_a_run_is_not_compared_with_its_own_calls() -> None:
+    """A trajectory that is expected of the baseline is that of other runs, as a score of its is."""
+    runs = [member("r", "c1", 1.0, calls=[call("delete_account")])]
+    found = one(runs, runs, {"id": "x", "type": "trajectory"})
+    assert (found.verdict, found.reason) == ("error", "the run r is on both sides")
