@@ -65,7 +65,8 @@ def page() -> str:
         " below do not follow from the events. Only `self_sha256` protects them, the SHA-256 of the canonical bytes of"
         " run.json without that field. It reveals damage, but no edit after which somebody computed it again. A bundle"
         " that was rewritten as a whole can be detected only by a digest kept elsewhere or by a signature. A bundle"
-        " without `rules` and `self_sha256` counts as sealed before these fields existed, and the report says so.",
+        " without `rules` and `self_sha256` counts as sealed before these fields existed: it is `unchanged` at best,"
+        " never `verified`, and the report says why.",
         "",
         "| file | guarded field | reason | checked instead |",
         "|---|---|---|---|",

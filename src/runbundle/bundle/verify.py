@@ -57,8 +57,8 @@ def verify(store: ArtifactStore, key: str, *, quick: bool = False, search: bool 
 
     `verified` means that the bundle is sealed, complete as far as is known, unchanged since the seal, and that
     run.json, tool_calls.json and evidence.json follow from events.jsonl, except for guarded fields (see
-    `checks.derived`). It does not prove who wrote the bundle: somebody who replaces all files can write a consistent
-    one.
+    `checks.derived`). Of a bundle that is older than these rules that is not checked, and it is `unchanged` at best. It
+    does not prove who wrote the bundle: somebody who replaces all files can write a consistent one.
     """
     report = ReportBuilder()
     try:

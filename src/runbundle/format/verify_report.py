@@ -36,8 +36,9 @@ class VerifyReport(Record):
     """Id of the run, or the key that was asked for if run.json could not be read."""
     verdict: Verdict
     """`verified`: the bundle is sealed, unchanged, consistent, and nothing is known to be missing. `unchanged`: the
-    files are those that were sealed; `notes` say what of their content was not checked (`--quick`). `incomplete`: no
-    errors, but something is known to be missing. `failed`: there is at least one error."""
+    files are those that were sealed; `notes` say what of their content was not checked (`--quick`, or the bundle is
+    older than a check). `incomplete`: no errors, but something is known to be missing. `failed`: there is at least one
+    error."""
     dimensions: dict[Dimension, Literal["pass", "warn", "fail", "skipped"]]
     """Outcome of each dimension; `skipped` if it was not checked."""
     findings: list[Finding]

@@ -211,7 +211,7 @@ def integrity(bundle: Bundle, _columns: SpanColumns | None = None, *, whole: boo
 
 
 def _verification(report: VerifyReport) -> list[Block]:
-    unchanged = "The files are those that were sealed. Their content was not checked."
+    unchanged = "The files are those that were sealed. Of their content not all was checked."
     now = datetime.now(UTC).isoformat(timespec="seconds")
     named = [
         [{"bad" if found.severity == "error" else "doubt": f"{'✕' if found.severity == 'error' else '!'} {found.code}"},

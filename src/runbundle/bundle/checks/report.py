@@ -18,6 +18,8 @@ class ReportBuilder:
         self.findings: list[Finding] = []
         self.made: Counter[str] = Counter()
         self.notes: list[str] = []
+        self.is_derived = True
+        """Whether run.json and its companions were to be derived from the events again."""
         self.files = 0
         self.bytes = 0
 
@@ -70,7 +72,7 @@ def finished_report(report: ReportBuilder, run_id: str, *, quick: bool = False, 
             outcomes[finding.dimension] = "fail"
         elif outcomes[finding.dimension] != "fail":
             outcomes[finding.dimension] = "warn"
-    verdict: Verdict = "unchanged" if quick else "verified"
+    verdict: Verdict = "verified" if report.is_derived and not quick else "unchanged"
     if report.findings:
         verdict = "failed" if "fail" in outcomes.values() else "incomplete"
     return VerifyReport(

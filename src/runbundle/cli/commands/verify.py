@@ -27,8 +27,9 @@ def command(run: str, store_url: str, format_: str, quick: bool) -> None:
     RUN is a path, a run id, the beginning of a run id, or @last. verify cannot detect that somebody wrote the whole
     bundle anew, digests included.
 
-    Exit codes: 0 verified (or, with --quick, unchanged); 1 an error that is none of integrity; 2 no such run; 3
-    incomplete: unchanged, but something is known to be missing; 4 a file was changed after the seal.
+    Exit codes: 0 verified (or, with --quick and of a bundle that is older than a check, unchanged); 1 an error that is
+    none of integrity; 2 no such run; 3 incomplete: unchanged, but something is known to be missing; 4 a file was
+    changed after the seal.
     """
     from runbundle.bundle.catalog.locate import resolve
     from runbundle.bundle.verify import verify

@@ -152,14 +152,15 @@ def test_an_edited_field_of_run_json_is_found_unless_it_is_guarded(make: Callabl
 
 
 def test_a_bundle_without_rules_and_digest_is_older_than_the_check() -> None:
-    """Without digest and rules it verifies as before, with a note; without one of them it does not."""
+    """Without digest and rules it is unchanged and not verified, whatever it says now; without one of them it fails."""
     store = MemoryStore()
     key = rich(store)
     index = orjson.loads(store.get(f"{key}/{RUN}"))
-    for names, expected in ((("rules", "self_sha256"), "verified"), (("self_sha256",), "failed")):
-        data = to_json_bytes({k: v for k, v in index.items() if k not in names}, indent=True)
+    for names, expected in ((("rules", "self_sha256"), "unchanged"), (("self_sha256",), "failed")):
+        left = {k: v for k, v in index.items() if k not in names}
+        data = to_json_bytes({**left, "name": "another", "status": "error"}, indent=True)
         report = verify(edited(store, key, RUN, data), key)
-        assert (report.verdict, bool(report.notes)) == (expected, expected == "verified")
+        assert (report.verdict, bool(report.notes)) == (expected, expected == "unchanged")
         assert report.limits
     later = verify(edited(store, key, RUN, with_self_digest({**index, "rules": RULES + 1})), key)
     assert (later.verdict, [f.code for f in later.findings]) == ("incomplete", ["RB213"])

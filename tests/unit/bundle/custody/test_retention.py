@@ -49,7 +49,7 @@ def test_a_hold_protects_and_does_not_touch_the_core() -> None:
     before = store.get(f"{KEY}/run.json")
     first = hold(store, KEY, "case 1", now=NOW)
     assert hold(store, KEY, "case 2") == first == hold_of(store, KEY)
-    assert verify(store, KEY).verdict == "verified"
+    assert verify(store, KEY).verdict == "unchanged"
     assert actions(store) == {KEY: "held"}
     assert remove(store, KEY) is False
     assert store.get(f"{KEY}/run.json") == before
