@@ -162,7 +162,7 @@ def _redelivery(name: str, record: Otlp, way: Way) -> Redelivery:
         queue.create()
     except OSError as error:
         text = f"the queue of Otlp cannot be used: {error.strerror or type(error).__name__}"
-        raise ConfigError(text, hint="name a folder on a local disk that this process may write to") from None
+        raise ConfigError(text, hint="name a folder on a local disk, to which only this process may write") from None
     return Redelivery(name, queue, senders(way))
 
 

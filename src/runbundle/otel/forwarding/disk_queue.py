@@ -57,10 +57,13 @@ class DiskQueue:
         self._limit_bytes = limit_bytes
 
     def create(self) -> None:
-        """Make the folder, and its lock. Raises `OSError` where batches could not be written."""
+        """Make the folder, and its lock. Raises `OSError` where batches could not be written, or others may write."""
         disk.make_folder(self.folder)
         if self.folder.is_symlink():
             raise NotRegular("a link")
+        status = self.folder.stat()
+        if status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:  # it would go out with our headers
+            raise PermissionError(errno.EPERM, "others may write into its folder, and what they write would be sent")
         os.close(disk.create(self.folder / _LOCK, os.O_WRONLY))
         if not os.access(self.folder, os.R_OK | os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))

@@ -84,6 +84,15 @@ def test_its_files_are_private(queue: DiskQueue) -> None:
     assert {path.stat().st_mode & 0o777 for path in queue.folder.iterdir()} == {0o600}
 
 
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o707])
+def test_a_folder_that_others_may_write_to_is_none(queue: DiskQueue, mode: int) -> None:
+    """What they put there would be sent with the headers of this process."""
+    queue.create()
+    queue.folder.chmod(mode)
+    with pytest.raises(PermissionError, match="others may write"):
+        queue.create()
+
+
 def test_one_at_a_time_sends(queue: DiskQueue) -> None:
     """And when it has done so, another may."""
     other = DiskQueue(queue.folder, 4000)
