@@ -135,7 +135,8 @@ def test_a_changed_argument_is_named_at_its_step_as_the_cause(store: LocalStore)
         done = call("diff", "baseline-broken-0", "argument-broken-0", "--format", name)
         assert done.exit_code == 1
         for words in ("RB608", CHANGED, flips[0]["causes"][0]["span_id"]):
-            assert words in done.stdout, name
+            shown = done.stdout.replace("\\_", "_") if name == "markdown" else done.stdout  # as it is shown
+            assert words in shown, name
 
 
 def test_a_forbidden_tool_fails_and_its_event_is_named(store: LocalStore) -> None:

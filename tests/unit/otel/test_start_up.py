@@ -46,7 +46,7 @@ _OURS = {
                  " permitted plan policy receipt redactor second_pass traces_and_roles views",
     "redaction.detectors": "cache context_rules credential_words detector environment kingfisher known_secrets"
                            " known_values matcher patterns prefilter rewritten_text rule value_ends vendor_rules",
-    "redaction.payloads": "bare_arguments configuration payload selectors shrink taint",
+    "redaction.payloads": "bare_arguments configuration opened_text payload selectors shrink taint",
     "redaction.permitted": "globs kept_text labelled names safe_text values",
     "signals": "dialects keys kinds names operations own reading records semconv",
     "signals.dialects": "adk anthropic canonical forms genai langsmith litellm logfire mcp openinference"

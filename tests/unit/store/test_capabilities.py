@@ -96,7 +96,7 @@ def test_a_store_around_a_folder_is_indexed_and_checked_as_one(tmp_path: Path) -
     path = index_file(store)
     assert path is not None
     assert path.exists()
-    assert verify(store, KEY).verdict == "verified"
+    assert verify(store, KEY).verdict == "unchanged"
     (tmp_path / "store" / KEY / ".stray").write_bytes(b"")
     assert [f.code for f in verify(store, KEY).findings] == ["RB203"]
     assert verify(Around(inner), KEY).findings == []  # one that says it is no folder is not looked into
