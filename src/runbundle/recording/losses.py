@@ -142,7 +142,7 @@ class Losses:
             body = {
                 "schema": _SCHEMA, "pid": os.getpid(), "began": self._began, "until": _now(),
                 "counts": {**self._stated, **counts},
-                "runs": {reason: list(named) for reason, named in self._runs.items()}, "failed": self._failed,
+                "runs": {reason: list(named) for reason, named in list(self._runs.items())}, "failed": self._failed,
             }  # fmt: skip
             data = orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
         with contextlib.suppress(OSError):

@@ -74,6 +74,28 @@ def test_a_handler_in_the_middle_of_adding_up_loses_nothing(tmp_path: Path) -> N
     assert loss.runs == {"journal_lost": ["r"]}
 
 
+def test_a_handler_in_the_middle_of_writing_raises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may ask for the counts, by which another reason gets its first run."""
+    ledger = Losses(tmp_path)
+    ledger.count("journal_lost", 1, R)
+    ledger.counts()
+
+    class Interrupted(dict[str, None]):
+        def __iter__(self) -> Any:
+            """Stand for a moment in which a signal's handler runs."""
+            if "journal" not in ledger.counts():
+                ledger.count("journal", 1, R)
+                assert ledger.counts()["journal"] == 1
+            return super().__iter__()
+
+    monkeypatch.setitem(ledger._runs, "journal_lost", Interrupted(ledger._runs["journal_lost"]))
+    ledger.write(now=True)
+    assert read_losses(tmp_path)[0].runs == {"journal_lost": ["r"]}
+    ledger.write(now=True)
+    (loss,) = read_losses(tmp_path)
+    assert (loss.counts, loss.runs) == ({"journal_lost": 1, "journal": 1}, {"journal_lost": ["r"], "journal": ["r"]})
+
+
 def test_nobody_else_may_read_it(tmp_path: Path) -> None:
     """0600 in a folder of 0700."""
     ledger = Losses(tmp_path)
