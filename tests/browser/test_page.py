@@ -1,9 +1,11 @@
 """The page of a run, in a browser: what is to be seen, by pointer, by keyboard, and by a screen reader."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from opentelemetry import trace
 
 import runbundle
 from runbundle.otel.inspection.canaries import CONTRACT, RESOURCE, found_in, plant_spans
@@ -176,6 +178,31 @@ def test_names_are_text_whatever_they_are_made_of(tmp_path: Path, served: Serve,
     assert "x" * 1000 not in page.run("document.querySelector('.runs').innerText")
     assert page.run("window.hacked") is None
     assert page.complaints == []
+
+
+def test_numbers_are_shown_as_they_were_recorded(configured: Configure, served: Serve, page: Page) -> None:
+    """JavaScript's own are others above 2**53, as ids of messengers and databases are; so are parts of 1.0 and 1e22."""
+    contract = runbundle.ToolContract(
+        name="pay",
+        data=runbundle.DataHandling(rules=(runbundle.FieldRule(selector="/**", action="keep"),)),
+    )
+    handle = configured(contracts=[contract])
+    numbers = {"id": 9007199254740993, "least": -(2**63), "most": 2**64 - 1, "one": 1.0, "far": 1e22, "more": 2**70}
+    with (
+        runbundle.start_run("pay", run_id="numbers", config={"seed": 9007199254740993}),
+        runbundle.start_tool("pay", numbers),
+    ):
+        trace.get_current_span().set_attribute("gen_ai.request.seed", 9007199254740995)
+    (key,) = handle.flush().sealed
+    opened(page, served(handle.store).link(key))
+    page.press("End")
+    page.wait("document.querySelector('.detail')?.innerText.includes('Arguments')")
+    said = page.run("document.querySelector('.detail pre').innerText")
+    assert json.loads(said) == numbers | {"more": str(2**70)}
+    assert ('"one": 1.0' in said, '"far": 1e+22' in said) == (True, True)
+    assert "gen_ai.request.seed: 9007199254740995" in page.run("document.querySelector('.detail').textContent")
+    _tab(page, "config")
+    page.wait("document.getElementById('panel').innerText.includes('9007199254740993')")
 
 
 def test_no_canary_is_in_any_answer(configured: Configure, served: Serve, page: Page) -> None:

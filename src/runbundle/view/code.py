@@ -10,7 +10,10 @@ from functools import cache
 from importlib import resources
 
 TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
-MODULES = ("h", "columns", "rows", "minimap", "source", "timeline", "detail", "compare", "tabs", "list", "live", "main")
+MODULES = (
+    "h", "json", "columns", "rows", "minimap", "source", "timeline",
+    "detail", "compare", "tabs", "list", "live", "main",
+)  # fmt: skip
 """The modules, each after those that it imports."""
 SCRIPT = "page.js"
 FILES = ("index.html", "view.css", SCRIPT)
@@ -25,6 +28,9 @@ _END_OF_TEMPLATE = re.compile(r"(?:[^`\\$]|\\.|\$(?!\{))*(?:`|\$\{)", re.DOTALL)
 _PATTERN = re.compile(r"/(?:[^/\\\[\n]|\\.|\[(?:[^\]\\]|\\.)*\])+/")
 _ARGUMENT = re.compile(r"(?<![\w$])\((\w+)\)=>")
 _CONSTANT = re.compile(r"\bconst(?= \w|[\[{])")
+# Declarations after each other become one: those without quotes other than ", patterns and blocks, in which a semicolon
+# may be no end.
+_DECLARED = re.compile(r"""(?:\blet (?:[^;{}"'`\n/]|"[^";{}\\\n]*")*;)+let """)
 _EXPORT = re.compile(r"^export ", re.MULTILINE)
 
 
@@ -59,7 +65,8 @@ def _shortened(name: str, text: str) -> str:
     if name.endswith(".css"):
         return re.sub(r"\s*([{};,])\s*|(:) ", lambda found: found[1] or found[2], re.sub(r"/\*.*?\*/", "", text))
     tight = "".join(_tight(text)).replace(";}", "}")
-    return _CONSTANT.sub("let", _ARGUMENT.sub(r"\1=>", tight))
+    tight = _CONSTANT.sub("let", _ARGUMENT.sub(r"\1=>", tight))
+    return _DECLARED.sub(lambda found: found[0].replace(";let ", ","), tight)
 
 
 def _tight(code: str) -> Iterator[str]:
@@ -84,7 +91,7 @@ def _tight(code: str) -> Iterator[str]:
             after = code[at + 1 : at + 2]
             piece = sign
             joins = not (_WORD.match(before) and _WORD.match(after)) and not (before == after and before in "+-")
-            ends = before in "{(,;[=&|?:+\n" or after in ")}],&|?:."
+            ends = before in "{(,;[=>&|?:+\n" or after in ")}],&|?:."
             if (sign == " " and joins) or (sign == "\n" and ends):
                 piece = ""
         at += len(piece) or 1

@@ -12,7 +12,7 @@ import orjson
 from runbundle.view.code import one_script
 from runbundle.view.one_file import head
 
-_MODULES = ("h", "compare")
+_MODULES = ("h", "json", "compare")
 
 
 def diff_page(report: dict[str, Any], text: str) -> str:

@@ -1,10 +1,11 @@
 // Two runs beside each other. The report is that of `diff --format json`.
 import { button, fill, h, note, num, pill, plural, shown, table, took } from "./h.js";
+import { parsed, written } from "./json.js";
 
 const MOST = 12;
 
 /** A JSON value on one line. @param {any} value */
-const inWords = (value) => shown(typeof value === "string" ? value : JSON.stringify(value), 120);
+const inWords = (value) => shown(typeof value === "string" ? value : written(value), 120);
 
 /** One operation of a patch. @param {any} one */
 const operation = (one) => h("li", h("code", shown(one.path || "/", 120)), ": ",
@@ -92,4 +93,4 @@ export async function compare({ run, select, other, chose }) {
 }
 
 const report = document.getElementById("compared");
-if (report) fill(/** @type {HTMLElement} */ (document.getElementById("app")), h("header", h("b", "runbundle"), h("h1", "two runs")), h("main", drawn(JSON.parse(/** @type {string} */ (report.textContent)), (_, id) => h("code", id))));
+if (report) fill(/** @type {HTMLElement} */ (document.getElementById("app")), h("header", h("b", "runbundle"), h("h1", "two runs")), h("main", drawn(parsed(/** @type {string} */ (report.textContent)), (_, id) => h("code", id))));

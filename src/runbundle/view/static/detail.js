@@ -1,5 +1,6 @@
 // What one span says: read from its lines of events.jsonl when it is chosen, and not before.
 import { block, button, fill, h, letter, note, pill, plural, shown, size, took, when } from "./h.js";
+import { parsed, written } from "./json.js";
 import { MOST_BYTES } from "./source.js";
 
 /** @typedef {import("./columns.js").Spans} Spans */
@@ -28,7 +29,7 @@ export async function linesOf(run, row) {
    */
   const line = async (at, bytes) => {
     long ||= bytes > MOST_BYTES;
-    return !bytes || bytes > MOST_BYTES ? null : JSON.parse(decoder.decode(await run.bytes("events.jsonl", at, bytes)));
+    return !bytes || bytes > MOST_BYTES ? null : parsed(decoder.decode(await run.bytes("events.jsonl", at, bytes)));
   };
   const { others } = spans;
   const places = Array.from(others.row.keys()).filter((at) => others.row[at] === row);
@@ -53,7 +54,7 @@ const section = (title, ...children) => h("section", h("h3", title), children);
 /** @param {string} json */
 export function pretty(json) {
   try {
-    return JSON.stringify(JSON.parse(json), null, 2);
+    return written(parsed(json), 2);
   } catch {
     return json;
   }
@@ -122,10 +123,10 @@ export async function showDetail(host, run, row, told) {
       h("ul", { class: "receipt" }, receipt.slice(0, 50).map(([path, rule, action]) => h("li", h("b", shown(action)), ` ${shown(path)} — `, h("code", shown(rule))))),
       receipt.length > 50 && note(`and ${receipt.length - 50} more`)),
     events.length > 0 && section(plural(events.length, "event"),
-      events.map((event) => h("details", h("summary", `${shown(event.name, 80)} `), pre(event.name, JSON.stringify(event.attributes, null, 2)))),
+      events.map((event) => h("details", h("summary", `${shown(event.name, 80)} `), pre(event.name, written(event.attributes, 2)))),
       said.more > 0 && note(`and ${plural(said.more, "more event")}; ${command} shows all`)),
     rest.length > 0 && h("details", h("summary", `${plural(rest.length, "attribute")}`),
-      pre("Attributes", rest.map(([name, value]) => `${name}: ${typeof value === "string" ? value : JSON.stringify(value)}`).join("\n"))),
+      pre("Attributes", rest.map(([name, value]) => `${name}: ${typeof value === "string" ? value : written(value)}`).join("\n"))),
     said.long && note(`A line of this span is longer than ${size(MOST_BYTES)}: ${command} shows it.`),
     h("p", { class: "ends" }, copier("copy link", told.link()), copier("copy command", command)));
 }

@@ -65,8 +65,8 @@ export const note = (...words) => h("p", { class: "note" }, words);
 /** Set the texts of cells. @param {HTMLElement[]} cells @param {any[]} words */
 export const texts = (cells, ...words) => words.forEach((word, at) => (cells[at].textContent = word));
 
-/** Return a number with its thousands apart. @param {number} count */
-export const num = (count) => count.toLocaleString("en");
+/** Return a number with its thousands apart; one with a part, such as a score, as it is. @param {number} count */
+export const num = (count) => (count % 1 ? String(count) : count.toLocaleString("en"));
 
 const ODD = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]/gu;
 

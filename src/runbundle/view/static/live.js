@@ -1,5 +1,6 @@
 // A run that is still being written: its spans arrive by server-sent events and are added to growing columns.
 import { endOf, Spans } from "./columns.js";
+import { parsed } from "./json.js";
 import { address } from "./source.js";
 
 const REDRAWN_MS = 100;
@@ -86,6 +87,6 @@ export class LiveRun {
     const place = this.places[row];
     if (!place) return none;
     const answer = await fetch(`api/journal/${address(this.key)}?${new URLSearchParams(place)}`);
-    return answer.ok ? { ...none, ...(await answer.json()) } : none;
+    return answer.ok ? { ...none, ...parsed(await answer.text()) } : none;
   }
 }

@@ -1,4 +1,5 @@
 // Where the data come from: the server that sent this page, or the page itself. Both give the same functions.
+import { parsed } from "./json.js";
 
 /**
  * @typedef {object} Source
@@ -50,7 +51,7 @@ export function liveSource() {
     bytes: async (key, file, at, bytes) => new Uint8Array(await read(key, `api/bytes/${address(key)}?${new URLSearchParams(/** @type {any} */ ({ file, at, bytes }))}`)),
     tab: async (key, name, whole) => (await ask(`api/tab/${name}/${address(key)}${whole ? "?whole=1" : ""}`)).json(),
     runs: async (query) => (await ask("api/runs", { headers: { "runbundle-filter": String(query) } })).json(),
-    compare: async (key, other) => (await ask(`api/compare/${address(key)}?with=${encodeURIComponent(other)}`)).json(),
+    compare: async (key, other) => parsed(await (await ask(`api/compare/${address(key)}?with=${encodeURIComponent(other)}`)).text()),
   };
 }
 
