@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
         let text = &self.text[start..self.at];
         if is_float {
             return match text.parse::<f64>() {
-                Ok(number) if number.is_finite() && text.len() <= 64 => Ok(Json::Float(number)),
+                Ok(number) if text.len() <= 64 && keeps_digits(text, number) => Ok(Json::Float(number)),
                 _ => Err(Odd::Unsure),
             };
         }
@@ -265,6 +265,19 @@ impl<'a> Reader<'a> {
         }
         Ok(code)
     }
+}
+
+/// Tells whether a number that was read from a text is finite and, written again, has the digits of the text.
+fn keeps_digits(text: &str, number: f64) -> bool {
+    let digits = significant(text);
+    number.is_finite() && (digits.len() <= 15 || digits == significant(&format!("{number:e}")))
+}
+
+/// Returns the digits of a number from the first to the last that is no zero.
+fn significant(text: &str) -> String {
+    let digits: String =
+        text.chars().take_while(|sign| !matches!(sign, 'e' | 'E')).filter(char::is_ascii_digit).collect();
+    digits.trim_matches('0').to_owned()
 }
 
 fn has_twice(fields: &[(Cow<'_, str>, Json<'_>)]) -> bool {

@@ -66,6 +66,8 @@ _leaf = st.one_of(
     texts.map(lambda text: orjson.dumps(text.encode("utf-8", "replace").decode()).decode()),
     st.integers(-(10**20), 10**20).map(str),
     st.floats().map(repr),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.decimals(-(10**4), 10**4, places=16).map(str),
 )
 
 

@@ -30,6 +30,7 @@ from runbundle.redaction.payloads.selectors import (
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.labelled import labels_of_list, labels_of_map, mask_labelled
 from runbundle.redaction.receipt import Receipt
+from runbundle.signals.json_text import value_of
 
 
 class Explained(NamedTuple):
@@ -111,7 +112,7 @@ def _walk(
             return
         if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
             try:
-                inner = orjson.loads(value.encode("utf-8", "replace"))
+                inner = value_of(value.encode("utf-8", "replace"))
             except orjson.JSONDecodeError:
                 pass
             else:

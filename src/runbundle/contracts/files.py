@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from runbundle.errors import ContractError
+from runbundle.signals.json_text import RepeatedKey, value_of
 
 if TYPE_CHECKING:
     from runbundle.format.contract import ToolContract
@@ -71,12 +72,36 @@ def _parse(path: Path, text: bytes) -> Any:
         except ImportError:
             raise ContractError("YAML needs PyYAML", path=str(path), hint="pip install 'runbundle[yaml]'") from None
         try:
-            return yaml.safe_load(text)
+            return _yaml(path, text)
         except yaml.YAMLError as error:
             mark = getattr(error, "problem_mark", None)
             line = f" at line {mark.line + 1}" if mark else ""
             raise ContractError(f"is not YAML{line}", path=str(path)) from None
     try:
-        return orjson.loads(text)
+        return value_of(text)
+    except RepeatedKey as error:
+        raise _twice(path, error.lineno) from None
     except orjson.JSONDecodeError as error:
         raise ContractError(f"is not JSON at line {error.lineno}", path=str(path)) from None
+
+
+def _yaml(path: Path, text: bytes) -> Any:
+    import yaml
+
+    from runbundle.codec.yaml_text import repeated_key
+
+    loader: Any = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        twice = repeated_key(node)
+        if twice is not None:
+            raise _twice(path, twice[1])
+        return loader.construct_document(node) if node is not None else None
+    finally:
+        loader.dispose()
+
+
+def _twice(path: Path, line: int) -> ContractError:
+    return ContractError(
+        f"has one key twice, at line {line}", path=str(path), hint="keep one of them; the first would be ignored"
+    )

@@ -39,7 +39,7 @@ from runbundle.signals import own, semconv
 from runbundle.signals.keys import NAMES_RUNS
 from runbundle.signals.names import NAME_KEYS
 
-VERSION = "0.4.2"
+VERSION = "0.4.3"
 """The version of `runbundle-native` that this package works with."""
 _ID_CHARS = 256
 _TOGETHER_CHARS = 1024

@@ -12,6 +12,7 @@ from typing import Any, cast
 import orjson
 
 from runbundle.redaction.markers import ROLES, is_digest
+from runbundle.signals.json_text import value_of
 from runbundle.signals.keys import SPAN_KEYS
 
 MAX_MESSAGES = 64
@@ -48,7 +49,7 @@ def _digest_of(message: Any, digest: Digest) -> str:
 def describe_messages(text: str, digest: Digest) -> dict[str, Any] | None:
     """Return the entry of one attribute's text; None if the text is no JSON, or nested too deeply."""
     try:
-        messages = _messages(orjson.loads(text))
+        messages = _messages(value_of(text))
         single = [_digest_of(message, digest) for message in messages]
         neutral = single
         ids = _ids(messages) if any(map(_may_name, messages)) else None

@@ -14,6 +14,7 @@ from runbundle.redaction.payloads.taint import scrub
 from runbundle.redaction.plan import Work
 from runbundle.redaction.receipt import withhold
 from runbundle.signals import own, semconv
+from runbundle.signals.json_text import value_of
 from runbundle.signals.records import Attributes
 
 MAX_PAYLOAD_BYTES = 262_144
@@ -71,7 +72,7 @@ def put_configuration(kept: Attributes, key: str, value: Any, work: Work, path: 
         kept[key] = value
         return
     try:
-        data = orjson.loads(value) if isinstance(value, str | bytes) else value
+        data = value_of(value) if isinstance(value, str | bytes) else value
     except orjson.JSONDecodeError:
         kept[key] = content_marker(key, value, work, "attributes")
         return
@@ -103,7 +104,7 @@ def _digest_of(kept: Attributes, kind: str, data: Any, work: Work, said: Said | 
 def _parsed(value: Any) -> Any:
     if isinstance(value, str | bytes):
         try:
-            return orjson.loads(value)
+            return value_of(value)
         except (orjson.JSONDecodeError, UnicodeEncodeError):
             return value
     return value

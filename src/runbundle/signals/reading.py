@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import orjson
 
+from runbundle.signals.json_text import value_of
+
 LARGEST = 2**63 - 1
 """What a count is cut to, and a sum of counts: JSON holds no more."""
 
@@ -49,10 +51,10 @@ _BEGINNINGS = frozenset('{["-0123456789tfn \t\n\r')
 
 
 def json_of(text: object) -> Any:
-    """Return the value of JSON text; None for what is none."""
+    """Return the value of JSON text, as `value_of` does; None for what is none, or repeats a key."""
     if isinstance(text, str) and text[:1] not in _BEGINNINGS:
         return None  # most text is none: to let the parser say so costs more than all else that is asked of it
     try:
-        return orjson.loads(cast("str", text))
+        return value_of(cast("str", text))
     except (orjson.JSONDecodeError, TypeError):
         return None

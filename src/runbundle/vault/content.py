@@ -19,6 +19,7 @@ from runbundle.redaction.permitted.labelled import mask_labelled
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals import semconv
+from runbundle.signals.json_text import value_of
 from runbundle.signals.keys import SPAN_KEYS
 from runbundle.signals.records import SpanRecord
 
@@ -100,6 +101,6 @@ def _clean(value: Any, depth: int = 0) -> Any:
 
 def _parsed(value: Any) -> Any:
     try:
-        return orjson.loads(value) if isinstance(value, str | bytes) and value.lstrip()[:1] in _OPENING else value
+        return value_of(value) if isinstance(value, str | bytes) and value.lstrip()[:1] in _OPENING else value
     except (orjson.JSONDecodeError, UnicodeEncodeError):
         return value

@@ -95,6 +95,9 @@ def test_explain_prints_json_for_each_target() -> None:
         (["lint", "nowhere.json"], "nowhere.json: cannot be read"),
         (["lint", "broken.json"], "broken.json: is not JSON at line 2"),
         (["lint", "payload.json"], "payload.json[0]"),
+        (["lint", "twice.json"], "twice.json: has one key twice, at line 3"),
+        (["lint", "twice.yaml"], "twice.yaml: has one key twice, at line 3"),
+        (["explain", "find", "twice.json", "--contracts", "c.json"], "twice.json has one key twice, at line 3"),
         (["explain", "find", "payload.json"], "no contracts are given"),
         (["explain", "other", "payload.json", "--contracts", "c.json"], "there is no contract for 'other'"),
         (["explain", "find", "nowhere.json", "--contracts", "c.json"], "nowhere.json cannot be read"),
@@ -111,6 +114,8 @@ def test_errors_say_what_is_wrong_and_exit_with_2(arguments: list[str], message:
     """For people on standard error, for programs as JSON; never a value."""
     written("c.json", [SOUND, LAX])
     written("payload.json", {"id": CANARY})
+    written("twice.json", '{"name": "t",\n "data": {"rules": []},\n "data": {}}')
+    written("twice.yaml", "name: t\ndata: {rules: []}\ndata: {}\n")
     written("broken.json", f'{{"id": "{CANARY}",\n oops')
     plain = call(*arguments)
     assert (plain.exit_code, plain.stdout) == (2, "")

@@ -55,6 +55,37 @@ def test_a_result_has_a_digest_of_its_own_domain() -> None:
     assert kept["runbundle.tool.arguments.digest"] != kept["runbundle.tool.result.digest"]
 
 
+def test_texts_that_say_different_things_have_different_digests() -> None:
+    """A parser makes one value of the numbers beyond 64 bits, of long decimals, and of objects with one key twice."""
+    for one, other in (
+        ('{"city":123456789012345678901234567890}', '{"city":123456789012345678901234567891}'),
+        ('{"city":0.10000000000000000001}', '{"city":0.1}'),
+        ('{"city":"Oslo","city":"Rome"}', '{"city":"Bonn","city":"Rome"}'),
+        ("123456789012345678901234567890", "123456789012345678901234567891"),
+    ):
+        digests = set[str]()
+        for text in (one, other):
+            kept: Attributes = {}
+            put_result(kept, "gen_ai.tool.call.result", text, work(), "attributes")
+            digests.add(kept["runbundle.tool.result.digest"])
+        assert len(digests) == 2, one
+
+
+def test_a_number_that_json_readers_lose_is_kept_as_text() -> None:
+    """As that of a live argument is: the digests are equal, too. What repeats a key is withheld under such a rule."""
+    for text, view in (
+        ('{"city":123456789012345678901234567890}', {"city": "123456789012345678901234567890"}),
+        ('{"city":{"n":[0.10000000000000000001]}}', {"city": {"n": ["0.10000000000000000001"]}}),
+        ('{"city":"Oslo","city":"SECRETWORD"}', "[REDACTED:undeclared]"),
+    ):
+        kept: Attributes = {}
+        at_hand = work()
+        put_arguments(kept, "gen_ai.tool.call.arguments", text, at_hand, "attributes")
+        write_views(at_hand)
+        written = kept["gen_ai.tool.call.arguments"]
+        assert (written if is_marker(written) else orjson.loads(written)) == view
+
+
 def test_a_runs_result_goes_by_the_policys_rules() -> None:
     """Its own, not those of a tool."""
     kept: Attributes = {}

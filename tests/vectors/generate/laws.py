@@ -177,6 +177,20 @@ _REDACTION: list[_Law] = [
         {"kept": ["encoded-too-deep"]},
     ),
     (
+        "long-number",
+        "A number of JSON text that neither 64 bits nor a float hold is kept as text, digit for digit.",
+        "echo",
+        [_tool("echo", '{"text":[123456789012345678901234567890,0.10000000000000000001]}')],
+        {"kept": ["123456789012345678901234567890", "0.10000000000000000001"]},
+    ),
+    (
+        "key-twice",
+        "JSON text in which an object has one key twice is no object: it is kept as it is, or not at all.",
+        "echo",
+        [_tool("echo", '{"text":111222,"text":333444}')],
+        {"kept": ["111222", "333444"]},
+    ),
+    (
         "word-beside",
         "A value is a credential by the word beside it.",
         "echo",

@@ -199,9 +199,13 @@ def _parse_one(text: bytes, source: str) -> Any:
     import orjson
 
     from runbundle.errors import ConfigError
+    from runbundle.signals.json_text import RepeatedKey, value_of
 
     try:
-        return orjson.loads(text)
+        return value_of(text)
+    except RepeatedKey as error:
+        said = f"{_name(source)} has one key twice, at line {error.lineno}"
+        raise ConfigError(said, hint="keep one of them") from None
     except orjson.JSONDecodeError as error:
         raise ConfigError(f"{_name(source)} is not JSON at line {error.lineno}", hint="give one JSON value") from None
 
@@ -211,9 +215,10 @@ def _parse_all(text: bytes, source: str) -> list[Any]:
     import orjson
 
     from runbundle.errors import ConfigError
+    from runbundle.signals.json_text import value_of
 
     try:
-        value = orjson.loads(text)
+        value = value_of(text)
     except orjson.JSONDecodeError:
         pass
     else:
@@ -222,7 +227,7 @@ def _parse_all(text: bytes, source: str) -> list[Any]:
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip():
             try:
-                values.append(orjson.loads(line))
+                values.append(value_of(line))
             except orjson.JSONDecodeError:
                 raise ConfigError(f"{_name(source)} is not JSON at line {number}", hint=_HINT) from None
     return values

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from runbundle.codec.yaml_text import repeated_key
 from runbundle.compare.gating.policy import CHECKS, Policy, WaiverSettings
 from runbundle.compare.scoring.builtin import Cost, ForbiddenTools, Plain, Price, ResultFits, ResultMatches, Trajectory
 from runbundle.errors import ConfigError
@@ -68,7 +69,9 @@ def _parsed(path: Path, data: bytes) -> tuple[Any, Any]:
     try:
         loader = yaml.SafeLoader(data.decode())
         node: Any = loader.get_single_node()
-        _refuse_doubles(path, node)
+        twice = repeated_key(node)
+        if twice is not None:
+            raise ConfigError(f"{path}:{twice[1]}: {twice[0]} is there twice", hint="keep one of them")
         return loader.construct_document(node) if node is not None else None, node
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -81,27 +84,6 @@ def _parsed(path: Path, data: bytes) -> tuple[Any, Any]:
     finally:
         if loader is not None:
             loader.dispose()
-
-
-def _refuse_doubles(path: Path, node: Any) -> None:
-    """Raise `ConfigError` for a mapping with one key twice: YAML would silently take the second."""
-    pending, seen = [node], set[int]()
-    while pending:
-        here = pending.pop()
-        if here is None or id(here) in seen:
-            continue
-        seen.add(id(here))
-        if here.id == "mapping":
-            keys: set[str] = set()
-            for key, inner in here.value:
-                if str(key.value) in keys:
-                    raise ConfigError(
-                        f"{path}:{key.start_mark.line + 1}: {key.value} is there twice", hint="keep one of them"
-                    )
-                keys.add(str(key.value))
-                pending.append(inner)
-        elif here.id == "sequence":
-            pending += here.value
 
 
 def _problem(path: Path, value: Any, node: Any, error: ValidationError) -> ConfigError:

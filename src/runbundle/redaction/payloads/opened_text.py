@@ -6,9 +6,8 @@ writes. Where a rule withholds a part of such a text, the text is opened, or wit
 
 from typing import Any
 
-import orjson
-
 from runbundle.process.regex import later
+from runbundle.signals.json_text import value_of
 
 PLAIN = object()
 """Stands for the content of a text that is neither an object nor a list, and does not begin as one."""
@@ -38,7 +37,7 @@ def opened(text: str) -> Any:
         try:
             if head[:1] not in _OPENING or head.startswith("[REDACTED:"):
                 raise ValueError
-            inner = orjson.loads(head.encode("utf-8", "replace"))  # as it will be written
+            inner = value_of(head.encode("utf-8", "replace"))  # as it will be written
         except ValueError:
             return SHUT if _QUOTED.match(head) is not None else PLAIN
         if not isinstance(inner, str):

@@ -32,6 +32,7 @@ from runbundle.redaction.permitted.kept_text import (
 )
 from runbundle.redaction.permitted.labelled import escape, labels_of_list, labels_of_map, mask_labelled
 from runbundle.redaction.receipt import Receipt, withhold
+from runbundle.signals.json_text import value_of
 
 if TYPE_CHECKING:
     from runbundle.format.contract import ToolContract
@@ -152,7 +153,7 @@ def _walk(value: Any, walk: _Walk, state: State, inherited: CompiledRule | None,
             return items
         if isinstance(value, str) and value[:1] in ("{", "[") and not is_marker(value):
             try:
-                inner = orjson.loads(value.encode("utf-8", "replace"))  # as it will be written
+                inner = value_of(value.encode("utf-8", "replace"))  # as it will be written
             except orjson.JSONDecodeError:
                 pass
             else:

@@ -16,6 +16,7 @@ from runbundle.redaction.detectors.detector import DECODING_DEPTH
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.permitted.kept_text import rule_matching_whole
 from runbundle.redaction.receipt import Receipt, withhold
+from runbundle.signals.json_text import RepeatedKey, value_of
 
 NAMES = frozenset({
     "name", "key", "header", "field", "k", "n", "param", "parameter", "attribute", "variable", "var", "property",
@@ -151,7 +152,7 @@ def _is_plain(value: Any) -> bool:
 def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opened: int) -> str:
     if is_marker(value):
         return value
-    inner = _opened(value) if _may_open(value) else _GONE
+    inner, is_whole = _opened(value) if _may_open(value) else (_GONE, True)
     # What is JSON is judged by what is in it, unless the label leaves no doubt.
     if label and (inner is _GONE or credential_key(label) == "strong") and is_credential(label, value):
         return withhold(receipt, path, f"detector:{rule_matching_whole(value) or 'credential-key'}", "credential")
@@ -160,7 +161,11 @@ def _text(value: str, receipt: Receipt, path: str, label: str, depth: int, opene
     if opened >= DECODING_DEPTH:
         return withhold(receipt, path, "detector:encoded-too-deep", "credential")
     made = mask_labelled(inner, receipt, path, label, depth + 1, opened + 1)
-    return value if made is inner else orjson.dumps(made).decode()
+    if made is inner:
+        return value
+    if not is_whole:
+        return withhold(receipt, path, "detector:credential-key", "credential")
+    return orjson.dumps(made).decode()
 
 
 def _may_open(text: str) -> bool:
@@ -168,11 +173,15 @@ def _may_open(text: str) -> bool:
     return first in _OPENING or (first.isspace() and text.lstrip()[:1] in _OPENING)
 
 
-def _opened(text: str) -> Any:
+def _opened(text: str) -> tuple[Any, bool]:
+    """Return the value of JSON text, and whether it has all that the text says: of two equal keys it has the last."""
+    data = text.encode("utf-8", "replace")
     try:
-        return orjson.loads(text.encode("utf-8", "replace"))
+        return value_of(data), True
+    except RepeatedKey:
+        return orjson.loads(data), False
     except orjson.JSONDecodeError:
-        return _GONE
+        return _GONE, True
 
 
 def escape(step: Any) -> str:

@@ -28,6 +28,7 @@ OPENED: dict[str, str] = {
     "in a JSON string": json.dumps(json.dumps(INNER)),
     "in a JSON string that begins with a line end": json.dumps("\n" + json.dumps(INNER)),
     "in JSON strings three deep": json.dumps(json.dumps(json.dumps(INNER))),
+    "with a number beyond 64 bits": json.dumps({**INNER, "n": 2**70}),
     "with a key in escapes": json.dumps(INNER).replace("email", "\\u0065mail"),
 }
 WITHHELD: dict[str, str] = {
@@ -35,6 +36,8 @@ WITHHELD: dict[str, str] = {
     "with an infinity": json.dumps({**INNER, "score": float("-inf")}),
     "with half of a character": json.dumps({**INNER, "text": "\ud83d"}),
     "with a number that is none": json.dumps(INNER)[:-1] + ', "n": 1e999}',
+    "with a key twice": json.dumps(INNER)[:-1] + ', "email": null}',
+    "with a key twice, in a JSON string": json.dumps(json.dumps(INNER)[:-1] + ', "email": null}'),
     "JSON lines": json.dumps(INNER) + "\n" + json.dumps(INNER),
     "a dict of Python": repr(INNER),
     "a list of Python": repr([INNER]),

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.process.regex import later
+from runbundle.signals.json_text import value_of
 from runbundle.signals.reading import json_of
 
 OPENED_CHARS = 1_048_576
@@ -156,7 +157,7 @@ def python_value(payload: Any) -> Any:
         return payload
     try:
         # Written as JSON, and read as that: a parser of Python would take hostile text deeper than a stack goes.
-        value = orjson.loads(_TOKEN.sub(_token, payload))
+        value = value_of(_TOKEN.sub(_token, payload))
     except (ValueError, SyntaxError):
         return payload
     return cast("Any", value) if isinstance(value, dict | list) else payload
