@@ -176,6 +176,21 @@ def test_what_was_not_recorded_whole_is_not_called_the_same(configured: Callable
     assert found.exit_code == 3
 
 
+def test_null_is_a_value_like_others(configured: Callable[..., runbundle.Handle]) -> None:
+    """The report as JSON says from what and to what; a program that applies the patch gets the other run's value."""
+    handle = configured()
+    for run_id, config in (("a", {"seed": None, "top": {"k": None}}), ("b", {"seed": 7, "stop": None})):
+        with runbundle.start_run("r", run_id=run_id, config=config):
+            pass
+    handle.flush()
+    patch = json.loads(call("a", "b", "--format", "json").output)["config"]
+    assert sorted(patch, key=lambda one: one["path"]) == [
+        {"op": "replace", "path": "/seed", "value": 7, "was": None},
+        {"op": "add", "path": "/stop", "value": None},
+        {"op": "remove", "path": "/top", "was": {"k": None}},
+    ]
+
+
 def test_every_format_says_the_same(configured: Callable[..., runbundle.Handle]) -> None:
     """For people, as JSON, for a comment on a pull request, and as an annotation."""
     handle = configured()

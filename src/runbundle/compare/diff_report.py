@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_serializer
 
 from runbundle.format.base import Count, Nanoseconds, Record, Sha256
 
@@ -47,9 +47,15 @@ class Patch(Record):
     path: str
     """Where (RFC 6901)."""
     value: Any = None
-    """The new value; null for `remove`."""
+    """The new value; absent for `remove`."""
     was: Any = None
-    """The value before; null for `add`."""
+    """The value before; absent for `add`."""
+
+    @model_serializer
+    def _said(self) -> dict[str, Any]:
+        """Return the fields that this operation has: null is a value, too, and is not left out."""
+        value = {} if self.op == "remove" else {"value": self.value}
+        return {"op": self.op, "path": self.path, **value, **({} if self.op == "add" else {"was": self.was})}
 
 
 class ValueDiff(Record):
