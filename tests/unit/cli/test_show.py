@@ -12,7 +12,7 @@ from click.testing import CliRunner
 import runbundle
 from runbundle.bundle.custody.holds import hold
 from runbundle.bundle.reader import Bundle
-from runbundle.cli.commands import show
+from runbundle.cli import altered
 from runbundle.cli.commands.show_run import Look, print_run
 from runbundle.cli.demo_agent import record
 from runbundle.cli.main import group
@@ -193,7 +193,7 @@ def test_of_a_large_run_the_sizes_are_compared_and_that_is_said(
     failed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of another size, or none, is a warning and exit code 4."""
-    monkeypatch.setattr(show, "_DIGESTED_BYTES", 10)
+    monkeypatch.setattr(altered, "_DIGESTED_BYTES", 10)
     assert "only the sizes of the files were compared" in call("show", *failed)
     path = Path(failed[2]) / "r-1" / "tool_calls.json"
     path.write_bytes(path.read_bytes() + b"\n")
@@ -202,6 +202,25 @@ def test_of_a_large_run_the_sizes_are_compared_and_that_is_said(
     path.unlink()
     done = CliRunner().invoke(group, ["show", *failed])
     assert (done.exit_code, "tool_calls.json: is not there" in done.output) == (4, True)
+
+
+def test_tools_says_what_is_not_as_it_was_sealed(failed: list[str]) -> None:
+    """Its table is of a file that anybody may have written: a warning comes first, for programs on standard error."""
+    assert CliRunner().invoke(group, ["tools", *failed]).exit_code == 0
+    path = Path(failed[2]) / "r-1" / "tool_calls.json"
+    path.write_bytes(path.read_bytes().replace(b'"charge"', b'"refund"'))
+    done = CliRunner().invoke(group, ["tools", *failed])
+    assert done.exit_code == 4
+    assert done.output.startswith("WARNING: this bundle is not what was sealed")
+    done = CliRunner().invoke(group, ["tools", *failed, "--format", "json"])
+    assert done.exit_code == 4
+    assert "WARNING" in done.stderr
+    assert json.loads(done.stdout)["calls"]
+
+
+def test_tokens_that_no_span_says_are_no_number(failed: list[str]) -> None:
+    """Nobody knows that there were none."""
+    assert "tokens    not said" in call("stats", *failed[1:])
 
 
 def made(*spans: tuple[str, int, int | None, str | None]) -> SpanColumns:
@@ -227,6 +246,8 @@ def test_a_run_in_the_folder_of_another_is_not_shown_as_that(tmp_path: Path) -> 
     assert done.output.startswith("WARNING: this bundle is not what was sealed")
     assert "RB505  run.json: run.json is of another run than its folder's name says" in done.output
     assert "next: runbundle verify victim" in done.output
+    done = CliRunner().invoke(group, ["tools", "victim", "--store", str(tmp_path / "s")])
+    assert (done.exit_code, "RB505" in done.output) == (4, True)
     for kind in ("html", "zip"):
         to = ["--to", kind, "-o", str(tmp_path / kind), "--store", str(tmp_path / "s")]
         assert CliRunner().invoke(group, ["export", "victim", *to]).exit_code == 4

@@ -51,7 +51,8 @@ def command(
 
     Runs of the store are read from an index, which is first completed; see runbundle index --help. The first search
     for a tool, model, agent, error or score can take a while, since it reads bundles whose calls are not in the index
-    yet. An error message is found only as far as a contract kept it.
+    yet. An error message is found only as far as a contract kept it. Whether a bundle is what was sealed is not checked
+    here; runbundle verify does.
 
     Exit codes: 0 done, also if there are no runs; 1 some of the listed runs cannot be read.
     """

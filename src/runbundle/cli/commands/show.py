@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from runbundle.cli.altered import say_altered
 from runbundle.cli.options import (
     again,
     format_option,
@@ -19,9 +20,7 @@ from runbundle.cli.printing import say
 if TYPE_CHECKING:
     from runbundle.bundle.reader import Bundle
 
-_FINDINGS_SHOWN = 5
 _SLOW_SHOWN, _ERRORS_SHOWN = 20, 20
-_DIGESTED_BYTES = 32_000_000
 
 
 def _part(name: str, text: str) -> Callable[[Any], Any]:
@@ -80,7 +79,7 @@ def command(
         if show_unsealed(store, run, store_url, as_json=format_ == "json"):
             raise click.exceptions.Exit(3) from None
         raise
-    altered = _altered(bundle, as_json=format_ == "json")
+    altered = say_altered(bundle, as_json=format_ == "json")
     try:
         if span_id is not None:
             _show_span(bundle, span_id, as_json=format_ == "json")
@@ -92,38 +91,6 @@ def command(
         say(f"error: {error.message}", err=True)
     if altered:
         raise click.exceptions.Exit(4)
-
-
-def _altered(bundle: "Bundle", *, as_json: bool) -> bool:
-    """Say what of the bundle is not as it was sealed; return whether anything is."""
-    from runbundle.bundle.reader import misplaced
-    from runbundle.cli.render import size
-    from runbundle.errors import KeyNotFound
-
-    whole = sum(entry.bytes for entry in bundle.index.files)
-    elsewhere = misplaced(bundle.key, bundle.index)
-    if whole <= _DIGESTED_BYTES or as_json:
-        from runbundle.bundle.verify import verify  # 0.2 s, which a large run need not wait for
-
-        report = verify(bundle.store, bundle.key, quick=True, search=False)
-        found = [f for f in report.findings if f.dimension == "integrity"]
-        wrong = [f"{f.code}  {f.file or ''}: {f.message}" for f in found if f.severity == "error"]
-    else:
-        wrong: list[str] = []
-        for entry in bundle.index.files:
-            try:
-                if bundle.store.size(f"{bundle.key}/{entry.path}") != entry.bytes:
-                    wrong.append(f"{entry.path}: has another size than was sealed")
-            except KeyNotFound:
-                wrong.append(f"{entry.path}: is not there")
-        say(f"only the sizes of the files were compared, {size(whole)}; runbundle verify compares all", err=True)
-    if elsewhere:
-        wrong.insert(0, f"RB505  run.json: {elsewhere}")
-    if wrong:
-        say("WARNING: this bundle is not what was sealed; runbundle verify says more", err=as_json)
-    for text in wrong[:_FINDINGS_SHOWN]:
-        say(f"  {text}", err=as_json)
-    return bool(wrong)
 
 
 def _show_span(bundle: "Bundle", span_id: str, *, as_json: bool) -> None:

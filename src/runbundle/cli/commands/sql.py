@@ -27,7 +27,7 @@ def command(query: str | None, tables: bool, limit: int, store_url: str, format_
 
     The tables are runs, spans, events and tool_calls; --tables lists their columns. The options choose the runs whose
     bundles are read: all of them are read for each query, so choose some of a large store. Values are as bundles have
-    them, that is redacted.
+    them, that is redacted. Whether a bundle is what was sealed is not checked here; runbundle verify does.
 
     The query is one SELECT. It reads these tables and nothing else: DuckDB is closed to files, network, extensions
     and its own settings before the query runs. Nothing is written into the store; rows pass through a temporary file

@@ -30,8 +30,10 @@ def command(store_url: str, format_: str, chosen: Chosen, over: str | None) -> N
     The options choose the runs, as in ls. Durations are those of whole runs: p90 is the smallest that nine of ten runs
     do not exceed. Of tools and models the mean and the longest call are known. A line of blocks shows when errors
     happened; a dot is a stretch of time without one. Of model spans within each other the innermost is counted.
+    Tokens are those that spans say; where none says any there is no number, and 0 in JSON.
 
-    Runs that are not sealed have no part in it.
+    Runs that are not sealed have no part in it. Whether a bundle is what was sealed is not checked here; runbundle
+    verify does.
 
     Exit codes: 0 done, also if there are no runs.
     """
@@ -85,7 +87,9 @@ def _print(
     say(f"runs      {totals.runs:,}, of which {totals.errors:,} ended in an error{_share(totals.errors, totals.runs)}")
     if totals.percentiles_ns:
         say(f"took      {'   '.join(f'{name} {duration(ns)}' for name, ns in totals.percentiles_ns.items())}")
-    say(f"tokens    {totals.input_tokens:,} in, {totals.output_tokens:,} out")
+    tokens = {"in": totals.input_tokens, "out": totals.output_tokens}
+    # Of runs that say no tokens the index has none: nobody knows that there were none.
+    say(f"tokens    {', '.join(f'{count:,} {way}' for way, count in tokens.items() if count) or 'not said'}")
     for kind in ("tool", "model"):
         if not used[kind]:
             continue
@@ -95,7 +99,7 @@ def _print(
             [kind.upper(), "CALLS", "ERRORS", "", last, "MEAN", "LONGEST", "ERRORS OVER TIME"],
             [
                 [use.name, str(use.calls), str(use.errors), _share(use.errors, use.calls).strip(" ()"),
-                 str(use.blocked if kind == "tool" else use.input_tokens + use.output_tokens),
+                 str(use.blocked if kind == "tool" else use.input_tokens + use.output_tokens or "-"),
                  *(("-", "-") if use.calls == use.blocked else (duration(use.mean_ns), duration(use.longest_ns))),
                  line(lines[kind, use.name], _STRETCHES) if use.errors else ""]
                 for use in used[kind]

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from runbundle.cli.altered import say_altered
 from runbundle.cli.options import format_option, open_store, print_json, reports_errors, run_argument, store_option
 from runbundle.cli.printing import say
 
 if TYPE_CHECKING:
+    from runbundle.bundle.reader import Bundle
     from runbundle.format.tool_calls import CallEntry
 
 _LIMIT = 200
@@ -22,21 +24,31 @@ _LIMIT = 200
 def command(run: str, store_url: str, format_: str, every: bool) -> None:
     """Show the tool calls of a run: tool, status, decision of the policy, and the payloads that contracts kept.
 
-    RUN is a path, a run id, the beginning of a run id, or @last.
+    RUN is a path, a run id, the beginning of a run id, or @last. If a file was changed after the seal, a warning is
+    printed first, as by show.
 
-    Exit codes: 0 done, also if no tool was called; 2 no such run.
+    Exit codes: 0 done, also if no tool was called; 2 no such run; 4 a file was changed after the seal, or the bundle
+    lies in the folder of another run.
     """
-    from itertools import islice
-
     from runbundle.bundle.catalog.locate import resolve
-    from runbundle.bundle.listings import each_tool_call
     from runbundle.bundle.reader import Bundle
-    from runbundle.cli.render import plural
 
     bundle = Bundle.open(*resolve(open_store(store_url), run))
+    altered = say_altered(bundle, as_json=format_ == "json")
     if format_ == "json":
         print_json(bundle.tool_calls().model_dump(mode="json", by_alias=True))
-        return
+    else:
+        _print(bundle, every=every)
+    if altered:
+        raise click.exceptions.Exit(4)
+
+
+def _print(bundle: "Bundle", *, every: bool) -> None:
+    from itertools import islice
+
+    from runbundle.bundle.listings import each_tool_call
+    from runbundle.cli.render import plural
+
     calls = list(islice(each_tool_call(bundle), None if every else _LIMIT))
     if not calls:
         say("No tool was called.")
