@@ -50,12 +50,16 @@ def place_of(store: ArtifactStore) -> ArtifactStore:
 
 def checked_name(name: str) -> str:
     """Return the name of a baseline. Raises `ConfigError` if it cannot be one."""
-    if _NAME.fullmatch(name) is None or name.endswith("."):
+    if not _is_name(name):
         raise ConfigError(
             f"{name[:64]!r} is no name of a baseline",
             hint="up to 64 letters, digits, '.', '_', '-', as in main or v1.2",
         )
     return name
+
+
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and not name.endswith(".")
 
 
 def key_of(subject: Subject) -> str:
@@ -76,8 +80,8 @@ def subject_of(bundle: Bundle) -> Subject:
 
 
 def names(store: ArtifactStore) -> list[str]:
-    """Return the names of all baselines, sorted."""
-    return list(place_of(store).list_dirs())
+    """Return the names of all baselines, sorted. A folder that no baseline can have, or without an entry, is none."""
+    return [name for name in place_of(store).list_dirs() if _is_name(name) and _numbers(store, name)]
 
 
 def latest(store: ArtifactStore, name: str) -> Kept:

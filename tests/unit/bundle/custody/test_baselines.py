@@ -114,6 +114,15 @@ def test_what_is_no_baseline_is_refused(store: LocalStore) -> None:
         baselines.names(MemoryStore())
 
 
+def test_a_folder_that_is_no_baseline_hides_none(store: LocalStore) -> None:
+    """One without an entry, and one with a name that none can have: a file browser leaves such."""
+    add(store)
+    for name in ("empty", "New folder", "old."):
+        (store.root / ".baselines" / name).mkdir()
+    (store.root / ".baselines" / "New folder" / "1.json").write_text("{}")
+    assert baselines.names(store) == ["main"]
+
+
 def test_gates_are_kept_beside_a_baseline_by_their_digest(store: LocalStore) -> None:
     """Once each; an edit is refused."""
     add(store)
