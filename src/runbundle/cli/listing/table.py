@@ -53,7 +53,7 @@ def _cells(each: Listed, short: Mapping[str, str], style: Style, now_ns: int) ->
         row.status if known else "part" if run is not None and run.part else row.state,
         str(row.tool_calls) if known else "-",
         str(row.model_calls) if known else "-",
-        str(row.input_tokens + row.output_tokens) if known else "-",
+        str(row.input_tokens + row.output_tokens or "-") if known else "-",
         "; ".join(notes(each, now_ns=now_ns)),
     ]
 
