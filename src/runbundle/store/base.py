@@ -69,8 +69,9 @@ class ArtifactStore(ABC):
         """Store `data` in place of `expected`, if `key` holds exactly that at this moment.
 
         Raises `KeyChanged` if it holds other bytes and `KeyNotFound` if it holds none; then nothing is changed. If two
-        callers replace the same bytes at once, one succeeds. The default raises `StoreUnavailable`: a backend that
-        cannot replace on a condition keeps it, and its bundles then take no late data.
+        callers replace the same bytes at once by different ones, one succeeds; by equal ones, both may. The default
+        raises `StoreUnavailable`: a backend that cannot replace on a condition keeps it, and its bundles then take no
+        late data.
         """
         raise StoreUnavailable(
             f"{self.url} cannot replace {key} on a condition", hint="keep runs in a store that can, such as local disk"

@@ -41,7 +41,8 @@ class ObjectStore(ArtifactStore):
     still free (on S3 up to 5 GiB). The bucket has to expire the parts of uploads that were cut off.
 
     A put that raises `StoreUnavailable` may have stored all bytes, if only the answer was lost. If a retry then finds
-    the key taken, the bytes are compared; equal bytes count as its own. Objects whose names begin with a dot are not
+    the key taken, the bytes are compared; equal bytes count as its own. A replacement whose answer was lost, and that
+    another has replaced since, is told as `KeyChanged`. Objects whose names begin with a dot are not
     part of the store. Some servers, such as SeaweedFS, still list a folder after its last object was deleted.
     """
 
