@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 from runbundle.compare.changes import Change, Compared
 from runbundle.format.run import RunIndex
 from runbundle.signals import own, semconv
-from runbundle.signals.reading import json_of
+from runbundle.signals.reading import written_of
 
 CONFIG, MODEL, CONTRACT, PROMPT, ASKED, EVIDENCE, WORLD, CHOICE, RECORD = (f"RB60{number}" for number in range(1, 10))
 _MOST_PROMPTS = 64
@@ -98,7 +98,7 @@ def _prompt(found: Compared) -> Change | None:
 def _roles(said: dict[str, Any], role: str) -> list[str]:
     """Return the digests of a prompt's messages of a role; `developer` stands for `system`."""
     found: list[str] = []
-    described = json_of(said.get(own.MESSAGES))
+    described = written_of(said.get(own.MESSAGES))
     if isinstance(described, dict):
         for key in (semconv.SYSTEM_INSTRUCTIONS, semconv.INPUT_MESSAGES, semconv.PROMPT):
             about: Any = cast("dict[str, Any]", described).get(key)

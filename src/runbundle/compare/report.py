@@ -23,7 +23,7 @@ from runbundle.compare.subjects import require_one_key, subject
 from runbundle.compare.values import patch
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own, semconv
-from runbundle.signals.reading import json_of
+from runbundle.signals.reading import written_of
 from runbundle.store import ArtifactStore
 
 MOST_CHANGES = 200
@@ -150,7 +150,9 @@ def _values(found: Compared, change: Change) -> list[ValueDiff]:
             values.append(ValueDiff(value=part, patch=_patch(one, other)))
             continue
         value, keys = _VALUES[change.op, part]
-        shown = [[json_of(said.get(key)) or said.get(key) for key in keys if key in said] for said in (before, after)]
+        shown = [
+            [written_of(said.get(key)) or said.get(key) for key in keys if key in said] for said in (before, after)
+        ]
         one, other = (each[0] if len(each) == 1 else each or None for each in shown)
         if value == "documents":
             one = _documents(found.a, found.event(found.a, found.steps_a, change.row_a))

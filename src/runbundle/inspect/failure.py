@@ -9,7 +9,7 @@ from runbundle.inspect.columns import SpanColumns, events_of_span, line_of
 from runbundle.inspect.span_columns import id_number
 from runbundle.redaction.markers import MARKER
 from runbundle.signals import own, semconv
-from runbundle.signals.reading import json_of, text_of
+from runbundle.signals.reading import text_of, written_of
 
 FAILED = ("error", "blocked", "cancelled", "abandoned", "interrupted")
 """Statuses of spans that did not end as they should."""
@@ -104,5 +104,5 @@ def _failure(bundle: Bundle, columns: SpanColumns, row: int) -> Failure:
 
 def _view(attributes: dict[str, Any], key: str) -> Any:
     said = attributes.get(key)
-    found = json_of(said)
+    found = written_of(said)
     return said if found is None else found

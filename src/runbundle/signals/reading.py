@@ -51,10 +51,18 @@ _BEGINNINGS = frozenset('{["-0123456789tfn \t\n\r')
 
 
 def json_of(text: object) -> Any:
-    """Return the value of JSON text, as `value_of` does; None for what is none, or repeats a key."""
+    """Return the value of JSON text of others, as `value_of` does; None for what is none, or repeats a key."""
     if isinstance(text, str) and text[:1] not in _BEGINNINGS:
         return None  # most text is none: to let the parser say so costs more than all else that is asked of it
     try:
         return value_of(cast("str", text))
+    except (orjson.JSONDecodeError, TypeError):
+        return None
+
+
+def written_of(text: object) -> Any:
+    """Return the value of JSON text that we wrote, of which a parser loses nothing; None for what is none."""
+    try:
+        return orjson.loads(cast("str", text))
     except (orjson.JSONDecodeError, TypeError):
         return None

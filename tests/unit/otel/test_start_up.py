@@ -18,8 +18,10 @@ opentelemetry._logs opentelemetry._logs._internal opentelemetry._logs.severity o
 opentelemetry.sdk._logs opentelemetry.sdk._logs._internal opentelemetry.sdk._logs._internal._exceptions
 opentelemetry.sdk._logs._internal._logger_metrics opentelemetry.semconv.attributes.code_attributes
 opentelemetry.util.re
+_re2 opentelemetry.semconv._incubating.attributes.code_attributes
 """
-"""Other people's, beside what the SDK's tracing loads by itself. What is not always installed may be missing."""
+"""Other people's, beside what the SDK's tracing loads by itself. What is not always installed may be missing: the last
+two are of the lowest versions that are allowed."""
 _OURS = {
     "": "codec contracts core errors format journal keyring otel process recording redaction settings signals store"
         " vault",

@@ -18,7 +18,7 @@ from runbundle.bundle.assembly.tally import RunTotals
 from runbundle.bundle.assembly.timeline import Span
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.signals import own, semconv
-from runbundle.signals.reading import count_of, json_of, text_of
+from runbundle.signals.reading import count_of, text_of, written_of
 
 _MEMORY_BYTES = 4_194_304
 
@@ -142,7 +142,7 @@ def result_of(attributes: dict[str, Any], rules: int = 2) -> dict[str, Any] | No
     digest, size = (said.digest, said.size) if said else ("", None)
     if is_marker(value) and not digest:
         digest, size = marker_parts(value)
-    view = None if is_marker(value) else json_of(value)
+    view = None if is_marker(value) else written_of(value)
     return {"kind": kind, "digest": digest or None, "bytes": size, "view": view}
 
 
@@ -160,7 +160,7 @@ def versions(about: dict[str, Any], tally: RunTotals, sdk_versions: frozenset[st
 @lru_cache(maxsize=16)  # all runs of a process say the same
 def _fitting(text: str) -> dict[str, Any]:
     """Return the versions whose types fit run.json: a span may carry anything there."""
-    value = json_of(text)
+    value = written_of(text)
     if not isinstance(value, dict):
         return {}
     said = cast("dict[str, Any]", value)

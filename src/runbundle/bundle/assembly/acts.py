@@ -26,7 +26,7 @@ from runbundle.bundle.assembly.timeline import Span
 from runbundle.signals import own, semconv
 from runbundle.signals.names import EMBEDDINGS
 from runbundle.signals.operations import Operation
-from runbundle.signals.reading import LARGEST, json_of, text_of, whole_of
+from runbundle.signals.reading import LARGEST, text_of, whole_of, written_of
 
 _OTHER, _STEP, _RETRIEVAL, _BOUNDARY, _TOOL, _MODEL, _EMBEDDINGS = range(7)
 _KINDS: dict[Operation, int] = {
@@ -355,7 +355,7 @@ def _given(attributes: dict[str, Any], kind: int) -> int:
     if kind == _TOOL:
         said = text_of(attributes, own.ARGUMENTS_DIGEST) or ""
     else:
-        about = json_of(attributes.get(own.MESSAGES))
+        about = written_of(attributes.get(own.MESSAGES))
         asked = cast("dict[str, Any]", about).get(semconv.INPUT_MESSAGES) if isinstance(about, dict) else None
         said = text_of(cast("dict[str, Any]", asked), "neutral") or "" if isinstance(asked, dict) else ""
     key, _, value = said.rpartition(":")

@@ -32,7 +32,7 @@ from runbundle.format.layout import CONFIG, EVENTS, EVIDENCE, TOOL_CALLS
 from runbundle.format.words import RULES, CaptureWord
 from runbundle.redaction.markers import is_marker
 from runbundle.signals import own
-from runbundle.signals.reading import json_of
+from runbundle.signals.reading import written_of
 
 
 @dataclass
@@ -345,5 +345,5 @@ def index_of(whole: Whole, of_run: dict[str, Any], sdk_versions: frozenset[str])
 def config_of(of_run: dict[str, Any]) -> bytes:
     """Return the content of config.json."""
     text = of_run.get(own.CONFIG)
-    value = text if is_marker(text) else json_of(text)
+    value = text if is_marker(text) else written_of(text)
     return to_json_bytes({"schema": "runbundle/config/v1", "config": value}, indent=True)

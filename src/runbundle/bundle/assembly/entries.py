@@ -11,7 +11,7 @@ from runbundle.redaction.captured import DIGESTED, Said, parse_capture, worst
 from runbundle.redaction.markers import is_marker, marker_parts
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals import own, semconv
-from runbundle.signals.reading import json_of, number_of, text_of, whole_of
+from runbundle.signals.reading import number_of, text_of, whole_of, written_of
 
 VALUES = frozenset(
     {
@@ -126,7 +126,7 @@ def _payload(span: Span, kind: str) -> dict[str, Any] | None:
             digest, size = digest or said_digest or None, size if size is not None else said_size
         view = None if value.startswith("[REDACTED:undeclared") else value
     else:
-        view = json_of(value)
+        view = written_of(value)
     if word not in DIGESTED:
         digest = size = None
     chunked = {"chunked": True} if said is not None and said.chunked else {}
