@@ -290,6 +290,25 @@ def test_a_generator_may_be_closed_elsewhere(configured: Configured, caplog: pyt
     assert caplog.records == []
 
 
+def test_a_generator_that_nobody_closes_brings_no_ended_run_back(configured: Configured) -> None:
+    """Python closes it some time later, wherever the program is then: what was current before has been left since."""
+    handle = configured()
+
+    def items() -> Iterator[int]:
+        with runbundle.continue_run(None):
+            yield 1
+
+    with runbundle.start_run("r", run_id="r"):
+        kept: list[Any] = [items()]
+        next(kept[0])
+    assert runbundle.current_run().run_id == ""
+    kept.clear()
+    assert runbundle.current_run().run_id == ""
+    with runbundle.start_run("s", run_id="s"):
+        look_up(1)
+    assert handle.flush().sealed == ["r", "s"]
+
+
 def test_the_first_carrier_says_that_nobody_else_has_its_key(
     configured: Configured, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from runbundle.otel import active
+from runbundle.otel.agent.current import leave_scope, marked
 from runbundle.otel.belonging.joining import token_of
 from runbundle.otel.belonging.lanes import function_name
 from runbundle.otel.belonging.membership import Membership
@@ -104,11 +105,13 @@ def continue_run(headers: object) -> Generator[None]:
     with suppress(Exception):
         scope = membership.claims.judge(context).scope if membership is not None else None
         held = membership.hold(scope) if membership is not None and scope is not None else None
+    outer = otel_context.get_current()
+    mark = marked(context, outer)
     token = otel_context.attach(context)
     try:
         yield
     finally:
-        _detach(token)
+        leave_scope(token, context, mark, outer)
         if membership is not None and held is not None:
             membership.release(held)
 
@@ -132,7 +135,9 @@ def _context_of(headers: object) -> Context:
             if name.strip() in (own.RUN_TOKEN, own.RUN_ID):
                 value = unquote_plus(value.partition(";")[0].strip())
                 context = baggage.set_baggage(name.strip(), value, context)
-    return context
+    with suppress(Exception):
+        return Context(context)  # one that nobody else has
+    return Context()
 
 
 def _headers(headers: Any) -> dict[str, str]:
@@ -157,16 +162,6 @@ def _text(part: Any) -> str:
     if isinstance(part, list | tuple):
         return ",".join(filter(None, map(_text, cast("list[Any]", part))))
     return ""
-
-
-def _detach(token: Any) -> None:
-    variable: Any = getattr(token, "var", None)
-    if variable is None:
-        otel_context.detach(token)  # a runtime context of somebody else's
-        return
-    # Left in another context than it was entered in, as a generator may be, where it was never attached: no fault.
-    with suppress(RuntimeError, ValueError):
-        variable.reset(token)
 
 
 def _mind_key() -> None:

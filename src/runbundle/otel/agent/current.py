@@ -33,11 +33,16 @@ class ScopeMark:
 
 def context_with_span(span: Span, outer: Context) -> tuple[Context, ScopeMark]:
     """Return a copy of `outer` in which `span` is current, and the mark that identifies that context."""
+    context = trace.set_span_in_context(span, outer)
+    return context, marked(context, outer)
+
+
+def marked(context: Context, outer: Context) -> ScopeMark:
+    """Mark a context that nobody else has seen yet, and that is to be entered where `outer` is; return the mark."""
     above = outer.get(_MARK)
     mark = ScopeMark(above if isinstance(above, ScopeMark) else None)
-    context = trace.set_span_in_context(span, outer)
-    super(Context, context).__setitem__(_MARK, mark)  # its own refuses; nobody else has seen it yet
-    return context, mark
+    super(Context, context).__setitem__(_MARK, mark)  # its own refuses
+    return mark
 
 
 def detach(token: Token[Context]) -> bool:
@@ -52,7 +57,7 @@ def detach(token: Token[Context]) -> bool:
 
 
 def leave_scope(token: Token[Context], context: Context, mark: ScopeMark, outer: Context) -> None:
-    """Leave a context that `context_with_span` made and that was attached; afterwards it is current nowhere.
+    """Leave a context that was marked and attached; afterwards it is current nowhere.
 
     In the task that entered it, the context before it is current again. Where it is left elsewhere or out of order, its
     content becomes that of `outer` for everyone who still holds it; so does the content of inner scopes' contexts that
