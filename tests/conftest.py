@@ -10,6 +10,7 @@ from typing import Any
 
 import hypothesis
 import pytest
+from opentelemetry import context as otel_context
 
 import runbundle
 from runbundle.bundle.reader import Bundle
@@ -29,6 +30,17 @@ KEY = b"a key for tests only"
 hypothesis.settings.register_profile("steady", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=2000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays_current() -> Iterator[None]:
+    """Refuse a test that leaves a run or span current: the tests after it, in its process, would be in that run."""
+    before = otel_context.get_current()
+    yield
+    after = otel_context.get_current()
+    if after is not before:
+        otel_context.attach(before)
+    assert after is before, "a scope that was entered was not left"
 
 
 @pytest.fixture(autouse=True)

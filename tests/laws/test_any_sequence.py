@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry._logs import SeverityNumber
 from opentelemetry.context import Context
@@ -285,12 +286,14 @@ def test_any_sequence_of_calls_gives_a_bundle_that_holds(
     @given(st.lists(operations, max_size=9), st.booleans(), st.sampled_from([0] * 9 + [1]))
     def law(sequence: list[tuple[Any, ...]], in_a_run: bool, leave_open: int) -> None:
         errors.said.clear()
+        before = otel_context.get_current()
         agent = Agent(handle)
         if in_a_run:
             with runbundle.start_run("r"):
                 agent.run(sequence, leave_open)
         else:
             agent.run(sequence, leave_open)
+        assert otel_context.get_current() is before
         result = handle.flush()
         assert not result.failed, result.failed
         assert not errors.said, errors.said

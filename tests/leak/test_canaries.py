@@ -289,5 +289,7 @@ def test_the_name_of_a_span_that_never_ends_is_kept_only_if_that_of_one_that_end
         scope.__enter__()
     assert b"HIV" not in all_bytes(tmp_path)
     handle.shutdown()
+    for scope in reversed(scopes):
+        scope.__exit__(None, None, None)
     assert len(list((tmp_path / "store").glob("*/run.json"))) == 1
     assert b"HIV" not in all_bytes(tmp_path)
