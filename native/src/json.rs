@@ -269,6 +269,9 @@ impl<'a> Reader<'a> {
 
 /// Tells whether a number that was read from a text is finite and, written again, has the digits of the text.
 fn keeps_digits(text: &str, number: f64) -> bool {
+    if text.len() <= 15 {
+        return number.is_finite();
+    }
     let digits = significant(text);
     number.is_finite() && (digits.len() <= 15 || digits == significant(&format!("{number:e}")))
 }
