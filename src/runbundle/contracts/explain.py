@@ -30,7 +30,7 @@ from runbundle.redaction.payloads.selectors import (
 from runbundle.redaction.permitted.kept_text import credential_in_key, is_known_number, redact_text
 from runbundle.redaction.permitted.labelled import labels_of_list, labels_of_map, mask_labelled
 from runbundle.redaction.receipt import Receipt
-from runbundle.signals.json_text import value_of
+from runbundle.signals.reading import value_of
 
 
 class Explained(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import orjson
 
 from runbundle.errors import ContractError
-from runbundle.signals.json_text import RepeatedKey, value_of
+from runbundle.signals.reading import RepeatedKey, value_of
 
 if TYPE_CHECKING:
     from runbundle.format.contract import ToolContract

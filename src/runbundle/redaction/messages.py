@@ -12,8 +12,8 @@ from typing import Any, cast
 import orjson
 
 from runbundle.redaction.markers import ROLES, is_digest
-from runbundle.signals.json_text import value_of
 from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.reading import value_of
 
 MAX_MESSAGES = 64
 """Messages that get a digest of their own, from the first on; `more` counts the others."""

@@ -14,7 +14,7 @@ from runbundle.redaction.payloads.taint import scrub
 from runbundle.redaction.plan import Work
 from runbundle.redaction.receipt import withhold
 from runbundle.signals import own, semconv
-from runbundle.signals.json_text import value_of
+from runbundle.signals.reading import value_of
 from runbundle.signals.records import Attributes
 
 MAX_PAYLOAD_BYTES = 262_144

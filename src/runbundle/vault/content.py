@@ -19,8 +19,8 @@ from runbundle.redaction.permitted.labelled import mask_labelled
 from runbundle.redaction.policy import Policy
 from runbundle.redaction.receipt import Receipt
 from runbundle.signals import semconv
-from runbundle.signals.json_text import value_of
 from runbundle.signals.keys import SPAN_KEYS
+from runbundle.signals.reading import value_of
 from runbundle.signals.records import SpanRecord
 
 if TYPE_CHECKING:

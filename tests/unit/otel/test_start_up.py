@@ -50,7 +50,7 @@ _OURS = {
                            " known_values matcher patterns prefilter rewritten_text rule value_ends vendor_rules",
     "redaction.payloads": "bare_arguments configuration opened_text payload selectors shrink taint",
     "redaction.permitted": "globs kept_text labelled names safe_text values",
-    "signals": "dialects json_text keys kinds names operations own reading records semconv",
+    "signals": "dialects keys kinds names operations own reading records semconv",
     "signals.dialects": "adk anthropic canonical forms genai langsmith litellm logfire mcp openinference"
                         " openinference_spans openinference_work openllmetry strands vectorstores",
     "signals.dialects.forms": "cuts documents envelopes flattened message_events table",

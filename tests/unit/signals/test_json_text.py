@@ -9,8 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from runbundle.signals.json_text import RepeatedKey, value_of
-from runbundle.signals.reading import json_of
+from runbundle.signals.reading import RepeatedKey, json_of, value_of
 
 blanks = st.sampled_from(("", "", "", " ", "\n\t"))
 keys = st.sampled_from(('"a"', '"b"', '"\\u0061"', '"\\":"', '"\\u0022:"', '"\\\\"', '"é"', '"\\u00e9"', '"1e-400"'))

@@ -199,7 +199,7 @@ def _parse_one(text: bytes, source: str) -> Any:
     import orjson
 
     from runbundle.errors import ConfigError
-    from runbundle.signals.json_text import RepeatedKey, value_of
+    from runbundle.signals.reading import RepeatedKey, value_of
 
     try:
         return value_of(text)
@@ -215,7 +215,7 @@ def _parse_all(text: bytes, source: str) -> list[Any]:
     import orjson
 
     from runbundle.errors import ConfigError
-    from runbundle.signals.json_text import value_of
+    from runbundle.signals.reading import value_of
 
     try:
         value = value_of(text)

@@ -7,7 +7,7 @@ writes. Where a rule withholds a part of such a text, the text is opened, or wit
 from typing import Any
 
 from runbundle.process.regex import later
-from runbundle.signals.json_text import value_of
+from runbundle.signals.reading import value_of
 
 PLAIN = object()
 """Stands for the content of a text that is neither an object nor a list, and does not begin as one."""

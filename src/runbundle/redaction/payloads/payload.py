@@ -32,7 +32,7 @@ from runbundle.redaction.permitted.kept_text import (
 )
 from runbundle.redaction.permitted.labelled import escape, labels_of_list, labels_of_map, mask_labelled
 from runbundle.redaction.receipt import Receipt, withhold
-from runbundle.signals.json_text import value_of
+from runbundle.signals.reading import value_of
 
 if TYPE_CHECKING:
     from runbundle.format.contract import ToolContract

@@ -16,7 +16,7 @@ from runbundle.redaction.detectors.detector import DECODING_DEPTH
 from runbundle.redaction.markers import is_marker
 from runbundle.redaction.permitted.kept_text import rule_matching_whole
 from runbundle.redaction.receipt import Receipt, withhold
-from runbundle.signals.json_text import RepeatedKey, value_of
+from runbundle.signals.reading import RepeatedKey, value_of
 
 NAMES = frozenset({
     "name", "key", "header", "field", "k", "n", "param", "parameter", "attribute", "variable", "var", "property",

@@ -95,7 +95,7 @@ _ODD = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("fields", _ODD, ids=lambda fields: repr(fields)[:60])
+@pytest.mark.parametrize("fields", _ODD, ids=[f"{next(iter(fields))}-{number}" for number, fields in enumerate(_ODD)])
 def test_what_is_not_plain_is_left_to_python(fields: dict[str, Any]) -> None:
     """A type of its own, a value that has to be changed, a part that was discarded."""
     assert both(span(**fields))[0] is None

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple, cast
 import orjson
 
 from runbundle.process.regex import later
-from runbundle.signals.json_text import value_of
-from runbundle.signals.reading import json_of
+from runbundle.signals.reading import json_of, value_of
 
 OPENED_CHARS = 1_048_576
 """A longer text is not opened; redaction does not open it either."""
