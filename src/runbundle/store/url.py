@@ -73,9 +73,12 @@ def _checked_path(path: str) -> str:
     near = nearest(scheme[1].lower(), _EXAMPLES) if scheme else ""
     if scheme and near and not os.path.isdir(path):  # noqa: PTH112 - false for what is no path
         rest = path[scheme.end() :].lstrip("/")
-        shown = (
-            f"{near}://{'/' if near == 'file' else ''}{rest}" if re.fullmatch(r"[\w./-]{0,100}", rest) else f"{near}://"
-        )
+        shown = rest if re.fullmatch(r"[\w./-]{0,100}", rest) else ""
+        if near != "file":
+            shown = f"{near}://{shown}"
+        elif not shown or scheme[0].endswith("/"):
+            shown = f"file:///{shown}"
+        # else a path without a slash before it begins in the folder where one is, which no URL can say
         raise ConfigError("invalid URL of a store: it lacks a slash", hint=f"did you mean {shown}?")
     if path.lower().endswith(_ARCHIVES) and not os.path.isdir(path):  # noqa: PTH112
         raise ConfigError("a store is a folder, and this names an archive", hint="name a folder, or unpack it first")

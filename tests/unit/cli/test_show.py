@@ -248,6 +248,13 @@ def test_a_run_in_the_folder_of_another_is_not_shown_as_that(tmp_path: Path) -> 
     assert "next: runbundle verify victim" in done.output
     done = CliRunner().invoke(group, ["tools", "victim", "--store", str(tmp_path / "s")])
     assert (done.exit_code, "RB505" in done.output) == (4, True)
+    done = CliRunner().invoke(group, ["tail", "victim", "--store", str(tmp_path / "s"), "--format", "json"])
+    said = json.loads(done.output)
+    assert (done.exit_code, said["verdict"], "of another run" in said["note"]) == (3, "gone", True)
+    done = CliRunner().invoke(group, ["tail", KEY, "--store", str(tmp_path / "s"), "--format", "json"])
+    assert (done.exit_code, json.loads(done.output)["verdict"]) == (0, "sealed")
+    done = CliRunner().invoke(group, ["stats", "--store", str(tmp_path / "s"), "--format", "json"])
+    assert json.loads(done.output)["runs"] == 1
     for kind in ("html", "zip"):
         to = ["--to", kind, "-o", str(tmp_path / kind), "--store", str(tmp_path / "s")]
         assert CliRunner().invoke(group, ["export", "victim", *to]).exit_code == 4

@@ -51,3 +51,20 @@ def test_a_slip_in_a_url_makes_no_folder_of_that_name(url: str) -> None:
     """The error says what was probably meant."""
     with pytest.raises(ConfigError):
         from_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("file:/var/x", "file:///var/x"),
+        ("file:./runs", "./runs"),
+        ("file:runs", "runs"),
+        ("file:", "file:///"),
+        ("s3:bucket/p", "s3://bucket/p"),
+    ],
+)
+def test_a_slip_in_a_url_is_answered_by_the_place_that_was_meant(url: str, meant: str) -> None:
+    """A path that began in this folder is not said to begin at the root."""
+    with pytest.raises(ConfigError) as raised:
+        from_url(url)
+    assert raised.value.hint == f"did you mean {meant}?"

@@ -220,8 +220,12 @@ def stored_facts(store: ArtifactStore, key: str, index: Mapping[str, Any]) -> Fa
 
 
 def read_row(store: ArtifactStore, key: str) -> Row:
-    """Return the row of a bundle by reading its run.json. Raises `StoreUnavailable`."""
-    from runbundle.bundle.reader import index_bytes, parse_index
+    """Return the row of a bundle by reading its run.json. Raises `StoreUnavailable`.
+
+    A bundle in the folder of another run has a problem: counted with its original it would be one run twice. One below
+    another tenant has none, for somebody may look at the folder of a tenant as a store; `verify` says it.
+    """
+    from runbundle.bundle.reader import index_bytes, misplaced, parse_index
 
     stamp = stamp_of(store, key)  # before it is read: if it changes meanwhile, that shows
     try:
@@ -232,6 +236,8 @@ def read_row(store: ArtifactStore, key: str) -> Row:
         return problem_row(key, "unsealed")
     except BundleError as error:
         return problem_row(key, error.message)
+    if key.rpartition("/")[2] != said.run_id:
+        return problem_row(key, misplaced(key, said))
     return row_of(key, said.model_dump(mode="json", by_alias=True), stamp=stamp)
 
 

@@ -1,5 +1,6 @@
 """A sealed run as `runbundle show` prints it: first why it failed, then what it is, its spans, calls and losses."""
 
+from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -198,12 +199,14 @@ def _print_end(bundle: "Bundle", columns: "SpanColumns") -> None:
     if any(wrong.values()):
         ends = {"error": "ended in error", "blocked": "blocked", "cancelled": "cancelled"}
         say("errors    " + ", ".join(f"{plural(count, 'span')} {ends[s]}" for s, count in wrong.items() if count))
-    totals = sorted(index.redaction.totals, key=lambda total: -total.count)
-    redacted = sum(total.count for total in totals)
-    say(f"withheld  {plural(redacted, 'value')}; prompts and outputs are digests only")
-    if totals:
-        rest = sum(total.count for total in totals[_RULES:])
-        by = [f"{total.count} by {total.rule}" for total in totals[:_RULES]] + ([f"{rest} by others"] if rest else [])
+    rules: Counter[str] = Counter()
+    for total in index.redaction.totals:  # a rule has one total for each of its actions
+        rules[total.rule] += total.count
+    say(f"withheld  {plural(rules.total(), 'value')}; prompts and outputs are digests only")
+    if rules:
+        most = rules.most_common(_RULES)
+        rest = rules.total() - sum(count for _, count in most)
+        by = [f"{count} by {rule}" for rule, count in most] + ([f"{rest} by others"] if rest else [])
         block("", ", ".join(by))
     if index.redaction.content_mode == "debug":
         say("WARNING   debug mode: raw content lies encrypted in the vault; see runbundle debug")

@@ -47,7 +47,8 @@ def command(
 
     Records are redacted once more before they are printed, as recover does it.
 
-    Exit codes: 0 the run is sealed, or --all ended; 2 no such run; 3 the run is not sealed; 130 interrupted.
+    Exit codes: 0 the run is sealed, or --all ended; 2 no such run; 3 the run is not sealed, or not readable; 130
+    interrupted.
     """
     from runbundle.bundle.search.filters import RunFilter
     from runbundle.cli.listing.tailing import Tail
@@ -69,11 +70,12 @@ def command(
         if run is None:
             _follow_all(tail, spool)
             return
-        named = _named(store, spool, run, store_url)
+        named = _named(spool, run)
         if named is None:
-            return
-        tail.follow(named)
-        code = _follow_one(tail, named, follow=follow, store_url=store_url, as_json=format_ == "json")
+            code = _say_sealed(store, run, store_url, as_json=format_ == "json")
+        else:
+            tail.follow(named)
+            code = _follow_one(tail, named, follow=follow, store_url=store_url, as_json=format_ == "json")
     raise click.exceptions.Exit(code)
 
 
@@ -84,23 +86,31 @@ def _wanted(chosen: Chosen, store: "ArtifactStore") -> "RunFilter":
         return chosen.wanted(store.url, index)
 
 
-def _named(store: "ArtifactStore", spool: "Path", run: str, store_url: str) -> "Unsealed | None":
-    """Return the run in the spool; None, after its verdict was printed, if it is sealed. Raises `KeyNotFound`."""
-    from runbundle.bundle.catalog.locate import resolve
-    from runbundle.bundle.catalog.rows import read_row
-    from runbundle.cli.listing.tailing import sealed_as
+def _named(spool: "Path", run: str) -> "Unsealed | None":
+    """Return the run in the spool, or None if it is not there. Raises `KeyNotFound` if several go by that name."""
     from runbundle.recording.waiting import unsealed_named
 
     found = unsealed_named(spool, run)
     keys = sorted({each.key.path for each in found})
     if len(keys) > 1:
         raise KeyNotFound(f"{len(keys)} runs in the spool go by {run}", hint="give more of it", lines=tuple(keys[:10]))
-    if found:
-        return found[0]
+    return found[0] if found else None
+
+
+def _say_sealed(store: "ArtifactStore", run: str, store_url: str, *, as_json: bool) -> int:
+    """Print the verdict of a run that is not in the spool; return the exit code. Raises `KeyNotFound`."""
+    from runbundle.bundle.catalog.locate import resolve
+    from runbundle.bundle.catalog.rows import read_row
+    from runbundle.cli.listing.tailing import sealed_as, verdict_as_json
+
     at, key = resolve(store, run)
-    say(f"{key}  == {sealed_as(read_row(at, key)).text}")
-    say(f"next: runbundle show {key}{store_flag(store_url)}")
-    return None
+    verdict = sealed_as(read_row(at, key))
+    if as_json:
+        say(verdict_as_json(key, verdict))
+    else:
+        say(f"{key}  == {verdict.text}")
+        say(f"next: runbundle show {key}{store_flag(store_url)}")
+    return 0 if verdict.state == "sealed" else 3
 
 
 def _follow_all(tail: "Tail", spool: "Path") -> None:

@@ -108,7 +108,7 @@ class Tail:
                 row = read_row(self._store, key.path)
             except RunbundleError as error:
                 return Verdict("gone", f"gone from the spool; the store does not answer: {error.message}")
-            return sealed_as(row) if not row.problem else Verdict("gone", f"gone from the spool, and {row.problem}")
+            return sealed_as(row)
         run = runs[0]
         if run.state == "live":
             self._ended_at.pop(key, None)
@@ -121,7 +121,7 @@ class Tail:
 
     def _said(self, key: RunKey, verdict: Verdict) -> str:
         if self._as_json:
-            return json_text({"key": key.path, "verdict": verdict.state, "note": verdict.text}).rstrip("\n")
+            return verdict_as_json(key.path, verdict)
         return printable(f"{_clock(time.time_ns())}  {_short(key)}  == {verdict.text}")
 
     def _line(self, key: RunKey, entry: dict[str, Any]) -> str:
@@ -160,8 +160,15 @@ def describe(entry: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def verdict_as_json(key: str, verdict: Verdict) -> str:
+    """Return the line of `--format json` that says how a run came out."""
+    return json_text({"key": key, "verdict": verdict.state, "note": verdict.text}).rstrip("\n")
+
+
 def sealed_as(row: Row) -> Verdict:
-    """Return the verdict of a sealed run."""
+    """Return the verdict of a run that is in the spool no more."""
+    if row.problem:
+        return Verdict("gone", f"gone from the spool, and {row.problem}")
     whole = what_was_lost(row) or row.completeness
     return Verdict("sealed", f"sealed: {row.status}, {whole}")
 
