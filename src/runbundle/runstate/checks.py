@@ -103,24 +103,27 @@ def check_limit(limit: int | None) -> int:
 def metadata_json(metadata: Mapping[str, Any]) -> str:
     """Return metadata as JSON text with sorted keys.
 
-    Raises `ConfigError` for a value that JSON cannot hold, and for text with NUL, which PostgreSQL cannot store.
+    Raises `ConfigError` for a value that JSON cannot hold, NaN too, and for text with NUL, which PostgreSQL cannot.
     """
     try:
         text = orjson.dumps(dict(metadata), option=orjson.OPT_SORT_KEYS).decode()
     except (TypeError, ValueError):
         text = ""
-    if not text or _holds_nul(metadata):
+    if not text or _holds_odd(metadata):
         raise ConfigError(
-            "invalid metadata: it is not JSON", hint="use text without NUL, numbers, booleans, None, lists and dicts"
+            "invalid metadata: it is not JSON",
+            hint="use text without NUL, finite numbers, booleans, None, lists and dicts",
         )
     return text
 
 
-def _holds_nul(value: Any) -> bool:
+def _holds_odd(value: Any) -> bool:
     if isinstance(value, str):
         return "\x00" in value
+    if isinstance(value, float):
+        return not math.isfinite(value)  # of which null would be stored
     if isinstance(value, Mapping):
-        return any(_holds_nul(k) or _holds_nul(v) for k, v in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return any(_holds_odd(k) or _holds_odd(v) for k, v in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     if isinstance(value, list | tuple):
-        return any(_holds_nul(v) for v in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return any(_holds_odd(v) for v in value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
     return False

@@ -54,19 +54,6 @@ def masked_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: MASK if _is_credential_name(name) else value for name, value in metadata.items()}
 
 
-def holds_secret(value: Any) -> bool:
-    """Tell whether a value, or an item of its mappings and lists, is of a secret type such as `SecretStr`."""
-    pending: list[Any] = [value]
-    for item in pending:
-        if hasattr(cast("Any", type(item)), "get_secret_value"):
-            return True
-        if isinstance(item, Mapping):
-            pending += list(cast("Mapping[Any, Any]", item).values())
-        elif isinstance(item, list | tuple):
-            pending += cast("list[Any]", item)
-    return False
-
-
 def register_secrets(value: Any) -> None:
     """Register the secrets in a live value with the redactor. Never raises.
 

@@ -10,7 +10,8 @@ from runbundle.errors import ConfigError, StateCorrupt, StateNotFound
 from runbundle.format.base import Record
 from runbundle.runstate.base import RunStore
 from runbundle.runstate.checks import check_text
-from runbundle.runstate.credentials import holds_secret, register_secrets
+from runbundle.runstate.credentials import register_secrets
+from runbundle.runstate.plain import json_bytes, plain_of
 from runbundle.runstate.records import CheckpointKey, CheckpointRecord, Lease, Payload, RunRecord
 
 RUN_STATE_SCHEMA = "runbundle/run-state/v1"
@@ -64,21 +65,22 @@ class RunState(Record):
 
         A state of an earlier step may be saved: then the run goes back to it. Raises `StateConflict` if another writer
         has saved the run since this state was loaded, or if `fence` is no longer the latest lease; `ConfigError` if the
-        state is not JSON or holds a secret type, of which JSON would keep nothing.
+        state is not JSON, or JSON would not keep it: a secret type, NaN, an infinite number, two keys of one text.
         """
         revision = self.revision + 1
         saved = self.model_copy(update={"revision": revision, "checkpoint_id": f"{revision:012}"})
-        body = _dumped(saved)
-        slots = {name: Payload(_CODEC, _json(body.pop(name))) for name in _SLOTS}
+        register_secrets(saved.__dict__)
+        body = plain_of(saved)
+        slots = {name: Payload(_CODEC, json_bytes(body.pop(name))) for name in _SLOTS}
         record = CheckpointRecord(
             key=CheckpointKey(self.thread_id, self.run_id, saved.checkpoint_id),
             parent_id=self.checkpoint_id or None,
             engine=ENGINE,
             run_id=self.run_id,
-            head=Payload(_CODEC, _json(body)),
+            head=Payload(_CODEC, json_bytes(body)),
             # By content: what did not change keeps its version, and two versions are never mistaken for each other.
             slots={
-                name: store.digest(_json([self.thread_id, self.run_id, name]) + slot.data)
+                name: store.digest(json_bytes([self.thread_id, self.run_id, name]) + slot.data)
                 for name, slot in slots.items()
             },
             metadata={"step": self.step, "status": self.status},
@@ -160,23 +162,3 @@ def _state_of(kind: type[RunState], record: CheckpointRecord) -> RunState:
         return kind.model_validate(found)
     except (orjson.JSONDecodeError, ValidationError, AttributeError, TypeError):
         raise StateCorrupt("the state of this run does not parse") from None
-
-
-def _dumped(state: RunState) -> dict[str, Any]:
-    register_secrets(state.__dict__)
-    if holds_secret(state.__dict__):
-        raise ConfigError(
-            "the state holds a secret type such as SecretStr, which JSON cannot keep",
-            hint="keep the secret elsewhere, and its name in the state",
-        )
-    try:
-        return state.model_dump(mode="json", by_alias=True)
-    except ValueError:  # whose text quotes values
-        raise ConfigError("the state is not JSON", hint="use text, numbers, booleans, None, lists and dicts") from None
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except TypeError:
-        raise ConfigError("the state is not JSON") from None

@@ -97,6 +97,7 @@ def test_no_limit_is_the_greatest_integer() -> None:
 def test_metadata_is_json_with_sorted_keys_and_without_nul() -> None:
     """The same metadata gives the same text, whatever the order of its keys."""
     assert checks.metadata_json({"b": [1, None], "a": "ä"}) == '{"a":"ä","b":[1,null]}'
-    for bad in ({"a": object()}, {"a": "\x00"}, {"a": [{"b\x00": 1}]}, {"a": "\ud800"}, {"a": 2**70}):
+    for bad in ({"a": object()}, {"a": "\x00"}, {"a": [{"b\x00": 1}]}, {"a": "\ud800"}, {"a": 2**70},
+                {"a": [math.nan]}, {"a": math.inf}):  # fmt: skip
         with pytest.raises(ConfigError, match="metadata"):
             checks.metadata_json(bad)

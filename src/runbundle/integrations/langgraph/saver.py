@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import orjson
+
 from runbundle.errors import ConfigError, StateConflict, StateCorrupt
 from runbundle.integrations.langgraph.secrets_at_rest import SecretBox
 from runbundle.otel.agent.run_handle import current_run
@@ -97,7 +99,7 @@ class RunStoreSaver(AsyncSaver):
                 slots[name] = str(versions[name])
             else:
                 small[name] = value
-        stored = masked_metadata(get_serializable_checkpoint_metadata(config, metadata))
+        stored = _searchable(masked_metadata(get_serializable_checkpoint_metadata(config, metadata)))
         run_id = stored.get("run_id") or config.get("run_id") or current_run().run_id or None
         if run_id is not None:
             stored["run_id"] = str(run_id)
@@ -284,6 +286,14 @@ def _config_of(key: CheckpointKey) -> RunnableConfig:
             "thread_id": key.thread_id, "checkpoint_ns": key.ns, "checkpoint_id": key.checkpoint_id
         }
     }  # fmt: skip
+
+
+def _searchable(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata with null for NaN and infinite numbers, which stores refuse: a graph need not fail for them."""
+    try:
+        return orjson.loads(orjson.dumps(metadata))
+    except TypeError:
+        return metadata  # the store says what is wrong with it
 
 
 def _is_checkpoint(value: Any) -> bool:

@@ -7,6 +7,7 @@ import decimal
 import enum
 import ipaddress
 import logging
+import math
 import pathlib
 import re
 import subprocess
@@ -415,6 +416,15 @@ def test_metadata_holds_no_credential(store: SqliteRunStore) -> None:
     assert (found.metadata["user"], found.metadata["api_key"]) == ("u", "[REDACTED]")
     assert b"a-key-of-somebody-5" not in all_bytes(store.path.parent)
     assert KNOWN.find("a-key-of-somebody-5")
+
+
+def test_a_number_that_json_has_not_does_not_end_a_graph(store: SqliteRunStore) -> None:
+    """In metadata, which is only searched by, it is null."""
+    config: Any = {"configurable": {"thread_id": "t", "score": math.nan}}
+    saver_of(store).put(config, empty_checkpoint(), {}, {})
+    found = saver_of(store).get_tuple(config)
+    assert found is not None
+    assert found.metadata["score"] is None
 
 
 def test_a_secret_under_another_key_is_an_error(store: SqliteRunStore, monkeypatch: pytest.MonkeyPatch) -> None:
