@@ -62,6 +62,17 @@ def test_other_values_are_not_taken_for_credentials() -> None:
     assert credential_values({"city": TOKEN, "tokens_used": 3, "list": ["api_key", "b", "c"]}) == []
 
 
+@pytest.mark.timeout(20)
+def test_each_part_of_a_value_is_searched_once() -> None:
+    """One that holds itself was searched without end, and one with shared parts for each way that leads to them."""
+    loop: dict[str, Any] = {"password": TOKEN}
+    loop["again"] = [loop, loop]
+    shared: list[Any] = [{"api_key": TOKEN}]
+    for _ in range(60):
+        shared = [shared, shared, 1]
+    assert credential_values([loop, shared]) == [TOKEN, TOKEN]
+
+
 def test_metadata_is_masked_at_its_first_level_and_its_secrets_become_known() -> None:
     """The rest of the metadata stays as it is; a deeper secret is known to the redactor, though not masked."""
     other = "q" + TOKEN
