@@ -98,6 +98,10 @@ def test_the_command_line_shows_and_removes(configured: Configured, allowed: Non
     assert "the canary prompt" in call("debug", "show", "@last")[1]
     assert "the canary prompt" in call("debug", "show", "@last", "--span", span, "--format", "json")[1]
     assert "WARNING   debug mode" in call("show", "@last")[1]
+    (entries,) = (tmp_path / "store" / ".vault").rglob("*.enc")
+    entries.write_bytes(entries.read_bytes()[:-1])  # as a process that was killed leaves it
+    code, output = call("debug", "show", "@last")
+    assert (code, "the canary prompt" in output, "is cut off" in output) == (4, True, True)
     assert call("debug", "purge") == (0, f"0 runs removed from {tmp_path / 'store' / '.vault'}\n")
     assert call("debug", "purge", "--all")[1].startswith("1 run removed")
     code, output = call("debug", "show", "@last")

@@ -20,8 +20,8 @@ def _is_credential_name(name: str) -> bool:
 def credential_values(value: Any) -> list[Any]:
     """Return the values that stand under names of credentials, such as the `x` of `{"api_key": "x"}`.
 
-    Dictionaries and lists are searched at every depth, each once, also one that holds itself. A two-item list counts as a name and its value, and so does a
-    dictionary with `name` (or `key`) and `value`.
+    Dictionaries and lists are searched at every depth, each once, also one that holds itself. A two-item list counts as
+    a name and its value, and so does a dictionary with `name` (or `key`) and `value`.
     """
     found: list[Any] = []
     pending: list[Any] = [value]

@@ -6,7 +6,7 @@ vendors' formats, fields that a contract calls a credential, and values under a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -64,7 +64,7 @@ class DebugContent:
             rules = self._rules.get((tool, SPAN_KEYS.get(key, "")))
             if rules is not None:
                 value = redact_payload(value, rules, self._digest, Receipt(), key)
-            kept[_clean(key)] = (
+            kept[_clean_key(key, kept)] = (
                 marker("credential")
                 if is_credential(key, value) and key not in SPAN_KEYS
                 else _clean(mask_labelled(value, Receipt(), ""))
@@ -86,17 +86,31 @@ def _clean(value: Any, depth: int = 0) -> Any:
         opened = _parsed(value) if depth < _DEPTH else value
         if not isinstance(opened, str):
             return _clean(opened, depth + 1)  # so that the keys in it are seen
-        return format_detector().redact(value.encode("utf-8", "replace").decode())
+        return _clean_text(value)
     if isinstance(value, bytes):
         return _clean(value.decode("utf-8", "replace"), depth)
     if isinstance(value, Mapping) and depth < _DEPTH:
-        fields = cast("Mapping[Any, Any]", value)
-        return {_clean(str(k)): _clean(v, depth + 1) for k, v in fields.items()}
+        made: dict[str, Any] = {}
+        for key, item in cast("Mapping[Any, Any]", value).items():
+            made[_clean_key(str(key), made)] = _clean(item, depth + 1)
+        return made
     if isinstance(value, list | tuple) and depth < _DEPTH:
         return [_clean(item, depth + 1) for item in cast("list[Any]", value)]
     if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
         return value
     return marker("unserialisable")
+
+
+def _clean_text(text: str) -> str:
+    return format_detector().redact(text.encode("utf-8", "replace").decode())
+
+
+def _clean_key(key: str, beside: Container[str]) -> str:
+    """Return a key without credentials that is none of those beside it: of two, both may be masked to one text."""
+    name = _clean_text(key)
+    while name in beside:
+        name += "'"
+    return name
 
 
 def _parsed(value: Any) -> Any:

@@ -7,6 +7,7 @@ moved, left out in the middle, or put under another run. Entries cut off at the 
 """
 
 import contextlib
+import errno
 import hmac
 import os
 import secrets
@@ -76,7 +77,9 @@ class VaultWriter:
             sealed = cipher.encrypt(_nonce(number), data, _about(run, path.stem, number))
             fd = create(path, os.O_WRONLY | os.O_APPEND)
             try:
-                os.write(fd, _LENGTH.pack(len(sealed)) + sealed)
+                framed = _LENGTH.pack(len(sealed)) + sealed
+                if os.write(fd, framed) < len(framed):  # the disk is full; what comes next gets a file of its own
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             finally:
                 os.close(fd)
             self._runs[run] = (path, cipher, number + 1)
@@ -107,8 +110,8 @@ class VaultWriter:
 def read_vault(root: Path, run: RunKey, key: bytes, *, clock: Callable[[], float] = time.time) -> Iterator[Any]:
     """Yield the entries of a run, writer by writer, each writer's in order.
 
-    Raises `KeyNotFound` if the vault has nothing of the run, or only expired content, and `MalformedBundle` if a file
-    was altered or is under another key.
+    Raises `KeyNotFound` if the vault has nothing of the run, or only expired content. Raises `MalformedBundle` if a
+    file was altered, is cut off or is under another key, once all that can be read was yielded.
     """
     wrap = _cipher(key)
     keys = _keys(_folder(root, run))
@@ -118,10 +121,16 @@ def read_vault(root: Path, run: RunKey, key: bytes, *, clock: Callable[[], float
             f"the vault holds nothing of run {run.path}" + (" any more: it has expired" if keys else ""),
             hint="content is kept in debug mode only, until it expires",
         )
+    damage: MalformedBundle | None = None
     for path in alive:
-        wrapped = _wrapped(path)
-        data_key = _opened(wrap, wrapped[:12], wrapped[12:], _about(run, path.stem, -1), path)
-        yield from _entries(path.with_suffix(".enc"), run, _cipher(data_key))
+        try:
+            wrapped = _wrapped(path)
+            data_key = _opened(wrap, wrapped[:12], wrapped[12:], _about(run, path.stem, -1), path)
+            yield from _entries(path.with_suffix(".enc"), run, _cipher(data_key))
+        except MalformedBundle as error:  # a process that was killed costs its own last entry, not those of others
+            damage = damage or error
+    if damage is not None:
+        raise damage
 
 
 def purge(root: Path, *, everything: bool = False, clock: Callable[[], float] = time.time) -> list[RunKey]:
@@ -176,7 +185,10 @@ def _entries(path: Path, run: RunKey, cipher: Any) -> Iterator[Any]:
     with file:
         number, room = 0, os.fstat(file.fileno()).st_size
         while len(head := file.read(_LENGTH.size)) == _LENGTH.size:
-            sealed = file.read(min(_LENGTH.unpack(head)[0], room))
+            length = _LENGTH.unpack(head)[0]
+            sealed = file.read(min(length, room))
+            if len(sealed) < length:
+                raise MalformedBundle("is cut off: a process was killed, or the disk was full", file=path.name)
             yield orjson.loads(_opened(cipher, _nonce(number), sealed, _about(run, path.stem, number), path))
             number += 1
 

@@ -46,6 +46,17 @@ def test_content_is_raw_but_for_credentials() -> None:
     assert kept["api_key"] == "[REDACTED:credential]"
 
 
+def test_each_key_keeps_what_is_under_it() -> None:
+    """Two that are masked to one text, and one that reads as JSON."""
+    content = DebugContent(Policy(digester=Digester(b"k")))
+    given = orjson.dumps({"ghp_" + "a1B2" * 9: 1, "ghp_" + "b3C4" * 9: 2, "[1]": 3}).decode()
+    kept = content.of(span(prompt=given, **{"{}": "x"}))["attributes"]
+    assert sorted(kept["prompt"].values()) == [1, 2, 3]
+    assert kept["prompt"]["[1]"] == 3
+    assert kept["{}"] == "x"
+    assert "ghp_" not in str(kept)
+
+
 def test_debug_mode_needs_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The flag and a key; the error says how to give them."""
     redactor = Redactor(Policy(digester=Digester(b"k")))

@@ -62,8 +62,36 @@ def test_an_entry_cut_off_at_the_end_loses_only_itself(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-3])
     entries = read_vault(tmp_path, RunKey("", "r"), KEY)
     assert next(entries) == {"n": 1}
-    with pytest.raises(MalformedBundle):
+    with pytest.raises(MalformedBundle, match="is cut off"):
         next(entries)
+
+
+def test_one_writers_damage_costs_no_other_writers_entries(tmp_path: Path) -> None:
+    """Whatever their order: all that can be read comes before the error."""
+    for n in range(4):
+        written(tmp_path, {"n": n})
+    for path in sorted((tmp_path / "r").glob("*.enc"))[:2]:
+        path.write_bytes(path.read_bytes()[:-1])
+    found: list[int] = []
+    with pytest.raises(MalformedBundle, match="is cut off"):
+        found += (entry["n"] for entry in read_vault(tmp_path, RunKey("", "r"), KEY))
+    assert len(found) == 2
+
+
+def test_what_follows_an_entry_without_room_is_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk takes a part of one: it is an error, and the next entry begins a file."""
+    writer, run = VaultWriter(tmp_path, KEY), RunKey("", "r")
+    writer.write(run, {"n": 1})
+    write = os.write
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda fd, data: write(fd, data[:5]))
+        with pytest.raises(OSError, match="No space left"):
+            writer.write(run, {"n": 2})
+    writer.write(run, {"n": 3})
+    found: list[int] = []
+    with pytest.raises(MalformedBundle, match="is cut off"):
+        found += (entry["n"] for entry in read_vault(tmp_path, run, KEY))
+    assert sorted(found) == [1, 3]
 
 
 def test_content_expires(tmp_path: Path) -> None:
