@@ -110,6 +110,11 @@ def test_run_state_is_listed_and_its_payloads_are_not_shown(store: LocalStore) -
         assert "secret" not in shown
     wrong = call("state", "show", "rum-7", *where)
     assert (wrong.exit_code, "did you mean run-7?" in wrong.output) == (2, True)
+    with from_url(str(store.root / ".state" / "runbundle.sqlite")) as state:
+        state.create_run(RunRecord("run-70"))
+    either = call("state", "show", "run", *where)
+    assert (either.exit_code, "2 runs have ids that begin with run" in either.output) == (2, True)
+    assert "run       run-7 " in call("state", "show", "run-7", *where).output
 
 
 @pytest.mark.parametrize(

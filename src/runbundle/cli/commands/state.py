@@ -79,7 +79,11 @@ def show(run: str, tenant: str, state_url: str | None, store_url: str, format_: 
 
     with _opened(store_url, state_url, tenant) as (state, where):
         known = {each.run_id: each for each in state.list_runs()} if state else {}
-        found = known.get(run) or next((known[name] for name in known if name.startswith(run)), None)
+        begun = sorted(name for name in known if name.startswith(run))
+        if run not in known and len(begun) > 1:
+            raise KeyNotFound(f"{len(begun)} runs have ids that begin with {run}", hint="give more of it",
+                              lines=tuple(begun[:10]))  # fmt: skip
+        found = known.get(run) or (known[begun[0]] if begun else None)
         if found is None or state is None:
             near = nearest(run, known)
             raise KeyNotFound(f"there is no state of a run {run} in {where}",
