@@ -4,7 +4,7 @@ No error repeats a value.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import orjson
@@ -66,12 +66,12 @@ def _check_kept(live: Any, plain: Any) -> None:
             else:
                 raise ConfigError("the state has two keys of one text, such as 1 and '1', in one dict", hint=_HINT)
         elif isinstance(live, set | frozenset):
-            pending += [(item, "") for item in cast("set[Any]", live)]
-        elif isinstance(live, list | tuple) and isinstance(plain, list):
-            pending += zip(cast("list[Any]", live), cast("list[Any]", plain), strict=False)
+            pending += [(item, None) for item in cast("set[Any]", live)]  # which is which in JSON nobody can tell
+        elif isinstance(live, Sequence) and isinstance(plain, list):
+            pending += zip(cast("Sequence[Any]", live), cast("list[Any]", plain), strict=False)
         elif isinstance(live, float) and not math.isfinite(live) and plain is None:
             raise ConfigError("the state holds NaN or an infinite number, which JSON does not have", hint=_HINT)
-        elif hasattr(kind, "get_secret_value") and isinstance(plain, str) and not plain.strip("*"):
+        elif hasattr(kind, "get_secret_value") and (plain is None or (isinstance(plain, str) and not plain.strip("*"))):
             raise ConfigError(
                 "the state holds a secret type such as SecretStr, which JSON cannot keep",
                 hint="keep the secret elsewhere, and its name in the state",

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,8 +54,9 @@ for _ in range(300):
         (SecretStr(SECRET), "a secret type"), ([{"b": (SecretStr(SECRET),)}], "a secret type"),
         (Settings(), "a secret type"), ({1: Settings()}, "a secret type"),
         (Holder(SecretBytes(SECRET.encode())), "a secret type"), ({SecretStr(SECRET)}, "a secret type"),
-        ({SecretStr(SECRET): 1}, "a secret type"),
+        ({SecretStr(SECRET): 1}, "a secret type"), (deque([SecretStr(SECRET)]), "a secret type"),
         (math.nan, "NaN or an infinite number"), ([{"usd": math.inf}, None], "NaN or an infinite number"),
+        ({1.0, math.inf}, "NaN or an infinite number"),
         ({1: "a", "1": "b"}, "two keys of one text"), ([{True: "a", "true": "b"}], "two keys of one text"),
         (CYCLE, "is not JSON"), (DEEP, "is not JSON"), (2**70, "is not JSON"), (b"\xff", "is not JSON"),
         ("\ud800", "is not JSON"), (object(), "is not JSON"),
