@@ -47,22 +47,22 @@ for _ in range(300):
     DEEP = [DEEP]
 
 
+_SECRET, _NAN, _TWICE, _NO_JSON = "a secret type", "NaN or an infinite number", "two keys of one text", "is not JSON"
+REFUSED: dict[str, tuple[Any, str]] = {
+    "a secret": (SecretStr(SECRET), _SECRET), "in a tuple": ([{"b": (SecretStr(SECRET),)}], _SECRET),
+    "in a model": (Settings(), _SECRET), "in a model below a number": ({1: Settings()}, _SECRET),
+    "in a data class": (Holder(SecretBytes(SECRET.encode())), _SECRET), "in a set": ({SecretStr(SECRET)}, _SECRET),
+    "as a key": ({SecretStr(SECRET): 1}, _SECRET), "in a deque": (deque([SecretStr(SECRET)]), _SECRET),
+    "NaN": (math.nan, _NAN), "no limit": ([{"usd": math.inf}, None], _NAN),
+    "in a set of numbers": ({math.inf}, _NAN),
+    "1 and its text": ({1: "a", "1": "b"}, _TWICE), "true and its text": ([{True: "a", "true": "b"}], _TWICE),
+    "a cycle": (CYCLE, _NO_JSON), "depth": (DEEP, _NO_JSON), "a large number": (2**70, _NO_JSON),
+    "bytes": (b"\xff", _NO_JSON), "a surrogate": ("\ud800", _NO_JSON), "an object": (object(), _NO_JSON),
+}  # fmt: skip
+
+
 @pytest.mark.timeout(20)  # a cycle was once followed for ever
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [
-        (SecretStr(SECRET), "a secret type"), ([{"b": (SecretStr(SECRET),)}], "a secret type"),
-        (Settings(), "a secret type"), ({1: Settings()}, "a secret type"),
-        (Holder(SecretBytes(SECRET.encode())), "a secret type"), ({SecretStr(SECRET)}, "a secret type"),
-        ({SecretStr(SECRET): 1}, "a secret type"), (deque([SecretStr(SECRET)]), "a secret type"),
-        (math.nan, "NaN or an infinite number"), ([{"usd": math.inf}, None], "NaN or an infinite number"),
-        ({1.0, math.inf}, "NaN or an infinite number"),
-        ({1: "a", "1": "b"}, "two keys of one text"), ([{True: "a", "true": "b"}], "two keys of one text"),
-        (CYCLE, "is not JSON"), (DEEP, "is not JSON"), (2**70, "is not JSON"), (b"\xff", "is not JSON"),
-        ("\ud800", "is not JSON"), (object(), "is not JSON"),
-    ],
-    ids=repr,
-)  # fmt: skip
+@pytest.mark.parametrize(("value", "says"), REFUSED.values(), ids=REFUSED)
 def test_what_json_does_not_keep_is_refused(value: Any, says: str) -> None:
     """A secret would come back as stars, NaN as None, of two keys one; no error quotes a value."""
     with pytest.raises(ConfigError, match=says) as raised:
@@ -86,7 +86,9 @@ def test_what_json_keeps_is_kept(value: Any, kept: Any) -> None:
     assert json_bytes(plain)
 
 
-@pytest.mark.parametrize("update", [{"step": 1.5}, {"messages": {SECRET: 1}}, {"lanes": {SECRET: SECRET}}], ids=repr)
+@pytest.mark.parametrize(
+    "update", [{"step": 1.5}, {"messages": {SECRET: 1}}, {"lanes": {SECRET: SECRET}}], ids=["step", "messages", "lanes"]
+)
 def test_a_field_of_another_type_is_refused_when_it_is_saved(update: dict[str, Any]) -> None:
     """Which `model_copy` does not do; saved, it could not be loaded. The field is named, and no value."""
     state = RunState(run_id="r").model_copy(update=update)
