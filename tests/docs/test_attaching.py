@@ -39,12 +39,12 @@ def ours(text):
     return text
 
 tracer = trace.get_tracer("library")
-agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "a", "gen_ai.input.messages": "theirs-4711"}
-url = "https://shop.example/?order=guest-4711&api_key=AKIAIOSFODNN7EXAMPLE"
+agent = {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": "a", "gen_ai.input.messages": "theirs-4711-0815"}
+url = "https://shop.example/?order=guest-4711-0815&api_key=AKIAIOSFODNN7EXAMPLE"
 with tracer.start_as_current_span("GET /", attributes={"url.full": url}):
     with tracer.start_as_current_span("invoke_agent a", attributes=agent):
-        ours("ours-4711")
-        tracer.start_span("SELECT", attributes={"db.statement": "guest-4711"}).end()
+        ours("ours-4711-0815")
+        tracer.start_span("SELECT", attributes={"db.statement": "guest-4711-0815"}).end()
 (handle or trace.get_tracer_provider()).shutdown()
 print(json.dumps([[span.name, str(dict(span.attributes))] for span in memory.get_finished_spans()]))
 """
@@ -55,7 +55,7 @@ def seen(text: str, content: str) -> str:
     """Return what of some content is in a text: all of it, all but its secret, or nothing."""
     if content not in text:
         return REDACTED
-    return RAW if content != "guest-4711" or "AKIAIOSFODNN7EXAMPLE" in text else MASKED
+    return RAW if content != "guest-4711-0815" or "AKIAIOSFODNN7EXAMPLE" in text else MASKED
 
 
 @pytest.mark.parametrize(("way", "spans", "ours", "theirs", "guest"), [
@@ -70,16 +70,16 @@ def test_each_row_of_the_table(way: str, spans: int, ours: str, theirs: str, gue
     """Content of our tool, of another library's agent span, and of a request; in the bundle there is none of it."""
     done = run(way)
     sent = dict(json.loads(done))
-    assert seen(sent["execute_tool ours"], "ours-4711") == ours
-    assert seen(sent["invoke_agent a"], "theirs-4711") == theirs
+    assert seen(sent["execute_tool ours"], "ours-4711-0815") == ours
+    assert seen(sent["invoke_agent a"], "theirs-4711-0815") == theirs
     request = next(text for text in sent.values() if "url.full" in text)
-    assert seen(request, "guest-4711") == guest
+    assert seen(request, "guest-4711-0815") == guest
     bundles = list(tmp_path.glob(".runbundle/*/run.json"))
     assert len(bundles) == bool(spans)
     for bundle in bundles:
         assert json.loads(bundle.read_text())["counts"]["spans"] == spans
         for file in bundle.parent.glob("*"):
-            assert "4711" not in file.read_text()
+            assert "4711-0815" not in file.read_text()
 
 
 @pytest.mark.parametrize(("way", "bundles"), [("configure theirs off", 0), ("configure", 1)])
